@@ -1,0 +1,1 @@
+"""Dagster data assets that turn ShotSpotter gunfire alerts into scored walk-forward forecasts."""

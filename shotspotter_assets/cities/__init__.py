@@ -1,0 +1,1 @@
+"""What a city is, and the YAML file of each city."""

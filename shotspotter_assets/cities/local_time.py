@@ -1,0 +1,52 @@
+"""A city's clock: local civil days and hours, with the 23 and 25 hour days that daylight saving makes."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """All days from `first` to `last`, both included; empty where `last` is before `first`."""
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the local civil day begins."""
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+def day_starts(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
+    """`day_start` of many days, as datetime64[us] in UTC, shape (days,)."""
+    return np.array([day_start(day, zone).replace(tzinfo=None) for day in days], dtype="datetime64[us]")
+
+
+def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.int64]:
+    """Number of hours that begin within each of contiguous local civil days, shape (days,): 24, but 23 or 25 when
+    daylight saving begins or ends.
+
+    Zones that change by half an hour give a last hour that is cut short.
+    """
+    starts = day_starts([*days, *[day + timedelta(days=1) for day in days[-1:]]], zone)
+    seconds = np.diff(starts).astype("timedelta64[s]").astype(np.int64)
+    return -(-seconds // 3600)
+
+
+def local_dates(time_utc: pa.ChunkedArray | pa.Array, zone: ZoneInfo) -> pa.ChunkedArray | pa.Array:
+    """The local civil day (date32) of each instant; null stays null."""
+    return pc.local_timestamp(time_utc.cast(pa.timestamp("us", zone.key))).cast(pa.date32())
+
+
+def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Series[pd.Timestamp]":
+    """Instants (UTC) of a city's wall-clock times.
+
+    A time in the repeated autumn hour is taken as the first (daylight) one; a time in the hour that spring skips
+    is moved one hour forward, which is where a clock that was not put forward points to.
+    """
+    first = np.ones(len(wall), dtype=bool)
+    return wall.dt.tz_localize(zone, ambiguous=first, nonexistent=pd.Timedelta(hours=1)).dt.tz_convert("UTC")

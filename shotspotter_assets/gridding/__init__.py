@@ -1,0 +1,1 @@
+"""From cleaned alerts to counts per hour, gunshot type and cell."""

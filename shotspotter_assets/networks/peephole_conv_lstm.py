@@ -1,0 +1,146 @@
+"""The convolutional LSTM layer with peepholes, which Keras does not have; `keras.ops` only, so it runs on every backend."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="shotspotter_assets")
+class PeepholeConvLSTM2D(keras.layers.Layer):
+    """Bidirectional ConvLSTM whose gates also see the cell state, in the equations of Shi et al. 2015 (NIPS, eq. 3).
+
+    `*` is a "same" convolution, `.` the elementwise product, s the sigmoid::
+
+        i  = s(Wxi*X + Whi*H + Wci.C + bi)
+        f  = s(Wxf*X + Whf*H + Wcf.C + bf)
+        C' = f.C + i.tanh(Wxc*X + Whc*H + bc)
+        o  = s(Wxo*X + Who*H + Wco.C' + bo)
+        H' = o.tanh(C')
+
+    Input: float (batch, time, rows, columns, channels), time, rows and columns fixed when the layer is built.
+    Output: float (batch, time, rows, columns, 2 * filters); the first half of the channels has read the frames up to
+    that time, the second half the frames from that time on (like `Bidirectional(ConvLSTM2D(return_sequences=True))`).
+
+    Weights per direction: kernel (k, k, channels, 4 * filters), recurrent kernel (k, k, filters, 4 * filters), bias
+    (4 * filters), peepholes (3, rows, columns, filters) in the order i, f, o. Gates lie in Keras's order i, f, c, o, so
+    that kernels can be copied from and to `keras.layers.ConvLSTM2D`. The peepholes belong to a place on the grid.
+
+    Args:
+        filters: Channels of the state of one direction.
+        kernel_size: Side of both kernels, odd, in cells.
+        data_format: Only "channels_last". Keras's own `Bidirectional(ConvLSTM2D)` joins the wrong axis for
+            "channels_first" and trains another network without a word.
+        bfloat16: Run the convolutions in bfloat16; state, gates and weights stay in the layer's own type.
+
+    Raises:
+        ValueError: `data_format` is not "channels_last", or filters or kernel_size is out of range.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        data_format: str = "channels_last",
+        bfloat16: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if data_format != "channels_last":
+            raise ValueError(f"PeepholeConvLSTM2D takes data_format 'channels_last' only, not {data_format!r}")
+        if filters < 1 or kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                f"PeepholeConvLSTM2D needs filters >= 1 and an odd kernel_size, not {filters} and {kernel_size}"
+            )
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.data_format = data_format
+        self.bfloat16 = bfloat16
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights for input (batch, time, rows, columns, channels); all but batch must be known."""
+        if len(input_shape) != 5 or None in input_shape[1:]:
+            raise ValueError(
+                "PeepholeConvLSTM2D takes (batch, time, rows, columns, channels), all but batch fixed, "
+                f"not {input_shape}"
+            )
+        _, _, rows, columns, channels = input_shape
+        side, gates = self.kernel_size, 4 * self.filters
+        self.kernels: list[Any] = []
+        self.recurrent_kernels: list[Any] = []
+        self.biases: list[Any] = []
+        self.peepholes: list[Any] = []
+        for direction in ("forward", "backward"):
+            self.kernels.append(
+                self.add_weight((side, side, channels, gates), "glorot_uniform", name=f"{direction}_kernel")
+            )
+            self.recurrent_kernels.append(
+                self.add_weight(
+                    (side, side, self.filters, gates), "orthogonal", name=f"{direction}_recurrent_kernel"
+                )
+            )
+            bias = self.add_weight((gates,), "zeros", name=f"{direction}_bias")
+            # A forget gate that starts open keeps what the first frames said (Jozefowicz et al. 2015), as Keras does.
+            bias.assign(ops.concatenate([ops.ones(self.filters) * float(gate == 1) for gate in range(4)]))
+            self.biases.append(bias)
+            self.peepholes.append(
+                self.add_weight((3, rows, columns, self.filters), "zeros", name=f"{direction}_peepholes")
+            )
+
+    def call(self, inputs: Any) -> Any:
+        """Run both directions; see the class for shapes."""
+        time, rows, columns, channels = inputs.shape[1:]
+        # Time first, so that one frame is one contiguous block; then one convolution serves all time steps.
+        frames = ops.reshape(ops.transpose(inputs, (1, 0, 2, 3, 4)), (-1, rows, columns, channels))
+        halves = []
+        for direction in range(2):
+            gates = self._convolve(frames, self.kernels[direction]) + self.biases[direction]
+            steps = ops.unstack(ops.reshape(gates, (time, -1, rows, columns, 4 * self.filters)), time, axis=0)
+            halves.append(steps if direction == 0 else steps[::-1])
+        states: list[Any] = [None, None]
+        outputs: list[list[Any]] = [[], []]
+        # The two recurrences do not touch each other: step by step side by side they keep two cores busy.
+        for step in range(time):
+            for direction in range(2):
+                hidden, states[direction] = self._step(halves[direction][step], outputs[direction], states, direction)
+                outputs[direction].append(hidden)
+        pairs = zip(outputs[0], outputs[1][::-1], strict=True)
+        return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
+
+    def _step(self, gates: Any, outputs: list[Any], states: list[Any], direction: int) -> tuple[Any, Any]:
+        """One time step of one direction: (new hidden state, new cell state)."""
+        peephole_i, peephole_f, peephole_o = ops.unstack(self.peepholes[direction], 3, axis=0)
+        if not outputs:
+            # The state before the first frame is zero: all its products are left out.
+            gate_i, _, gate_c, gate_o = ops.split(gates, 4, axis=-1)
+            cell = ops.sigmoid(gate_i) * ops.tanh(gate_c)
+        else:
+            before = states[direction]
+            gates = gates + self._convolve(outputs[-1], self.recurrent_kernels[direction])
+            gate_i, gate_f, gate_c, gate_o = ops.split(gates, 4, axis=-1)
+            cell = ops.sigmoid(gate_f + peephole_f * before) * before
+            cell = cell + ops.sigmoid(gate_i + peephole_i * before) * ops.tanh(gate_c)
+        return ops.sigmoid(gate_o + peephole_o * cell) * ops.tanh(cell), cell
+
+    def _convolve(self, frames: Any, kernel: Any) -> Any:
+        """ "Same" convolution of (n, rows, columns, channels), in bfloat16 if the layer says so."""
+        if not self.bfloat16:
+            return ops.conv(frames, kernel, padding="same", data_format="channels_last")
+        frames, kernel = ops.cast(frames, "bfloat16"), ops.cast(kernel, "bfloat16")
+        return ops.cast(
+            ops.conv(frames, kernel, padding="same", data_format="channels_last"), self.compute_dtype
+        )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(batch, time, rows, columns, 2 * filters)."""
+        return (*input_shape[:-1], 2 * self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments, so that a `.keras` file loads in safe mode."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "data_format": self.data_format,
+            "bfloat16": self.bfloat16,
+        }

@@ -1,0 +1,90 @@
+"""The partition dimensions (city, date, fold) and the mappings between them.
+
+A date partition is a local civil day of its city. All cities share one label calendar, because mapped time windows
+must share a time zone; which instants belong to a day is the city's own clock's matter. A fold is named by its
+cutoff: it trains on the days before it and is tested on the days from it to the next cutoff.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+from shotspotter_assets.cities.model import City
+
+FOLD_CRON = "0 0 1 */3 *"
+"""Quarterly cutoffs: four folds test every season."""
+
+ALL_BEFORE = -400
+"""Start offset, in folds, of a window that reaches back to the first day: mapped windows are clamped to the days there are."""
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The partitions definitions of one set of cities."""
+
+    city_date: dg.MultiPartitionsDefinition
+    city_fold: dg.MultiPartitionsDefinition
+    """Folds that can be trained: also the one whose cutoff is the last day that is over."""
+    city_tested_fold: dg.MultiPartitionsDefinition
+    """Folds whose test window is over."""
+
+
+def build_partitions(cities: Mapping[str, City]) -> Partitions:
+    """Partitions from the earliest start of all cities on; they never depend on the present date."""
+    start = min(city.start for city in cities.values())
+    city = dg.StaticPartitionsDefinition(list(cities))
+    first_cutoff = next_cutoff(start).isoformat()
+    folds = {
+        end_offset: dg.TimeWindowPartitionsDefinition(
+            start=first_cutoff, fmt="%Y-%m-%d", cron_schedule=FOLD_CRON, end_offset=end_offset
+        )
+        for end_offset in (0, 1)
+    }
+    return Partitions(
+        city_date=dg.MultiPartitionsDefinition({"city": city, "date": dg.DailyPartitionsDefinition(start.isoformat())}),
+        city_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[1]}),
+        city_tested_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[0]}),
+    )
+
+
+def next_cutoff(day: date) -> date:
+    """The first quarterly cutoff after `day`."""
+    month = (day.month - 1) // 3 * 3 + 4
+    return date(day.year + month // 13, (month - 1) % 12 + 1, 1)
+
+
+def fold_days(city: City, cutoff: date) -> tuple[list[date], list[date]]:
+    """(days before the cutoff, days of the test window) of a city's fold."""
+    before = [city.start + timedelta(days=at) for at in range((cutoff - city.start).days)]
+    return before, [cutoff + timedelta(days=at) for at in range((next_cutoff(cutoff) - cutoff).days)]
+
+
+def _from_days(start_offset: int, end_offset: int) -> dg.MultiPartitionMapping:
+    return dg.MultiPartitionMapping(
+        {
+            "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
+            "date": dg.DimensionPartitionMapping(
+                "fold",
+                dg.TimeWindowPartitionMapping(
+                    start_offset=start_offset, end_offset=end_offset, allow_nonexistent_upstream_partitions=True
+                ),
+            ),
+        }
+    )
+
+
+DAYS_BEFORE_CUTOFF = _from_days(ALL_BEFORE, -1)
+"""A fold's model is made from all days before its cutoff."""
+
+DAYS_TO_NEXT_CUTOFF = _from_days(ALL_BEFORE, 0)
+"""A fold's report is made from the days before its cutoff (baselines) and those of its test window."""
+
+SAME_FOLD = dg.MultiPartitionMapping(
+    {
+        "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
+        "fold": dg.DimensionPartitionMapping("fold", dg.TimeWindowPartitionMapping()),
+    }
+)
+"""Tested folds are a subset of the trainable ones."""

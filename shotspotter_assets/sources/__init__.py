@@ -1,0 +1,1 @@
+"""Where alerts come from: one module per kind of source behind one protocol."""

@@ -1,0 +1,21 @@
+"""The table that every source hands over: alerts as received, filed under local civil days."""
+
+import pyarrow as pa
+
+RAW_SCHEMA = pa.schema(
+    [
+        pa.field("date", pa.date32(), nullable=False),
+        pa.field("time_utc", pa.timestamp("us", "UTC")),
+        pa.field("longitude", pa.float64()),
+        pa.field("latitude", pa.float64()),
+        pa.field("gunshot_type", pa.string()),
+        pa.field("rounds", pa.int32()),
+        pa.field("source_id", pa.string()),
+        pa.field("as_received", pa.string()),
+        pa.field("received_from", pa.string()),
+        pa.field("received_row", pa.int64()),
+        pa.field("received_at", pa.timestamp("us", "UTC")),
+    ]
+)
+"""`date` is the local day that a row is filed under. `as_received` is the row's own text, kept for rows
+whose time or point could not be read. `received_row` counts from 0 within `received_from`."""

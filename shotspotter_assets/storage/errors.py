@@ -1,0 +1,70 @@
+"""What can go wrong between the assets and the store, each error naming the place and the way out."""
+
+from collections.abc import Collection, Iterable
+from datetime import date
+
+_LISTED_DAYS = 5
+"""Days that a message names; a window of years would fill the screen."""
+
+
+class StoreError(Exception):
+    """Base class: the store as a whole, or one object in it, cannot be used."""
+
+
+class StoreUnwritableError(StoreError):
+    """The store refuses writes: no permission, disk full, read-only, no such bucket, wrong credentials."""
+
+    def __init__(self, root: str, reason: str) -> None:
+        super().__init__(
+            f"Cannot write to the store {root}: {reason}. "
+            "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
+        )
+        self.root, self.reason = root, reason
+
+
+class StoreUnreadableError(StoreError):
+    """The store does not answer reads; this says nothing about whether an object exists."""
+
+    def __init__(self, root: str, reason: str) -> None:
+        super().__init__(
+            f"Cannot read from the store {root}: {reason}. "
+            "Give access there, or point SHOTSPOTTER_STORE to another place."
+        )
+        self.root, self.reason = root, reason
+
+
+class MissingObjectError(StoreError):
+    """One object was asked for and is not in the store."""
+
+    def __init__(self, asset: str, city: str, dimension: str | None, day: date | None, file: str, uri: str) -> None:
+        key = city if day is None else f"{city}|{day}"
+        super().__init__(f"{asset} has no {file} for {key} ({uri} does not exist): materialise {asset} for {key}.")
+        self.asset, self.city, self.dimension, self.day, self.file, self.uri = asset, city, dimension, day, file, uri
+
+
+class MissingPartitionsError(StoreError):
+    """Days of a window are not in the store; `days` has all of them, in order."""
+
+    def __init__(self, asset: str, city: str, file: str, days: Collection[date], window: tuple[date, date]) -> None:
+        self.asset, self.city, self.file, self.window = asset, city, file, window
+        self.days: list[date] = sorted(days)
+        first, last = window
+        super().__init__(
+            f"{asset} of {city} lacks {file} for {len(self.days):,} of the {(last - first).days + 1:,} days "
+            f"{first} to {last}: {_shortened(self.days)}. "
+            f"Materialise {asset} for {city}|{self.days[0]} to {city}|{self.days[-1]}."
+        )
+
+
+class CorruptObjectError(StoreError):
+    """An object exists and is not what it should be, such as a Parquet file that does not open."""
+
+    def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
+        super().__init__(f"{uri} is not a readable Parquet file ({reason}): materialise {asset} for {key} again.")
+        self.asset, self.key, self.uri = asset, key, uri
+
+
+def _shortened(days: Iterable[date]) -> str:
+    texts = [day.isoformat() for day in days]
+    rest = len(texts) - _LISTED_DAYS
+    return ", ".join(texts[:_LISTED_DAYS]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,0 +1,112 @@
+"""Objects as files under a local folder. What an object means (asset, city, day) belongs to `store`."""
+
+import os
+import socket
+from itertools import count
+from pathlib import Path
+
+from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+
+_HOST = socket.gethostname()
+_numbers = count()
+
+
+class LocalFiles:
+    """Reads and writes files under `root` by their relative path ("/" between folders)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.name = str(root)
+
+    def uri(self, path: str) -> str:
+        """The file's absolute path."""
+        return str(self.root / path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put `data` in place in one step: whoever reads, or is killed here, sees the old file or the new one.
+
+        There is no fsync, which takes longer than the rest of the write: after a power cut the newest files
+        may have to be materialised again.
+
+        Raises:
+            StoreUnwritableError: no permission, no space, or a file where a folder should be.
+        """
+        target = self.root / path
+        temporary = target.with_name(f".{_HOST}-{os.getpid()}-{next(_numbers)}.partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(target.parent)
+            try:
+                temporary.write_bytes(data)
+                os.replace(temporary, target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise StoreUnwritableError(self.name, f"{error.strerror or error} ({target})") from error
+
+    def read(self, path: str) -> bytes:
+        """The file's content.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StoreUnreadableError: it cannot be read.
+        """
+        try:
+            with open(self.root / path, "rb", buffering=0) as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            raise StoreUnreadableError(self.name, f"{error.strerror or error} ({self.root / path})") from error
+
+    def exists(self, path: str) -> bool:
+        """Whether the file is there."""
+        return (self.root / path).is_file()
+
+    def delete(self, path: str) -> None:
+        """Remove the file; no error if it is not there.
+
+        Raises:
+            StoreUnwritableError: it may not be removed.
+        """
+        target = self.root / path
+        try:
+            target.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise StoreUnwritableError(self.name, f"{error.strerror or error} ({target})") from error
+
+    def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
+        """Names of the folders directly in `folder` that lie in `prefix + first` to `prefix + last` and hold `file`."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                names = [entry.name for entry in entries if prefix + first <= entry.name <= prefix + last]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StoreUnreadableError(self.name, f"{error.strerror or error} ({self.root / folder})") from error
+        base = os.path.join(self.root, folder)
+        return [name for name in names if os.path.isfile(os.path.join(base, name, file))]
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed writers of this machine left in the folder."""
+    for name in os.listdir(folder):
+        if name.endswith(".partial") and name.startswith(f".{_HOST}-"):
+            process = name.removeprefix(f".{_HOST}-").split("-")[0]
+            if not (process.isdecimal() and _is_running(int(process))):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,132 @@
+"""Objects in an S3 bucket, through a boto3 client. What an object means (asset, city, day) belongs to `store`."""
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+
+_REASONS = {
+    "NoSuchBucket": "no such bucket",
+    "404": "no such bucket",
+    "AccessDenied": "access denied",
+    "403": "access denied, or wrong credentials",
+    "InvalidAccessKeyId": "wrong access key",
+    "SignatureDoesNotMatch": "wrong secret key",
+}
+
+
+class S3Objects:
+    """Reads and writes objects under `s3://bucket/prefix` by their relative key.
+
+    `client` is a boto3 S3 client, such as dagster-aws's `S3Resource(...).get_client()` gives; it is used from
+    several threads, so its `max_pool_connections` limits how much happens at once.
+    """
+
+    def __init__(self, bucket: str, prefix: str, client: Any) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.name = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
+        self._client = client
+        self._bucket_was_seen = False
+
+    @property
+    def connections(self) -> int:
+        """Requests that the client can have under way at once."""
+        return int(self._client.meta.config.max_pool_connections)
+
+    def uri(self, path: str) -> str:
+        """The object's `s3://` address."""
+        return f"{self.name}/{path}"
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put the object (at most 5 GB) with one request, which S3 makes visible as a whole or not at all.
+
+        Raises:
+            StoreUnwritableError: no such bucket, access denied, or the server does not answer.
+        """
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreUnwritableError(self.name, _reason(error)) from error
+
+    def read(self, path: str) -> bytes:
+        """The object's content.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            StoreUnreadableError: no such bucket, access denied, or the server does not answer.
+        """
+        try:
+            body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in ("NoSuchKey", "404"):
+                raise FileNotFoundError(path) from None
+            raise StoreUnreadableError(self.name, _reason(error)) from error
+        return body
+
+    def exists(self, path: str) -> bool:
+        """Whether the object is there, by a HEAD request.
+
+        Raises:
+            StoreUnreadableError: no such bucket, access denied, or the server does not answer.
+        """
+        try:
+            self._client.head_object(Bucket=self.bucket, Key=self.prefix + path)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in ("NoSuchKey", "404"):
+                self._require_bucket()
+                return False
+            raise StoreUnreadableError(self.name, _reason(error)) from error
+        return True
+
+    def delete(self, path: str) -> None:
+        """Remove the object; no error if it is not there.
+
+        Raises:
+            StoreUnwritableError: no such bucket, access denied, or the server does not answer.
+        """
+        try:
+            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + path)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreUnwritableError(self.name, _reason(error)) from error
+
+    def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
+        """Names directly in `folder` that lie in `prefix + first` to `prefix + last` and hold `file`.
+
+        One paginated listing that starts at the first name and stops after the last one.
+        """
+        start = f"{self.prefix}{folder}/"
+        request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first}
+        found: list[str] = []
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(**request):
+                for item in page.get("Contents", []):
+                    name, _, rest = item["Key"].removeprefix(start).partition("/")
+                    if name > prefix + last:
+                        return found
+                    if rest == file:
+                        found.append(name)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreUnreadableError(self.name, _reason(error)) from error
+        return found
+
+    def _require_bucket(self) -> None:
+        """A HEAD answers 404 for a missing object and a missing bucket alike."""
+        if self._bucket_was_seen:
+            return
+        try:
+            self._client.head_bucket(Bucket=self.bucket)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreUnreadableError(self.name, _reason(error)) from error
+        self._bucket_was_seen = True
+
+
+def _code(error: ClientError | BotoCoreError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def _reason(error: ClientError | BotoCoreError) -> str:
+    return _REASONS.get(_code(error), str(error))
+
+

@@ -1,0 +1,268 @@
+"""The one store of all assets: files named by asset, city and day, under a local folder or an S3 prefix.
+
+    <root>/<asset>/city=<city>/date=<YYYY-MM-DD>/<file>      assets by city and date
+    <root>/<asset>/city=<city>/fold=<YYYY-MM-DD>/<file>      assets by city and fold
+    <root>/<asset>/city=<city>/<file>                        assets by city
+
+The folders follow the Hive convention, so the Parquet files of one name open as one partitioned data set in
+pyarrow, pandas, polars and DuckDB; therefore a table has no column named like a folder (city, date or fold).
+Which assets and files there are is not known here.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.local_files import LocalFiles
+
+Dimension = Literal["date", "fold"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LOCAL_THREADS = 4
+_S3_THREADS = 16
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class _Objects(Protocol):
+    """Bytes by relative path; `read` raises FileNotFoundError, all methods raise StoreError."""
+
+    def uri(self, path: str) -> str: ...
+    def write(self, path: str, data: bytes) -> None: ...
+    def read(self, path: str) -> bytes: ...
+    def exists(self, path: str) -> bool: ...
+    def delete(self, path: str) -> None: ...
+    def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition of one asset: a city, with a day of the named dimension unless the asset has only cities."""
+
+    asset: str
+    city: str
+    dimension: Dimension | None = None
+    day: date | None = None
+
+    def __post_init__(self) -> None:
+        for what, name in (("asset", self.asset), ("city", self.city)):
+            _check_name(what, name)
+        if (self.dimension is None) != (self.day is None):
+            raise ValueError(f"a partition has a dimension and a day, or neither: {self.dimension}, {self.day}")
+        if self.dimension not in (None, "date", "fold"):
+            raise ValueError(f"the dimension is date or fold, not {self.dimension!r}")
+
+    @property
+    def key(self) -> str:
+        """The partition key as the UI shows it: `city|day`, or `city`."""
+        return self.city if self.day is None else f"{self.city}|{self.day}"
+
+    @property
+    def folder(self) -> str:
+        """The partition's folder, relative to the store's root."""
+        tail = "" if self.day is None else f"/{self.dimension}={self.day.isoformat()}"
+        return f"{self.asset}/city={self.city}{tail}"
+
+
+class Store:
+    """Reads and writes the files of partitions.
+
+    `root` is a local folder (absolute, or relative to the working directory; made when first written to) or
+    `s3://bucket/prefix`, which needs `s3_client`, a boto3 S3 client.
+
+    Every write replaces one file in one step, so a run that is killed leaves the old file or the new one. All
+    methods raise StoreUnwritableError or StoreUnreadableError when the store itself is at fault.
+
+    Raises:
+        ValueError: the root is neither of the two forms, or an S3 root came without a client.
+    """
+
+    def __init__(self, root: str, s3_client: Any = None) -> None:
+        self.root = root
+        self._threads = _LOCAL_THREADS
+        self._objects: _Objects
+        if root.startswith("s3://"):
+            bucket, _, prefix = root.removeprefix("s3://").partition("/")
+            if not _BUCKET.fullmatch(bucket) or "//" in prefix:
+                raise _bad_root(root)
+            if s3_client is None:
+                raise ValueError(f"the store {root} is on S3 and needs an S3 client")
+            from shotspotter_assets.storage.s3_objects import S3Objects
+
+            objects = S3Objects(bucket, prefix.strip("/"), s3_client)
+            self._threads = min(_S3_THREADS, objects.connections)
+            self._objects = objects
+        elif not root.strip() or "://" in root or root.startswith("s3:"):
+            raise _bad_root(root)
+        else:
+            self._objects = LocalFiles(Path(root).expanduser().absolute())
+
+    def uri(self, partition: Partition, file: str) -> str:
+        """Where the file is, or would be: an absolute path or an `s3://` address."""
+        return self._objects.uri(_path(partition, file))
+
+    def exists(self, partition: Partition, file: str) -> bool:
+        """Whether the file is in the store."""
+        return self._objects.exists(_path(partition, file))
+
+    def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
+        """Write or replace one file."""
+        self._objects.write(_path(partition, file), data)
+
+    def read_bytes(self, partition: Partition, file: str) -> bytes:
+        """The file's content.
+
+        Raises:
+            MissingObjectError: the file is not in the store.
+        """
+        try:
+            return self._objects.read(_path(partition, file))
+        except FileNotFoundError:
+            raise MissingObjectError(
+                partition.asset, partition.city, partition.dimension, partition.day, file, self.uri(partition, file)
+            ) from None
+
+    def delete(self, partition: Partition, file: str) -> None:
+        """Remove the file; no error if it is not there."""
+        self._objects.delete(_path(partition, file))
+
+    def write_table(self, partition: Partition, file: str, table: pa.Table) -> None:
+        """Write or replace one Parquet file, the schema's metadata included.
+
+        Raises:
+            ValueError: a column is named like one of the folders.
+        """
+        clashes = {"city", partition.dimension} & set(table.column_names)
+        if clashes:
+            raise ValueError(
+                f"{partition.asset}/{file}: column {', '.join(sorted(map(str, clashes)))} is given by the folder "
+                "and must not be in the table"
+            )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(partition, file, sink.getvalue().to_pybytes())
+
+    def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
+        """Write one Parquet file per day, several at a time. Each is written whole; an error stops the rest.
+
+        Raises:
+            ValueError: a column is named like one of the folders.
+        """
+        self._map(
+            lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items()
+        )
+
+    def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One Parquet file, or the named columns of it.
+
+        Raises:
+            MissingObjectError: the file is not in the store.
+            CorruptObjectError: it is not a Parquet file that can be read.
+        """
+        data = self.read_bytes(partition, file)
+        try:
+            parquet = pq.ParquetFile(pa.BufferReader(data))
+            if columns is not None:
+                _check_columns(columns, parquet.schema_arrow, self.uri(partition, file))
+            return parquet.read(columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CorruptObjectError(partition.asset, partition.key, self.uri(partition, file), reason) from error
+
+    def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
+        """The days (or folds) for which the file is in the store."""
+        return self._days(asset, city, file, dimension, date.min, date.max)
+
+    def read_window(
+        self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The files of all days from `first` to `last`, both included, as one table in the order of the days.
+
+        The table starts with a column `date` (date32); of the schema's metadata it keeps the entries that all
+        days agree on. `columns` are the ones to read beside `date`.
+
+        Raises:
+            MissingPartitionsError: a day has no such file.
+            CorruptObjectError: a file cannot be read, or its schema is not that of the first day.
+            ValueError: `first` is after `last`.
+        """
+        if first > last:
+            raise ValueError(f"the window of {asset} of {city} ends ({last}) before it starts ({first})")
+        window = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        missing = set(window) - self._days(asset, city, file, "date", first, last)
+        if missing:
+            raise MissingPartitionsError(asset, city, file, missing, (first, last))
+        wanted = None if columns is None else [name for name in columns if name != "date"]
+        partitions = [Partition(asset, city, "date", day) for day in window]
+        tables = self._map(lambda partition: self.read_table(partition, file, wanted), partitions)
+        for partition, table in zip(partitions, tables, strict=True):
+            if table.schema != tables[0].schema:
+                reason = f"its columns are not those of {first}: {table.schema.names}"
+                raise CorruptObjectError(asset, partition.key, self.uri(partition, file), reason)
+        joined = pa.concat_tables(tables).combine_chunks().replace_schema_metadata(_agreed_metadata(tables))
+        lengths = pa.array([len(table) for table in tables], pa.int64())
+        return joined.add_column(0, pa.field("date", pa.date32(), nullable=False), _repeated(window, lengths))
+
+    def _days(self, asset: str, city: str, file: str, dimension: Dimension, first: date, last: date) -> set[date]:
+        folder = Partition(asset, city).folder
+        _check_name("file", file)
+        names = self._objects.folders_with(folder, f"{dimension}=", first.isoformat(), last.isoformat(), file)
+        texts = [name.removeprefix(f"{dimension}=") for name in names]
+        return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
+
+    def _map(self, function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+        with ThreadPoolExecutor(self._threads) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _path(partition: Partition, file: str) -> str:
+    _check_name("file", file)
+    return f"{partition.folder}/{file}"
+
+
+def _check_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what} name {name!r}: use letters, digits, '_', '-' and '.', and start with a letter or digit")
+
+
+def _check_columns(columns: Sequence[str], schema: pa.Schema, uri: str) -> None:
+    unknown = [name for name in columns if name not in schema.names]
+    if unknown:
+        raise ValueError(f"{uri} has no column {', '.join(unknown)}; it has {', '.join(schema.names)}")
+
+
+def _agreed_metadata(tables: Sequence[pa.Table]) -> dict[bytes, bytes] | None:
+    agreed = dict(tables[0].schema.metadata or {})
+    for table in tables[1:]:
+        other = table.schema.metadata or {}
+        agreed = {key: value for key, value in agreed.items() if other.get(key) == value}
+    return agreed or None
+
+
+def _repeated(days: Sequence[date], lengths: pa.Array) -> pa.Array:
+    """Each day as often as its table has rows."""
+    return pa.array(np.repeat(np.array(days, dtype="datetime64[D]"), lengths.to_numpy()))
+
+
+def _bad_root(root: str) -> ValueError:
+    return ValueError(
+        f"{root!r} is not a store: use a folder such as ./store or /data/shotspotter, or s3://bucket/prefix "
+        "(environment variable SHOTSPOTTER_STORE)"
+    )

