@@ -50,3 +50,12 @@ def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Se
     """
     first = np.ones(len(wall), dtype=bool)
     return wall.dt.tz_localize(zone, ambiguous=first, nonexistent=pd.Timedelta(hours=1)).dt.tz_convert("UTC")
+
+
+def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
+    """The rows of each of sorted `days` in a table sorted by `date`, without that column; a day may have no rows."""
+    numbers = table["date"].to_numpy().astype("datetime64[D]")
+    wanted = np.array(days, dtype="datetime64[D]")
+    starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
+    table = table.drop_columns(["date"]).combine_chunks()
+    return {day: table.slice(start, stop - start) for day, start, stop in zip(days, starts, stops, strict=True)}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.local_time import local_dates
+from shotspotter_assets.cities.local_time import local_dates, rows_of_days
 from shotspotter_assets.cities.model import Box, City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
 from shotspotter_assets.cleaning.gunshot_types import gunshot_type_codes, unknown_spellings
@@ -98,23 +98,12 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
         .filter(pc.is_valid(reason))
         .sort_by([("date", "ascending"), ("received_from", "ascending"), ("received_row", "ascending")])
     )
-    usable_of, kept_of, rejected_of = (_days_slices(table, days) for table in (usable, kept, rejected))
-    cleaned = {}
-    for day in days:
-        day_alerts, day_spellings = (_rows(table, kept_of[day]) for table in (alerts, kept.select(["gunshot_type"])))
-        day_rejected = _rows(rejected, rejected_of[day])
-        usable_rows = usable_of[day].stop - usable_of[day].start
-        account = DayAccount(
-            received=usable_rows + day_rejected.num_rows,
-            cleaned=day_alerts.num_rows,
-            duplicates=usable_rows - day_alerts.num_rows,
-            untyped=day_alerts["gunshot_type"].null_count,
-            incidents=pc.count_distinct(day_alerts["incident_id"]).as_py(),
-            rejected=dict(Counter(day_rejected["reason"].to_pylist())),
-            unknown_types=unknown_spellings(day_spellings["gunshot_type"], day_alerts["gunshot_type"]),
-        )
-        cleaned[day] = CleanedDay(day_alerts, day_rejected.drop_columns(["date"]), account)
-    return cleaned
+    with_date = pa.table({"date": kept["date"], **{name: alerts[name] for name in alerts.column_names}})
+    usable_of, alerts_of, spellings_of, rejected_of = (
+        rows_of_days(table, days)
+        for table in (usable.select(["date", "received_row"]), with_date, kept.select(["date", "gunshot_type"]), rejected)
+    )
+    return {day: _cleaned_day(usable_of[day], alerts_of[day], spellings_of[day], rejected_of[day]) for day in days}
 
 
 def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], box: Box) -> npt.NDArray[np.uint32]:
@@ -155,6 +144,19 @@ def _within(
     x: pa.ChunkedArray, west: float, east: float, y: pa.ChunkedArray, south: float, north: float
 ) -> pa.ChunkedArray:
     return pc.and_(pc.and_(pc.greater_equal(x, west), pc.less_equal(x, east)), pc.and_(pc.greater_equal(y, south), pc.less_equal(y, north)))
+
+
+def _cleaned_day(usable: pa.Table, alerts: pa.Table, spellings: pa.Table, rejected: pa.Table) -> CleanedDay:
+    account = DayAccount(
+        received=usable.num_rows + rejected.num_rows,
+        cleaned=alerts.num_rows,
+        duplicates=usable.num_rows - alerts.num_rows,
+        untyped=alerts["gunshot_type"].null_count,
+        incidents=pc.count_distinct(alerts["incident_id"]).as_py(),
+        rejected=dict(Counter(rejected["reason"].to_pylist())),
+        unknown_types=unknown_spellings(spellings["gunshot_type"], alerts["gunshot_type"]),
+    )
+    return CleanedDay(alerts.cast(CLEANED_SCHEMA), rejected.cast(REJECTED_SCHEMA), account)
 
 
 def _repeats_the_row_before(table: pa.Table) -> npt.NDArray[np.bool_]:
@@ -204,15 +206,3 @@ def _yyyymmdd(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
     year, month = np.divmod(months.astype(np.int64), 12)
     day_of_month = (days.astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
     return (year + 1970) * 10_000 + (month + 1) * 100 + day_of_month + 1
-
-
-def _days_slices(table: pa.Table, days: list[date]) -> dict[date, slice]:
-    """The rows of each day in a table sorted by `date`."""
-    numbers = table["date"].to_numpy().astype("datetime64[D]")
-    wanted = np.array(days, dtype="datetime64[D]")
-    starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
-    return {day: slice(int(start), int(stop)) for day, start, stop in zip(days, starts, stops, strict=True)}
-
-
-def _rows(table: pa.Table, rows: slice) -> pa.Table:
-    return table.slice(rows.start, rows.stop - rows.start)

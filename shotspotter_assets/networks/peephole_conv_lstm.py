@@ -47,7 +47,9 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if data_format != "channels_last":
-            raise ValueError(f"PeepholeConvLSTM2D takes data_format 'channels_last' only, not {data_format!r}")
+            raise ValueError(
+                f"PeepholeConvLSTM2D takes data_format 'channels_last' only, not {data_format!r}"
+            )
         if filters < 1 or kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f"PeepholeConvLSTM2D needs filters >= 1 and an odd kernel_size, not {filters} and {kernel_size}"
@@ -102,7 +104,9 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         # The two recurrences do not touch each other: step by step side by side they keep two cores busy.
         for step in range(time):
             for direction in range(2):
-                hidden, states[direction] = self._step(halves[direction][step], outputs[direction], states, direction)
+                hidden, states[direction] = self._step(
+                    halves[direction][step], outputs[direction], states, direction
+                )
                 outputs[direction].append(hidden)
         pairs = zip(outputs[0], outputs[1][::-1], strict=True)
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)

@@ -5,10 +5,10 @@ as `sources.simulated_background` says, and every alert has offspring as `source
 A point outside the box or in a cell without sensors is no alert and has no offspring, so that the alerts alone
 are the whole history:
 
-    intensity(t, x) = sensor(x) * (background(t, x) + sum over earlier alerts of OFFSPRING * lag(t - ti) * step(x - xi))
+    intensity(t, x) = sensor(x) * (background(t, x) + OFFSPRING * sum over earlier alerts lag(t - ti) step(x - xi))
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -19,11 +19,17 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.sources.simulated_background import DAY_STREAM, HOUR, Background, Beginnings, Day, Floats
+from shotspotter_assets.sources.simulated_background import (
+    DAY_STREAM,
+    HOUR,
+    Background,
+    Beginnings,
+    Day,
+    Floats,
+    Integers,
+)
 from shotspotter_assets.sources.simulated_offspring import MAX_LAG, OFFSPRING, Steps, draw_lags
-from shotspotter_assets.sources.simulated_truth import Oracle, Truth
-
-Integers = npt.NDArray[np.int64]
+from shotspotter_assets.sources.simulated_truth import Oracle
 
 RECEIVED_FROM = "simulated city"
 
@@ -40,24 +46,28 @@ ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
 FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)
 """Share of each type among first alerts that fireworks set off, and above among all others."""
 TYPE_KEPT = 0.5
-"""Probability that an alert has its parent's type; otherwise its type is drawn like an ordinary first alert's."""
+"""Probability that an alert has its parent's type; otherwise it is drawn like an ordinary first alert's."""
 FEW_ROUNDS = 0.22
 """Multiple gunshots are 1 + a geometric number of rounds with this parameter (mean 5.5)."""
 
 
 class Alerts(NamedTuple):
-    """Alerts as columns: `time` in microseconds since 1970 UTC; `row`, `column` in cells from the box's south-west corner (not
-    whole numbers); `kind` an index into `TYPES`; `rounds`, 0 where unknown."""
+    """Alerts as columns of equal length."""
 
     time: Integers
+    """Microseconds since 1970 UTC."""
     row: Floats
+    """Cells from the box's south edge, not whole numbers."""
     column: Floats
+    """Cells from the box's west edge, not whole numbers."""
     kind: Integers
+    """Index into `TYPES`."""
     rounds: Integers
+    """0 where unknown."""
 
     def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> "Alerts":
         """The alerts that a mask, positions or a slice choose."""
-        return Alerts(*(column[chosen] for column in self))
+        return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
 
 
 class SimulatedSource:
@@ -71,15 +81,17 @@ class SimulatedSource:
     def __init__(self, city: City) -> None:
         if city.source.kind != "simulated":
             raise ValueError(
-                f"city {city.name} has a source of kind {city.source.kind!r}, not 'simulated': read it with that source"
+                f"city {city.name} has a source of kind {city.source.kind!r}: only a city whose source is "
+                "'simulated' can be read from the simulation"
             )
         self._city = city
         self._seed = city.source.seed
-        self._steps = Steps(city)
         self._background = Background(city, self._seed)
+        self._steps = Steps(city, self._background.sensors)
+        self._oracle = Oracle(self._background, self._steps)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
-        cells = self._background.usual_cells()
-        heard = float((self._steps.onward(cells) * self._background.sensors).sum())
+        usual = self._steps.in_parts(self._background.usual_cells())
+        heard = float(self._steps.onward(usual)[self._steps.sensors].sum())
         self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
 
     def sensor_cells(self) -> npt.NDArray[np.bool_]:
@@ -89,7 +101,8 @@ class SimulatedSource:
     def read(self, first: date, last: date) -> pa.Table:
         """Alerts of the local days from `first` to `last`, both included, in the order of time (`RAW_SCHEMA`).
 
-        `received_row` counts within each day; `received_at` is the end of the day. Days before `city.start` are empty.
+        `received_row` counts within each day; `received_at` is the end of the day. Days before `city.start` are
+        empty.
         """
         first = max(first, self._city.start)
         if first > last:
@@ -99,6 +112,7 @@ class SimulatedSource:
         counts = np.diff(bounds)
         number_in_day = np.arange(len(alerts.time)) - np.repeat(bounds[:-1], counts)
         dates = pa.array(np.repeat([day.date for day in days], counts), pa.date32())
+        numerals = pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0")
         ends = np.repeat([day.end for day in days], counts)
         box = self._city.box
         rows, columns = self._city.shape
@@ -110,9 +124,7 @@ class SimulatedSource:
                 "latitude": box.south + alerts.row / rows * (box.north - box.south),
                 "gunshot_type": pa.array(TYPES, pa.string()).take(pa.array(alerts.kind)),
                 "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
-                "source_id": pc.binary_join_element_wise(
-                    pc.strftime(dates, "%Y%m%d"), pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0"), "-"
-                ),
+                "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),
                 "as_received": pa.nulls(len(alerts.time), pa.string()),
                 "received_from": pa.repeat(RECEIVED_FROM, len(alerts.time)),
                 "received_row": number_in_day,
@@ -127,26 +139,22 @@ class SimulatedSource:
         (days, rows, columns) for the days from `first` to `last`, both included; zero in cells without sensors
         and before `city.start`. What is approximate in it: `simulated_truth.Oracle`.
         """
-        return self._filled(first, last, lambda truth: truth.probability)
+        return self._truth(first, last, self._oracle.probability)
 
     def true_number(self, first: date, last: date) -> Floats:
         """Expected number of alerts in the cell on the local day, given all alerts before the day; else alike."""
-        return self._filled(first, last, lambda truth: truth.number)
+        return self._truth(first, last, self._oracle.number)
 
-    def _filled(self, first: date, last: date, part: Callable[[Truth], Floats]) -> Floats:
-        filled = np.zeros(((last - first).days + 1, *self._city.shape))
+    def _truth(self, first: date, last: date, forecast: Callable[[Day, Integers, Floats, Floats], Floats]) -> Floats:
+        truth = np.zeros(((last - first).days + 1, *self._city.shape))
         reported = max(first, self._city.start)
-        if reported <= last:
-            for index, truth in enumerate(self._truth(reported, last), (reported - first).days):
-                filled[index] = part(truth)
-        return filled
-
-    def _truth(self, first: date, last: date) -> Iterator[Truth]:
-        days, alerts = self._alerts(first - MAX_LAG_DAYS, last)
-        oracle = Oracle(self._background, self._steps)
-        for day in days[MAX_LAG_DAYS.days :]:
+        if reported > last:
+            return truth
+        days, alerts = self._alerts(reported - MAX_LAG_DAYS, last)
+        for index, day in enumerate(days[MAX_LAG_DAYS.days :], (reported - first).days):
             before = slice(*np.searchsorted(alerts.time, [day.start - MAX_LAG, day.start]))
-            yield oracle.day(day, alerts.time[before], alerts.row[before], alerts.column[before])
+            truth[index] = forecast(day, alerts.time[before], alerts.row[before], alerts.column[before])
+        return truth
 
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
         """The days from `first` to `last`, and their alerts in the order of time."""
@@ -170,18 +178,20 @@ class SimulatedSource:
         number = random.poisson(begin.number)
         cell = _draw(random, begin.cells, number)
         hour = _draw(random, begin.hours, number)
-        offset = ((hour + random.random(number)) * HOUR).astype(np.int64)
+        offset = (random.random(number) * np.diff(day.hour_edges)[hour]).astype(np.int64)
         row, column = np.divmod(cell, self._city.grid.columns) + random.random((2, number))
         kind = _draw(random, FIREWORKS_TYPES if begin.fireworks else ORDINARY_TYPES, number)
-        return Alerts(day.start + offset, row, column, kind, _draw_rounds(random, kind))
+        return Alerts(day.hour_edges[hour] + offset, row, column, kind, _draw_rounds(random, kind))
 
     def _offspring(self, random: np.random.Generator, parents: Alerts) -> Alerts:
-        parents = parents.take(np.repeat(np.arange(len(parents.time)), random.poisson(OFFSPRING, len(parents.time))))
+        families = random.poisson(OFFSPRING, len(parents.time))
+        parents = parents.take(np.repeat(np.arange(len(families)), families))
         number = len(parents.time)
         time = parents.time + draw_lags(random, number).astype(np.int64)
         row_step, column_step = self._steps.draw(random, number)
         row, column = parents.row + row_step, parents.column + column_step
-        kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, _draw(random, ORDINARY_TYPES, number))
+        new_kind = _draw(random, ORDINARY_TYPES, number)
+        kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, new_kind)
         rounds = _draw_rounds(random, kind)
         rows, columns = self._city.shape
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)

@@ -9,10 +9,12 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from shotspotter_assets.cities.model import City
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 MICROSECONDS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROSECONDS_PER_SECOND
@@ -27,13 +29,13 @@ SENSOR_SHARE = 0.6
 """Share of the grid's cells that sensors hear."""
 
 PLACES = 160
-PLACE_WEIGHT_SPREAD = 1.5
+PLACE_WEIGHT_SPREAD = 2.1
 """Standard deviation of the logarithm of a place's weight: how uneven the hot spots are."""
-PLACE_RADIUS_METRES = (220.0, 450.0)
+PLACE_RADIUS_METRES = (120.0, 300.0)
 SENSOR_RADIUS_METRES = 900.0
-CELL_SPREAD = 0.5
+CELL_SPREAD = 1.0
 """Standard deviation of the logarithm of the cells' own unevenness."""
-DIFFUSE_SHARE = 0.06
+DIFFUSE_SHARE = 0.02
 """Share of the first alerts that may come anywhere with sensors."""
 
 DRIFT_SIZE = 0.55
@@ -53,9 +55,9 @@ SEASON_PEAK_DAY = 205
 """Day of the year with the highest rate."""
 WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)
 """Rate by weekday from Monday, relative to the mean."""
-HOURS = (1.9, 1.7, 1.5, 1.2, 0.9, 0.6, 0.4, 0.3, 0.3, 0.3, 0.35, 0.4)
-HOURS += (0.5, 0.55, 0.6, 0.65, 0.75, 0.85, 1.1, 1.4, 1.7, 2.0, 2.2, 2.2)
-"""Rate by hour of the wall clock, relative to one another."""
+NIGHT_AND_MORNING = (1.9, 1.7, 1.5, 1.2, 0.9, 0.6, 0.4, 0.3, 0.3, 0.3, 0.35, 0.4)
+AFTERNOON_AND_EVENING = (0.5, 0.55, 0.6, 0.65, 0.75, 0.85, 1.1, 1.4, 1.7, 2.0, 2.2, 2.2)
+"""Rates by hour of the wall clock, relative to one another."""
 WEEKEND_NIGHT = 1.5
 """Factor on the hours from 0 to 5 of Saturday and Sunday."""
 
@@ -74,8 +76,8 @@ FIREWORKS = {
 class Beginnings:
     """A Poisson stream of first alerts on one day.
 
-    `number` is the expected number; `cells` (cells of the flattened grid) and `hours` (elapsed hours of the
-    day, the last one possibly cut short) say how it is shared out, and each sums to 1.
+    `number` is the expected number; `cells` (cells of the flattened grid) and `hours` (elapsed hours of the day)
+    say how it is shared out, and each sums to 1.
     """
 
     number: float
@@ -86,12 +88,25 @@ class Beginnings:
 
 @dataclass(frozen=True)
 class Day:
-    """One local civil day: [start, end) in microseconds since 1970 UTC, and its streams of first alerts."""
+    """One local civil day, and its streams of first alerts.
+
+    `hour_edges` (hours + 1) are the edges of its elapsed hours in microseconds since 1970 UTC; the last hour may be
+    cut short.
+    """
 
     date: date
-    start: int
-    end: int
+    hour_edges: Integers
     beginnings: tuple[Beginnings, ...]
+
+    @property
+    def start(self) -> int:
+        """First instant of the day."""
+        return int(self.hour_edges[0])
+
+    @property
+    def end(self) -> int:
+        """First instant of the next day."""
+        return int(self.hour_edges[-1])
 
 
 def day_start(day: date, city: City) -> int:
@@ -122,7 +137,7 @@ class Background:
         self.ordinary_number = 1.0
         random = np.random.default_rng([self._seed, CITY_STREAM])
         position = random.beta(1.5, 1.5, (PLACES, 2))
-        weight = random.lognormal(0.0, PLACE_WEIGHT_SPREAD, PLACES)
+        weight = np.exp(PLACE_WEIGHT_SPREAD * ndtri((np.arange(PLACES) + 0.5) / PLACES))
         radius = random.uniform(*PLACE_RADIUS_METRES, PLACES)
         self._period = random.uniform(*DRIFT_DAYS, (2, PLACES))
         self._phase = random.uniform(0.0, 2 * np.pi, (2, PLACES))
@@ -138,7 +153,8 @@ class Background:
         with_sensor[np.argsort(-heard, kind="stable")[: max(1, round(SENSOR_SHARE * heard.size))]] = True
         self.sensors = with_sensor.reshape(rows, columns)
 
-        surfaces = np.exp(-squared / (2 * radius[:, None] ** 2)) * random.lognormal(0.0, CELL_SPREAD, heard.size)
+        surfaces = np.exp(-squared / (2 * radius[:, None] ** 2))
+        surfaces *= random.lognormal(0.0, CELL_SPREAD, heard.size)
         # A place in a corner of very small cells may give nothing anywhere: the tiny number avoids 0 / 0.
         surfaces /= surfaces.sum(axis=1, keepdims=True) + np.finfo(float).tiny
         everywhere = with_sensor / with_sensor.sum()
@@ -146,7 +162,7 @@ class Background:
         diffuse = weight.sum() * DIFFUSE_SHARE / (1 - DIFFUSE_SHARE)
         self.weights = np.append(weight, diffuse)
 
-        hours_of_week = np.outer(WEEKDAYS, HOURS)
+        hours_of_week = np.outer(WEEKDAYS, NIGHT_AND_MORNING + AFTERNOON_AND_EVENING)
         hours_of_week[5:, :5] *= WEEKEND_NIGHT
         self._hours_of_week = hours_of_week / hours_of_week.mean()
 
@@ -178,20 +194,17 @@ class Background:
         wall_hours = np.array([datetime.fromtimestamp(middle, self._city.zone).hour for middle in middles])
         lengths = np.diff(edges) / HOUR
         rates = self._hours_of_week[day.weekday(), wall_hours] * lengths / 24
-        season = 1 + SEASON_SIZE * math.cos(2 * math.pi * (day.timetuple().tm_yday - SEASON_PEAK_DAY) / 365.25)
+        since_peak = (day.timetuple().tm_yday - SEASON_PEAK_DAY) / 365.25
+        number = self.ordinary_number * (1 + SEASON_SIZE * math.cos(2 * math.pi * since_peak)) * rates.sum()
         # One day at a time, not one product for all: the last bits of a larger product depend on its shape,
         # and a day must not depend on the range that it is asked for with.
         cells = weights @ self.surfaces
-        beginnings = [
-            Beginnings(self.ordinary_number * season * rates.sum(), cells / cells.sum(), rates / rates.sum(), False)
-        ]
+        beginnings = [Beginnings(number, cells / cells.sum(), rates / rates.sum(), False)]
         if (day.month, day.day) in FIREWORKS:
             size, first_hour, last_hour = FIREWORKS[day.month, day.day]
             hours = lengths * ((wall_hours >= first_hour) & (wall_hours < last_hour))
-            beginnings.append(
-                Beginnings(self.ordinary_number * size, self.surfaces[-1], hours / hours.sum(), True)
-            )
-        return Day(day, start, end, tuple(beginnings))
+            beginnings.append(Beginnings(self.ordinary_number * size, self.surfaces[-1], hours / hours.sum(), True))
+        return Day(day, edges, tuple(beginnings))
 
     def _place_weights(self, first: date, last: date) -> Floats:
         """Weight of each place and of the whole city (days, places + 1), with drift and flare-ups."""

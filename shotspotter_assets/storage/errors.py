@@ -36,10 +36,11 @@ class StoreUnreadableError(StoreError):
 class MissingObjectError(StoreError):
     """One object was asked for and is not in the store."""
 
-    def __init__(self, asset: str, city: str, dimension: str | None, day: date | None, file: str, uri: str) -> None:
+    def __init__(self, *, asset: str, city: str, dimension: str | None, day: date | None, file: str, uri: str) -> None:
         key = city if day is None else f"{city}|{day}"
         super().__init__(f"{asset} has no {file} for {key} ({uri} does not exist): materialise {asset} for {key}.")
-        self.asset, self.city, self.dimension, self.day, self.file, self.uri = asset, city, dimension, day, file, uri
+        self.asset, self.city, self.dimension, self.day = asset, city, dimension, day
+        self.file, self.uri = file, uri
 
 
 class MissingPartitionsError(StoreError):

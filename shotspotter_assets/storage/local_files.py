@@ -1,6 +1,7 @@
 """Objects as files under a local folder. What an object means (asset, city, day) belongs to `store`."""
 
 import os
+import re
 import socket
 from itertools import count
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
 
 _HOST = socket.gethostname()
+_TEMPORARY = re.compile(rf"\.{re.escape(_HOST)}-(\d+)-\d+\.partial")
 _numbers = count()
 
 
@@ -38,7 +40,7 @@ class LocalFiles:
             _remove_abandoned(target.parent)
             try:
                 temporary.write_bytes(data)
-                os.replace(temporary, target)
+                temporary.replace(target)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -53,8 +55,7 @@ class LocalFiles:
             StoreUnreadableError: it cannot be read.
         """
         try:
-            with open(self.root / path, "rb", buffering=0) as file:
-                return file.read()
+            return (self.root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
@@ -80,24 +81,22 @@ class LocalFiles:
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
         """Names of the folders directly in `folder` that lie in `prefix + first` to `prefix + last` and hold `file`."""
+        parent = self.root / folder
         try:
-            with os.scandir(self.root / folder) as entries:
-                names = [entry.name for entry in entries if prefix + first <= entry.name <= prefix + last]
+            names = [entry.name for entry in parent.iterdir() if prefix + first <= entry.name <= prefix + last]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise StoreUnreadableError(self.name, f"{error.strerror or error} ({self.root / folder})") from error
-        base = os.path.join(self.root, folder)
-        return [name for name in names if os.path.isfile(os.path.join(base, name, file))]
+            raise StoreUnreadableError(self.name, f"{error.strerror or error} ({parent})") from error
+        return [name for name in names if (parent / name / file).is_file()]
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what killed writers of this machine left in the folder."""
-    for name in os.listdir(folder):
-        if name.endswith(".partial") and name.startswith(f".{_HOST}-"):
-            process = name.removeprefix(f".{_HOST}-").split("-")[0]
-            if not (process.isdecimal() and _is_running(int(process))):
-                (folder / name).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        ours = _TEMPORARY.fullmatch(path.name)
+        if ours and not _is_running(int(ours[1])):
+            path.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:
@@ -107,6 +106,6 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it runs, under another user
         return True
     return True

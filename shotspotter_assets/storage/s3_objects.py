@@ -94,10 +94,11 @@ class S3Objects:
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
         """Names directly in `folder` that lie in `prefix + first` to `prefix + last` and hold `file`.
 
-        One paginated listing that starts at the first name and stops after the last one.
+        One paginated listing that starts near the first name and stops after the last one. It starts a little
+        early because SeaweedFS leaves out a whole folder that the start names, where S3 does not.
         """
         start = f"{self.prefix}{folder}/"
-        request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first}
+        request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
         found: list[str] = []
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):
@@ -105,7 +106,7 @@ class S3Objects:
                     name, _, rest = item["Key"].removeprefix(start).partition("/")
                     if name > prefix + last:
                         return found
-                    if rest == file:
+                    if rest == file and name >= prefix + first:
                         found.append(name)
         except (ClientError, BotoCoreError) as error:
             raise StoreUnreadableError(self.name, _reason(error)) from error
@@ -128,5 +129,3 @@ def _code(error: ClientError | BotoCoreError) -> str:
 
 def _reason(error: ClientError | BotoCoreError) -> str:
     return _REASONS.get(_code(error), str(error))
-
-

@@ -130,9 +130,8 @@ class Store:
         try:
             return self._objects.read(_path(partition, file))
         except FileNotFoundError:
-            raise MissingObjectError(
-                partition.asset, partition.city, partition.dimension, partition.day, file, self.uri(partition, file)
-            ) from None
+            uri = self.uri(partition, file)
+            raise MissingObjectError(file=file, uri=uri, **vars(partition)) from None
 
     def delete(self, partition: Partition, file: str) -> None:
         """Remove the file; no error if it is not there."""
@@ -160,9 +159,7 @@ class Store:
         Raises:
             ValueError: a column is named like one of the folders.
         """
-        self._map(
-            lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items()
-        )
+        self._map(lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items())
 
     def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One Parquet file, or the named columns of it.
@@ -183,10 +180,10 @@ class Store:
 
     def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
         """The days (or folds) for which the file is in the store."""
-        return self._days(asset, city, file, dimension, date.min, date.max)
+        return self._days(asset, city, file, dimension, (date.min, date.max))
 
     def read_window(
-        self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
+        self, asset: str, city: str, file: str, first: date, last: date, *, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The files of all days from `first` to `last`, both included, as one table in the order of the days.
 
@@ -201,7 +198,7 @@ class Store:
         if first > last:
             raise ValueError(f"the window of {asset} of {city} ends ({last}) before it starts ({first})")
         window = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        missing = set(window) - self._days(asset, city, file, "date", first, last)
+        missing = set(window) - self._days(asset, city, file, "date", (first, last))
         if missing:
             raise MissingPartitionsError(asset, city, file, missing, (first, last))
         wanted = None if columns is None else [name for name in columns if name != "date"]
@@ -215,10 +212,10 @@ class Store:
         lengths = pa.array([len(table) for table in tables], pa.int64())
         return joined.add_column(0, pa.field("date", pa.date32(), nullable=False), _repeated(window, lengths))
 
-    def _days(self, asset: str, city: str, file: str, dimension: Dimension, first: date, last: date) -> set[date]:
+    def _days(self, asset: str, city: str, file: str, dimension: Dimension, span: tuple[date, date]) -> set[date]:
         folder = Partition(asset, city).folder
         _check_name("file", file)
-        names = self._objects.folders_with(folder, f"{dimension}=", first.isoformat(), last.isoformat(), file)
+        names = self._objects.folders_with(folder, f"{dimension}=", span[0].isoformat(), span[1].isoformat(), file)
         texts = [name.removeprefix(f"{dimension}=") for name in names]
         return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
 
@@ -239,7 +236,9 @@ def _path(partition: Partition, file: str) -> str:
 
 def _check_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{what} name {name!r}: use letters, digits, '_', '-' and '.', and start with a letter or digit")
+        raise ValueError(
+            f"{what} name {name!r}: use letters, digits, '_', '-' and '.', and start with a letter or digit"
+        )
 
 
 def _check_columns(columns: Sequence[str], schema: pa.Schema, uri: str) -> None:

@@ -1,0 +1,31 @@
+"""Recounts, from the tables alone, whether cleaning lost or invented rows."""
+
+from datetime import date
+
+import pandas as pd
+import pyarrow as pa
+
+from shotspotter_assets.cleaning.alerts import CONTENT
+
+
+def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
+    """Received rows minus cleaned, rejected and exactly repeated ones, for the days on which that is not zero.
+
+    All three tables have the local `date`. Repeats are counted among the raw rows that were not rejected, so the
+    count does not rest on what cleaning says about itself.
+    """
+    identity = ["date", "received_from", "received_row"]
+    usable = raw.to_pandas().merge(
+        rejected.select(identity).to_pandas().drop_duplicates(), on=identity, how="left", indicator=True
+    )
+    usable = usable[usable["_merge"] == "left_only"]
+    counts = pd.DataFrame(
+        {
+            "received": raw["date"].to_pandas().value_counts(),
+            "cleaned": alerts["date"].to_pandas().value_counts(),
+            "rejected": rejected["date"].to_pandas().value_counts(),
+            "repeated": usable.loc[usable.duplicated(list(CONTENT)), "date"].value_counts(),
+        }
+    ).fillna(0)
+    difference = counts["received"] - counts["cleaned"] - counts["rejected"] - counts["repeated"]
+    return {day: int(rows) for day, rows in difference[difference != 0].items()}

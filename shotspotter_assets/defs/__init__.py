@@ -1,0 +1,1 @@
+"""Dagster objects and nothing else: thin assets and checks over the domain code, loaded by folder."""

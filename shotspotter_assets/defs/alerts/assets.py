@@ -1,0 +1,93 @@
+"""Raw and cleaned alerts, by city and local day."""
+
+from collections import Counter
+
+import dagster as dg
+
+from shotspotter_assets.cities.local_time import rows_of_days
+from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
+from shotspotter_assets.defs.environment import PARTITIONS
+from shotspotter_assets.defs.partition_keys import stretches
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+
+ALERTS_FILE = "alerts.parquet"
+REJECTED_FILE = "rejected.parquet"
+
+
+@dg.asset(
+    partitions_def=PARTITIONS.city_date,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="alerts",
+    kinds={"parquet"},
+    code_version="1",
+)
+def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
+    """Alerts as the city's source gives them, filed under local days, with where and when they were received.
+
+    One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows.
+    """
+    for stretch in stretches(context):
+        rows = sources.open(stretch.city).read(stretch.days[0], stretch.days[-1])
+        days = rows_of_days(rows, stretch.days)
+        store.open().write_tables(context.asset_key.path[-1], stretch.city.name, ALERTS_FILE, days)
+        for day, table in days.items():
+            context.add_asset_metadata({"dagster/partition_row_count": table.num_rows}, partition_key=stretch.key(day))
+        context.log.info(f"{stretch.city.name}: {rows.num_rows:,} rows of {len(days):,} days to {stretch.days[-1]}")
+
+
+@dg.asset(
+    partitions_def=PARTITIONS.city_date,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="alerts",
+    kinds={"parquet"},
+    code_version="1",
+    deps=[raw_alerts],
+    metadata={
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in CLEANED_SCHEMA])
+    },
+)
+def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+    """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
+
+    Received rows = cleaned + rejected + exact duplicates, for every day.
+    """
+    for stretch in stretches(context):
+        city, days, opened = stretch.city, stretch.days, store.open()
+        raw = opened.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
+        cleaned = clean_alerts(raw, days, city)
+        name = context.asset_key.path[-1]
+        opened.write_tables(name, city.name, REJECTED_FILE, {day: result.rejected for day, result in cleaned.items()})
+        opened.write_tables(name, city.name, ALERTS_FILE, {day: result.alerts for day, result in cleaned.items()})
+        for day, result in cleaned.items():
+            context.add_asset_metadata(_metadata(result.account), partition_key=stretch.key(day))
+        context.log.info(_summary(city.name, [result.account for result in cleaned.values()]))
+
+
+def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:
+    numbers = {
+        "dagster/partition_row_count": account.cleaned,
+        "received": account.received,
+        "rejected": sum(account.rejected.values()),
+        "duplicates": account.duplicates,
+        "untyped": account.untyped,
+        "incidents": account.incidents,
+    }
+    metadata: dict[str, dg.MetadataValue] = {name: dg.MetadataValue.int(number) for name, number in numbers.items()}
+    if account.rejected:
+        explained = {f"{reason}: {REASONS[reason]}": rows for reason, rows in account.rejected.items()}
+        metadata["rejected_by_reason"] = dg.MetadataValue.json(explained)
+    if account.unknown_types:
+        metadata["unknown_type_spellings"] = dg.MetadataValue.json(account.unknown_types)
+    return metadata
+
+
+def _summary(city: str, accounts: list[DayAccount]) -> str:
+    rejected: Counter[str] = Counter()
+    for account in accounts:
+        rejected.update(account.rejected)
+    reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
+    return (
+        f"{city}: {sum(account.received for account in accounts):,} rows received on {len(accounts):,} days = "
+        f"{sum(account.cleaned for account in accounts):,} cleaned + {rejected.total():,} rejected{reasons} + "
+        f"{sum(account.duplicates for account in accounts):,} exact duplicates"
+    )

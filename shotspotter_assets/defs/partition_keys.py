@@ -1,0 +1,86 @@
+"""From a run's partition keys to cities and days, with the guards that a run over many keys needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+
+import dagster as dg
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.defs.environment import CITIES
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+class IncompleteRunError(Exception):
+    """The run's tags name more partitions than the run was given, so the rest would silently be left out."""
+
+
+class BeforeStartError(ValueError):
+    """A partition lies before its city's first day."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Contiguous days of one city that a run is to make."""
+
+    city: City
+    days: list[date]
+
+    def key(self, day: date) -> str:
+        """The partition key of a day."""
+        return f"{self.city.name}|{day}"
+
+
+def stretches(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[Stretch]:
+    """The run's keys by city and contiguous days, sorted: keys come unsorted and may be of several cities.
+
+    Raises:
+        IncompleteRunError: a job backfill gave the run only the first key of its range (Dagster issue 28861).
+        BeforeStartError: a day is before its city's start.
+    """
+    keys: list[dg.MultiPartitionKey] = list(context.partition_keys)  # type: ignore[arg-type]
+    _refuse_part_of_a_range(context, keys)
+    found: list[Stretch] = []
+    for name, of_city in groupby(sorted(keys), key=lambda key: key.keys_by_dimension["city"]):
+        city = find_city(CITIES, name)
+        for day in (date.fromisoformat(key.keys_by_dimension["date"]) for key in of_city):
+            if day < city.start:
+                raise BeforeStartError(f"{name}|{day} is before {city.start}, the start of {name}: choose later days.")
+            if found and found[-1].city is city and found[-1].days[-1] == day - timedelta(days=1):
+                found[-1].days.append(day)
+            else:
+                found.append(Stretch(city, [day]))
+    return found
+
+
+def city_and_cutoff(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[City, date]:
+    """City and cutoff date of the fold that the run is for.
+
+    Raises:
+        BeforeStartError: the cutoff leaves no day to train on.
+    """
+    key: dg.MultiPartitionKey = context.partition_key  # type: ignore[assignment]
+    city = find_city(CITIES, key.keys_by_dimension["city"])
+    cutoff = date.fromisoformat(key.keys_by_dimension["fold"])
+    if cutoff <= city.start:
+        raise BeforeStartError(f"{key}: the fold has no day to train on, {city.name} starts on {city.start}.")
+    return city, cutoff
+
+
+def _refuse_part_of_a_range(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, keys: Sequence[dg.MultiPartitionKey]
+) -> None:
+    first, last = (context.run.tags.get(tag) for tag in (RANGE_START, RANGE_END))
+    if first is None or last is None:
+        return
+    city, last_city = first.split("|")[0], last.split("|")[0]
+    named = (date.fromisoformat(last.split("|")[1]) - date.fromisoformat(first.split("|")[1])).days + 1
+    if city == last_city and named > len(keys):
+        raise IncompleteRunError(
+            f"The run is for {first} to {last} ({named} partitions) but was given {len(keys)}. Launch the backfill from "
+            "the asset's page, not from a job's: a job's runs process only the first partition of a range."
+        )

@@ -1,0 +1,1 @@
+"""Where the assets' files are."""

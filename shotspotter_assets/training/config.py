@@ -1,0 +1,72 @@
+"""The settings of a training run, each with its meaning and range; plain types only, so that any front end can show them."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class NetworkConfig(BaseModel):
+    """Settings of the reference network and its training. `days` must be a power of two >= 2 ** recurrent_layers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: int = Field(
+        default=16,
+        ge=2,
+        le=256,
+        description="Days in an input window: a power of two, at least 2 ** recurrent_layers.",
+    )
+    filters: int = Field(
+        default=16, ge=1, le=256, description="Channels of every convolution and recurrent direction."
+    )
+    recurrent_layers: int = Field(
+        default=3, ge=1, le=8, description="Number of bidirectional peephole ConvLSTM layers."
+    )
+    dropout: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of values dropped in training after each time pooling.",
+    )
+    class_weight: float = Field(
+        default=1.0,
+        ge=1.0,
+        le=10_000.0,
+        description="Weight of a cell with an alert against one without, in the loss. Reference settings are 1, 10 and "
+        "100. It multiplies the predicted odds; that is undone before anything is called a probability.",
+    )
+    epochs: int = Field(default=100, ge=1, le=10_000, description="Most passes over the training days.")
+    batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start."
+    )
+    patience: int = Field(
+        default=10,
+        ge=1,
+        le=10_000,
+        description="Epochs without a better validation loss before training stops.",
+    )
+    plateau_patience: int = Field(
+        default=4,
+        ge=1,
+        le=10_000,
+        description="Epochs without a better validation loss before the learning rate is cut.",
+    )
+    plateau_factor: float = Field(
+        default=0.5, gt=0.0, lt=1.0, description="What the learning rate is multiplied by at a cut."
+    )
+    validation_share: float = Field(
+        default=0.15,
+        gt=0.0,
+        lt=1.0,
+        description="Share of the training window, its last days, kept for validation.",
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days."
+    )
+    deterministic: bool = Field(
+        default=True,
+        description="Same seed, data and machine give the same weights to the last bit; costs a few per cent of time.",
+    )
+    bfloat16: bool = Field(
+        default=False,
+        description="Run convolutions in bfloat16: faster on processors with bfloat16 instructions, slower on others.",
+    )

@@ -1,0 +1,71 @@
+"""Inputs and targets as windows over one array of daily counts; NumPy only, the feeding to Keras is elsewhere.
+
+The targets are four maps of occupancy (at least one alert in the cell on the day): map 0 for an alert of any type,
+untyped ones included, maps 1 to 3 for the gunshot types 0 to 2. Map 0 is learned by itself because the probability of
+any alert follows from the three others only if types were independent, which they are not, and untyped alerts are in
+none of them.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+HEAT_MAPS = 4
+
+
+class Windows:
+    """The counts of all days, once as network input and once as targets, and the windows cut from them.
+
+    Args:
+        counts: Non-negative counts, (days, types, rows, columns), the last type being "untyped".
+        length: Days in a window: the input for target day t is the days t - length ... t - 1, never t itself.
+
+    Raises:
+        ValueError: `counts` has another shape.
+    """
+
+    def __init__(self, counts: np.ndarray, length: int) -> None:
+        if counts.ndim != 4 or counts.shape[1] != HEAT_MAPS:
+            raise ValueError(f"counts must be (days, {HEAT_MAPS} types, rows, columns), not {counts.shape}")
+        self.length = length
+        # Channels last and contiguous: a window is then one block. log1p keeps a burst of alerts from dominating.
+        self.frames = np.ascontiguousarray(np.log1p(counts.transpose(0, 2, 3, 1), dtype=np.float32))
+        occupied = counts.transpose(0, 2, 3, 1) > 0
+        self.occupied = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., :-1]], axis=-1)
+
+    def inputs(self, days: np.ndarray) -> np.ndarray:
+        """Windows before the target days: float32 (n, length, rows, columns, types)."""
+        return self.frames[days[:, None] + np.arange(-self.length, 0)]
+
+    def targets(self, days: np.ndarray) -> np.ndarray:
+        """Occupancy on the target days: float32 0 or 1, (n, rows, columns, HEAT_MAPS)."""
+        return self.occupied[days].astype(np.float32)
+
+    def rates(self, days: np.ndarray, covered: np.ndarray) -> np.ndarray:
+        """Share of occupied covered cells per map over the days: float64 (HEAT_MAPS,)."""
+        return self.occupied[days].mean(axis=0)[covered].mean(axis=0)
+
+    def checked_days(self, days: Iterable[int], what: str, known: bool) -> np.ndarray:
+        """Target days as an array of int64, each with a full window before it.
+
+        Raises:
+            ValueError: No day is given or a day lies outside; a day without `known` counts may be the day after the last.
+        """
+        array = np.fromiter(days, dtype=np.int64)
+        last = len(self.frames) - (1 if known else 0)
+        if array.size == 0 or array.min() < self.length or array.max() > last:
+            span = f"{array.min()} to {array.max()}" if array.size else "none"
+            raise ValueError(
+                f"{what} days ({span}) must be at least one and lie from {self.length} (a full window before them) "
+                f"to {last}: the counts hold {len(self.frames)} days"
+            )
+        return array
+
+
+def shuffled(days: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The days in the order of one epoch.
+
+    The order hangs on (seed, epoch) alone: a resumed run needs no saved state, and no two epochs share one
+    (Keras's own shuffling repeats a single permutation after `keras.utils.set_random_seed`).
+    """
+    return np.random.default_rng([seed, epoch]).permutation(days)

@@ -1,0 +1,95 @@
+"""City files: what is accepted, and that a wrong file is told which key is wrong and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shotspotter_assets.cities.registry import (
+    PACKAGE_CITIES,
+    CityFileError,
+    UnknownCityError,
+    find_city,
+    load_cities,
+    load_city,
+)
+
+GOOD: dict[str, Any] = yaml.safe_load((PACKAGE_CITIES / "washington_dc.yaml").read_text())
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    file = folder / "washington_dc.yaml"
+    file.write_text(yaml.safe_dump({**GOOD, **changes}))
+    return file
+
+
+def test_package_cities_load() -> None:
+    cities = load_cities()
+    assert list(cities) == sorted(cities)
+    assert {"simulated_city", "washington_dc"} <= set(cities)
+    assert cities["washington_dc"].shape == (36, 36)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "says"),
+    [
+        ({"time_zone": "Mars/Olympus"}, "time_zone", "America/New_York"),
+        ({"box": {**GOOD["box"], "north": 1.0}}, "box", "south (38.81475) must be less than north (1.0)"),
+        ({"box": {**GOOD["box"], "west": -76.0}}, "box", "must be less than east"),
+        ({"grids": 3}, "grids", "allowed here: name, time_zone, start, box, grid, source"),
+        ({"start": 20140101}, "start", "YYYY-MM-DD"),
+        ({"start": "soon"}, "start", "got 'soon'"),
+        ({"grid": {"rows": 1}}, "grid.rows", "greater than or equal to 2"),
+        ({"name": "Washington DC"}, "name", "^[a-z][a-z0-9_]*$"),
+        ({"name": "other"}, "name", "other.yaml"),
+        ({"source": {**GOOD["source"], "kind": "ftp"}}, "source", "'landing', 'simulated'"),
+        ({"source": {**GOOD["source"], "naive_times": "cet"}}, "source.naive_times", "'reject', 'local' or 'utc'"),
+        ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date", "%Y-%m-%d"),
+        ({"source": {**GOOD["source"], "colums": {}}}, "source.colums", "allowed here: kind, columns"),
+        ({"source": {"kind": "landing", "columns": {}}}, "source.columns.time", "is missing"),
+        ({"source": {"kind": "landing", "columns": {"time": "t", "x": "x"}}}, "source.columns.x", "longitude, latitude"),
+    ],
+)
+def test_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, changes: dict[str, Any], key: str, says: str) -> None:
+    with pytest.raises(CityFileError) as caught:
+        load_city(write(tmp_path, **changes))
+    message = str(caught.value)
+    assert "washington_dc.yaml" in message
+    assert f" {key}: " in message
+    assert says in message
+    assert "\n" not in message
+
+
+def test_missing_key(tmp_path: Path) -> None:
+    file = tmp_path / "washington_dc.yaml"
+    file.write_text(yaml.safe_dump({key: value for key, value in GOOD.items() if key != "box"}))
+    with pytest.raises(CityFileError, match="box: is missing"):
+        load_city(file)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "name: [unclosed", "\tname: x"])
+def test_not_a_mapping(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "washington_dc.yaml"
+    file.write_text(text)
+    with pytest.raises(CityFileError, match=r"washington_dc\.yaml"):
+        load_city(file)
+
+
+def test_folder_without_cities(tmp_path: Path) -> None:
+    with pytest.raises(CityFileError, match=r"holds no \*\.yaml file"):
+        load_cities(tmp_path)
+    with pytest.raises(CityFileError, match="SHOTSPOTTER_CITIES"):
+        load_cities(tmp_path / "absent")
+
+
+def test_two_files_of_one_city(tmp_path: Path) -> None:
+    write(tmp_path).rename(tmp_path / "washington_dc.yml")
+    write(tmp_path)
+    with pytest.raises(CityFileError, match="same city"):
+        load_cities(tmp_path)
+
+
+def test_unknown_city_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownCityError, match="simulated_city"):
+        find_city(load_cities(), "atlantis")

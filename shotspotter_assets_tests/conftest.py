@@ -1,0 +1,26 @@
+"""Shared fixtures: the tests' own cities, the real alerts where they are, and an S3 server."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TEST_CITIES = Path(__file__).parent / "data" / "cities"
+
+# The definitions read the environment when they are imported; tests run against their own small cities.
+os.environ["SHOTSPOTTER_CITIES"] = str(TEST_CITIES)
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+os.environ.pop("DAGSTER_HOME", None)
+
+from shotspotter_assets_tests.s3_server import s3_store_root  # noqa: E402, F401
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real alerts beside the checkout."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"needs the real alerts in {REAL_DATA}")
+    return REAL_DATA
