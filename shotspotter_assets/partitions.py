@@ -5,6 +5,7 @@ must share a time zone; which instants belong to a day is the city's own clock's
 cutoff: it trains on the days before it and is tested on the days from it to the next cutoff.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -61,30 +62,36 @@ def fold_days(city: City, cutoff: date) -> tuple[list[date], list[date]]:
     return before, [cutoff + timedelta(days=at) for at in range((next_cutoff(cutoff) - cutoff).days)]
 
 
-def _from_days(start_offset: int, end_offset: int) -> dg.MultiPartitionMapping:
+def _from_days(last_fold: int) -> dg.MultiPartitionMapping:
+    """Days of the same city from the first one to the end of the test window of the fold `last_fold` later."""
+    window = dg.TimeWindowPartitionMapping(
+        start_offset=ALL_BEFORE, end_offset=last_fold, allow_nonexistent_upstream_partitions=True
+    )
     return dg.MultiPartitionMapping(
         {
             "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
-            "date": dg.DimensionPartitionMapping(
-                "fold",
-                dg.TimeWindowPartitionMapping(
-                    start_offset=start_offset, end_offset=end_offset, allow_nonexistent_upstream_partitions=True
-                ),
-            ),
+            "date": dg.DimensionPartitionMapping("fold", window),
         }
     )
 
 
-DAYS_BEFORE_CUTOFF = _from_days(ALL_BEFORE, -1)
-"""A fold's model is made from all days before its cutoff."""
+# Dagster calls these features beta; the pinned version and the tests of the windows stand for them.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)
 
-DAYS_TO_NEXT_CUTOFF = _from_days(ALL_BEFORE, 0)
-"""A fold's report is made from the days before its cutoff (baselines) and those of its test window."""
+    ONE_RUN = dg.BackfillPolicy.single_run()
+    """A backfill of contiguous days of one city is one run, which reads and writes them together."""
 
-SAME_FOLD = dg.MultiPartitionMapping(
-    {
-        "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
-        "fold": dg.DimensionPartitionMapping("fold", dg.TimeWindowPartitionMapping()),
-    }
-)
-"""Tested folds are a subset of the trainable ones."""
+    DAYS_BEFORE_CUTOFF = _from_days(-1)
+    """A fold's model is made from all days before its cutoff."""
+
+    DAYS_TO_NEXT_CUTOFF = _from_days(0)
+    """A fold's report is made from the days before its cutoff (baselines) and those of its test window."""
+
+    SAME_FOLD = dg.MultiPartitionMapping(
+        {
+            "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
+            "fold": dg.DimensionPartitionMapping("fold", dg.TimeWindowPartitionMapping()),
+        }
+    )
+    """Tested folds are a subset of the trainable ones."""

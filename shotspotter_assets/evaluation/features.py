@@ -3,7 +3,7 @@
 Row t of every feature uses days before t only, and what the calendar says about day t.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -16,7 +16,6 @@ from scipy.signal import lfilter
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
 
 Array = npt.NDArray[np.float64]
-Maps = dict[str, Array]
 
 HALF_LIVES: Final = (7, 14, 30, 90, 365)
 """Half-lives of the exponentially weighted rates, in days."""
@@ -82,8 +81,9 @@ def lag_features(
     alerts = np.minimum(counts.sum(axis=1, dtype=np.int64), MOST_ALERTS_COUNTED).astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     columns: list[tuple[str, bool, Array]] = [
-        *((name, True, values) for name, values in _rates("occupied", occupied, covered)),
-        *((name, True, values) for name, values in _rates("alerts", alerts, covered)),
+        *((name, True, values) for name, values in _rates("occupied", occupied, covered, SMOOTHING_WIDTHS)),
+        # Smoothed counts say what smoothed occupancy says; they cost boosting a third of its time for nothing.
+        *((name, True, values) for name, values in _rates("alerts", alerts, covered, SMOOTHING_WIDTHS[:1])),
         *((name, False, values) for name, values in _recency(alerts[:, covered])),
         *((name, True, values) for name, values in _city_rates(occupied[:, covered], days)),
         *((name, True, values) for name, values in _firework_rates(occupied, covered, days)),
@@ -113,8 +113,10 @@ def _delay(values: Array) -> Array:
     return delayed
 
 
-def _rates(what: str, daily: Array, covered: npt.NDArray[np.bool_]) -> Iterator[tuple[str, Array]]:
-    for width in SMOOTHING_WIDTHS:
+def _rates(
+    what: str, daily: Array, covered: npt.NDArray[np.bool_], widths: Sequence[float]
+) -> Iterator[tuple[str, Array]]:
+    for width in widths:
         smooth = smooth_within(daily, covered, width)
         place = f"{what}_within_{width:g}_cells" if width else what
         for half_life in HALF_LIVES:

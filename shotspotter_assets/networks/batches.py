@@ -1,5 +1,6 @@
 """Feeds windows to Keras batch by batch; what a window is, and in which order days come, is in `training.windows`."""
 
+import math
 from typing import Any
 
 import keras
@@ -18,9 +19,7 @@ class WindowBatches(keras.utils.PyDataset):
         with_targets: False gives inputs only, for days whose own counts are not known yet.
     """
 
-    def __init__(
-        self, windows: Windows, days: np.ndarray, batch_size: int, with_targets: bool = True
-    ) -> None:
+    def __init__(self, windows: Windows, days: np.ndarray, batch_size: int, with_targets: bool = True) -> None:
         super().__init__()
         self.windows = windows
         self.days = days
@@ -28,7 +27,7 @@ class WindowBatches(keras.utils.PyDataset):
         self.with_targets = with_targets
 
     def __len__(self) -> int:
-        return -(-len(self.days) // self.batch_size)
+        return math.ceil(len(self.days) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         days = self.days[index * self.batch_size : (index + 1) * self.batch_size]

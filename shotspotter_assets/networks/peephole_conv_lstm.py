@@ -1,4 +1,4 @@
-"""The convolutional LSTM layer with peepholes, which Keras does not have; `keras.ops` only, so it runs on every backend."""
+"""The convolutional LSTM layer with peepholes, which Keras does not have; in `keras.ops` only, for every backend."""
 
 from typing import Any
 
@@ -47,9 +47,7 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if data_format != "channels_last":
-            raise ValueError(
-                f"PeepholeConvLSTM2D takes data_format 'channels_last' only, not {data_format!r}"
-            )
+            raise ValueError(f"PeepholeConvLSTM2D takes data_format 'channels_last' only, not {data_format!r}")
         if filters < 1 or kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f"PeepholeConvLSTM2D needs filters >= 1 and an odd kernel_size, not {filters} and {kernel_size}"
@@ -77,9 +75,7 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
                 self.add_weight((side, side, channels, gates), "glorot_uniform", name=f"{direction}_kernel")
             )
             self.recurrent_kernels.append(
-                self.add_weight(
-                    (side, side, self.filters, gates), "orthogonal", name=f"{direction}_recurrent_kernel"
-                )
+                self.add_weight((side, side, self.filters, gates), "orthogonal", name=f"{direction}_recurrent_kernel")
             )
             bias = self.add_weight((gates,), "zeros", name=f"{direction}_bias")
             # A forget gate that starts open keeps what the first frames said (Jozefowicz et al. 2015), as Keras does.
@@ -94,46 +90,42 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         time, rows, columns, channels = inputs.shape[1:]
         # Time first, so that one frame is one contiguous block; then one convolution serves all time steps.
         frames = ops.reshape(ops.transpose(inputs, (1, 0, 2, 3, 4)), (-1, rows, columns, channels))
-        halves = []
+        inputs_of: list[list[Any]] = []
         for direction in range(2):
             gates = self._convolve(frames, self.kernels[direction]) + self.biases[direction]
             steps = ops.unstack(ops.reshape(gates, (time, -1, rows, columns, 4 * self.filters)), time, axis=0)
-            halves.append(steps if direction == 0 else steps[::-1])
-        states: list[Any] = [None, None]
+            inputs_of.append(steps if direction == 0 else steps[::-1])
         outputs: list[list[Any]] = [[], []]
+        hidden: list[Any] = [None, None]
+        cell: list[Any] = [None, None]
         # The two recurrences do not touch each other: step by step side by side they keep two cores busy.
         for step in range(time):
-            for direction in range(2):
-                hidden, states[direction] = self._step(
-                    halves[direction][step], outputs[direction], states, direction
-                )
-                outputs[direction].append(hidden)
+            for way in range(2):
+                hidden[way], cell[way] = self._step(way, inputs_of[way][step], hidden[way], cell[way])
+                outputs[way].append(hidden[way])
         pairs = zip(outputs[0], outputs[1][::-1], strict=True)
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
 
-    def _step(self, gates: Any, outputs: list[Any], states: list[Any], direction: int) -> tuple[Any, Any]:
-        """One time step of one direction: (new hidden state, new cell state)."""
+    def _step(self, direction: int, gates: Any, hidden: Any, before: Any) -> tuple[Any, Any]:
+        """One time step of one direction from hidden and cell state: (new hidden state, new cell state)."""
         peephole_i, peephole_f, peephole_o = ops.unstack(self.peepholes[direction], 3, axis=0)
-        if not outputs:
+        if hidden is None:
             # The state before the first frame is zero: all its products are left out.
             gate_i, _, gate_c, gate_o = ops.split(gates, 4, axis=-1)
             cell = ops.sigmoid(gate_i) * ops.tanh(gate_c)
         else:
-            before = states[direction]
-            gates = gates + self._convolve(outputs[-1], self.recurrent_kernels[direction])
+            gates = gates + self._convolve(hidden, self.recurrent_kernels[direction])
             gate_i, gate_f, gate_c, gate_o = ops.split(gates, 4, axis=-1)
             cell = ops.sigmoid(gate_f + peephole_f * before) * before
             cell = cell + ops.sigmoid(gate_i + peephole_i * before) * ops.tanh(gate_c)
         return ops.sigmoid(gate_o + peephole_o * cell) * ops.tanh(cell), cell
 
     def _convolve(self, frames: Any, kernel: Any) -> Any:
-        """ "Same" convolution of (n, rows, columns, channels), in bfloat16 if the layer says so."""
+        """Convolution of (n, rows, columns, channels) padded to the same size, in bfloat16 if the layer says so."""
         if not self.bfloat16:
             return ops.conv(frames, kernel, padding="same", data_format="channels_last")
         frames, kernel = ops.cast(frames, "bfloat16"), ops.cast(kernel, "bfloat16")
-        return ops.cast(
-            ops.conv(frames, kernel, padding="same", data_format="channels_last"), self.compute_dtype
-        )
+        return ops.cast(ops.conv(frames, kernel, padding="same", data_format="channels_last"), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(batch, time, rows, columns, 2 * filters)."""

@@ -1,4 +1,4 @@
-"""The reference network: Conv3D twice, bidirectional peephole ConvLSTM layers with time pooling, one heat map per target."""
+"""The reference network: Conv3D twice, bidirectional peephole ConvLSTM layers with time pooling, one map per target."""
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
 
 
 def build_conv_lstm(
+    *,
     days: int,
     rows: int,
     columns: int,
@@ -42,7 +43,9 @@ def build_conv_lstm(
 
     Args:
         days: Frames in a window, a power of two (see `time_pools`).
-        rows, columns, channels: Shape of one frame.
+        rows: Rows of the grid.
+        columns: Columns of the grid.
+        channels: Values per cell and day.
         heat_maps: Number of output maps.
         filters: Channels of every convolution and of each direction of every recurrent layer.
         recurrent_layers: Number of peephole ConvLSTM layers.
@@ -56,9 +59,7 @@ def build_conv_lstm(
     pools = time_pools(days, recurrent_layers)
     rates = np.asarray(initial_rates, dtype=np.float64)
     if rates.shape != (heat_maps,) or not ((rates > 0) & (rates < 1)).all():
-        raise ValueError(
-            f"initial_rates must be {heat_maps} numbers between 0 and 1 (both excluded), not {rates}"
-        )
+        raise ValueError(f"initial_rates must be {heat_maps} numbers between 0 and 1 (both excluded), not {rates}")
     layers = keras.layers
     convolution_type = "mixed_bfloat16" if bfloat16 else "float32"
     inputs = keras.Input((days, rows, columns, channels), name="frames")
@@ -76,9 +77,7 @@ def build_conv_lstm(
     # the first epochs' validation loss of a data set with a hundred batches.
     maps = layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization_0")(maps)
     for number, pool in enumerate(pools, start=1):
-        maps = PeepholeConvLSTM2D(filters, bfloat16=bfloat16, dtype="float32", name=f"recurrence_{number}")(
-            maps
-        )
+        maps = PeepholeConvLSTM2D(filters, bfloat16=bfloat16, dtype="float32", name=f"recurrence_{number}")(maps)
         maps = layers.BatchNormalization(momentum=0.9, dtype="float32", name=f"normalization_{number}")(maps)
         maps = layers.MaxPooling3D((pool, 1, 1), dtype="float32", name=f"time_pool_{number}")(maps)
         if dropout > 0:

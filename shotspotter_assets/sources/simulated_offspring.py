@@ -107,7 +107,7 @@ def _between_parts(parts: int, spread: float) -> Floats:
 
 
 def _own_cell(shares: Floats, cut: int) -> tuple[Floats, Floats]:
-    """Along one axis: `shares` [to, from] within a cell only, and shares [via, from] from `via` to the cell of `from`."""
+    """Along one axis: `shares` [to, from] within a cell only; shares [via, from] from `via` to the cell of `from`."""
     cell = np.arange(len(shares)) // cut
     into_cell = np.add.reduceat(shares, np.arange(0, len(shares), cut), axis=0)
     return shares * (cell[:, None] == cell), into_cell[cell].T

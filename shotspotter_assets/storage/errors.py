@@ -61,7 +61,7 @@ class CorruptObjectError(StoreError):
     """An object exists and is not what it should be, such as a Parquet file that does not open."""
 
     def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
-        super().__init__(f"{uri} is not a readable Parquet file ({reason}): materialise {asset} for {key} again.")
+        super().__init__(f"{uri} cannot be used as a table ({reason}): materialise {asset} for {key} again.")
         self.asset, self.key, self.uri = asset, key, uri
 
 

@@ -17,7 +17,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -95,7 +94,7 @@ class Store:
         self._objects: _Objects
         if root.startswith("s3://"):
             bucket, _, prefix = root.removeprefix("s3://").partition("/")
-            if not _BUCKET.fullmatch(bucket) or "//" in prefix:
+            if not _BUCKET.fullmatch(bucket) or "//" in f"/{prefix}":
                 raise _bad_root(root)
             if s3_client is None:
                 raise ValueError(f"the store {root} is on S3 and needs an S3 client")
@@ -150,7 +149,7 @@ class Store:
                 "and must not be in the table"
             )
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
         self.write_bytes(partition, file, sink.getvalue().to_pybytes())
 
     def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
@@ -170,7 +169,7 @@ class Store:
         """
         data = self.read_bytes(partition, file)
         try:
-            parquet = pq.ParquetFile(pa.BufferReader(data))
+            parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             if columns is not None:
                 _check_columns(columns, parquet.schema_arrow, self.uri(partition, file))
             return parquet.read(columns=columns, use_threads=False)
@@ -182,8 +181,8 @@ class Store:
         """The days (or folds) for which the file is in the store."""
         return self._days(asset, city, file, dimension, (date.min, date.max))
 
-    def read_window(
-        self, asset: str, city: str, file: str, first: date, last: date, *, columns: Sequence[str] | None = None
+    def read_window(  # noqa: PLR0917
+        self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The files of all days from `first` to `last`, both included, as one table in the order of the days.
 
@@ -208,9 +207,12 @@ class Store:
             if table.schema != tables[0].schema:
                 reason = f"its columns are not those of {first}: {table.schema.names}"
                 raise CorruptObjectError(asset, partition.key, self.uri(partition, file), reason)
-        joined = pa.concat_tables(tables).combine_chunks().replace_schema_metadata(_agreed_metadata(tables))
-        lengths = pa.array([len(table) for table in tables], pa.int64())
-        return joined.add_column(0, pa.field("date", pa.date32(), nullable=False), _repeated(window, lengths))
+        field = pa.field("date", pa.date32(), nullable=False)
+        dated = [
+            table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
+            for day, table in zip(window, tables, strict=True)
+        ]
+        return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(_agreed_metadata(tables))
 
     def _days(self, asset: str, city: str, file: str, dimension: Dimension, span: tuple[date, date]) -> set[date]:
         folder = Partition(asset, city).folder
@@ -253,11 +255,6 @@ def _agreed_metadata(tables: Sequence[pa.Table]) -> dict[bytes, bytes] | None:
         other = table.schema.metadata or {}
         agreed = {key: value for key, value in agreed.items() if other.get(key) == value}
     return agreed or None
-
-
-def _repeated(days: Sequence[date], lengths: pa.Array) -> pa.Array:
-    """Each day as often as its table has rows."""
-    return pa.array(np.repeat(np.array(days, dtype="datetime64[D]"), lengths.to_numpy()))
 
 
 def _bad_root(root: str) -> ValueError:

@@ -1,1 +1,1 @@
-"""Training of the networks: configuration, windows over the grid, fitting with resume, predicting. Imports Keras lazily."""
+"""Training of the networks: configuration, windows over the grid, fitting with resume, predicting."""

@@ -32,6 +32,7 @@ class TrainingState:
 
 
 def run_key(
+    *,
     counts: np.ndarray,
     covered: np.ndarray,
     train: range,
@@ -61,7 +62,10 @@ def write_checkpoint(
     """Replace the checkpoint in `folder`; a process killed at any moment leaves the old one or the new one.
 
     Args:
-        variables: Every Keras variable of model and optimizer: weights, moments, step, learning rate, seed generators.
+        folder: Where the file lies; made if needed.
+        key: Of the run, see `run_key`.
+        state: All that is not a weight.
+        variables: Every Keras variable of model and optimizer: weights, moments, step, learning rate, seeds.
         best: The model's weights at the best epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +80,7 @@ def write_checkpoint(
     partial.replace(folder / STATE_FILE)
 
 
-def read_checkpoint(
-    folder: Path, key: str, variables: list[Any]
-) -> tuple[TrainingState, list[np.ndarray]] | None:
+def read_checkpoint(folder: Path, key: str, variables: list[Any]) -> tuple[TrainingState, list[np.ndarray]] | None:
     """Put the checkpoint's values into `variables` and return its state and best weights.
 
     Returns None, and leaves the variables alone, if the checkpoint is of another run (another key).
@@ -89,8 +91,5 @@ def read_checkpoint(
             return None
         for number, variable in enumerate(variables):
             variable.assign(arrays[f"variable_{number}"])
-        best = [
-            arrays[f"best_{number}"]
-            for number in range(sum(name.startswith("best_") for name in arrays.files))
-        ]
+        best = [arrays[f"best_{number}"] for number in range(sum(name.startswith("best_") for name in arrays.files))]
     return TrainingState(**record["state"]), best

@@ -1,4 +1,4 @@
-"""The settings of a training run, each with its meaning and range; plain types only, so that any front end can show them."""
+"""The settings of a training run, each with its meaning and range; plain types only, for any front end."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,9 +14,7 @@ class NetworkConfig(BaseModel):
         le=256,
         description="Days in an input window: a power of two, at least 2 ** recurrent_layers.",
     )
-    filters: int = Field(
-        default=16, ge=1, le=256, description="Channels of every convolution and recurrent direction."
-    )
+    filters: int = Field(default=16, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
     recurrent_layers: int = Field(
         default=3, ge=1, le=8, description="Number of bidirectional peephole ConvLSTM layers."
     )
@@ -35,9 +33,7 @@ class NetworkConfig(BaseModel):
     )
     epochs: int = Field(default=100, ge=1, le=10_000, description="Most passes over the training days.")
     batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")
-    learning_rate: float = Field(
-        default=1e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start."
-    )
+    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
     patience: int = Field(
         default=10,
         ge=1,
@@ -59,9 +55,7 @@ class NetworkConfig(BaseModel):
         lt=1.0,
         description="Share of the training window, its last days, kept for validation.",
     )
-    seed: int = Field(
-        default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days."
-    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
     deterministic: bool = Field(
         default=True,
         description="Same seed, data and machine give the same weights to the last bit; costs a few per cent of time.",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """The loss is no longer a finite number."""
 
 
@@ -47,7 +47,7 @@ class TrainedNetwork:
     resumed_from_epoch: int
 
 
-def fit_network(
+def fit_network(  # noqa: PLR0917  (the caller's order of words)
     counts: np.ndarray,
     covered: np.ndarray,
     train: range,
@@ -61,7 +61,7 @@ def fit_network(
     After every epoch the whole state goes into `checkpoint`; called again with the same arguments after its process
     was killed, the function goes on after the last finished epoch and, if `config.deterministic`, ends with the
     weights of an uninterrupted run. The caller deletes the folder when the result is safe.
-    Seeds the process's random generators, and with `deterministic` makes TensorFlow deterministic for the whole process.
+    Seeds the process's random generators; `deterministic` makes TensorFlow deterministic for the rest of the process.
 
     Args:
         counts: Daily counts (days, 4 types, rows, columns).
@@ -74,7 +74,7 @@ def fit_network(
 
     Raises:
         ValueError: Shapes, day ranges or settings do not fit together.
-        TrainingDiverged: A loss is not finite.
+        TrainingDivergedError: A loss is not finite.
     """
     import keras
 
@@ -86,9 +86,7 @@ def fit_network(
     if covered.shape != counts.shape[2:] or covered.dtype != np.bool_:
         raise ValueError(f"covered must be boolean {counts.shape[2:]}, not {covered.dtype} {covered.shape}")
     train_days = windows.checked_days((day for day in train if day >= config.days), "training", known=True)
-    validation_days = windows.checked_days(
-        (day for day in validation if day >= config.days), "validation", known=True
-    )
+    validation_days = windows.checked_days((day for day in validation if day >= config.days), "validation", known=True)
     if np.intersect1d(train_days, validation_days).size:
         raise ValueError(f"training days {train} and validation days {validation} overlap")
 
@@ -102,8 +100,9 @@ def fit_network(
     half = 0.5 / (len(train_days) * covered.sum())
     rates = np.clip(windows.rates(train_days, covered), half, 1 - half)
     model = build_conv_lstm(
-        config.days,
-        *counts.shape[2:],
+        days=config.days,
+        rows=counts.shape[2],
+        columns=counts.shape[3],
         channels=counts.shape[1],
         heat_maps=HEAT_MAPS,
         filters=config.filters,
@@ -118,7 +117,12 @@ def fit_network(
     twin.optimizer.build(twin.trainable_variables)
     variables = [*model.variables, *twin.optimizer.variables]
     key = run_key(
-        counts, covered, train, validation, config, [tuple(variable.shape) for variable in variables]
+        counts=counts,
+        covered=covered,
+        train=train,
+        validation=validation,
+        config=config,
+        shapes=[tuple(variable.shape) for variable in variables],
     )
     state, best = _start(checkpoint, key, variables, model, progress)
     resumed_from_epoch = state.epoch
@@ -142,7 +146,7 @@ def fit_network(
             "seconds": seconds,
         }
         if not math.isfinite(record["loss"]) or not math.isfinite(record["validation_loss"]):
-            raise TrainingDiverged(
+            raise TrainingDivergedError(
                 f"loss is not finite in epoch {state.epoch + 1}: {record}; lower the learning rate"
             )
         if _advance(state, record, config):
@@ -190,9 +194,7 @@ def _advance(state: TrainingState, record: dict[str, float], config: NetworkConf
     return better
 
 
-def _progress_line(
-    state: TrainingState, record: dict[str, float], config: NetworkConfig, samples: int
-) -> str:
+def _progress_line(state: TrainingState, record: dict[str, float], config: NetworkConfig, samples: int) -> str:
     """One line on the epoch just finished; the time left is that to the last epoch, which early stopping may cut."""
     left = (config.epochs - state.epoch) * state.seconds / state.epoch
     return (
@@ -209,10 +211,11 @@ def predict_network(
     """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, 4 maps).
 
     Args:
-        model: A network trained with `config`.
+        model: A trained network.
         counts: Daily counts (days, 4 types, rows, columns).
         days: Target days as indexes into `counts`, from `config.days` on; the day after the last one is the forecast.
             Only counts of days before a target day are read for it.
+        config: The settings it was trained with.
 
     Raises:
         ValueError: A day has no full window before it, or lies beyond the day after the last.
@@ -221,9 +224,7 @@ def predict_network(
 
     windows = Windows(counts, config.days)
     targets = windows.checked_days(days, "forecast", known=False)
-    return np.asarray(
-        model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0)
-    )
+    return np.asarray(model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0))
 
 
 def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:

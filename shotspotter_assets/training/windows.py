@@ -21,12 +21,14 @@ class Windows:
         length: Days in a window: the input for target day t is the days t - length ... t - 1, never t itself.
 
     Raises:
-        ValueError: `counts` has another shape.
+        ValueError: `counts` has another shape, or holds negative numbers or NaN.
     """
 
     def __init__(self, counts: np.ndarray, length: int) -> None:
         if counts.ndim != 4 or counts.shape[1] != HEAT_MAPS:
             raise ValueError(f"counts must be (days, {HEAT_MAPS} types, rows, columns), not {counts.shape}")
+        if not counts.min(initial=0) >= 0:
+            raise ValueError("counts must be numbers of alerts, none of them negative or NaN")
         self.length = length
         # Channels last and contiguous: a window is then one block. log1p keeps a burst of alerts from dominating.
         self.frames = np.ascontiguousarray(np.log1p(counts.transpose(0, 2, 3, 1), dtype=np.float32))
@@ -49,7 +51,7 @@ class Windows:
         """Target days as an array of int64, each with a full window before it.
 
         Raises:
-            ValueError: No day is given or a day lies outside; a day without `known` counts may be the day after the last.
+            ValueError: No day is given, or a day lies outside; unless `known`, the day after the last is inside.
         """
         array = np.fromiter(days, dtype=np.int64)
         last = len(self.frames) - (1 if known else 0)

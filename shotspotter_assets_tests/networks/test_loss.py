@@ -41,9 +41,7 @@ def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
 
 def test_stays_finite_for_hopeless_logits() -> None:
     np.testing.assert_allclose(
-        covered_cross_entropy(np.ones((1, 1), dtype=bool), 1.0)(
-            np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), -200.0)
-        ),
+        covered_cross_entropy(np.ones((1, 1), dtype=bool), 1.0)(np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), -200.0)),
         200.0,
     )
 

@@ -1,5 +1,6 @@
 """Tests of the simulated city: the same day is the same alerts, and its truth is what repeated simulation shows."""
 
+import math
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from shotspotter_assets.sources.simulated_offspring import MAX_LAG, MEAN_LAG, OF
 
 START = date(2015, 1, 1)
 YEARS = date(2016, 1, 1), date(2018, 12, 31)
+FIREWORK_DAYS = {(7, 3), (7, 4), (7, 5), (12, 31), (1, 1)}
 
 
 def make_city(
@@ -29,7 +31,13 @@ def make_city(
             "name": "simulated_city",
             "time_zone": zone,
             "start": start,
-            "box": {"west": -77.0693, "south": 38.8461, "east": -76.9307, "north": 38.9539},
+            # 500 m cells
+            "box": {
+                "west": -77.0 - cells * 0.002885,
+                "south": 38.9 - cells * 0.002246,
+                "east": -77.0 + cells * 0.002885,
+                "north": 38.9 + cells * 0.002246,
+            },
             "grid": {"rows": cells, "columns": cells},
             "source": {"kind": "simulated", "seed": seed, "alerts_per_day": per_day},
         }
@@ -69,7 +77,7 @@ def log_loss(occupied: np.ndarray, probability: np.ndarray) -> float:
     return float(-np.where(occupied, np.log(probability), np.log1p(-probability)).mean())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(first=st.integers(0, 1095), days=st.integers(1, 60))
 def test_a_day_is_the_same_whatever_range_is_asked_for(first: int, days: int) -> None:
     begin = YEARS[0] + timedelta(first)
@@ -79,10 +87,35 @@ def test_a_day_is_the_same_whatever_range_is_asked_for(first: int, days: int) ->
     assert source().read(begin, end).equals(whole)
 
 
+@pytest.mark.parametrize("last", [date(2018, 3, 20), date(2018, 11, 12), date(2018, 7, 20)])
+def test_no_descendant_comes_from_before_the_look_back(last: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each generation as late as can be, and large families: the worst case of how far back a day reaches."""
+    monkeypatch.setattr("shotspotter_assets.sources.simulated.OFFSPRING", 1.2)
+    monkeypatch.setattr(
+        "shotspotter_assets.sources.simulated.draw_lags", lambda random, number: np.full(number, MAX_LAG - 1.0)
+    )
+    source = SimulatedSource(make_city(per_day=50))
+    # The rate of first alerts was set for OFFSPRING of 1.2: negative, which stands for no rate at all.
+    source._background.scale(20.0)
+    whole = source.read(last - timedelta(12), last)
+    for back in range(13):
+        day = last - timedelta(back)
+        assert source.read(day, day).equals(whole.filter(pc.equal(whole["date"], day)))
+
+
 def test_the_truth_about_a_day_is_the_same_whatever_range_is_asked_for() -> None:
     for first, last in [(400, 400), (183, 189), (0, 10)]:
         part = source().true_probability(YEARS[0] + timedelta(first), YEARS[0] + timedelta(last))
         np.testing.assert_array_equal(part, three_years_truth()[first : last + 1])
+
+
+def test_the_truth_after_a_short_day_knows_all_that_matters() -> None:
+    busy = SimulatedSource(make_city(per_day=1000))
+    first, last = date(2018, 3, 8), date(2018, 3, 14)  # 11 March has 23 hours
+    together = busy.true_probability(first, last)
+    for index in range(7):
+        day = first + timedelta(index)
+        np.testing.assert_array_equal(busy.true_probability(day, day)[0], together[index])
 
 
 def test_rows_conform_and_are_in_order() -> None:
@@ -110,12 +143,14 @@ def test_rows_conform_and_are_in_order() -> None:
 
 def test_no_alert_is_outside_the_box_or_without_a_sensor() -> None:
     row, column = cells_of(make_city(), three_years())
-    assert row.min() >= 0 and row.max() < 24 and column.min() >= 0 and column.max() < 24
+    assert min(row.min(), column.min()) >= 0
+    assert max(row.max(), column.max()) < 24
     sensors = source().sensor_cells()
     assert sensors.mean() == pytest.approx(0.6, abs=0.01)
     assert sensors[row, column].all()
     assert not three_years_truth()[:, ~sensors].any()
-    assert (three_years_truth()[:, sensors] > 0).all() and (three_years_truth() < 1).all()
+    assert (three_years_truth()[:, sensors] > 0).all()
+    assert (three_years_truth() < 1).all()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +167,7 @@ def test_days_follow_the_local_clock(zone: str, day: date, hours: float) -> None
     city = make_city(per_day=5000, zone=zone)
     table = SimulatedSource(city).read(day - timedelta(1), day + timedelta(1))
     times = table["time_utc"].to_pylist()
-    assert all(time.astimezone(ZoneInfo(zone)).date() == on for time, on in zip(times, table["date"].to_pylist()))
+    assert [time.astimezone(ZoneInfo(zone)).date() for time in times] == table["date"].to_pylist()
     on_day = table.filter(pc.equal(table["date"], day))
     # With thousands of alerts the first and the last come within minutes of the day's ends.
     span = pc.max(on_day["time_utc"]).as_py() - pc.min(on_day["time_utc"]).as_py()
@@ -222,7 +257,7 @@ def test_expected_numbers_are_those_of_the_alerts() -> None:
 
 
 def test_the_truth_is_what_many_repetitions_of_one_day_show() -> None:
-    """The day after a known history, simulated forward 3,000 times point by point, by other code."""
+    """The day after a known history, simulated forward 20,000 times by other code."""
     random = np.random.default_rng(7)
     city = make_city(per_day=15, cells=6)
     source = SimulatedSource(city)
@@ -237,7 +272,7 @@ def test_the_truth_is_what_many_repetitions_of_one_day_show() -> None:
     probability = source._oracle.probability(day, time, row, column)
     expected = source._oracle.number(day, time, row, column)
 
-    repetitions = 3000
+    repetitions = 20_000
     begin = day.beginnings[0]
     run = np.repeat(np.arange(repetitions), len(row))
     points = [np.tile(values, repetitions).astype(float) for values in (time - day.start, row, column)]
@@ -250,8 +285,10 @@ def test_the_truth_is_what_many_repetitions_of_one_day_show() -> None:
     np.add.at(found, (np.repeat(np.arange(repetitions), number), cell // 6, cell % 6), 1)
     run = np.r_[run, np.repeat(np.arange(repetitions), number)]
     points = [np.r_[old, new] for old, new in zip(points, first, strict=True)]
+    # Offspring beyond the cuts are thrown away below, and are no part of OFFSPRING.
+    with_thrown_away = OFFSPRING / (1 - np.exp(-MAX_LAG / MEAN_LAG)) / math.erf(3 / math.sqrt(2)) ** 2
     while len(run):
-        parent = np.repeat(np.arange(len(run)), random.poisson(OFFSPRING, len(run)))
+        parent = np.repeat(np.arange(len(run)), random.poisson(with_thrown_away, len(run)))
         run = run[parent]
         lag = random.exponential(MEAN_LAG, len(parent))
         steps = random.normal(0, SPREAD_METRES, (2, len(parent)))
@@ -294,8 +331,6 @@ def test_the_truth_knows_the_past_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_rhythm_shows() -> None:
     table = three_years()
-    local = pc.local_timestamp(pc.assume_timezone(pc.local_timestamp(table["time_utc"]), "UTC"))
-    del local
     days = np.unique(table["date"].to_numpy(), return_counts=True)
     by_date = dict(zip([day.astype(object) for day in days[0]], days[1], strict=True))
     ordinary = {day: number for day, number in by_date.items() if (day.month, day.day) not in FIREWORK_DAYS}
@@ -313,9 +348,6 @@ def test_the_rhythm_shows() -> None:
     assert hours[[22, 23, 0, 1]].sum() > 2.5 * hours[[8, 9, 10, 11]].sum()
     fourth = table.filter(pc.equal(table["date"], date(2017, 7, 4)))
     assert pc.mean(pc.fill_null(pc.equal(fourth["gunshot_type"], TYPES[2]), False)).as_py() > 0.35
-
-
-FIREWORK_DAYS = {(7, 3), (7, 4), (7, 5), (12, 31), (1, 1)}
 
 
 def test_hot_spots_move() -> None:

@@ -1,6 +1,7 @@
 """A checkpoint comes back whole, only for its own run, and survives a write that was cut off."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,9 +42,7 @@ STATE = TrainingState(
 
 def test_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     values = [np.float32([0.1, 0.2]), np.int64(7), np.uint32([1, 2])]
-    write_checkpoint(
-        tmp_path / "run", "key", STATE, [Variable(np.asarray(v)) for v in values], [np.float32([9])]
-    )
+    write_checkpoint(tmp_path / "run", "key", STATE, [Variable(np.asarray(v)) for v in values], [np.float32([9])])
     empty = [Variable(np.zeros_like(value)) for value in values]
     found = read_checkpoint(tmp_path / "run", "key", empty)
     assert found is not None
@@ -62,9 +61,7 @@ def test_checkpoint_of_another_run_is_left_alone(tmp_path: Path) -> None:
     assert variable.value == 0
 
 
-def test_write_that_was_cut_off_leaves_the_old_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_write_that_was_cut_off_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_checkpoint(tmp_path, "key", STATE, [], [])
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", lambda file, **arrays: file.write(b"half") and 1 / 0)
@@ -79,17 +76,24 @@ def test_key_hangs_on_data_mask_ranges_settings_and_shapes() -> None:
     counts, covered = np.arange(8).reshape(2, 1, 2, 2), np.ones((2, 2), dtype=bool)
     other_counts, other_covered = counts.copy(), covered.copy()
     other_counts[1, 0, 1, 1], other_covered[0, 0] = 0, False
-    run = (counts, covered, range(1), range(1, 2), NetworkConfig(), [(2,)])
-    changes = {
-        0: other_counts,
-        1: other_covered,
-        2: range(2),
-        3: range(2, 3),
-        4: NetworkConfig(seed=1),
-        5: [(3,)],
+    run: dict[str, Any] = {
+        "counts": counts,
+        "covered": covered,
+        "train": range(1),
+        "validation": range(1, 2),
+        "config": NetworkConfig(),
+        "shapes": [(2,)],
     }
-    keys = {run_key(*run)}
-    for place, value in changes.items():
-        keys.add(run_key(*run[:place], value, *run[place + 1 :]))  # type: ignore[arg-type]
+    changes: dict[str, Any] = {
+        "counts": other_counts,
+        "covered": other_covered,
+        "train": range(2),
+        "validation": range(2, 3),
+        "config": NetworkConfig(seed=1),
+        "shapes": [(3,)],
+    }
+    keys = {run_key(**run)}
+    for name, value in changes.items():
+        keys.add(run_key(**{**run, name: value}))
     assert len(keys) == 1 + len(changes)
-    assert run_key(*run) == run_key(counts.copy(), *run[1:])
+    assert run_key(**run) == run_key(**{**run, "counts": counts.copy()})

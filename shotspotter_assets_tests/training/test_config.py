@@ -9,7 +9,7 @@ from shotspotter_assets.training.config import NetworkConfig
 def test_every_setting_is_plain_and_described() -> None:
     for name, field in NetworkConfig.model_fields.items():
         assert field.annotation in (int, float, bool, str), name
-        assert field.description and field.description.endswith("."), name
+        assert (field.description or "").endswith("."), name
 
 
 @pytest.mark.parametrize(

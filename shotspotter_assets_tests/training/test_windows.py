@@ -18,9 +18,7 @@ def test_window_and_target_cell_by_cell(counts: np.ndarray, length: int, data: s
     inputs, targets = windows.inputs(np.array([day]))[0], windows.targets(np.array([day]))[0]
     for row, column in np.ndindex(2, 3):
         for back in range(1, length + 1):
-            np.testing.assert_allclose(
-                inputs[length - back, row, column], np.log1p(counts[day - back, :, row, column])
-            )
+            np.testing.assert_allclose(inputs[length - back, row, column], np.log1p(counts[day - back, :, row, column]))
         cell = counts[day, :, row, column]
         assert targets[row, column].tolist() == [cell.sum() > 0, cell[0] > 0, cell[1] > 0, cell[2] > 0]
 
@@ -68,3 +66,11 @@ def test_day_after_the_last_can_be_forecast() -> None:
 def test_refuses_counts_of_another_shape() -> None:
     with pytest.raises(ValueError, match="4 types"):
         Windows(np.zeros((9, 3, 1, 1)), 4)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_refuses_what_is_no_count(value: float) -> None:
+    counts = np.zeros((9, 4, 1, 1))
+    counts[3, 2] = value
+    with pytest.raises(ValueError, match="negative or NaN"):
+        Windows(counts, 4)

@@ -9,6 +9,7 @@ from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccou
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.partitions import ONE_RUN
 
 ALERTS_FILE = "alerts.parquet"
 REJECTED_FILE = "rejected.parquet"
@@ -16,7 +17,7 @@ REJECTED_FILE = "rejected.parquet"
 
 @dg.asset(
     partitions_def=PARTITIONS.city_date,
-    backfill_policy=dg.BackfillPolicy.single_run(),
+    backfill_policy=ONE_RUN,
     group_name="alerts",
     kinds={"parquet"},
     code_version="1",
@@ -37,7 +38,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
 
 @dg.asset(
     partitions_def=PARTITIONS.city_date,
-    backfill_policy=dg.BackfillPolicy.single_run(),
+    backfill_policy=ONE_RUN,
     group_name="alerts",
     kinds={"parquet"},
     code_version="1",

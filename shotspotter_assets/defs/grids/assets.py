@@ -6,6 +6,7 @@ from shotspotter_assets.defs.alerts.assets import ALERTS_FILE, cleaned_alerts
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.partitions import ONE_RUN
 from shotspotter_assets.gridding.tensors import grid_tensors as tensors_of
 
 GRID_FILE = "grid.parquet"
@@ -15,7 +16,7 @@ READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type")
 
 @dg.asset(
     partitions_def=PARTITIONS.city_date,
-    backfill_policy=dg.BackfillPolicy.single_run(),
+    backfill_policy=ONE_RUN,
     group_name="grids",
     kinds={"parquet"},
     code_version="1",

@@ -1,30 +1,23 @@
 """Fold models, by city and cutoff."""
 
 import hashlib
-import json
 import shutil
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 
-from shotspotter_assets.cities.model import City
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
+from shotspotter_assets.defs.models.files import MODEL_FILE, model_partition, write_model
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, fold_days
-from shotspotter_assets.storage.store import Partition
 from shotspotter_assets.training.config import NetworkConfig
 from shotspotter_assets.training.folds import split_days
 from shotspotter_assets.training.record import FoldRecord, counts_sha256, installed_versions
-
-MODEL_FILE = "model.keras"
-RECORD_FILE = "record.json"
-
 
 class FoldModelConfig(dg.Config, NetworkConfig):
     """The network's settings, as the launchpad shows them."""
@@ -48,7 +41,8 @@ def fold_models(context: dg.AssetExecutionContext, config: FoldModelConfig, stor
     city, cutoff = city_and_cutoff(context)
     before, _ = fold_days(city, cutoff)
     train, validation = split_days(len(before), config.validation_share, config.days)
-    frames = store.open().read_window("grid_tensors", city.name, GRID_FILE, before[0], before[-1])
+    opened = store.open()
+    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, before[0], before[-1])
     counts = dense_window(frames, before, city)
     covered = estimate_coverage(counts.sum(axis=1, dtype=np.int64))
     context.log.info(
@@ -79,12 +73,12 @@ def fold_models(context: dg.AssetExecutionContext, config: FoldModelConfig, stor
         resumed_from_epoch=trained.resumed_from_epoch,
         seconds_to_train=trained.seconds,
     )
-    write_model(store, city, cutoff, model, record)
+    write_model(opened, model, record)
     shutil.rmtree(checkpoint, ignore_errors=True)
     best = trained.history[trained.best_epoch - 1]
     return dg.MaterializeResult(
         metadata={
-            "path": store.open().uri(_partition(city, cutoff), MODEL_FILE),
+            "path": opened.uri(model_partition(city.name, cutoff), MODEL_FILE),
             "covered_cells": int(covered.sum()),
             "train_days": len(train),
             "validation_days": len(validation),
@@ -96,36 +90,3 @@ def fold_models(context: dg.AssetExecutionContext, config: FoldModelConfig, stor
             "history": dg.MetadataValue.json(trained.history),
         }
     )
-
-
-def write_model(store: StoreResource, city: City, cutoff: date, model: bytes, record: FoldRecord) -> None:
-    """Write the network and its record; the record comes last and names the network by its hash."""
-    partition = _partition(city, cutoff)
-    store.open().write_bytes(partition, MODEL_FILE, model)
-    store.open().write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=2).encode())
-
-
-class ModelMismatchError(ValueError):
-    """Network and record of a fold are not of the same training."""
-
-
-def read_model(store: StoreResource, city: City, cutoff: date) -> tuple[bytes, FoldRecord]:
-    """A fold's network and record.
-
-    Raises:
-        MissingObjectError: the fold was not trained.
-        ModelMismatchError: a run was killed between writing the two, or one was changed.
-    """
-    partition = _partition(city, cutoff)
-    record = FoldRecord.model_validate(json.loads(store.open().read_bytes(partition, RECORD_FILE)))
-    model = store.open().read_bytes(partition, MODEL_FILE)
-    if hashlib.sha256(model).hexdigest() != record.model_sha256:
-        raise ModelMismatchError(
-            f"{MODEL_FILE} and {RECORD_FILE} of {partition.key} are not of the same training: materialise fold_models for "
-            f"{partition.key} again."
-        )
-    return model, record
-
-
-def _partition(city: City, cutoff: date) -> Partition:
-    return Partition("fold_models", city.name, "fold", cutoff)

@@ -1,0 +1,43 @@
+# Everything a newcomer needs: `make demo`, `make test`, `make ui`.
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_HOME := $(CURDIR)/.dagster_home
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help setup demo test test-slow ui lint lock bench
+
+help:            ## show the commands
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: .venv/installed  ## create .venv and install the locked dependencies
+
+.venv/installed: requirements.lock pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; try make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	@touch $@
+
+demo: setup      ## run the whole chain on the embedded simulated city and show the scores
+	$(BIN)/python -m shotspotter_assets.demo
+
+test: setup      ## run the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+lint: setup      ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: setup      ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url pyproject.toml --output-file requirements.lock
+
+bench: setup     ## run the benchmarks
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done

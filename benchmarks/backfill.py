@@ -1,0 +1,118 @@
+"""Times the backfill of Washington DC 2014 to 2018 by one run, and reading its window: `python benchmarks/backfill.py`.
+
+Prints how the time splits between our work and Dagster's event writing, beside Dagster's stock SQLite storage on a
+fifth of the days. Needs the real alerts (`../shared/data/washington_dc.parquet`, or a path as the argument).
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FILE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data" / "washington_dc.parquet"
+CITY = "washington_dc"
+FIRST, LAST, FIFTH = date(2014, 1, 1), date(2018, 12, 31), date(2014, 12, 31)
+
+
+def main() -> None:
+    if not FILE.is_file():
+        print(f"skipped: needs the real alerts at {FILE}")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        landing = Path(folder, "landing", CITY)
+        landing.mkdir(parents=True)
+        shutil.copy(FILE, landing)
+        os.environ |= {
+            "SHOTSPOTTER_LANDING": str(landing.parent),
+            "SHOTSPOTTER_STORE": str(Path(folder, "store")),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+        }
+        measure(Path(folder))
+
+
+def measure(folder: Path) -> None:
+    from shotspotter_assets.cities.local_time import days_between
+
+    batched, stock = (ROOT / ".dagster_home" / "dagster.yaml").read_text(), "telemetry: {enabled: false}\n"
+    days = len(days_between(FIRST, LAST))
+    whole = run(folder / "batched", batched, LAST)
+    work = sum(seconds for _, seconds in steps())
+    print(f"{days} days, one run of raw_alerts, cleaned_alerts, grid_tensors and their checks: {whole:.1f} s (target 30)")
+    print(f"the same without Dagster: {work:.1f} s (target 5): " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps()))
+    print(f"Dagster's part: {whole - work:.1f} s, {whole / work:.1f} times our work")
+    few_batched, few_stock = run(folder / "few_batched", batched, FIFTH), run(folder / "few_stock", stock, FIFTH)
+    print(f"on 365 days: {few_batched:.1f} s, with the stock event log {few_stock:.1f} s: ratio {few_stock / few_batched:.1f}")
+    print(f"{days} day window into a dense hourly array: {dense_hourly():.2f} s (target 2)")
+
+
+def run(home: Path, settings: str, last: date) -> float:
+    """Seconds of one run over the days to `last`, on a new instance with these settings."""
+    import dagster as dg
+
+    from shotspotter_assets.definitions import defs
+    from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+
+    home.mkdir()
+    (home / "dagster.yaml").write_text(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
+    keys = [dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors")]
+    job = defs().get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+    with dg.DagsterInstance.get() as instance:
+        started = time.monotonic()
+        job.execute_in_process(
+            instance=instance,
+            tags={RANGE_START: f"{CITY}|{FIRST}", RANGE_END: f"{CITY}|{last}"},
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        )
+        return time.monotonic() - started
+
+
+def steps() -> list[tuple[str, float]]:
+    """(step, seconds) of the work that the three assets do, without Dagster."""
+    from pyarrow import fs
+
+    from shotspotter_assets.cities.local_time import days_between, rows_of_days
+    from shotspotter_assets.cities.registry import load_cities
+    from shotspotter_assets.cleaning.alerts import clean_alerts
+    from shotspotter_assets.gridding.tensors import grid_tensors
+    from shotspotter_assets.sources.landing import LandingFolder
+    from shotspotter_assets.storage.store import Store
+
+    city, days = load_cities()[CITY], days_between(FIRST, LAST)
+    store = Store(os.environ["SHOTSPOTTER_STORE"])
+    marks = [time.monotonic()]
+    raw = LandingFolder(city, fs.LocalFileSystem(), f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}").read(FIRST, LAST)
+    store.write_tables("raw_alerts", CITY, "alerts.parquet", rows_of_days(raw, days))
+    marks.append(time.monotonic())
+    cleaned = clean_alerts(store.read_window("raw_alerts", CITY, "alerts.parquet", FIRST, LAST), days, city)
+    store.write_tables("cleaned_alerts", CITY, "rejected.parquet", {day: part.rejected for day, part in cleaned.items()})
+    store.write_tables("cleaned_alerts", CITY, "alerts.parquet", {day: part.alerts for day, part in cleaned.items()})
+    marks.append(time.monotonic())
+    alerts = store.read_window("cleaned_alerts", CITY, "alerts.parquet", FIRST, LAST)
+    store.write_tables("grid_tensors", CITY, "grid.parquet", grid_tensors(alerts, days, city))
+    marks.append(time.monotonic())
+    names = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+    return [(name, after - before) for name, before, after in zip(names, marks, marks[1:], strict=False)]
+
+
+def dense_hourly() -> float:
+    """Seconds to read all days' grids into one dense hourly array."""
+    from shotspotter_assets.cities.local_time import days_between
+    from shotspotter_assets.cities.registry import load_cities
+    from shotspotter_assets.gridding.tensors import dense_window
+    from shotspotter_assets.storage.store import Store
+
+    started = time.monotonic()
+    frames = Store(os.environ["SHOTSPOTTER_STORE"]).read_window("grid_tensors", CITY, "grid.parquet", FIRST, LAST)
+    dense = dense_window(frames, days_between(FIRST, LAST), load_cities()[CITY], "hour")
+    seconds = time.monotonic() - started
+    assert dense.sum() == frames["count"].to_numpy().sum()
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The forecasts a network must beat, tuned on the same validation window.
+
+Each baseline is tuned by log loss on the validation window, after fitting on the training window; with the chosen
+settings it is then fitted again on training and validation days together. A network keeps its validation window out
+of its fit, so this favours the baselines. None is weighted: each forecasts the probability itself. The forecast of a
+test day uses all days before it, earlier test days included, but labels of test days never enter a fit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import product
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.evaluation.features import (
+    LagFeatures,
+    exponential_mean,
+    lag_features,
+    occupied_cells,
+)
+from shotspotter_assets.evaluation.scores import SMALLEST_PROBABILITY, clip_probability, log_losses
+
+Array = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+HISTORICAL_MEAN: Final = "historical_mean"
+"""The reference of all skill scores."""
+
+PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
+EWMA_HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
+EWMA_WEIGHT_STEPS: Final = 10
+INVERSE_PENALTIES: Final = (1e-4, 1e-3, 1e-2, 1e-1)
+BOOSTING_GRID: Final = ((7, 0.1), (15, 0.1), (15, 0.06))
+"""(leaves of a tree, learning rate)."""
+BOOSTING_ITERATIONS: Final = 150
+WARM_UP_DAYS: Final = 90
+"""First days of all history that are not fitted on, as their rates rest on a few days."""
+
+
+class FoldRangeError(ValueError):
+    """The day ranges of a fold do not follow each other within the day axis."""
+
+
+class NothingToLearnError(ValueError):
+    """The training window has no covered cell, or its covered cells are never, or always, occupied."""
+
+
+@dataclass(frozen=True)
+class BaselineForecast:
+    """One baseline's forecasts of the test window.
+
+    Attributes:
+        name: key in reports and column in the forecasts table.
+        probability: probability of at least one alert, float64, shape (test days, cells).
+        settings: what was chosen on the validation window, with its validation log loss.
+        seconds: wall-clock time of features, tuning, fit and forecast.
+    """
+
+    name: str
+    probability: Array
+    settings: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Fold:
+    observed: Booleans  # (days, cells), up to the last test day
+    train: range
+    validation: range
+    test: range
+
+    @property
+    def fitted(self) -> range:
+        return range(self.train.start, self.validation.stop)
+
+    def labels(self, days: range) -> Booleans:
+        return self.observed[days.start : days.stop]
+
+    def validation_loss(self, probability: npt.NDArray[np.floating]) -> float:
+        return float(log_losses(probability, self.labels(self.validation)).mean())
+
+
+def fit_baselines(
+    counts: npt.NDArray[np.integer],
+    first_day: date,
+    covered: Booleans,
+    train: range,
+    validation: range,
+    test: range,
+) -> dict[str, BaselineForecast]:
+    """All baselines of one fold by name.
+
+    Args:
+        counts: alerts of contiguous local days, shape (days, types, rows, columns).
+        first_day: local day of `counts[0]`.
+        covered: cells that are forecast, shape (rows, columns).
+        train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
+        validation: see `train`.
+        test: see `train`.
+
+    Raises:
+        FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
+        NothingToLearnError: nothing is covered, or covered cells are never (or always) occupied while training.
+    """
+    fold = _checked_fold(counts, first_day, covered, train, validation, test)
+    started = perf_counter()
+    features = lag_features(counts[: test.stop], first_day, covered)
+    features_seconds = perf_counter() - started
+    forecasts = {}
+    for name, extra_seconds, fit in (
+        ("never", 0.0, _never),
+        (HISTORICAL_MEAN, 0.0, _historical_mean),
+        ("ewma", 0.0, _ewma),
+        ("logistic_regression", features_seconds, lambda fold: _logistic_regression(fold, features)),
+        ("gradient_boosting", features_seconds, lambda fold: _gradient_boosting(fold, features)),
+    ):
+        started = perf_counter()
+        probability, settings = fit(fold)
+        seconds = perf_counter() - started + extra_seconds
+        forecasts[name] = BaselineForecast(name, clip_probability(probability), settings, seconds)
+    return forecasts
+
+
+def _checked_fold(
+    counts: npt.NDArray[np.integer], first_day: date, covered: Booleans, train: range, validation: range, test: range
+) -> _Fold:
+    follow = train.stop == validation.start and validation.stop == test.start
+    if not (follow and train and validation and test and train.start >= 0 and test.stop <= len(counts)):
+        raise FoldRangeError(
+            f"Train {train}, validation {validation} and test {test} must follow each other, none empty, within the "
+            f"{len(counts)} days from {first_day}."
+        )
+    fold = _Fold(occupied_cells(counts[: test.stop], covered), train, validation, test)
+    fitted = fold.labels(_after_warm_up(train))
+    if not fitted.any() or fitted.all():
+        raise NothingToLearnError(
+            f"The {len(train)} training days from day {train.start} after {first_day} have {int(covered.sum())} covered "
+            f"cells with {int(fitted.sum())} of {fitted.size} cell-days occupied; use a longer training window or check "
+            "the coverage."
+        )
+    return fold
+
+
+def _never(fold: _Fold) -> tuple[Array, dict[str, Any]]:
+    """The smallest probability allowed, as the log loss of 0 would be infinite."""
+    return np.full(fold.labels(fold.test).shape, SMALLEST_PROBABILITY), {"probability": SMALLEST_PROBABILITY}
+
+
+def _historical_mean(fold: _Fold) -> tuple[Array, dict[str, Any]]:
+    """Frequency per cell, drawn towards the city's mean as if by `pseudo_days` days of it (a Beta prior)."""
+
+    def frequency(days: range, pseudo_days: float) -> Array:
+        labels = fold.labels(days)
+        return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(days) + pseudo_days)
+
+    losses = {pseudo: fold.validation_loss(frequency(fold.train, pseudo)) for pseudo in PSEUDO_DAYS}
+    best = min(losses, key=losses.__getitem__)
+    probability = np.broadcast_to(frequency(fold.fitted, best), fold.labels(fold.test).shape)
+    return probability, {"pseudo_days": best, "validation_log_loss": losses[best]}
+
+
+def _ewma(fold: _Fold) -> tuple[Array, dict[str, Any]]:
+    """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
+    daily = fold.observed.astype(np.float64)
+    history = exponential_mean(daily, np.inf)
+    best, chosen = np.inf, history[fold.test.start :]
+    settings: dict[str, Any] = {}
+    for half_life in EWMA_HALF_LIVES:
+        recent = exponential_mean(daily, half_life)
+        parts = (recent, history, recent.mean(axis=1, keepdims=True))
+        for weights in _mixtures():
+            mixed = _mix([part[fold.validation.start : fold.validation.stop] for part in parts], weights)
+            loss = fold.validation_loss(mixed)
+            if loss < best:
+                best, chosen = loss, _mix([part[fold.test.start :] for part in parts], weights)
+                settings = {"half_life_days": half_life, **dict(zip(("recent", "history", "city"), weights, strict=True))}
+    return chosen, settings | {"validation_log_loss": best}
+
+
+def _mixtures() -> Iterator[tuple[float, float, float]]:
+    steps = EWMA_WEIGHT_STEPS
+    for recent, history in product(range(steps + 1), repeat=2):
+        if recent + history <= steps:
+            yield recent / steps, history / steps, (steps - recent - history) / steps
+
+
+def _mix(parts: list[Array], weights: tuple[float, float, float]) -> Array:
+    return sum((weight * part for weight, part in zip(weights, parts, strict=True)), start=np.zeros(1))
+
+
+def _logistic_regression(fold: _Fold, features: LagFeatures) -> tuple[Array, dict[str, Any]]:
+    """L2 logistic regression on standardised features, rates by their logarithm."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    # One alert in a year is the smallest rate that says anything; float64 as nearly equal rates make the fit stiff.
+    inputs = features.values.astype(np.float64)
+    inputs[:, :, features.is_rate] = np.log(inputs[:, :, features.is_rate] + 1 / 365)
+
+    def fit(days: range, inverse_penalty: float) -> Pipeline:
+        model = LogisticRegression(C=inverse_penalty, solver="newton-cholesky")
+        return make_pipeline(StandardScaler(), model).fit(*_rows(inputs, fold, _after_warm_up(days)))
+
+    validation, _ = _rows(inputs, fold, fold.validation)
+    losses = {
+        inverse: fold.validation_loss(_probability(fit(fold.train, inverse), validation, fold, fold.validation))
+        for inverse in INVERSE_PENALTIES
+    }
+    best = min(losses, key=losses.__getitem__)
+    test, _ = _rows(inputs, fold, fold.test)
+    probability = _probability(fit(fold.fitted, best), test, fold, fold.test)
+    return probability, {"inverse_penalty": best, "validation_log_loss": losses[best]}
+
+
+def _gradient_boosting(fold: _Fold, features: LagFeatures) -> tuple[Array, dict[str, Any]]:
+    """Histogram gradient boosting; the number of trees is where the validation log loss was least."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    def fit(days: range, leaves: int, learning_rate: float, iterations: int) -> HistGradientBoostingClassifier:
+        model = HistGradientBoostingClassifier(
+            max_iter=iterations,
+            learning_rate=learning_rate,
+            max_leaf_nodes=leaves,
+            min_samples_leaf=200,
+            l2_regularization=10.0,
+            early_stopping=False,  # scikit-learn would hold out random cell-days, which are not independent
+            random_state=0,
+        )
+        return model.fit(*_rows(features.values, fold, _after_warm_up(days)))
+
+    validation, _ = _rows(features.values, fold, fold.validation)
+    shape = fold.labels(fold.validation).shape
+    losses: dict[tuple[int, float, int], float] = {}
+    for leaves, learning_rate in BOOSTING_GRID:
+        model = fit(fold.train, leaves, learning_rate, BOOSTING_ITERATIONS)
+        for iterations, staged in enumerate(model.staged_predict_proba(validation), start=1):
+            losses[leaves, learning_rate, iterations] = fold.validation_loss(staged[:, 1].reshape(shape))
+    best = min(losses, key=losses.__getitem__)
+    test, _ = _rows(features.values, fold, fold.test)
+    probability = _probability(fit(fold.fitted, *best), test, fold, fold.test)
+    settings = dict(zip(("leaves", "learning_rate", "iterations"), best, strict=True))
+    return probability, settings | {"validation_log_loss": losses[best]}
+
+
+def _after_warm_up(days: range) -> range:
+    return range(min(max(days.start, WARM_UP_DAYS), (days.start + days.stop) // 2), days.stop)
+
+
+def _rows(values: npt.NDArray[np.floating], fold: _Fold, days: range) -> tuple[npt.NDArray[np.floating], Booleans]:
+    return values[days.start : days.stop].reshape(-1, values.shape[2]), fold.labels(days).ravel()
+
+
+def _probability(model: Any, rows: npt.NDArray[np.floating], fold: _Fold, days: range) -> Array:
+    return model.predict_proba(rows)[:, 1].reshape(fold.labels(days).shape)

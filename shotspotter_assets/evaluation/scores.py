@@ -1,0 +1,175 @@
+"""Scores of an occupancy forecast on covered cells; every score can be recomputed from the forecasts table.
+
+Notation in the definitions: p forecast probability and o observed occupancy (0 or 1) of a cell-day, r the reference
+forecast (the historical mean), sums and means over all covered cells and test days. Formulas follow Bowers et al.
+(2004) for hit rate, Chainey et al. (2008) for PAI, Hunt (2016) for PEI, and Murphy (1973) for the Brier score.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+Scores = dict[str, Any]
+
+SMALLEST_PROBABILITY: Final = 1e-6
+"""Every forecast is kept within [this, 1 - this]: a certainty that proves wrong would cost an infinite log loss."""
+AREAS: Final = (1, 5, 10, 20)
+"""Flagged shares of the covered cells in percent."""
+
+SCORE_DEFINITIONS: Final = {
+    "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
+    "gain_nats_per_positive": "(sum of log loss of the historical mean - sum of log loss) / sum(o)",
+    "brier_skill": "1 - mean((p - o)^2) / mean((r - o)^2), r the historical mean",
+    "average_precision": "sum over distinct thresholds of (recall gained) x precision; chance level is the base rate",
+    "roc_auc": "probability that a positive has a higher p than a negative, ties counting half; chance level is 0.5",
+    "hit_rate": (
+        "positives in the k cells with the highest p of each day / all positives, pooled over days; k = x% of that "
+        "day's covered cells, rounded half up, at least 1; tied cells share the places left to them equally"
+    ),
+    "pai": "hit_rate / (sum of k / sum of covered cells over days)",
+    "pei": "hits / the most hits that any k cells of each day could have had (sum over days of min(k, positives))",
+    "predicted_over_observed": "sum(p) / sum(o); 1 is calibrated in the large",
+    "calibration_slope": "b of the unpenalised logistic regression o ~ a + b logit(p); 1 is calibrated",
+    "calibration_intercept": "a of the same regression; 0 is calibrated",
+    "accuracy": "mean((p >= 1/2) = o); compare with 1 - base rate, which never forecasting an alert scores",
+    "weighted_accuracy_10": (
+        "share of right decisions, positives weighing 10 and negatives 1, deciding yes where q = 10p / (1 + 9p) >= "
+        "1/2, the odds that a 10:1 weighted loss would give, so where p >= 1/11"
+    ),
+}
+"""Score name to its formula. A score that is not defined (no positives, constant forecast) is None."""
+
+
+def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
+    """`probability` as float64 within [SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY]; same shape.
+
+    Raises:
+        ValueError: a value is not a number.
+    """
+    if np.isnan(probability).any():
+        raise ValueError(f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers.")
+    return np.clip(probability.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+
+
+def log_losses(probability: npt.NDArray[np.floating], observed: Booleans) -> Array:
+    """Log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
+    p = clip_probability(probability)
+    return -np.where(observed, np.log(p), np.log1p(-p))
+
+
+def score_forecast(
+    probability: npt.NDArray[np.floating], observed: Booleans, reference: npt.NDArray[np.floating]
+) -> Scores:
+    """All scores of `SCORE_DEFINITIONS` for one fold.
+
+    Args:
+        probability: forecast probability of at least one alert, shape (days, cells).
+        observed: whether there was one, same shape.
+        reference: probability of the historical mean, same shape.
+
+    Returns:
+        Score name to float or None; `hit_rate`, `pai` and `pei` hold one value per area ("1", "5", "10", "20").
+    """
+    day = np.repeat(np.arange(len(observed)), observed.shape[1])
+    return score_cell_days(probability.ravel(), observed.ravel(), reference.ravel(), day)
+
+
+def score_cell_days(
+    probability: npt.NDArray[np.floating],
+    observed: Booleans,
+    reference: npt.NDArray[np.floating],
+    day: npt.NDArray[Any],
+) -> Scores:
+    """`score_forecast` for cell-days in any order, so that days may differ in their number of covered cells.
+
+    Args:
+        probability: shape (cell-days,); likewise `observed` and `reference`.
+        day: any sortable label of the day of each; cells are ranked among those of the same label.
+    """
+    p, r = clip_probability(probability), clip_probability(reference)
+    positives = int(observed.sum())
+    losses = log_losses(p, observed)
+    brier_reference = np.mean((r - observed) ** 2)
+    slope, intercept = calibration(p, observed)
+    weights = np.where(observed, 10.0, 1.0)
+    hit_rate, pai, pei = _area_scores(p, observed, day)
+    return {
+        "log_loss": float(losses.mean()),
+        "gain_nats_per_positive": _ratio((log_losses(r, observed) - losses).sum(), positives),
+        "brier_skill": float(1 - np.mean((p - observed) ** 2) / brier_reference),
+        "average_precision": _average_precision(p, observed),
+        "roc_auc": _roc_auc(p, observed),
+        "hit_rate": hit_rate,
+        "pai": pai,
+        "pei": pei,
+        "predicted_over_observed": _ratio(p.sum(), positives),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "accuracy": float(np.mean((p >= 0.5) == observed)),
+        "weighted_accuracy_10": float(np.average((p >= 1 / 11) == observed, weights=weights)),
+    }
+
+
+def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
+    """Slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,).
+
+    None where no finite fit exists: one class only, a constant forecast, or one that separates the classes.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    logit = np.log(probability) - np.log1p(-probability)
+    positive, negative = logit[observed], logit[~observed]
+    if not len(positive) or not len(negative) or positive.min() >= negative.max() or positive.max() <= negative.min():
+        return None, None
+    # Newton's steps on a standardised regressor, so that convergence does not depend on the forecast's own scale.
+    centre, scale = logit.mean(), logit.std()
+    fit = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(((logit - centre) / scale)[:, None], observed)
+    slope = float(fit.coef_[0, 0]) / scale
+    return float(slope), float(fit.intercept_[0] - slope * centre)
+
+
+def _area_scores(
+    p: Array, observed: Booleans, day: npt.NDArray[Any]
+) -> tuple[dict[str, float | None], dict[str, float | None], dict[str, float | None]]:
+    _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
+    order = np.lexsort((-p, day_at))
+    p, observed, day_at = p[order], observed[order], day_at[order]
+    first = np.cumsum(cells) - cells
+    starts_tie = np.r_[True, (day_at[1:] != day_at[:-1]) | (p[1:] != p[:-1])]
+    tie = np.cumsum(starts_tie) - 1
+    tie_first = np.flatnonzero(starts_tie)
+    tie_rank, tie_day = tie_first - first[day_at[tie_first]], day_at[tie_first]
+    tie_cells, tie_positives = np.bincount(tie), np.bincount(tie, weights=observed)
+    day_positives = np.bincount(day_at, weights=observed)
+    hit_rate: dict[str, float | None] = {}
+    pai: dict[str, float | None] = {}
+    pei: dict[str, float | None] = {}
+    for area in AREAS:
+        flagged = np.maximum(np.floor(cells * area / 100 + 0.5), 1)
+        # The expected hits of breaking ties at random: what row order or one seed would give is luck.
+        share = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)
+        hits = (share * tie_positives).sum()
+        key = str(area)
+        hit_rate[key] = _ratio(hits, day_positives.sum())
+        pai[key] = _ratio(hits / (flagged.sum() / cells.sum()), day_positives.sum())
+        pei[key] = _ratio(hits, np.minimum(flagged, day_positives).sum())
+    return hit_rate, pai, pei
+
+
+def _average_precision(p: Array, observed: Booleans) -> float | None:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(observed, p)) if observed.any() else None
+
+
+def _roc_auc(p: Array, observed: Booleans) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(observed, p)) if observed.any() and not observed.all() else None
+
+
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return float(numerator / denominator) if denominator else None

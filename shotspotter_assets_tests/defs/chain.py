@@ -1,0 +1,51 @@
+"""Runs parts of the chain for tests, as a launch from the UI would: by partition, by range, on any store."""
+
+from typing import Any
+
+import dagster as dg
+
+from shotspotter_assets.defs.alerts.assets import cleaned_alerts, raw_alerts
+from shotspotter_assets.defs.alerts.checks import rows_are_conserved
+from shotspotter_assets.defs.grids.assets import grid_tensors
+from shotspotter_assets.defs.grids.checks import counts_equal_alerts
+from shotspotter_assets.defs.models.assets import fold_models
+from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+
+DAILY = [raw_alerts, cleaned_alerts, grid_tensors, rows_are_conserved, counts_equal_alerts]
+TINY_NETWORK = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}
+
+
+def resources(store_root: str, landing_root: str = "landing", s3: dg.ConfigurableResource | None = None) -> dict[str, Any]:
+    """The resources of the definitions, on other roots."""
+    from dagster_aws.s3 import S3Resource
+
+    s3 = s3 or S3Resource()
+    return {"store": StoreResource(root=store_root, s3=s3), "sources": SourcesResource(landing_root=landing_root, s3=s3)}
+
+
+def run_days(
+    city: str, first: str, last: str, resources: dict[str, Any], instance: dg.DagsterInstance, raise_on_error: bool = True
+) -> dg.ExecuteInProcessResult:
+    """One run of the daily assets and their checks over a range of days."""
+    tags = {RANGE_START: f"{city}|{first}", RANGE_END: f"{city}|{last}"}
+    return dg.materialize(DAILY, resources=resources, instance=instance, tags=tags, raise_on_error=raise_on_error)
+
+
+def run_fold(
+    asset: dg.AssetsDefinition,
+    city: str,
+    fold: str,
+    resources: dict[str, Any],
+    instance: dg.DagsterInstance,
+    network: dict[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """One run of a fold's model or report."""
+    config = {"ops": {"fold_models": {"config": network or TINY_NETWORK}}} if asset is fold_models else None
+    return dg.materialize(
+        [asset], resources=resources, instance=instance, partition_key=f"{city}|{fold}", run_config=config
+    )
+
+
+
+__all__ = ["DAILY", "TINY_NETWORK", "fold_models", "resources", "run_days", "run_fold"]

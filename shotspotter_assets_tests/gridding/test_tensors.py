@@ -1,0 +1,98 @@
+"""Grid tensors: every alert counted once, in the right hour, type and cell."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.cities.model import Grid
+from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, grid_tensors
+from shotspotter_assets_tests.conftest import TEST_CITIES
+
+CITY = load_city(TEST_CITIES / "landing_city.yaml")
+SPRING = days_between(date(2024, 3, 9), date(2024, 3, 11))
+AUTUMN = days_between(date(2024, 11, 2), date(2024, 11, 4))
+
+
+def alerts(rows: list[tuple[datetime, float, float, int | None]]) -> pa.Table:
+    return pa.table(
+        {
+            "date": pa.array([row[0].astimezone(CITY.zone).date() for row in rows], pa.date32()),
+            "time_utc": pa.array([row[0] for row in rows], pa.timestamp("us", "UTC")),
+            "longitude": pa.array([row[1] for row in rows], pa.float64()),
+            "latitude": pa.array([row[2] for row in rows], pa.float64()),
+            "gunshot_type": pa.array([row[3] for row in rows], pa.int8()),
+        }
+    )
+
+
+def with_dates(tensors: dict[date, pa.Table]) -> pa.Table:
+    return pa.concat_tables(
+        [table.append_column("date", pa.repeat(pa.scalar(day), table.num_rows)) for day, table in tensors.items()]
+    )
+
+
+def test_place_of_one_alert() -> None:
+    moment = datetime(2024, 3, 9, 22, 30, tzinfo=CITY.zone).astimezone(UTC)
+    tensors = grid_tensors(alerts([(moment, -76.99, 38.99, 2), (moment, -76.99, 38.99, None)]), SPRING, CITY)
+    assert tensors[SPRING[0]].to_pylist() == [
+        {"hour": 22, "gunshot_type": 2, "row": 3, "column": 0, "count": 1},
+        {"hour": 22, "gunshot_type": 3, "row": 3, "column": 0, "count": 1},
+    ]
+    assert tensors[SPRING[1]].num_rows == 0
+    hours = [json.loads(table.schema.metadata[b"shape"])["hours"] for table in tensors.values()]
+    assert hours == [24, 23, 24]
+
+
+@pytest.mark.parametrize(("days", "hours"), [(SPRING, 71), (AUTUMN, 73)])
+def test_days_of_the_change_have_their_own_number_of_frames(days: list[date], hours: int) -> None:
+    start = datetime(days[0].year, days[0].month, days[0].day, tzinfo=CITY.zone).astimezone(UTC)
+    every_hour = [(start + timedelta(hours=at, minutes=59), -76.5, 38.5, 0) for at in range(hours)]
+    dense = dense_window(with_dates(grid_tensors(alerts(every_hour), days, CITY)), days, CITY, "hour")
+    assert dense.shape == (hours, 4, 4, 4)
+    assert dense.sum(axis=(1, 2, 3)).tolist() == [1] * hours
+
+
+instants = st.datetimes(datetime(2024, 11, 2, 5), datetime(2024, 11, 5, 4, 59)).map(lambda at: at.replace(tzinfo=UTC))
+grid_lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
+
+
+@given(
+    rows=st.lists(st.tuples(instants, grid_lines.map(lambda x: -77 + x), grid_lines.map(lambda y: 38 + y), st.sampled_from([None, 0, 1, 2]))),
+    order=st.randoms(use_true_random=False),
+)
+def test_dense_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
+    frames = with_dates(grid_tensors(alerts(rows), AUTUMN, CITY))
+    mixed = list(range(frames.num_rows))
+    order.shuffle(mixed)
+    frames = frames.take(pa.array(mixed, pa.int64()))
+    by_day, by_hour = (dense_window(frames, AUTUMN, CITY, by) for by in ("day", "hour"))
+    assert by_day.sum() == by_hour.sum() == len(rows)
+    expected = np.zeros_like(by_day)
+    for moment, longitude, latitude, kind in rows:
+        day = AUTUMN.index(moment.astimezone(CITY.zone).date())
+        row, column = min(int((latitude - 38) * 4), 3), min(int((longitude + 77) * 4), 3)
+        expected[day, 3 if kind is None else kind, row, column] += 1
+    assert (by_day == expected).all()
+    assert (by_hour[24:49].sum(axis=0) == by_day[1]).all()
+
+
+def test_each_point_on_an_edge_has_one_cell() -> None:
+    edges = np.linspace(-77, -76, 5)
+    row, column = cells(edges, np.full(5, 38.0), CITY.box, CITY.grid)
+    assert column.tolist() == [0, 1, 2, 3, 3]
+    assert row.tolist() == [0] * 5
+
+
+def test_frames_of_another_grid_are_refused() -> None:
+    frames = with_dates(grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.01, 38.9, 0)]), SPRING, CITY))
+    smaller = CITY.model_copy(update={"grid": Grid(rows=2, columns=2)})
+    with pytest.raises(GridMismatchError, match=r"landing_city.*Materialise grid_tensors"):
+        dense_window(frames, SPRING, smaller)

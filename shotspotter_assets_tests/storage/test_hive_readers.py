@@ -1,0 +1,62 @@
+"""How other tools open an asset in the store: one line each for pyarrow, pandas, polars and DuckDB."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+
+from shotspotter_assets.storage.store import Partition, Store
+
+DAYS = [date(2018, 5, 1) + timedelta(days=number) for number in range(3)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    """Two cities, three days, one of them without alerts, rejected rows and a killed run's leftover beside them."""
+    store = Store(str(tmp_path))
+    for city in ("oakland", "washington_dc"):
+        for number, day in enumerate(DAYS):
+            partition = Partition("cleaned_alerts", city, "date", day)
+            ids = pa.array(range(number), pa.int64())
+            store.write_table(partition, "alerts.parquet", pa.table({"user_id": ids}))
+            store.write_table(partition, "rejected.parquet", pa.table({"reason": ["no time"]}))
+            leftover = Path(store.uri(partition, "alerts.parquet")).with_name(".host-1-0.partial")
+            leftover.write_bytes(b"torn")
+    return str(tmp_path)
+
+
+EXPECTED = {(city, day, one) for city in ("oakland", "washington_dc") for n, day in enumerate(DAYS) for one in range(n)}
+
+
+def test_pyarrow(root: str) -> None:
+    data = ds.dataset(list(Path(root).glob("cleaned_alerts/**/alerts.parquet")), partitioning="hive").to_table()
+    rows = data.set_column(data.column_names.index("date"), "date", data["date"].cast(pa.date32())).to_pylist()
+    assert {(row["city"], row["date"], row["user_id"]) for row in rows} == EXPECTED
+
+
+def test_pandas(root: str) -> None:
+    frame = pd.read_parquet(list(Path(root).glob("cleaned_alerts/**/alerts.parquet")), partitioning="hive")
+    rows = zip(frame["city"], frame["date"].astype(str), frame["user_id"], strict=True)
+    assert {(city, date.fromisoformat(day), one) for city, day, one in rows} == EXPECTED
+
+
+def test_polars(root: str) -> None:
+    frame = pl.scan_parquet(f"{root}/cleaned_alerts/**/alerts.parquet", hive_partitioning=True).collect()
+    assert set(frame.select("city", "date", "user_id").iter_rows()) == EXPECTED
+
+
+def test_duckdb(root: str) -> None:
+    found = duckdb.sql(f"FROM read_parquet('{root}/cleaned_alerts/**/alerts.parquet', hive_partitioning = true)")
+    assert set(found.select("city", "date", "user_id").fetchall()) == EXPECTED
+
+
+def test_an_asset_with_one_file_per_day_opens_by_its_folder(root: str) -> None:
+    for partition_rejected in Path(root).rglob("rejected.parquet"):
+        partition_rejected.unlink()
+    assert ds.dataset(f"{root}/cleaned_alerts", partitioning="hive").count_rows() == len(EXPECTED)
+    assert len(pd.read_parquet(f"{root}/cleaned_alerts")) == len(EXPECTED)

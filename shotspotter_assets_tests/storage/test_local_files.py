@@ -1,0 +1,194 @@
+"""Local folders: killed writers, leftovers, and places that cannot be written."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+from shotspotter_assets.storage.store import Partition, Store
+
+PARTITION = Partition("fold_models", "x", "fold", date(2018, 1, 1))
+SIZE = 20_000_000
+FULL_DEVICE = Path("/dev/full")
+
+WRITER = f"""
+import sys
+from datetime import date
+from shotspotter_assets.storage.store import Partition, Store
+store = Store(sys.argv[1])
+partition = Partition("fold_models", "x", "fold", date(2018, 1, 1))
+number = 0
+contents = [bytes([number]) * {SIZE} for number in range(2)]
+while True:
+    number = 1 - number
+    store.write_bytes(partition, "model.keras", contents[number])
+    print(number, flush=True)
+"""
+
+
+def is_whole(content: bytes) -> bool:
+    return len(content) == SIZE and content.count(content[:1]) == SIZE
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def start_writer(root: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    folder = Path(store.uri(PARTITION, "model.keras")).parent
+    leftovers = 0
+    for attempt in range(12):
+        process = start_writer(tmp_path)
+        time.sleep(0.005 * attempt)
+        kill(process)
+        assert is_whole(store.read_bytes(PARTITION, "model.keras"))
+        hidden = names_in(folder) - {"model.keras"}
+        assert all(name.startswith(".") for name in hidden)
+        leftovers += len(hidden)
+        store.write_bytes(PARTITION, "record.json", b"{}")
+        assert names_in(folder) == {"model.keras", "record.json"}
+        store.delete(PARTITION, "record.json")
+        if leftovers >= 2:
+            break
+    assert leftovers, "no writer was killed in the middle of a write: the test has shown nothing"
+
+
+def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    process = start_writer(tmp_path)
+    try:
+        seen = [store.read_bytes(PARTITION, "model.keras") for _ in range(60)]
+    finally:
+        kill(process)
+    assert all(is_whole(content) for content in seen)
+    assert len({content[0] for content in seen}) > 1
+
+
+def test_the_leftovers_of_living_writers_stay(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def write(file: str) -> None:
+        try:
+            while not stop.is_set():
+                store.write_bytes(PARTITION, file, b"x" * 10_000)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(file,)) for file in ("a", "a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    process = start_writer(tmp_path)
+    time.sleep(0.5)
+    assert process.poll() is None
+    kill(process)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write_bytes(PARTITION, "model.keras", b"x")
+    (tmp_path / "ordinary").write_bytes(b"x")
+    paths = (Path(store.uri(PARTITION, "model.keras")), tmp_path / "ordinary")
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in paths]
+    assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("blocked", ["store", "store/fold_models", "store/fold_models/city=x/fold=2018-01-01"])
+def test_a_file_in_place_of_a_folder_makes_the_store_unwritable(tmp_path: Path, blocked: str) -> None:
+    (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / blocked).write_bytes(b"")
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(StoreUnwritableError) as caught:
+        store.write_bytes(PARTITION, "model.keras", b"x")
+    assert str(tmp_path / "store") in str(caught.value)
+    assert "SHOTSPOTTER_STORE" in str(caught.value)
+    assert not store.exists(PARTITION, "model.keras")
+    assert store.days_present("fold_models", "x", "model.keras", "fold") == set()
+    store.delete(PARTITION, "model.keras")
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
+    """A limit on file size stands in for the full disk: both end a write in the middle with an OSError."""
+    code = f"""
+import resource, signal
+{WRITER.split("number = 0", maxsplit=1)[0]}
+from shotspotter_assets.storage.errors import StoreUnwritableError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store.write_bytes(partition, "model.keras", b"y" * 1_000_000)
+except StoreUnwritableError as error:
+    print(error)
+"""
+    store = Store(str(tmp_path))
+    store.write_bytes(PARTITION, "model.keras", b"old")
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert f"Cannot write to the store {tmp_path}: File too large" in run.stdout
+    assert store.read_bytes(PARTITION, "model.keras") == b"old"
+    assert names_in(Path(store.uri(PARTITION, "model.keras")).parent) == {"model.keras"}
+
+
+def test_no_space_left_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not FULL_DEVICE.exists():
+        pytest.skip("needs a device that is always full")
+    store = Store(str(tmp_path))
+    store.write_bytes(PARTITION, "model.keras", b"old")
+
+    def write_to_full_device(path: Path, data: bytes) -> int:
+        with FULL_DEVICE.open("wb", buffering=0) as device:
+            return device.write(data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_to_full_device)
+    with pytest.raises(StoreUnwritableError, match="No space left on device"):
+        store.write_bytes(PARTITION, "model.keras", b"new")
+    assert store.read_bytes(PARTITION, "model.keras") == b"old"
+
+
+def test_no_permission_is_said_so(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.write_bytes(PARTITION, "model.keras", b"old")
+    folder = Path(store.uri(PARTITION, "model.keras")).parent
+    folder.chmod(0)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user is not stopped by permissions")
+        with pytest.raises(StoreUnwritableError, match="Permission denied"):
+            store.write_bytes(PARTITION, "model.keras", b"new")
+        with pytest.raises(StoreUnreadableError, match="Permission denied"):
+            store.read_bytes(PARTITION, "model.keras")
+    finally:
+        folder.chmod(0o755)
+
+
+def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    Path(store.uri(PARTITION, "model.keras")).mkdir(parents=True)
+    assert not store.exists(PARTITION, "model.keras")
+    with pytest.raises(StoreUnreadableError, match="Is a directory"):
+        store.read_bytes(PARTITION, "model.keras")

@@ -1,0 +1,99 @@
+"""S3: listings longer than a page, and servers, buckets and keys that are not there."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
+
+from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.s3_server import S3Server
+
+DAY = date(2018, 1, 1)
+PARTITION = Partition("grid_tensors", "x", "date", DAY)
+
+
+def fails(store: Store, reason: str) -> None:
+    """All methods say that the store is at fault, not that an object is missing."""
+    with pytest.raises(StoreUnwritableError, match=f"{store.root}: {reason}.*SHOTSPOTTER_STORE"):
+        store.write_bytes(PARTITION, "grid.parquet", b"x")
+    with pytest.raises(StoreUnwritableError, match=reason):
+        store.delete(PARTITION, "grid.parquet")
+    with pytest.raises(StoreUnwritableError, match=reason):
+        store.write_tables("grid_tensors", "x", "grid.parquet", {DAY: pa.table({"a": [1]})})
+    with pytest.raises(StoreUnreadableError, match=f"{store.root}: {reason}.*SHOTSPOTTER_STORE"):
+        store.read_bytes(PARTITION, "grid.parquet")
+    with pytest.raises(StoreUnreadableError, match=reason):
+        store.exists(PARTITION, "grid.parquet")
+    with pytest.raises(StoreUnreadableError, match=reason):
+        store.read_window("grid_tensors", "x", "grid.parquet", DAY, DAY)
+
+
+def test_a_missing_bucket_is_said_so(s3_server: S3Server) -> None:
+    store = Store("s3://no-such-bucket/prefix", s3_server.client())
+    fails(store, "(no such bucket|access denied)")
+    with pytest.raises(StoreUnreadableError, match="no such bucket"):
+        store.exists(PARTITION, "grid.parquet")
+    with pytest.raises(StoreUnreadableError, match="no such bucket"):
+        store.read_bytes(PARTITION, "grid.parquet")
+
+
+@pytest.mark.parametrize(("code", "reason"), [("NoSuchBucket", "no such bucket"), ("SlowDown", "SlowDown")])
+def test_what_the_server_says_about_a_write_is_passed_on(s3_server: S3Server, code: str, reason: str) -> None:
+    client = s3_server.client()
+    store = Store("s3://bucket/prefix", client)
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", service_error_code=code)
+        with pytest.raises(StoreUnwritableError, match=reason):
+            store.write_bytes(PARTITION, "grid.parquet", b"x")
+
+
+def test_wrong_keys_are_said_so(s3_server: S3Server) -> None:
+    fails(Store(f"s3://{s3_server.bucket}/prefix", s3_server.client("wrong")), "(wrong secret key|access denied)")
+
+
+def test_a_server_that_does_not_answer_is_said_so(s3_server: S3Server) -> None:
+    client = boto3.client(
+        "s3", endpoint_url="http://127.0.0.1:1", aws_access_key_id="a", aws_secret_access_key="b",
+        region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )  # fmt: skip
+    fails(Store("s3://bucket/prefix", client), "Could not connect")
+
+
+def counted(client: Any, pages: list[str | None]) -> Any:
+    """Note the start of each page that the client asks for."""
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        pages.append(params.get("ContinuationToken"))
+
+    client.meta.events.register("provide-client-params.s3.ListObjectsV2", note)
+    return client
+
+
+def test_listings_go_on_past_the_first_page(s3_server: S3Server, s3_store_root: str) -> None:
+    pages: list[str | None] = []
+    store = Store(s3_store_root, counted(s3_server.client(), pages))
+    days = [DAY + timedelta(days=number) for number in range(1100)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda day: store.write_bytes(Partition("a", "x", "date", day), "grid.parquet", b"x"), days))
+    assert store.days_present("a", "x", "grid.parquet") == set(days)
+    assert len(pages) == 2
+    pages.clear()
+    assert store._objects.folders_with("a/city=x", "date=", str(days[1050]), str(days[1060]), "grid.parquet") == [
+        f"date={day}" for day in days[1050:1061]
+    ]
+    assert len(pages) == 1
+
+
+def test_a_bucket_without_prefix_is_a_store(s3_server: S3Server) -> None:
+    store = Store(f"s3://{s3_server.bucket}/", s3_server.client())
+    store.write_bytes(PARTITION, "grid.parquet", b"x")
+    key = "grid_tensors/city=x/date=2018-01-01/grid.parquet"
+    assert store.uri(PARTITION, "grid.parquet") == f"s3://{s3_server.bucket}/{key}"
+    assert s3_server.client().get_object(Bucket=s3_server.bucket, Key=key)["Body"].read() == b"x"
+    assert store.days_present("grid_tensors", "x", "grid.parquet") == {DAY}

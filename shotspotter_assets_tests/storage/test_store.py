@@ -1,0 +1,226 @@
+"""What the store promises on both backends; what only one of them can do wrong has its own module."""
+
+import tracemalloc
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.store import Partition, Store
+
+DAY = date(2018, 5, 1)
+DATE_PARTITION = Partition("cleaned_alerts", "washington_dc", "date", DAY)
+FOLD_PARTITION = Partition("fold_models", "washington_dc", "fold", date(2018, 7, 1))
+CITY_PARTITION = Partition("walk_forward_reports", "washington_dc")
+
+
+def table(*ids: int, **metadata: str) -> pa.Table:
+    columns = {"user_id": pa.array(ids, pa.int64()), "rounds": pa.array([one % 7 for one in ids], pa.int32())}
+    return pa.table(columns).replace_schema_metadata(metadata or None)
+
+
+@pytest.mark.parametrize("partition", [DATE_PARTITION, FOLD_PARTITION, CITY_PARTITION], ids=lambda one: one.asset)
+def test_bytes_come_back_until_they_are_deleted(store: Store, partition: Partition) -> None:
+    assert not store.exists(partition, "model.keras")
+    store.write_bytes(partition, "model.keras", b"\x00first")
+    store.write_bytes(partition, "model.keras", b"second\xff")
+    assert store.exists(partition, "model.keras")
+    assert store.read_bytes(partition, "model.keras") == b"second\xff"
+    store.delete(partition, "model.keras")
+    store.delete(partition, "model.keras")
+    assert not store.exists(partition, "model.keras")
+
+
+def test_large_and_empty_objects_come_back_whole(store: Store) -> None:
+    large = bytes(range(256)) * 100_000
+    store.write_bytes(FOLD_PARTITION, "large", large)
+    store.write_bytes(FOLD_PARTITION, "empty", b"")
+    assert store.read_bytes(FOLD_PARTITION, "large") == large
+    assert store.read_bytes(FOLD_PARTITION, "empty") == b""
+
+
+def test_paths_are_hive_partitions(store: Store) -> None:
+    tails = {
+        DATE_PARTITION: "/cleaned_alerts/city=washington_dc/date=2018-05-01/x.parquet",
+        FOLD_PARTITION: "/fold_models/city=washington_dc/fold=2018-07-01/x.parquet",
+        CITY_PARTITION: "/walk_forward_reports/city=washington_dc/x.parquet",
+    }
+    for partition, tail in tails.items():
+        assert store.uri(partition, "x.parquet") == store.root + tail
+
+
+def test_a_table_keeps_its_schema_and_metadata(store: Store) -> None:
+    original = pa.table(
+        {
+            "time_utc": pa.array([0, None], pa.timestamp("us", "UTC")),
+            "location_id": pa.array([2**32 - 1, 0], pa.uint32()),
+            "source_id": pa.array(["a|b", None]),
+        },
+        metadata={"shape": "24,4,36,36"},
+    )
+    store.write_table(DATE_PARTITION, "alerts.parquet", original)
+    read = store.read_table(DATE_PARTITION, "alerts.parquet")
+    assert read.equals(original, check_metadata=True)
+    assert store.read_table(DATE_PARTITION, "alerts.parquet", ["source_id"]).column_names == ["source_id"]
+    written = pq.ParquetFile(pa.BufferReader(store.read_bytes(DATE_PARTITION, "alerts.parquet")))
+    assert written.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_a_day_without_rows_keeps_the_full_schema(store: Store) -> None:
+    store.write_table(DATE_PARTITION, "alerts.parquet", table())
+    assert store.read_table(DATE_PARTITION, "alerts.parquet").schema == table(1).schema
+
+
+@pytest.mark.parametrize("column", ["city", "date"])
+def test_a_column_that_the_folder_gives_is_refused(store: Store, column: str) -> None:
+    with pytest.raises(ValueError, match=f"column {column} is given by the folder"):
+        store.write_table(DATE_PARTITION, "alerts.parquet", pa.table({column: [1]}))
+
+
+def test_a_missing_object_says_what_to_materialise(store: Store) -> None:
+    with pytest.raises(MissingObjectError) as caught:
+        store.read_table(DATE_PARTITION, "alerts.parquet")
+    message = str(caught.value)
+    assert "materialise cleaned_alerts for washington_dc|2018-05-01" in message
+    assert store.uri(DATE_PARTITION, "alerts.parquet") in message
+    assert (caught.value.asset, caught.value.city, caught.value.day) == ("cleaned_alerts", "washington_dc", DAY)
+    with pytest.raises(MissingObjectError, match=r"materialise walk_forward_reports for washington_dc\."):
+        store.read_bytes(CITY_PARTITION, "report.json")
+
+
+@pytest.mark.parametrize("damage", [b"", b"not parquet", "half", "middle"])
+def test_a_damaged_table_is_named(store: Store, damage: bytes | str) -> None:
+    store.write_table(DATE_PARTITION, "alerts.parquet", table(*range(5000)))
+    good = store.read_bytes(DATE_PARTITION, "alerts.parquet")
+    bad = {"half": good[: len(good) // 2], "middle": good[:100] + b"\xff" * 200 + good[300:]}.get(str(damage), damage)
+    store.write_bytes(DATE_PARTITION, "alerts.parquet", bad)
+    with pytest.raises(CorruptObjectError, match=r"materialise cleaned_alerts for washington_dc\|2018-05-01 again"):
+        store.read_table(DATE_PARTITION, "alerts.parquet")
+
+
+def test_a_window_is_its_days_in_order_with_their_dates(store: Store) -> None:
+    days = [DAY + timedelta(days=number) for number in range(40)]
+    rows = {day: [number * 100 + one for one in range(number % 4)] for number, day in enumerate(days)}
+    written = {day: table(*rows[day], shape="24", source=str(day)) for day in reversed(days)}
+    store.write_tables("cleaned_alerts", "washington_dc", "alerts.parquet", written)
+    first, last = days[3], days[-2]
+    window = store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", first, last)
+    expected = [(day, one) for day in days[3:-1] for one in rows[day]]
+    assert list(zip(window["date"].to_pylist(), window["user_id"].to_pylist(), strict=True)) == expected
+    assert window.schema.field("date").type == pa.date32()
+    assert window.schema.metadata == {b"shape": b"24"}
+    only_dates = store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", first, last, ["date"])
+    assert only_dates.column_names == ["date"]
+    assert len(only_dates) == len(expected)
+    named = store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", first, first, ["rounds"])
+    assert named.column_names == ["date", "rounds"]
+
+
+def test_a_window_with_holes_names_them(store: Store) -> None:
+    days = [DAY + timedelta(days=number) for number in range(30)]
+    missing = [days[0], *days[10:18], days[29]]
+    present = {day: table(1) for day in days if day not in missing}
+    store.write_tables("cleaned_alerts", "washington_dc", "alerts.parquet", present)
+    store.write_table(Partition("cleaned_alerts", "washington_dc", "date", days[0]), "rejected.parquet", table(1))
+    store.write_table(Partition("cleaned_alerts", "oakland", "date", days[10]), "alerts.parquet", table(1))
+    with pytest.raises(MissingPartitionsError) as caught:
+        store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", days[0], days[-1])
+    assert caught.value.days == missing
+    message = str(caught.value)
+    assert "cleaned_alerts of washington_dc lacks alerts.parquet for 10 of the 30 days" in message
+    assert "2018-05-01, 2018-05-11, 2018-05-12, 2018-05-13, 2018-05-14 and 5 more" in message
+    assert "Materialise cleaned_alerts for washington_dc|2018-05-01 to washington_dc|2018-05-30" in message
+    with pytest.raises(ValueError, match="before it starts"):
+        store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", days[1], days[0])
+
+
+def test_a_window_whose_days_do_not_fit_together_is_refused(store: Store) -> None:
+    other = pa.table({"user_id": [1.5]})
+    tables = {DAY: table(1), DAY + timedelta(days=1): other}
+    store.write_tables("cleaned_alerts", "washington_dc", "alerts.parquet", tables)
+    with pytest.raises(CorruptObjectError, match=r"columns are not those of 2018-05-01.*\|2018-05-02 again"):
+        store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", min(tables), max(tables))
+
+
+def test_days_present_tells_cities_files_and_dimensions_apart(store: Store) -> None:
+    assert store.days_present("fold_models", "washington_dc", "model.keras", "fold") == set()
+    store.write_bytes(FOLD_PARTITION, "model.keras", b"x")
+    store.write_bytes(FOLD_PARTITION, "record.json", b"x")
+    store.write_bytes(Partition("fold_models", "washington", "fold", DAY), "model.keras", b"x")
+    store.write_bytes(Partition("fold_models", "washington_dc", "date", DAY), "model.keras", b"x")
+    store.write_bytes(Partition("fold_models", "washington_dc", "fold", DAY), "other", b"x")
+    assert store.days_present("fold_models", "washington_dc", "model.keras", "fold") == {date(2018, 7, 1)}
+    assert store.days_present("fold_models", "washington_dc", "model.keras") == {DAY}
+
+
+def test_a_failing_write_among_many_is_raised(store: Store) -> None:
+    tables = {DAY + timedelta(days=number): table(number) for number in range(20)}
+    tables[DAY + timedelta(days=7)] = pa.table({"city": ["x"]})
+    with pytest.raises(ValueError, match="column city"):
+        store.write_tables("cleaned_alerts", "washington_dc", "alerts.parquet", tables)
+
+
+def test_five_years_of_a_city_are_one_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    days = [date(2014, 1, 1) + timedelta(days=number) for number in range(1826)]
+    store.write_tables("cleaned_alerts", "x", "alerts.parquet", {day: table(*range(60)) for day in days})
+    tracemalloc.start()
+    window = store.read_window("cleaned_alerts", "x", "alerts.parquet", days[0], days[-1])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(window) == 1826 * 60
+    assert window["user_id"].num_chunks == 1
+    assert peak < 100 * 1024**2
+
+
+@pytest.mark.parametrize("root", ["", " ", "s3://", "s3:///prefix", "s3:/bucket", "s3://UP_CASE/x", "s3://bucket//x",
+                                  "gs://bucket/x", "https://host/x", "file:///data"])  # fmt: skip
+def test_a_bad_root_is_refused_with_the_allowed_forms(root: str) -> None:
+    with pytest.raises(ValueError, match=r"s3://bucket/prefix .*SHOTSPOTTER_STORE"):
+        Store(root, s3_client=object())
+
+
+def test_an_s3_root_needs_a_client() -> None:
+    with pytest.raises(ValueError, match="needs an S3 client"):
+        Store("s3://bucket/prefix")
+
+
+def test_a_relative_root_does_not_move_with_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    store = Store("store")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.write_bytes(CITY_PARTITION, "report.md", b"x")
+    assert (tmp_path / "store/walk_forward_reports/city=washington_dc/report.md").read_bytes() == b"x"
+
+
+@given(st.text(max_size=8))
+def test_no_name_leaves_its_folder_or_hides_itself(name: str) -> None:
+    store = Store("/root")
+    try:
+        uri = store.uri(Partition("asset", "city", "date", DAY), name)
+    except ValueError:
+        return
+    folder, _, file = uri.rpartition("/")
+    assert folder == "/root/asset/city=city/date=2018-05-01"
+    assert file == name
+    assert not name.startswith((".", "_"))
+    for partition in (Partition(name, "city"), Partition("asset", name)):
+        assert partition.folder.count("/") == 1
+
+
+@pytest.mark.parametrize("wrong", [("date", None), (None, DAY), ("week", DAY)])
+def test_a_partition_has_a_known_dimension_and_a_day_or_neither(wrong: tuple[str | None, date | None]) -> None:
+    with pytest.raises(ValueError, match="dimension"):
+        Partition("asset", "city", *wrong)  # type: ignore[arg-type]
+
+
+def test_partition_keys_read_as_in_the_ui() -> None:
+    assert (DATE_PARTITION.key, CITY_PARTITION.key) == ("washington_dc|2018-05-01", "washington_dc")
