@@ -1,8 +1,12 @@
 """The resources that assets ask for: the store, and the source of a city's alerts."""
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import numpy.typing as npt
 from dagster_aws.s3 import S3Resource
 from pyarrow import fs
 
@@ -37,6 +41,14 @@ class SourcesResource(dg.ConfigurableResource):
             return SimulatedSource(city)
         filesystem, root = self._landing()
         return LandingFolder(city, filesystem, f"{root}/{city.name}")
+
+    def true_forecasts(
+        self, city: City, days: Sequence[date], covered: npt.NDArray[np.bool_]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """The truth as a forecast, shape (days, covered cells), under the name `true_intensity`; empty for a real city."""
+        if city.source.kind != "simulated":
+            return {}
+        return {"true_intensity": SimulatedSource(city).true_probability(days[0], days[-1])[:, covered]}
 
     def _landing(self) -> tuple[fs.FileSystem, str]:
         if not self.landing_root.startswith("s3://"):

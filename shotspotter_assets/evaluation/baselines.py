@@ -177,7 +177,10 @@ def _ewma(fold: _Fold) -> tuple[Array, dict[str, Any]]:
             loss = fold.validation_loss(mixed)
             if loss < best:
                 best, chosen = loss, _mix([part[fold.test.start :] for part in parts], weights)
-                settings = {"half_life_days": half_life, **dict(zip(("recent", "history", "city"), weights, strict=True))}
+                settings = {
+                    "half_life_days": half_life,
+                    **dict(zip(("recent", "history", "city"), weights, strict=True)),
+                }
     return chosen, settings | {"validation_log_loss": best}
 
 

@@ -67,9 +67,7 @@ def exponential_mean(daily: Array, half_life: float) -> Array:
     return _delay(mean)
 
 
-def lag_features(
-    counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDArray[np.bool_]
-) -> LagFeatures:
+def lag_features(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDArray[np.bool_]) -> LagFeatures:
     """All lag features of contiguous days.
 
     Args:
@@ -129,7 +127,10 @@ def _recency(alerts: Array) -> Iterator[tuple[str, Array]]:
     day = np.arange(len(alerts))[:, None]
     last = np.maximum.accumulate(np.where(alerts > 0, day, -MOST_DAYS_REMEMBERED), axis=0)
     since = np.minimum(day + 1 - last, MOST_DAYS_REMEMBERED)
-    yield "log_days_since_last_alert", np.log(np.concatenate([np.full_like(since[:1], MOST_DAYS_REMEMBERED), since[:-1]]))
+    yield (
+        "log_days_since_last_alert",
+        np.log(np.concatenate([np.full_like(since[:1], MOST_DAYS_REMEMBERED), since[:-1]])),
+    )
 
 
 def _city_rates(occupied: Array, days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
@@ -151,7 +152,10 @@ def _firework_rates(
         # About a year's worth of firework days: the level drifts as their alerts are classified differently.
         here[firework] = exponential_mean(smooth_within(occupied[firework], covered, SMOOTHING_WIDTHS[-1]), 5)
     yield "occupied_on_past_firework_days", here
-    yield "city_last_year_on_firework_day", _same_day_last_year(occupied[:, covered].mean(axis=1), days, firework)[:, None]
+    yield (
+        "city_last_year_on_firework_day",
+        _same_day_last_year(occupied[:, covered].mean(axis=1), days, firework)[:, None],
+    )
 
 
 def _same_day_last_year(city: Array, days: npt.NDArray[np.datetime64], firework: npt.NDArray[np.bool_]) -> Array:

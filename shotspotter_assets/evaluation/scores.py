@@ -50,7 +50,9 @@ def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
         ValueError: a value is not a number.
     """
     if np.isnan(probability).any():
-        raise ValueError(f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers.")
+        raise ValueError(
+            f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers."
+        )
     return np.clip(probability.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
 
 
@@ -126,7 +128,9 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
         return None, None
     # Newton's steps on a standardised regressor, so that convergence does not depend on the forecast's own scale.
     centre, scale = logit.mean(), logit.std()
-    fit = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(((logit - centre) / scale)[:, None], observed)
+    fit = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(
+        ((logit - centre) / scale)[:, None], observed
+    )
     slope = float(fit.coef_[0, 0]) / scale
     return float(slope), float(fit.intercept_[0] - slope * centre)
 

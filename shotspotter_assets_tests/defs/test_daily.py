@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -32,8 +33,9 @@ ROWS = [
 
 
 @pytest.fixture
-def instance() -> dg.DagsterInstance:
-    return dg.DagsterInstance.ephemeral()
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance:
     assert failed[0].metadata["counts_minus_alerts_by_partition"].value == {"landing_city|2024-03-02": -2}
 
 
-def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path) -> None:
+def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     code = (
         "import sys, dagster as dg; from shotspotter_assets_tests.defs.chain import *;"
@@ -161,7 +163,7 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path) -> Non
     process.wait()
     done = len(list(store.glob("cleaned_alerts/*/*/alerts.parquet")))
     assert 50 <= done < 366, "the run was to be killed in the middle"
-    result = run_days("tiny_city", "2023-07-01", "2024-06-30", resources(str(store)), dg.DagsterInstance.ephemeral())
+    result = run_days("tiny_city", "2023-07-01", "2024-06-30", resources(str(store)), instance)
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 366

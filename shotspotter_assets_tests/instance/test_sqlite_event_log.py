@@ -72,7 +72,7 @@ def observed(key: dg.AssetKey) -> dg.EventLogEntry:
 
 def check_planned(key: dg.AssetKey, partitions: Sequence[str] | None) -> dg.EventLogEntry:
     subset = DefaultPartitionsSubset(set(partitions)) if partitions else None
-    data = AssetCheckEvaluationPlanned(key, "rows", partitions_subset=subset)
+    data = AssetCheckEvaluationPlanned(asset_key=key, check_name="rows", partitions_subset=subset)
     return entry(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, data)
 
 

@@ -2,9 +2,13 @@
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.defs.environment import PARTITIONS
@@ -13,15 +17,158 @@ from shotspotter_assets.defs.models.assets import fold_models
 from shotspotter_assets.defs.models.files import RECORD_FILE, read_model, read_record
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.evaluation import plots
+from shotspotter_assets.evaluation.baselines import fit_baselines
+from shotspotter_assets.evaluation.plots import FoldWindows
+from shotspotter_assets.evaluation.report import NETWORK, build_report
 from shotspotter_assets.gridding.tensors import dense_window
-from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days
+from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets.training.record import counts_sha256
+from shotspotter_assets.training.record import FoldRecord, counts_sha256
 
 REPORT_FILE = "report.json"
 FORECASTS_FILE = "forecasts.parquet"
-NETWORK = "conv_lstm"
+
+SHOWN = ("log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed")
+"""Scores in the UI's table; the report has all of them."""
 
 
 class StaleModelError(ValueError):
     """A fold's network was trained on other counts than the store holds now."""
+
+
+@dg.asset(
+    partitions_def=PARTITIONS.city_tested_fold,
+    group_name="reports",
+    kinds={"json", "parquet"},
+    code_version="1",
+    pool="training",
+    deps=[
+        dg.AssetDep(fold_models, partition_mapping=SAME_FOLD),
+        dg.AssetDep(grid_tensors, partition_mapping=DAYS_TO_NEXT_CUTOFF),
+    ],
+)
+def evaluation_reports(
+    context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource
+) -> dg.MaterializeResult:
+    """How the fold's network and every baseline did on the test window, on covered cells only, with the forecasts themselves.
+
+    The baselines are tuned on the network's validation window and then fitted on all days before the cutoff.
+    """
+    from shotspotter_assets.training.fit import load_model, predict_network, undo_class_weight
+
+    city, cutoff = city_and_cutoff(context)
+    opened = store.open()
+    before, tested = fold_days(city, cutoff)
+    model, record = read_model(opened, city.name, cutoff)
+    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, before[0], tested[-1])
+    counts = dense_window(frames, [*before, *tested], city)
+    _refuse_stale(record, counts[: len(before)])
+    covered = record.covered_mask(city.shape)
+    train, validation = range(record.train_days), range(record.train_days, len(before))
+    test = range(len(before), len(counts))
+
+    context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
+    baselines = fit_baselines(counts, before[0], covered, train, validation, test)
+    context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with the network")
+    raw = predict_network(load_model(model), counts, test, record.config)[:, covered, 0]
+    report, forecasts = build_report(
+        city=city.name,
+        fold=cutoff,
+        first_day=before[0],
+        train=train,
+        validation=validation,
+        test=test,
+        counts=counts,
+        covered=covered,
+        network_probability=undo_class_weight(raw.astype(np.float64), record.config.class_weight),
+        network_seconds=record.seconds_to_train,
+        config=record.config.model_dump(),
+        baselines=baselines,
+        extra_forecasts=sources.true_forecasts(city, tested, covered),
+    )
+    pictures = _plots(opened, city, record, counts, covered, report, forecasts)
+    partition = Partition(context.asset_key.path[-1], city.name, "fold", cutoff)
+    for name, png in pictures.items():
+        opened.write_bytes(partition, f"{name}.png", png)
+    opened.write_table(partition, FORECASTS_FILE, forecasts)
+    opened.write_bytes(partition, REPORT_FILE, json.dumps(report, indent=2).encode())
+    return dg.MaterializeResult(metadata=_metadata(report, pictures, opened.uri(partition, REPORT_FILE)))
+
+
+def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
+    if counts_sha256(counts) != record.data_sha256:
+        key = f"{record.city}|{record.fold}"
+        raise StaleModelError(
+            f"The grid tensors before {record.fold} are not those that the network of {key} was trained on; materialise "
+            f"fold_models for {key} again."
+        )
+
+
+def _plots(
+    store: Store,
+    city: City,
+    record: FoldRecord,
+    counts: npt.NDArray[np.uint16],
+    covered: npt.NDArray[np.bool_],
+    report: dict[str, Any],
+    forecasts: pa.Table,
+) -> dict[str, bytes]:
+    """PNG by name: the grid with coverage, a forecast beside what happened, the folds, reliability, hit rates."""
+    models = [name for name in report["models"] if name != "never"]
+    observed = forecasts["observed"].to_numpy().astype(bool)
+    before = record.train_days + record.validation_days
+    tested = counts[before:].sum(axis=1, dtype=np.int64)
+    # The median day is neither a quiet one nor a firework one.
+    at = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
+    of_day = forecasts[NETWORK].to_numpy().reshape(len(tested), -1)[at]
+    _, days = fold_days(city, record.fold)
+    return {
+        "coverage": plots.coverage_grid(covered, city.box, counts[:before].sum(axis=(0, 1), dtype=np.int64)),
+        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, days[at], NETWORK),
+        "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
+        "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in models}, observed),
+        "hit_rate": plots.hit_rate_against_area(report["models"]),
+    }
+
+
+def _folds(store: Store, city: str) -> list[FoldWindows]:
+    """The windows of every fold of the city that was trained."""
+    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold"))
+    records = [read_record(store, city, cutoff) for cutoff in cutoffs]
+    return [
+        FoldWindows(
+            name=record.fold.isoformat(),
+            train=(record.train_first, record.train_last),
+            validation=(record.validation_first, record.validation_last),
+            test=(record.fold, next_cutoff(record.fold) - timedelta(days=1)),
+        )
+        for record in records
+    ]
+
+
+def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> dict[str, Any]:
+    """Numbers that plot over the folds, the table of models, and the pictures."""
+    network = report["models"][NETWORK]
+    records = [
+        dg.TableRecord({"model": name, **{score: scores[score] for score in SHOWN}, "hit_rate_5": scores["hit_rate"]["5"]})
+        for name, scores in sorted(report["models"].items(), key=lambda item: item[1]["log_loss"])
+    ]
+    shown = {
+        name: dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+        for name, png in pictures.items()
+    }
+    return {
+        "path": path,
+        "scores": dg.MetadataValue.table(records, schema=_score_columns()),
+        "network_log_loss": network["log_loss"],
+        "network_gain_nats_per_positive": network["gain_nats_per_positive"],
+        "best_model": records[0].data["model"],
+        **{key: report[key] for key in ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")},
+        **shown,
+    }
+
+
+def _score_columns() -> dg.TableSchema:
+    numbers = [dg.TableColumn(name, "float") for name in (*SHOWN, "hit_rate_5")]
+    return dg.TableSchema([dg.TableColumn("model", "string"), *numbers])

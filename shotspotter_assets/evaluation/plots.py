@@ -1,0 +1,268 @@
+"""Pictures for the reports, as PNG bytes; colours are told apart by colour-blind readers (Okabe and Ito 2008)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.model import Box
+from shotspotter_assets.evaluation.scores import AREAS, Scores
+
+Array = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+WINDOW_COLOURS: Final = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
+RELIABILITY_BINS: Final = 10
+COLOUR_LIMIT_QUANTILE: Final = 0.995
+
+
+@dataclass(frozen=True)
+class FoldWindows:
+    """First and last day (inclusive) of a fold's windows, for `walk_forward_windows`."""
+
+    name: str
+    train: tuple[date, date]
+    validation: tuple[date, date]
+    test: tuple[date, date]
+
+
+def coverage_grid(covered: Booleans, box: Box, alerts: npt.NDArray[np.integer] | None = None) -> bytes:
+    """The grid over the city's box: covered cells plain, or shaded by their `alerts` (rows, columns); others hatched."""
+    figure = _figure(6.4, 6.0)
+    axes = figure.add_subplot()
+    shade = np.where(covered, 0.25, np.nan) if alerts is None else np.where(covered & (alerts > 0), alerts, np.nan)
+    image = _map(axes, box, shade, cmap="Blues", **_count_scale(shade, alerts is not None))
+    if alerts is not None:
+        figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
+    rows, columns = covered.shape
+    axes.set_title(
+        f"Grid of {rows} x {columns} cells, {int(covered.sum())} covered (hatched: no sensor heard)", fontsize=10
+    )
+    return _png(figure)
+
+
+def forecast_beside_observed(
+    probability: Array, alerts: npt.NDArray[np.integer], covered: Booleans, box: Box, day: date, model: str
+) -> bytes:
+    """The forecast map of one day beside the alerts of that day.
+
+    Args:
+        probability: of at least one alert, shape (covered cells,), row-major.
+        alerts: of that day, shape (rows, columns).
+        covered: shape (rows, columns).
+        box: the city's box.
+        day: local day.
+        model: name for the title.
+    """
+    figure = _figure(11.0, 5.2)
+    left, right = figure.subplots(1, 2)
+    percent = np.full(covered.shape, np.nan)
+    percent[covered] = 100 * probability
+    top = max(float(np.quantile(percent[covered], COLOUR_LIMIT_QUANTILE)), 1e-4)
+    image = _map(left, box, percent, cmap="cividis", vmin=0.0, vmax=top)
+    figure.colorbar(image, ax=left, shrink=0.8, extend="max", label="probability of an alert (%)")
+    left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=10)
+    _map(right, box, np.where(covered, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
+    row, column = np.nonzero(alerts)
+    number = alerts[row, column].astype(np.int64)
+    longitude = box.west + (column + 0.5) * (box.east - box.west) / covered.shape[1]
+    latitude = box.south + (row + 0.5) * (box.north - box.south) / covered.shape[0]
+    right.scatter(
+        longitude, latitude, s=22.0 * np.minimum(number, 8), color=COLOURS[1], edgecolors="black", linewidths=0.5
+    )
+    hit = int((alerts > 0)[covered].sum())
+    outside = int((alerts > 0)[~covered].sum())
+    right.set_title(
+        f"Observed: {int(number.sum())} alerts, in {hit} covered cells"
+        + (f" and {outside} others" if outside else "")
+        + " (size: alerts)",
+        fontsize=10,
+    )
+    return _png(figure)
+
+
+def walk_forward_windows(folds: Sequence[FoldWindows]) -> bytes:
+    """Bars of the training, validation and test window of each fold over the calendar."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.patches import Patch
+
+    figure = _figure(9.0, 1.5 + 0.42 * len(folds))
+    axes = figure.add_subplot()
+    for at, fold in enumerate(folds):
+        for window, colour in WINDOW_COLOURS.items():
+            first, last = getattr(fold, window)
+            until = last + timedelta(days=1)
+            axes.barh(at, until - first, left=first, height=0.62, color=colour, edgecolor="white")
+        axes.annotate(
+            f"{fold.test[0]}",
+            (fold.test[0], at),
+            (-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_yticks(range(len(folds)), [f"fold {fold.name}" for fold in folds])
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.4)
+    axes.set_axisbelow(True)
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.set_title("Walk-forward windows (date: first test day)", fontsize=10)
+    handles = [Patch(color=colour, label=window) for window, colour in WINDOW_COLOURS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    return _png(figure)
+
+
+def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) -> bytes:
+    """Observed frequency against mean forecast in bins of equally many cell-days, with 95% binomial intervals.
+
+    Args:
+        probabilities: model to forecasts, each of the shape of `observed`; constant ones have no curve and are left out.
+        observed: whether there was an alert, any shape.
+    """
+    figure = _figure(6.6, 5.8)
+    axes = figure.add_subplot()
+    points = []
+    for at, (name, probability) in enumerate(probabilities.items()):
+        if np.ptp(probability) == 0:
+            continue
+        forecast, frequency, low, high = reliability_bins(probability.ravel(), observed.ravel())
+        seen = frequency > 0
+        points += [forecast[seen], frequency[seen]]
+        below, above = (frequency - low)[seen], (high - frequency)[seen]
+        style: dict[str, Any] = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
+        axes.errorbar(
+            forecast[seen],
+            frequency[seen],
+            yerr=[below, above],
+            label=name,
+            markersize=5,
+            linewidth=1,
+            elinewidth=0.7,
+            **style,
+        )
+    values = np.concatenate(points) if points else np.zeros(0)
+    # A bin at one in a million must not push all others into a corner.
+    values = values[values >= 1e-4] if (values >= 1e-4).any() else np.array([1e-3, 1e-1])
+    limits = (values.min() / 2, min(values.max() * 2, 1.0))
+    axes.plot(limits, limits, color="0.5", linestyle="--", linewidth=1, label="calibrated")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=limits,
+        ylim=limits,
+        xlabel="mean forecast probability in the bin",
+        ylabel="observed frequency",
+    )
+    axes.set_title("Reliability, bins of equally many cell-days (bins without an alert left out)", fontsize=10)
+    axes.grid(which="both", alpha=0.25)
+    axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
+    """Share of positives in the flagged cells against the flagged share of the covered area, by model."""
+    figure = _figure(6.6, 5.2)
+    axes = figure.add_subplot()
+    # The key lists the best model first, in the order in which its lines end.
+    ranked = sorted(scores.items(), key=lambda item: item[1]["hit_rate"][str(AREAS[-1])] or 0.0, reverse=True)
+    colour_of = {name: at for at, name in enumerate(scores)}
+    for name, of_model in ranked:
+        rates = [100 * (of_model["hit_rate"][str(area)] or 0.0) for area in AREAS]
+        at = colour_of[name]
+        axes.plot(
+            (0, *AREAS),
+            (0, *rates),
+            color=COLOURS[at % len(COLOURS)],
+            marker=MARKERS[at % len(MARKERS)],
+            markersize=5,
+            linewidth=1.2,
+            label=name,
+        )
+    axes.plot((0, AREAS[-1]), (0, AREAS[-1]), color="0.5", linestyle="--", linewidth=1, label="chance")
+    axes.set(
+        xlabel="flagged share of the covered cells, each day (%)",
+        ylabel="hit rate (%)",
+        xlim=(0, AREAS[-1] * 1.03),
+        ylim=(0, None),
+    )
+    axes.set_xticks((0, *AREAS))
+    axes.set_title("Hit rate: share of cells with an alert that were flagged", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def reliability_bins(probability: Array, observed: Booleans) -> tuple[Array, Array, Array, Array]:
+    """Mean forecast, observed frequency and its 95% Wilson interval in at most ten quantile bins; shape (bins,) each.
+
+    Equal forecasts share a bin, so there may be fewer bins.
+    """
+    edges = np.unique(np.quantile(probability, np.arange(1, RELIABILITY_BINS) / RELIABILITY_BINS))
+    which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
+    number = np.bincount(which).astype(np.float64)
+    frequency = np.bincount(which, weights=observed) / number
+    z = 1.959964
+    centre = (frequency + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z / (1 + z**2 / number) * np.sqrt(frequency * (1 - frequency) / number + z**2 / (4 * number**2))
+    return np.bincount(which, weights=probability) / number, frequency, centre - half, centre + half
+
+
+def _map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
+    """Cells coloured by `values` (rows, columns); those without a value stay hatched."""
+    from matplotlib.patches import Rectangle
+
+    rows, columns = values.shape
+    longitude, latitude = np.linspace(box.west, box.east, columns + 1), np.linspace(box.south, box.north, rows + 1)
+    axes.set_facecolor("white")
+    background = Rectangle(
+        (box.west, box.south),
+        box.east - box.west,
+        box.north - box.south,
+        hatch="////",
+        facecolor="white",
+        edgecolor="0.75",
+        linewidth=0,
+    )
+    axes.add_patch(background)
+    image = axes.pcolormesh(longitude, latitude, np.ma.masked_invalid(values), **style)
+    axes.hlines(latitude, box.west, box.east, color="0.8", linewidth=0.35)
+    axes.vlines(longitude, box.south, box.north, color="0.8", linewidth=0.35)
+    axes.set(xlim=(box.west, box.east), ylim=(box.south, box.north), xlabel="longitude", ylabel="latitude")
+    # A degree of longitude is shorter than one of latitude.
+    axes.set_aspect(1 / np.cos(np.radians((box.south + box.north) / 2)))
+    axes.ticklabel_format(useOffset=False)
+    axes.tick_params(labelsize=8)
+    axes.locator_params(axis="x", nbins=6)
+    return image
+
+
+def _count_scale(shade: Array, is_count: bool) -> dict[str, Any]:
+    from matplotlib.colors import LogNorm
+
+    if is_count and np.isfinite(shade).any():
+        return {"norm": LogNorm(1, max(float(np.nanmax(shade)), 2.0))}
+    return {"vmin": 0, "vmax": 1}
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Any) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
