@@ -34,8 +34,16 @@ CLEANED_SCHEMA = pa.schema(
 """`user_id` is yyyymmdd * 100000 plus the alert's place in its local day; `incident_id` is the `user_id` of the
 incident's first alert; `location_id` see `location_ids`."""
 
-REJECTED_SCHEMA = pa.schema([*(column for column in RAW_SCHEMA if column.name != "date"), pa.field("reason", pa.string(), nullable=False)])
-"""A rejected row as it was received, and why it cannot be used: one of `REASONS`."""
+AS_SPELLED: Final = "gunshot_type_as_received"
+
+REJECTED_SCHEMA = pa.schema(
+    [
+        *(column if column.name != "gunshot_type" else column.with_name(AS_SPELLED) for column in RAW_SCHEMA if column.name != "date"),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""A rejected row as it was received, and why it cannot be used: one of `REASONS`. Columns that `CLEANED_SCHEMA` has
+too are of the same type there, so that readers that open the whole folder can."""
 
 REASONS: Final = {
     "no_time": "the time is missing or unreadable, or has no zone",
@@ -97,6 +105,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
         raw.append_column(REJECTED_SCHEMA.field("reason"), reason)
         .filter(pc.is_valid(reason))
         .sort_by([("date", "ascending"), ("received_from", "ascending"), ("received_row", "ascending")])
+        .rename_columns({"gunshot_type": AS_SPELLED})
     )
     with_date = pa.table({"date": kept["date"], **{name: alerts[name] for name in alerts.column_names}})
     usable_of, alerts_of, spellings_of, rejected_of = (

@@ -1,6 +1,6 @@
 """From a run's partition keys to cities and days, with the guards that a run over many keys needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -43,7 +43,7 @@ def stretches(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext)
         BeforeStartError: a day is before its city's start.
     """
     keys: list[dg.MultiPartitionKey] = list(context.partition_keys)  # type: ignore[arg-type]
-    _refuse_part_of_a_range(context, keys)
+    refuse_part_of_a_range(context.run.tags, keys)
     found: list[Stretch] = []
     for name, of_city in groupby(sorted(keys), key=lambda key: key.keys_by_dimension["city"]):
         city = find_city(CITIES, name)
@@ -71,15 +71,18 @@ def city_and_cutoff(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCo
     return city, cutoff
 
 
-def _refuse_part_of_a_range(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, keys: Sequence[dg.MultiPartitionKey]
-) -> None:
-    first, last = (context.run.tags.get(tag) for tag in (RANGE_START, RANGE_END))
+def refuse_part_of_a_range(tags: Mapping[str, str], keys: Sequence[str]) -> None:
+    """Fail a run that was given fewer keys than the range in its tags.
+
+    Raises:
+        IncompleteRunError: see `stretches`.
+    """
+    first, last = tags.get(RANGE_START), tags.get(RANGE_END)
     if first is None or last is None:
         return
-    city, last_city = first.split("|")[0], last.split("|")[0]
-    named = (date.fromisoformat(last.split("|")[1]) - date.fromisoformat(first.split("|")[1])).days + 1
-    if city == last_city and named > len(keys):
+    (first_city, first_day), (last_city, last_day) = first.split("|"), last.split("|")
+    named = (date.fromisoformat(last_day) - date.fromisoformat(first_day)).days + 1
+    if first_city == last_city and named > len(keys):
         raise IncompleteRunError(
             f"The run is for {first} to {last} ({named} partitions) but was given {len(keys)}. Launch the backfill from "
             "the asset's page, not from a job's: a job's runs process only the first partition of a range."

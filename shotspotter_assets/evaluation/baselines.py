@@ -84,7 +84,7 @@ class _Fold:
         return float(log_losses(probability, self.labels(self.validation)).mean())
 
 
-def fit_baselines(
+def fit_baselines(  # noqa: PLR0917
     counts: npt.NDArray[np.integer],
     first_day: date,
     covered: Booleans,
@@ -106,7 +106,7 @@ def fit_baselines(
         FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
         NothingToLearnError: nothing is covered, or covered cells are never (or always) occupied while training.
     """
-    fold = _checked_fold(counts, first_day, covered, train, validation, test)
+    fold = _checked_fold(occupied_cells(counts, covered), first_day, train, validation, test)
     started = perf_counter()
     features = lag_features(counts[: test.stop], first_day, covered)
     features_seconds = perf_counter() - started
@@ -125,22 +125,19 @@ def fit_baselines(
     return forecasts
 
 
-def _checked_fold(
-    counts: npt.NDArray[np.integer], first_day: date, covered: Booleans, train: range, validation: range, test: range
-) -> _Fold:
+def _checked_fold(observed: Booleans, first_day: date, train: range, validation: range, test: range) -> _Fold:
     follow = train.stop == validation.start and validation.stop == test.start
-    if not (follow and train and validation and test and train.start >= 0 and test.stop <= len(counts)):
+    if not (follow and train and validation and test and train.start >= 0 and test.stop <= len(observed)):
         raise FoldRangeError(
             f"Train {train}, validation {validation} and test {test} must follow each other, none empty, within the "
-            f"{len(counts)} days from {first_day}."
+            f"{len(observed)} days from {first_day}."
         )
-    fold = _Fold(occupied_cells(counts[: test.stop], covered), train, validation, test)
+    fold = _Fold(observed[: test.stop], train, validation, test)
     fitted = fold.labels(_after_warm_up(train))
     if not fitted.any() or fitted.all():
         raise NothingToLearnError(
-            f"The {len(train)} training days from day {train.start} after {first_day} have {int(covered.sum())} covered "
-            f"cells with {int(fitted.sum())} of {fitted.size} cell-days occupied; use a longer training window or check "
-            "the coverage."
+            f"Training days {train} from {first_day}: {observed.shape[1]} covered cells, {int(fitted.sum())} of "
+            f"{fitted.size} cell-days occupied. Use a longer training window or check the coverage."
         )
     return fold
 

@@ -51,7 +51,7 @@ def day_axis(first_day: date, days: int) -> npt.NDArray[np.datetime64]:
 
 def occupied_cells(counts: npt.NDArray[np.integer], covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Whether a covered cell has any alert of any type on a day, shape (days, cells); the target of every forecast."""
-    return counts.any(axis=1)[:, covered]
+    return (counts.max(axis=1) > 0)[:, covered]
 
 
 def exponential_mean(daily: Array, half_life: float) -> Array:

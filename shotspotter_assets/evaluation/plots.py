@@ -33,22 +33,23 @@ class FoldWindows:
 
 
 def coverage_grid(covered: Booleans, box: Box, alerts: npt.NDArray[np.integer] | None = None) -> bytes:
-    """The grid over the city's box: covered cells plain, or shaded by their `alerts` (rows, columns); others hatched."""
+    """The grid over the city's box: covered cells plain, or shaded by `alerts` (rows, columns); others hatched."""
     figure = _figure(6.4, 6.0)
     axes = figure.add_subplot()
-    shade = np.where(covered, 0.25, np.nan) if alerts is None else np.where(covered & (alerts > 0), alerts, np.nan)
+    # The scale is logarithmic, so a silent covered cell takes the colour of one alert.
+    shade = np.where(covered, 0.25, np.nan) if alerts is None else np.where(covered, np.maximum(alerts, 1), np.nan)
     image = _map(axes, box, shade, cmap="Blues", **_count_scale(shade, alerts is not None))
     if alerts is not None:
         figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
     rows, columns = covered.shape
     axes.set_title(
-        f"Grid of {rows} x {columns} cells, {int(covered.sum())} covered (hatched: no sensor heard)", fontsize=10
+        f"Grid of {rows} x {columns} cells, {int(covered.sum())} covered (hatched: not covered)", fontsize=10
     )
     return _png(figure)
 
 
 def forecast_beside_observed(
-    probability: Array, alerts: npt.NDArray[np.integer], covered: Booleans, box: Box, day: date, model: str
+    probability: Array, alerts: npt.NDArray[np.integer], covered: Booleans, box: Box, *, day: date, model: str
 ) -> bytes:
     """The forecast map of one day beside the alerts of that day.
 
@@ -125,7 +126,7 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
     """Observed frequency against mean forecast in bins of equally many cell-days, with 95% binomial intervals.
 
     Args:
-        probabilities: model to forecasts, each of the shape of `observed`; constant ones have no curve and are left out.
+        probabilities: model to forecasts, each of the shape of `observed`; constant ones have no curve.
         observed: whether there was an alert, any shape.
     """
     figure = _figure(6.6, 5.8)

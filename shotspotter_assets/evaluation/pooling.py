@@ -31,7 +31,7 @@ def pool_forecasts(tables: Sequence[pa.Table]) -> pa.Table:
     distinct, count = np.unique(days, return_counts=True)
     if (count > 1).any():
         raise ValueError(
-            f"Day {distinct[count > 1][0]} is forecast by two of the folds to be pooled; pool folds that follow each other."
+            f"Day {distinct[count > 1][0]} is forecast by two of the folds; pool folds that follow each other."
         )
     return pa.concat_tables([table.select(shared) for table in tables])
 
@@ -68,7 +68,7 @@ def score_table(forecasts: pa.Table) -> dict[str, Scores]:
 
 
 def bootstrap_gain(
-    forecasts: pa.Table, model: str, over: str, draws: int = 1_000, level: float = 0.9, seed: int = 0
+    forecasts: pa.Table, model: str, over: str, *, draws: int = 1_000, level: float = 0.9, seed: int = 0
 ) -> dict[str, Any]:
     """Gain in nats per positive of `model` over `over` with a percentile interval from a weekly block bootstrap.
 

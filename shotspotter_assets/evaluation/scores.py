@@ -88,7 +88,9 @@ def score_cell_days(
     """`score_forecast` for cell-days in any order, so that days may differ in their number of covered cells.
 
     Args:
-        probability: shape (cell-days,); likewise `observed` and `reference`.
+        probability: shape (cell-days,).
+        observed: same shape.
+        reference: same shape.
         day: any sortable label of the day of each; cells are ranked among those of the same label.
     """
     p, r = clip_probability(probability), clip_probability(reference)

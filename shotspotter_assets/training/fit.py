@@ -78,7 +78,7 @@ def fit_network(  # noqa: PLR0917  (the caller's order of words)
     """
     import keras
 
-    from shotspotter_assets.networks.batches import WindowBatches
+    from shotspotter_assets.training.batches import WindowBatches
     from shotspotter_assets.networks.loss import covered_cross_entropy
     from shotspotter_assets.networks.reference import build_conv_lstm
 
@@ -220,7 +220,7 @@ def predict_network(
     Raises:
         ValueError: A day has no full window before it, or lies beyond the day after the last.
     """
-    from shotspotter_assets.networks.batches import WindowBatches
+    from shotspotter_assets.training.batches import WindowBatches
 
     windows = Windows(counts, config.days)
     targets = windows.checked_days(days, "forecast", known=False)

@@ -125,7 +125,9 @@ def _plots(
     _, days = fold_days(city, record.fold)
     return {
         "coverage": plots.coverage_grid(covered, city.box, counts[:before].sum(axis=(0, 1), dtype=np.int64)),
-        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, days[at], NETWORK),
+        "forecast": plots.forecast_beside_observed(
+            of_day, tested[at], covered, city.box, day=days[at], model=NETWORK
+        ),
         "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
         "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in models}, observed),
         "hit_rate": plots.hit_rate_against_area(report["models"]),

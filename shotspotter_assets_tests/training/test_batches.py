@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shotspotter_assets.networks.batches import WindowBatches
+from shotspotter_assets.training.batches import WindowBatches
 from shotspotter_assets.training.windows import Windows
 
 

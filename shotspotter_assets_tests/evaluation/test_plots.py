@@ -1,0 +1,100 @@
+from datetime import date, timedelta
+from io import BytesIO
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from shotspotter_assets.cities.model import Box
+from shotspotter_assets.evaluation.plots import (
+    FoldWindows,
+    coverage_grid,
+    forecast_beside_observed,
+    hit_rate_against_area,
+    reliability_bins,
+    reliability_curve,
+    walk_forward_windows,
+)
+from shotspotter_assets.evaluation.scores import score_forecast
+
+BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
+RANDOM = np.random.default_rng(0)
+COVERED = RANDOM.random((36, 36)) < 0.5
+PROBABILITY = np.clip(RANDOM.gamma(0.5, 0.04, (20, int(COVERED.sum()))), 1e-6, 1)
+OBSERVED = RANDOM.random(PROBABILITY.shape) < PROBABILITY
+ALERTS = RANDOM.poisson(0.02, (36, 36))
+
+
+def fold(number: int) -> FoldWindows:
+    cutoff = date(2021, 1, 1) + timedelta(days=91 * number)
+    return FoldWindows(
+        str(cutoff),
+        (date(2019, 1, 1), cutoff - timedelta(days=101)),
+        (cutoff - timedelta(days=100), cutoff - timedelta(days=1)),
+        (cutoff, cutoff + timedelta(days=90)),
+    )
+
+
+def scored(*forecasts: np.ndarray) -> dict:
+    return {f"model {at}": score_forecast(p, OBSERVED, PROBABILITY) for at, p in enumerate(forecasts)}
+
+
+NEVER = np.full(PROBABILITY.shape, 1e-6)
+PLOTS = {
+    "coverage": lambda: coverage_grid(COVERED, BOX),
+    "coverage with alerts": lambda: coverage_grid(COVERED, BOX, 50 * ALERTS),
+    "nothing covered": lambda: coverage_grid(np.zeros((4, 4), dtype=bool), BOX, np.zeros((4, 4), dtype=int)),
+    "forecast": lambda: forecast_beside_observed(PROBABILITY[0], ALERTS, COVERED, BOX, day=date(2021, 5, 1), model="m"),
+    "quiet day": lambda: forecast_beside_observed(
+        PROBABILITY[0], np.zeros_like(ALERTS), COVERED, BOX, day=date(2021, 5, 1), model="m"
+    ),
+    "windows": lambda: walk_forward_windows([fold(number) for number in range(8)]),
+    "reliability": lambda: reliability_curve({"network": PROBABILITY, "never": NEVER}, OBSERVED),
+    "reliability of nothing": lambda: reliability_curve({"never": NEVER}, OBSERVED),
+    "hit rate": lambda: hit_rate_against_area(scored(PROBABILITY, NEVER, *[RANDOM.random(NEVER.shape)] * 8)),
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_is_a_small_png_with_something_on_it(name):
+    png = PLOTS[name]()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 200_000
+    image = imread(BytesIO(png))
+    assert image.shape[0] > 200
+    assert image[..., :3].std() > 0.02
+
+
+def test_maps_put_the_south_below():
+    def ink(row: int) -> tuple[float, float]:
+        covered = np.zeros((10, 10), dtype=bool)
+        covered[row] = True
+        picture = imread(BytesIO(coverage_grid(covered, BOX)))
+        blue = picture[..., 2] - picture[..., 0] > 0.1
+        upper, lower = np.array_split(blue, 2)
+        return float(upper.sum()), float(lower.sum())
+
+    upper, lower = ink(0)
+    assert upper == 0 < lower
+    upper, lower = ink(9)
+    assert lower == 0 < upper
+
+
+def test_reliability_bins_hold_all_cell_days():
+    p, o = PROBABILITY.ravel(), OBSERVED.ravel()
+    forecast, frequency, low, high = reliability_bins(p, o)
+    assert len(forecast) == 10
+    assert forecast.mean() == pytest.approx(p.mean(), rel=0.01)
+    assert frequency.mean() == pytest.approx(o.mean(), rel=0.01)
+    assert (np.diff(forecast) > 0).all()
+    assert (low <= frequency).all()
+    assert (frequency <= high).all()
+    lowest = p <= np.quantile(p, 0.1)
+    assert forecast[0] == pytest.approx(p[lowest].mean())
+    assert frequency[0] == pytest.approx(o[lowest].mean())
+
+
+def test_equal_forecasts_share_a_bin():
+    forecast, frequency, _, _ = reliability_bins(np.array([0.1] * 30 + [0.4] * 10), np.arange(40) % 2 == 0)
+    assert forecast == pytest.approx([0.1, 0.4])
+    assert frequency == pytest.approx([0.5, 0.5])
