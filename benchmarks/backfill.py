@@ -59,8 +59,8 @@ def run(home: Path, settings: str, last: date) -> float:
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
     os.environ["DAGSTER_HOME"] = str(home)
-    keys = [dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors")]
-    job = defs().get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+    keys = {dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors")}
+    job = defs().resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
     with dg.DagsterInstance.get() as instance:
         started = time.monotonic()
         job.execute_in_process(

@@ -49,8 +49,8 @@ def main() -> None:
 
 
 def _run(instance: dg.DagsterInstance, assets: list[str], tags: dict[str, str], ops: dict[str, Any] | None = None) -> None:
-    job = defs().get_implicit_global_asset_job_def()
-    keys = [dg.AssetKey(asset) for asset in assets]
+    job = defs().resolve_implicit_global_asset_job_def()
+    keys = {dg.AssetKey(asset) for asset in assets}
     job.get_subset(asset_selection=keys).execute_in_process(
         run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "INFO"}}}}, instance=instance, tags=tags
     )

@@ -33,8 +33,8 @@ HISTORICAL_MEAN: Final = "historical_mean"
 PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
 EWMA_HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
 EWMA_WEIGHT_STEPS: Final = 10
-INVERSE_PENALTIES: Final = (1e-4, 1e-3, 1e-2, 1e-1)
-BOOSTING_GRID: Final = ((7, 0.1), (15, 0.1), (15, 0.06))
+INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
+BOOSTING_GRID: Final = ((7, 0.1), (15, 0.1))
 """(leaves of a tree, learning rate)."""
 BOOSTING_ITERATIONS: Final = 150
 WARM_UP_DAYS: Final = 90
