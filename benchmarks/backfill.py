@@ -19,6 +19,7 @@ FIRST, LAST, FIFTH = date(2014, 1, 1), date(2018, 12, 31), date(2014, 12, 31)
 
 
 def main() -> None:
+    """Measure on a landing folder, a store and instances of their own."""
     if not FILE.is_file():
         print(f"skipped: needs the real alerts at {FILE}")
         return
@@ -35,17 +36,25 @@ def main() -> None:
 
 
 def measure(folder: Path) -> None:
+    """Print each figure beside its target."""
     from shotspotter_assets.cities.local_time import days_between
 
     batched, stock = (ROOT / ".dagster_home" / "dagster.yaml").read_text(), "telemetry: {enabled: false}\n"
     days = len(days_between(FIRST, LAST))
     whole = run(folder / "batched", batched, LAST)
     work = sum(seconds for _, seconds in steps())
-    print(f"{days} days, one run of raw_alerts, cleaned_alerts, grid_tensors and their checks: {whole:.1f} s (target 30)")
-    print(f"the same without Dagster: {work:.1f} s (target 5): " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps()))
+    print(
+        f"{days} days, one run of raw_alerts, cleaned_alerts, grid_tensors and their checks: {whole:.1f} s (target 30)"
+    )
+    print(
+        f"the same without Dagster: {work:.1f} s (target 5): "
+        + ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps())
+    )
     print(f"Dagster's part: {whole - work:.1f} s, {whole / work:.1f} times our work")
     few_batched, few_stock = run(folder / "few_batched", batched, FIFTH), run(folder / "few_stock", stock, FIFTH)
-    print(f"on 365 days: {few_batched:.1f} s, with the stock event log {few_stock:.1f} s: ratio {few_stock / few_batched:.1f}")
+    print(
+        f"on 365 days: {few_batched:.1f} s, with the stock event log {few_stock:.1f} s: ratio {few_stock / few_batched:.1f}"
+    )
     print(f"{days} day window into a dense hourly array: {dense_hourly():.2f} s (target 2)")
 
 
@@ -89,7 +98,9 @@ def steps() -> list[tuple[str, float]]:
     store.write_tables("raw_alerts", CITY, "alerts.parquet", rows_of_days(raw, days))
     marks.append(time.monotonic())
     cleaned = clean_alerts(store.read_window("raw_alerts", CITY, "alerts.parquet", FIRST, LAST), days, city)
-    store.write_tables("cleaned_alerts", CITY, "rejected.parquet", {day: part.rejected for day, part in cleaned.items()})
+    store.write_tables(
+        "cleaned_alerts", CITY, "rejected.parquet", {day: part.rejected for day, part in cleaned.items()}
+    )
     store.write_tables("cleaned_alerts", CITY, "alerts.parquet", {day: part.alerts for day, part in cleaned.items()})
     marks.append(time.monotonic())
     alerts = store.read_window("cleaned_alerts", CITY, "alerts.parquet", FIRST, LAST)

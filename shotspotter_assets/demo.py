@@ -7,10 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from shotspotter_assets.definitions import defs
 from shotspotter_assets.defs.environment import CITIES, STORE_ROOT
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.reports.assets import REPORT_FILE
-from shotspotter_assets.definitions import defs
 from shotspotter_assets.partitions import next_cutoff
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -36,10 +36,19 @@ def main() -> None:
     with dg.DagsterInstance.get() as instance:
         first, last = CITIES[CITY].start, next_cutoff(FOLDS[-1]) - timedelta(days=1)
         _say(f"1/3  alerts and grids of {CITY}, {first} to {last}")
-        _run(instance, ["raw_alerts", "cleaned_alerts", "grid_tensors"], {RANGE_START: f"{CITY}|{first}", RANGE_END: f"{CITY}|{last}"})
+        _run(
+            instance,
+            ["raw_alerts", "cleaned_alerts", "grid_tensors"],
+            {RANGE_START: f"{CITY}|{first}", RANGE_END: f"{CITY}|{last}"},
+        )
         for fold in FOLDS:
             _say(f"2/3  the network of fold {fold}, in a small size: {SMALL_NETWORK}")
-            _run(instance, ["fold_models"], {"dagster/partition": f"{CITY}|{fold}"}, {"fold_models": {"config": SMALL_NETWORK}})
+            _run(
+                instance,
+                ["fold_models"],
+                {"dagster/partition": f"{CITY}|{fold}"},
+                {"fold_models": {"config": SMALL_NETWORK}},
+            )
         for fold in FOLDS:
             _say(f"3/3  the report of fold {fold}: baselines, scores, plots")
             _run(instance, ["evaluation_reports"], {"dagster/partition": f"{CITY}|{fold}"})
@@ -48,11 +57,15 @@ def main() -> None:
     _say(f"done in {time.monotonic() - started:.0f} s; see the runs and the plots with: make ui")
 
 
-def _run(instance: dg.DagsterInstance, assets: list[str], tags: dict[str, str], ops: dict[str, Any] | None = None) -> None:
+def _run(
+    instance: dg.DagsterInstance, assets: list[str], tags: dict[str, str], ops: dict[str, Any] | None = None
+) -> None:
     job = defs().resolve_implicit_global_asset_job_def()
     keys = {dg.AssetKey(asset) for asset in assets}
     job.get_subset(asset_selection=keys).execute_in_process(
-        run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "INFO"}}}}, instance=instance, tags=tags
+        run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
+        instance=instance,
+        tags=tags,
     )
 
 

@@ -22,9 +22,15 @@ CITIES = load_cities()
 PARTITIONS = build_partitions(CITIES)
 
 
-def upstream(mapping: dg.PartitionMapping, downstream: dg.PartitionsDefinition, key: str, of: dg.PartitionsDefinition) -> list[str]:
+def upstream(
+    mapping: dg.PartitionMapping, downstream: dg.PartitionsDefinition, key: str, of: dg.PartitionsDefinition
+) -> list[str]:
     subset = downstream.subset_with_partition_keys([key])
-    return sorted(mapping.get_upstream_mapped_partitions_result_for_partitions(subset, downstream, of).partitions_subset.get_partition_keys())
+    return sorted(
+        mapping.get_upstream_mapped_partitions_result_for_partitions(
+            subset, downstream, of
+        ).partitions_subset.get_partition_keys()
+    )
 
 
 def test_keys_read_city_then_day() -> None:
@@ -71,7 +77,9 @@ def test_fold_days_meet_at_the_cutoff() -> None:
 def test_a_range_across_two_cities_is_silently_empty_in_dagster() -> None:
     # The reason why runs are grouped by city: an upgrade that changes this may simplify that.
     first, second = list(CITIES)[:2]
-    days = PARTITIONS.city_date.get_partition_keys_in_range(dg.PartitionKeyRange(f"{second}|2014-01-01", f"{first}|2014-01-02"))
+    days = PARTITIONS.city_date.get_partition_keys_in_range(
+        dg.PartitionKeyRange(f"{second}|2014-01-01", f"{first}|2014-01-02")
+    )
     assert days == []
 
 

@@ -27,9 +27,9 @@ def day_starts(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.datetime6
 
 
 def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.int64]:
-    """Number of hours that begin within each of contiguous local civil days, shape (days,): 24, but 23 or 25 when
-    daylight saving begins or ends.
+    """Number of hours that begin within each of contiguous local civil days, shape (days,).
 
+    Daylight saving makes days of 23 and 25 hours where it begins and ends.
     Zones that change by half an hour give a last hour that is cut short.
     """
     starts = day_starts([*days, *[day + timedelta(days=1) for day in days[-1:]]], zone)

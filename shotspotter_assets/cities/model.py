@@ -68,7 +68,6 @@ class LandingSource(_Model):
     """`strptime` pattern of the local date in the names of daily files (`alerts_%Y%m%d`); null where
     files hold any days."""
 
-
     @field_validator("file_date")
     @classmethod
     def _names_a_day(cls, value: str | None) -> str | None:

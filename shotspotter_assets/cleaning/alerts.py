@@ -38,7 +38,11 @@ AS_SPELLED: Final = "gunshot_type_as_received"
 
 REJECTED_SCHEMA = pa.schema(
     [
-        *(column if column.name != "gunshot_type" else column.with_name(AS_SPELLED) for column in RAW_SCHEMA if column.name != "date"),
+        *(
+            column if column.name != "gunshot_type" else column.with_name(AS_SPELLED)
+            for column in RAW_SCHEMA
+            if column.name != "date"
+        ),
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
@@ -98,7 +102,9 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     days = sorted(days)
     raw = raw.filter(pc.is_in(raw["date"], pa.array(days, pa.date32())))
     reason = _reasons(raw, city)
-    usable = raw.filter(pc.is_null(reason)).sort_by([(name, "ascending") for name in (*CONTENT, "received_from", "received_row")])
+    usable = raw.filter(pc.is_null(reason)).sort_by(
+        [(name, "ascending") for name in (*CONTENT, "received_from", "received_row")]
+    )
     kept = usable.filter(pa.array(~_repeats_the_row_before(usable)))
     alerts = _tidy(kept, city)
     rejected = (
@@ -110,12 +116,19 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     with_date = pa.table({"date": kept["date"], **{name: alerts[name] for name in alerts.column_names}})
     usable_of, alerts_of, spellings_of, rejected_of = (
         rows_of_days(table, days)
-        for table in (usable.select(["date", "received_row"]), with_date, kept.select(["date", "gunshot_type"]), rejected)
+        for table in (
+            usable.select(["date", "received_row"]),
+            with_date,
+            kept.select(["date", "gunshot_type"]),
+            rejected,
+        )
     )
     return {day: _cleaned_day(usable_of[day], alerts_of[day], spellings_of[day], rejected_of[day]) for day in days}
 
 
-def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], box: Box) -> npt.NDArray[np.uint32]:
+def location_ids(
+    longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], box: Box
+) -> npt.NDArray[np.uint32]:
     """Points as uint32: 16-bit fixed point within the box, latitude in the high 16 bits; shape (points,).
 
     A step is 1/65535 of the box's side, a quarter of a metre in a box of 16 km.
@@ -125,7 +138,9 @@ def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.fl
     return (high << np.uint32(16)) | low
 
 
-def location_points(location_id: npt.NDArray[np.uint32], box: Box) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def location_points(
+    location_id: npt.NDArray[np.uint32], box: Box
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(longitude, latitude) of `location_ids`, to within half a step."""
     high, low = location_id >> np.uint32(16), location_id & np.uint32(0xFFFF)
     return box.west + low / 65535 * (box.east - box.west), box.south + high / 65535 * (box.north - box.south)
@@ -152,7 +167,10 @@ def _reasons(raw: pa.Table, city: City) -> pa.ChunkedArray:
 def _within(
     x: pa.ChunkedArray, west: float, east: float, y: pa.ChunkedArray, south: float, north: float
 ) -> pa.ChunkedArray:
-    return pc.and_(pc.and_(pc.greater_equal(x, west), pc.less_equal(x, east)), pc.and_(pc.greater_equal(y, south), pc.less_equal(y, north)))
+    return pc.and_(
+        pc.and_(pc.greater_equal(x, west), pc.less_equal(x, east)),
+        pc.and_(pc.greater_equal(y, south), pc.less_equal(y, north)),
+    )
 
 
 def _cleaned_day(usable: pa.Table, alerts: pa.Table, spellings: pa.Table, rejected: pa.Table) -> CleanedDay:

@@ -28,4 +28,5 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
         }
     ).fillna(0)
     difference = counts["received"] - counts["cleaned"] - counts["rejected"] - counts["repeated"]
-    return {day: int(rows) for day, rows in difference[difference != 0].items()}
+    wrong = difference[difference != 0]
+    return {day: int(rows) for day, rows in zip(wrong.index, wrong, strict=True)}

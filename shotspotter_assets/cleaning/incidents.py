@@ -14,7 +14,10 @@ METRES_PER_DEGREE: Final = 111_320.0
 
 
 def incident_numbers(
-    day: npt.NDArray[np.int64], seconds: npt.NDArray[np.float64], longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]
+    day: npt.NDArray[np.int64],
+    seconds: npt.NDArray[np.float64],
+    longitude: npt.NDArray[np.float64],
+    latitude: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int64]:
     """For each alert, the position of the first alert of its incident, shape (alerts,).
 

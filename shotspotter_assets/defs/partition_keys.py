@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
+from operator import itemgetter
 
 import dagster as dg
 
@@ -42,12 +43,11 @@ def stretches(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext)
         IncompleteRunError: a job backfill gave the run only the first key of its range (Dagster issue 28861).
         BeforeStartError: a day is before its city's start.
     """
-    keys: list[dg.MultiPartitionKey] = list(context.partition_keys)  # type: ignore[arg-type]
-    refuse_part_of_a_range(context.run.tags, keys)
+    refuse_part_of_a_range(context.run.tags, context.partition_keys)
     found: list[Stretch] = []
-    for name, of_city in groupby(sorted(keys), key=lambda key: key.keys_by_dimension["city"]):
+    for name, of_city in groupby(sorted(map(_city_and_day, context.partition_keys)), key=itemgetter(0)):
         city = find_city(CITIES, name)
-        for day in (date.fromisoformat(key.keys_by_dimension["date"]) for key in of_city):
+        for _, day in of_city:
             if day < city.start:
                 raise BeforeStartError(f"{name}|{day} is before {city.start}, the start of {name}: choose later days.")
             if found and found[-1].city is city and found[-1].days[-1] == day - timedelta(days=1):
@@ -63,12 +63,18 @@ def city_and_cutoff(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCo
     Raises:
         BeforeStartError: the cutoff leaves no day to train on.
     """
-    key: dg.MultiPartitionKey = context.partition_key  # type: ignore[assignment]
-    city = find_city(CITIES, key.keys_by_dimension["city"])
-    cutoff = date.fromisoformat(key.keys_by_dimension["fold"])
+    name, cutoff = _city_and_day(context.partition_key)
+    city = find_city(CITIES, name)
     if cutoff <= city.start:
-        raise BeforeStartError(f"{key}: the fold has no day to train on, {city.name} starts on {city.start}.")
+        raise BeforeStartError(
+            f"{context.partition_key}: the fold has no day to train on, {city.name} starts on {city.start}."
+        )
     return city, cutoff
+
+
+def _city_and_day(key: str) -> tuple[str, date]:
+    city, day = key.split("|")
+    return city, date.fromisoformat(day)
 
 
 def refuse_part_of_a_range(tags: Mapping[str, str], keys: Sequence[str]) -> None:
@@ -80,8 +86,8 @@ def refuse_part_of_a_range(tags: Mapping[str, str], keys: Sequence[str]) -> None
     first, last = tags.get(RANGE_START), tags.get(RANGE_END)
     if first is None or last is None:
         return
-    (first_city, first_day), (last_city, last_day) = first.split("|"), last.split("|")
-    named = (date.fromisoformat(last_day) - date.fromisoformat(first_day)).days + 1
+    (first_city, first_day), (last_city, last_day) = _city_and_day(first), _city_and_day(last)
+    named = (last_day - first_day).days + 1
     if first_city == last_city and named > len(keys):
         raise IncompleteRunError(
             f"The run is for {first} to {last} ({named} partitions) but was given {len(keys)}. Launch the backfill from "

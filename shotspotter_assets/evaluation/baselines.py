@@ -84,7 +84,7 @@ class _Fold:
         return float(log_losses(probability, self.labels(self.validation)).mean())
 
 
-def fit_baselines(  # noqa: PLR0917
+def fit_baselines(
     counts: npt.NDArray[np.integer],
     first_day: date,
     covered: Booleans,

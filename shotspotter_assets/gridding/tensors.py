@@ -70,7 +70,10 @@ def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
     tensors = {}
     for at, day in enumerate(days):
         rows = slice(bounds[at], bounds[at + 1])
-        columns = [axis[rows].astype(field.type.to_pandas_dtype()) for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)]
+        columns = [
+            axis[rows].astype(field.type.to_pandas_dtype())
+            for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)
+        ]
         tensors[day] = pa.table(columns, schema=grid_schema(int(hours[at]), city.grid))
     return tensors
 

@@ -60,7 +60,12 @@ class LandingFolder:
         with ThreadPoolExecutor(max_workers=8) as pool:
             tables = pool.map(lambda file: self._rows(file, first, last, now), files)
             return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(
-                [("date", "ascending"), ("time_utc", "ascending"), ("received_from", "ascending"), ("received_row", "ascending")]
+                [
+                    ("date", "ascending"),
+                    ("time_utc", "ascending"),
+                    ("received_from", "ascending"),
+                    ("received_row", "ascending"),
+                ]
             )
 
     def files(self) -> list[LandedFile]:
@@ -71,7 +76,9 @@ class LandingFolder:
                 does not have the date that `file_date` promises.
         """
         found = self.filesystem.get_file_info(fs.FileSelector(self.folder, recursive=True, allow_not_found=True))
-        files = [self._landed(info) for info in sorted(found, key=lambda info: info.path) if self._is_finished_file(info)]
+        files = [
+            self._landed(info) for info in sorted(found, key=lambda info: info.path) if self._is_finished_file(info)
+        ]
         if not files:
             raise SourceError(
                 f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
@@ -112,7 +119,16 @@ class LandingFolder:
         raw = pa.concat_tables(
             [RAW_SCHEMA.empty_table()]
             + [
-                to_raw(chunk, first_row, self.city, self.source, file.path, file.modified, fallback, self._plausible(file, now))
+                to_raw(
+                    chunk,
+                    first_row,
+                    self.city,
+                    self.source,
+                    file.path,
+                    file.modified,
+                    fallback,
+                    self._plausible(file, now),
+                )
                 for chunk, first_row in chunks
             ]
         )
@@ -130,4 +146,3 @@ class LandingFolder:
         if first <= fallback <= last:
             return None
         return day_start(first - ONE_DAY, self.city.zone), day_start(last + 2 * ONE_DAY, self.city.zone)
-

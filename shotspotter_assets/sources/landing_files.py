@@ -38,7 +38,9 @@ def read_parquet(filesystem: fs.FileSystem, path: str, city: City, interval: Int
             first_row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                if interval is None or _may_overlap(file.metadata.row_group(group).column(time_at).statistics, interval):
+                if interval is None or _may_overlap(
+                    file.metadata.row_group(group).column(time_at).statistics, interval
+                ):
                     yield file.read_row_group(group, columns=columns), first_row
                 first_row += rows
     except (pa.ArrowInvalid, OSError) as error:
@@ -147,7 +149,10 @@ def _require_columns(city: City, path: str, present: Any) -> None:
 def _may_overlap(statistics: pq.Statistics | None, interval: Interval) -> bool:
     if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, datetime):
         return True
-    bounds = [moment if moment.tzinfo else moment.replace(tzinfo=interval[0].tzinfo) for moment in (statistics.min, statistics.max)]
+    bounds = [
+        moment if moment.tzinfo else moment.replace(tzinfo=interval[0].tzinfo)
+        for moment in (statistics.min, statistics.max)
+    ]
     return bool(bounds[0] < interval[1] and bounds[1] >= interval[0])
 
 

@@ -57,7 +57,9 @@ def to_raw(
     return raw.cast(RAW_SCHEMA)
 
 
-def _instants(column: pa.ChunkedArray, first_row: int, city: City, source: LandingSource, received_from: str) -> pa.ChunkedArray:
+def _instants(
+    column: pa.ChunkedArray, first_row: int, city: City, source: LandingSource, received_from: str
+) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return column.cast(pa.timestamp("us", "UTC"), safe=False)
@@ -72,7 +74,9 @@ def _instants(column: pa.ChunkedArray, first_row: int, city: City, source: Landi
         form = source.time_format or "ISO8601"
         if source.time_format and "%z" in source.time_format.lower():
             has_zone = text.notna().to_numpy()
-        instants = pd.to_datetime(text.where(has_zone), format=form, utc=True, errors="coerce").astype("datetime64[us, UTC]")
+        instants = pd.to_datetime(text.where(has_zone), format=form, utc=True, errors="coerce").astype(
+            "datetime64[us, UTC]"
+        )
         wall = pd.to_datetime(text.where(~has_zone), format=form, errors="coerce").astype("datetime64[us]")
     without_zone = wall.notna().to_numpy()
     if without_zone.any():
@@ -89,7 +93,9 @@ def _instants(column: pa.ChunkedArray, first_row: int, city: City, source: Landi
     return pa.chunked_array([pa.Array.from_pandas(instants, type=pa.timestamp("us", "UTC"))])
 
 
-def _filing_dates(time_utc: pa.ChunkedArray, city: City, fallback: date, plausible: tuple[date, date]) -> pa.ChunkedArray:
+def _filing_dates(
+    time_utc: pa.ChunkedArray, city: City, fallback: date, plausible: tuple[date, date]
+) -> pa.ChunkedArray:
     days = local_dates(time_utc, city.zone)
     first, last = (pa.scalar(day) for day in plausible)
     usable = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last))

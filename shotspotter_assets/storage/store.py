@@ -181,7 +181,7 @@ class Store:
         """The days (or folds) for which the file is in the store."""
         return self._days(asset, city, file, dimension, (date.min, date.max))
 
-    def read_window(  # noqa: PLR0917
+    def read_window(
         self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The files of all days from `first` to `last`, both included, as one table in the order of the days.

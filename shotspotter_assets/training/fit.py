@@ -47,7 +47,7 @@ class TrainedNetwork:
     resumed_from_epoch: int
 
 
-def fit_network(  # noqa: PLR0917  (the caller's order of words)
+def fit_network(
     counts: np.ndarray,
     covered: np.ndarray,
     train: range,
@@ -78,9 +78,9 @@ def fit_network(  # noqa: PLR0917  (the caller's order of words)
     """
     import keras
 
-    from shotspotter_assets.training.batches import WindowBatches
     from shotspotter_assets.networks.loss import covered_cross_entropy
     from shotspotter_assets.networks.reference import build_conv_lstm
+    from shotspotter_assets.training.batches import WindowBatches
 
     windows = Windows(counts, config.days)
     if covered.shape != counts.shape[2:] or covered.dtype != np.bool_:

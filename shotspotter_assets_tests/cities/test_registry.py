@@ -48,10 +48,16 @@ def test_package_cities_load() -> None:
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date", "%Y-%m-%d"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums", "allowed here: kind, columns"),
         ({"source": {"kind": "landing", "columns": {}}}, "source.columns.time", "is missing"),
-        ({"source": {"kind": "landing", "columns": {"time": "t", "x": "x"}}}, "source.columns.x", "longitude, latitude"),
+        (
+            {"source": {"kind": "landing", "columns": {"time": "t", "x": "x"}}},
+            "source.columns.x",
+            "longitude, latitude",
+        ),
     ],
 )
-def test_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, changes: dict[str, Any], key: str, says: str) -> None:
+def test_wrong_value_is_named_with_what_is_allowed(
+    tmp_path: Path, changes: dict[str, Any], key: str, says: str
+) -> None:
     with pytest.raises(CityFileError) as caught:
         load_city(write(tmp_path, **changes))
     message = str(caught.value)

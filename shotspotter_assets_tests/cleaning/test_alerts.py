@@ -79,7 +79,12 @@ def test_unusable_row_is_rejected_with_its_reason(row: dict[str, Any], reason: s
 
 
 def test_columns_of_a_cleaned_alert() -> None:
-    later = {"time_utc": datetime(2024, 3, 2, 13, tzinfo=UTC), "gunshot_type": "#REF!", "source_id": None, "rounds": None}
+    later = {
+        "time_utc": datetime(2024, 3, 2, 13, tzinfo=UTC),
+        "gunshot_type": "#REF!",
+        "source_id": None,
+        "rounds": None,
+    }
     cleaned = clean_alerts(raw(later, {}), [DAY], CITY)[DAY]
     assert cleaned.alerts.schema == CLEANED_SCHEMA
     assert cleaned.alerts["user_id"].to_pylist() == [2024030200000, 2024030200001]
@@ -109,7 +114,9 @@ def test_edges_of_the_box_belong_to_it() -> None:
 
 def test_too_many_alerts_on_a_day_are_refused() -> None:
     table = raw({}).take(pa.array(np.zeros(100_001, dtype=np.int64)))
-    table = table.set_column(RAW_SCHEMA.names.index("source_id"), "source_id", pa.array([str(at) for at in range(100_001)]))
+    table = table.set_column(
+        RAW_SCHEMA.names.index("source_id"), "source_id", pa.array([str(at) for at in range(100_001)])
+    )
     with pytest.raises(TooManyAlertsError, match=r"landing_city, 2024-03-02: 100,001"):
         clean_alerts(table, [DAY], CITY)
 
@@ -119,7 +126,12 @@ rows_strategy = st.lists(
         {
             "date": st.sampled_from([DAY, date(2024, 3, 3)]),
             "time_utc": st.sampled_from(
-                [None, datetime(2024, 3, 2, 12, tzinfo=UTC), datetime(2024, 3, 3, 12, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)]
+                [
+                    None,
+                    datetime(2024, 3, 2, 12, tzinfo=UTC),
+                    datetime(2024, 3, 3, 12, tzinfo=UTC),
+                    datetime(1970, 1, 1, tzinfo=UTC),
+                ]
             ),
             "longitude": st.sampled_from([None, -76.5, -76.4, 38.5, 0.0]),
             "latitude": st.sampled_from([None, 38.5, -76.5]),
@@ -199,7 +211,9 @@ def test_real_alerts_of_washington(real_data: Path, tmp_path: Path) -> None:
     (tmp_path / "washington_dc.parquet").symlink_to(real_data / "washington_dc.parquet")
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     days = days_between(date(2014, 1, 1), date(2018, 12, 31))
-    cleaned = clean_alerts(LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(days[0], days[-1]), days, washington)
+    cleaned = clean_alerts(
+        LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(days[0], days[-1]), days, washington
+    )
     alerts = pa.concat_tables([result.alerts for result in cleaned.values()])
     # SOURCES.md: 32,980 rows, all typed and within the box; 3-5 July and 31 December/1 January as counted there.
     assert alerts.num_rows == 32_980

@@ -26,7 +26,9 @@ def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]])
     seconds, x, y = np.array(sorted(alerts), dtype=float).T
     day = (seconds > 1200).astype(np.int64)
     longitude, latitude = -77 + x * 0.0007, 38.9 + y * 0.0007
-    assert incident_numbers(day, seconds, longitude, latitude).tolist() == by_double_loop(day, seconds, longitude, latitude)
+    assert incident_numbers(day, seconds, longitude, latitude).tolist() == by_double_loop(
+        day, seconds, longitude, latitude
+    )
 
 
 def test_no_alerts() -> None:

@@ -16,16 +16,26 @@ DAILY = [raw_alerts, cleaned_alerts, grid_tensors, rows_are_conserved, counts_eq
 TINY_NETWORK = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}
 
 
-def resources(store_root: str, landing_root: str = "landing", s3: dg.ConfigurableResource | None = None) -> dict[str, Any]:
+def resources(
+    store_root: str, landing_root: str = "landing", s3: dg.ConfigurableResource | None = None
+) -> dict[str, Any]:
     """The resources of the definitions, on other roots."""
     from dagster_aws.s3 import S3Resource
 
     s3 = s3 or S3Resource()
-    return {"store": StoreResource(root=store_root, s3=s3), "sources": SourcesResource(landing_root=landing_root, s3=s3)}
+    return {
+        "store": StoreResource(root=store_root, s3=s3),
+        "sources": SourcesResource(landing_root=landing_root, s3=s3),
+    }
 
 
 def run_days(
-    city: str, first: str, last: str, resources: dict[str, Any], instance: dg.DagsterInstance, raise_on_error: bool = True
+    city: str,
+    first: str,
+    last: str,
+    resources: dict[str, Any],
+    instance: dg.DagsterInstance,
+    raise_on_error: bool = True,
 ) -> dg.ExecuteInProcessResult:
     """One run of the daily assets and their checks over a range of days."""
     tags = {RANGE_START: f"{city}|{first}", RANGE_END: f"{city}|{last}"}
@@ -45,7 +55,6 @@ def run_fold(
     return dg.materialize(
         [asset], resources=resources, instance=instance, partition_key=f"{city}|{fold}", run_config=config
     )
-
 
 
 __all__ = ["DAILY", "TINY_NETWORK", "fold_models", "resources", "run_days", "run_fold"]

@@ -15,7 +15,13 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START, BeforeStartError, IncompleteRunError, refuse_part_of_a_range
+from shotspotter_assets.defs.partition_keys import (
+    RANGE_END,
+    RANGE_START,
+    BeforeStartError,
+    IncompleteRunError,
+    refuse_part_of_a_range,
+)
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.storage.errors import MissingPartitionsError, StoreUnwritableError
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -44,7 +50,9 @@ def landing(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_run_makes_every_day_with_its_own_metadata(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_one_run_makes_every_day_with_its_own_metadata(
+    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     store = tmp_path / "store"
     result = run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
     assert result.success
@@ -65,7 +73,11 @@ def test_one_run_makes_every_day_with_its_own_metadata(landing: Path, tmp_path: 
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks == {"rows_are_conserved": True, "counts_equal_alerts": True}
     # Days without alerts are written too.
-    for asset, files in {"raw_alerts": ["alerts"], "cleaned_alerts": ["alerts", "rejected"], "grid_tensors": ["grid"]}.items():
+    for asset, files in {
+        "raw_alerts": ["alerts"],
+        "cleaned_alerts": ["alerts", "rejected"],
+        "grid_tensors": ["grid"],
+    }.items():
         for day in range(1, 6):
             folder = store / asset / "city=landing_city" / f"date=2024-03-0{day}"
             assert sorted(path.stem for path in folder.iterdir()) == files
@@ -74,19 +86,30 @@ def test_one_run_makes_every_day_with_its_own_metadata(landing: Path, tmp_path: 
 def test_parquet_folders_open_as_one_data_set(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
-    for asset, file, rows in (("raw_alerts", "alerts", 4), ("grid_tensors", "grid", 2), ("cleaned_alerts", "alerts", 2)):
+    for asset, file, rows in (
+        ("raw_alerts", "alerts", 4),
+        ("grid_tensors", "grid", 2),
+        ("cleaned_alerts", "alerts", 2),
+    ):
         pattern = f"{store}/{asset}/**/{file}.parquet"
-        assert duckdb.sql(f"select city, date from read_parquet('{pattern}', hive_partitioning=true)").fetchall()[0][0] == "landing_city"
+        assert (
+            duckdb.sql(f"select city, date from read_parquet('{pattern}', hive_partitioning=true)").fetchall()[0][0]
+            == "landing_city"
+        )
         assert pl.scan_parquet(pattern, hive_partitioning=True).select("city", "date").collect().height == rows
     for asset, rows in (("raw_alerts", 4), ("grid_tensors", 2)):
         assert ds.dataset(store / asset, partitioning="hive").to_table().num_rows == rows
         assert len(pd.read_parquet(store / asset)) == rows
     # Rejected rows lie beside the alerts and have no user_id.
     assert len(pd.read_parquet(store / "cleaned_alerts", filters=[("user_id", ">", 0)])) == 2
-    assert ds.dataset(store / "cleaned_alerts", partitioning="hive").to_table(filter=ds.field("user_id") > 0).num_rows == 2
+    assert (
+        ds.dataset(store / "cleaned_alerts", partitioning="hive").to_table(filter=ds.field("user_id") > 0).num_rows == 2
+    )
 
 
-def test_the_same_range_again_writes_the_same_bytes(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_the_same_range_again_writes_the_same_bytes(
+    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     store = tmp_path / "store"
     contents = []
     for first, last in (("2024-03-01", "2024-03-05"), ("2024-03-02", "2024-03-02"), ("2024-03-03", "2024-03-05")):
@@ -97,12 +120,20 @@ def test_the_same_range_again_writes_the_same_bytes(landing: Path, tmp_path: Pat
 
 def test_a_date_before_the_citys_start(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-29 is before 2024-03-01"):
-        run_days("landing_city", "2024-02-29", "2024-03-02", resources(str(tmp_path / "store"), str(landing.parent)), instance)
+        run_days(
+            "landing_city",
+            "2024-02-29",
+            "2024-03-02",
+            resources(str(tmp_path / "store"), str(landing.parent)),
+            instance,
+        )
     assert not (tmp_path / "store").exists()
 
 
 def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    with pytest.raises(MissingPartitionsError, match=r"raw_alerts of landing_city lacks .*2024-03-02.*Materialise raw_alerts"):
+    with pytest.raises(
+        MissingPartitionsError, match=r"raw_alerts of landing_city lacks .*2024-03-02.*Materialise raw_alerts"
+    ):
         dg.materialize(
             [asset for asset in DAILY if getattr(asset, "keys", None) == {dg.AssetKey("cleaned_alerts")}],
             partition_key="landing_city|2024-03-02", resources=resources(str(tmp_path)), instance=instance,
@@ -118,17 +149,31 @@ def test_a_run_with_part_of_its_range_is_refused() -> None:
     refuse_part_of_a_range({}, ["landing_city|2024-03-01"])
 
 
-def test_an_unreadable_source_leaves_nothing_behind(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_an_unreadable_source_leaves_nothing_behind(
+    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     (landing / "b.csv").write_bytes(b"")
     with pytest.raises(SourceError, match=r"b\.csv"):
-        run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(tmp_path / "store"), str(landing.parent)), instance)
+        run_days(
+            "landing_city",
+            "2024-03-01",
+            "2024-03-05",
+            resources(str(tmp_path / "store"), str(landing.parent)),
+            instance,
+        )
     assert not (tmp_path / "store").exists()
 
 
 def test_an_unwritable_store(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     (tmp_path / "store").write_text("a file where the folder should be")
     with pytest.raises(StoreUnwritableError, match="SHOTSPOTTER_STORE"):
-        run_days("landing_city", "2024-03-01", "2024-03-02", resources(str(tmp_path / "store"), str(landing.parent)), instance)
+        run_days(
+            "landing_city",
+            "2024-03-01",
+            "2024-03-02",
+            resources(str(tmp_path / "store"), str(landing.parent)),
+            instance,
+        )
 
 
 def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -139,7 +184,9 @@ def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance:
     (grid / "date=2024-03-02" / "grid.parquet").write_bytes((grid / "date=2024-03-03" / "grid.parquet").read_bytes())
     tags = {RANGE_START: "landing_city|2024-03-01", RANGE_END: "landing_city|2024-03-05"}
     selection = dg.AssetSelection.checks(*[check for check in DAILY if isinstance(check, dg.AssetChecksDefinition)])
-    result = dg.materialize(DAILY, selection=selection, tags=tags, resources=arguments[0], instance=instance, raise_on_error=False)
+    result = dg.materialize(
+        DAILY, selection=selection, tags=tags, resources=arguments[0], instance=instance, raise_on_error=False
+    )
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["counts_equal_alerts"]
     assert failed[0].metadata["counts_minus_alerts_by_partition"].value == {"landing_city|2024-03-02": -2}
@@ -152,7 +199,9 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         "run_days('tiny_city', '2023-07-01', '2024-06-30', resources(sys.argv[1]), dg.DagsterInstance.ephemeral())"
     )
     environment = {**os.environ, "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(store)], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code, str(store)], env=environment, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while len(list(store.glob("cleaned_alerts/*/*/alerts.parquet"))) < 50 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -164,10 +213,16 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 366
-    assert {path.name for path in store.rglob("*") if path.is_file()} == {"alerts.parquet", "rejected.parquet", "grid.parquet"}
+    assert {path.name for path in store.rglob("*") if path.is_file()} == {
+        "alerts.parquet",
+        "rejected.parquet",
+        "grid.parquet",
+    }
 
 
-def test_real_alerts_of_washington_through_the_chain(real_data: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_real_alerts_of_washington_through_the_chain(
+    real_data: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     folder = tmp_path / "landing" / "washington_dc"
     folder.mkdir(parents=True)
     (folder / "washington_dc.parquet").symlink_to(real_data / "washington_dc.parquet")

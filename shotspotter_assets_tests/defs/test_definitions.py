@@ -1,5 +1,6 @@
 """The code location as a whole: it loads light, is fully described, and Dagster's host can read it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_the_repository_snapshot_survives_serialisation() -> None:
 
 
 def test_every_asset_is_described_and_grouped() -> None:
-    assets = [spec for spec in DEFINITIONS.resolve_all_asset_specs()]
+    assets = list(DEFINITIONS.resolve_all_asset_specs())
     assert {spec.key.to_user_string() for spec in assets} == {
         "raw_alerts", "cleaned_alerts", "grid_tensors", "fold_models", "evaluation_reports",
     }  # fmt: skip
@@ -68,7 +69,7 @@ def test_there_is_no_job_over_single_run_assets() -> None:
 def test_the_command_line_finds_nothing_wrong(command: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [str(Path(sys.executable).parent / command[0]), *command[1:]],
-        capture_output=True, text=True, cwd=ROOT, check=False, env={**__import__("os").environ, "DAGSTER_HOME": str(tmp_path)},
+        capture_output=True, text=True, cwd=ROOT, check=False, env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
     )  # fmt: skip
     output = done.stdout + done.stderr
     assert done.returncode == 0, output

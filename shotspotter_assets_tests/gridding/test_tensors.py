@@ -65,7 +65,14 @@ grid_lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
 
 
 @given(
-    rows=st.lists(st.tuples(instants, grid_lines.map(lambda x: -77 + x), grid_lines.map(lambda y: 38 + y), st.sampled_from([None, 0, 1, 2]))),
+    rows=st.lists(
+        st.tuples(
+            instants,
+            grid_lines.map(lambda x: -77 + x),
+            grid_lines.map(lambda y: 38 + y),
+            st.sampled_from([None, 0, 1, 2]),
+        )
+    ),
     order=st.randoms(use_true_random=False),
 )
 def test_dense_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:

@@ -54,7 +54,9 @@ def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
         (path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     else:
         table = pa.Table.from_pylist(rows)
-        instants = pa.array(pd.to_datetime([row["when"] for row in rows], utc=True), pa.timestamp("ms", "America/Chicago"))
+        instants = pa.array(
+            pd.to_datetime([row["when"] for row in rows], utc=True), pa.timestamp("ms", "America/Chicago")
+        )
         pq.write_table(table.set_column(0, "when", instants), path / "a.parquet", row_group_size=1)
 
 
@@ -132,7 +134,9 @@ def test_written_times_of_another_form(tmp_path: Path) -> None:
 
 def test_daily_files_are_chosen_by_their_name(tmp_path: Path) -> None:
     for day in ("2024-03-02", "2024-03-03", "2024-03-20"):
-        pd.DataFrame([{**ROWS[0], "when": f"{day}T12:00:00Z", "id": day}]).to_csv(tmp_path / f"drop_{day}.csv", index=False)
+        pd.DataFrame([{**ROWS[0], "when": f"{day}T12:00:00Z", "id": day}]).to_csv(
+            tmp_path / f"drop_{day}.csv", index=False
+        )
     (tmp_path / "drop_2024-03-21.csv").write_text("not,what,is,expected\n")
     landing = folder(tmp_path, file_date="drop_%Y-%m-%d")
     assert landing.read(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["2024-03-02", "2024-03-03"]
@@ -156,7 +160,11 @@ def test_a_date_far_from_the_daily_files_own_is_filed_under_the_files(tmp_path: 
         ("a.geojson", b"", r"a\.geojson cannot be read as a GeoJSON"),
         ("a.geojson", b'{"type": "Feature"}', r"a\.geojson cannot be read as a GeoJSON"),
         ("a.parquet", b"PAR1 torn", r"a\.parquet cannot be read as a Parquet file"),
-        ("a.csv", b"when,lon,lat,kind,id\n", r"a\.csv has no column rounds \(source\.columns\.rounds\); it has: id, kind"),
+        (
+            "a.csv",
+            b"when,lon,lat,kind,id\n",
+            r"a\.csv has no column rounds \(source\.columns\.rounds\); it has: id, kind",
+        ),
         ("a.jsonl", b'{"when": "x"}\n', r"a\.jsonl has no column lon"),
         ("a.jsonl", b"\xff\xfe", r"a\.jsonl cannot be read"),
         ("a.xlsx", b"PK", r"a\.xlsx is of a kind that is not read \(allowed: \.parquet"),

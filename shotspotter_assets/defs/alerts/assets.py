@@ -44,7 +44,9 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     code_version="1",
     deps=[raw_alerts],
     metadata={
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in CLEANED_SCHEMA])
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(column.name, str(column.type)) for column in CLEANED_SCHEMA]
+        )
     },
 )
 def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:

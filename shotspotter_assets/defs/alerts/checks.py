@@ -19,7 +19,11 @@ def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResou
         opened = store.open()
         raw, alerts, rejected = (
             opened.read_window(asset, window[0], file, *window[1:])
-            for asset, file in (("raw_alerts", ALERTS_FILE), ("cleaned_alerts", ALERTS_FILE), ("cleaned_alerts", REJECTED_FILE))
+            for asset, file in (
+                ("raw_alerts", ALERTS_FILE),
+                ("cleaned_alerts", ALERTS_FILE),
+                ("cleaned_alerts", REJECTED_FILE),
+            )
         )
         rows += raw.num_rows
         wrong |= {stretch.key(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}

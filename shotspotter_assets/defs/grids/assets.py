@@ -6,8 +6,8 @@ from shotspotter_assets.defs.alerts.assets import ALERTS_FILE, cleaned_alerts
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import ONE_RUN
 from shotspotter_assets.gridding.tensors import grid_tensors as tensors_of
+from shotspotter_assets.partitions import ONE_RUN
 
 GRID_FILE = "grid.parquet"
 
@@ -34,5 +34,7 @@ def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> Non
         store.open().write_tables(context.asset_key.path[-1], city.name, GRID_FILE, tensors)
         for day, tensor in tensors.items():
             alerts_in_grid = int(tensor["count"].to_numpy().sum())
-            context.add_asset_metadata({"alerts": alerts_in_grid, "entries": tensor.num_rows}, partition_key=stretch.key(day))
+            context.add_asset_metadata(
+                {"alerts": alerts_in_grid, "entries": tensor.num_rows}, partition_key=stretch.key(day)
+            )
         context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")

@@ -19,6 +19,7 @@ from shotspotter_assets.training.config import NetworkConfig
 from shotspotter_assets.training.folds import split_days
 from shotspotter_assets.training.record import FoldRecord, counts_sha256, installed_versions
 
+
 class FoldModelConfig(dg.Config, NetworkConfig):
     """The network's settings, as the launchpad shows them."""
 
@@ -31,7 +32,9 @@ class FoldModelConfig(dg.Config, NetworkConfig):
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=DAYS_BEFORE_CUTOFF)],
 )
-def fold_models(context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource) -> dg.MaterializeResult:
+def fold_models(
+    context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
+) -> dg.MaterializeResult:
     """The reference network, trained on the days before the fold's cutoff; the last of them are for validation.
 
     A run that was killed goes on after its last finished epoch when it is started again with the same settings.

@@ -125,9 +125,7 @@ def _plots(
     _, days = fold_days(city, record.fold)
     return {
         "coverage": plots.coverage_grid(covered, city.box, counts[:before].sum(axis=(0, 1), dtype=np.int64)),
-        "forecast": plots.forecast_beside_observed(
-            of_day, tested[at], covered, city.box, day=days[at], model=NETWORK
-        ),
+        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, day=days[at], model=NETWORK),
         "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
         "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in models}, observed),
         "hit_rate": plots.hit_rate_against_area(report["models"]),
@@ -153,7 +151,9 @@ def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> 
     """Numbers that plot over the folds, the table of models, and the pictures."""
     network = report["models"][NETWORK]
     records = [
-        dg.TableRecord({"model": name, **{score: scores[score] for score in SHOWN}, "hit_rate_5": scores["hit_rate"]["5"]})
+        dg.TableRecord(
+            {"model": name, **{score: scores[score] for score in SHOWN}, "hit_rate_5": scores["hit_rate"]["5"]}
+        )
         for name, scores in sorted(report["models"].items(), key=lambda item: item[1]["log_loss"])
     ]
     shown = {
@@ -166,7 +166,10 @@ def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> 
         "network_log_loss": network["log_loss"],
         "network_gain_nats_per_positive": network["gain_nats_per_positive"],
         "best_model": records[0].data["model"],
-        **{key: report[key] for key in ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")},
+        **{
+            key: report[key]
+            for key in ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
+        },
         **shown,
     }
 

@@ -1,0 +1,65 @@
+"""Prints the pooled scores of a city's reports as Markdown: `python benchmarks/pooled_results.py washington_dc 2018-01-01 ...`.
+
+Reads the store (`SHOTSPOTTER_STORE`); the folds must have been reported before. With and without firework days, with
+90% intervals of the gain over the historical mean and over gradient boosting from a weekly block bootstrap.
+"""
+
+import json
+import sys
+from datetime import date
+from typing import Any
+
+from shotspotter_assets.defs.environment import STORE_ROOT
+from shotspotter_assets.evaluation.pooling import bootstrap_gain, pool_forecasts, score_table, without_firework_days
+from shotspotter_assets.storage.store import Partition, Store
+
+COLUMNS = {
+    "log_loss": ("log loss", "{:.5f}"),
+    "brier_skill": ("Brier skill", "{:+.4f}"),
+    "average_precision": ("AP", "{:.3f}"),
+    "roc_auc": ("AUC", "{:.3f}"),
+    "predicted_over_observed": ("pred/obs", "{:.2f}"),
+    "calibration_slope": ("slope", "{:.2f}"),
+    "accuracy": ("accuracy", "{:.4f}"),
+    "weighted_accuracy_10": ("10:1-weighted accuracy", "{:.3f}"),
+}
+
+
+def main(city: str, folds: list[date]) -> None:
+    """Print both tables and the training times."""
+    store = Store(STORE_ROOT)
+    partitions = [Partition("evaluation_reports", city, "fold", fold) for fold in folds]
+    reports = [json.loads(store.read_bytes(partition, "report.json")) for partition in partitions]
+    forecasts = pool_forecasts([store.read_table(partition, "forecasts.parquet") for partition in partitions])
+    seconds = {
+        name: sum(report["models"][name]["seconds_to_train"] or 0 for report in reports) for name in reports[0]["models"]
+    }
+    for title, table in (("All days", forecasts), ("Without 3-5 July, 31 December, 1 January", without_firework_days(forecasts))):
+        days = len(set(table["date"].to_pylist()))
+        base_rate = table["observed"].to_numpy().mean()
+        print(f"\n### {title}: {days} days, {table.num_rows:,} cell-days, base rate {base_rate:.3%}\n")
+        show(table, seconds)
+
+
+def show(table: Any, seconds: dict[str, float]) -> None:
+    """One Markdown table, the best model first."""
+    titles = [title for title, _ in COLUMNS.values()]
+    head = ["model", *titles, "hit rate at 5%", "PAI at 5%", "gain over historical mean", "gain over gradient boosting", "training"]
+    print("| " + " | ".join(head) + " |")
+    print("| " + " | ".join("---" for _ in head) + " |")
+    for name, scores in sorted(score_table(table).items(), key=lambda item: item[1]["log_loss"]):
+        numbers = [form.format(scores[key]) if scores[key] is not None else "-" for key, (_, form) in COLUMNS.items()]
+        gains = [interval(bootstrap_gain(table, name, over)) for over in ("historical_mean", "gradient_boosting")]
+        row = [name, *numbers, f"{scores['hit_rate']['5']:.3f}", f"{scores['pai']['5']:.2f}", *gains, f"{seconds[name]:,.0f} s"]
+        print("| " + " | ".join(row) + " |")
+
+
+def interval(gain: dict[str, Any]) -> str:
+    """A gain in nats per positive with its 90% interval."""
+    return f"{gain['gain']:+.3f} ({gain['low']:+.3f}, {gain['high']:+.3f})"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(f"usage: {sys.argv[0]} CITY FOLD [FOLD ...]")
+    main(sys.argv[1], [date.fromisoformat(fold) for fold in sys.argv[2:]])
