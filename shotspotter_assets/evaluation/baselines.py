@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shotspotter_assets.evaluation.features import (
     LagFeatures,
@@ -119,7 +120,10 @@ def fit_baselines(
         ("gradient_boosting", features_seconds, lambda fold: _gradient_boosting(fold, features)),
     ):
         started = perf_counter()
-        probability, settings = fit(fold)
+        # BLAS and OpenMP threads wait for each other by spinning: on a busy machine two take many times as long as
+        # one, and on an idle one they save little on matrices this narrow.
+        with threadpool_limits(1):
+            probability, settings = fit(fold)
         seconds = perf_counter() - started + extra_seconds
         forecasts[name] = BaselineForecast(name, clip_probability(probability), settings, seconds)
     return forecasts

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -122,19 +124,27 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 
     None where no finite fit exists: one class only, a constant forecast, or one that separates the classes.
     """
-    from sklearn.linear_model import LogisticRegression
-
     logit = np.log(probability) - np.log1p(-probability)
     positive, negative = logit[observed], logit[~observed]
     if not len(positive) or not len(negative) or positive.min() >= negative.max() or positive.max() <= negative.min():
         return None, None
-    # Newton's steps on a standardised regressor, so that convergence does not depend on the forecast's own scale.
+    # Fitted on a standardised regressor, so that convergence does not depend on the forecast's own scale.
     centre, scale = logit.mean(), logit.std()
-    fit = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(
-        ((logit - centre) / scale)[:, None], observed
-    )
-    slope = float(fit.coef_[0, 0]) / scale
-    return float(slope), float(fit.intercept_[0] - slope * centre)
+    design = np.stack([np.ones_like(logit), (logit - centre) / scale])
+
+    def loss(line: Array) -> float:
+        return float(np.logaddexp(0, np.where(observed, -1, 1) * (line @ design)).mean())
+
+    def gradient(line: Array) -> Array:
+        return design @ (expit(line @ design) - observed) / len(logit)
+
+    def curvature(line: Array) -> Array:
+        fitted = expit(line @ design)
+        return (design * (fitted * (1 - fitted))) @ design.T / len(logit)
+
+    fit = minimize(loss, np.zeros(2), method="trust-exact", jac=gradient, hess=curvature, options={"gtol": 1e-9})
+    slope = fit.x[1] / scale
+    return float(slope), float(fit.x[0] - slope * centre)
 
 
 def _area_scores(

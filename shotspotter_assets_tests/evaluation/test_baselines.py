@@ -2,7 +2,6 @@ from datetime import date
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.evaluation.baselines import (
     PSEUDO_DAYS,
@@ -16,13 +15,6 @@ from shotspotter_assets.evaluation.scores import SMALLEST_PROBABILITY, log_losse
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 
 NAMES = ["never", "historical_mean", "ewma", "logistic_regression", "gradient_boosting"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    # On data this small, threads mostly wait for each other.
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")

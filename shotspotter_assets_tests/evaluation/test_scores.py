@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
 
 from shotspotter_assets.evaluation.scores import (
@@ -44,14 +44,10 @@ def test_against_sklearn_and_plain_arithmetic():
 
 def test_calibration_maximises_the_likelihood():
     p, o, r = example(3)
-    logit = np.log(p / (1 - p))
-
-    def loss(line):
-        return np.logaddexp(0, np.where(o, -1, 1) * (line[0] + line[1] * logit)).sum()
-
-    best = minimize(loss, [0.0, 1.0], tol=1e-9).x
+    fit = LogisticRegression(C=np.inf, tol=1e-8).fit(np.log(p / (1 - p)).reshape(-1, 1), o.ravel())
     scores = score_forecast(p, o, r)
-    assert (scores["calibration_intercept"], scores["calibration_slope"]) == pytest.approx(tuple(best), abs=1e-3)
+    assert scores["calibration_slope"] == pytest.approx(fit.coef_[0, 0], abs=1e-4)
+    assert scores["calibration_intercept"] == pytest.approx(fit.intercept_[0], abs=1e-4)
 
 
 def test_calibration_undoes_a_known_distortion():
@@ -82,7 +78,7 @@ def test_ties_score_what_breaking_them_at_random_scores_on_average():
     p, o, r = example(5)
     coarse = np.round(p, 1)
     random = np.random.default_rng(0)
-    by_chance = [score_forecast(coarse + 1e-4 * random.random(p.shape), o, r)["hit_rate"]["10"] for _ in range(300)]
+    by_chance = [score_forecast(coarse + 1e-4 * random.random(p.shape), o, r)["hit_rate"]["10"] for _ in range(150)]
     assert score_forecast(coarse, o, r)["hit_rate"]["10"] == pytest.approx(np.mean(by_chance), abs=0.005)
 
 
@@ -105,7 +101,7 @@ def test_invariants(data, days, cells):
     day = np.repeat(np.arange(days), cells)
     shuffled = score_cell_days(p.ravel()[order], o.ravel()[order], r.ravel(), day[order])
     for name, value in scores.items():
-        assert shuffled[name] == pytest.approx(value, abs=1e-6), name
+        assert shuffled[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
 
 
 def test_perfect_forecast():
