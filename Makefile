@@ -4,7 +4,7 @@ BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup demo test test-slow ui lint lock bench
+.PHONY: help setup demo test ui lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,10 +22,7 @@ demo: setup      ## run the whole chain on the embedded simulated city and show 
 	$(BIN)/python -m shotspotter_assets.demo
 
 test: setup      ## run the tests
-	$(BIN)/python -m pytest -m "not slow"
-
-test-slow: setup ## run the slow tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

@@ -32,9 +32,13 @@ def main(city: str, folds: list[date]) -> None:
     reports = [json.loads(store.read_bytes(partition, "report.json")) for partition in partitions]
     forecasts = pool_forecasts([store.read_table(partition, "forecasts.parquet") for partition in partitions])
     seconds = {
-        name: sum(report["models"][name]["seconds_to_train"] or 0 for report in reports) for name in reports[0]["models"]
+        name: sum(report["models"][name]["seconds_to_train"] or 0 for report in reports)
+        for name in reports[0]["models"]
     }
-    for title, table in (("All days", forecasts), ("Without 3-5 July, 31 December, 1 January", without_firework_days(forecasts))):
+    for title, table in (
+        ("All days", forecasts),
+        ("Without 3-5 July, 31 December, 1 January", without_firework_days(forecasts)),
+    ):
         days = len(set(table["date"].to_pylist()))
         base_rate = table["observed"].to_numpy().mean()
         print(f"\n### {title}: {days} days, {table.num_rows:,} cell-days, base rate {base_rate:.3%}\n")
@@ -44,13 +48,28 @@ def main(city: str, folds: list[date]) -> None:
 def show(table: Any, seconds: dict[str, float]) -> None:
     """One Markdown table, the best model first."""
     titles = [title for title, _ in COLUMNS.values()]
-    head = ["model", *titles, "hit rate at 5%", "PAI at 5%", "gain over historical mean", "gain over gradient boosting", "training"]
+    head = [
+        "model",
+        *titles,
+        "hit rate at 5%",
+        "PAI at 5%",
+        "gain over historical mean",
+        "gain over gradient boosting",
+        "training",
+    ]
     print("| " + " | ".join(head) + " |")
     print("| " + " | ".join("---" for _ in head) + " |")
     for name, scores in sorted(score_table(table).items(), key=lambda item: item[1]["log_loss"]):
         numbers = [form.format(scores[key]) if scores[key] is not None else "-" for key, (_, form) in COLUMNS.items()]
         gains = [interval(bootstrap_gain(table, name, over)) for over in ("historical_mean", "gradient_boosting")]
-        row = [name, *numbers, f"{scores['hit_rate']['5']:.3f}", f"{scores['pai']['5']:.2f}", *gains, f"{seconds[name]:,.0f} s"]
+        row = [
+            name,
+            *numbers,
+            f"{scores['hit_rate']['5']:.3f}",
+            f"{scores['pai']['5']:.2f}",
+            *gains,
+            f"{seconds[name]:,.0f} s",
+        ]
         print("| " + " | ".join(row) + " |")
 
 

@@ -18,7 +18,7 @@ from shotspotter_assets.cities.model import City
 FOLD_CRON = "0 0 1 */3 *"
 """Quarterly cutoffs: four folds test every season."""
 
-ALL_BEFORE = -400
+ALL_BEFORE = -100
 """Start offset, in folds, of a window that reaches back to the first day: mapped windows are clamped to the days there are."""
 
 

@@ -20,7 +20,10 @@ from sqlalchemy.engine import Connection
 if TYPE_CHECKING:
     from dagster._config.config_schema import UserConfigSchema
 
+from shotspotter_assets.instance.window_memory import remember_windows
+
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
+remember_windows()
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):

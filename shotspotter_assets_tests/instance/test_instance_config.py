@@ -37,7 +37,7 @@ def test_the_shipped_configuration_is_what_the_readme_says(checkout: Path, monke
         assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 10
         concurrency = instance.get_concurrency_config()
         assert concurrency.pool_config.default_pool_limit == 1
-        assert concurrency.pool_config.pool_granularity is PoolGranularity.OP
+        assert concurrency.pool_config.pool_granularity is PoolGranularity.RUN
         assert concurrency.run_queue_config
         assert concurrency.run_queue_config.max_concurrent_runs == 2
 
