@@ -10,8 +10,9 @@ from datetime import date
 from typing import Any
 
 from shotspotter_assets.defs.environment import STORE_ROOT
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, pool_forecasts, score_table, without_firework_days
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Partition
 
 COLUMNS = {
     "log_loss": ("log loss", "{:.5f}"),
@@ -27,7 +28,7 @@ COLUMNS = {
 
 def main(city: str, folds: list[date]) -> None:
     """Print both tables and the training times."""
-    store = Store(STORE_ROOT)
+    store = StoreResource(root=STORE_ROOT).open()
     partitions = [Partition("evaluation_reports", city, "fold", fold) for fold in folds]
     reports = [json.loads(store.read_bytes(partition, "report.json")) for partition in partitions]
     forecasts = pool_forecasts([store.read_table(partition, "forecasts.parquet") for partition in partitions])

@@ -7,12 +7,14 @@ from typing import Any
 
 import dagster as dg
 
+from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import defs
 from shotspotter_assets.defs.environment import CITIES, STORE_ROOT
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.reports.assets import REPORT_FILE
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import next_cutoff
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Partition
 
 CITY = "simulated_city"
 FOLDS = (date(2025, 1, 1), date(2025, 4, 1))
@@ -34,7 +36,7 @@ def main() -> None:
     """Materialise two years of days and two folds into the instance of DAGSTER_HOME, then show the scores."""
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
-        first, last = CITIES[CITY].start, next_cutoff(FOLDS[-1]) - timedelta(days=1)
+        first, last = find_city(CITIES, CITY).start, next_cutoff(FOLDS[-1]) - timedelta(days=1)
         _say(f"1/3  alerts and grids of {CITY}, {first} to {last}")
         _run(
             instance,
@@ -70,7 +72,7 @@ def _run(
 
 
 def _show(fold: date) -> None:
-    store = Store(STORE_ROOT)
+    store = StoreResource(root=STORE_ROOT).open()
     partition = Partition("evaluation_reports", CITY, "fold", fold)
     report = json.loads(store.read_bytes(partition, REPORT_FILE))
     models = report["models"]

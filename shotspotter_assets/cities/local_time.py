@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -48,6 +51,8 @@ def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Se
     A time in the repeated autumn hour is taken as the first (daylight) one; a time in the hour that spring skips
     is moved one hour forward, which is where a clock that was not put forward points to.
     """
+    import pandas as pd
+
     first = np.ones(len(wall), dtype=bool)
     return wall.dt.tz_localize(zone, ambiguous=first, nonexistent=pd.Timedelta(hours=1)).dt.tz_convert("UTC")
 

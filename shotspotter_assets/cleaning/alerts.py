@@ -212,6 +212,7 @@ def _tidy(kept: pa.Table, city: City) -> pa.Table:
             "Check the source: a whole file may carry one date."
         )
     user_id = _yyyymmdd(days) * 100_000 + np.arange(len(days)) - np.repeat(starts, sizes)
+    middle = (city.box.south + city.box.north) / 2
     seconds = kept["time_utc"].to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
     columns = {
         "user_id": user_id,
@@ -222,7 +223,7 @@ def _tidy(kept: pa.Table, city: City) -> pa.Table:
         "location_id": location_ids(longitude, latitude, city.box),
         "gunshot_type": gunshot_type_codes(kept["gunshot_type"]),
         "rounds": kept["rounds"],
-        "incident_id": user_id[incident_numbers(day_numbers, seconds, longitude, latitude)],
+        "incident_id": user_id[incident_numbers(day_numbers, seconds, longitude, latitude, middle)],
         "is_holiday_fireworks": is_holiday_fireworks(days),
     }
     return pa.table(columns).cast(CLEANED_SCHEMA)

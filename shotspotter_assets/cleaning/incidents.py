@@ -18,11 +18,12 @@ def incident_numbers(
     seconds: npt.NDArray[np.float64],
     longitude: npt.NDArray[np.float64],
     latitude: npt.NDArray[np.float64],
+    city_latitude: float,
 ) -> npt.NDArray[np.int64]:
     """For each alert, the position of the first alert of its incident, shape (alerts,).
 
     Incidents are the connected components of the graph that joins alerts of the same `day` at most `MINUTES` and
-    `METRES` apart. The alerts must be sorted by time.
+    `METRES` apart, degrees of longitude being as long as at `city_latitude`. The alerts must be sorted by time.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -31,7 +32,7 @@ def incident_numbers(
     count = len(seconds)
     if count == 0:
         return np.empty(0, dtype=np.int64)
-    east = longitude * METRES_PER_DEGREE * np.cos(np.radians(latitude.mean())) / METRES
+    east = longitude * METRES_PER_DEGREE * np.cos(np.radians(city_latitude)) / METRES
     north = latitude * METRES_PER_DEGREE / METRES
     points = np.column_stack([east, north, seconds / (60 * MINUTES)])
     first, second = cKDTree(points).query_pairs(1.0, p=np.inf, output_type="ndarray").T

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
 import dagster as dg
 
+from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.defs.environment import CITIES
@@ -22,6 +23,10 @@ class IncompleteRunError(Exception):
 
 class BeforeStartError(ValueError):
     """A partition lies before its city's first day."""
+
+
+class DayNotOverError(ValueError):
+    """A day's partition exists, but the day is not over where the city is: labels follow UTC."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ def stretches(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext)
     Raises:
         IncompleteRunError: a job backfill gave the run only the first key of its range (Dagster issue 28861).
         BeforeStartError: a day is before its city's start.
+        DayNotOverError: a day has not ended on the city's clock, so that its last alerts would be left out.
     """
     refuse_part_of_a_range(context.run.tags, context.partition_keys)
     found: list[Stretch] = []
@@ -50,6 +56,10 @@ def stretches(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext)
         for _, day in of_city:
             if day < city.start:
                 raise BeforeStartError(f"{name}|{day} is before {city.start}, the start of {name}: choose later days.")
+            if day_start(day + timedelta(days=1), city.zone) > datetime.now(UTC):
+                raise DayNotOverError(
+                    f"{name}|{day} is not over in {city.time_zone}: run it when the day has ended there."
+                )
             if found and found[-1].city is city and found[-1].days[-1] == day - timedelta(days=1):
                 found[-1].days.append(day)
             else:

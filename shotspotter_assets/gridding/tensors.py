@@ -29,13 +29,13 @@ class GridMismatchError(ValueError):
     """Stored frames do not belong to the city's present grid."""
 
 
-def grid_schema(hours: int, grid: Grid) -> pa.Schema:
-    """Schema of one day's sparse tensor; its metadata holds the dense `shape` as JSON.
+def grid_schema(hours: int, city: City) -> pa.Schema:
+    """Schema of one day's sparse tensor; its metadata holds the dense `shape`, and the box and `grid`, as JSON.
 
     `hour` counts the hours since local midnight, so it reaches 22, 23 or 24; `gunshot_type` 3 stands for unknown.
     """
-    shape = {"hours": hours, "gunshot_types": TYPE_LAYERS, "rows": grid.rows, "columns": grid.columns}
-    return pa.schema(GRID_COLUMNS, metadata={"shape": json.dumps(shape)})
+    shape = {"hours": hours, "gunshot_types": TYPE_LAYERS, "rows": city.grid.rows, "columns": city.grid.columns}
+    return pa.schema(GRID_COLUMNS, metadata={"shape": json.dumps(shape), "grid": _grid_json(city)})
 
 
 def cells(
@@ -74,7 +74,7 @@ def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
             axis[rows].astype(field.type.to_pandas_dtype())
             for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)
         ]
-        tensors[day] = pa.table(columns, schema=grid_schema(int(hours[at]), city.grid))
+        tensors[day] = pa.table(columns, schema=grid_schema(int(hours[at]), city))
     return tensors
 
 
@@ -90,18 +90,23 @@ def dense_window(
         frames: sparse tensors of those days with their `date`, in any order.
 
     Raises:
-        GridMismatchError: a frame lies outside the city's grid: the grid was changed after the days were gridded.
+        GridMismatchError: the city's box or grid was changed after (some of) the days were gridded.
     """
+    gridded = (frames.schema.metadata or {}).get(b"grid", b"several boxes or grids").decode()
+    if gridded != _grid_json(city):
+        raise GridMismatchError(
+            f"City {city.name}: the frames of {days[0]} to {days[-1]} were made with {gridded}, its file now says "
+            f"{_grid_json(city)}. Materialise cleaned_alerts and grid_tensors for these days again."
+        )
     day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
     gunshot_type, row, column, hour = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "hour"))
-    if len(row) and (row.max() >= city.grid.rows or column.max() >= city.grid.columns):
-        raise GridMismatchError(
-            f"City {city.name}: frames of {days[0]} to {days[-1]} have cells up to row {row.max()}, column {column.max()}, outside "
-            f"the grid of {city.grid.rows} x {city.grid.columns}. Materialise grid_tensors for these days again."
-        )
     hours = hours_of_days(days, city.zone)
     starts = np.cumsum(hours) - hours
     time_at = day_at if by == "day" else starts[day_at] + hour
     dense = np.zeros((len(days) if by == "day" else int(hours.sum()), TYPE_LAYERS, *city.shape), dtype=np.uint16)
     np.add.at(dense, (time_at, gunshot_type, row, column), frames["count"].to_numpy().astype(np.uint16))
     return dense
+
+
+def _grid_json(city: City) -> str:
+    return json.dumps({"box": city.box.model_dump(), "grid": city.grid.model_dump()})

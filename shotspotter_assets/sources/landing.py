@@ -32,6 +32,10 @@ class LandedFile(NamedTuple):
     modified: datetime
     day: date | None
 
+    def filing_day(self, start: date, today: date) -> date:
+        """Where rows without a usable date are filed: the day in the name, kept within the city's days, or the first."""
+        return start if self.day is None else min(max(self.day, start), today)
+
 
 class LandingFolder:
     """A city's landing folder.
@@ -54,11 +58,11 @@ class LandingFolder:
         Raises:
             SourceError: the folder is missing or holds no file, or a file cannot be read or lacks a column.
         """
-        now = datetime.now(UTC)
-        files = [file for file in self.files() if self._may_hold(file, first, last)]
+        today = datetime.now(UTC).astimezone(self.city.zone).date()
+        files = [file for file in self.files() if self._may_hold(file, first, last, today)]
         # Reading is bound by the disk or the network and by Arrow, both of which let other threads run.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            tables = pool.map(lambda file: self._rows(file, first, last, now), files)
+            tables = pool.map(lambda file: self._rows(file, first, last, today), files)
             return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(
                 [
                     ("date", "ascending"),
@@ -109,12 +113,12 @@ class LandingFolder:
                 ) from None
         return LandedFile(info.path, info.mtime, day)
 
-    def _may_hold(self, file: LandedFile, first: date, last: date) -> bool:
-        return file.day is None or first - ONE_DAY <= file.day <= last + ONE_DAY
+    def _may_hold(self, file: LandedFile, first: date, last: date, today: date) -> bool:
+        return file.day is None or first - ONE_DAY <= file.filing_day(self.city.start, today) <= last + ONE_DAY
 
-    def _rows(self, file: LandedFile, first: date, last: date, now: datetime) -> pa.Table:
+    def _rows(self, file: LandedFile, first: date, last: date, today: date) -> pa.Table:
         suffix = PurePosixPath(file.path).suffix.lower()
-        fallback = file.day or self.city.start
+        fallback = file.filing_day(self.city.start, today)
         chunks = READERS[suffix](self.filesystem, file.path, self.city, self._interval(first, last, fallback))
         raw = pa.concat_tables(
             [RAW_SCHEMA.empty_table()]
@@ -127,16 +131,15 @@ class LandingFolder:
                     file.path,
                     file.modified,
                     fallback,
-                    self._plausible(file, now),
+                    self._plausible(file, today),
                 )
                 for chunk, first_row in chunks
             ]
         )
         return raw.filter((pc.field("date") >= pa.scalar(first)) & (pc.field("date") <= pa.scalar(last)))
 
-    def _plausible(self, file: LandedFile, now: datetime) -> tuple[date, date]:
+    def _plausible(self, file: LandedFile, today: date) -> tuple[date, date]:
         """The local days that a row's own time may name; a row that names another is filed under the fallback day."""
-        today = now.astimezone(self.city.zone).date()
         if file.day is None:
             return self.city.start, today
         return max(self.city.start, file.day - ONE_DAY), min(today, file.day + ONE_DAY)

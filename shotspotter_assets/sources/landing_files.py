@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv, fs
 
@@ -34,7 +35,9 @@ def read_parquet(filesystem: fs.FileSystem, path: str, city: City, interval: Int
         with filesystem.open_input_file(path) as handle:
             file = pq.ParquetFile(handle, pre_buffer=True)
             _require_columns(city, path, file.schema_arrow.names)
-            time_at = file.schema_arrow.names.index(_columns(city)["time"])
+            # Statistics are of leaf columns, which differ in number from the file's columns where one is nested.
+            leaves = [file.schema.column(at).path for at in range(len(file.schema))]
+            time_at = leaves.index(_columns(city)["time"])
             first_row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
@@ -69,6 +72,7 @@ def read_csv(filesystem: fs.FileSystem, path: str, city: City, _interval: Interv
         raise _unreadable(city, path, "a CSV file with a header line", error) from None
     _require_columns(city, path, table.column_names)
     table = table.select(list(text))
+    _refuse_swallowed_lines(city, path, table)
     yield table.append_column(BROKEN, pa.nulls(table.num_rows, pa.string())), 0
     if broken:
         lines = pa.table({column: pa.nulls(len(broken), pa.string()) for column in text})
@@ -86,7 +90,7 @@ def read_json_lines(filesystem: fs.FileSystem, path: str, city: City, _interval:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         rows.append(row if isinstance(row, dict) else {BROKEN: line})
     yield _as_table(city, path, rows), 0
@@ -98,14 +102,9 @@ def read_geojson(filesystem: fs.FileSystem, path: str, city: City, _interval: In
     try:
         with filesystem.open_input_stream(path) as stream:
             features = json.loads(stream.read())["features"]
-        rows = [dict(feature["properties"] or {}) for feature in features]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        rows = [_with_point(feature, columns) for feature in features]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise _unreadable(city, path, "a GeoJSON FeatureCollection", error) from None
-    for row, feature in zip(rows, features, strict=True):
-        geometry = feature.get("geometry") or {}
-        if geometry.get("type") == "Point" and len(geometry.get("coordinates") or ()) >= 2:
-            row.setdefault(columns["longitude"], geometry["coordinates"][0])
-            row.setdefault(columns["latitude"], geometry["coordinates"][1])
     yield _as_table(city, path, rows), 0
 
 
@@ -124,6 +123,29 @@ def _columns(city: City) -> dict[str, str]:
     return city.source.columns.named()
 
 
+def _with_point(feature: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
+    """A feature's properties; where they do not give longitude and latitude, its point does."""
+    row = dict(feature["properties"] or {})
+    geometry = feature.get("geometry") or {}
+    if geometry.get("type") == "Point" and len(geometry.get("coordinates") or ()) >= 2:
+        for at, name in enumerate((columns["longitude"], columns["latitude"])):
+            if row.get(name) is None:
+                row[name] = geometry["coordinates"][at]
+    return row
+
+
+def _refuse_swallowed_lines(city: City, path: str, table: pa.Table) -> None:
+    """An unmatched quote makes the lines that follow part of one field, and so lost."""
+    for name in table.column_names:
+        swallowed = pc.fill_null(pc.match_substring(table[name], "\n"), False)
+        if pc.any(swallowed).as_py():
+            row = pc.index(swallowed, True).as_py()
+            raise SourceError(
+                f"City {city.name}: {path}, row {row}: the field {name} goes over several lines; a quote is not closed "
+                "there or just before. Correct the line."
+            )
+
+
 def _as_table(city: City, path: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Text columns of JSON rows; a key may be absent from a row, but not from all of them."""
     sound = [row for row in rows if BROKEN not in row]
@@ -134,15 +156,24 @@ def _as_table(city: City, path: str, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode(errors="replace").decode()
 
 
 def _require_columns(city: City, path: str, present: Any) -> None:
+    present = list(present)
     missing = [f"{theirs} (source.columns.{ours})" for ours, theirs in _columns(city).items() if theirs not in present]
     if missing:
         raise SourceError(
             f"City {city.name}: {path} has no column {', '.join(missing)}; it has: {', '.join(sorted(present))}. "
             "Correct source.columns in the city's file, or the file."
+        )
+    repeated = [theirs for theirs in _columns(city).values() if present.count(theirs) > 1]
+    if repeated:
+        raise SourceError(
+            f"City {city.name}: {path} has more than one column {', '.join(repeated)}. Rename or remove one."
         )
 
 

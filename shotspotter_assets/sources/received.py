@@ -14,7 +14,11 @@ from shotspotter_assets.sources.landing_files import BROKEN
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
-ENDS_WITH_ZONE = r"(?:[zZ]|UTC|[+-]\d{2}:?\d{2})\s*$"
+ISO_WITH_ZONE = r":\d{2}(?:[.,]\d+)?\s*(?:[zZ]|UTC|[+-]\d{2}(?::?\d{2})?)\s*$"
+"""A time of day followed by a zone; a date's last part must not be taken for one."""
+
+READABLE = ("1900-01-01", "2200-01-01")
+"""Wall-clock times outside cannot be converted and are no time of an alert."""
 
 
 def to_raw(
@@ -70,14 +74,16 @@ def _instants(
         instants = pd.Series(pd.NaT, index=wall.index, dtype="datetime64[us, UTC]")
     else:
         text = pd.Series(column.cast(pa.string()).to_pandas(), dtype="str").str.strip()
-        has_zone = text.str.contains(ENDS_WITH_ZONE, regex=True, na=False).to_numpy(dtype=bool)
         form = source.time_format or "ISO8601"
-        if source.time_format and "%z" in source.time_format.lower():
-            has_zone = text.notna().to_numpy()
+        if source.time_format is None:
+            has_zone = text.str.contains(ISO_WITH_ZONE, regex=True, na=False).to_numpy(dtype=bool)
+        else:
+            has_zone = text.notna().to_numpy() & ("%z" in source.time_format.lower())
         instants = pd.to_datetime(text.where(has_zone), format=form, utc=True, errors="coerce").astype(
             "datetime64[us, UTC]"
         )
         wall = pd.to_datetime(text.where(~has_zone), format=form, errors="coerce").astype("datetime64[us]")
+    wall = wall.where((wall >= READABLE[0]) & (wall < READABLE[1]))
     without_zone = wall.notna().to_numpy()
     if without_zone.any():
         if source.naive_times == "utc":
@@ -113,8 +119,6 @@ def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.int32())
     numbers = _numbers(column)
     whole = pc.and_(pc.equal(numbers, pc.round(numbers)), pc.less(pc.abs(numbers), 2**31))
     return pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int32())

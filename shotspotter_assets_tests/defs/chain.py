@@ -16,17 +16,9 @@ DAILY = [raw_alerts, cleaned_alerts, grid_tensors, rows_are_conserved, counts_eq
 TINY_NETWORK = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}
 
 
-def resources(
-    store_root: str, landing_root: str = "landing", s3: dg.ConfigurableResource | None = None
-) -> dict[str, Any]:
+def resources(store_root: str, landing_root: str = "landing") -> dict[str, Any]:
     """The resources of the definitions, on other roots."""
-    from dagster_aws.s3 import S3Resource
-
-    s3 = s3 or S3Resource()
-    return {
-        "store": StoreResource(root=store_root, s3=s3),
-        "sources": SourcesResource(landing_root=landing_root, s3=s3),
-    }
+    return {"store": StoreResource(root=store_root), "sources": SourcesResource(landing_root=landing_root)}
 
 
 def run_days(

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from dagster_aws.s3 import S3Resource
 
 from shotspotter_assets.defs.models.assets import fold_models
 from shotspotter_assets.defs.models.files import ModelMismatchError
@@ -43,12 +44,17 @@ def chain(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any
     if request.param == "local":
         return resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
     server: S3Server = request.getfixturevalue("s3_server")
+    use_s3(request.getfixturevalue("monkeypatch"), server)
     root: str = request.getfixturevalue("s3_store_root")
-    s3 = S3Resource(
-        endpoint_url=server.endpoint, aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
-        region_name="us-east-1",
-    )  # fmt: skip
-    return resources(root, s3=s3), Store(root, server.client())
+    return resources(root), Store(root, server.client())
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
+    """What a user sets to work with an S3 server."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
 def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], instance: dg.DagsterInstance) -> None:
@@ -120,3 +126,37 @@ def test_grids_on_the_store_keep_their_dense_shape(tmp_path: Path, instance: dg.
     file = tmp_path / "store" / "grid_tensors" / "city=tiny_city" / "date=2023-11-05" / "grid.parquet"
     shape = json.loads(pq.read_schema(file).metadata[b"shape"])
     assert shape == {"hours": 25, "gunshot_types": 4, "rows": 8, "columns": 8}
+
+
+def test_a_landing_folder_on_s3(
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    s3_server: S3Server,
+    s3_store_root: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_s3(monkeypatch, s3_server)
+    bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
+    rows = "when,lon,lat,kind,rounds,id\n2024-03-02T12:00:00Z,-76.5,38.5,SG,1,a\n"
+    s3_server.client().put_object(Bucket=bucket, Key=f"{prefix}/landing_city/drops/a.csv", Body=rows.encode())
+    on = resources(str(tmp_path / "store"), s3_store_root)
+    assert run_days("landing_city", "2024-03-01", "2024-03-03", on, instance).success
+    raw = Store(str(tmp_path / "store")).read_window(
+        "raw_alerts", "landing_city", "alerts.parquet", date(2024, 3, 1), date(2024, 3, 3)
+    )
+    assert raw["date"].to_pylist() == [date(2024, 3, 2)]
+    assert raw["received_from"].to_pylist() == [f"{bucket}/{prefix}/landing_city/drops/a.csv"]
+
+
+def test_reports_open_as_one_data_set(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    on = resources(str(tmp_path / "store"))
+    run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
+    run_fold(fold_models, CITY, FOLD, on, instance)
+    run_fold(evaluation_reports, CITY, FOLD, on, instance)
+    pattern = f"{tmp_path}/store/evaluation_reports/**/forecasts.parquet"
+    duck = duckdb.sql(
+        f"select city, fold, count(*) from read_parquet('{pattern}', hive_partitioning=true) group by all"
+    )
+    [(city, fold, rows)] = duck.fetchall()
+    assert (city, str(fold)) == (CITY, FOLD)
+    assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from shotspotter_assets.cleaning.conservation import unaccounted_rows
 from shotspotter_assets.defs.alerts.assets import ALERTS_FILE, REJECTED_FILE, cleaned_alerts
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
@@ -12,6 +11,8 @@ from shotspotter_assets.defs.resources import StoreResource
 @dg.asset_check(asset=cleaned_alerts, partitions_def=PARTITIONS.city_date, blocking=True)
 def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
     """Rows received = rows cleaned + rows rejected + exact duplicates, on every day, counted from the stored files."""
+    from shotspotter_assets.cleaning.conservation import unaccounted_rows
+
     wrong: dict[str, int] = {}
     rows = 0
     for stretch in stretches(context):

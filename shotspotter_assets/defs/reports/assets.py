@@ -3,7 +3,7 @@
 import base64
 import json
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -17,17 +17,17 @@ from shotspotter_assets.defs.models.assets import fold_models
 from shotspotter_assets.defs.models.files import RECORD_FILE, read_model, read_record
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.evaluation import plots
-from shotspotter_assets.evaluation.baselines import fit_baselines
-from shotspotter_assets.evaluation.plots import FoldWindows
-from shotspotter_assets.evaluation.report import NETWORK, build_report
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets.training.record import FoldRecord, counts_sha256
 
+if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.plots import FoldWindows
+
 REPORT_FILE = "report.json"
 FORECASTS_FILE = "forecasts.parquet"
+NETWORK = "conv_lstm"
 
 SHOWN = ("log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed")
 """Scores in the UI's table; the report has all of them."""
@@ -55,6 +55,8 @@ def evaluation_reports(
 
     The baselines are tuned on the network's validation window and then fitted on all days before the cutoff.
     """
+    from shotspotter_assets.evaluation.baselines import fit_baselines
+    from shotspotter_assets.evaluation.report import build_report
     from shotspotter_assets.training.fit import load_model, predict_network, undo_class_weight
 
     city, cutoff = city_and_cutoff(context)
@@ -115,6 +117,8 @@ def _plots(
     forecasts: pa.Table,
 ) -> dict[str, bytes]:
     """PNG by name: the grid with coverage, a forecast beside what happened, the folds, reliability, hit rates."""
+    from shotspotter_assets.evaluation import plots
+
     models = [name for name in report["models"] if name != "never"]
     observed = forecasts["observed"].to_numpy().astype(bool)
     before = record.train_days + record.validation_days
@@ -132,8 +136,10 @@ def _plots(
     }
 
 
-def _folds(store: Store, city: str) -> list[FoldWindows]:
+def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     """The windows of every fold of the city that was trained."""
+    from shotspotter_assets.evaluation.plots import FoldWindows
+
     cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold"))
     records = [read_record(store, city, cutoff) for cutoff in cutoffs]
     return [
