@@ -1,4 +1,4 @@
-"""Times loading the definitions against a bare project of one asset, in CPU seconds, in turn: `python benchmarks/definitions_load.py`."""
+"""Times loading the definitions against a bare project, in CPU seconds: `python benchmarks/definitions_load.py`."""
 
 import resource
 import subprocess
@@ -22,7 +22,9 @@ def main() -> None:
     pairs = [(cpu_seconds(OURS), cpu_seconds(BARE)) for _ in range(6)][1:]
     ours, bare = (median(column) for column in zip(*pairs, strict=True))
     ratio = median(our / other for our, other in pairs)
-    print(f"loading the definitions: {ours:.2f} CPU s, a bare project: {bare:.2f} CPU s, ratio {ratio:.2f} (target 1.5)")
+    print(
+        f"loading the definitions: {ours:.2f} CPU s, a bare project: {bare:.2f} CPU s, ratio {ratio:.2f} (target 1.5)"
+    )
 
 
 if __name__ == "__main__":

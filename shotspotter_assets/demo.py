@@ -22,6 +22,8 @@ FOLDS = (date(2025, 1, 1), date(2025, 4, 1))
 SMALL_NETWORK = {"filters": 4, "days": 8, "epochs": 6, "patience": 3, "learning_rate": 3e-3}
 """A preset that trains in about a minute a fold; the default network takes hours."""
 
+DEMO_TAG = {"shotspotter_assets/demo": "true"}
+
 TABLE = {
     "log_loss": "log loss",
     "gain_nats_per_positive": "gain [nats]",
@@ -36,6 +38,9 @@ def main() -> None:
     """Materialise two years of days and two folds into the instance of DAGSTER_HOME, then show the scores."""
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
+        # A demo that was killed could not say so, and its run would hold a place in the queue for ever.
+        for run in instance.get_runs(dg.RunsFilter(tags=DEMO_TAG, statuses=[dg.DagsterRunStatus.STARTED])):
+            instance.report_run_failed(run)
         first, last = find_city(CITIES, CITY).start, next_cutoff(FOLDS[-1]) - timedelta(days=1)
         _say(f"1/3  alerts and grids of {CITY}, {first} to {last}")
         _run(
@@ -67,7 +72,7 @@ def _run(
     job.get_subset(asset_selection=keys).execute_in_process(
         run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
         instance=instance,
-        tags=tags,
+        tags=tags | DEMO_TAG,
     )
 
 

@@ -76,12 +76,6 @@ def _s3_client() -> Any:
     return S3Resource().get_client()
 
 
-@dg.definitions
-def resources() -> dg.Definitions:
-    """Resources by name."""
-    return dg.Definitions(
-        resources={
-            "store": StoreResource(root=STORE_ROOT),
-            "sources": SourcesResource(landing_root=LANDING_ROOT),
-        }
-    )
+def resources() -> dict[str, dg.ConfigurableResource]:
+    """The resources by the name under which assets ask for them."""
+    return {"store": StoreResource(root=STORE_ROOT), "sources": SourcesResource(landing_root=LANDING_ROOT)}

@@ -71,12 +71,12 @@ def read_csv(filesystem: fs.FileSystem, path: str, city: City, _interval: Interv
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(city, path, "a CSV file with a header line", error) from None
     _require_columns(city, path, table.column_names)
-    table = table.select(list(text))
-    _refuse_swallowed_lines(city, path, table)
-    yield table.append_column(BROKEN, pa.nulls(table.num_rows, pa.string())), 0
-    if broken:
-        lines = pa.table({column: pa.nulls(len(broken), pa.string()) for column in text})
-        yield lines.append_column(BROKEN, pa.array([row.text for row in broken], pa.string())), table.num_rows
+    table = table.select(list(text)).append_column(BROKEN, pa.nulls(table.num_rows, pa.string()))
+    lines = pa.table({column: pa.nulls(len(broken), pa.string()) for column in text})
+    lines = lines.append_column(BROKEN, pa.array([row.text for row in broken], pa.string()))
+    for part, first_row in ((table, 0), (lines, table.num_rows)):
+        _refuse_swallowed_lines(city, path, part)
+        yield part, first_row
 
 
 def read_json_lines(filesystem: fs.FileSystem, path: str, city: City, _interval: Interval | None) -> Chunks:
@@ -135,14 +135,14 @@ def _with_point(feature: dict[str, Any], columns: dict[str, str]) -> dict[str, A
 
 
 def _refuse_swallowed_lines(city: City, path: str, table: pa.Table) -> None:
-    """An unmatched quote makes the lines that follow part of one field, and so lost."""
+    """An unmatched quote makes the lines that follow part of one field or broken line, and so lost."""
     for name in table.column_names:
         swallowed = pc.fill_null(pc.match_substring(table[name], "\n"), False)
         if pc.any(swallowed).as_py():
-            row = pc.index(swallowed, True).as_py()
+            start = table[name][pc.index(swallowed, True).as_py()].as_py()[:80]
             raise SourceError(
-                f"City {city.name}: {path}, row {row}: the field {name} goes over several lines; a quote is not closed "
-                "there or just before. Correct the line."
+                f"City {city.name}: {path}: a quote is not closed, and the lines after it are taken for one field, which "
+                f"begins {start!r}. Correct the line."
             )
 
 

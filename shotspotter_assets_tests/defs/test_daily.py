@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import dagster as dg
@@ -15,10 +16,12 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
+from shotspotter_assets.defs import partition_keys
 from shotspotter_assets.defs.partition_keys import (
     RANGE_END,
     RANGE_START,
     BeforeStartError,
+    DayNotOverError,
     IncompleteRunError,
     refuse_part_of_a_range,
 )
@@ -128,6 +131,20 @@ def test_a_date_before_the_citys_start(landing: Path, tmp_path: Path, instance: 
             instance,
         )
     assert not (tmp_path / "store").exists()
+
+
+def test_a_day_that_is_not_over_in_the_city_is_refused(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class HalfPastSevenInTheEvening(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2024, 3, 6, 0, 30, tzinfo=UTC)
+
+    monkeypatch.setattr(partition_keys, "datetime", HalfPastSevenInTheEvening)
+    with pytest.raises(DayNotOverError, match=r"tiny_city\|2024-03-05 is not over in America/New_York"):
+        run_days("tiny_city", "2024-03-04", "2024-03-05", resources(str(tmp_path / "store")), instance)
+    assert run_days("tiny_city", "2024-03-03", "2024-03-04", resources(str(tmp_path / "store")), instance).success
 
 
 def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -98,8 +98,10 @@ def test_each_point_on_an_edge_has_one_cell() -> None:
     assert row.tolist() == [0] * 5
 
 
-def test_frames_of_another_grid_are_refused() -> None:
-    frames = with_dates(grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.01, 38.9, 0)]), SPRING, CITY))
-    smaller = CITY.model_copy(update={"grid": Grid(rows=2, columns=2)})
-    with pytest.raises(GridMismatchError, match=r"landing_city.*Materialise grid_tensors"):
-        dense_window(frames, SPRING, smaller)
+@pytest.mark.parametrize(
+    "change", [{"grid": Grid(rows=8, columns=8)}, {"box": CITY.box.model_copy(update={"west": -77.5})}]
+)
+def test_frames_of_another_grid_or_box_are_refused(change: dict[str, Any]) -> None:
+    frames = with_dates(grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
+    with pytest.raises(GridMismatchError, match=r"landing_city.*Materialise cleaned_alerts and grid_tensors"):
+        dense_window(frames, SPRING, CITY.model_copy(update=change))

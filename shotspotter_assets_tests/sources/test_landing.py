@@ -167,6 +167,12 @@ def test_a_date_far_from_the_daily_files_own_is_filed_under_the_files(tmp_path: 
         ),
         ("a.jsonl", b'{"when": "x"}\n', r"a\.jsonl has no column lon"),
         ("a.jsonl", b"\xff\xfe", r"a\.jsonl cannot be read"),
+        ("a.csv", b"when,lon,lat,kind,rounds,id,id\n", r"a\.csv has more than one column id"),
+        (
+            "a.geojson",
+            b'{"features": [{"properties": {}, "geometry": [1, 2]}]}',
+            r"a\.geojson cannot be read as a GeoJSON",
+        ),
         ("a.xlsx", b"PK", r"a\.xlsx is of a kind that is not read \(allowed: \.parquet"),
     ],
 )
@@ -214,6 +220,74 @@ def test_one_line_of_ten_megabytes(tmp_path: Path) -> None:
     raw = folder(tmp_path).read(FIRST, LAST)
     assert raw.num_rows == len(ROWS) + 1
     assert raw["time_utc"].null_count == 1
+
+
+def test_an_unmatched_quote_does_not_swallow_the_lines_that_follow(tmp_path: Path) -> None:
+    lines = [f"2024-03-0{day}T12:00:00Z,-76.5,38.5,SG,1,{day}" for day in range(2, 8)]
+    lines[1] = lines[1].replace("SG", '"SG')
+    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "\n".join(lines) + "\n")
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        folder(tmp_path).read(FIRST, LAST)
+
+
+@pytest.mark.parametrize(
+    ("when", "utc"),
+    [
+        ("2024-03-05 12:30:00+00", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
+        ("2024-03-05 12:30:00-04", datetime(2024, 3, 5, 16, 30, tzinfo=UTC)),
+        ("2024-03-05T12:30:00.250+0100", datetime(2024, 3, 5, 11, 30, 0, 250_000, tzinfo=UTC)),
+        ("2024-03-05T12:30:00 UTC", None),
+    ],
+)
+def test_zones_as_databases_write_them(tmp_path: Path, when: str, utc: datetime | None) -> None:
+    write(tmp_path, [{**ROWS[0], "when": when}, *ROWS[:1]], "csv")
+    found = folder(tmp_path).read(FIRST, LAST)["time_utc"].to_pylist()
+    assert found.count(utc) == 1
+
+
+def test_the_year_at_the_end_of_a_time_is_no_zone(tmp_path: Path) -> None:
+    write(tmp_path, [{**ROWS[0], "when": "12:30 05-03-2024"}], "csv")
+    raw = folder(tmp_path, time_format="%H:%M %d-%m-%Y", naive_times="local").read(FIRST, LAST)
+    assert raw["time_utc"].to_pylist() == [datetime(2024, 3, 5, 17, 30, tzinfo=UTC)]
+    with pytest.raises(SourceError, match="has no zone"):
+        folder(tmp_path, time_format="%H:%M %d-%m-%Y").read(FIRST, LAST)
+
+
+def test_a_nested_column_does_not_mislead_the_choice_of_row_groups(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    moments = pa.array(
+        [{"published": datetime(2020, 1, 1, tzinfo=UTC), "updated": datetime(2020, 1, 2, tzinfo=UTC)}] * 3
+    )
+    pq.write_table(table.add_column(0, "meta", moments), tmp_path / "a.parquet", row_group_size=1)
+    assert folder(tmp_path).read(date(2024, 3, 20), date(2024, 3, 20)).num_rows == 1
+
+
+def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
+    for name in ("20240101", "20990101"):
+        pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
+    landing = folder(tmp_path, file_date="%Y%m%d")
+    assert landing.read(FIRST, FIRST).num_rows == 1
+    today = datetime.now(UTC).astimezone(CITY.zone).date()
+    assert landing.read(today, today).num_rows == 1
+
+
+def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "rounds": 3_000_000_000}, {**ROWS[0], "kind": "\ud800"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n" + "[" * 200_000 + "\n")
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw.num_rows == 3
+    assert raw["rounds"].to_pylist().count(None) == 2
+    write(tmp_path, [{**ROWS[0], "when": "9999-12-31T23:59:59"}, {**ROWS[0], "when": "2024-03-05T12:00:00"}], "csv")
+    (tmp_path / "a.jsonl").unlink()
+    assert folder(tmp_path, naive_times="local").read(FIRST, LAST)["time_utc"].null_count == 1
+
+
+def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "geojson")
+    text = (tmp_path / "a.geojson").read_text().replace('"properties": {', '"properties": {"lon": null, "lat": null, ')
+    (tmp_path / "a.geojson").write_text(text)
+    assert folder(tmp_path).read(FIRST, LAST)["longitude"].to_pylist() == [-76.5, -76.4, -76.3]
 
 
 def test_real_alerts_of_a_year_are_all_read(real_data: Path, tmp_path: Path) -> None:
