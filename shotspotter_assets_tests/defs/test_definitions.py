@@ -11,6 +11,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
 from shotspotter_assets.definitions import defs
+from shotspotter_assets.training.config import NetworkConfig
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = defs()
@@ -52,6 +53,15 @@ def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
 
 def test_models_train_one_at_a_time() -> None:
     assert DEFINITIONS.resolve_asset_graph().get(dg.AssetKey("fold_models")).pools == {"training"}
+
+
+def test_the_launchpad_explains_every_setting_of_the_network() -> None:
+    schema = DEFINITIONS.resolve_implicit_global_asset_job_def().graph.node_named("fold_models").definition.config_schema
+    fields = schema.config_type.fields["config"].config_type.fields if "config" in schema.config_type.fields else schema.config_type.fields
+    assert set(fields) == set(NetworkConfig.model_fields)
+    for name, field in fields.items():
+        assert field.description, name
+        assert field.default_value == NetworkConfig.model_fields[name].default
 
 
 def test_there_is_no_job_over_single_run_assets() -> None:
