@@ -61,14 +61,14 @@ def forecast_beside_observed(
         day: local day.
         model: name for the title.
     """
-    figure = _figure(11.0, 5.2)
+    figure = _figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
     left, right = figure.subplots(1, 2)
     percent = np.full(covered.shape, np.nan)
     percent[covered] = 100 * probability
     top = max(float(np.quantile(percent[covered], COLOUR_LIMIT_QUANTILE)), 1e-4)
     image = _map(left, box, percent, cmap="cividis", vmin=0.0, vmax=top)
     figure.colorbar(image, ax=left, shrink=0.8, extend="max", label="probability of an alert (%)")
-    left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=10)
+    left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=9)
     _map(right, box, np.where(covered, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
     row, column = np.nonzero(alerts)
     number = alerts[row, column].astype(np.int64)
@@ -82,8 +82,8 @@ def forecast_beside_observed(
     right.set_title(
         f"Observed: {int(number.sum())} alerts, in {hit} covered cells"
         + (f" and {outside} others" if outside else "")
-        + " (size: alerts)",
-        fontsize=10,
+        + "\n(size: alerts)",
+        fontsize=9,
     )
     return _png(figure)
 

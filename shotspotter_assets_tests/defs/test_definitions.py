@@ -56,8 +56,14 @@ def test_models_train_one_at_a_time() -> None:
 
 
 def test_the_launchpad_explains_every_setting_of_the_network() -> None:
-    schema = DEFINITIONS.resolve_implicit_global_asset_job_def().graph.node_named("fold_models").definition.config_schema
-    fields = schema.config_type.fields["config"].config_type.fields if "config" in schema.config_type.fields else schema.config_type.fields
+    schema = (
+        DEFINITIONS.resolve_implicit_global_asset_job_def().graph.node_named("fold_models").definition.config_schema
+    )
+    fields = (
+        schema.config_type.fields["config"].config_type.fields
+        if "config" in schema.config_type.fields
+        else schema.config_type.fields
+    )
     assert set(fields) == set(NetworkConfig.model_fields)
     for name, field in fields.items():
         assert field.description, name

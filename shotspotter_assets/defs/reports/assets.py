@@ -158,7 +158,9 @@ def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> 
     network = report["models"][NETWORK]
     records = [
         dg.TableRecord(
-            {"model": name, **{score: scores[score] for score in SHOWN}, "hit_rate_5": scores["hit_rate"]["5"]}
+            {"model": name}
+            | {score: _rounded(scores[score]) for score in SHOWN}
+            | {"hit_rate_5": _rounded(scores["hit_rate"]["5"])}
         )
         for name, scores in sorted(report["models"].items(), key=lambda item: item[1]["log_loss"])
     ]
@@ -178,6 +180,10 @@ def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> 
         },
         **shown,
     }
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 5)
 
 
 def _score_columns() -> dg.TableSchema:
