@@ -80,9 +80,9 @@ def forecast_beside_observed(
     hit = int((alerts > 0)[covered].sum())
     outside = int((alerts > 0)[~covered].sum())
     right.set_title(
-        f"Observed: {int(number.sum())} alerts, in {hit} covered cells"
-        + (f" and {outside} others" if outside else "")
-        + "\n(size: alerts)",
+        f"Observed: {int(number.sum())} alerts, in {hit} covered cells\n"
+        + (f"and {outside} others " if outside else "")
+        + "(size: alerts)",
         fontsize=9,
     )
     return _png(figure)
