@@ -86,6 +86,18 @@ def test_one_run_makes_every_day_with_its_own_metadata(
             assert sorted(path.stem for path in folder.iterdir()) == files
 
 
+def test_unknown_types_and_the_end_of_the_source_are_warned_of(
+    landing: Path, tmp_path: Path, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    on = resources(str(tmp_path / "store"), str(landing.parent))
+    run_days("landing_city", "2024-03-01", "2024-03-05", on, instance)
+    first = capfd.readouterr().err
+    assert "1 alerts have a type that is not known and stays empty: '#REF!' 1" in first
+    assert "no row for the last" not in first
+    run_days("landing_city", "2024-03-01", "2024-03-20", on, instance)
+    assert "no row for the last 16 days, 2024-03-05 to 2024-03-20" in capfd.readouterr().err
+
+
 def test_parquet_folders_open_as_one_data_set(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)

@@ -1,18 +1,23 @@
 """Raw and cleaned alerts, by city and local day."""
 
 from collections import Counter
+from collections.abc import Iterable
+from datetime import date
 
 import dagster as dg
 
 from shotspotter_assets.cities.local_time import rows_of_days
 from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
 from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import stretches
+from shotspotter_assets.defs.partition_keys import Stretch, stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ONE_RUN
 
 ALERTS_FILE = "alerts.parquet"
 REJECTED_FILE = "rejected.parquet"
+
+SILENT_DAYS = 7
+"""So many days without a row at the end of a range are worth a warning."""
 
 
 @dg.asset(
@@ -33,6 +38,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
         store.open().write_tables(context.asset_key.path[-1], stretch.city.name, ALERTS_FILE, days)
         for day, table in days.items():
             context.add_asset_metadata({"dagster/partition_row_count": table.num_rows}, partition_key=stretch.key(day))
+        _warn_of_silence(context, stretch, [day for day, table in days.items() if table.num_rows])
         context.log.info(f"{stretch.city.name}: {rows.num_rows:,} rows of {len(days):,} days to {stretch.days[-1]}")
 
 
@@ -63,7 +69,14 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
         opened.write_tables(name, city.name, ALERTS_FILE, {day: result.alerts for day, result in cleaned.items()})
         for day, result in cleaned.items():
             context.add_asset_metadata(_metadata(result.account), partition_key=stretch.key(day))
-        context.log.info(_summary(city.name, [result.account for result in cleaned.values()]))
+        accounts = [result.account for result in cleaned.values()]
+        context.log.info(_summary(city.name, accounts))
+        unknown = _total(account.unknown_types for account in accounts)
+        if unknown:
+            context.log.warning(
+                f"{city.name}: {unknown.total():,} alerts have a type that is not known and stays empty: "
+                f"{', '.join(f'{spelling!r} {alerts:,}' for spelling, alerts in unknown.most_common(10))}"
+            )
 
 
 def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:
@@ -84,10 +97,26 @@ def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:
     return metadata
 
 
+def _warn_of_silence(context: dg.AssetExecutionContext, stretch: Stretch, days_with_rows: list[date]) -> None:
+    """Days after the end of a file look like days without alerts."""
+    last = days_with_rows[-1] if days_with_rows else None
+    silent = stretch.days if last is None else stretch.days[stretch.days.index(last) + 1 :]
+    if len(silent) >= SILENT_DAYS:
+        context.log.warning(
+            f"{stretch.city.name}: the source has no row for the last {len(silent):,} days, {silent[0]} to {silent[-1]}. They "
+            "are stored as days without alerts; if the source ends before, do not train or test on them."
+        )
+
+
+def _total(counts: Iterable[dict[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return total
+
+
 def _summary(city: str, accounts: list[DayAccount]) -> str:
-    rejected: Counter[str] = Counter()
-    for account in accounts:
-        rejected.update(account.rejected)
+    rejected = _total(account.rejected for account in accounts)
     reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
     return (
         f"{city}: {sum(account.received for account in accounts):,} rows received on {len(accounts):,} days = "
