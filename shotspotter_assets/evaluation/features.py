@@ -46,7 +46,7 @@ class LagFeatures:
 
 def day_axis(first_day: date, days: int) -> npt.NDArray[np.datetime64]:
     """The contiguous local days of a day axis, shape (days,)."""
-    return np.datetime64(first_day, "D") + np.arange(days)
+    return np.datetime64(first_day, "D") + np.arange(days).astype("timedelta64[D]")
 
 
 def occupied_cells(counts: npt.NDArray[np.integer], covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -160,7 +160,7 @@ def _firework_rates(
 
 def _same_day_last_year(city: Array, days: npt.NDArray[np.datetime64], firework: npt.NDArray[np.bool_]) -> Array:
     months = days.astype("datetime64[M]")
-    last_year = (months - 12).astype("datetime64[D]") + (days - months.astype("datetime64[D]"))
+    last_year = (months - np.timedelta64(12, "M")).astype("datetime64[D]") + (days - months.astype("datetime64[D]"))
     at = (last_year - days[:1]).astype(np.int64) if len(days) else np.zeros(0, dtype=np.int64)
     return np.where(firework & (at >= 0), city[np.maximum(at, 0)], 0.0)
 
