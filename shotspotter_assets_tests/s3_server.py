@@ -53,10 +53,11 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         try:
             with _running(tmp_path_factory) as server:
                 yield server
-            return
         except S3ServerNotStartedError:
             if attempt == 2:
                 raise
+        else:
+            return
 
 
 class S3ServerNotStartedError(RuntimeError):
