@@ -1,23 +1,27 @@
 """The City model: what one YAML file says about a city. Reading the files is `cities.registry`'s task."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from shotspotter_assets.cities.sources import Described, Source
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """The gunshot types by their code; an alert of unknown type has a null code."""
 
-NaiveTimes = Literal["reject", "local", "utc"]
-"""What a time without a zone means: unusable, the city's wall clock, or UTC."""
+TimePrecision = Literal["second", "hour", "day"]
+
+UNKNOWN_TYPE_CODE = 3
+"""In grids, the code of gunshot alerts of unknown type; in tables these have a null."""
+
+FIRST_EVENT_CODE = 4
+"""Codes from here on are the city's `event_types`, in the order of its file."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Box(_Model):
+class Box(Described):
     """Bounding box of a city's grid, in WGS84 degrees; all four edges belong to it."""
 
     west: float = Field(ge=-180, le=180)
@@ -34,57 +38,25 @@ class Box(_Model):
         return self
 
 
-class Grid(_Model):
+class Grid(Described):
     """Number of equal rows (south to north) and columns (west to east) that the box is cut into."""
 
     rows: int = Field(default=36, ge=2, le=500)
     columns: int = Field(default=36, ge=2, le=500)
 
 
-class Columns(_Model):
-    """Names of the source's own columns, by what they hold. A null means that the source has no such column."""
+class Coverage(Described):
+    """Where and since when the sensors hear, where the city publishes it."""
 
-    time: str
-    longitude: str = "longitude"
-    latitude: str = "latitude"
-    gunshot_type: str | None = None
-    rounds: str | None = None
-    source_id: str | None = None
-
-    def named(self) -> dict[str, str]:
-        """The mapping without the columns that the source does not have."""
-        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
+    file: Path
+    """GeoJSON of polygons in WGS84; a relative path starts at the folder of the city's file."""
+    name_property: str
+    """The property of each polygon that names its area."""
+    areas: dict[str, date] = Field(min_length=1)
+    """First covered day of each covered area; areas that are not named are not covered."""
 
 
-class LandingSource(_Model):
-    """Files in the city's landing folder."""
-
-    kind: Literal["landing"]
-    columns: Columns
-    time_format: str | None = None
-    """`strptime` pattern of times written as text; null for ISO 8601."""
-    naive_times: NaiveTimes = "reject"
-    file_date: str | None = None
-    """`strptime` pattern of the local date in the names of daily files (`alerts_%Y%m%d`); null where
-    files hold any days."""
-
-    @field_validator("file_date")
-    @classmethod
-    def _names_a_day(cls, value: str | None) -> str | None:
-        if value is not None and not ("%Y" in value and ("%j" in value or ("%m" in value and "%d" in value))):
-            raise ValueError("must hold a whole date (allowed: a strptime pattern such as %Y-%m-%d or alerts_%Y%m%d)")
-        return value
-
-
-class SimulatedCitySource(_Model):
-    """The embedded simulation with known true intensity."""
-
-    kind: Literal["simulated"]
-    seed: int = Field(default=0, ge=0)
-    alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
-
-
-class City(_Model):
+class City(Described):
     """One city: its clock, its box and grid, the first day that has data, and where its alerts come from."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -92,7 +64,23 @@ class City(_Model):
     start: date
     box: Box
     grid: Grid = Grid()
-    source: Annotated[LandingSource | SimulatedCitySource, Field(discriminator="kind")]
+    source: Source
+    other_sources: tuple[Source, ...] = ()
+    """Further sources of the same city, such as police reports beside the alerts."""
+    coverage: Coverage | None = None
+    """Null where it is not published; it is then estimated from the alerts."""
+    time_precision: TimePrecision = "second"
+    """How exact the published times are; horizons shorter than that are refused."""
+    counted: Literal["alerts", "incidents"] = "alerts"
+    """What the grid counts: every alert, or each incident once (where and when its first alert was)."""
+    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = {}
+    """The city's own spellings of gunshot types, before the common table; null for one that is no known type."""
+    event_types: dict[str, tuple[str, ...]] = {}
+    """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
+    forecast: tuple[str, ...] = ()
+    """Names of the `event_types` that forecasts are of; empty for gunshot alerts."""
+    holidays: str = "US"
+    """Country (and subdivision, as US-DC) whose public holidays the city has."""
 
     @field_validator("time_zone")
     @classmethod
@@ -109,6 +97,13 @@ class City(_Model):
             raise ValueError("write the date as YYYY-MM-DD")
         return value
 
+    @model_validator(mode="after")
+    def _forecasts_known_event_types(self) -> "City":
+        unknown = [name for name in self.forecast if name not in self.event_types]
+        if unknown:
+            raise ValueError(f"forecast names {', '.join(unknown)}; event_types has: {', '.join(self.event_types)}")
+        return self
+
     @property
     def zone(self) -> ZoneInfo:
         """The city's clock."""
@@ -118,3 +113,15 @@ class City(_Model):
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the grid."""
         return self.grid.rows, self.grid.columns
+
+    @property
+    def type_names(self) -> dict[int, str]:
+        """Name of each type code of the city, the unknown gunshot type among them."""
+        events = dict(enumerate(self.event_types, start=FIRST_EVENT_CODE))
+        return GUNSHOT_TYPES | {UNKNOWN_TYPE_CODE: "unknown"} | events
+
+    @property
+    def forecast_codes(self) -> tuple[int, ...]:
+        """Type codes whose alerts a forecast is of: those of all gunshot alerts, or of the `forecast` event types."""
+        names = list(self.event_types)
+        return tuple(FIRST_EVENT_CODE + names.index(name) for name in self.forecast) or tuple(range(FIRST_EVENT_CODE))

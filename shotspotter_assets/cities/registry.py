@@ -98,7 +98,7 @@ def _allowed_keys(path: list[str]) -> list[str]:
             model = model.model_fields[part].annotation
         else:
             model = next(kind for kind in get_args(model) if part in get_args(kind.model_fields["kind"].annotation))
-    return list(model.model_fields)
+    return sorted(model.model_fields, key=lambda name: name != "kind")
 
 
 def _is_model(annotation: Any) -> bool:

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pyarrow import fs
 
 from shotspotter_assets.cities.local_time import day_start
-from shotspotter_assets.cities.model import City, LandingSource
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.sources import LandingSource
 from shotspotter_assets.sources.landing_files import READERS, Interval
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.received import to_raw

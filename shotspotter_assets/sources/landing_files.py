@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv, fs
 
-from shotspotter_assets.cities.model import City, LandingSource
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.sources import LandingSource
 from shotspotter_assets.sources.protocol import SourceError
 
 Interval = tuple[datetime, datetime]

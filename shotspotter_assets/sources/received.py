@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.local_time import local_dates, wall_clock_to_utc
-from shotspotter_assets.cities.model import City, LandingSource
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.sources import LandingSource
 from shotspotter_assets.sources.landing_files import BROKEN
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
