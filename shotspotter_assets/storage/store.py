@@ -200,17 +200,33 @@ class Store:
         missing = set(window) - self._days(asset, city, file, "date", (first, last))
         if missing:
             raise MissingPartitionsError(asset, city, file, missing, (first, last))
+        return self._read_days(asset, city, file, window, columns)
+
+    def read_present(
+        self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        """As `read_window`, but only of the days from `first` to `last` that have the file; None where no day has it.
+
+        Raises:
+            CorruptObjectError: see `read_window`.
+        """
+        present = sorted(self._days(asset, city, file, "date", (first, last)))
+        return self._read_days(asset, city, file, present, columns) if present else None
+
+    def _read_days(
+        self, asset: str, city: str, file: str, days: Sequence[date], columns: Sequence[str] | None
+    ) -> pa.Table:
         wanted = None if columns is None else [name for name in columns if name != "date"]
-        partitions = [Partition(asset, city, "date", day) for day in window]
+        partitions = [Partition(asset, city, "date", day) for day in days]
         tables = self._map(lambda partition: self.read_table(partition, file, wanted), partitions)
         for partition, table in zip(partitions, tables, strict=True):
             if table.schema != tables[0].schema:
-                reason = f"its columns are not those of {first}: {table.schema.names}"
+                reason = f"its columns are not those of {days[0]}: {table.schema.names}"
                 raise CorruptObjectError(asset, partition.key, self.uri(partition, file), reason)
         field = pa.field("date", pa.date32(), nullable=False)
         dated = [
             table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
-            for day, table in zip(window, tables, strict=True)
+            for day, table in zip(days, tables, strict=True)
         ]
         return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(_agreed_metadata(tables))
 

@@ -28,10 +28,13 @@ def run_days(
     resources: dict[str, Any],
     instance: dg.DagsterInstance,
     raise_on_error: bool = True,
+    assets: list[str] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """One run of the daily assets and their checks over a range of days."""
+    """One run of the daily assets (or some of them) and their checks over a range of days."""
     tags = {RANGE_START: f"{city}|{first}", RANGE_END: f"{city}|{last}"}
-    return dg.materialize(DAILY, resources=resources, instance=instance, tags=tags, raise_on_error=raise_on_error)
+    return dg.materialize(
+        DAILY, resources=resources, instance=instance, tags=tags, raise_on_error=raise_on_error, selection=assets
+    )
 
 
 def run_fold(

@@ -2,19 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
+import pyarrow as pa
 
 from shotspotter_assets.cities.local_time import rows_of_days
 from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import Stretch, stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.instance.partition_versions import add_version
 from shotspotter_assets.partitions import ONE_RUN
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
 
 ALERTS_FILE = "alerts.parquet"
 REJECTED_FILE = "rejected.parquet"
+WITHDRAWN_FILE = "withdrawn.parquet"
 
 SILENT_DAYS = 7
 """So many days without a row at the end of a range are worth a warning."""
@@ -30,16 +37,33 @@ SILENT_DAYS = 7
 def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
     """Alerts as the city's source gives them, filed under local days, with where and when they were received.
 
-    One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows.
+    One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows. The
+    data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
     """
+    from shotspotter_assets.sources.history import PUBLISHED, keep_first_seen
+    from shotspotter_assets.storage.fingerprints import day_fingerprints
+
     for stretch in stretches(context):
-        rows = sources.open(stretch.city).read(stretch.days[0], stretch.days[-1])
-        days = rows_of_days(rows, stretch.days)
-        store.open().write_tables(context.asset_key.path[-1], stretch.city.name, ALERTS_FILE, days)
-        for day, table in days.items():
+        city, days, opened = stretch.city, stretch.days, store.open()
+        place = (context.asset_key.path[-1], city.name)
+        before = opened.read_present(*place, ALERTS_FILE, days[0], days[-1])
+        asked_at = datetime.now(UTC)
+        rows = sources.open(city).read(days[0], days[-1])
+        withdrawn = None
+        if before is not None:
+            rows, withdrawn = keep_first_seen(rows, before, asked_at)
+            _keep_withdrawn(opened, place, withdrawn)
+        by_day = rows_of_days(rows, days)
+        opened.write_tables(*place, ALERTS_FILE, by_day)
+        versions = day_fingerprints(rows.select(PUBLISHED), days)
+        for day, table in by_day.items():
+            add_version(context, stretch.key(day), versions[day])
             context.add_asset_metadata({"dagster/partition_row_count": table.num_rows}, partition_key=stretch.key(day))
-        _warn_of_silence(context, stretch, [day for day, table in days.items() if table.num_rows])
-        context.log.info(f"{stretch.city.name}: {rows.num_rows:,} rows of {len(days):,} days to {stretch.days[-1]}")
+        _warn_of_silence(context, stretch, [day for day, table in by_day.items() if table.num_rows])
+        context.log.info(
+            f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
+            + (f"; {withdrawn.num_rows:,} earlier rows were changed or taken back" if withdrawn else "")
+        )
 
 
 @dg.asset(
@@ -60,6 +84,8 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
 
     Received rows = cleaned + rejected + exact duplicates, for every day.
     """
+    from shotspotter_assets.storage.fingerprints import table_fingerprints
+
     for stretch in stretches(context):
         city, days, opened = stretch.city, stretch.days, store.open()
         raw = opened.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
@@ -67,7 +93,9 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
         name = context.asset_key.path[-1]
         opened.write_tables(name, city.name, REJECTED_FILE, {day: result.rejected for day, result in cleaned.items()})
         opened.write_tables(name, city.name, ALERTS_FILE, {day: result.alerts for day, result in cleaned.items()})
+        versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
         for day, result in cleaned.items():
+            add_version(context, stretch.key(day), versions[day])
             context.add_asset_metadata(_metadata(result.account), partition_key=stretch.key(day))
         accounts = [result.account for result in cleaned.values()]
         context.log.info(_summary(city.name, accounts))
@@ -77,6 +105,17 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
                 f"{city.name}: {unknown.total():,} alerts have a type that is not known and stays empty: "
                 f"{', '.join(f'{spelling!r} {alerts:,}' for spelling, alerts in unknown.most_common(10))}"
             )
+
+
+def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table) -> None:
+    """Add to the rows that the source once had; most days have none, and no file."""
+    days = sorted(set(withdrawn["date"].to_pylist()))
+    if not days:
+        return
+    earlier = store.read_present(*place, WITHDRAWN_FILE, days[0], days[-1])
+    together = pa.concat_tables([withdrawn] if earlier is None else [earlier.cast(withdrawn.schema), withdrawn])
+    by_day = rows_of_days(together.sort_by([("date", "ascending"), ("withdrawn_at", "ascending")]), days)
+    store.write_tables(*place, WITHDRAWN_FILE, by_day)
 
 
 def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:

@@ -1,0 +1,21 @@
+"""Several sources of one city as one, such as police reports beside the alerts."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import pyarrow as pa
+
+from shotspotter_assets.sources.protocol import AlertSource
+
+ORDER = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
+
+
+class CombinedSources:
+    """The rows of all of some sources, filed under the days that each of them says."""
+
+    def __init__(self, sources: Sequence[AlertSource]) -> None:
+        self.sources = sources
+
+    def read(self, first: date, last: date) -> pa.Table:
+        """See `AlertSource.read`."""
+        return pa.concat_tables([source.read(first, last) for source in self.sources]).sort_by(ORDER)

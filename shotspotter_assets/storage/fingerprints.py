@@ -1,0 +1,49 @@
+"""Short hashes of the content of each day's rows, to tell whether a day has changed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
+    """A hash of the values of each row, nulls included; shape (rows,). It depends on the order of the columns."""
+    import pandas as pd
+
+    if table.num_rows == 0:
+        return np.empty(0, dtype=np.uint64)
+    return pd.util.hash_pandas_object(table.to_pandas(), index=False).to_numpy()
+
+
+def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
+    """A hash of the rows of each of sorted `days` (16 hexadecimal digits), whatever the order of the rows.
+
+    Args:
+        table: rows with their `date` (date32), in any order.
+    """
+    hashes = row_hashes(table.drop_columns(["date"]))
+    numbers = table["date"].to_numpy().astype("datetime64[D]")
+    order = np.lexsort((hashes, numbers))
+    numbers, hashes = numbers[order], hashes[order]
+    wanted = np.array(days, dtype="datetime64[D]")
+    starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
+    return _hash_slices(hashes, days, starts, stops)
+
+
+def table_fingerprints(tables: Mapping[date, pa.Table]) -> dict[date, str]:
+    """A hash of the rows of each day's table, in their order; the tables have the same columns."""
+    hashes = row_hashes(pa.concat_tables(tables.values()))
+    stops = np.cumsum([table.num_rows for table in tables.values()])
+    return _hash_slices(hashes, list(tables), np.r_[0, stops[:-1]], stops)
+
+
+def _hash_slices(
+    hashes: npt.NDArray[np.uint64], days: Sequence[date], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
+) -> dict[date, str]:
+    return {
+        day: hashlib.sha256(hashes[start:stop].tobytes()).hexdigest()[:16]
+        for day, start, stop in zip(days, starts, stops, strict=True)
+    }

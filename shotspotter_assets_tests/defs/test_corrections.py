@@ -1,0 +1,127 @@
+"""Corrections and late rows: which days become stale, when rows were first seen, and what the source took back."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from shotspotter_assets.definitions import defs
+from shotspotter_assets.sources.history import known_at
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import resources, run_days
+
+HEADER = "when,lon,lat,kind,rounds,id\n"
+ROWS = [
+    "2024-03-02T12:00:00Z,-76.5,38.5,Single_Gunshot,1,a",
+    "2024-03-03T12:00:00Z,-76.5,38.5,Single_Gunshot,1,b",
+    "2024-03-03T12:00:00Z,-76.5,38.5,Single_Gunshot,1,b",
+    "2024-03-04T12:00:00Z,,38.5,Single_Gunshot,1,c",
+]
+DAYS = [f"2024-03-0{day}" for day in range(1, 6)]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+class Town:
+    """A landing folder with one file, and the runs over it."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.file = folder / "landing" / "landing_city" / "alerts.csv"
+        self.file.parent.mkdir(parents=True)
+        self.store = Store(str(folder / "store"))
+        self.resources = resources(str(folder / "store"), str(folder / "landing"))
+        self.instance = instance
+
+    def land(self, rows: list[str], at: datetime) -> None:
+        self.file.write_text(HEADER + "\n".join(rows) + "\n")
+        os.utime(self.file, (at.timestamp(), at.timestamp()))
+
+    def run(self, assets: list[str] | None = None) -> None:
+        assert run_days("landing_city", DAYS[0], DAYS[-1], self.resources, self.instance, assets=assets).success
+
+    def stale(self, asset: str) -> list[str]:
+        graph = defs().resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
+        return [
+            day for day in DAYS if resolver.get_status(dg.AssetKey(asset), f"landing_city|{day}") == StaleStatus.STALE
+        ]
+
+    def read(self, file: str) -> list[dict]:
+        table = self.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 1), date(2024, 3, 5))
+        return [] if table is None else table.to_pylist()
+
+
+@pytest.fixture
+def town(tmp_path: Path, instance: dg.DagsterInstance) -> Town:
+    return Town(tmp_path, instance)
+
+
+FIRST = datetime(2024, 3, 6, tzinfo=UTC)
+LATER = datetime(2024, 3, 9, tzinfo=UTC)
+
+
+def test_the_same_rows_again_make_nothing_stale(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    town.run()
+    assert town.stale("cleaned_alerts") == town.stale("grid_tensors") == []
+    town.land(ROWS[::-1], LATER)
+    town.run(assets=["raw_alerts"])
+    assert town.stale("cleaned_alerts") == []
+    assert {row["received_at"] for row in town.read("alerts.parquet")} == {FIRST}
+    assert town.read("withdrawn.parquet") == []
+
+
+def test_a_corrected_and_a_late_row_make_their_own_days_stale(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    town.run()
+    relabelled = ROWS[0].replace("Single_Gunshot", "Multiple_Gunshots")
+    late = "2024-03-05T12:00:00Z,-76.5,38.5,Single_Gunshot,1,d"
+    town.land([relabelled, *ROWS[1:], late], LATER)
+    town.run(assets=["raw_alerts"])
+    assert town.stale("cleaned_alerts") == ["2024-03-02", "2024-03-05"]
+    received = {row["source_id"]: row["received_at"] for row in town.read("alerts.parquet")}
+    assert received == {"a": LATER, "b": FIRST, "c": FIRST, "d": LATER}
+    (withdrawn,) = town.read("withdrawn.parquet")
+    assert (withdrawn["source_id"], withdrawn["gunshot_type"], withdrawn["received_at"]) == (
+        "a",
+        "Single_Gunshot",
+        FIRST,
+    )
+    town.run(assets=["cleaned_alerts"])
+    assert town.stale("cleaned_alerts") == []
+    assert town.stale("grid_tensors") == ["2024-03-02", "2024-03-05"]
+
+
+def test_a_repair_that_changes_no_alert_stops_at_the_cleaned_alerts(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    town.run()
+    town.land(ROWS[:2] + ROWS[3:], LATER)
+    town.run(assets=["raw_alerts"])
+    assert town.stale("cleaned_alerts") == ["2024-03-03"]
+    town.run(assets=["cleaned_alerts"])
+    assert town.stale("grid_tensors") == []
+
+
+def test_what_was_known_can_be_asked_for(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    town.run()
+    town.land([ROWS[0].replace("Single_Gunshot", "Multiple_Gunshots"), *ROWS[1:]], LATER)
+    town.run(assets=["raw_alerts"])
+    rows, withdrawn = (
+        town.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 2), date(2024, 3, 2))
+        for file in ("alerts.parquet", "withdrawn.parquet")
+    )
+    types = [
+        known_at(rows, withdrawn, instant)["gunshot_type"].to_pylist()
+        for instant in (datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 7, tzinfo=UTC), datetime.now(UTC))
+    ]
+    assert types == [[], ["Single_Gunshot"], ["Multiple_Gunshots"]]
