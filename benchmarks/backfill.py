@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FILE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data" / "washington_dc.parquet"
+CITIES = ROOT / "shotspotter_assets_tests" / "data" / "cities"
 CITY = "washington_dc"
 FIRST, LAST, FIFTH = date(2014, 1, 1), date(2018, 12, 31), date(2014, 12, 31)
 
@@ -26,8 +27,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         landing = Path(folder, "landing", CITY)
         landing.mkdir(parents=True)
-        shutil.copy(FILE, landing)
+        shutil.copy2(FILE, landing)  # with its time: a file that was just written waits
         os.environ |= {
+            "SHOTSPOTTER_CITIES": str(CITIES),
             "SHOTSPOTTER_LANDING": str(landing.parent),
             "SHOTSPOTTER_STORE": str(Path(folder, "store")),
             "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -91,7 +93,7 @@ def steps() -> list[tuple[str, float]]:
     from shotspotter_assets.sources.landing import LandingFolder
     from shotspotter_assets.storage.store import Store
 
-    city, days = load_cities()[CITY], days_between(FIRST, LAST)
+    city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
     store = Store(os.environ["SHOTSPOTTER_STORE"])
     marks = [time.monotonic()]
     raw = LandingFolder(city, fs.LocalFileSystem(), f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}").read(FIRST, LAST)
@@ -119,7 +121,7 @@ def dense_hourly() -> float:
 
     started = time.monotonic()
     frames = Store(os.environ["SHOTSPOTTER_STORE"]).read_window("grid_tensors", CITY, "grid.parquet", FIRST, LAST)
-    dense = dense_window(frames, days_between(FIRST, LAST), load_cities()[CITY], "hour")
+    dense = dense_window(frames, days_between(FIRST, LAST), load_cities(CITIES)[CITY], "hour")
     seconds = time.monotonic() - started
     assert dense.sum() == frames["count"].to_numpy().sum()
     return seconds

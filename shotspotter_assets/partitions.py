@@ -50,6 +50,7 @@ class Partitions:
     """Folds that can be trained: also the one whose cutoff is the last day that is over."""
     city_tested_fold: dg.MultiPartitionsDefinition
     """Folds whose test window is over."""
+    cities: dg.StaticPartitionsDefinition
 
 
 def build_partitions(cities: Mapping[str, City]) -> Partitions:
@@ -67,6 +68,7 @@ def build_partitions(cities: Mapping[str, City]) -> Partitions:
         city_date=CityDatePartitions({"city": city, "date": dg.DailyPartitionsDefinition(start.isoformat())}),
         city_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[1]}),
         city_tested_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[0]}),
+        cities=city,
     )
 
 
@@ -115,3 +117,6 @@ with warnings.catch_warnings():
         }
     )
     """Tested folds are a subset of the trainable ones."""
+
+    ALL_FOLDS = dg.MultiToSingleDimensionPartitionMapping("city")
+    """A city's report is made from all of its folds."""

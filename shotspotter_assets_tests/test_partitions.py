@@ -17,8 +17,9 @@ from shotspotter_assets.partitions import (
     fold_days,
     next_cutoff,
 )
+from shotspotter_assets_tests.conftest import TEST_CITIES
 
-CITIES = load_cities()
+CITIES = load_cities(TEST_CITIES)
 PARTITIONS = build_partitions(CITIES)
 
 

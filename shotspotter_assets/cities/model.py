@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.sources import Described, Source
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
@@ -73,14 +74,16 @@ class City(Described):
     """How exact the published times are; horizons shorter than that are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
     """What the grid counts: every alert, or each incident once (where and when its first alert was)."""
-    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = {}
+    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
     """The city's own spellings of gunshot types, before the common table; null for one that is no known type."""
-    event_types: dict[str, tuple[str, ...]] = {}
+    event_types: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
     forecast: tuple[str, ...] = ()
     """Names of the `event_types` that forecasts are of; empty for gunshot alerts."""
     holidays: str = "US"
     """Country (and subdivision, as US-DC) whose public holidays the city has."""
+    patrol: PatrolRules | None = None
+    """Null for a city without patrol plans."""
 
     @field_validator("time_zone")
     @classmethod
@@ -104,10 +107,27 @@ class City(Described):
             raise ValueError(f"forecast names {', '.join(unknown)}; event_types has: {', '.join(self.event_types)}")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_folder_for_each_landing_source(self) -> "City":
+        folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
+        if len(set(folders)) < len(folders):
+            raise ValueError(f"two landing sources share a folder ({', '.join(folders)}); give one of them a folder")
+        return self
+
     @property
     def zone(self) -> ZoneInfo:
         """The city's clock."""
         return ZoneInfo(self.time_zone)
+
+    @property
+    def all_sources(self) -> tuple[Source, ...]:
+        """The source and the further ones."""
+        return self.source, *self.other_sources
+
+    @property
+    def polls(self) -> bool:
+        """Whether any of its sources has to be asked, as no file announces a new day."""
+        return any(source.kind != "landing" for source in self.all_sources)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,14 +1,15 @@
 """Reads the folder of city YAML files into City models, with errors that name file, key and allowed values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.coverage_file import read_areas
+from shotspotter_assets.cities.model import City, Coverage
 
 PACKAGE_CITIES = Path(__file__).parent
 """The folder of the cities that the package ships."""
@@ -62,7 +63,23 @@ def load_city(file: Path) -> City:
         raise CityFileError(f"{file}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
-    return city
+    return city if city.coverage is None else _with_coverage_beside(file, city, city.coverage)
+
+
+def _with_coverage_beside(file: Path, city: City, coverage: Coverage) -> City:
+    """The city with the path of its coverage made absolute, once it is known that the file has the named areas."""
+    coverage = coverage.model_copy(update={"file": file.parent.absolute() / coverage.file})
+    try:
+        published = {name for name, _ in read_areas(coverage.file, coverage.name_property)}
+    except ValueError as error:
+        raise CityFileError(f"{file}: coverage.file: {error}") from None
+    unknown = sorted(set(coverage.areas) - published)
+    if unknown:
+        raise CityFileError(
+            f"{file}: coverage.areas: {coverage.file} has no area {', '.join(unknown)}; it has: "
+            f"{', '.join(sorted(published))}"
+        )
+    return city.model_copy(update={"coverage": coverage})
 
 
 def find_city(cities: Mapping[str, City], name: str) -> City:
@@ -77,28 +94,48 @@ def find_city(cities: Mapping[str, City], name: str) -> City:
 
 
 def _explain(problem: Any) -> str:
-    path = [str(part) for part in problem["loc"]]
+    key, _ = _described(problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{_key(path)}: unknown key; allowed here: {', '.join(_allowed_keys(path[:-1]))}"
+        allowed = sorted(_described(problem["loc"][:-1])[1].model_fields, key=lambda name: name != "kind")
+        return f"{key}: unknown key; allowed here: {', '.join(allowed)}"
     if problem["type"] == "missing":
-        return f"{_key(path)}: is missing"
-    got = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
-    return f"{_key(path)}: {problem['msg'].removeprefix('Value error, ')}{got}"
+        return f"{key}: is missing"
+    got = "" if isinstance(problem["input"], BaseModel | dict) else f" (got {problem['input']!r})"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 
-def _key(path: list[str]) -> str:
-    """Dotted key as written in the file; pydantic puts the union's tag (`landing`) into the path."""
-    return ".".join(path[:1] + path[2:] if path[:1] == ["source"] and len(path) > 1 else path) or "file"
+def _described(path: Sequence[str | int]) -> tuple[str, Any]:
+    """The dotted key as written in the file, and what the City model has there.
 
-
-def _allowed_keys(path: list[str]) -> list[str]:
-    model: Any = City
+    pydantic puts into its paths which of several models (`landing`) it chose by a tag.
+    """
+    key: list[str] = []
+    there: Any = City
     for part in path:
-        if _is_model(model):
-            model = model.model_fields[part].annotation
-        else:
-            model = next(kind for kind in get_args(model) if part in get_args(kind.model_fields["kind"].annotation))
-    return sorted(model.model_fields, key=lambda name: name != "kind")
+        there = _without_wrapping(there)
+        if _is_model(there):
+            key.append(str(part))
+            there = there.model_fields[part].annotation if part in there.model_fields else None
+            continue
+        chosen = [model for model in get_args(there) if _is_model(model) and _is_tagged(model, part)]
+        if chosen:
+            there = chosen[0]
+            continue
+        key.append(str(part))
+        there = next(iter(get_args(there)[get_origin(there) is dict :]), None)
+    return ".".join(key) or "file", _without_wrapping(there)
+
+
+def _without_wrapping(annotation: Any) -> Any:
+    """The type within `Annotated[...]` and beside `None`."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    others = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return others[0] if len(others) == 1 and len(get_args(annotation)) == 2 else annotation
+
+
+def _is_tagged(model: type[BaseModel], part: str | int) -> bool:
+    return "kind" in model.model_fields and part in get_args(model.model_fields["kind"].annotation)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -1,8 +1,13 @@
 """What a city's file says about where its alerts come from. Reading them is the task of `shotspotter_assets.sources`."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
+"""Values of `time_format` for numbers that count since 1970 in UTC, with how many make a second."""
 
 NaiveTimes = Literal["reject", "local", "utc"]
 """What a time without a zone means: unusable, the city's wall clock, or UTC."""
@@ -15,9 +20,15 @@ class Described(BaseModel):
 
 
 class Columns(Described):
-    """Names of the source's own columns, by what they hold. A null means that the source has no such column."""
+    """Names of the source's own columns, by what they hold. A null means that the source has no such column.
+
+    Rows of JSON may be nested: a name that no row has as it stands is a JMESPath expression (`location.lat`,
+    `geometry.coordinates[0]`).
+    """
 
     time: str
+    time_of_day: str | None = None
+    """Where `time` holds dates only and the clock time is in a column of its own."""
     longitude: str = "longitude"
     latitude: str = "latitude"
     gunshot_type: str | None = None
@@ -34,17 +45,41 @@ class TabularSource(Described):
 
     columns: Columns
     time_format: str | None = None
-    """`strptime` pattern of times written as text; null for ISO 8601."""
+    """How times are written as text: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other
+    usual forms (7/13/2018 11:58:53 PM, 13-Jul-18 23:58). Whether 7/8 is month/day or day/month is decided by all
+    times of a file together, and is month/day where each of them could be both. Where `columns.time_of_day` is set,
+    the pattern is that of date, blank and time of day."""
     naive_times: NaiveTimes = "reject"
+    ignore_zone: bool = False
+    """The publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers): the stamp is not believed."""
+
+    @model_validator(mode="after")
+    def _times_have_one_meaning(self) -> Self:
+        if self.ignore_zone and self.naive_times != "local":
+            raise ValueError("ignore_zone needs naive_times: local, which is what the times then are")
+        if self.ignore_zone and self.time_format is not None and "%z" in self.time_format.lower():
+            raise ValueError(
+                "ignore_zone and %z in time_format exclude each other (allowed: the stamp as text, such as Z)"
+            )
+        if self.time_format in EPOCH_UNITS and self.columns.time_of_day is not None:
+            raise ValueError(f"time_format {self.time_format} leaves no place for columns.time_of_day")
+        return self
 
 
 class LandingSource(TabularSource):
-    """Files in the city's landing folder."""
+    """Files in a folder of their own below the landing root."""
 
     kind: Literal["landing"]
+    folder: str | None = Field(default=None, pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*$")
+    """Path below the landing root; null for the city's name. Two sources never share one."""
     file_date: str | None = None
     """`strptime` pattern of the local date in the names of daily files (`alerts_%Y%m%d`); null where
     files hold any days."""
+    sheet: str | None = None
+    """Name of the sheet of XLSX files; null for the first."""
+    settle_seconds: float = Field(default=10.0, ge=0, le=3600)
+    """A local file that was written to within these seconds is left for later, as its transfer may not be over.
+    Objects on S3 appear whole and never wait."""
 
     @field_validator("file_date")
     @classmethod
@@ -62,4 +97,165 @@ class SimulatedCitySource(Described):
     alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
 
 
-Source = Annotated[LandingSource | SimulatedCitySource, Field(discriminator="kind")]
+class Patience(Described):
+    """How long an API is waited for, and how often it is asked again after 429, 5xx and broken answers."""
+
+    connect_seconds: float = Field(default=10, gt=0)
+    read_seconds: float = Field(default=60, gt=0)
+    """Longest silence within an answer."""
+    answer_seconds: float = Field(default=300, gt=0)
+    """Longest that one answer may take to arrive."""
+    retries: int = Field(default=5, ge=0, le=20)
+    backoff_seconds: float = Field(default=1, ge=0)
+    """First wait before asking again; later ones are doubled, all with as much jitter."""
+    longest_wait_seconds: float = Field(default=120, gt=0)
+    """No wait is longer, whatever the publisher asks for (Retry-After)."""
+
+
+def _is_safe(url: str) -> str:
+    parts = urlsplit(url)
+    loopback = parts.hostname == "localhost" or re.fullmatch(r"127(\.\d+){3}|::1", parts.hostname or "") is not None
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and loopback)):
+        raise ValueError("must be an https:// address (http:// only for this machine's own)")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or password; name an environment variable as the token's instead")
+    return url
+
+
+def _is_path(path: str) -> str:
+    import jmespath
+
+    if not PLAIN_KEY.fullmatch(path):
+        try:
+            jmespath.compile(path)
+        except jmespath.exceptions.JMESPathError as error:
+            raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
+    return path
+
+
+PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
+"""A key that is looked up as it is; any other path is a JMESPath."""
+
+SafeUrl = Annotated[str, AfterValidator(_is_safe)]
+JmesPath = Annotated[str, AfterValidator(_is_path)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+
+
+class ApiSource(TabularSource):
+    """What is said of every source that is asked over HTTP; columns may be JMESPaths into a row."""
+
+    patience: Patience = Patience()
+
+    @field_validator("columns")
+    @classmethod
+    def _has_paths(cls, value: Columns) -> Columns:
+        for path in value.named().values():
+            _is_path(path)
+        return value
+
+
+class SocrataSource(ApiSource):
+    """A data set of a Socrata portal, asked through SODA 2."""
+
+    kind: Literal["socrata"]
+    domain: SafeUrl
+    dataset: str = Field(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")
+    where: str | None = None
+    """Further SoQL condition on the rows."""
+    page_size: int = Field(default=50_000, ge=1, le=50_000)
+    token_variable: Variable | None = None
+    """Environment variable of the app token; the portal also answers without one, more slowly."""
+
+
+class ArcgisSource(ApiSource):
+    """A layer of an ArcGIS FeatureServer or MapServer. Plain columns are attributes; `geometry.x`, `.y` the point."""
+
+    kind: Literal["arcgis"]
+    layer: SafeUrl
+    where: str | None = None
+    """Further condition on the features."""
+    time_format: str | None = "epoch_ms"
+    """What ArcGIS writes for date fields."""
+    time_literal: Literal["timestamp", "date", "text"] = "timestamp"
+    """How the layer's database wants times in conditions: `date` for some file geodatabases, `text` for SQL Server
+    where the server's standardised queries are switched off."""
+    page_size: int | None = Field(default=None, ge=1)
+    """Features to ask for at a time; null for as many as the layer allows."""
+
+
+class SentToken(Described):
+    """Where an API's token comes from, and how it is sent."""
+
+    variable: Variable
+    sent_as: Literal["header", "parameter"] = "header"
+    name: str = "Authorization"
+    prefix: str = "Bearer "
+    """Put before the token in a header."""
+
+
+class Paging(Described):
+    """How an alerts API hands over more rows than fit one answer."""
+
+    style: Literal["page", "offset", "cursor", "link_header"]
+    parameter: str | None = None
+    """Query parameter of the page, offset or cursor; null for one that is called like the style."""
+    first_page: int = Field(default=1, ge=0)
+    size_parameter: str | None = None
+    size: int = Field(default=500, ge=1)
+    next: JmesPath | None = None
+    """Of the next cursor, or of the next page's address. With pages and offsets: of anything that is empty or false
+    on the last page; null where a page without rows comes after the last."""
+
+    @model_validator(mode="after")
+    def _finds_the_next_cursor(self) -> "Paging":
+        if self.style == "cursor" and self.next is None:
+            raise ValueError("style cursor needs next: the JMESPath of the next cursor in an answer")
+        return self
+
+
+class Corrections(Described):
+    """Where corrections of earlier alerts are asked for; each is a whole alert with the id of the earlier one."""
+
+    url: SafeUrl
+    """With `{since}`, the instant from which corrections are wanted."""
+    rows: JmesPath | None = None
+    """Null where they are found like alerts."""
+
+
+class AlertsApiSource(ApiSource):
+    """A JSON API of alerts with a token. Of several versions of a `source_id` the latest counts."""
+
+    kind: Literal["alerts_api"]
+    url: SafeUrl
+    """With `{first}` and `{last}`, the instants between which alerts are wanted (the second one not included); either
+    may be left out where the API has no such limit."""
+    token: SentToken | None = None
+    paging: Paging
+    rows: JmesPath = "@"
+    """The list of alerts within an answer."""
+    instant_format: str = "%Y-%m-%dT%H:%M:%SZ"
+    """How instants are written into addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
+    longest_days: int | None = Field(default=None, ge=1)
+    """Most days that one question may span; null for any number."""
+    version: JmesPath | None = None
+    """Number or time of an alert's version; null where later answers hold later versions."""
+    withdrawn: JmesPath | None = None
+    """True for an alert that was taken back, as `status == 'dismissed'`."""
+    corrections: Corrections | None = None
+
+    @model_validator(mode="after")
+    def _knows_what_is_corrected(self) -> "AlertsApiSource":
+        if (self.corrections or self.version or self.withdrawn) and self.columns.source_id is None:
+            raise ValueError("corrections, version and withdrawn need columns.source_id")
+        unknown = set(re.findall(r"{\w*}", self.url)) - {"{first}", "{last}"}
+        if unknown:
+            raise ValueError(f"url has {', '.join(sorted(unknown))} (allowed: {{first}}, {{last}})")
+        if self.corrections and "{since}" not in self.corrections.url:
+            raise ValueError("corrections.url must hold {since}")
+        return self
+
+
+Source = Annotated[
+    LandingSource | SimulatedCitySource | SocrataSource | ArcgisSource | AlertsApiSource, Field(discriminator="kind")
+]

@@ -2,18 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Final
+from datetime import date, timedelta
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.local_time import local_dates, rows_of_days
-from shotspotter_assets.cities.model import Box, City
+from shotspotter_assets.cities.local_time import day_starts, days_between, rows_of_days
+from shotspotter_assets.cities.model import FIRST_EVENT_CODE, Box, City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
-from shotspotter_assets.cleaning.gunshot_types import gunshot_type_codes, unknown_spellings
+from shotspotter_assets.cleaning.gunshot_types import type_codes, unknown_spellings
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
@@ -32,7 +32,8 @@ CLEANED_SCHEMA = pa.schema(
     ]
 )
 """`user_id` is yyyymmdd * 100000 plus the alert's place in its local day; `incident_id` is the `user_id` of the
-incident's first alert; `location_id` see `location_ids`."""
+incident's first alert, which may be on the day before; `location_id` see `location_ids`; `gunshot_type` see
+`City.type_names`. The metadata of a day's table has the city's `time_precision`."""
 
 AS_SPELLED: Final = "gunshot_type_as_received"
 
@@ -64,13 +65,23 @@ CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gun
 """What the publisher says of an alert: rows equal in all of it are exact duplicates."""
 
 
+ONE_DAY: Final = timedelta(days=1)
+
+USABLE: Final = -1
+NOT_LOOKED_AT: Final = -2
+"""What a row has in place of a reason: it can be used, or is of a day that is not asked for."""
+
+
 class TooManyAlertsError(ValueError):
     """A day has more alerts than `user_id` can number."""
 
 
 @dataclass(frozen=True)
 class DayAccount:
-    """Where the received rows of one day went; `received = cleaned + rejected + duplicates`."""
+    """Where the received rows of one day went; `received = cleaned + rejected + duplicates`.
+
+    `incidents` are those that began on the day.
+    """
 
     received: int
     cleaned: int
@@ -90,40 +101,54 @@ class CleanedDay:
     account: DayAccount
 
 
-def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
+def clean_alerts(raw: pa.Table, days: list[date], city: City, *, join_incidents: bool = True) -> dict[date, CleanedDay]:
     """Clean the rows filed under `days`; each of them gets an entry, also without rows.
 
+    A day's result is the same whatever other days are cleaned with it, as long as `raw` has the day before: an
+    incident may begin there. Police events (`City.event_types`) are an incident each.
+
     Args:
-        raw: `RAW_SCHEMA`, in any order; rows of other days are not looked at.
+        raw: `RAW_SCHEMA`, in any order; of other days than `days`, only the days before them are looked at.
+        join_incidents: without, every alert is an incident of its own.
 
     Raises:
         TooManyAlertsError: a day has more than `LARGEST_DAY` alerts.
     """
+    if not days:
+        return {}
     days = sorted(days)
-    raw = raw.filter(pc.is_in(raw["date"], pa.array(days, pa.date32())))
-    reason = _reasons(raw, city)
-    usable = raw.filter(pc.is_null(reason)).sort_by(
-        [(name, "ascending") for name in (*CONTENT, "received_from", "received_row")]
+    clock = _Clock.of(days, city)
+    day = raw["date"].cast(pa.int32()).to_numpy() - clock.first
+    reason = _reasons(raw, day, clock, city)
+    order, repeats = _in_order(raw, np.flatnonzero(reason == USABLE), day)
+    usable_of_day = np.bincount(day[order], minlength=clock.days)
+    order = order[~repeats]
+    day_of_alert = day[order]
+    alerts, spellings = _tidy(raw, order, day_of_alert, clock, city, join_incidents)
+    stops = np.cumsum(np.bincount(day_of_alert, minlength=clock.days))
+    begun = pc.equal(alerts["incident_id"], alerts["user_id"]).to_numpy()
+    untyped = alerts["gunshot_type"].is_null().to_numpy()
+    incidents_of_day, untyped_of_day = (
+        np.bincount(day_of_alert[chosen], minlength=clock.days) for chosen in (begun, untyped)
     )
-    kept = usable.filter(pa.array(~_repeats_the_row_before(usable)))
-    alerts = _tidy(kept, city)
-    rejected = (
-        raw.append_column(REJECTED_SCHEMA.field("reason"), reason)
-        .filter(pc.is_valid(reason))
-        .sort_by([("date", "ascending"), ("received_from", "ascending"), ("received_row", "ascending")])
-        .rename_columns({"gunshot_type": AS_SPELLED})
-    )
-    with_date = pa.table({"date": kept["date"], **{name: alerts[name] for name in alerts.column_names}})
-    usable_of, alerts_of, spellings_of, rejected_of = (
-        rows_of_days(table, days)
-        for table in (
-            usable.select(["date", "received_row"]),
-            with_date,
-            kept.select(["date", "gunshot_type"]),
-            rejected,
+    unknown = unknown_spellings(spellings, alerts["gunshot_type"], city)
+    rejected_of = rows_of_days(_rejected(raw, reason), days)
+    cleaned = {}
+    for wanted, at in zip(days, clock.positions, strict=True):
+        size = int(stops[at] - (stops[at - 1] if at else 0))
+        of_day = slice(int(stops[at]) - size, int(stops[at]))
+        rejected = rejected_of[wanted]
+        account = DayAccount(
+            received=int(usable_of_day[at]) + rejected.num_rows,
+            cleaned=size,
+            duplicates=int(usable_of_day[at]) - size,
+            untyped=int(untyped_of_day[at]),
+            incidents=int(incidents_of_day[at]),
+            rejected=dict(Counter(rejected["reason"].to_pylist())) if rejected.num_rows else {},
+            unknown_types=unknown_spellings(spellings[of_day], alerts["gunshot_type"][of_day], city) if unknown else {},
         )
-    )
-    return {day: _cleaned_day(usable_of[day], alerts_of[day], spellings_of[day], rejected_of[day]) for day in days}
+        cleaned[wanted] = CleanedDay(alerts[of_day], rejected, account)
+    return cleaned
 
 
 def location_ids(
@@ -146,44 +171,103 @@ def location_points(
     return box.west + low / 65535 * (box.east - box.west), box.south + high / 65535 * (box.north - box.south)
 
 
-def _reasons(raw: pa.Table, city: City) -> pa.ChunkedArray:
-    """The first of `REASONS` that applies to each row, null for a usable one."""
+class _Clock(NamedTuple):
+    """The civil days that are looked at: those to clean, and the day before each, numbered from `first`."""
+
+    first: int
+    """Days since 1970 of the first."""
+    days: int
+    """How many there are from the first to the last, the ones between them included."""
+    looked_at: npt.NDArray[np.bool_]
+    """Whether each is to be cleaned or comes before one, shape (days,)."""
+    positions: list[int]
+    """Which of them are to be cleaned."""
+    starts: npt.NDArray[np.int64]
+    """Microseconds since 1970 at which each begins, and the last ends, shape (days + 1,)."""
+
+    @classmethod
+    def of(cls, days: list[date], city: City) -> "_Clock":
+        every_day = days_between(days[0] - ONE_DAY, days[-1])
+        positions = [(day - every_day[0]).days for day in days]
+        looked_at = np.zeros(len(every_day), dtype=bool)
+        looked_at[positions] = looked_at[np.array(positions) - 1] = True
+        starts = day_starts([*every_day, days[-1] + ONE_DAY], city.zone).astype(np.int64)
+        return cls((every_day[0] - date(1970, 1, 1)).days, len(every_day), looked_at, positions, starts)
+
+    def dates(self) -> npt.NDArray[np.datetime64]:
+        return np.arange(self.first, self.first + self.days).astype("datetime64[D]")
+
+
+def _reasons(raw: pa.Table, day: npt.NDArray[np.int32], clock: _Clock, city: City) -> npt.NDArray[np.int8]:
+    """For each row the place in `REASONS` of the first that applies, `USABLE`, or `NOT_LOOKED_AT`; shape (rows,)."""
     box = city.box
-    longitude, latitude = raw["longitude"], raw["latitude"]
-    days = local_dates(raw["time_utc"], city.zone)
-    swapped = _within(latitude, box.west, box.east, longitude, box.south, box.north)
-    inside = _within(longitude, box.west, box.east, latitude, box.south, box.north)
-    applies = {
-        "no_time": pc.is_null(raw["time_utc"]),
-        "impossible_date": pc.not_equal(days, raw["date"]),
-        "no_point": pc.or_(pc.is_null(longitude), pc.is_null(latitude)),
-        "swapped_point": pc.and_(swapped, pc.invert(inside)),
-        "outside_box": pc.invert(inside),
-    }
-    conditions = pc.make_struct(*(pc.fill_null(condition, False) for condition in applies.values()))
-    return pc.case_when(conditions, *(pa.scalar(reason) for reason in applies))
+    longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
+    time = _microseconds(raw)
+    looked_at = (day >= 0) & (day < clock.days)
+    day = np.where(looked_at, day, 0)
+    looked_at &= clock.looked_at[day]
+    inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
+    reason = np.full(raw.num_rows, USABLE, dtype=np.int8)
+    outside = np.flatnonzero(~inside)
+    swapped = _within(latitude[outside], box.west, box.east) & _within(longitude[outside], box.south, box.north)
+    # The first of the reasons is given last.
+    reason[outside] = _place("outside_box")
+    reason[outside[swapped]] = _place("swapped_point")
+    reason[_nulls(raw["longitude"]) | _nulls(raw["latitude"])] = _place("no_point")
+    reason[(time < clock.starts[day]) | (time >= clock.starts[day + 1])] = _place("impossible_date")
+    reason[_nulls(raw["time_utc"])] = _place("no_time")
+    reason[~looked_at] = NOT_LOOKED_AT
+    return reason
 
 
-def _within(
-    x: pa.ChunkedArray, west: float, east: float, y: pa.ChunkedArray, south: float, north: float
-) -> pa.ChunkedArray:
-    return pc.and_(
-        pc.and_(pc.greater_equal(x, west), pc.less_equal(x, east)),
-        pc.and_(pc.greater_equal(y, south), pc.less_equal(y, north)),
+def _in_order(
+    raw: pa.Table, usable: npt.NDArray[np.int64], day: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Row numbers of the usable rows by `CONTENT`, and which of them repeat the row before; both of shape (rows,).
+
+    The date follows from the time, so only rows of one instant need to be compared in all columns.
+    """
+    time = _microseconds(raw)[usable]
+    if (time[1:] < time[:-1]).any():
+        by_time = np.argsort(time, kind="stable")
+        usable, time = usable[by_time], time[by_time]
+    same = time[1:] == time[:-1]
+    tied = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
+    repeats = np.zeros(len(usable), dtype=bool)
+    if len(tied):
+        rows = raw.select([*CONTENT, "received_from", "received_row"]).take(pa.array(usable[tied]))
+        by_content = pc.sort_indices(rows, [(name, "ascending") for name in rows.column_names])
+        usable[tied] = usable[tied][by_content.to_numpy()]
+        repeats[tied] = _repeats_the_row_before(rows.take(by_content))
+    return usable, repeats
+
+
+def _rejected(raw: pa.Table, reason: npt.NDArray[np.int8]) -> pa.Table:
+    """`REJECTED_SCHEMA` with the `date`, by date and place in the source."""
+    at = np.flatnonzero(reason >= 0)
+    names = pa.array(list(REASONS), pa.string()).take(pa.array(reason[at]))
+    order = [(name, "ascending") for name in ("date", "received_from", "received_row")]
+    rows = raw.take(pa.array(at)).append_column(REJECTED_SCHEMA.field("reason"), names).sort_by(order)
+    return rows.rename_columns({"gunshot_type": AS_SPELLED}).cast(
+        pa.schema([RAW_SCHEMA.field("date"), *REJECTED_SCHEMA])
     )
 
 
-def _cleaned_day(usable: pa.Table, alerts: pa.Table, spellings: pa.Table, rejected: pa.Table) -> CleanedDay:
-    account = DayAccount(
-        received=usable.num_rows + rejected.num_rows,
-        cleaned=alerts.num_rows,
-        duplicates=usable.num_rows - alerts.num_rows,
-        untyped=alerts["gunshot_type"].null_count,
-        incidents=pc.count_distinct(alerts["incident_id"]).as_py(),
-        rejected=dict(Counter(rejected["reason"].to_pylist())),
-        unknown_types=unknown_spellings(spellings["gunshot_type"], alerts["gunshot_type"]),
-    )
-    return CleanedDay(alerts.cast(CLEANED_SCHEMA), rejected.cast(REJECTED_SCHEMA), account)
+def _place(reason: str) -> int:
+    return list(REASONS).index(reason)
+
+
+def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.bool_]:
+    return (values >= low) & (values <= high)
+
+
+def _nulls(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return column.is_null().to_numpy() if column.null_count else np.zeros(len(column), dtype=bool)
+
+
+def _microseconds(raw: pa.Table) -> npt.NDArray[np.int64]:
+    """Times as microseconds since 1970, 0 for null, shape (rows,)."""
+    return raw["time_utc"].cast(pa.int64()).fill_null(0).to_numpy()
 
 
 def _repeats_the_row_before(table: pa.Table) -> npt.NDArray[np.bool_]:
@@ -198,22 +282,38 @@ def _repeats_the_row_before(table: pa.Table) -> npt.NDArray[np.bool_]:
     return repeats
 
 
-def _tidy(kept: pa.Table, city: City) -> pa.Table:
-    """`CLEANED_SCHEMA` of usable rows sorted by day and time."""
-    longitude, latitude = kept["longitude"].to_numpy(), kept["latitude"].to_numpy()
-    days = kept["date"].to_numpy()
-    day_numbers = days.astype(np.int64)
-    starts = np.flatnonzero(np.r_[True, np.diff(day_numbers) != 0]) if len(days) else np.empty(0, dtype=np.int64)
-    sizes = np.diff(np.r_[starts, len(days)])
-    if sizes.size and sizes.max() > LARGEST_DAY:
-        day = days[starts[sizes.argmax()]]
+def _tidy(
+    raw: pa.Table,
+    order: npt.NDArray[np.int64],
+    day: npt.NDArray[np.int32],
+    clock: _Clock,
+    city: City,
+    join_incidents: bool,
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """`CLEANED_SCHEMA` of the rows numbered in `order`, which are by day and time, and their types as spelled."""
+    in_place = len(order) == raw.num_rows and bool((order == np.arange(len(order))).all())
+    kept = raw.select(["source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds"])
+    kept = (kept if in_place else kept.take(pa.array(order))).combine_chunks()
+    sizes = np.bincount(day, minlength=clock.days)
+    dates = clock.dates()
+    if sizes.max() > LARGEST_DAY:
         raise TooManyAlertsError(
-            f"City {city.name}, {day}: {sizes.max():,} alerts on one day; at most {LARGEST_DAY:,} can be numbered. "
-            "Check the source: a whole file may carry one date."
+            f"City {city.name}, {dates[sizes.argmax()]}: {sizes.max():,} alerts on one day; at most {LARGEST_DAY:,} can "
+            "be numbered. Check the source: a whole file may carry one date."
         )
-    user_id = _yyyymmdd(days) * 100_000 + np.arange(len(days)) - np.repeat(starts, sizes)
-    middle = (city.box.south + city.box.north) / 2
-    seconds = kept["time_utc"].to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
+    first_ids = _yyyymmdd(dates) * 100_000 - (np.cumsum(sizes) - sizes)
+    user_id = first_ids[day] + np.arange(len(day))
+    longitude, latitude = kept["longitude"].to_numpy(), kept["latitude"].to_numpy()
+    codes = type_codes(kept["gunshot_type"], city)
+    gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
+    incident_id = user_id
+    if join_incidents:
+        incident_id = user_id.copy()
+        shots = np.flatnonzero(gunshot)
+        seconds = _microseconds(kept)[shots] / 1e6
+        middle = (city.box.south + city.box.north) / 2
+        first = incident_numbers(day[shots], seconds, longitude[shots], latitude[shots], middle)
+        incident_id[shots] = user_id[shots[first]]
     columns = {
         "user_id": user_id,
         "source_id": kept["source_id"],
@@ -221,12 +321,13 @@ def _tidy(kept: pa.Table, city: City) -> pa.Table:
         "longitude": kept["longitude"],
         "latitude": kept["latitude"],
         "location_id": location_ids(longitude, latitude, city.box),
-        "gunshot_type": gunshot_type_codes(kept["gunshot_type"]),
+        "gunshot_type": codes,
         "rounds": kept["rounds"],
-        "incident_id": user_id[incident_numbers(day_numbers, seconds, longitude, latitude, middle)],
-        "is_holiday_fireworks": is_holiday_fireworks(days),
+        "incident_id": incident_id,
+        "is_holiday_fireworks": is_holiday_fireworks(dates)[day] & gunshot,
     }
-    return pa.table(columns).cast(CLEANED_SCHEMA)
+    schema = CLEANED_SCHEMA.with_metadata({"time_precision": city.time_precision})
+    return pa.table(columns).cast(schema), kept["gunshot_type"]
 
 
 def _yyyymmdd(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:

@@ -3,7 +3,8 @@
 Loading the definitions must stay quick, so what reads, writes and simulates is imported when a run asks for it.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.sources import Source
 from shotspotter_assets.defs.environment import LANDING_ROOT, STORE_ROOT
 
 if TYPE_CHECKING:
@@ -34,20 +36,48 @@ class StoreResource(dg.ConfigurableResource):
 
 
 class SourcesResource(dg.ConfigurableResource):
-    """Where each city's alerts come from; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`."""
+    """Where each city's alerts come from; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.
+
+    Tokens of live sources are read from the environment variables that the city's file names, when they are asked.
+    """
 
     landing_root: str
 
-    def open(self, city: City) -> "AlertSource":
-        """The source that the city's file names."""
-        if city.source.kind == "simulated":
+    def open(self, city: City, left_out: Mapping[str, str] | None = None) -> "AlertSource":
+        """All sources that the city's file names, as one. Landed files of `left_out` (path to version) are not read."""
+        parts = self.parts(city, left_out)
+        if len(parts) == 1:
+            return parts[0]
+        from shotspotter_assets.sources.combined import CombinedSources
+
+        return CombinedSources(parts)
+
+    def parts(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
+        """Each of `city.all_sources`, in that order."""
+        return [self._reader(city, source, left_out) for source in city.all_sources]
+
+    def _reader(self, city: City, source: Source, left_out: Mapping[str, str] | None) -> "AlertSource":
+        if source.kind == "simulated":
             from shotspotter_assets.sources.simulated import SimulatedSource
 
             return SimulatedSource(city)
-        from shotspotter_assets.sources.landing import LandingFolder
+        if source.kind == "landing":
+            from shotspotter_assets.sources.landing import LandingFolder
 
-        filesystem, root = self._landing()
-        return LandingFolder(city, filesystem, f"{root}/{city.name}")
+            filesystem, root = self._landing()
+            return LandingFolder(city, filesystem, f"{root}/{source.folder or city.name}", source, left_out)
+        if source.kind == "socrata":
+            from shotspotter_assets.sources.socrata import SocrataDataset
+
+            token = os.environ.get(source.token_variable) if source.token_variable else None
+            return SocrataDataset(city, source, token)
+        if source.kind == "arcgis":
+            from shotspotter_assets.sources.arcgis import ArcgisLayer
+
+            return ArcgisLayer(city, source)
+        from shotspotter_assets.sources.alerts_api import AlertsApi
+
+        return AlertsApi(city, source, os.environ.get(source.token.variable) if source.token else None)
 
     def true_forecasts(
         self, city: City, days: Sequence[date], covered: npt.NDArray[np.bool_]

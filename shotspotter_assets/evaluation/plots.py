@@ -202,6 +202,41 @@ def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
     return _png(figure)
 
 
+def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str) -> bytes:
+    """Gain of models over `over` in each fold, with intervals.
+
+    Args:
+        gains: model to fold to its gain (see `evaluation.pooling.gain_interval`); folds without one are left out.
+        over: name of what the gains are over.
+    """
+    figure = _figure(7.6, 4.6)
+    axes = figure.add_subplot()
+    folds = list(dict.fromkeys(fold for of_model in gains.values() for fold in of_model))
+    for at, (name, of_model) in enumerate(gains.items()):
+        known = [(folds.index(fold), gain) for fold, gain in of_model.items() if gain["gain"] is not None]
+        middle = [gain["gain"] for _, gain in known]
+        errors = [[gain["gain"] - gain["low"] for _, gain in known], [gain["high"] - gain["gain"] for _, gain in known]]
+        axes.errorbar(
+            [fold + 0.5 * ((at + 0.5) / len(gains) - 0.5) for fold, _ in known],
+            middle,
+            # A percentile interval of few weeks may leave its own mean out.
+            yerr=np.maximum(errors, 0),
+            fmt=MARKERS[at % len(MARKERS)],
+            color=COLOURS[at % len(COLOURS)],
+            markersize=6,
+            elinewidth=1,
+            capsize=3,
+            label=name,
+        )
+    axes.axhline(0, color="0.5", linestyle="--", linewidth=1)
+    axes.set_xticks(range(len(folds)), folds)
+    axes.set(xlabel="fold (cutoff)", ylabel="nats per cell-day with an alert", xlim=(-0.5, len(folds) - 0.5))
+    axes.set_title(f"Gain over {over} by fold, with 90% intervals", fontsize=10)
+    axes.grid(axis="y", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def reliability_bins(probability: Array, observed: Booleans) -> tuple[Array, Array, Array, Array]:
     """Mean forecast, observed frequency and its 95% Wilson interval in at most ten quantile bins; shape (bins,) each.
 

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.evaluation.baselines import BaselineForecast
-from shotspotter_assets.evaluation.features import day_axis, occupied_cells
 from shotspotter_assets.evaluation.pooling import pooled_scores
-from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, clip_probability
+from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.forecasting.baselines import BaselineForecast
+from shotspotter_assets.forecasting.features import day_axis, occupied_cells
+from shotspotter_assets.forecasting.probability import clip_probability
 
 NETWORK: Final = "conv_lstm"
 
@@ -51,7 +52,7 @@ def build_report(
             order; so are the forecasts of `extra_forecasts`.
         network_seconds: wall-clock time of its training.
         config: the network's configuration, as JSON values.
-        baselines: by name, `historical_mean` among them; see `evaluation.baselines`.
+        baselines: by name, `historical_mean` among them; see `forecasting.baselines`.
         extra_forecasts: further forecasts to score that nobody fitted, such as a simulated city's true intensity.
 
     Returns:

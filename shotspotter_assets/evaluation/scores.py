@@ -12,12 +12,12 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Scores = dict[str, Any]
 
-SMALLEST_PROBABILITY: Final = 1e-6
-"""Every forecast is kept within [this, 1 - this]: a certainty that proves wrong would cost an infinite log loss."""
 AREAS: Final = (1, 5, 10, 20)
 """Flagged shares of the covered cells in percent."""
 
@@ -43,25 +43,6 @@ SCORE_DEFINITIONS: Final = {
     ),
 }
 """Score name to its formula. A score that is not defined (no positives, constant forecast) is None."""
-
-
-def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
-    """`probability` as float64 within [SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY]; same shape.
-
-    Raises:
-        ValueError: a value is not a number.
-    """
-    if np.isnan(probability).any():
-        raise ValueError(
-            f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers."
-        )
-    return np.clip(probability.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-
-
-def log_losses(probability: npt.NDArray[np.floating], observed: Booleans) -> Array:
-    """Log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
-    p = clip_probability(probability)
-    return -np.where(observed, np.log(p), np.log1p(-p))
 
 
 def score_forecast(
@@ -147,31 +128,49 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
     return float(slope), float(fit.x[0] - slope * centre)
 
 
-def _area_scores(
-    p: Array, observed: Booleans, day: npt.NDArray[Any]
-) -> tuple[dict[str, float | None], dict[str, float | None], dict[str, float | None]]:
+def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[str, Array]:
+    """How far each cell-day is flagged, by area: 1 within the k highest of its day, 0 below, shape (cell-days,).
+
+    Tied cells share the places left to them equally: what row order or one seed would give is luck.
+
+    Args:
+        probability: shape (cell-days,).
+        day: label of the day of each; cells are ranked among those of the same label.
+    """
     _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
-    order = np.lexsort((-p, day_at))
-    p, observed, day_at = p[order], observed[order], day_at[order]
+    order = np.lexsort((-probability, day_at))
+    p, day_at = probability[order], day_at[order]
     first = np.cumsum(cells) - cells
     starts_tie = np.r_[True, (day_at[1:] != day_at[:-1]) | (p[1:] != p[:-1])]
     tie = np.cumsum(starts_tie) - 1
     tie_first = np.flatnonzero(starts_tie)
-    tie_rank, tie_day = tie_first - first[day_at[tie_first]], day_at[tie_first]
-    tie_cells, tie_positives = np.bincount(tie), np.bincount(tie, weights=observed)
+    tie_rank, tie_day, tie_cells = tie_first - first[day_at[tie_first]], day_at[tie_first], np.bincount(tie)
+    shares = {}
+    for area in AREAS:
+        flagged = _flagged_cells(cells, area)
+        shares[str(area)] = np.empty(len(p))
+        shares[str(area)][order] = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)[tie]
+    return shares
+
+
+def _flagged_cells(cells: npt.NDArray[np.integer], area: int) -> Array:
+    """How many cells are flagged on each day with that many covered cells."""
+    return np.maximum(np.floor(cells * area / 100 + 0.5), 1)
+
+
+def _area_scores(
+    p: Array, observed: Booleans, day: npt.NDArray[Any]
+) -> tuple[dict[str, float | None], dict[str, float | None], dict[str, float | None]]:
+    _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
     day_positives = np.bincount(day_at, weights=observed)
     hit_rate: dict[str, float | None] = {}
     pai: dict[str, float | None] = {}
     pei: dict[str, float | None] = {}
-    for area in AREAS:
-        flagged = np.maximum(np.floor(cells * area / 100 + 0.5), 1)
-        # The expected hits of breaking ties at random: what row order or one seed would give is luck.
-        share = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)
-        hits = (share * tie_positives).sum()
-        key = str(area)
-        hit_rate[key] = _ratio(hits, day_positives.sum())
-        pai[key] = _ratio(hits / (flagged.sum() / cells.sum()), day_positives.sum())
-        pei[key] = _ratio(hits, np.minimum(flagged, day_positives).sum())
+    for area, share in flagged_shares(p, day).items():
+        flagged, hits = _flagged_cells(cells, int(area)), share[observed].sum()
+        hit_rate[area] = _ratio(hits, day_positives.sum())
+        pai[area] = _ratio(hits / (flagged.sum() / cells.sum()), day_positives.sum())
+        pei[area] = _ratio(hits, np.minimum(flagged, day_positives).sum())
     return hit_rate, pai, pei
 
 

@@ -8,13 +8,11 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.cities.local_time import day_starts, hours_of_days
-from shotspotter_assets.cities.model import Box, City, Grid
-
-TYPE_LAYERS: Final = 4
-UNTYPED: Final = 3
-"""Layers 0, 1 and 2 are the gunshot types; alerts of unknown type are counted in a layer of their own."""
+from shotspotter_assets.cities.model import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, Box, City, Grid
+from shotspotter_assets.cities.precision import require_precision
 
 GRID_COLUMNS = [
     pa.field("hour", pa.int8(), nullable=False),
@@ -25,17 +23,31 @@ GRID_COLUMNS = [
 ]
 
 
+LONGEST_DAY: Final = 25
+"""Hours of the longest day."""
+
+MICROSECONDS_PER_HOUR: Final = 3_600_000_000
+
+
 class GridMismatchError(ValueError):
     """Stored frames do not belong to the city's present grid."""
 
 
-def grid_schema(hours: int, city: City) -> pa.Schema:
-    """Schema of one day's sparse tensor; its metadata holds the dense `shape`, and the box and `grid`, as JSON.
+def type_layers(city: City) -> int:
+    """Number of layers: the gunshot types, one for gunshot alerts of unknown type, and the city's `event_types`."""
+    return FIRST_EVENT_CODE + len(city.event_types)
 
-    `hour` counts the hours since local midnight, so it reaches 22, 23 or 24; `gunshot_type` 3 stands for unknown.
+
+def grid_schema(hours: int, city: City) -> pa.Schema:
+    """Schema of one day's sparse tensor.
+
+    Its metadata holds the dense `shape`, and as `grid` the box, the cells, the types and what is counted, both as
+    JSON, and the city's `time_precision`. `hour` counts the hours since local midnight, so it reaches 22, 23 or 24;
+    `gunshot_type` is a code of `City.type_names`.
     """
-    shape = {"hours": hours, "gunshot_types": TYPE_LAYERS, "rows": city.grid.rows, "columns": city.grid.columns}
-    return pa.schema(GRID_COLUMNS, metadata={"shape": json.dumps(shape), "grid": _grid_json(city)})
+    shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
+    metadata = {"shape": json.dumps(shape), "grid": _grid_json(city), "time_precision": city.time_precision}
+    return pa.schema(GRID_COLUMNS, metadata=metadata)
 
 
 def cells(
@@ -55,27 +67,35 @@ def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
     """The sparse tensor (`grid_schema`) of each of contiguous `days`.
 
     Args:
-        alerts: cleaned alerts of those days with their local `date`.
+        alerts: cleaned alerts of those days with their local `date`; where incidents are counted, with `user_id` and
+            `incident_id`.
     """
-    day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), alerts["date"].to_numpy().astype("datetime64[D]"))
-    since_midnight = alerts["time_utc"].to_numpy().astype("datetime64[us]") - day_starts(days, city.zone)[day_at]
-    gunshot_type = alerts["gunshot_type"].fill_null(UNTYPED).to_numpy().astype(np.int64)
+    alerts = counted_alerts(alerts, city)
+    day_at = _positions(alerts["date"], days)
+    since_midnight = (
+        alerts["time_utc"].cast(pa.int64()).to_numpy() - day_starts(days, city.zone).astype(np.int64)[day_at]
+    )
+    gunshot_type = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
     row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
-    shape = (len(days), 25, TYPE_LAYERS, city.grid.rows, city.grid.columns)
-    flat = np.ravel_multi_index((day_at, since_midnight // np.timedelta64(1, "h"), gunshot_type, row, column), shape)
+    shape = (len(days), LONGEST_DAY, type_layers(city), city.grid.rows, city.grid.columns)
+    flat = np.ravel_multi_index((day_at, since_midnight // MICROSECONDS_PER_HOUR, gunshot_type, row, column), shape)
     distinct, count = np.unique(flat, return_counts=True)
     coordinates = np.unravel_index(distinct, shape)
     bounds = np.searchsorted(coordinates[0], np.arange(len(days) + 1))
+    columns = [
+        pa.array(axis.astype(field.type.to_pandas_dtype()))
+        for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)
+    ]
     hours = hours_of_days(days, city.zone)
-    tensors = {}
-    for at, day in enumerate(days):
-        rows = slice(bounds[at], bounds[at + 1])
-        columns = [
-            axis[rows].astype(field.type.to_pandas_dtype())
-            for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)
-        ]
-        tensors[day] = pa.table(columns, schema=grid_schema(int(hours[at]), city))
-    return tensors
+    of_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}
+    return {day: of_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}
+
+
+def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
+    """The cleaned alerts that the grid counts: all of them, or the first of each incident (`City.counted`)."""
+    if city.counted == "alerts":
+        return alerts
+    return alerts.filter(pc.equal(alerts["incident_id"], alerts["user_id"]))
 
 
 def dense_window(
@@ -83,30 +103,40 @@ def dense_window(
 ) -> npt.NDArray[np.uint16]:
     """Dense counts of a window of contiguous days, shape (days or hours, types, rows, columns).
 
-    By hour, the first axis has 23 or 25 entries for a day on which daylight saving begins or ends. The sum of the
-    array is the number of alerts.
+    By hour, the first axis has 23 or 25 entries for a day on which daylight saving begins or ends. The types are
+    `type_layers`. The sum of the array is the number of alerts or incidents (`City.counted`).
 
     Args:
         frames: sparse tensors of those days with their `date`, in any order.
 
     Raises:
-        GridMismatchError: the city's box or grid was changed after (some of) the days were gridded.
+        GridMismatchError: the city's box, grid, event types or what it counts were changed after (some of) the days
+            were gridded.
+        TimePrecisionError: by hour, of a city whose times are dates.
     """
-    gridded = (frames.schema.metadata or {}).get(b"grid", b"several boxes or grids").decode()
+    if by == "hour":
+        require_precision(city, 1)
+    gridded = (frames.schema.metadata or {}).get(b"grid", b"several grids").decode()
     if gridded != _grid_json(city):
         raise GridMismatchError(
             f"City {city.name}: the frames of {days[0]} to {days[-1]} were made with {gridded}, its file now says "
             f"{_grid_json(city)}. Materialise cleaned_alerts and grid_tensors for these days again."
         )
-    day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
+    day_at = _positions(frames["date"], days)
     gunshot_type, row, column, hour = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "hour"))
     hours = hours_of_days(days, city.zone)
     starts = np.cumsum(hours) - hours
     time_at = day_at if by == "day" else starts[day_at] + hour
-    dense = np.zeros((len(days) if by == "day" else int(hours.sum()), TYPE_LAYERS, *city.shape), dtype=np.uint16)
+    dense = np.zeros((len(days) if by == "day" else int(hours.sum()), type_layers(city), *city.shape), dtype=np.uint16)
     np.add.at(dense, (time_at, gunshot_type, row, column), frames["count"].to_numpy().astype(np.uint16))
     return dense
 
 
+def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> npt.NDArray[np.int64]:
+    """Where in contiguous `days` each date is, shape (dates,)."""
+    return dates.cast(pa.int32()).to_numpy() - np.int64((days[0] - date(1970, 1, 1)).days)
+
+
 def _grid_json(city: City) -> str:
-    return json.dumps({"box": city.box.model_dump(), "grid": city.grid.model_dump()})
+    grid = {"box": city.box.model_dump(), "grid": city.grid.model_dump()}
+    return json.dumps({**grid, "counted": city.counted, "event_types": city.event_types})

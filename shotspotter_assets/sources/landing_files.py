@@ -1,195 +1,181 @@
 """One reader per file format of the landing folder: bytes to a table of the columns that the city's file names."""
 
-import json
-from collections.abc import Callable, Iterator
-from datetime import datetime
+import io
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv, fs
+from pyarrow import fs
 
 from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.sources import LandingSource
+from shotspotter_assets.cities.sources import EPOCH_UNITS, LandingSource
+from shotspotter_assets.sources.landing_csv import read_csv
+from shotspotter_assets.sources.landing_json import read_geojson, read_json_lines
+from shotspotter_assets.sources.landing_shared import (
+    Chunks,
+    Interval,
+    Reader,
+    own_columns,
+    require_columns,
+    unreadable,
+)
 from shotspotter_assets.sources.protocol import SourceError
 
-Interval = tuple[datetime, datetime]
-"""First instant and first instant after, in UTC."""
 
-Chunks = Iterator[tuple[pa.Table, int]]
-"""Tables with the source's own column names, each with the number of its first row within the file. A text format
-adds the column `BROKEN` for lines that do not parse: their text, null for sound lines."""
-
-Reader = Callable[[fs.FileSystem, str, City, Interval | None], Chunks]
-
-BROKEN = "__broken_line__"
-
-CSV_BLOCK_BYTES = 64 * 2**20
-"""A line must fit into one block; the default of 1 MB refuses files with one long line."""
-
-
-def read_parquet(filesystem: fs.FileSystem, path: str, city: City, interval: Interval | None) -> Chunks:
+def read_parquet(
+    filesystem: fs.FileSystem, path: str, city: City, source: LandingSource, interval: Interval | None
+) -> Chunks:
     """Row groups of a Parquet file, without those whose statistics rule out the interval."""
-    columns = list(_columns(city).values())
+    columns = own_columns(source)
     try:
         with filesystem.open_input_file(path) as handle:
             file = pq.ParquetFile(handle, pre_buffer=True)
-            _require_columns(city, path, file.schema_arrow.names)
+            require_columns(city, path, source, file.schema_arrow.names)
+            kind = file.schema_arrow.field(source.columns.time).type
+            if source.time_format is None and not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+                # How text is to be read is decided by all times of the file together.
+                yield file.read(columns=columns), 0
+                return
             # Statistics are of leaf columns, which differ in number from the file's columns where one is nested.
-            leaves = [file.schema.column(at).path for at in range(len(file.schema))]
-            time_at = leaves.index(_columns(city)["time"])
+            time_at = [file.schema.column(at).path for at in range(len(file.schema))].index(source.columns.time)
             first_row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                if interval is None or _may_overlap(
-                    file.metadata.row_group(group).column(time_at).statistics, interval
-                ):
+                statistics = file.metadata.row_group(group).column(time_at).statistics
+                if interval is None or _may_overlap(statistics, source.time_format, interval):
                     yield file.read_row_group(group, columns=columns), first_row
                 first_row += rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(city, path, "a Parquet file", error) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(city, path, "a Parquet file", error) from None
 
 
-def read_csv(filesystem: fs.FileSystem, path: str, city: City, _interval: Interval | None) -> Chunks:
-    """A CSV file with a header line, all columns as text."""
-    broken: list[csv.InvalidRow] = []
+def read_xlsx(
+    filesystem: fs.FileSystem, path: str, city: City, source: LandingSource, _interval: Interval | None
+) -> Chunks:
+    """One sheet of an Excel workbook, whose first row has the names; all columns as text. Empty rows do not count."""
+    from python_calamine import CalamineError, CalamineWorkbook
 
-    def keep(row: csv.InvalidRow) -> str:
-        broken.append(row)
-        return "skip"
-
-    text = {column: pa.string() for column in _columns(city).values()}
     try:
         with filesystem.open_input_stream(path) as stream:
-            table = csv.read_csv(
-                stream,
-                # Row numbers of broken lines are only known when one thread reads.
-                read_options=csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
-                parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
-                convert_options=csv.ConvertOptions(column_types=text, strings_can_be_null=True),
+            book = CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
+        if source.sheet is not None and source.sheet not in book.sheet_names:
+            raise SourceError(
+                f"City {city.name}: {path} has no sheet {source.sheet!r} (source.sheet); it has: "
+                f"{', '.join(book.sheet_names)}. Correct source.sheet in the city's file, or the file."
             )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(city, path, "a CSV file with a header line", error) from None
-    _require_columns(city, path, table.column_names)
-    table = table.select(list(text)).append_column(BROKEN, pa.nulls(table.num_rows, pa.string()))
-    lines = pa.table({column: pa.nulls(len(broken), pa.string()) for column in text})
-    lines = lines.append_column(BROKEN, pa.array([row.text for row in broken], pa.string()))
-    for part, first_row in ((table, 0), (lines, table.num_rows)):
-        _refuse_swallowed_lines(city, path, part)
-        yield part, first_row
+        header, *rows = book.get_sheet_by_name(source.sheet or book.sheet_names[0]).to_python() or [[]]
+    except (CalamineError, OSError, IndexError) as error:
+        raise unreadable(city, path, "an Excel workbook (XLSX)", error) from None
+    rows = [row for row in rows if any(value != "" for value in row)]
+    names = [_cell(value) or "" for value in header]
+    require_columns(city, path, source, names)
+    places = {name: names.index(name) for name in own_columns(source)}
+    yield (
+        pa.table({name: pa.array([_cell(row[at]) for row in rows], pa.string()) for name, at in places.items()}),
+        0,
+    )
 
 
-def read_json_lines(filesystem: fs.FileSystem, path: str, city: City, _interval: Interval | None) -> Chunks:
-    """A file with one JSON object per line; blank lines do not count."""
-    rows: list[dict[str, Any]] = []
+def read_shapefile(
+    filesystem: fs.FileSystem, path: str, city: City, source: LandingSource, _interval: Interval | None
+) -> Chunks:
+    """The one ESRI shapefile of a zip archive; a point geometry gives longitude and latitude where columns do not.
+
+    Points are brought to WGS84 from the system that the .prj names; without one they must be WGS84.
+    """
+    expected = "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"
     try:
-        with filesystem.open_input_stream(path) as stream:
-            lines = [line for line in stream.read().decode("utf-8-sig").split("\n") if line.strip()]
-    except (UnicodeDecodeError, OSError) as error:
-        raise _unreadable(city, path, "a file of JSON lines in UTF-8", error) from None
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        rows.append(row if isinstance(row, dict) else {BROKEN: line})
-    yield _as_table(city, path, rows), 0
-
-
-def read_geojson(filesystem: fs.FileSystem, path: str, city: City, _interval: Interval | None) -> Chunks:
-    """A GeoJSON FeatureCollection; a point geometry gives longitude and latitude where the properties do not."""
-    columns = _columns(city)
-    try:
-        with filesystem.open_input_stream(path) as stream:
-            features = json.loads(stream.read())["features"]
-        rows = [_with_point(feature, columns) for feature in features]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise _unreadable(city, path, "a GeoJSON FeatureCollection", error) from None
-    yield _as_table(city, path, rows), 0
+        with filesystem.open_input_stream(path) as stream, zipfile.ZipFile(io.BytesIO(stream.read())) as archive:
+            layers = [name for name in archive.namelist() if name.lower().endswith(".shp") and "__MACOSX" not in name]
+            table, points = _shapes(archive, layers)
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise unreadable(city, path, expected, error) from None
+    for name in (source.columns.longitude, source.columns.latitude):
+        point = points["x" if name == source.columns.longitude else "y"]
+        if name not in table.column_names:
+            table = table.append_column(name, point)
+        elif not pa.types.is_string(table[name].type):
+            table = table.set_column(table.column_names.index(name), name, pc.coalesce(table[name], point))
+    require_columns(city, path, source, table.column_names)
+    yield table.select(own_columns(source)), 0
 
 
 READERS: dict[str, Reader] = {
     ".parquet": read_parquet,
     ".csv": read_csv,
+    ".tsv": read_csv,
+    ".txt": read_csv,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".geojson": read_geojson,
+    ".xlsx": read_xlsx,
+    ".zip": read_shapefile,
 }
 """The reader of each ending."""
 
 
-def _columns(city: City) -> dict[str, str]:
-    assert isinstance(city.source, LandingSource)
-    return city.source.columns.named()
-
-
-def _with_point(feature: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
-    """A feature's properties; where they do not give longitude and latitude, its point does."""
-    row = dict(feature["properties"] or {})
-    geometry = feature.get("geometry") or {}
-    if geometry.get("type") == "Point" and len(geometry.get("coordinates") or ()) >= 2:
-        for at, name in enumerate((columns["longitude"], columns["latitude"])):
-            if row.get(name) is None:
-                row[name] = geometry["coordinates"][at]
-    return row
-
-
-def _refuse_swallowed_lines(city: City, path: str, table: pa.Table) -> None:
-    """An unmatched quote makes the lines that follow part of one field or broken line, and so lost."""
-    for name in table.column_names:
-        swallowed = pc.fill_null(pc.match_substring(table[name], "\n"), False)
-        if pc.any(swallowed).as_py():
-            start = table[name][pc.index(swallowed, True).as_py()].as_py()[:80]
-            raise SourceError(
-                f"City {city.name}: {path}: a quote is not closed, and the lines after it are taken for one field, which "
-                f"begins {start!r}. Correct the line."
-            )
-
-
-def _as_table(city: City, path: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Text columns of JSON rows; a key may be absent from a row, but not from all of them."""
-    sound = [row for row in rows if BROKEN not in row]
-    if sound:
-        _require_columns(city, path, set().union(*sound))
-    names = [*_columns(city).values(), BROKEN]
-    return pa.table({name: pa.array([_as_text(row.get(name)) for row in rows], pa.string()) for name in names})
-
-
-def _as_text(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text.encode(errors="replace").decode()
-
-
-def _require_columns(city: City, path: str, present: Any) -> None:
-    present = list(present)
-    missing = [f"{theirs} (source.columns.{ours})" for ours, theirs in _columns(city).items() if theirs not in present]
-    if missing:
-        raise SourceError(
-            f"City {city.name}: {path} has no column {', '.join(missing)}; it has: {', '.join(sorted(present))}. "
-            "Correct source.columns in the city's file, or the file."
-        )
-    repeated = [theirs for theirs in _columns(city).values() if present.count(theirs) > 1]
-    if repeated:
-        raise SourceError(
-            f"City {city.name}: {path} has more than one column {', '.join(repeated)}. Rename or remove one."
-        )
-
-
-def _may_overlap(statistics: pq.Statistics | None, interval: Interval) -> bool:
-    if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, datetime):
+def _may_overlap(statistics: pq.Statistics | None, time_format: str | None, interval: Interval) -> bool:
+    if statistics is None or not statistics.has_min_max:
         return True
-    bounds = [
-        moment if moment.tzinfo else moment.replace(tzinfo=interval[0].tzinfo)
-        for moment in (statistics.min, statistics.max)
-    ]
-    return bool(bounds[0] < interval[1] and bounds[1] >= interval[0])
+    bounds = [_moment(value, time_format) for value in (statistics.min, statistics.max)]
+    if bounds[0] is None or bounds[1] is None:
+        return True
+    return bounds[0] < interval[1] and bounds[1] >= interval[0]
 
 
-def _unreadable(city: City, path: str, expected: str, error: Exception) -> SourceError:
-    return SourceError(
-        f"City {city.name}: {path} cannot be read as {expected} ({str(error).splitlines()[0]}). "
-        "If its transfer is not over, wait and run again; else replace the file or move it out of the landing folder."
-    )
+def _moment(value: Any, time_format: str | None) -> datetime | None:
+    """A bound of a row group's times, to within the hours that lie between UTC and other clocks."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, int) and time_format in EPOCH_UNITS:
+        try:
+            return datetime.fromtimestamp(value / EPOCH_UNITS[time_format], UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
+    return None
+
+
+def _cell(value: Any) -> str | None:
+    """The text of a cell; Excel has no whole numbers, and the time of day is a length of time in some."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return None if value is None or value == "" else str(value)
+
+
+def _shapes(archive: zipfile.ZipFile, layers: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Attributes, and the points as `x` and `y` in WGS84 degrees; null where there is none.
+
+    Raises:
+        ValueError: there is not one layer, it has no attributes, or its coordinates are not degrees and nothing says what they are.
+        RuntimeError: the files are damaged, or one is missing.
+    """
+    import geopandas
+
+    if len(layers) != 1:
+        raise ValueError(f"it holds {len(layers)} .shp files")
+    stem = str(PurePosixPath(layers[0]).with_suffix(""))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in archive.namelist():
+            if name.startswith(f"{stem}."):
+                (Path(folder) / f"layer{PurePosixPath(name).suffix.lower()}").write_bytes(archive.read(name))
+        shapes = geopandas.read_file(Path(folder) / "layer.shp")
+    if shapes.shape[1] == 1:
+        raise ValueError("it has no attributes; its .dbf is missing or empty")
+    geometry = shapes.geometry
+    if geometry.crs is not None:
+        geometry = geometry.to_crs("EPSG:4326")
+    points = geometry.where(geometry.geom_type == "Point")
+    place = pa.table({"x": pa.Array.from_pandas(points.x), "y": pa.Array.from_pandas(points.y)})
+    if geometry.crs is None and not (points.x.abs().le(180) & points.y.abs().le(90) | points.isna()).all():
+        raise ValueError("it has no .prj, and its coordinates are not longitudes and latitudes")
+    return pa.Table.from_pandas(shapes.drop(columns=geometry.name), preserve_index=False), place

@@ -1,7 +1,7 @@
 """What a source of alerts is, and the errors that all sources share."""
 
 from datetime import date
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -14,6 +14,22 @@ class AlertSource(Protocol):
 
         The rows of a day are the same whatever range is asked for. A row without a usable date is filed under a
         day that the source documents, so that no row is lost.
+
+        Raises:
+            SourceError: the source cannot be read, or not understood.
+        """
+        ...
+
+
+@runtime_checkable
+class ChangingSource(AlertSource, Protocol):
+    """A source that can say which days it has other rows for than before, without much being asked of it."""
+
+    def changed_days(self, first: date, last: date) -> dict[date, str]:
+        """A short text for each day from `first` to `last` that has rows; it is another one when the rows change.
+
+        A day that is left out has no rows. The text may also change although the rows do not (a publisher that
+        writes its whole data set anew).
 
         Raises:
             SourceError: the source cannot be read, or not understood.

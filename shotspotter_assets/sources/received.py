@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, datetime
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,29 +11,28 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.local_time import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.sources import LandingSource
-from shotspotter_assets.sources.landing_files import BROKEN
+from shotspotter_assets.cities.sources import TabularSource
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.written_times import read_times
 
-ISO_WITH_ZONE = r":\d{2}(?:[.,]\d+)?\s*(?:[zZ]|UTC|[+-]\d{2}(?::?\d{2})?)\s*$"
-"""A time of day followed by a zone; a date's last part must not be taken for one."""
+NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
-READABLE = ("1900-01-01", "2200-01-01")
-"""Wall-clock times outside cannot be converted and are no time of an alert."""
+BROKEN: Final = "__broken_line__"
+"""Column for the text of lines that do not parse, null for sound lines; only some sources have it."""
 
 
 def to_raw(
     table: pa.Table,
     first_row: int,
     city: City,
-    source: LandingSource,
+    source: TabularSource,
     received_from: str,
     received_at: datetime,
     fallback: date,
     plausible: tuple[date, date],
 ) -> pa.Table:
-    """Rows of one file as `RAW_SCHEMA`, in the file's order.
+    """Rows of one file, or one answer, as `RAW_SCHEMA`, in its order.
 
     A row whose local day is outside `plausible` (first and last day), or that has no readable time, is filed under
     `fallback`.
@@ -41,7 +41,7 @@ def to_raw(
         SourceError: no time of the table has a zone, and the city's file does not say what such times mean.
     """
     columns = source.columns.named()
-    time_utc = _instants(table[columns["time"]], first_row, city, source, received_from)
+    time_utc = _instants(table, first_row, city, source, received_from)
     longitude, latitude = (_numbers(table[columns[name]]) for name in ("longitude", "latitude"))
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
     raw = pa.table(
@@ -63,41 +63,26 @@ def to_raw(
 
 
 def _instants(
-    column: pa.ChunkedArray, first_row: int, city: City, source: LandingSource, received_from: str
+    table: pa.Table, first_row: int, city: City, source: TabularSource, received_from: str
 ) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return column.cast(pa.timestamp("us", "UTC"), safe=False)
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        wall = pd.Series(column.cast(pa.timestamp("us"), safe=False).to_pandas())
-        has_zone = np.zeros(len(wall), dtype=bool)
-        text = wall.astype(str)
-        instants = pd.Series(pd.NaT, index=wall.index, dtype="datetime64[us, UTC]")
-    else:
-        text = pd.Series(column.cast(pa.string()).to_pandas(), dtype="str").str.strip()
-        form = source.time_format or "ISO8601"
-        if source.time_format is None:
-            has_zone = text.str.contains(ISO_WITH_ZONE, regex=True, na=False).to_numpy(dtype=bool)
-        else:
-            has_zone = text.notna().to_numpy() & ("%z" in source.time_format.lower())
-        instants = pd.to_datetime(text.where(has_zone), format=form, utc=True, errors="coerce").astype(
-            "datetime64[us, UTC]"
-        )
-        wall = pd.to_datetime(text.where(~has_zone), format=form, errors="coerce").astype("datetime64[us]")
-    wall = wall.where((wall >= READABLE[0]) & (wall < READABLE[1]))
-    without_zone = wall.notna().to_numpy()
+    columns = source.columns
+    column = table[columns.time]
+    time_of_day = None if columns.time_of_day is None else table[columns.time_of_day]
+    instants, wall = read_times(column, time_of_day, source, f"City {city.name}: {received_from}")
+    without_zone = ~np.isnat(wall)
     if without_zone.any():
         if source.naive_times == "utc":
-            instants = instants.where(~without_zone, wall.dt.tz_localize("UTC"))
+            instants = np.where(without_zone, wall, instants)
         elif source.naive_times == "local":
-            instants = instants.where(~without_zone, wall_clock_to_utc(wall, city.zone))
-        elif not instants.notna().any():
+            local = wall_clock_to_utc(pd.Series(wall[without_zone]), city.zone).dt.tz_localize(None)
+            instants[without_zone] = local.to_numpy()
+        elif np.isnat(instants).all():
             row = int(without_zone.argmax())
             raise SourceError(
-                f"City {city.name}: {received_from}, row {first_row + row}: the time {text[row]!r} has no zone. Set "
+                f"City {city.name}: {received_from}, row {first_row + row}: the time {str(column[row])!r} has no zone. Set "
                 "source.naive_times in the city's file to local (the city's wall clock) or utc."
             )
-    return pa.chunked_array([pa.Array.from_pandas(instants, type=pa.timestamp("us", "UTC"))])
+    return pa.chunked_array([pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))])
 
 
 def _filing_dates(
@@ -111,11 +96,10 @@ def _filing_dates(
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Finite numbers as float64; anything else is null."""
-    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type):
-        numbers = column.cast(pa.float64())
-    else:
-        values = pd.to_numeric(pd.Series(column.cast(pa.string()).to_pandas(), dtype="str"), errors="coerce")
-        numbers = pa.chunked_array([pa.Array.from_pandas(values, type=pa.float64())])
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        column = pc.if_else(pc.match_substring_regex(text, NUMBER), pc.utf8_ltrim(text, "+"), None)
+    numbers = column.cast(pa.float64())
     return pc.if_else(pc.fill_null(pc.is_finite(numbers), False), numbers, pa.scalar(None, pa.float64()))
 
 
@@ -134,8 +118,9 @@ def _text(table: pa.Table, name: str | None) -> pa.ChunkedArray:
 
 
 def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
-    texts: list[str | None] = [None] * table.num_rows
-    at = np.flatnonzero(unusable.to_numpy())
-    for row, values in zip(at, table.take(pa.array(at)).to_pylist(), strict=True):
-        texts[row] = values.pop(BROKEN, None) or json.dumps(values, default=str)
-    return pa.array(texts, pa.string())
+    texts = [
+        values.pop(BROKEN, None) or json.dumps(values, default=str) for values in table.filter(unusable).to_pylist()
+    ]
+    return pc.replace_with_mask(
+        pa.nulls(table.num_rows, pa.string()), unusable.combine_chunks(), pa.array(texts, pa.string())
+    )

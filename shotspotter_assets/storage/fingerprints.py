@@ -15,7 +15,15 @@ def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
 
     if table.num_rows == 0:
         return np.empty(0, dtype=np.uint64)
-    return pd.util.hash_pandas_object(table.to_pandas(), index=False).to_numpy()
+    # pandas makes floats of whole numbers with gaps, so a hash would depend on whether other rows have gaps. Numbers of 64
+    # bits, which a float cannot hold, are ids without gaps here.
+    same = [column.cast(pa.float64()) if _is_small_integer(column.type) else column for column in table.columns]
+    frame = pa.table(same, names=table.column_names).to_pandas()
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
+
+
+def _is_small_integer(kind: pa.DataType) -> bool:
+    return pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and kind.bit_width < 64)
 
 
 def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:

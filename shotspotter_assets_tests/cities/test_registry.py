@@ -7,15 +7,20 @@ import pytest
 import yaml
 
 from shotspotter_assets.cities.registry import (
-    PACKAGE_CITIES,
     CityFileError,
     UnknownCityError,
     find_city,
     load_cities,
     load_city,
 )
+from shotspotter_assets_tests.conftest import TEST_CITIES
 
-GOOD: dict[str, Any] = yaml.safe_load((PACKAGE_CITIES / "washington_dc.yaml").read_text())
+GOOD: dict[str, Any] = yaml.safe_load((TEST_CITIES / "washington_dc.yaml").read_text())
+SOCRATA = {"kind": "socrata", "domain": "https://a.example", "dataset": "abcd-1234", "columns": {"time": "date"}}
+ALERTS = {
+    "kind": "alerts_api", "url": "https://a.example/alerts?from={first}", "paging": {"style": "page"},
+    "columns": {"time": "at", "source_id": "id"},
+}  # fmt: skip
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -27,7 +32,7 @@ def write(folder: Path, **changes: Any) -> Path:
 def test_package_cities_load() -> None:
     cities = load_cities()
     assert list(cities) == sorted(cities)
-    assert {"simulated_city", "washington_dc"} <= set(cities)
+    assert {"chicago", "simulated_city", "washington_dc"} <= set(cities)
     assert cities["washington_dc"].shape == (36, 36)
 
 
@@ -43,7 +48,11 @@ def test_package_cities_load() -> None:
         ({"grid": {"rows": 1}}, "grid.rows", "greater than or equal to 2"),
         ({"name": "Washington DC"}, "name", "^[a-z][a-z0-9_]*$"),
         ({"name": "other"}, "name", "other.yaml"),
-        ({"source": {**GOOD["source"], "kind": "ftp"}}, "source", "'landing', 'simulated'"),
+        (
+            {"source": {**GOOD["source"], "kind": "ftp"}},
+            "source",
+            "'landing', 'simulated', 'socrata', 'arcgis', 'alerts_api'",
+        ),
         ({"source": {**GOOD["source"], "naive_times": "cet"}}, "source.naive_times", "'reject', 'local' or 'utc'"),
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date", "%Y-%m-%d"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums", "allowed here: kind, columns"),
@@ -53,6 +62,40 @@ def test_package_cities_load() -> None:
             "source.columns.x",
             "longitude, latitude",
         ),
+        ({"source": {**SOCRATA, "where": 3}}, "source.where", "valid string (got 3)"),
+        ({"source": {**SOCRATA, "layer": "x"}}, "source.layer", "allowed here: kind, columns"),
+        ({"source": {**SOCRATA, "domain": "http://a.example"}}, "source.domain", "must be an https:// address"),
+        ({"source": {**SOCRATA, "domain": "https://u:p@a.example"}}, "source.domain", "environment variable"),
+        ({"source": {**SOCRATA, "dataset": "alerts"}}, "source.dataset", "should match pattern"),
+        ({"source": {**SOCRATA, "token_variable": "a token!"}}, "source.token_variable", "should match pattern"),
+        ({"source": {**SOCRATA, "columns": {"time": "a..b"}}}, "source.columns", "'a..b' is not a JMESPath"),
+        ({"source": {**SOCRATA, "patience": {"retry": 3}}}, "source.patience.retry", "connect_seconds, read_seconds"),
+        ({"source": {"kind": "arcgis", "columns": {"time": "T"}}}, "source.layer", "is missing"),
+        ({"other_sources": [{"kind": "ftp"}]}, "other_sources.0", "'landing', 'simulated'"),
+        ({"other_sources": [{"kind": "landing"}]}, "other_sources.0.columns", "is missing"),
+        (
+            {"other_sources": [SOCRATA, {**ALERTS, "colums": 1}]},
+            "other_sources.1.colums",
+            "allowed here: kind, columns",
+        ),
+        (
+            {"other_sources": [{**SOCRATA, "columns": {"time": "t", "x": 1}}]},
+            "other_sources.0.columns.x",
+            "time_of_day",
+        ),
+        ({"source": {**ALERTS, "paging": {"style": "cursor"}}}, "source.paging", "needs next"),
+        ({"source": {**ALERTS, "paging": {"style": "scroll"}}}, "source.paging.style", "'page', 'offset', 'cursor'"),
+        ({"source": {**ALERTS, "paging": {"style": "page", "n": 1}}}, "source.paging.n", "style, parameter"),
+        ({"source": {**ALERTS, "token": {"variable": "T", "as": 1}}}, "source.token.as", "variable, sent_as, name"),
+        (
+            {"source": {**ALERTS, "url": "https://a.example/{begin}"}},
+            "source",
+            "url has {begin} (allowed: {first}, {last})",
+        ),
+        ({"source": {**ALERTS, "corrections": {"url": "https://a.example/"}}}, "source", "must hold {since}"),
+        ({"source": {**ALERTS, "version": "v", "columns": {"time": "at"}}}, "source", "need columns.source_id"),
+        ({"coverage": {"file": "a", "name_property": "b", "areas": {"x": "soon"}}}, "coverage.areas.x", "got 'soon'"),
+        ({"coverage": {"file": "a", "name": "b"}}, "coverage.name", "file, name_property, areas"),
     ],
 )
 def test_wrong_value_is_named_with_what_is_allowed(
@@ -65,6 +108,12 @@ def test_wrong_value_is_named_with_what_is_allowed(
     assert f" {key}: " in message
     assert says in message
     assert "\n" not in message
+
+
+def test_addresses_of_this_machine_may_be_plain_http(tmp_path: Path) -> None:
+    for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
+        city = load_city(write(tmp_path, source={**SOCRATA, "domain": f"http://{host}"}))
+        assert city.source.kind == "socrata"
 
 
 def test_missing_key(tmp_path: Path) -> None:

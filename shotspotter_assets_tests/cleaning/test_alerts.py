@@ -1,12 +1,12 @@
 """Cleaning: what is kept, what is rejected and why, and that no row is lost."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +24,6 @@ from shotspotter_assets.cleaning.alerts import (
     location_points,
 )
 from shotspotter_assets.cleaning.conservation import unaccounted_rows
-from shotspotter_assets.cleaning.gunshot_types import gunshot_type_codes
 from shotspotter_assets.sources.landing import LandingFolder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -162,6 +161,91 @@ def test_rows_are_conserved_and_their_order_does_not_matter(rows: list[dict[str,
     assert all(alone[day].alerts.equals(cleaned[day].alerts) for day in days)
 
 
+def test_an_incident_goes_on_over_midnight() -> None:
+    before = {"date": DAY, "time_utc": datetime(2024, 3, 3, 4, 58, tzinfo=UTC)}
+    after = {"date": date(2024, 3, 3), "time_utc": datetime(2024, 3, 3, 5, 1, tzinfo=UTC), "source_id": "b"}
+    next_day = clean_alerts(raw(before, after), [date(2024, 3, 3)], CITY)
+    assert list(next_day) == [date(2024, 3, 3)]
+    cleaned = next_day[date(2024, 3, 3)]
+    assert cleaned.alerts["incident_id"].to_pylist() == [2024030200000]
+    assert (cleaned.account.cleaned, cleaned.account.received, cleaned.account.incidents) == (1, 1, 0)
+    without_the_day_before = clean_alerts(raw(after), [date(2024, 3, 3)], CITY)[date(2024, 3, 3)]
+    assert without_the_day_before.alerts["incident_id"].to_pylist() == [2024030300000]
+
+
+MIDNIGHT = datetime(2024, 3, 3, 5, tzinfo=UTC)
+"""The beginning of 3 March in New York."""
+
+bursts = st.lists(
+    st.tuples(
+        st.one_of(st.integers(-20, 20), st.integers(1420, 1460), st.integers(-2000, 2000)),
+        st.integers(0, 6),
+        st.sampled_from(["SG", "MG", "Robbery", None]),
+    ),
+    max_size=40,
+)
+
+
+@given(bursts)
+def test_a_range_of_days_is_cleaned_as_day_by_day(alerts: list[tuple[int, int, str | None]]) -> None:
+    city = CITY.model_copy(update={"event_types": {"robbery": ("robbery",)}})
+    rows = []
+    for minute, place, kind in alerts:
+        moment = MIDNIGHT + timedelta(minutes=minute)
+        where = {"longitude": -76.5 + place * 0.0008, "gunshot_type": kind}
+        rows.append({"date": moment.astimezone(city.zone).date(), "time_utc": moment, **where})
+    table = raw(*rows)
+    days = days_between(date(2024, 3, 1), date(2024, 3, 5))
+    together = clean_alerts(table, days, city)
+    for day in days:
+        two_days = table.filter(pc.is_in(table["date"], pa.array([day - timedelta(days=1), day])))
+        alone = clean_alerts(two_days, [day], city)[day]
+        assert alone.alerts.equals(together[day].alerts)
+        assert alone.account == together[day].account
+        assert (
+            alone.account.incidents
+            == pc.sum(pc.equal(alone.alerts["incident_id"], alone.alerts["user_id"]), min_count=0).as_py()
+        )
+
+
+def test_events_other_than_gunshots_are_an_incident_each_and_no_fireworks() -> None:
+    city = CITY.model_copy(update={"event_types": {"robbery": ("Robbery",), "homicide": ("HOMICIDE",)}})
+    july = {"date": date(2024, 7, 4), "time_utc": datetime(2024, 7, 4, 12, tzinfo=UTC)}
+    kinds = [
+        {"gunshot_type": kind, **july, "source_id": at}
+        for at, kind in zip("abcd", ("ROBBERY", "homicide", "SG", "MG"), strict=True)
+    ]
+    alerts = clean_alerts(raw(*kinds), [date(2024, 7, 4)], city)[date(2024, 7, 4)].alerts
+    assert alerts["gunshot_type"].to_pylist() == [4, 5, 0, 1]
+    assert [number % 100_000 for number in alerts["incident_id"].to_pylist()] == [0, 1, 2, 2]
+    assert alerts["is_holiday_fireworks"].to_pylist() == [False, False, True, True]
+
+
+def test_cleaning_without_joining_incidents() -> None:
+    cleaned = clean_alerts(raw({}, {"source_id": "b"}), [DAY], CITY, join_incidents=False)[DAY]
+    assert cleaned.alerts["incident_id"].equals(cleaned.alerts["user_id"])
+    assert clean_alerts(raw({}, {"source_id": "b"}), [DAY], CITY)[DAY].account.incidents == 1
+
+
+def test_tables_say_how_exact_their_times_are() -> None:
+    city = CITY.model_copy(update={"time_precision": "day"})
+    assert clean_alerts(raw({}), [DAY], city)[DAY].alerts.schema.metadata == {b"time_precision": b"day"}
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "America/Sao_Paulo", "Australia/Lord_Howe"])
+def test_rows_of_another_local_day_than_their_filing_day_are_rejected(zone: str) -> None:
+    city = CITY.model_copy(update={"time_zone": zone})
+    # On 15 October 2017 the clocks of Sao Paulo went from 00:00 to 01:00, so that day begins at 01:00.
+    days = days_between(date(2017, 10, 14), date(2017, 10, 16))
+    half_hours = [datetime(2017, 10, 14, tzinfo=UTC) + timedelta(minutes=30 * at) for at in range(96)]
+    rows = [{"date": day, "time_utc": moment} for moment in half_hours for day in days]
+    cleaned = clean_alerts(raw(*rows), days, city)
+    for day in days:
+        expected = [moment for moment in half_hours if moment.astimezone(city.zone).date() == day]
+        assert cleaned[day].alerts["time_utc"].to_pylist() == expected
+        assert cleaned[day].account.rejected == {"impossible_date": len(half_hours) - len(expected)}
+
+
 @pytest.mark.parametrize("loses", ["alerts", "rejected"])
 def test_the_recount_notices_a_lost_row(loses: str) -> None:
     table = raw({}, {"source_id": "b"}, {"longitude": None})
@@ -182,29 +266,6 @@ def test_location_ids_turn_back_into_points(points: list[tuple[float, float]]) -
 def test_location_ids_hold_the_latitude_in_the_high_bits() -> None:
     west_north, east_south = location_ids(np.array([-77.0, -76.0]), np.array([39.0, 38.0]), CITY.box)
     assert (west_north, east_south) == (0xFFFF0000, 0x0000FFFF)
-
-
-SPELLINGS = {
-    "Single_Gunshot": 0, "Single Gunshot": 0, "SINGLE GUNSHOT": 0, "SG": 0,
-    "Multiple_Gunshots": 1, "Multiple Gunshots": 1, "MULTIPLE GUNSHOTS": 1, "MG": 1,
-    "Gunshot_or_Firecracker": 2, "GUNSHOT OR FIRECRACKER": 2, "Possible Gunfire": 2, "Probable Gunfire": 2, "PG": 2,
-    "#REF!": None, "": None, None: None,
-}  # fmt: skip
-
-
-def test_type_spellings() -> None:
-    codes = gunshot_type_codes(pa.chunked_array([pa.array(list(SPELLINGS), pa.string())]))
-    assert codes.to_pylist() == list(SPELLINGS.values())
-
-
-ACOUSTIC = ["washington_dc", "washington_dc_2006_2013", "springfield_ma_hourly", "san_francisco_ca", "camden_nj_dateonly",
-            "goldsboro_nc", "brockton_ma"]  # fmt: skip
-
-
-@pytest.mark.parametrize("file", ACOUSTIC)
-def test_every_spelling_of_the_real_files_has_a_code(real_data: Path, file: str) -> None:
-    spellings = pq.read_table(real_data / f"{file}.parquet", columns=["alert_type"])["alert_type"]
-    assert gunshot_type_codes(spellings).null_count == spellings.null_count
 
 
 def test_real_alerts_of_washington(real_data: Path, tmp_path: Path) -> None:

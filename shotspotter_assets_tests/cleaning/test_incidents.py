@@ -1,34 +1,72 @@
 """Incidents against a plain double loop."""
 
+from unittest import mock
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shotspotter_assets.cleaning import incidents
 from shotspotter_assets.cleaning.incidents import METRES, METRES_PER_DEGREE, MINUTES, incident_numbers
 
 
 def by_double_loop(day: np.ndarray, seconds: np.ndarray, longitude: np.ndarray, latitude: np.ndarray) -> list[int]:
+    """Each day's alerts joined with those of their day and the day before, by spreading the first until it rests."""
     east = longitude * METRES_PER_DEGREE * np.cos(np.radians(38.9))
     north = latitude * METRES_PER_DEGREE
-    first = list(range(len(seconds)))
-    for _ in first:
-        for a in range(len(seconds)):
-            for b in range(len(seconds)):
-                near = np.hypot(east[a] - east[b], north[a] - north[b]) <= METRES
-                if near and abs(seconds[a] - seconds[b]) <= 60 * MINUTES and day[a] == day[b]:
-                    first[a] = first[b] = min(first[a], first[b])
-    return first
+    found = np.arange(len(seconds))
+    for today in set(day.tolist()):
+        among = np.flatnonzero((day == today) | (day == today - 1))
+        first = {int(at): int(at) for at in among}
+        for _ in among:
+            for a in among:
+                for b in among:
+                    near = np.hypot(east[a] - east[b], north[a] - north[b]) <= METRES
+                    if near and abs(seconds[a] - seconds[b]) <= 60 * MINUTES:
+                        first[a] = first[b] = min(first[a], first[b])
+        for at in np.flatnonzero(day == today):
+            found[at] = first[at]
+    return found.tolist()
+
+
+alerts_of_three_days = st.lists(
+    st.tuples(st.integers(0, 1500), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=9
+)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=9))
-def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]]) -> None:
+@given(alerts=alerts_of_three_days, block=st.integers(1, 4))
+def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]], block: int) -> None:
     seconds, x, y = np.array(sorted(alerts), dtype=float).T
-    day = (seconds > 1200).astype(np.int64)
+    day = (seconds // 500).astype(np.int64)
     longitude, latitude = -77 + x * 0.0007, 38.9 + y * 0.0007
-    assert incident_numbers(day, seconds, longitude, latitude, 38.9).tolist() == by_double_loop(
-        day, seconds, longitude, latitude
-    )
+    expected = by_double_loop(day, seconds, longitude, latitude)
+    assert incident_numbers(day, seconds, longitude, latitude, 38.9).tolist() == expected
+    with mock.patch.object(incidents, "BLOCK", block):
+        assert incident_numbers(day, seconds, longitude, latitude, 38.9).tolist() == expected
+
+
+def test_a_chain_over_two_midnights_reaches_back_one_day() -> None:
+    seconds = np.arange(0.0, 1000, 200)
+    day = np.array([0, 1, 1, 1, 2])
+    point = np.zeros(5)
+    assert incident_numbers(day, seconds, point, point, 0.0).tolist() == [0, 0, 0, 0, 1]
+
+
+def test_an_alert_after_midnight_does_not_join_what_was_apart_before() -> None:
+    seconds = np.array([0.0, 0.0, 60.0])
+    longitude = np.array([0.0, 0.0024, 0.0012])
+    day = np.array([0, 0, 1])
+    assert incident_numbers(day, seconds, longitude, np.zeros(3), 0.0).tolist() == [0, 1, 0]
+    assert incident_numbers(np.zeros(3, dtype=int), seconds, longitude, np.zeros(3), 0.0).tolist() == [0, 0, 0]
+
+
+def test_many_alerts_of_one_hour_at_few_points_need_little_memory() -> None:
+    # All pairs of 60,000 alerts at 3 points would be 600 million.
+    seconds = np.zeros(60_000)
+    longitude = np.repeat([0.0, 0.001, 0.1], 20_000)
+    found = incident_numbers(np.zeros(60_000, dtype=int), seconds, longitude, np.zeros(60_000), 0.0)
+    assert np.unique(found).tolist() == [0, 40_000]
 
 
 def test_no_alerts() -> None:

@@ -36,6 +36,7 @@ def test_every_asset_is_described_and_grouped() -> None:
     assets = list(DEFINITIONS.resolve_all_asset_specs())
     assert {spec.key.to_user_string() for spec in assets} == {
         "raw_alerts", "cleaned_alerts", "grid_tensors", "fold_models", "evaluation_reports",
+        "walk_forward_reports",
     }  # fmt: skip
     for spec in assets:
         assert spec.description

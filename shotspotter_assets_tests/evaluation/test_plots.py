@@ -10,6 +10,7 @@ from shotspotter_assets.evaluation.plots import (
     FoldWindows,
     coverage_grid,
     forecast_beside_observed,
+    gain_by_fold,
     hit_rate_against_area,
     reliability_bins,
     reliability_curve,
@@ -40,6 +41,9 @@ def scored(*forecasts: np.ndarray) -> dict:
 
 
 NEVER = np.full(PROBABILITY.shape, 1e-6)
+UNKNOWN = {"gain": None, "low": None, "high": None}
+GAIN = {"gain": 0.02, "low": -0.01, "high": 0.04}
+SKEWED = {"gain": 0.05, "low": 0.06, "high": 0.07}
 PLOTS = {
     "coverage": lambda: coverage_grid(COVERED, BOX),
     "coverage with alerts": lambda: coverage_grid(COVERED, BOX, 50 * ALERTS),
@@ -51,6 +55,10 @@ PLOTS = {
     "windows": lambda: walk_forward_windows([fold(number) for number in range(8)]),
     "reliability": lambda: reliability_curve({"network": PROBABILITY, "never": NEVER}, OBSERVED),
     "reliability of nothing": lambda: reliability_curve({"never": NEVER}, OBSERVED),
+    "gain by fold": lambda: gain_by_fold(
+        {f"model {at}": {"2018-01-01": GAIN, "2018-04-01": SKEWED, "2018-07-01": UNKNOWN} for at in range(9)}, "ewma"
+    ),
+    "gain of nothing": lambda: gain_by_fold({"model": {"2018-01-01": UNKNOWN}}, "ewma"),
     "hit rate": lambda: hit_rate_against_area(scored(PROBABILITY, NEVER, *[RANDOM.random(NEVER.shape)] * 8)),
 }
 

@@ -6,12 +6,17 @@ import pytest
 
 from shotspotter_assets.evaluation.pooling import (
     bootstrap_gain,
+    gain_interval,
+    grouped_scores,
     model_names,
     pool_forecasts,
     pooled_scores,
+    score_table,
+    weekly_losses,
     without_firework_days,
 )
-from shotspotter_assets.evaluation.scores import log_losses, score_forecast
+from shotspotter_assets.evaluation.scores import score_forecast
+from shotspotter_assets.forecasting.probability import log_losses
 
 
 def table(first: date, days: int, cells: int, seed: int = 0, skill: float = 1.0, **more: np.ndarray) -> pa.Table:
@@ -104,3 +109,46 @@ def test_bootstrap_without_positives_has_no_gain():
     silent = forecasts.set_column(3, "observed", pa.array(np.zeros(50, dtype=np.int8)))
     result = bootstrap_gain(silent, "network", "historical_mean")
     assert (result["gain"], result["low"], result["high"]) == (None, None, None)
+
+
+def test_gain_over_several_cities_is_that_of_all_their_cell_days():
+    cities = [table(date(2021, 1, 4), 91, 40), table(date(2018, 1, 1), 56, 15, seed=1)]
+    weekly = [weekly_losses(city, ("network", "historical_mean")) for city in cities]
+    found = gain_interval(weekly, [("network", "historical_mean")] * 2)
+    together = bootstrap_gain(pa.concat_tables(cities), "network", "historical_mean")
+    assert found["gain"] == pytest.approx(together["gain"])
+    assert found["weeks"] == 13 + 8
+    assert found["low"] < found["gain"] < found["high"]
+    # A city in which nothing is compared dilutes the gain by its positives.
+    diluted = gain_interval(weekly, [("network", "historical_mean"), ("network", "network")])
+    assert 0 < diluted["gain"] < found["gain"]
+
+
+def test_gain_without_any_week_is_unknown():
+    empty = weekly_losses(table(date(2021, 1, 4), 7, 5).slice(0, 0), ("network", "historical_mean"))
+    assert gain_interval([empty], [("network", "historical_mean")])["gain"] is None
+
+
+def test_grouped_scores_are_the_scores_of_the_rows_of_each_group():
+    forecasts = table(date(2021, 1, 4), 70, 30)
+    groups = np.where(forecasts["column"].to_numpy() < 10, "left", "right")
+    found = grouped_scores(forecasts, groups, "historical_mean")
+    assert list(found) == ["left", "right"]
+    assert sum(group["cell_days"] for group in found.values()) == len(forecasts)
+    left = forecasts.filter(pa.array(groups == "left"))
+    scores = score_table(left)["network"]
+    of_group = found["left"]["models"]["network"]
+    for name in ("log_loss", "brier_skill", "predicted_over_observed"):
+        assert of_group[name] == pytest.approx(scores[name])
+    assert of_group["gain_over_reference"] == pytest.approx(scores["gain_nats_per_positive"])
+    assert of_group["gain_over_best_baseline"] == bootstrap_gain(left, "network", "historical_mean")
+
+
+def test_hours_are_periods_of_their_own():
+    by_day = table(date(2021, 1, 4), 48, 20)
+    # The same cell-days as 24 hours of two days: cells compete within an hour, as they did within a day.
+    hourly = by_day.append_column("hour", pa.array(np.repeat(np.tile(np.arange(24), 2), 20).astype(np.int8)))
+    two_days = pa.array(np.repeat(np.datetime64("2021-01-04") + np.repeat([0, 1], 24), 20), pa.date32())
+    hourly = hourly.set_column(0, "date", two_days)
+    assert model_names(hourly) == model_names(by_day)
+    assert score_table(hourly)["network"]["hit_rate"] == score_table(by_day)["network"]["hit_rate"]

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.baselines import BaselineForecast
-from shotspotter_assets.evaluation.features import occupied_cells
 from shotspotter_assets.evaluation.report import NETWORK, ForecastShapeError, build_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, score_forecast
+from shotspotter_assets.forecasting.baselines import BaselineForecast
+from shotspotter_assets.forecasting.features import occupied_cells
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 
 CELLS = int(COVERED.sum())

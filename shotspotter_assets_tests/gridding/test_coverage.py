@@ -1,9 +1,81 @@
+"""Coverage: as published, or estimated from training days, with the day from which each cell is heard."""
+
+import json
+from datetime import date
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
 
-from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.cities.model import Box, City, Coverage, Grid
+from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.gridding.coverage import (
+    coverage_of,
+    covered_on,
+    estimate_coverage,
+    estimate_first_days,
+    inside_coverage,
+    published_coverage,
+    published_first_days,
+)
+from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets_tests.conftest import TEST_CITIES
+
+CITY = load_city(TEST_CITIES / "landing_city.yaml")
+"""Its box is a degree on each side, its cells a quarter."""
+
+NEVER = np.datetime64("NaT", "D")
 
 
-def test_covers_cells_with_enough_alerts_over_all_days():
+def rectangle(name: str, west: float, east: float) -> dict[str, object]:
+    ring = [[west, 38], [east, 38], [east, 39], [west, 39], [west, 38]]
+    return {"properties": {"name": name}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> City:
+    """West is covered first, then the middle, which overlaps it; east is published but never covered."""
+    areas = [rectangle("west", -77, -76.55), rectangle("middle", -76.7, -76.2), rectangle("east", -76.2, -76)]
+    file = tmp_path / "areas.geojson"
+    file.write_text(json.dumps({"features": areas}))
+    starts = {"middle": date(2024, 3, 7), "west": date(2024, 3, 1)}
+    return CITY.model_copy(update={"coverage": Coverage(file=file, name_property="name", areas=starts)})
+
+
+def test_published_areas_enter_on_their_first_day(published: City) -> None:
+    first = published_first_days(published)
+    assert first.shape == (4, 4)
+    expected = np.array(["2024-03-01", "2024-03-01", "2024-03-07", "NaT"], dtype="datetime64[D]")
+    assert (np.isnat(first) == np.isnat(expected)).all()
+    assert (first[:, :3] == expected[:3]).all()
+    days = [date(2024, 2, 29), date(2024, 3, 6), date(2024, 3, 7)]
+    assert published_coverage(published, days)[:, 0].tolist() == [
+        [False] * 4,
+        [True, True, False, False],
+        [True, True, True, False],
+    ]
+
+
+def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> None:
+    longitude = np.array([-76.9, -76.6, -76.3, -76.3, -76.1, -70.0])
+    dates = np.array(
+        ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"], "datetime64[D]"
+    )
+    inside = inside_coverage(published, longitude, np.full(6, 38.5), dates)
+    assert inside.tolist() == [True, True, False, True, False, False]
+
+
+def test_published_coverage_comes_before_the_estimate(published: City) -> None:
+    days = days_between(date(2024, 3, 1), date(2024, 3, 30))
+    daily = np.ones((30, 4, 4), dtype=np.uint16)
+    assert np.array_equal(coverage_of(published, daily, days), published_first_days(published), equal_nan=True)
+    assert (coverage_of(CITY, daily, days) == np.datetime64("2024-03-01")).all()
+
+
+def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:
     daily = np.zeros((4, 2, 3), dtype=np.uint16)
     daily[0, 0, 0], daily[3, 0, 0] = 1, 2  # three alerts on two days
     daily[:2, 1, 2] = 1  # two alerts
@@ -11,5 +83,97 @@ def test_covers_cells_with_enough_alerts_over_all_days():
     assert estimate_coverage(daily, minimum_alerts=2).tolist() == [[True, False, False], [False, False, True]]
 
 
-def test_does_not_overflow_the_type_of_its_counts():
+def test_estimate_does_not_overflow_the_type_of_its_counts() -> None:
     assert estimate_coverage(np.full((2, 1, 1), 128, dtype=np.uint8)).all()
+
+
+def test_estimated_first_days_of_an_area_that_was_added() -> None:
+    random = np.random.default_rng(5)
+    days = days_between(date(2022, 1, 1), date(2023, 12, 31))
+    daily = random.poisson(0.03, (len(days), 8, 12))
+    daily[:300, :, 6:] = 0
+    daily[100, :, 8] = 50  # one misplaced burst does not begin a coverage
+    daily[:, :, 11] = 0
+    first = estimate_first_days(daily, days)
+    assert (first[:, :5] == np.datetime64("2022-01-01")).all()
+    assert (np.abs((first[:, 7:10] - np.datetime64(days[300])).astype(int)) <= 14).all()
+    assert np.isnat(first[:, 11]).all()
+    assert covered_on(first, [days[299 - 14], days[300 + 14]])[:, :, 8].tolist() == [[False] * 8, [True] * 8]
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.02, 0.2])
+def test_quiet_cells_of_a_constant_rate_do_not_seem_to_start_late(rate: float) -> None:
+    random = np.random.default_rng(6)
+    days = days_between(date(2019, 1, 1), date(2021, 12, 31))
+    # Cells that are not neighbours.
+    daily = np.zeros((len(days), 60, 60), dtype=np.int64)
+    daily[:, ::2, ::2] = random.random((len(days), 30, 30)) < rate
+    first = estimate_first_days(daily, days)[::2, ::2]
+    covered = ~np.isnat(first)
+    assert covered.sum() > 300
+    assert (first[covered] > np.datetime64(days[0])).mean() <= 0.005
+
+
+def test_a_window_of_one_day_starts_on_it() -> None:
+    assert estimate_first_days(np.full((1, 1, 1), 5), [date(2024, 1, 1)]) == np.datetime64("2024-01-01")
+    assert np.isnat(estimate_first_days(np.zeros((1, 1, 1), dtype=int), [date(2024, 1, 1)])).all()
+
+
+def real_daily(file: Path, days: list[date], box: Box) -> npt.NDArray[np.int64]:
+    """Alerts per day and cell of a real file."""
+    alerts = pd.read_parquet(file)
+    alerts["day"] = (pd.to_datetime(alerts["occurred_at"].dt.date) - pd.Timestamp(days[0])).dt.days
+    inside = alerts["longitude"].between(box.west, box.east) & alerts["latitude"].between(box.south, box.north)
+    alerts = alerts[inside & alerts["day"].between(0, len(days) - 1)]
+    row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), box, Grid())
+    daily = np.zeros((len(days), 36, 36), dtype=np.int64)
+    np.add.at(daily, (alerts["day"].to_numpy(), row, column), 1)
+    return daily
+
+
+def test_washingtons_districts_start_as_documented(real_data: Path) -> None:
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    days = days_between(date(2006, 1, 1), date(2010, 12, 31))
+    first = estimate_first_days(real_daily(real_data / "washington_dc_2006_2013.parquet", days, washington.box), days)
+    # SOURCES.md; for 6D it says 2008-01, but the file has 3 alerts there before 2008-03-01 and 487 in that month.
+    starts = {
+        "Seventh District": date(2006, 1, 1),
+        "Sixth District": date(2008, 3, 1),
+        "Fifth District": date(2008, 3, 1),
+        "Third District": date(2008, 7, 1),
+        "First District": date(2008, 9, 1),
+        "Fourth District": date(2008, 9, 1),
+    }
+    for name, start in starts.items():
+        coverage = Coverage(
+            file=real_data / "layers" / "washington_dc_police_districts.geojson",
+            name_property="name",
+            areas={name: start},
+        )
+        of_area = published_first_days(washington.model_copy(update={"coverage": coverage}))
+        found = first[~np.isnat(of_area) & ~np.isnat(first)]
+        late = np.median((found - np.datetime64(start)).astype(int))
+        assert len(found) > 30
+        assert -31 <= late <= 92, f"{name}: the median cell starts {late:.0f} days after {start}"
+
+
+def test_cincinnatis_areas_start_as_documented(real_data: Path) -> None:
+    box = Box(west=-84.604, south=39.095, east=-84.462, north=39.191)
+    days = days_between(date(2017, 8, 16), date(2022, 12, 31))
+    first = estimate_first_days(real_daily(real_data / "cincinnati_oh.parquet", days, box), days)
+    # SOURCES.md: Avondale from 2017; East and West Price Hill around the end of 2019.
+    row, column = cells(np.array([-84.495, -84.573]), np.array([39.148, 39.108]), box, Grid())
+    avondale, price_hill = (first[r - 2 : r + 3, c - 2 : c + 3] for r, c in zip(row, column, strict=True))
+    assert np.nanmax((avondale - np.datetime64("2017-08-16")).astype(float)) <= 60
+    started = price_hill[~np.isnat(price_hill)]
+    assert len(started) > 10
+    assert ((started >= np.datetime64("2019-06-01")) & (started <= np.datetime64("2020-03-31"))).all()
+
+
+def test_a_stable_city_is_covered_from_its_first_day(real_data: Path) -> None:
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    days = days_between(date(2014, 1, 1), date(2018, 12, 31))
+    first = estimate_first_days(real_daily(real_data / "washington_dc.parquet", days, washington.box), days)
+    covered = ~np.isnat(first)
+    assert covered.sum() > 500
+    assert (first[covered] > np.datetime64(days[0])).mean() < 0.01

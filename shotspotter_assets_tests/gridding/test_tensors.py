@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import Grid
+from shotspotter_assets.cities.precision import TimePrecisionError
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, grid_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -98,10 +99,49 @@ def test_each_point_on_an_edge_has_one_cell() -> None:
     assert row.tolist() == [0] * 5
 
 
+def test_events_have_layers_after_the_unknown_gunshots() -> None:
+    city = CITY.model_copy(update={"event_types": {"robbery": ("robbery",), "homicide": ("homicide",)}})
+    moment = datetime(2024, 3, 9, 12, tzinfo=UTC)
+    tensors = grid_tensors(alerts([(moment, -76.99, 38.1, kind) for kind in (None, 5, 5, 4)]), SPRING, city)
+    assert json.loads(tensors[SPRING[0]].schema.metadata[b"shape"])["gunshot_types"] == 6
+    dense = dense_window(with_dates(tensors), SPRING, city)
+    assert dense[0].sum(axis=(1, 2)).tolist() == [0, 0, 0, 1, 1, 2]
+
+
+def test_incidents_are_counted_once_at_their_first_alert() -> None:
+    city = CITY.model_copy(update={"counted": "incidents"})
+    start = datetime(2024, 3, 9, 23, 56, tzinfo=CITY.zone).astimezone(UTC)
+    # The second alert goes on over midnight, and into another cell; the third is an incident of its own.
+    rows = [(start + timedelta(minutes=5 * at), -76.751 + 0.0015 * at, 38.1, at) for at in range(3)]
+    table = (
+        alerts(rows)
+        .append_column("user_id", pa.array([10, 20, 21]))
+        .append_column("incident_id", pa.array([10, 10, 21]))
+    )
+    dense = dense_window(with_dates(grid_tensors(table, SPRING, city)), SPRING, city, "hour")
+    assert np.argwhere(dense).tolist() == [[23, 0, 0, 0], [24, 2, 0, 1]]
+    assert dense_window(with_dates(grid_tensors(table, SPRING, CITY)), SPRING, CITY).sum() == 3
+
+
+def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
+    city = CITY.model_copy(update={"time_precision": "day"})
+    tensors = grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, city)
+    assert tensors[SPRING[0]].schema.metadata[b"time_precision"] == b"day"
+    assert dense_window(with_dates(tensors), SPRING, city).sum() == 1
+    with pytest.raises(TimePrecisionError, match=r"landing_city: spans of 1 h .* Use 24 h or longer"):
+        dense_window(with_dates(tensors), SPRING, city, "hour")
+
+
 @pytest.mark.parametrize(
-    "change", [{"grid": Grid(rows=8, columns=8)}, {"box": CITY.box.model_copy(update={"west": -77.5})}]
+    "change",
+    [
+        {"grid": Grid(rows=8, columns=8)},
+        {"box": CITY.box.model_copy(update={"west": -77.5})},
+        {"counted": "incidents"},
+        {"event_types": {"robbery": ("robbery",)}},
+    ],
 )
-def test_frames_of_another_grid_or_box_are_refused(change: dict[str, Any]) -> None:
+def test_frames_of_another_grid_are_refused(change: dict[str, Any]) -> None:
     frames = with_dates(grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
     with pytest.raises(GridMismatchError, match=r"landing_city.*Materialise cleaned_alerts and grid_tensors"):
         dense_window(frames, SPRING, CITY.model_copy(update=change))

@@ -1,23 +1,35 @@
 """The landing folder: formats, days, times, and files that cannot be used."""
 
+import io
 import json
+import logging
+import os
+import time
+import uuid
+import zipfile
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as dt_time
 from pathlib import Path
 from typing import Any
 
+import geopandas
+import openpyxl
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
 from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
+from shotspotter_assets.cities.sources import Columns, LandingSource
 from shotspotter_assets.sources import landing_files
 from shotspotter_assets.sources.landing import LandingFolder
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.s3_server import S3Server
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)
@@ -173,7 +185,14 @@ def test_a_date_far_from_the_daily_files_own_is_filed_under_the_files(tmp_path: 
             b'{"features": [{"properties": {}, "geometry": [1, 2]}]}',
             r"a\.geojson cannot be read as a GeoJSON",
         ),
-        ("a.xlsx", b"PK", r"a\.xlsx is of a kind that is not read \(allowed: \.parquet"),
+        ("a.docx", b"PK", r"a\.docx is of a kind that is not read \(allowed: \.parquet"),
+        ("a.xlsx", b"PK", r"a\.xlsx cannot be read as an Excel workbook"),
+        ("a.zip", b"PK", r"a\.zip cannot be read as a zip archive with one shapefile"),
+        (
+            "a.geojson",
+            b'{"features": [], "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::26985"}}}',
+            r"a\.geojson has points of urn:ogc:def:crs:EPSG::26985.*WGS84",
+        ),
     ],
 )
 def test_unusable_file_is_named_with_what_to_do(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -236,7 +255,8 @@ def test_an_unmatched_quote_does_not_swallow_the_lines_that_follow(tmp_path: Pat
         ("2024-03-05 12:30:00+00", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
         ("2024-03-05 12:30:00-04", datetime(2024, 3, 5, 16, 30, tzinfo=UTC)),
         ("2024-03-05T12:30:00.250+0100", datetime(2024, 3, 5, 11, 30, 0, 250_000, tzinfo=UTC)),
-        ("2024-03-05T12:30:00 UTC", None),
+        ("2024-03-05T12:30:00 UTC", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
+        ("2024-03-05T12:30:00 Mars", None),
     ],
 )
 def test_zones_as_databases_write_them(tmp_path: Path, when: str, utc: datetime | None) -> None:
@@ -295,3 +315,335 @@ def test_real_alerts_of_a_year_are_all_read(real_data: Path, tmp_path: Path) -> 
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(date(2018, 1, 1), date(2018, 12, 31))
     assert raw.num_rows == 4_637
+
+
+def write_workbook(file: Path, rows: list[list[Any]], sheet: str = "Alerts", second: str = "Notes") -> None:
+    book = openpyxl.Workbook()
+    book.active.title = sheet
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet(second).append(["nothing", "here"])
+    book.save(file)
+
+
+def test_workbook_with_real_dates_and_whole_numbers(tmp_path: Path) -> None:
+    header = ["id", "when", "lon", "lat", "kind", "rounds", "unmapped"]
+    rows = [
+        [63963, datetime(2024, 3, 2, 23, 58, 53), -76.5, 38.5, "SG", 5, "x"],
+        [None] * 7,
+        ["b", "3/3/2024 1:02 AM", "-76.4", 38.4, None, None, None],
+    ]
+    write_workbook(tmp_path / "a.xlsx", [header, *rows])
+    raw = folder(tmp_path, naive_times="local").read(FIRST, LAST)
+    assert raw["time_utc"].to_pylist() == [
+        datetime(2024, 3, 3, 4, 58, 53, tzinfo=UTC),
+        datetime(2024, 3, 3, 6, 2, tzinfo=UTC),
+    ]
+    assert raw["source_id"].to_pylist() == ["63963", "b"]
+    assert raw["rounds"].to_pylist() == [5, None]
+    assert raw["longitude"].to_pylist() == [-76.5, -76.4]
+    assert folder(tmp_path, naive_times="local", sheet="Alerts").read(FIRST, LAST).num_rows == 2
+    with pytest.raises(SourceError, match=r"no sheet 'Shots' \(source\.sheet\); it has: Alerts, Notes"):
+        folder(tmp_path, naive_times="local", sheet="Shots").read(FIRST, LAST)
+    with pytest.raises(SourceError, match=r"a\.xlsx has no column when .*it has: here, nothing"):
+        folder(tmp_path, sheet="Notes").read(FIRST, LAST)
+
+
+def test_workbook_with_date_and_time_of_day_apart(tmp_path: Path) -> None:
+    rows = [["when", "clock", "lon", "lat", "kind", "rounds", "id"]]
+    rows += [[date(2024, 3, 2), clock, -76.5, 38.5, "SG", 1, "a"] for clock in (dt_time(17, 28, 57), "5:28 PM", 930)]
+    write_workbook(tmp_path / "a.xlsx", rows)
+    columns = CITY.source.columns.model_copy(update={"time_of_day": "clock"})
+    raw = folder(tmp_path, columns=columns, naive_times="local").read(FIRST, LAST)
+    local = [moment.astimezone(CITY.zone) for moment in raw["time_utc"].to_pylist()]
+    assert [moment.strftime("%d %H:%M:%S") for moment in local] == ["02 09:30:00", "02 17:28:00", "02 17:28:57"]
+
+
+def write_shapefile(path: Path, system: str | None, attributes: dict[str, Any], name: str = "export/shots") -> None:
+    points = geopandas.points_from_xy([row["lon"] for row in ROWS], [row["lat"] for row in ROWS])
+    shapes = geopandas.GeoDataFrame(attributes, geometry=points, crs="EPSG:4326")
+    folder = path / "unzipped"
+    folder.mkdir()
+    shapes.to_crs(system or "EPSG:4326").to_file(folder / "shots.shp")
+    with zipfile.ZipFile(path / "a.zip", "w") as archive:
+        for file in folder.iterdir():
+            if system is not None or file.suffix != ".prj":
+                archive.write(file, f"{name}{file.suffix}")
+    for file in folder.iterdir():
+        file.unlink()
+
+
+ATTRIBUTES = {name: [row[name] for row in ROWS] for name in ("when", "kind", "rounds", "id")}
+
+
+@pytest.mark.parametrize("system", ["EPSG:26985", "EPSG:2248", "EPSG:4326", None])
+def test_shapefile_in_any_system_gives_longitude_and_latitude(tmp_path: Path, system: str | None) -> None:
+    write_shapefile(tmp_path, system, ATTRIBUTES)
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw["date"].to_pylist() == DAYS
+    assert raw["longitude"].to_pylist() == pytest.approx([-76.5, -76.4, -76.3], abs=2e-5)
+    assert raw["latitude"].to_pylist() == pytest.approx([38.5, 38.4, 38.3], abs=2e-5)
+    assert raw["rounds"].to_pylist() == [1, None, 7]
+    assert raw["source_id"].to_pylist() == ["a", "b", None]
+
+
+def test_shapefile_whose_own_columns_have_the_points(tmp_path: Path) -> None:
+    write_shapefile(tmp_path, "EPSG:26985", {**ATTRIBUTES, "lon": [-76.9, None, -76.7], "lat": [38.9, None, 38.7]})
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw["longitude"].to_pylist() == pytest.approx([-76.9, -76.4, -76.7], abs=2e-5)
+
+
+def test_shapefiles_that_cannot_be_used(tmp_path: Path) -> None:
+    write_shapefile(tmp_path, "EPSG:26985", ATTRIBUTES)
+    original = (tmp_path / "a.zip").read_bytes()
+
+    def without(*endings: str, twice: bool = False) -> None:
+        with (
+            zipfile.ZipFile(io.BytesIO(original)) as source,
+            zipfile.ZipFile(tmp_path / "a.zip", "w") as archive,
+        ):
+            for name in source.namelist():
+                if not name.endswith(endings or ("none",)):
+                    archive.writestr(name, source.read(name))
+                    if twice:
+                        archive.writestr(f"second/{name}", source.read(name))
+
+    for endings, twice, says in (
+        ((".prj",), False, r"a\.zip cannot be read .*no \.prj, and its coordinates are not longitudes"),
+        ((".shp",), False, r"it holds 0 \.shp files"),
+        ((), True, r"it holds 2 \.shp files"),
+        ((".shx",), False, r"a\.zip cannot be read"),
+        ((".dbf",), False, r"it has no attributes; its \.dbf is missing"),
+    ):
+        without(*endings, twice=twice)
+        with pytest.raises(SourceError, match=says):
+            folder(tmp_path).read(FIRST, LAST)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_csv_in_the_encodings_and_with_the_separators_of_vendors(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    rows = [{**row, "kind": "Zündung" if row["kind"] else None, "Straße": "x" * 50} for row in ROWS] * 1000
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding=encoding, sep=delimiter)
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw.num_rows == 3000
+    assert raw["gunshot_type"].unique().to_pylist() == ["Zündung", None]
+    assert raw["time_utc"].null_count == 0
+
+
+def test_an_encoding_that_only_shows_far_into_the_file(tmp_path: Path) -> None:
+    rows = [ROWS[0]] * 3000 + [{**ROWS[0], "kind": "Zündung"}]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding="latin-1")
+    assert "Zündung" in folder(tmp_path).read(FIRST, LAST)["gunshot_type"].to_pylist()
+
+
+def test_an_unmatched_quote_in_a_column_that_is_not_used(tmp_path: Path) -> None:
+    head, line = "when,note,lon,lat,kind,rounds,id\n", "2024-03-02T12:00:00Z,{},-76.5,38.5,SG,1,a\n"
+    for notes in ('"open', "x", "y"), ('"open', '"closed"', "y"), ("x", '"open', 'y"'):
+        (tmp_path / "a.csv").write_text(head + "".join(line.format(note) for note in notes))
+        with pytest.raises(SourceError, match=r"a\.csv"):
+            folder(tmp_path).read(FIRST, LAST)
+    address = '"5400 S WESTERN\nChicago, IL\n(41.79, -87.68)"'
+    (tmp_path / "a.csv").write_text(head + line.format(address) * 3)
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
+
+
+def test_json_rows_with_nested_values_and_names_with_dots(tmp_path: Path) -> None:
+    rows = [
+        {"event.time": "2024-03-02T12:00:00Z", "the point": {"c": [-76.5, 38.5]}, "id": 1},
+        {"event.time": "2024-03-03T12:00:00Z", "the point": {"c": [-76.4, 38.4]}, "info": {"kind": "SG"}},
+        {"id": "no time, no point"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    columns = Columns(
+        time="event.time", longitude='"the point".c[0]', latitude='"the point".c[1]', gunshot_type="info.kind",
+        rounds="info.rounds", source_id="id",
+    )  # fmt: skip
+    raw = folder(tmp_path, columns=columns).read(FIRST, LAST)
+    assert raw["longitude"].to_pylist() == [None, -76.5, -76.4] or raw["longitude"].to_pylist() == [-76.5, -76.4, None]
+    assert sorted(kind or "" for kind in raw["gunshot_type"].to_pylist()) == ["", "", "SG"]
+    assert raw["rounds"].null_count == 3
+    with pytest.raises(SourceError, match=r"no column info\.when \(source\.columns\.time\); it has: event\.time, id"):
+        folder(tmp_path, columns=columns.model_copy(update={"time": "info.when"})).read(FIRST, LAST)
+
+
+def test_epoch_times_in_parquet_choose_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.Table.from_pylist(ROWS)
+    millis = pa.array([int(datetime.fromisoformat(row["when"]).timestamp() * 1000) for row in ROWS])
+    pq.write_table(table.set_column(0, "when", millis), tmp_path / "a.parquet", row_group_size=1)
+    assert folder(tmp_path, time_format="epoch_ms").read(FIRST, LAST)["date"].to_pylist() == DAYS
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
+    assert folder(tmp_path, time_format="epoch_ms").read(date(2024, 3, 10), date(2024, 3, 12)).num_rows == 0
+
+
+def test_the_order_of_day_and_month_is_one_for_all_row_groups(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "when": when} for when in ("01/03/2024 10:00", "02/03/2024 10:00", "31/03/2024 10:00")]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=1)
+    raw = folder(tmp_path, naive_times="local").read(FIRST, LAST)
+    assert raw["date"].to_pylist() == [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 31)]
+
+
+def settled(path: Path, seconds: float) -> None:
+    moment = time.time() - seconds
+    os.utime(path, (moment, moment))
+
+
+def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, ROWS, "csv")
+    write(tmp_path, ROWS, "jsonl")
+    settled(tmp_path / "a.csv", 60)
+    landing = folder(tmp_path, settle_seconds=30)
+    assert landing.waiting() == [str(tmp_path / "a.jsonl")]
+    assert list(landing.file_versions()) == [str(tmp_path / "a.csv")]
+    with caplog.at_level(logging.WARNING):
+        assert landing.read(FIRST, LAST).num_rows == 3
+    assert "a.jsonl" in caplog.text
+    settled(tmp_path / "a.csv", 0)
+    with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(a\.csv, a\.jsonl\).*settle_seconds"):
+        landing.read(FIRST, LAST)
+    assert landing.file_versions() == folder(tmp_path / "absent").file_versions() == {}
+    settled(tmp_path / "a.csv", -3600)
+    assert landing.waiting() == [str(tmp_path / "a.jsonl")]
+
+
+def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ROWS, "csv")
+    read_csv = landing_files.READERS[".csv"]
+
+    def slowly(*arguments: Any) -> Any:
+        yield from read_csv(*arguments)
+        with (tmp_path / "a.csv").open("a") as file:
+            file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
+
+    monkeypatch.setitem(landing_files.READERS, ".csv", slowly)
+    with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
+        folder(tmp_path).read(FIRST, LAST)
+
+
+def test_versions_tell_which_files_and_days_changed(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    write(tmp_path, ROWS, "parquet")
+    landing = folder(tmp_path)
+    files, csv_file = landing.file_versions(), str(tmp_path / "a.csv")
+    days = landing.day_versions(csv_file)
+    assert list(days) == DAYS
+    assert list(landing.day_versions(str(tmp_path / "a.parquet"))) == DAYS
+    pd.DataFrame([ROWS[2], {**ROWS[1], "kind": "SG"}, ROWS[0]]).astype({"rounds": "Int32"}).to_csv(
+        csv_file, index=False
+    )
+    now = landing.file_versions()
+    assert {file for file in files if now[file] != files[file]} == {csv_file}
+    changed = landing.day_versions(csv_file)
+    assert [day for day in DAYS if changed[day] != days[day]] == [date(2024, 3, 2)]
+    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n")
+    assert landing.day_versions(csv_file) == {}
+    with pytest.raises(SourceError, match="gone"):
+        landing.day_versions(str(tmp_path / "gone.csv"))
+
+
+def test_many_landed_files_are_listed_quickly(tmp_path: Path) -> None:
+    for at in range(5_000):
+        (tmp_path / f"{at}.csv").touch()
+    started = time.process_time()
+    assert len(folder(tmp_path).file_versions()) == 5_000
+    assert time.process_time() - started < 2
+
+
+def test_objects_on_s3_do_not_wait(s3_server: S3Server) -> None:
+    key = f"landing_{uuid.uuid4().hex}/a.csv"
+    text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
+    s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
+    system = fs.S3FileSystem(
+        access_key=s3_server.access_key, secret_key=s3_server.secret_key, region="us-east-1",
+        endpoint_override=s3_server.endpoint,
+    )  # fmt: skip
+    landing = LandingFolder(city(settle_seconds=3600), system, f"{s3_server.bucket}/{key.rpartition('/')[0]}")
+    assert landing.waiting() == []
+    assert landing.read(FIRST, LAST)["date"].to_pylist() == DAYS
+    (path,) = landing.file_versions()
+    assert list(landing.day_versions(path)) == DAYS
+    with pytest.raises(SourceError, match=r"landing folder no-such-bucket.*(cannot be listed|is missing)"):
+        LandingFolder(CITY, system, "no-such-bucket/landing").read(FIRST, LAST)
+
+
+def test_a_second_source_of_the_city_has_its_own_folder_and_columns(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    other = LandingSource(
+        kind="landing", folder="landing_city/calls", settle_seconds=0,
+        columns=Columns(time="when", longitude="lon", latitude="lat"),
+    )  # fmt: skip
+    raw = LandingFolder(CITY, fs.LocalFileSystem(), str(tmp_path), other).read(FIRST, LAST)
+    assert raw["gunshot_type"].null_count == raw["source_id"].null_count == 3
+    for wrong in ("/etc", "../other", "a/../b", "a//b", "", "a/", "C:\\x"):
+        with pytest.raises(ValueError, match="folder"):
+            LandingSource(kind="landing", folder=wrong, columns=Columns(time="when"))
+
+
+def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: Path) -> None:
+    name = "dc_shotspotter_csv_export_head_2018.csv"
+    (tmp_path / name).symlink_to(real_data / "api_samples" / name)
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    source = LandingSource(
+        kind="landing", ignore_zone=True, naive_times="local",
+        columns=Columns(
+            time="DATE_", time_of_day="TIME", longitude="LONGITUDE", latitude="LATITUDE", gunshot_type="TYPE",
+            source_id="ID",
+        ),
+    )  # fmt: skip
+    day = date(2014, 2, 25)
+    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path), source).read(day, day)
+    assert raw["time_utc"][0].as_py() == datetime(2014, 2, 25, 22, 28, 57, tzinfo=UTC)
+    assert raw["source_id"].to_pylist()[:4] == ["3D43542", "6D103465", "7D120096", "6D103469"]
+
+
+def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
+    name = "dc_shotspotter_opendata_head_2019.geojson"
+    (tmp_path / name).symlink_to(real_data / "api_samples" / name)
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    source = LandingSource(
+        kind="landing", columns=Columns(time="DATETIME", longitude="LONGITUDE", latitude="LATITUDE", source_id="ID")
+    )
+    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path), source).read(
+        date(2014, 7, 4), date(2014, 7, 5)
+    )
+    assert raw.num_rows == 5
+    assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
+
+
+def test_real_rows_of_the_chicago_export(real_data: Path, tmp_path: Path) -> None:
+    rows = json.loads((real_data / "api_samples" / "chicago_shotspotter_csv_export_head.json").read_text())["rows"]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False)
+    settled(tmp_path / "a.csv", 60)
+    chicago = CITY.model_copy(update={"time_zone": "America/Chicago", "start": date(2017, 1, 1)})
+    source = LandingSource(
+        kind="landing", naive_times="local",
+        columns=Columns(
+            time="DATE", longitude="LONGITUDE", latitude="LATITUDE", gunshot_type="INCIDENT_TYPE_DESCRIPTION",
+            rounds="ROUNDS", source_id="UNIQUE_ID",
+        ),
+    )  # fmt: skip
+    raw = LandingFolder(chicago, fs.LocalFileSystem(), str(tmp_path), source).read(chicago.start, date(2024, 9, 5))
+    found = {row["source_id"]: row["time_utc"] for row in raw.to_pylist()}
+    assert found["SST-359776"] == datetime(2021, 4, 8, 17, 25, 50, tzinfo=UTC)
+    assert len(found) == len(rows)
+    assert raw["rounds"].null_count == 0
+
+
+@pytest.mark.parametrize(("name", "rows"), [("oakland_ca", 17_173), ("cincinnati_oh", 10_631)])
+def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, name: str, rows: int) -> None:
+    (tmp_path / "a.parquet").symlink_to(real_data / f"{name}.parquet")
+    shipped = load_city(PACKAGE_CITIES / f"{name}.yaml")
+    raw = LandingFolder(shipped, fs.LocalFileSystem(), str(tmp_path)).read(shipped.start, date(2023, 12, 31))
+    assert raw.num_rows == rows
+    box = shipped.box
+    assert box.west <= pc.min(raw["longitude"]).as_py() <= pc.max(raw["longitude"]).as_py() <= box.east
+    assert box.south <= pc.min(raw["latitude"]).as_py() <= pc.max(raw["latitude"]).as_py() <= box.north
+    assert raw["date"].to_pylist()[0] == shipped.start
+
+
+def test_geojson_that_names_wgs84(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "geojson")
+    content = json.loads((tmp_path / "a.geojson").read_text())
+    for name in ("urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4326"):
+        (tmp_path / "a.geojson").write_text(json.dumps({**content, "crs": {"properties": {"name": name}}}))
+        assert folder(tmp_path).read(FIRST, LAST).num_rows == 3

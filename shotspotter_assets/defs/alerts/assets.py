@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -10,6 +10,13 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.local_time import rows_of_days
 from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
+from shotspotter_assets.defs.alerts.files import (
+    ALERTS_FILE,
+    REJECTED_FILE,
+    SOURCE_VERSION,
+    WITHDRAWN_FILE,
+    unreadable_files,
+)
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import Stretch, stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -18,10 +25,6 @@ from shotspotter_assets.partitions import ONE_RUN
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
-
-ALERTS_FILE = "alerts.parquet"
-REJECTED_FILE = "rejected.parquet"
-WITHDRAWN_FILE = "withdrawn.parquet"
 
 SILENT_DAYS = 7
 """So many days without a row at the end of a range are worth a warning."""
@@ -41,14 +44,21 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
     """
     from shotspotter_assets.sources.history import PUBLISHED, keep_first_seen
+    from shotspotter_assets.sources.protocol import ChangingSource
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
     for stretch in stretches(context):
         city, days, opened = stretch.city, stretch.days, store.open()
         place = (context.asset_key.path[-1], city.name)
         before = opened.read_present(*place, ALERTS_FILE, days[0], days[-1])
+        left_out = unreadable_files(opened, city.name)
+        if left_out:
+            context.log.warning(f"{city.name}: left out until they are replaced: {', '.join(sorted(left_out))}")
+        source = sources.open(city, left_out)
         asked_at = datetime.now(UTC)
-        rows = sources.open(city).read(days[0], days[-1])
+        # Asked for before the rows, so that rows that come in between make the day look changed, not the other way round.
+        source_versions = source.changed_days(days[0], days[-1]) if isinstance(source, ChangingSource) else {}
+        rows = source.read(days[0], days[-1])
         withdrawn = None
         if before is not None:
             rows, withdrawn = keep_first_seen(rows, before, asked_at)
@@ -58,7 +68,10 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
         versions = day_fingerprints(rows.select(PUBLISHED), days)
         for day, table in by_day.items():
             add_version(context, stretch.key(day), versions[day])
-            context.add_asset_metadata({"dagster/partition_row_count": table.num_rows}, partition_key=stretch.key(day))
+            metadata: dict[str, int | str] = {"dagster/partition_row_count": table.num_rows}
+            if day in source_versions:
+                metadata[SOURCE_VERSION] = source_versions[day]
+            context.add_asset_metadata(metadata, partition_key=stretch.key(day))
         _warn_of_silence(context, stretch, [day for day, table in by_day.items() if table.num_rows])
         context.log.info(
             f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
@@ -71,7 +84,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     backfill_policy=ONE_RUN,
     group_name="alerts",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     deps=[raw_alerts],
     metadata={
         "dagster/column_schema": dg.TableSchema(
@@ -82,14 +95,17 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
 def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
     """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
 
-    Received rows = cleaned + rejected + exact duplicates, for every day.
+    Received rows = cleaned + rejected + exact duplicates, for every day. An incident that began before midnight goes on
+    after it, as far as the day before was received by then.
     """
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     for stretch in stretches(context):
         city, days, opened = stretch.city, stretch.days, store.open()
         raw = opened.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
-        cleaned = clean_alerts(raw, days, city)
+        # No dependency, or a change of one day would make the next one stale too, for the few incidents over midnight.
+        yesterday = opened.read_present("raw_alerts", city.name, ALERTS_FILE, *[days[0] - timedelta(days=1)] * 2)
+        cleaned = clean_alerts(raw if yesterday is None else pa.concat_tables([yesterday, raw]), days, city)
         name = context.asset_key.path[-1]
         opened.write_tables(name, city.name, REJECTED_FILE, {day: result.rejected for day, result in cleaned.items()})
         opened.write_tables(name, city.name, ALERTS_FILE, {day: result.alerts for day, result in cleaned.items()})

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from shotspotter_assets.defs.alerts.assets import ALERTS_FILE, cleaned_alerts
+from shotspotter_assets.defs.alerts.assets import cleaned_alerts
+from shotspotter_assets.defs.alerts.files import ALERTS_FILE
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
@@ -11,7 +12,7 @@ from shotspotter_assets.partitions import ONE_RUN
 
 GRID_FILE = "grid.parquet"
 
-READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type")
+READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
 @dg.asset(
@@ -19,11 +20,11 @@ READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type")
     backfill_policy=ONE_RUN,
     group_name="grids",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     deps=[cleaned_alerts],
 )
 def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-    """The day's frames as a sparse tensor: alerts per local hour, gunshot type, row and column.
+    """The day's frames as a sparse tensor: alerts, or incidents that began, per local hour, type, row and column.
 
     The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
     """
@@ -33,8 +34,7 @@ def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> Non
         tensors = tensors_of(alerts, days, city)
         store.open().write_tables(context.asset_key.path[-1], city.name, GRID_FILE, tensors)
         for day, tensor in tensors.items():
-            alerts_in_grid = int(tensor["count"].to_numpy().sum())
-            context.add_asset_metadata(
-                {"alerts": alerts_in_grid, "entries": tensor.num_rows}, partition_key=stretch.key(day)
-            )
+            counted = int(tensor["count"].to_numpy().sum())
+            metadata = {city.counted: counted, "entries": tensor.num_rows, "time_precision": city.time_precision}
+            context.add_asset_metadata(metadata, partition_key=stretch.key(day))
         context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")

@@ -55,8 +55,8 @@ def evaluation_reports(
 
     The baselines are tuned on the network's validation window and then fitted on all days before the cutoff.
     """
-    from shotspotter_assets.evaluation.baselines import fit_baselines
     from shotspotter_assets.evaluation.report import build_report
+    from shotspotter_assets.forecasting.baselines import fit_baselines
     from shotspotter_assets.training.fit import load_model, predict_network, undo_class_weight
 
     city, cutoff = city_and_cutoff(context)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from shotspotter_assets.evaluation.features import (
+from shotspotter_assets.forecasting.features import (
     exponential_mean,
     lag_features,
     occupied_cells,

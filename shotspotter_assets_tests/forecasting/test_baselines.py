@@ -3,15 +3,15 @@ from datetime import date
 import numpy as np
 import pytest
 
-from shotspotter_assets.evaluation.baselines import (
+from shotspotter_assets.forecasting.baselines import (
     PSEUDO_DAYS,
     BaselineForecast,
     FoldRangeError,
     NothingToLearnError,
     fit_baselines,
 )
-from shotspotter_assets.evaluation.features import occupied_cells
-from shotspotter_assets.evaluation.scores import SMALLEST_PROBABILITY, log_losses
+from shotspotter_assets.forecasting.features import occupied_cells
+from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY, log_losses
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 
 NAMES = ["never", "historical_mean", "ewma", "logistic_regression", "gradient_boosting"]

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from shotspotter_assets.evaluation.features import (
+from shotspotter_assets.forecasting.features import (
     LagFeatures,
     exponential_mean,
     lag_features,
     occupied_cells,
 )
-from shotspotter_assets.evaluation.scores import SMALLEST_PROBABILITY, clip_probability, log_losses
+from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY, clip_probability, log_losses
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

@@ -1,0 +1,82 @@
+"""Takes every real data set from its city file through raw, cleaned, grid and all checks: `python benchmarks/data_quality.py`.
+
+Prints the Markdown tables of docs/data.md: what became of the rows and which checks fire; then how often each check
+fires in runs of one day, drawn at random, with the year before as history. Needs the real data (`../shared/data`).
+"""
+
+import sys
+import time
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from shotspotter_assets.quality.alerts import alert_findings  # noqa: E402
+from shotspotter_assets.quality.finding import CHECKS  # noqa: E402
+from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load  # noqa: E402
+
+DATA = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data"
+DRAWN_DAYS = 40
+HISTORY = 456
+
+
+def main() -> None:
+    """Print both tables."""
+    if not DATA.is_dir():
+        print(f"skipped: needs the real data in {DATA}")
+        return
+    head = (
+        "data set", "rows in", "cleaned", "rejected", "untyped", "alerts per incident", "days", "silent days",
+        "checks that fire",
+    )  # fmt: skip
+    print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
+    loaded: dict[str, RealCity] = {}
+    started = time.monotonic()
+    for name, city in cities().items():
+        loaded[name] = real = load(city, DATA)
+        print(row(name, real))
+    print(f"\nAll of it took {time.monotonic() - started:.1f} s.\n")
+    daily(loaded)
+
+
+def row(name: str, real: RealCity) -> str:
+    """One data set's line of the table."""
+    account, found = real.account(), real.findings()
+    assert real.gridded() == account["cleaned"]
+    rejected = ", ".join(f"{reason} {rows:,}" for reason, rows in account["rejected"].items()) or "0"
+    silent = f"{found['silent_days'].numbers['days_without_alerts']:,}"
+    firing = "; ".join(f"`{check}`" for check, finding in found.items() if not finding.passed) or "none"
+    cells = (
+        name, f"{account['received']:,}", f"{account['cleaned']:,}", rejected, f"{account['untyped']:,}",
+        f"{account['cleaned'] / account['incidents']:.2f}", f"{len(real.days):,}", silent, firing,
+    )  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def daily(loaded: dict[str, RealCity]) -> None:
+    """How often each check fires in runs of one day."""
+    random = np.random.default_rng(0)
+    fired: dict[str, Counter[str]] = {check: Counter() for check in CHECKS}
+    runs, started = 0, time.monotonic()
+    for name, real in loaded.items():
+        later = real.days[min(HISTORY, len(real.days) // 2) :]
+        for day in random.choice(np.array(later, dtype="datetime64[D]"), min(DRAWN_DAYS, len(later)), replace=False):
+            runs += 1
+            one: list[date] = [day.astype(object)]
+            for finding in alert_findings(real.window(one)):
+                fired[finding.check][name] += not finding.passed
+    seconds = (time.monotonic() - started) / runs
+    print(
+        f"{runs} runs of one day, {seconds:.2f} s each:\n\n| check | runs in which it fires | where |\n| --- | --- | --- |"
+    )
+    for check, of_city in fired.items():
+        where = ", ".join(f"{name} {times}" for name, times in of_city.items() if times) or "-"
+        print(f"| `{check}` | {of_city.total()} | {where} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""Next-day forecasters on real cities: `python benchmarks/next_day.py --data FOLDER --cache FOLDER [--cities ...] [--models ...]`.
+
+Every city runs through the project's own reading, cleaning and gridding; four quarterly folds each, forecast one after
+the other as a city would: models are fitted before each cutoff, and networks go on from the fold before. Forecasts are
+kept in the cache, so that a run that was stopped goes on. Prints Markdown: per city and over all cities, gains in nats
+per positive over each baseline with 90% intervals of a weekly block bootstrap, calibration, with and without firework days.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import fs
+
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cleaning.alerts import clean_alerts
+from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
+from shotspotter_assets.evaluation.pooling import bootstrap_gain, model_names, score_table, without_firework_days
+from shotspotter_assets.forecasting.calibration import fit_blend
+from shotspotter_assets.forecasting.forecaster import through
+from shotspotter_assets.forecasting.gradient_boosting import fit_on_linear
+from shotspotter_assets.forecasting.history import History, late_alerts
+from shotspotter_assets.forecasting.inputs import next_day_inputs
+from shotspotter_assets.forecasting.logistic_regression import days_to_judge, fit_on_inputs
+from shotspotter_assets.forecasting.probability import log_losses
+from shotspotter_assets.forecasting.registry import forecaster
+from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.gridding.tensors import dense_window, grid_tensors
+from shotspotter_assets.sources.landing import LandingFolder
+from shotspotter_assets.sources.simulated import SimulatedSource
+from shotspotter_assets.training.folds import split_days
+
+VALIDATION_SHARE = 0.15
+WINDOW = 16
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A city's file, its time zone, first day and box, and the cutoffs of its folds (the last one only ends a test)."""
+
+    file: str
+    zone: str
+    start: date
+    box: tuple[float, float, float, float]
+    cutoffs: tuple[date, ...]
+
+
+def quarters(year: int, month: int, number: int) -> tuple[date, ...]:
+    """`number` quarterly cutoffs and the end of the last one's test window."""
+    months = [year * 12 + month - 1 + 3 * at for at in range(number + 1)]
+    return tuple(date(at // 12, at % 12 + 1, 1) for at in months)
+
+
+DC_BOX = (-77.0485, 38.81475, -76.9005, 38.96875)
+EAST = "America/New_York"
+BENCHMARKS = {
+    "washington_dc": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2018, 1, 4)),
+    "oakland": Benchmark(
+        "oakland_ca",
+        "America/Los_Angeles",
+        date(2008, 1, 2),
+        (-122.3265, 37.7305, -122.1395, 37.8485),
+        quarters(2012, 10, 4),
+    ),
+    "cincinnati": Benchmark(
+        "cincinnati_oh", EAST, date(2017, 8, 16), (-84.6035, 39.0955, -84.4625, 39.1905), quarters(2022, 1, 4)
+    ),
+    "springfield": Benchmark(
+        "springfield_ma_hourly", EAST, date(2008, 5, 30), (-72.6235, 42.0765, -72.5415, 42.1365), quarters(2017, 1, 4)
+    ),
+    "washington_dc_2013": Benchmark(
+        "washington_dc_2006_2013",
+        EAST,
+        date(2009, 1, 1),
+        (-77.0485, 38.79875, -76.9005, 38.96875),
+        quarters(2013, 1, 4),
+    ),
+    "washington_dc_tuning": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2016, 1, 8)),
+    "simulated": Benchmark(
+        "", EAST, date(2019, 1, 1), (-77.06924, 38.846096, -76.93076, 38.953904), quarters(2023, 1, 4)
+    ),
+}
+TESTED = ("washington_dc", "oakland", "cincinnati", "springfield", "washington_dc_2013")
+
+
+def benchmark_city(name: str) -> City:
+    """The City of a benchmark."""
+    of = BENCHMARKS[name]
+    columns = {"time": "occurred_at", "gunshot_type": "alert_type", "rounds": "rounds", "source_id": "source_id"}
+    source: dict[str, Any] = {"kind": "landing", "columns": columns} if of.file else {"kind": "simulated", "seed": 11}
+    box = dict(zip(("west", "south", "east", "north"), of.box, strict=True))
+    grid = {"rows": 36, "columns": 36} if of.file else {"rows": 24, "columns": 24}
+    return City.model_validate(
+        {"name": name, "time_zone": of.zone, "start": of.start, "box": box, "grid": grid, "source": source}
+    )
+
+
+def read_counts(name: str, data: Path, cache: Path) -> tuple[City, np.ndarray, np.ndarray]:
+    """City, daily counts up to the last cutoff, and late alerts; from the cache where they are there."""
+    city, of = benchmark_city(name), BENCHMARKS[name]
+    days = days_between(of.start, of.cutoffs[-1] - timedelta(days=1))
+    kept = cache / f"{name}_counts.npz"
+    if not kept.exists():
+        if of.file:
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / f"{of.file}.parquet").symlink_to((data / f"{of.file}.parquet").resolve())
+                raw = LandingFolder(city, fs.LocalFileSystem(), folder).read(days[0], days[-1])
+        else:
+            raw = SimulatedSource(city).read(days[0], days[-1])
+        cleaned = clean_alerts(raw, days, city)
+        alerts = pa.concat_tables(
+            [
+                cleaned[day].alerts.append_column("date", pa.array([day] * len(cleaned[day].alerts), pa.date32()))
+                for day in days
+            ]
+        )
+        tensors = grid_tensors(alerts, days, city)
+        frames = pa.concat_tables(
+            [
+                table.append_column("date", pa.array([day] * len(table), pa.date32())).replace_schema_metadata(None)
+                for day, table in tensors.items()
+            ]
+        ).replace_schema_metadata({b"grid": tensors[days[0]].schema.metadata[b"grid"]})
+        np.savez_compressed(kept, counts=dense_window(frames, days, city), late=late_alerts(frames, days, city))
+    loaded = np.load(kept)
+    return city, loaded["counts"], loaded["late"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a benchmark: the history up to the end of its test window, and its windows as day indexes."""
+
+    history: History
+    cutoff: date
+    train: range
+    validation: range
+    test: range
+
+
+def folds(name: str, data: Path, cache: Path) -> list[Fold]:
+    """The folds of a benchmark; the coverage of each is estimated on the days before its cutoff."""
+    city, counts, late = read_counts(name, data, cache)
+    cutoffs = BENCHMARKS[name].cutoffs
+    found = []
+    for cutoff, end in pairwise(cutoffs):
+        before, stop = (cutoff - city.start).days, (end - city.start).days
+        covered = estimate_coverage(counts[:before].sum(axis=1, dtype=np.int64))
+        history = History(city, city.start, counts[:stop], covered, late[:stop])
+        train, validation = split_days(before, VALIDATION_SHARE, WINDOW)
+        found.append(Fold(history, cutoff, train, validation, range(before, stop)))
+    return found
+
+
+def baselines_of(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
+    """Forecasts (test days, cells) of the tuned baselines; from the cache where they are there."""
+    from shotspotter_assets.forecasting.baselines import fit_baselines
+
+    history = fold.history
+    kept = cache / f"{history.city.name}_{fold.cutoff}_baselines.npz"
+    if not kept.exists():
+        fitted = fit_baselines(
+            history.counts, history.first_day, history.covered, fold.train, fold.validation, fold.test
+        )
+        np.savez_compressed(
+            kept,
+            **{name: of.probability.astype(np.float32) for name, of in fitted.items()},
+            seconds=json.dumps({name: of.seconds for name, of in fitted.items()}),
+        )
+    loaded = np.load(kept)
+    return {name: loaded[name].astype(np.float64) for name in loaded.files if name != "seconds"}
+
+
+def members_of(fold: Fold, cache: Path, wanted: tuple[str, ...], start: Any = None) -> tuple[dict[str, Any], Any]:
+    """((validation, test) forecasts by member of the ensemble, the network to go on from), from the cache where kept."""
+    history = through(fold.history, fold.validation.stop)
+    kept = {name: cache / f"{history.city.name}_{fold.cutoff}_{name}.npz" for name in wanted}
+    if not all(path.exists() for path in kept.values()):
+        inputs = next_day_inputs(history, range(fold.validation.stop))
+        windows = (history, inputs, fold.train, fold.validation)
+        linear = fit_on_inputs(*windows)
+        for name, path in kept.items():
+            if path.exists():
+                continue
+            started = time.perf_counter()
+            if name == "logistic_regression":
+                fitted: Any = linear[1]
+            elif name == "gradient_boosting":
+                fitted = fit_on_linear(*windows, *linear)
+            else:
+                fitted = start = forecaster(name).fit_on_linear(*windows, *linear, start)  # type: ignore[attr-defined]
+            settings = json.dumps(fitted.settings | {"seconds": time.perf_counter() - started})
+            test = fitted.predict(fold.history, fold.test)
+            np.savez_compressed(path, validation=fitted.validation_probability, test=test, settings=settings)
+            print(f"{history.city.name} {fold.cutoff} {name}: {settings}", file=sys.stderr, flush=True)
+    loaded = {name: np.load(path) for name, path in kept.items()}
+    return {name: (of["validation"], of["test"]) for name, of in loaded.items()}, start
+
+
+BASELINES = ("historical_mean", "ewma", "logistic_regression", "gradient_boosting")
+OURS = {
+    "logistic_regression": "logistic_regression*",
+    "gradient_boosting": "gradient_boosting*",
+    "residual_conv_lstm": "residual_conv_lstm",
+    "conv_mixer": "conv_mixer",
+    "transformer": "transformer",
+}
+"""Forecasters by their name in the tables; the star tells them from the baselines of the same name."""
+APART = np.timedelta64(7 * 2_000, "D")
+"""Days of different cities are moved apart by so much, so that they share no week in the bootstrap."""
+
+
+def forecasts_of(fold: Fold, members: dict[str, Any], baselines: dict[str, np.ndarray]) -> pa.Table:
+    """The forecasts table (see `evaluation.report`) of one fold, with the ensemble that the validation window asks for."""
+    history, test = fold.history, slice(fold.test.start, fold.test.stop)
+    observed = history.observed
+    judged = days_to_judge(history, fold.validation)
+    blend = fit_blend([of[judged - fold.validation.start] for of, _ in members.values()], observed[judged])
+    ensemble = blend.probability([of for _, of in members.values()])
+    # Firework days have one forecast, that of their own regime, and no blend.
+    fireworks = is_holiday_fireworks(history.days()[test])
+    ensemble[fireworks] = members["logistic_regression"][1][fireworks]
+    days, cells = observed[test].shape
+    row, column = np.nonzero(history.covered)
+    columns = {
+        **{name: baselines[name] for name in BASELINES if name in baselines},
+        **{OURS[name]: of for name, (_, of) in members.items()},
+        "ensemble": ensemble,
+    }
+    return pa.table(
+        {
+            "date": pa.array(np.repeat(history.days()[test], cells), pa.date32()),
+            "row": np.tile(row, days),
+            "column": np.tile(column, days),
+            "observed": observed[test].ravel().astype(np.int8),
+            **{name: of.ravel() for name, of in columns.items()},
+        }
+    )
+
+
+def show(title: str, forecasts: pa.Table) -> None:
+    """One Markdown table: log loss, calibration, and gains over each baseline with intervals, the best model first."""
+    scores = score_table(forecasts)
+    over = [name for name in BASELINES if name in scores]
+    positives = int(forecasts["observed"].to_numpy().sum())
+    print(f"\n### {title}: {forecasts.num_rows:,} cell-days, {positives:,} occupied\n")
+    print(
+        "| model | log loss | pred/obs | slope | AP | hit rate 5% | "
+        + " | ".join(f"gain over {name}" for name in over)
+        + " |"
+    )
+    print("| --- " * (6 + len(over)) + "|")
+    for name, of in sorted(scores.items(), key=lambda item: item[1]["log_loss"]):
+        gains = [bootstrap_gain(forecasts, name, baseline) for baseline in over]
+        shown = [f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})" for gain in gains]
+        print(
+            f"| {name} | {of['log_loss']:.5f} | {of['predicted_over_observed']:.3f} | {of['calibration_slope']:.2f} | "
+            f"{of['average_precision']:.3f} | {of['hit_rate']['5']:.3f} | " + " | ".join(shown) + " |"
+        )
+
+
+def show_ceiling(tables: list[pa.Table], found: list[Fold]) -> None:
+    """The share of the gap from climatology to the true intensity that each model closes in the simulated city."""
+    city = found[0].history.city
+    source = SimulatedSource(city)
+    truth = [
+        source.true_probability(fold.cutoff, fold.cutoff + timedelta(len(fold.test) - 1))[:, fold.history.covered]
+        for fold in found
+    ]
+    pooled = pa.concat_tables(tables)
+    observed = pooled["observed"].to_numpy().astype(bool)
+    best = log_losses(np.concatenate([of.ravel() for of in truth]), observed).mean()
+    loss = {name: log_losses(pooled[name].to_numpy(), observed).mean() for name in model_names(pooled)}
+    print(f"\nThe truth's log loss is {best:.5f}. Share of the gap from historical_mean closed:\n")
+    for name, of in loss.items():
+        print(f"- {name}: {(loss['historical_mean'] - of) / (loss['historical_mean'] - best):.1%}")
+
+
+def main() -> None:
+    """Fit what is not in the cache, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the cities' Parquet files")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
+    parser.add_argument("--cities", nargs="+", default=list(TESTED), choices=list(BENCHMARKS))
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=["logistic_regression", "gradient_boosting", "residual_conv_lstm"],
+        choices=list(OURS),
+        help="members of the ensemble, logistic_regression first",
+    )
+    chosen = parser.parse_args()
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    pooled, ordinary = [], []
+    for at, name in enumerate(chosen.cities):
+        tables, start = [], None
+        found = folds(name, chosen.data, chosen.cache)
+        for fold in found:
+            members, start = members_of(fold, chosen.cache, tuple(chosen.models), start)
+            tables.append(forecasts_of(fold, members, baselines_of(fold, chosen.cache)))
+        table = pa.concat_tables(tables)
+        show(name, table)
+        show(f"{name} without firework days", without_firework_days(table))
+        if not BENCHMARKS[name].file:
+            show_ceiling(tables, found)
+        for of, into in ((table, pooled), (without_firework_days(table), ordinary)):
+            days = of["date"].to_numpy().astype("datetime64[D]") + at * APART
+            into.append(of.set_column(0, "date", pa.array(days, pa.date32())))
+    if len(chosen.cities) > 1:
+        show("All cities", pa.concat_tables(pooled))
+        show("All cities without firework days", pa.concat_tables(ordinary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""When assets inside the graph are made again: late and corrected days of the last fortnight included."""
+
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+
+LOOK_BACK: Final = timedelta(days=14)
+"""Days older than this are repaired by hand: publishers relabel within days, and each day back costs every tick."""
+
+_changed = dg.AutomationCondition.any_deps_match(
+    dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.newly_missing()
+).with_label("an input changed")
+
+CATCH_UP = (
+    dg.AutomationCondition.in_latest_time_window(LOOK_BACK)
+    & (dg.AutomationCondition.newly_missing() | _changed).since_last_handled()
+    & ~dg.AutomationCondition.any_deps_missing()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("an input of the last 14 days is new or has changed")
+"""Not for the rows that a source gives again without a change: their data version stays the same."""
+
+catch_up = dg.AutomationConditionSensorDefinition(
+    name="catch_up",
+    target=dg.AssetSelection.all(),
+    minimum_interval_seconds=10,
+    description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",
+)
+"""Evaluates the conditions of all assets."""

@@ -1,0 +1,85 @@
+"""The runs that sensors and schedules ask for, and what is known of those already asked for."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Final
+
+import dagster as dg
+
+from shotspotter_assets.defs.alerts.assets import SOURCE_VERSION, raw_alerts
+from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+
+DAILY_CHAIN: Final = dg.AssetSelection.assets("raw_alerts", "cleaned_alerts", "grid_tensors")
+
+UNDER_WAY: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+MOST_LOOKED_UP: Final = 31
+
+CITY_TAG: Final = "shotspotter/city"
+
+
+def requests_of(city: str, days: Mapping[date, str]) -> Iterator[dg.RunRequest]:
+    """One request per stretch of contiguous days; the same days with the same versions have the same run key."""
+    for stretch in contiguous(sorted(days)):
+        first, last = stretch[0], stretch[-1]
+        versions = hashlib.sha256("".join(days[day] for day in stretch).encode()).hexdigest()[:16]
+        yield dg.RunRequest(run_key=f"{city}|{first}...{last}|{versions}", tags=range_tags(city, first, last))
+
+
+def range_tags(city: str, first: date, last: date) -> dict[str, str]:
+    """Tags of one run over a city's days; a run over one day has them too."""
+    return {RANGE_START: f"{city}|{first}", RANGE_END: f"{city}|{last}", CITY_TAG: city}
+
+
+def contiguous(days: Sequence[date]) -> list[list[date]]:
+    """Sorted days in stretches without a gap."""
+    stretches: list[list[date]] = []
+    for day in days:
+        if stretches and stretches[-1][-1] == day - timedelta(days=1):
+            stretches[-1].append(day)
+        else:
+            stretches.append([day])
+    return stretches
+
+
+def days_under_way(instance: dg.DagsterInstance, city: str) -> set[date]:
+    """The city's days that runs asked for by a sensor or schedule are yet to make or are making."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={CITY_TAG: city}))
+    days: set[date] = set()
+    for run in runs:
+        first, last = (date.fromisoformat(run.tags[tag].split("|")[1]) for tag in (RANGE_START, RANGE_END))
+        days.update(first + timedelta(days=at) for at in range((last - first).days + 1))
+    return days
+
+
+def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date, str]) -> Mapping[date, str]:
+    """The days without those of which `raw_alerts` was last made from the same version of the source.
+
+    More days than `MOST_LOOKED_UP` are not looked up: that many are a first look at a city.
+    """
+    if len(days) > MOST_LOOKED_UP:
+        return days
+    return {day: version for day, version in days.items() if _received_version(instance, city, day) != version}
+
+
+def is_received(instance: dg.DagsterInstance, city: str, day: date) -> bool:
+    """Whether `raw_alerts` was ever made of the day."""
+    return _last_materialization(instance, city, day) is not None
+
+
+def _received_version(instance: dg.DagsterInstance, city: str, day: date) -> str | None:
+    last = _last_materialization(instance, city, day)
+    version = None if last is None else last.metadata.get(SOURCE_VERSION)
+    return None if version is None else str(version.value)
+
+
+def _last_materialization(instance: dg.DagsterInstance, city: str, day: date) -> dg.AssetMaterialization | None:
+    wanted = dg.AssetRecordsFilter(asset_key=raw_alerts.key, asset_partitions=[f"{city}|{day}"])
+    records = instance.fetch_materializations(wanted, limit=1).records
+    return records[0].asset_materialization if records else None

@@ -1,0 +1,56 @@
+"""The daily clock of cities whose live source is polled: one schedule per time zone."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final
+
+import dagster as dg
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs.automation.runs import (
+    DAILY_CHAIN,
+    days_under_way,
+    is_received,
+    requests_of,
+)
+from shotspotter_assets.defs.environment import CITIES
+
+AT: Final = "30 6 * * *"
+"""Half past six local: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
+
+
+def _polled(cities: list[City]) -> dict[str, list[City]]:
+    by_zone: dict[str, list[City]] = {}
+    for city in cities:
+        if city.polls:
+            by_zone.setdefault(city.time_zone, []).append(city)
+    return by_zone
+
+
+def _schedule(zone: str, cities: list[City]) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"daily_{zone.lower().replace('/', '_').replace('-', '_').replace('+', '_')}",
+        cron_schedule=AT,
+        execution_timezone=zone,
+        target=DAILY_CHAIN,
+        description=f"Asks at 06:30 {zone} for the day before of {', '.join(city.name for city in cities)}, "
+        "unless a sensor has: a day without alerts must be made too.",
+    )
+    def daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        day = context.scheduled_execution_time.date() - timedelta(days=1)
+        for city in cities:
+            yield from _requests(context.instance, city, day)
+
+    return daily
+
+
+def _requests(instance: dg.DagsterInstance, city: City, day: date) -> Iterator[dg.RunRequest]:
+    if (
+        day >= city.start
+        and not is_received(instance, city.name, day)
+        and day not in days_under_way(instance, city.name)
+    ):
+        yield from requests_of(city.name, {day: "by the clock"})
+
+
+daily_schedules = [_schedule(zone, cities) for zone, cities in _polled(list(CITIES.values())).items()]

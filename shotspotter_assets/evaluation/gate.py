@@ -1,0 +1,146 @@
+"""The gate: a forecast is served only if it is shown to be better than the best baseline; else that baseline is served.
+
+The best baseline is chosen by the very days that the candidate is judged on. That flatters the baseline, so it can only
+make the gate stricter. The candidate must be named beforehand: the best of several candidates, chosen on the same days,
+would flatter itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from shotspotter_assets.evaluation.pooling import gain_interval, model_names, observed_of, weekly_losses
+from shotspotter_assets.forecasting.probability import clip_probability
+
+BASELINES: Final = (
+    "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma",
+    "logistic_regression", "gradient_boosting",
+    "climatology", "climatology_hour_of_week", "ewma_hour_of_week", "self_exciting",
+)  # fmt: skip
+"""Names of forecasts that are baselines wherever they stand in a table; every other one is a candidate or the truth."""
+NEVER: Final = "never"
+"""The baseline that is never served: it says nothing."""
+TRUTH: Final = "true_intensity"
+"""What only a simulated city has: the process itself, which is neither served nor a baseline."""
+
+FEWEST_WEEKS: Final = 12
+"""Calendar weeks below which an interval drawn from whole weeks is too narrow to be believed; a quarter has 13 or 14."""
+FEWEST_POSITIVES: Final = 100
+PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)
+"""Between these the forecast is calibrated in the large."""
+
+_CONSTANT: Final = "constant"
+
+
+class GateError(ValueError):
+    """The forecasts table has not what the gate compares."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which forecast to serve, and why.
+
+    Attributes:
+        passed: whether the candidate is served.
+        served: name of the candidate, or of the best baseline.
+        candidate: name.
+        best_baseline: the servable baseline with the least log loss.
+        gain: of the candidate over the best baseline; see `evaluation.pooling.gain_interval`.
+        gain_over_constant: the same over the observed frequency of these very days as the forecast of every cell and
+            day, which a forecast that knows anything beats.
+        predicted_over_observed: None without positives.
+        positives: cell-days with an alert.
+        reasons: in words; those against the candidate, or else those for it.
+    """
+
+    passed: bool
+    served: str
+    candidate: str
+    best_baseline: str
+    gain: dict[str, Any]
+    gain_over_constant: dict[str, Any]
+    predicted_over_observed: float | None
+    positives: int
+    reasons: tuple[str, ...]
+
+
+def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELINES) -> Verdict:
+    """The verdict on a candidate forecast.
+
+    It passes if the lower end of the 90% interval (weekly block bootstrap) of its gain over the best baseline is above
+    zero, and so is that over a constant; if predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and if there
+    are weeks and positives enough to say so.
+
+    Args:
+        forecasts: the candidate and the baselines on the same cell-days (see `evaluation.report`).
+        candidate: its column.
+        baselines: names that count as baselines; those that are not in the table are left out.
+
+    Raises:
+        GateError: the candidate is not in the table, is a baseline itself, or there is no servable baseline.
+    """
+    names = model_names(forecasts)
+    compared = [name for name in names if name in baselines and name != NEVER]
+    if candidate not in names or candidate in baselines or not compared:
+        raise GateError(
+            f"The gate compares a candidate with baselines; the forecasts have {', '.join(names) or 'no model'}, the "
+            f"candidate is {candidate!r}. Name a candidate among them that is none of {', '.join(baselines)}."
+        )
+    observed = observed_of(forecasts)
+    positives = int(observed.sum())
+    table = forecasts.select(["date", "observed", candidate, *compared]).append_column(
+        _CONSTANT, pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
+    )
+    weekly = weekly_losses(table, (candidate, *compared, _CONSTANT))
+    best = min(compared, key=lambda name: weekly.losses[name].sum())
+    gain = gain_interval([weekly], [(candidate, best)])
+    over_constant = gain_interval([weekly], [(candidate, _CONSTANT)])
+    ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
+
+    lowest, highest = PREDICTED_OVER_OBSERVED
+    failed: list[str] = []
+    held: list[str] = []
+    for holds, reason in (
+        (gain["weeks"] >= FEWEST_WEEKS, f"{gain['weeks']} weeks were tested; at least {FEWEST_WEEKS} are needed."),
+        (
+            positives >= FEWEST_POSITIVES,
+            f"{positives:,} cell-days had an alert; at least {FEWEST_POSITIVES} are needed.",
+        ),
+        (_above_zero(gain), _in_words(gain, f"{best} (the best baseline)")),
+        (_above_zero(over_constant), _in_words(over_constant, "one constant probability for every cell and day")),
+        (
+            ratio is not None and lowest <= ratio <= highest,
+            f"Predicted / observed is {_number(ratio, '.2f')}; between {lowest} and {highest} is allowed.",
+        ),
+    ):
+        (held if holds else failed).append(reason)
+    return Verdict(
+        passed=not failed,
+        served=best if failed else candidate,
+        candidate=candidate,
+        best_baseline=best,
+        gain=gain,
+        gain_over_constant=over_constant,
+        predicted_over_observed=ratio,
+        positives=positives,
+        reasons=tuple(failed or held),
+    )
+
+
+def _above_zero(gain: dict[str, Any]) -> bool:
+    return gain["low"] is not None and gain["low"] > 0
+
+
+def _in_words(gain: dict[str, Any], over: str) -> str:
+    low, high = _number(gain["low"], "+.4f"), _number(gain["high"], "+.4f")
+    return (
+        f"The gain over {over} is {_number(gain['gain'], '+.4f')} nats per positive, {gain['level']:.0%} interval {low} "
+        f"to {high}; its lower end must be above zero."
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)

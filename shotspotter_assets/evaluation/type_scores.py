@@ -1,0 +1,82 @@
+"""Scores of the forecast gunshot type of an alert, given that there is one, against the recent mix of types."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.cities.model import GUNSHOT_TYPES
+from shotspotter_assets.evaluation.pooling import days_of, gain_interval, weekly_sums
+from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY
+
+TRAILING_MIX: Final = "trailing_mix"
+"""The forecast of a type by its share in the last 90 days; the reference of the type scores."""
+TYPE_KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "gunshot_type")
+
+
+def type_models(forecasts: pa.Table) -> list[str]:
+    """Models with a column `<model>_<type>` for every gunshot type, in the order of the table."""
+    names = [name[:-2] for name in forecasts.column_names if name.endswith("_0") and name not in TYPE_KEY_COLUMNS]
+    return [name for name in names if all(f"{name}_{code}" in forecasts.column_names for code in GUNSHOT_TYPES)]
+
+
+def type_scores(tables: Sequence[pa.Table], reference: str = TRAILING_MIX) -> dict[str, Any]:
+    """Scores of each model over all alerts of known type, pooled over the folds.
+
+    Log loss is -mean(ln p of the type that came), Brier score the mean of sum_k (p_k - o_k)^2 over the three types
+    (Brier 1950, as it was first defined). Forecasts are scaled so that they sum to 1.
+
+    Args:
+        tables: one row per alert, `date`, `gunshot_type` (0, 1, 2 or null) and the columns `<model>_0`, `_1`, `_2` of
+            each model, `reference` among them.
+        reference: model that the gain (nats per alert, with a weekly block-bootstrap interval) is over.
+
+    Returns:
+        `alerts`, `alerts_of_unknown_type`, `reference`, `share` of each type, and `models`: each with `log_loss`,
+        `brier_score`, `mean_forecast` of each type and `gain`.
+
+    Raises:
+        ValueError: no table, or the reference is not among the models.
+    """
+    models = [name for name in type_models(tables[0]) if all(name in type_models(table) for table in tables)]
+    if reference not in models:
+        raise ValueError(
+            f"The type forecasts have {', '.join(models) or 'no model'} but not the reference {reference!r}."
+        )
+    columns = [f"{name}_{code}" for name in models for code in GUNSHOT_TYPES]
+    pooled = pa.concat_tables([table.select(["date", "gunshot_type", *columns]) for table in tables])
+    typed = pooled.filter(pooled["gunshot_type"].is_valid())
+    came = typed["gunshot_type"].to_numpy().astype(np.int64)
+    probability = {name: _probability(typed, name) for name in models}
+    losses = {name: -np.log(p[np.arange(len(came)), came]) for name, p in probability.items()}
+    weekly = weekly_sums(days_of(typed), np.ones(len(came)), losses)
+    one_hot = np.eye(len(GUNSHOT_TYPES))[came]
+    return {
+        "alerts": len(came),
+        "alerts_of_unknown_type": len(pooled) - len(came),
+        "reference": reference,
+        "share": _by_type(one_hot),
+        "models": {
+            name: {
+                "log_loss": float(losses[name].mean()) if len(came) else None,
+                "brier_score": float(((p - one_hot) ** 2).sum(axis=1).mean()) if len(came) else None,
+                "mean_forecast": _by_type(p),
+                "gain": gain_interval([weekly], [(name, reference)]),
+            }
+            for name, p in probability.items()
+        },
+    }
+
+
+def _probability(forecasts: pa.Table, model: str) -> npt.NDArray[np.float64]:
+    p = np.stack([forecasts[f"{model}_{code}"].to_numpy() for code in GUNSHOT_TYPES], axis=1).astype(np.float64)
+    if np.isnan(p).any():
+        raise ValueError(f"{int(np.isnan(p).any(axis=1).sum())} of {len(p)} type forecasts of {model} are not numbers.")
+    p = np.maximum(p, SMALLEST_PROBABILITY)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def _by_type(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {GUNSHOT_TYPES[code]: float(values[:, code].mean()) for code in GUNSHOT_TYPES} if len(values) else {}

@@ -1,0 +1,145 @@
+"""Gradient boosting that starts at the logistic regression's log odds, so that its trees only learn what that misses."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from shotspotter_assets.forecasting.forecaster import Array, through
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs
+from shotspotter_assets.forecasting.logistic_regression import (
+    FittedLogisticRegression,
+    LogisticRegressionForecaster,
+    days_to_fit,
+    days_to_judge,
+    fit_on_inputs,
+    with_firework_days,
+)
+from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+
+if TYPE_CHECKING:
+    import lightgbm
+
+MOST_TREES: Final = 240
+TREE_STEP: Final = 20
+"""Numbers of trees that are tried on the validation window lie so far apart; 0 is among them."""
+PARAMETERS: Final = {
+    "objective": "binary",
+    "num_leaves": 7,
+    "learning_rate": 0.05,
+    "min_data_in_leaf": 500,
+    "lambda_l2": 20.0,
+    "feature_fraction": 0.3,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "max_bin": 63,
+    "num_threads": 1,
+    "force_col_wise": True,
+    "deterministic": True,
+    "seed": 0,
+    "verbosity": -1,
+}
+MODEL_FILE: Final = "gradient_boosting.txt"
+SETTINGS_FILE: Final = "gradient_boosting.json"
+
+
+@dataclass(frozen=True)
+class FittedGradientBoosting:
+    """See `Fitted`."""
+
+    linear: FittedLogisticRegression
+    booster: "lightgbm.Booster | None"
+    settings: dict[str, Any]
+    validation_probability: Array | None = None
+
+    def logit(self, inputs: Inputs) -> Array:
+        """Log odds of an ordinary day, shape (days, cells)."""
+        return self.linear.logit(inputs) + _trees(self.booster, inputs.values)
+
+    def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
+        ordinary = expit(self.logit(next_day_inputs(history, days)))
+        return clip_probability(with_firework_days(history, days, ordinary, self.linear))
+
+    def files(self) -> dict[str, bytes]:
+        """See `Fitted.files`; LightGBM's own text format, as a pickle could bring code of its own."""
+        trees = {} if self.booster is None else {MODEL_FILE: self.booster.model_to_string().encode()}
+        return {**self.linear.files(), SETTINGS_FILE: json.dumps(self.settings).encode(), **trees}
+
+
+class GradientBoostingForecaster:
+    """The number of trees is where the validation log loss was least; then fitted on both windows together."""
+
+    name: ClassVar[str] = "gradient_boosting"
+
+    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedGradientBoosting:
+        """See `Forecaster.fit`."""
+        history = through(history, validation.stop)
+        inputs = next_day_inputs(history, range(validation.stop))
+        return fit_on_linear(history, inputs, train, validation, *fit_on_inputs(history, inputs, train, validation))
+
+    def load(self, files: Mapping[str, bytes]) -> FittedGradientBoosting:
+        """See `Forecaster.load`."""
+        import lightgbm
+
+        text = files.get(MODEL_FILE)
+        booster = None if text is None else lightgbm.Booster(model_str=text.decode())
+        linear = LogisticRegressionForecaster().load(files)
+        return FittedGradientBoosting(linear, booster, json.loads(files[SETTINGS_FILE]))
+
+
+def fit_on_linear(
+    history: History,
+    inputs: Inputs,
+    train: range,
+    validation: range,
+    of_train: FittedLogisticRegression,
+    of_both: FittedLogisticRegression,
+) -> FittedGradientBoosting:
+    """Boosting on the two logistic regressions of `fit_on_inputs`; the other arguments are those that it took."""
+    observed = history.observed
+    booster = _boost(history, inputs, train, of_train, MOST_TREES)
+    tested = days_to_judge(history, validation)
+    of_tested = Inputs(inputs.values[tested], inputs.names)
+    before = of_train.logit(of_tested)
+    losses = {
+        trees: float(log_losses(expit(before + _trees(booster, of_tested.values, trees)), observed[tested]).mean())
+        for trees in range(0, MOST_TREES + 1, TREE_STEP)
+    }
+    best = min(losses, key=losses.__getitem__)
+    settings = {**PARAMETERS, "trees": best, "validation_log_loss": losses[best]}
+    of_validation = Inputs(inputs.values[validation.start : validation.stop], inputs.names)
+    ordinary = expit(of_train.logit(of_validation) + _trees(booster, of_validation.values, best))
+    probability = clip_probability(with_firework_days(history, validation, ordinary, of_train))
+    both = range(train.start, validation.stop)
+    refitted = _boost(history, inputs, both, of_both, best) if best else None
+    return FittedGradientBoosting(of_both, refitted, settings, probability)
+
+
+def _boost(
+    history: History, inputs: Inputs, days: range, linear: FittedLogisticRegression, trees: int
+) -> "lightgbm.Booster":
+    import lightgbm
+
+    chosen = days_to_fit(history, days)
+    values = inputs.values[chosen]
+    rows = lightgbm.Dataset(
+        values.reshape(-1, values.shape[2]),
+        history.observed[chosen].ravel(),
+        init_score=linear.logit(Inputs(values, inputs.names)).ravel(),
+    )
+    return lightgbm.train(dict(PARAMETERS), rows, num_boost_round=trees)
+
+
+def _trees(booster: "lightgbm.Booster | None", values: npt.NDArray[np.float32], trees: int | None = None) -> Array:
+    """What the trees add to the log odds, shape (days, cells)."""
+    shape = values.shape[:2]
+    if booster is None or trees == 0:
+        return np.zeros(shape)
+    rows = values.reshape(-1, values.shape[2])
+    return np.asarray(booster.predict(rows, raw_score=True, num_iteration=trees, num_threads=1)).reshape(shape)

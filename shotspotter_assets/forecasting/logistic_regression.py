@@ -1,0 +1,190 @@
+"""L2 logistic regression on the next-day inputs, with firework days as a regime of their own; every model starts here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
+from shotspotter_assets.forecasting.firework_days import firework_probability
+from shotspotter_assets.forecasting.forecaster import WARM_UP_DAYS, Array, through
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs, ordinary_days
+from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+
+INVERSE_PENALTIES: Final = (1e-3, 1e-2)
+FILE: Final = "logistic_regression.json"
+INPUT_FILE_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
+
+
+class NothingToLearnError(ValueError):
+    """The days to fit on have no ordinary day, or their cells are never, or always, occupied."""
+
+
+class OtherInputsError(ValueError):
+    """A stored model was fitted on inputs of other names."""
+
+
+def days_to_fit(history: History, days: range) -> npt.NDArray[np.int64]:
+    """The ordinary days of `days` after the warm-up (of half of them, where they are few).
+
+    Raises:
+        NothingToLearnError: see there.
+    """
+    first = min(max(days.start, WARM_UP_DAYS), (days.start + days.stop) // 2)
+    ordinary = ordinary_days(history)
+    chosen = np.array([day for day in range(first, days.stop) if ordinary[day]], dtype=np.int64)
+    labels = history.observed[chosen]
+    if not labels.any() or labels.all():
+        raise NothingToLearnError(
+            f"City {history.city.name}, days {days} from {history.first_day}: {int(labels.sum())} of {labels.size} "
+            "cell-days are occupied. Use a longer training window or check the coverage."
+        )
+    return chosen
+
+
+def with_firework_days(history: History, days: range, ordinary: Array, linear: "FittedLogisticRegression") -> Array:
+    """`ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
+    axis = history.days(more=1)
+    fireworks = np.flatnonzero(is_holiday_fireworks(axis))
+    wanted = [day for day in fireworks if day in days]
+    if not wanted:
+        return ordinary
+    probability = ordinary.copy()
+    fireworks = fireworks[(fireworks >= WARM_UP_DAYS) & (fireworks <= wanted[-1])]
+    logits = dict(zip(fireworks, linear.logit(next_day_inputs(history, fireworks)), strict=True))
+    observed = history.observed
+    for day in wanted:
+        if day not in logits:
+            continue
+        past = fireworks[fireworks < day]
+        past_logits = np.array([logits[at] for at in past]).reshape(len(past), -1)
+        probability[day - days.start] = firework_probability(
+            axis[day], logits[day], axis[past], past_logits, observed[past], history.covered
+        )
+    return probability
+
+
+@dataclass(frozen=True)
+class FittedLogisticRegression:
+    """See `Fitted`. `weights`, `mean` and `scale` have one number per input of `names`."""
+
+    names: tuple[str, ...]
+    weights: Array
+    intercept: float
+    mean: Array
+    scale: Array
+    settings: dict[str, Any]
+    validation_probability: Array | None = None
+
+    def logit(self, inputs: Inputs) -> Array:
+        """Log odds of an ordinary day, shape (days, cells).
+
+        Raises:
+            OtherInputsError: it was fitted on other inputs.
+        """
+        if inputs.names != self.names:
+            raise OtherInputsError(f"A stored logistic regression {INPUT_FILE_ERROR}")
+        slope = self.weights / self.scale
+        return inputs.values @ slope + (self.intercept - self.mean @ slope)
+
+    def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
+        ordinary = expit(self.logit(next_day_inputs(history, days)))
+        return clip_probability(with_firework_days(history, days, ordinary, self))
+
+    def files(self) -> dict[str, bytes]:
+        """See `Fitted.files`."""
+        content = {
+            "names": self.names,
+            "weights": self.weights.tolist(),
+            "intercept": self.intercept,
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "settings": self.settings,
+        }
+        return {FILE: json.dumps(content, indent=1).encode()}
+
+
+class LogisticRegressionForecaster:
+    """Tuned by log loss on the validation window, then fitted on training and validation days together."""
+
+    name: ClassVar[str] = "logistic_regression"
+
+    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedLogisticRegression:
+        """See `Forecaster.fit`."""
+        history = through(history, validation.stop)
+        inputs = next_day_inputs(history, range(validation.stop))
+        return fit_on_inputs(history, inputs, train, validation)[1]
+
+    def load(self, files: Mapping[str, bytes]) -> FittedLogisticRegression:
+        """See `Forecaster.load`."""
+        content = json.loads(files[FILE])
+        arrays = {name: np.array(content[name]) for name in ("weights", "mean", "scale")}
+        return FittedLogisticRegression(
+            names=tuple(content["names"]), intercept=content["intercept"], settings=content["settings"], **arrays
+        )
+
+
+def fit_on_inputs(
+    history: History, inputs: Inputs, train: range, validation: range
+) -> tuple[FittedLogisticRegression, FittedLogisticRegression]:
+    """(fitted on training days, fitted on training and validation days), both with the penalty of the validation window.
+
+    Args:
+        history: up to the end of `validation`.
+        inputs: of all its days.
+        train: indexes of the day axis.
+        validation: see `train`.
+    """
+    observed = history.observed
+    days, tested = days_to_fit(history, train), days_to_judge(history, validation)
+    of_tested = Inputs(inputs.values[tested], inputs.names)
+    fits = {inverse: _fit(inputs, observed, days, inverse) for inverse in INVERSE_PENALTIES}
+    losses = {
+        inverse: float(log_losses(expit(fit.logit(of_tested)), observed[tested]).mean())
+        for inverse, fit in fits.items()
+    }
+    best = min(losses, key=losses.__getitem__)
+    settings = {"inverse_penalty": best, "validation_log_loss": losses[best]}
+    ordinary = expit(fits[best].logit(Inputs(inputs.values[validation.start : validation.stop], inputs.names)))
+    probability = clip_probability(with_firework_days(history, validation, ordinary, fits[best]))
+    both = _fit(inputs, observed, days_to_fit(history, range(train.start, validation.stop)), best)
+    return (
+        replace(fits[best], settings=settings, validation_probability=probability),
+        replace(both, settings=settings, validation_probability=probability),
+    )
+
+
+def days_to_judge(history: History, validation: range) -> npt.NDArray[np.int64]:
+    """The ordinary days of the validation window, all of them where it has none."""
+    days = np.arange(validation.start, validation.stop)
+    ordinary = days[ordinary_days(history)[days]]
+    return ordinary if len(ordinary) else days
+
+
+def _fit(
+    inputs: Inputs, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.int64], inverse: float
+) -> FittedLogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
+    # float64, as nearly equal rates make the fit stiff.
+    rows = inputs.values[days].reshape(-1, len(inputs.names)).astype(np.float64)
+    mean, scale = rows.mean(axis=0), rows.std(axis=0)
+    # What does not vary where it is fitted (such as the flag of firework days) must not enter elsewhere.
+    constant = scale < 1e-6
+    scale[constant] = 1.0
+    # In place: a long history has a million rows.
+    rows -= mean
+    rows /= scale
+    rows[:, constant] = 0.0
+    # BLAS threads wait for each other by spinning: on a busy machine two take many times as long as one.
+    with threadpool_limits(1):
+        model = LogisticRegression(C=inverse, solver="newton-cholesky").fit(rows, observed[days].ravel())
+    weights = np.where(constant, 0.0, model.coef_[0])
+    return FittedLogisticRegression(inputs.names, weights, float(model.intercept_[0]), mean, scale, {})

@@ -1,0 +1,1 @@
+"""Telling someone: what went wrong, to a webhook and by e-mail, once."""

@@ -1,0 +1,58 @@
+"""The messages: what each kind says, and the key by which the same problem is known again."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One problem that someone should hear of."""
+
+    kind: Kind
+    subject: str
+    """What it is about: a city, a file, a job."""
+    text: str
+    """What happened and what to do, in a sentence or two."""
+    key: str
+    """The same for the same problem; messages with one key are sent once in a period."""
+    run_url: str | None = None
+
+    @property
+    def title(self) -> str:
+        """One line, such as "Late city: washington_dc"."""
+        return " ".join(f"{self.kind.capitalize()}: {self.subject}".split())
+
+
+def run_failure(job: str, partition: str | None, step: str | None, error: str, run_url: str | None = None) -> Message:
+    """A run failed; the same job failing for other partitions is another problem."""
+    subject = f"{job} for {partition}" if partition else job
+    where = f"Step {step} failed" if step else "The run failed"
+    return Message("run failure", subject, f"{where}: {error}", f"run failure|{subject}|{step or ''}", run_url)
+
+
+def late_city(city: str, last_day: date | None, expected_by: datetime, run_url: str | None = None) -> Message:
+    """A city's day has not arrived by the time at which it should have."""
+    since = f"The last day that arrived is {last_day}" if last_day else "No day has arrived yet"
+    text = f"{since}; the next one was due by {expected_by:%Y-%m-%d %H:%M %Z}. Look at the city's source."
+    return Message("late city", city, text, f"late city|{city}", run_url)
+
+
+def failed_gate(city: str, day: date, serving: str, reason: str, run_url: str | None = None) -> Message:
+    """The model of a day was not accepted, or the served one was turned off; `serving` is what serves instead."""
+    text = f"{day}: {reason} Serving now: {serving}."
+    return Message("failed gate", f"{city}, {day}", text, f"failed gate|{city}|{day}", run_url)
+
+
+def drift(city: str, measure: str, value: float, limit: float, run_url: str | None = None) -> Message:
+    """A measure of a city's input or calibration left its limit."""
+    text = f"{measure} is {value:.4g}, the limit is {limit:.4g}. Look at the latest forecast scores."
+    return Message("drift", f"{city}, {measure}", text, f"drift|{city}|{measure}", run_url)
+
+
+def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) -> Message:
+    """A dropped file cannot be read; the rest of the city goes on."""
+    text = f"{file} cannot be used: {reason}. Drop a mended file under the same name; other files are unaffected."
+    return Message("corrupt file", f"{city}, {file}", text, f"corrupt file|{city}|{file}", run_url)

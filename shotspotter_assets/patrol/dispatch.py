@@ -1,0 +1,177 @@
+"""A patrol plan for dispatch systems: one row per cell (or group) and shift, as a table, as CSV and as GeoJSON."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.patrol.plan import DayPlan
+from shotspotter_assets.patrol.reach import by_group, group_name
+from shotspotter_assets.patrol.shifts import shift_window
+
+DISPATCH_SCHEMA: Final = pa.schema(
+    [
+        pa.field("day", pa.date32(), nullable=False),
+        pa.field("shift", pa.string(), nullable=False),
+        pa.field("starts_at", pa.string(), nullable=False),
+        pa.field("ends_at", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("cell", pa.string(), nullable=False),
+        pa.field("area", pa.string()),
+        pa.field("units", pa.int32(), nullable=False),
+        pa.field("recommended_units", pa.int32(), nullable=False),
+        pa.field("expected_alerts", pa.float64(), nullable=False),
+        pa.field("covered_alerts", pa.float64(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("longitude", pa.float64(), nullable=False),
+        pa.field("latitude", pa.float64(), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),
+        pa.field("row", pa.int16(), nullable=False),
+        pa.field("column", pa.int16(), nullable=False),
+        pa.field("cells", pa.int16(), nullable=False),
+        pa.field("west", pa.float64(), nullable=False),
+        pa.field("south", pa.float64(), nullable=False),
+        pa.field("east", pa.float64(), nullable=False),
+        pa.field("north", pa.float64(), nullable=False),
+    ]
+)
+"""`starts_at` and `ends_at` are local times with their UTC offset (ISO 8601). `rank` counts within the shift.
+
+`expected_alerts` and `probability` (of at least one alert) are of the cells themselves; `covered_alerts` is what the
+units add to those ranked before them, in the cells around as well. `row` and `column` are those of the south-western
+cell of a group of `cells` x `cells`. The last four columns are its edges, in WGS84 degrees like the centre.
+"""
+
+_DECIMALS: Final = 7
+"""Of a degree: about a centimetre."""
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for a formula, full-width signs among them; https://owasp.org/www-community/attacks/CSV_Injection"""
+
+
+def dispatch_table(
+    plan: DayPlan,
+    city: City,
+    expected: npt.NDArray[np.floating],
+    probability: npt.NDArray[np.floating],
+    covered: npt.NDArray[np.bool_],
+    *,
+    areas: npt.NDArray[np.str_] | None = None,
+    reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
+) -> pa.Table:
+    """The cells that get units, by shift and rank (`DISPATCH_SCHEMA`).
+
+    Args:
+        expected: expected alerts of each shift, shape (shifts, rows, columns).
+        probability: chance of at least one alert in each shift and cell, same shape; in groups, cells are taken as
+            independent.
+        covered: cells that the sensors hear, shape (rows, columns); what is forecast elsewhere is left out.
+        areas: name of the area of each cell, "" for none; a cell without an area gets the name of the nearest one.
+        reasons: main reasons by (row, column); a group has those of its cell with the most expected alerts.
+    """
+    size = plan.group
+    names = None if areas is None else by_group(nearest_areas(areas), size)
+    box, (rows, columns) = city.box, city.shape
+    records = []
+    for at, shift_plan in enumerate(plan.shifts):
+        starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
+        alerts, chance = (by_group(np.where(covered, of_shift[at], 0.0), size) for of_shift in (expected, probability))
+        hottest = alerts.argmax(axis=-1)
+        sent = np.argwhere(shift_plan.units > 0)
+        for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
+            first_row, first_column, cell = row * size, column * size, int(hottest[row, column])
+            west, east = (
+                round(box.west + (box.east - box.west) * edge / columns, _DECIMALS)
+                for edge in (first_column, first_column + size)
+            )
+            south, north = (
+                round(box.south + (box.north - box.south) * edge / rows, _DECIMALS)
+                for edge in (first_row, first_row + size)
+            )
+            records.append(
+                {
+                    "day": plan.day,
+                    "shift": shift_plan.shift.name,
+                    "starts_at": starts_at.isoformat(),
+                    "ends_at": ends_at.isoformat(),
+                    "rank": int(shift_plan.rank[row, column]),
+                    "cell": group_name(first_row, first_column, size),
+                    "area": None if names is None else str(names[row, column, cell]) or None,
+                    "units": int(shift_plan.units[row, column]),
+                    "recommended_units": int(shift_plan.recommended[row, column]),
+                    "expected_alerts": float(alerts[row, column].sum()),
+                    "covered_alerts": float(shift_plan.added_by_group[row, column]),
+                    "probability": float(1 - np.prod(1 - chance[row, column].astype(np.float64))),
+                    "longitude": round((west + east) / 2, _DECIMALS),
+                    "latitude": round((south + north) / 2, _DECIMALS),
+                    "reasons": list((reasons or {}).get((first_row + cell // size, first_column + cell % size), ())),
+                    "row": first_row,
+                    "column": first_column,
+                    "cells": size,
+                    "west": west,
+                    "south": south,
+                    "east": east,
+                    "north": north,
+                }
+            )
+    return pa.Table.from_pylist(records, schema=DISPATCH_SCHEMA)
+
+
+def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:
+    """The cells to whose group a dispatch table sends units, shape (rows, columns): `history` of later plans."""
+    patrolled = np.zeros(city.shape, dtype=bool)
+    for row, column, cells in zip(*(table[name].to_pylist() for name in ("row", "column", "cells")), strict=True):
+        patrolled[row : row + cells, column : column + cells] = True
+    return patrolled
+
+
+def nearest_areas(areas: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    """`areas` with the nearest name, counted in cells, in place of each ""; same shape."""
+    from scipy.ndimage import distance_transform_edt
+
+    nameless = areas == ""
+    if not nameless.any() or nameless.all():
+        return areas
+    nearest = distance_transform_edt(nameless, return_distances=False, return_indices=True)
+    return areas[tuple(nearest)]
+
+
+def dispatch_csv(table: pa.Table) -> bytes:
+    """A dispatch table as CSV (RFC 4180, UTF-8); texts that a spreadsheet would run as a formula start with '."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(table.column_names)
+    writer.writerows([_csv_value(value) for value in record.values()] for record in table.to_pylist())
+    return text.getvalue().encode()
+
+
+def dispatch_geojson(table: pa.Table) -> bytes:
+    """A dispatch table as GeoJSON (RFC 7946): one polygon per row, its other columns as properties."""
+    features = []
+    for record in table.to_pylist():
+        west, south, east, north = (record.pop(edge) for edge in ("west", "south", "east", "north"))
+        record["day"] = record["day"].isoformat()
+        # Counter-clockwise and closed, as the standard wants outer rings.
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        features.append(
+            {
+                "type": "Feature",
+                "id": f"{record['day']}/{record['shift']}/{record['cell']}",
+                "bbox": [west, south, east, north],
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "properties": record,
+            }
+        )
+    return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False, indent=1).encode()
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, list):
+        value = "; ".join(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value

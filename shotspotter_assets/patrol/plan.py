@@ -1,0 +1,347 @@
+"""Patrol plans: how many units to send to which cells in each shift of a day, within a city's rules."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.patrol.cover import CoverProblem, Solution, Units, exact, greedy, in_order_of_value
+from shotspotter_assets.patrol.reach import areas_of_groups, by_group, reach_matrix, to_cells
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+Method = Literal["exact", "time limit", "greedy"]
+"""Proven best; the best that the solver found in its time; or the greedy plan, which was better than that."""
+
+
+class PatrolRulesError(ValueError):
+    """The rules of a city cannot all be kept; `rule` is the one that is in the way."""
+
+    def __init__(self, city: str, day: date, rule: str, problem: str, remedy: str) -> None:
+        super().__init__(f"City {city}, patrol plan of {day}, rule patrol.{rule}: {problem}. {remedy}")
+        self.city, self.day, self.rule = city, day, rule
+
+
+@dataclass(frozen=True)
+class ShiftPlan:
+    """Units of one shift. Arrays have the shape (group rows, group columns); a group is a cell where `group` is 1."""
+
+    shift: Shift
+    units: Units
+    recommended: Units
+    """Those of `units` that are worth it: each adds at least the floor, or its area's least share needs it."""
+    rank: Units
+    """1 for the group whose first unit covers most, then 2 and so on; 0 for groups without units."""
+    added: npt.NDArray[np.float64]
+    """Expected alerts that each unit adds to those ranked before it, shape (units,); never rising."""
+    added_by_group: npt.NDArray[np.float64]
+    """`added`, summed over the units of each group."""
+    covered: float
+    """Expected alerts that the plan covers."""
+    best: float
+    """Expected alerts covered by the best plan found; `covered` is at most the near-tie share below it."""
+    total: float
+    """Expected alerts in all covered cells."""
+    one_more: float
+    """Expected alerts that the best plan with one unit more would cover beyond `best`; at least so many if not exact."""
+    method: Method
+    gap: float | None
+    """How far above `best`, as a share of it, the true best may lie; 0 for exact, null where it is unknown."""
+    greedy_ratio: float
+    """What the greedy plan covers, as a share of `best`."""
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """The plans of the shifts that begin on one local day."""
+
+    day: date
+    group: int
+    """Side, in cells, of the groups that units are sent to."""
+    shifts: tuple[ShiftPlan, ...]
+
+    @property
+    def patrolled(self) -> npt.NDArray[np.bool_]:
+        """Cells to whose group any shift sends a unit, shape (rows, columns)."""
+        return to_cells(np.sum([plan.units for plan in self.shifts], axis=0) > 0, self.group)
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What all shifts of a day share."""
+
+    reach: "csc_array"
+    open_groups: npt.NDArray[np.bool_]
+    """Groups that units may be sent to, shape (groups,)."""
+    resting: npt.NDArray[np.bool_]
+    """Groups that would be open but for the cap on repeats, shape (groups,)."""
+    area: Units
+    area_names: list[str]
+
+    @property
+    def areas_with_groups(self) -> Units:
+        """1 for each area that has a group, 0 for one whose cells all lie in groups of other areas; shape (areas,)."""
+        return np.isin(np.arange(len(self.area_names)), self.area).astype(np.int64)
+
+
+def plan_day(
+    city: City,
+    day: date,
+    expected: npt.NDArray[np.floating],
+    covered: npt.NDArray[np.bool_],
+    *,
+    areas: npt.NDArray[np.str_] | None = None,
+    history: Mapping[date, npt.NDArray[np.bool_]] | None = None,
+    time_limit_s: float = 10.0,
+) -> DayPlan:
+    """The plan of all shifts that begin on the local `day`, by the rules in the city's file.
+
+    Every shift is planned for itself, with all its units: what is not worth placing is told by `recommended`. Among
+    plans that cover nearly as much as the best one, chance chooses, the same way for the same seed, day and shift.
+
+    Args:
+        expected: expected alerts of each shift, shape (shifts, rows, columns).
+        covered: cells that the sensors hear, shape (rows, columns); units go nowhere else.
+        areas: name of the area (district) of each cell, "" for none, shape (rows, columns).
+        history: cells patrolled on days before, `DayPlan.patrolled`; days that are absent had no patrols.
+        time_limit_s: limit of each run of the solver, of which a shift takes at most two.
+
+    Raises:
+        PatrolRulesError: the rules cannot all be kept.
+        ValueError: the city has no patrol rules, or an array does not fit its grid or holds impossible numbers.
+    """
+    rules = city.patrol
+    if rules is None:
+        raise ValueError(f"City {city.name} has no patrol rules: give its file a section patrol.")
+    _check_arrays(city, rules, day, expected, covered, areas, history or {})
+    ground = _ground(city, rules, day, covered, areas, history or {})
+    plans = []
+    for at, shift in enumerate(rules.shifts):
+        problem = CoverProblem(
+            expected=np.where(covered, expected[at], 0.0).astype(np.float64).ravel(),
+            reach=ground.reach,
+            shares=rules.shares,
+            most=np.where(ground.open_groups, rules.most_units_per_cell, 0),
+            area=ground.area,
+            least=ground.areas_with_groups * math.ceil(rules.least_share_per_area * shift.units - 1e-9),
+        )
+        _check_feasible(city, rules, day, shift, problem, ground)
+        generator = np.random.default_rng([rules.seed, day.toordinal(), at])
+        plans.append(_plan_shift(city, rules, shift, problem, generator, time_limit_s))
+    return DayPlan(day, rules.group, tuple(plans))
+
+
+def _plan_shift(
+    city: City,
+    rules: PatrolRules,
+    shift: Shift,
+    problem: CoverProblem,
+    generator: np.random.Generator,
+    time_limit_s: float,
+) -> ShiftPlan:
+    greedy_units = _as_units(problem, greedy(problem, shift.units)[0])
+    best, method, gap = _best(problem, greedy_units, time_limit_s)
+    best_value = problem.value(best)
+    chosen = _near_tie(problem, best, rules.near_tie, generator)
+    one_more = float(problem.gains(best)[best < problem.most].max(initial=0.0))
+    if method == "exact":  # else the solver's next run would be out of time as well
+        one_more = max(one_more, _with_one_more(problem, shift.units, time_limit_s) - best_value)
+    groups, added = in_order_of_value(problem, chosen)
+    shape = (city.grid.rows // rules.group, city.grid.columns // rules.group)
+    return ShiftPlan(
+        shift=shift,
+        units=chosen.reshape(shape),
+        recommended=_recommended(problem, groups, added, rules.floor).reshape(shape),
+        rank=_ranks(groups, len(chosen)).reshape(shape),
+        added=np.array(added),
+        added_by_group=np.bincount(groups, added, minlength=len(chosen)).astype(np.float64).reshape(shape),
+        covered=problem.value(chosen),
+        best=best_value,
+        total=float(problem.expected.sum()),
+        one_more=one_more,
+        method=method,
+        gap=gap,
+        greedy_ratio=problem.value(greedy_units) / best_value if best_value else 1.0,
+    )
+
+
+def _best(problem: CoverProblem, greedy_units: Units, time_limit_s: float) -> tuple[Units, Method, float | None]:
+    number, greedy_value = int(greedy_units.sum()), problem.value(greedy_units)
+    if not number or not greedy_value:
+        return greedy_units, "exact", 0.0
+    solution = exact(problem, number, time_limit_s)
+    units, method = solution.units, _method(solution)
+    if units is None or (method != "exact" and problem.value(units) < greedy_value):
+        units, method = greedy_units, "greedy"
+    gap = None if solution.bound is None else max(solution.bound / problem.value(units) - 1, 0.0)
+    return units, method, gap
+
+
+def _method(solution: Solution) -> Method:
+    return "exact" if solution.proven else "time limit"
+
+
+def _near_tie(problem: CoverProblem, best: Units, near_tie: float, generator: np.random.Generator) -> Units:
+    """A plan drawn among those that cover at least 1 - `near_tie` of what `best` covers.
+
+    One unit after the other, in random order, is taken out and put to a group drawn in proportion to what it adds
+    there, among the groups where the plan loses no more than the unit's part of what may be lost.
+    """
+    number, best_value, units = int(best.sum()), problem.value(best), best.copy()
+    if not near_tie or not best_value:
+        return units
+    for step, group in enumerate(generator.permutation(np.repeat(np.arange(len(best)), best)), start=1):
+        units[group] -= 1
+        gains = problem.gains(units)
+        may_go = (units < problem.most) & (problem.value(units) + gains >= best_value * (1 - near_tie * step / number))
+        area = problem.area[group]
+        if area >= 0 and units[problem.area == area].sum() < problem.least[area]:
+            may_go &= problem.area == area
+        # Where it was is always among them; rounding and units that add nothing must not leave it without a chance.
+        chance = np.where(may_go, np.maximum(gains, 0.0), 0.0)
+        units[generator.choice(len(best), p=chance / chance.sum()) if chance.any() else group] += 1
+    return units
+
+
+def _with_one_more(problem: CoverProblem, number: int, time_limit_s: float) -> float:
+    """Value of the best plan found with one unit more, areas keeping their least; 0 where no cell has room for it."""
+    if number >= problem.most.sum() or not problem.expected.any():
+        return 0.0
+    units = exact(problem, number + 1, time_limit_s).units
+    return 0.0 if units is None else problem.value(units)
+
+
+def _recommended(problem: CoverProblem, groups: list[int], added: list[float], floor: float) -> Units:
+    """Units per group, shape (groups,), that add something and at least `floor`, or that their area's least share needs."""
+    missing = problem.least.copy()
+    recommended = np.zeros_like(problem.most)
+    for group, gain in zip(groups, added, strict=True):
+        area = problem.area[group]
+        needed = area >= 0 and missing[area] > 0
+        if needed:
+            missing[area] -= 1
+        recommended[group] += (gain > 0 and gain >= floor) or needed
+    return recommended
+
+
+def _ranks(groups: list[int], number: int) -> Units:
+    rank = np.zeros(number, dtype=np.int64)
+    in_order = list(dict.fromkeys(groups))
+    rank[in_order] = np.arange(1, len(in_order) + 1)
+    return rank
+
+
+def _as_units(problem: CoverProblem, groups: list[int]) -> Units:
+    return np.bincount(groups, minlength=len(problem.most)).astype(np.int64)
+
+
+def _ground(
+    city: City,
+    rules: PatrolRules,
+    day: date,
+    covered: npt.NDArray[np.bool_],
+    areas: npt.NDArray[np.str_] | None,
+    history: Mapping[date, npt.NDArray[np.bool_]],
+) -> _Ground:
+    usable = by_group(covered, rules.group).any(axis=-1).ravel()
+    resting = np.zeros_like(usable)
+    if rules.repeats is not None:
+        days = cell_days(history, day, rules.repeats.days - 1, city.shape)
+        resting = usable & (by_group(days, rules.group).max(axis=-1).ravel() >= rules.repeats.most)
+    area, names = areas_of_groups(areas, covered, rules.group)
+    return _Ground(
+        reach=reach_matrix(city, rules.group, rules.radius_m),
+        open_groups=usable & ~resting,
+        resting=resting,
+        area=area,
+        area_names=names,
+    )
+
+
+def cell_days(
+    history: Mapping[date, npt.NDArray[np.bool_]], day: date, days: int, shape: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """On how many of the `days` days before `day` each cell was patrolled, shape (rows, columns)."""
+    recent = [history[past] for back in range(1, days + 1) if (past := day - timedelta(days=back)) in history]
+    return np.sum(recent, axis=0, dtype=np.int64) if recent else np.zeros(shape, dtype=np.int64)
+
+
+def _check_arrays(
+    city: City,
+    rules: PatrolRules,
+    day: date,
+    expected: npt.NDArray[np.floating],
+    covered: npt.NDArray[np.bool_],
+    areas: npt.NDArray[np.str_] | None,
+    history: Mapping[date, npt.NDArray[np.bool_]],
+) -> None:
+    if city.grid.rows % rules.group or city.grid.columns % rules.group:
+        raise PatrolRulesError(
+            city.name,
+            day,
+            "group",
+            f"groups of {rules.group} x {rules.group} cells do not fill {city.grid.rows} rows x {city.grid.columns} "
+            "columns",
+            "Choose a side that divides both.",
+        )
+    for name, array, shape in (
+        ("expected alerts", expected, (len(rules.shifts), *city.shape)),
+        ("covered cells", covered, city.shape),
+        ("areas", areas, city.shape),
+        *((f"cells patrolled on {past}", patrolled, city.shape) for past, patrolled in history.items()),
+    ):
+        if array is not None and array.shape != shape:
+            raise ValueError(f"City {city.name}, {day}: the {name} have shape {array.shape}, the plan needs {shape}.")
+    wrong = ~(np.isfinite(expected) & (expected >= 0)) & covered
+    if wrong.any():
+        shift, row, column = np.argwhere(wrong)[0].tolist()
+        raise ValueError(
+            f"City {city.name}, {day}: {int(wrong.sum())} expected alerts in covered cells are negative or no numbers, "
+            f"the first in shift {rules.shifts[shift].name}, row {row}, column {column}. Make the forecast again."
+        )
+
+
+def _check_feasible(
+    city: City, rules: PatrolRules, day: date, shift: Shift, problem: CoverProblem, ground: _Ground
+) -> None:
+    """Whether the rules leave room for the shift's units; the last rule that takes it away is the one named."""
+    per_cell = rules.most_units_per_cell
+    who = f"shift {shift.name} has {shift.units} units"
+    if int(problem.least.sum()) > shift.units:
+        raise PatrolRulesError(
+            city.name,
+            day,
+            "least_share_per_area",
+            f"{who}, and {np.count_nonzero(problem.least)} areas want at least {problem.least.max()} each",
+            "Lower the share or add units.",
+        )
+    places = [("all areas", np.ones_like(ground.open_groups), shift.units)]
+    places += [(f"area {name}", ground.area == at, int(problem.least[at])) for at, name in enumerate(ground.area_names)]
+    for place, here, wanted in places:
+        room = int(ground.open_groups[here].sum()) * per_cell
+        if room >= wanted:
+            continue
+        rested = int(ground.resting[here].sum())
+        if room + rested * per_cell >= wanted:
+            raise PatrolRulesError(
+                city.name,
+                day,
+                "repeats",
+                f"{who}, {wanted} of them for {place}, where {rested} cells were patrolled as often as allowed and "
+                f"the others have room for {room}",
+                "Allow more repeats, more units per cell or fewer units.",
+            )
+        raise PatrolRulesError(
+            city.name,
+            day,
+            "most_units_per_cell",
+            f"{who}, {wanted} of them for {place}, where covered cells have room for {room}",
+            "Allow more units per cell or fewer units.",
+        )

@@ -1,0 +1,57 @@
+"""The hours of shifts on a city's clock, and the alerts expected in each."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.patrol_rules import Shift
+
+
+def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Begin and end (local, with their UTC offsets) of the shift that begins on the local `day`.
+
+    An end at or before the start is on the next day; the nights of daylight saving have an hour less or more.
+    """
+    end_day = day + timedelta(days=(shift.end <= shift.start) + shift.end // 24)
+    start = datetime.combine(day, time(shift.start), tzinfo=zone)
+    end = datetime.combine(end_day, time(shift.end % 24), tzinfo=zone)
+    # By way of UTC, an hour that spring skips reads as the clock on the wall then does.
+    return start.astimezone(UTC).astimezone(zone), end.astimezone(UTC).astimezone(zone)
+
+
+def expected_by_shift(
+    hourly: npt.NDArray[np.floating],
+    hour_starts: npt.NDArray[np.datetime64],
+    shifts: tuple[Shift, ...],
+    day: date,
+    zone: ZoneInfo,
+) -> npt.NDArray[np.float64]:
+    """Expected alerts of each shift that begins on the local `day`, shape (shifts, rows, columns).
+
+    Args:
+        hourly: expected alerts of each hour, shape (hours, rows, columns).
+        hour_starts: the instants (UTC) at which those hours begin, shape (hours,).
+
+    Raises:
+        ValueError: an hour of a shift is not among them; a shift over midnight needs hours of the next day as well.
+    """
+    starts = hour_starts.astype("datetime64[s]")
+    sums = []
+    for shift in shifts:
+        begin, end = shift_window(shift, day, zone)
+        wanted = np.arange(_utc(begin), _utc(end), np.timedelta64(1, "h"))
+        missing = wanted[~np.isin(wanted, starts)]
+        if len(missing):
+            raise ValueError(
+                f"Shift {shift.name} of {day} ({begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}) has {len(wanted)} hours, "
+                f"and {len(missing)} of them are not forecast, the first being {missing[0]} UTC: "
+                "forecast the hours to the end of the shift."
+            )
+        sums.append(hourly[np.isin(starts, wanted)].sum(axis=0, dtype=np.float64))
+    return np.stack(sums)
+
+
+def _utc(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s")

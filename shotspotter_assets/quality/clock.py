@@ -1,0 +1,155 @@
+"""Are the times what the city's file says: as exact as stated, on the city's clock, and not partly made up."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.cities.model import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
+from shotspotter_assets.quality.finding import Finding, blocks, in_block
+
+GUNFIRE_HOURS: Final = np.array(
+    [98, 87, 83, 63, 43, 26, 10, 9, 7, 8, 11, 14, 12, 16, 18, 20, 21, 28, 41, 47, 68, 84, 95, 89], dtype=np.float64
+)
+"""Alerts of each local hour per thousand: the mean of ten US cities without firework days. Each city is within an hour of
+it; police reports of shootings are within two."""
+
+LEAST_ALERTS: Final = 100
+"""Alerts without which a year's hours say nothing about the clock: four hours off cost 0.2 nats an alert."""
+
+LARGEST_SHIFT: Final = 2
+"""Hours by which a sound city's night may differ from `GUNFIRE_HOURS` (Philadelphia's shootings do by two)."""
+
+SURE: Final = 20.0
+"""Log likelihood ratio against every allowed shift beyond which the clock is wrong."""
+
+MORNING: Final = range(4, 10)
+"""Local hours in which nothing that police or sensors record has its peak."""
+
+ALL: Final = 0.95
+"""A few odd times do not make a source exact to the second."""
+
+PART: Final = 0.05
+"""Share of alerts at exactly one time of day beyond which the time was filled in; 1.1% is the most that a sound police
+source has (midnight, Philadelphia)."""
+
+DAY_SECONDS: Final = 86_400
+
+
+def clock(alerts: pa.Table, known: Sequence[date], stretch: Sequence[date], city: City) -> Finding:
+    """Exactness of the times against `time_precision`, filled-in times of day, and the hours of the night.
+
+    Args:
+        alerts: cleaned alerts (`time_utc`, `gunshot_type`, `date`) of the stretch and the history before it.
+        known: all days that `alerts` are of, in order.
+        stretch: the days that are judged, the last ones of `known`.
+        city: its zone and stated precision.
+    """
+    seconds = _second_of_day(alerts, city)
+    day = alerts["date"].to_numpy().astype("datetime64[D]")
+    kind = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
+    problems: dict[str, list[str]] = {}
+    numbers: dict[str, float | int | str] = {}
+    for block in blocks(known, stretch):
+        inside = in_block(day, block)
+        if inside.sum() < LEAST_ALERTS:
+            continue
+        of_block = seconds[inside]
+        found = _precision(of_block)
+        numbers["precision"] = found
+        if found in {"hour", "day"}:
+            if city.time_precision != found:
+                problems.setdefault(
+                    f"all times are whole {found}s, but the city's file says time_precision: {city.time_precision}; set it "
+                    f"to {found}, so that shorter horizons are refused",
+                    [],
+                ).append(_named(block))
+        else:
+            filled = _filled_in(of_block)
+            if filled is not None:
+                problems.setdefault(
+                    f"{filled[1]:.0%} of the alerts are at exactly {filled[0]}, which is a time that was filled in; "
+                    "these have a date only",
+                    [],
+                ).append(_named(block))
+        if found == "day":
+            continue
+        ordinary = inside & ~is_holiday_fireworks(day)
+        trouble = _wrong_hours((seconds[ordinary] // 3600).astype(np.int64), kind[ordinary])
+        if trouble:
+            problems.setdefault(trouble, []).append(_named(block))
+    message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
+    if not numbers:
+        message = f"Fewer than {LEAST_ALERTS} alerts a year: nothing to say about the clock."
+    elif not problems:
+        message = f"Times are exact to the {numbers['precision']}, as the city's file allows, and on the city's clock."
+    else:
+        message = message[0].upper() + message[1:] + "."
+    return Finding("clock", not problems, message, numbers)
+
+
+def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
+    """(hours by which the times are late, log likelihood ratio against the shifts that are allowed).
+
+    Args:
+        hours: local hour of each alert, shape (alerts,).
+    """
+    counts = np.bincount(hours, minlength=24)
+    law = np.log(GUNFIRE_HOURS / GUNFIRE_HOURS.sum())
+    shifts = np.arange(-11, 13)
+    likelihood = np.array([counts @ np.roll(law, shift) for shift in shifts])
+    allowed = np.abs(shifts) <= LARGEST_SHIFT
+    return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[allowed].max())
+
+
+def _second_of_day(alerts: pa.Table, city: City) -> npt.NDArray[np.float64]:
+    wall = pc.local_timestamp(alerts["time_utc"].cast(pa.timestamp("us", city.zone.key)))
+    micros = wall.to_numpy().astype("datetime64[us]").astype(np.int64)
+    return (micros % (DAY_SECONDS * 1_000_000)) / 1e6
+
+
+def _precision(seconds: npt.NDArray[np.float64]) -> str:
+    for name, step in (("day", DAY_SECONDS), ("hour", 3600), ("minute", 60)):
+        if np.mean(seconds % step == 0) >= ALL:
+            return name
+    return "second"
+
+
+def _filled_in(seconds: npt.NDArray[np.float64]) -> tuple[str, float] | None:
+    times, counts = np.unique(seconds, return_counts=True)
+    share = counts.max() / len(seconds)
+    if share < PART:
+        return None
+    minutes = int(times[counts.argmax()]) // 60
+    return f"{minutes // 60:02d}:{minutes % 60:02d}", float(share)
+
+
+def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> str | None:
+    """What is wrong with the hours of the day; gunshots are judged by the shape of their night, all else by its peak."""
+    gunshots = kind <= UNKNOWN_TYPE_CODE
+    if gunshots.sum() >= LEAST_ALERTS:
+        shift, certainty = best_shift(hours[gunshots])
+        if abs(shift) > LARGEST_SHIFT and certainty > SURE:
+            return (
+                f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: the times are not on the "
+                "city's clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
+            )
+    others = hours[~gunshots]
+    if len(others) >= LEAST_ALERTS:
+        three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))
+        peak = int(np.argmax(three_hours))
+        if peak in MORNING:
+            return (
+                f"most incidents are at {peak:02d}:00 local time, when there are least: the times are not on the city's "
+                "clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
+            )
+    return None
+
+
+def _named(block: tuple[date, date]) -> str:
+    return f"{block[0]} to {block[1]}"

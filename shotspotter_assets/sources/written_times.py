@@ -1,0 +1,245 @@
+"""Times as publishers write them: text in the usual forms, epoch numbers, or date and time of day in two columns.
+
+What a time without a zone means is not decided here: it is handed over as the reading of an unnamed clock.
+"""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.cities.sources import EPOCH_UNITS, TabularSource
+
+Moments = npt.NDArray[np.datetime64]
+"""datetime64[us], shape (rows,); NaT where a row has none."""
+
+ZONE = r"(?:[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)"
+
+WITH_ZONE = rf"^(.*:\d{{2}}(?:[.,]\d+)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*({ZONE})\s*$"
+"""A time of day followed by a zone; a date's last part must not be taken for one."""
+
+DATES = (
+    r"(?P<one>\d{1,2})[/.-](?P<two>\d{1,2})[/.-](?P<year>\d{4}|\d{2})",
+    r"(?P<year>\d{4})[/.-](?P<month>\d{1,2})[/.-](?P<day>\d{1,2})",
+    r"(?P<day>\d{1,2})[ -](?P<name>[A-Za-z]{3})[a-z.]*[ ,-]+(?P<year>\d{4}|\d{2})",
+    r"(?P<name>[A-Za-z]{3})[a-z.]*[ -](?P<day>\d{1,2})[ ,-]+(?P<year>\d{4}|\d{2})",
+)
+"""Forms of a date beside ISO 8601: 7/13/18 or 13/7/18, 2018/7/13, 13-Jul-2018, Jul 13, 2018. No text has two."""
+
+CLOCK = (
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
+)
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+FIRST_YEAR_OF_1900 = 69
+"""Years of two digits from here on are of the 1900s, as `strptime` takes them."""
+
+ISO_DAY = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:T|$)"
+"""How ISO 8601 writes a day of the calendar; pandas would also take a year alone for one."""
+
+READABLE = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
+"""Times outside cannot be converted and are no time of an alert."""
+
+log = logging.getLogger(__name__)
+
+
+class Readings(NamedTuple):
+    """What a column of times says of each row: an instant (UTC) where there is a zone, else what the clock showed."""
+
+    instants: Moments
+    wall: Moments
+
+
+def read_times(
+    column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSource, place: str
+) -> Readings:
+    """The times of a column; a row whose time cannot be read has neither an instant nor a clock's reading.
+
+    Args:
+        column: times, or dates where `time_of_day` is given.
+        time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
+        source: says how times are written; null in `time_format` stands for the usual forms.
+        place: names city and file in a warning.
+    """
+    if time_of_day is not None:
+        column = _joined(column, time_of_day, source, place)
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        if source.ignore_zone:
+            return _without_zone(_moments(pc.local_timestamp(column)))
+        return _with_zone(_moments(column.cast(pa.timestamp("us", "UTC"), safe=False)))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _without_zone(_moments(column))
+    if source.time_format in EPOCH_UNITS:
+        moments = _since_1970(column, EPOCH_UNITS[source.time_format])
+        return _without_zone(moments) if source.ignore_zone else _with_zone(moments)
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    if source.time_format is not None:
+        moments = _parsed(text, source.time_format)
+        return _with_zone(moments) if "%z" in source.time_format.lower() else _without_zone(moments)
+    return _in_usual_forms(pc.replace_substring_regex(text, WITH_ZONE, r"\1") if source.ignore_zone else text, place)
+
+
+def _in_usual_forms(text: pa.ChunkedArray, place: str) -> Readings:
+    """ISO 8601 first, which pandas reads quickly; then the other forms, for the rows that are left."""
+    iso = pc.if_else(pc.match_substring_regex(text, ISO_DAY), text, None)
+    zoned = pc.fill_null(pc.match_substring_regex(text, WITH_ZONE), False)
+    instants, wall = (_parsed(pc.if_else(rows, iso, None), "ISO8601") for rows in (zoned, pc.invert(zoned)))
+    written = pc.fill_null(pc.greater(pc.utf8_length(text), 0), False).to_numpy()
+    left = np.isnat(instants) & np.isnat(wall) & written
+    if left.any():
+        rest, with_zone = (values.filter(pa.array(left)) for values in (text, zoned))
+        ahead = np.zeros(len(rest), dtype="timedelta64[us]")
+        if pc.any(with_zone).as_py():
+            ahead = _offsets(pc.if_else(with_zone, pc.replace_substring_regex(rest, WITH_ZONE, r"\2"), ""))
+            rest = pc.replace_substring_regex(rest, WITH_ZONE, r"\1")
+        moments = _written(rest, place)
+        instants[left] = np.where(with_zone.to_numpy(), moments - ahead, np.datetime64("NaT"))
+        wall[left] = np.where(with_zone.to_numpy(), np.datetime64("NaT"), moments)
+    return Readings(_readable(instants), _readable(wall))
+
+
+def _written(text: pa.ChunkedArray, place: str) -> Moments:
+    """Dates in the forms of `DATES`, each alone or followed by a time of day, without zone."""
+    moments = _nothing(len(text))
+    left = np.arange(len(text))
+    for form in DATES:
+        pieces = pc.extract_regex(text.take(pa.array(left)), rf"^{form}(?:[T ,]+{CLOCK})?$")
+        matched = pc.is_valid(pieces).to_numpy()
+        if matched.any():
+            names = [pieces.type.field(at).name for at in range(pieces.type.num_fields)]
+            found = pieces.filter(pa.array(matched))
+            parts = {name: pc.struct_field(found, name) for name in names}
+            moments[left[matched]] = _days(parts, place) + _clock(parts)
+        left = left[~matched]
+        if not len(left):
+            break
+    return moments
+
+
+def _days(parts: dict[str, pa.ChunkedArray], place: str) -> Moments:
+    year = _number(parts["year"])
+    year = np.where(year < 100, year + np.where(year < FIRST_YEAR_OF_1900, 2000, 1900), year)
+    if "one" in parts:
+        return _in_likely_order(year, _number(parts["one"]), _number(parts["two"]), place)
+    if "name" in parts:
+        month = pc.index_in(pc.utf8_lower(parts["name"]), pa.array(MONTHS)).fill_null(-1).to_numpy() + 1
+    else:
+        month = _number(parts["month"])
+    return _calendar(year, month, _number(parts["day"]))
+
+
+def _in_likely_order(
+    year: npt.NDArray[np.int64], one: npt.NDArray[np.int64], two: npt.NDArray[np.int64], place: str
+) -> Moments:
+    """The order (month first or day first) under which more of the column's rows are dates; month first in a tie."""
+    month_first, day_first = _calendar(year, one, two), _calendar(year, two, one)
+    only = [int((~np.isnat(a) & np.isnat(b)).sum()) for a, b in ((month_first, day_first), (day_first, month_first))]
+    if all(only):
+        log.warning(
+            "%s: dates are written in two ways: %d rows can only be month/day, %d only day/month. The more frequent order "
+            "was taken and the others have no time; set source.time_format in the city's file.",
+            place,
+            *only,
+        )
+    return day_first if only[1] > only[0] else month_first
+
+
+def _calendar(year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: npt.NDArray[np.int64]) -> Moments:
+    """Days of the calendar; NaT where there is no such day."""
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1)
+    exists = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
+    return np.where(exists, days.astype("datetime64[us]"), np.datetime64("NaT"))
+
+
+def _clock(parts: dict[str, pa.ChunkedArray]) -> npt.NDArray[np.timedelta64]:
+    """Time since midnight, which it is where no time of day is written; NaT where no clock shows that."""
+    hour, minute, second = (_number(parts[name]) for name in ("hour", "minute", "second"))
+    half = pc.utf8_lower(parts["half"])
+    twelve = pc.not_equal(half, "").to_numpy()
+    possible = np.where(twelve, (hour >= 1) & (hour <= 12), hour < 24) & (minute < 60) & (second < 60)
+    hour = np.where(twelve, hour % 12 + 12 * pc.equal(half, "p").to_numpy(), hour)
+    micros = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 6, padding="0"), 0, 6))
+    since = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
+    return np.where(possible, since.astype("timedelta64[us]"), np.timedelta64("NaT"))
+
+
+def _offsets(zone: pa.ChunkedArray) -> npt.NDArray[np.timedelta64]:
+    """How far clocks of each zone are ahead of UTC; 0 for a name of UTC."""
+    pieces = pc.extract_regex(zone, r"^(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2})?$")
+    hours, minutes = (_number(pc.struct_field(pieces, name)) for name in ("hours", "minutes"))
+    ahead = np.where(pc.equal(pc.struct_field(pieces, "sign"), "-").fill_null(False).to_numpy(), -1, 1)
+    return (ahead * (hours * 60 + minutes)).astype("timedelta64[m]").astype("timedelta64[us]")
+
+
+def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSource, place: str) -> pa.ChunkedArray:
+    """Text of date and time of day together, as one column would have them."""
+    clock = pc.utf8_trim_whitespace(time_of_day.cast(pa.string()))
+    if source.time_format is not None:
+        return pc.binary_join_element_wise(pc.utf8_trim_whitespace(days.cast(pa.string())), clock, " ")
+    clock = pc.replace_substring_regex(clock, r"^\d{4}-\d{1,2}-\d{1,2}[T ]+", "")
+    # Police exports write 930 or 0930 for half past nine.
+    clock = pc.replace_substring_regex(
+        pc.if_else(pc.match_substring_regex(clock, r"^\d{1,4}$"), pc.utf8_lpad(clock, 4, padding="0"), clock),
+        r"^(\d{2})(\d{2})$",
+        r"\1:\2",
+    )
+    # The date's own zone, if any, is that of its midnight and says nothing of which day is meant.
+    wall = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place).wall
+    text = pa.array(np.datetime_as_string(wall, unit="D"), mask=np.isnat(wall))
+    return pc.binary_join_element_wise(pa.chunked_array([text]), pc.if_else(pc.equal(clock, ""), None, clock), "T")
+
+
+def _since_1970(column: pa.ChunkedArray, units_per_second: int) -> Moments:
+    numbers = pd.to_numeric(pd.Series(column.to_pandas()), errors="coerce").to_numpy(dtype=np.float64)
+    micros = numbers * (1_000_000 // units_per_second)
+    usable = np.isfinite(micros) & (np.abs(micros) < 2.0**62)
+    return np.where(
+        usable,
+        np.where(usable, np.round(micros), 0).astype(np.int64).astype("datetime64[us]"),
+        np.datetime64("NaT"),
+    )
+
+
+def _parsed(text: pa.ChunkedArray, form: str) -> Moments:
+    if text.null_count == len(text):
+        return _nothing(len(text))
+    series = pd.Series(text.to_pandas(), dtype="str")
+    moments: Moments = pd.to_datetime(series, format=form, utc=True, errors="coerce").dt.tz_localize(None).to_numpy()
+    return moments.astype("datetime64[us]")
+
+
+def _moments(column: pa.ChunkedArray) -> Moments:
+    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+    moments: Moments = column.cast(pa.timestamp("us", zone), safe=False).to_numpy()
+    return moments
+
+
+def _number(text: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Whole numbers; 0 where nothing is written."""
+    digits = pc.if_else(pc.equal(text, ""), None, text).cast(pa.int64())
+    return pc.fill_null(digits, 0).to_numpy()
+
+
+def _nothing(rows: int) -> Moments:
+    return np.full(rows, np.datetime64("NaT"), dtype="datetime64[us]")
+
+
+def _readable(moments: Moments) -> Moments:
+    outside = (moments < READABLE[0]) | (moments >= READABLE[1])
+    return np.where(outside, np.datetime64("NaT"), moments) if outside.any() else moments
+
+
+def _with_zone(instants: Moments) -> Readings:
+    return Readings(_readable(instants), _nothing(len(instants)))
+
+
+def _without_zone(wall: Moments) -> Readings:
+    return Readings(_nothing(len(wall)), _readable(wall))

@@ -1,0 +1,70 @@
+"""Gunshot types: every spelling has a code, a city's own spellings come first, other events have codes of their own."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.cleaning.gunshot_types import type_codes, unknown_spellings
+from shotspotter_assets_tests.conftest import TEST_CITIES
+
+CITY = load_city(TEST_CITIES / "landing_city.yaml")
+
+SPELLINGS = {
+    "Single_Gunshot": 0, "Single Gunshot": 0, "SINGLE GUNSHOT": 0, "single-gunshot": 0, " Single  Gunshots ": 0, "SG": 0,
+    "Multiple_Gunshots": 1, "Multiple Gunshots": 1, "MULTIPLE GUNSHOTS": 1, "MG": 1,
+    "Gunshot_or_Firecracker": 2, "GUNSHOT OR FIRECRACKER": 2, "Possible Gunfire": 2, "Probable_Gunfire": 2, "pg": 2,
+    "#REF!": None, "": None, None: None,
+}  # fmt: skip
+
+
+def codes(texts: list[str | None], city: City = CITY) -> list[int | None]:
+    found: list[int | None] = type_codes(column(texts), city).to_pylist()
+    return found
+
+
+def column(texts: list[str | None]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def test_spellings() -> None:
+    assert codes(list(SPELLINGS)) == list(SPELLINGS.values())
+
+
+def test_a_citys_own_spellings_and_events_come_first() -> None:
+    own = {"Shots, Confirmed": 1, "PG": None, "Robbery of Gun": 0}
+    events = {"robbery": ("ROBBERY", "Robbery of gun"), "shots fired call": ("SG",)}
+    city = CITY.model_copy(update={"gunshot_spellings": own, "event_types": events})
+    texts = ["shots,_confirmed", "pg", "PG", "robbery", "ROBBERY-OF-GUN", "sg", "MG", "theft", None]
+    assert codes(texts, city) == [1, None, None, 4, 0, 5, 1, None, None]
+    # What the city's file calls no known type is not unknown.
+    assert unknown_spellings(column(texts), type_codes(column(texts), city), city) == {"theft": 1}
+    assert unknown_spellings(column(texts), type_codes(column(texts), CITY), CITY) == {
+        "shots,_confirmed": 1, "robbery": 1, "ROBBERY-OF-GUN": 1, "theft": 1,
+    }  # fmt: skip
+
+
+ACOUSTIC = ["washington_dc", "washington_dc_2006_2013", "springfield_ma_hourly", "san_francisco_ca", "camden_nj_dateonly",
+            "goldsboro_nc", "brockton_ma", "oakland_ca", "cincinnati_oh", "fresno_ca", "wilmington_nc"]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", ACOUSTIC)
+def test_every_spelling_of_the_real_files_has_a_code(real_data: Path, file: str) -> None:
+    spellings = pq.read_table(real_data / f"{file}.parquet", columns=["alert_type"])["alert_type"].cast(pa.string())
+    assert type_codes(spellings, CITY).null_count == spellings.null_count
+
+
+def test_police_reports_of_a_real_city(real_data: Path) -> None:
+    spellings = pq.read_table(real_data / "washington_dc_crime_2017.parquet", columns=["alert_type"])["alert_type"]
+    events = {
+        "robbery": ("robbery",),
+        "burglary": ("burglary",),
+        "homicide": ("homicide",),
+        "theft": ("theft/other", "theft f/auto"),
+    }
+    found = codes(spellings.to_pylist(), CITY.model_copy(update={"event_types": events}))
+    # SOURCES.md: robberies 2,170; burglaries 1,531; homicides 114; thefts 14,445 and 10,259.
+    assert [found.count(code) for code in (0, 1, 2, 4, 5, 6, 7)] == [0, 0, 0, 2_170, 1_531, 114, 24_704]

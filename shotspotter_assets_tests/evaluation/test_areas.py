@@ -1,0 +1,61 @@
+import json
+from datetime import date
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.evaluation.areas import OUTSIDE, cell_areas, quadrants
+
+
+def city(tmp_path=None, features=()) -> City:
+    coverage = None
+    if tmp_path is not None:
+        file = tmp_path / "areas.geojson"
+        file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
+        coverage = {"file": file, "name_property": "district", "areas": {"1D": date(2020, 1, 1)}}
+    return City.model_validate(
+        {
+            "name": "square",
+            "time_zone": "America/New_York",
+            "start": "2020-01-01",
+            "box": {"west": 0.0, "south": 0.0, "east": 4.0, "north": 4.0},
+            "grid": {"rows": 4, "columns": 4},
+            "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
+            "coverage": coverage,
+        }
+    )
+
+
+def square(name: str, west: float, south: float, east: float, north: float) -> dict:
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    return {"type": "Feature", "properties": {"district": name}, "geometry": geometry}
+
+
+def test_published_areas_hold_the_centres_of_their_cells(tmp_path):
+    found = cell_areas(city(tmp_path, [square("1D", 0, 0, 2, 4), square("2D", 1, 0, 3.4, 4)]))
+    assert found.kind == "published area"
+    # Columns by centre: 0.5 and 1.5 in the first area, 2.5 in the second; the centre 3.5 lies outside of both.
+    assert (found.names == ["1D", "1D", "2D", OUTSIDE]).all()
+
+
+def test_rows_count_from_the_south(tmp_path):
+    names = cell_areas(city(tmp_path, [square("1D", 0, 0, 4, 1)])).names
+    assert (names[0] == "1D").all()
+    assert (names[1:] == OUTSIDE).all()
+
+
+def test_without_published_areas_the_quadrants_say_that_they_are_quadrants():
+    found = cell_areas(city())
+    assert "quadrant" in found.kind
+    assert found.names[0, 0] == "south-west"
+    assert found.names[3, 0] == "north-west"
+    assert found.names[0, 3] == "south-east"
+    assert found.names[3, 3] == "north-east"
+    assert list(np.unique(found.names, return_counts=True)[1]) == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (36, 36)])
+def test_every_cell_has_a_quadrant(shape):
+    assert quadrants(shape).names.shape == shape

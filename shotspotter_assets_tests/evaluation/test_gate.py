@@ -1,0 +1,227 @@
+"""The gate on a made-up city, and on a year of Washington DC with forecasts that pass and forecasts that only look good."""
+
+import json
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_cities
+from shotspotter_assets.evaluation.gate import GateError, judge
+from shotspotter_assets.forecasting.features import lag_features
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.simple_baselines import SIMPLE_BASELINES
+from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
+
+FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
+
+
+def shuffled(table: pa.Table, within_days: bool, seed: int = 0) -> pa.Table:
+    random = np.random.default_rng(seed)
+    observed = table["observed"].to_numpy()
+    days = len(table["date"].unique())
+    by_day = observed.reshape(days, -1)
+    mixed = random.permuted(by_day, axis=1).ravel() if within_days else random.permutation(observed)
+    return with_column(table, "observed", mixed)
+
+
+def weighted(p: np.ndarray, weight: float = 10) -> np.ndarray:
+    """What a network learns whose loss weighs alerts `weight` times."""
+    return weight * p / (1 + (weight - 1) * p)
+
+
+def yesterdays_map(table: pa.Table) -> np.ndarray:
+    observed = table["observed"].to_numpy().reshape(len(table["date"].unique()), -1).astype(float)
+    return np.vstack([observed[:1], observed[:-1]]).ravel()
+
+
+def test_a_better_forecast_is_served_and_the_reasons_say_so():
+    verdict = judge(FORECASTS, "better")
+    assert verdict.passed
+    assert (verdict.served, verdict.candidate, verdict.best_baseline) == ("better", "better", "historical_mean")
+    assert 0 < verdict.gain["low"] < verdict.gain["gain"] < verdict.gain["high"]
+    assert verdict.predicted_over_observed == pytest.approx(1, abs=0.1)
+    assert "The gain over historical_mean (the best baseline) is +0." in " ".join(verdict.reasons)
+    assert json.loads(json.dumps(asdict(verdict), allow_nan=False))["served"] == "better"
+
+
+@pytest.mark.parametrize("within_days", [True, False])
+def test_shuffled_labels_fail(within_days):
+    verdict = judge(shuffled(FORECASTS, within_days), "better")
+    assert not verdict.passed
+    assert verdict.served == "city_mean"
+
+
+def test_shuffled_labels_fail_even_without_a_baseline_that_knows_no_place():
+    table = shuffled(FORECASTS, within_days=False).drop_columns("city_mean")
+    flatter = 0.5 * table["historical_mean"].to_numpy() + 0.5 * table["historical_mean"].to_numpy().mean()
+    verdict = judge(with_column(table, "flatter", flatter), "flatter")
+    assert verdict.gain["low"] > 0  # it is indeed better than the only baseline
+    assert not verdict.passed
+    assert verdict.served == "historical_mean"
+    assert any("one constant probability" in reason for reason in verdict.reasons)
+
+
+def test_yesterdays_map_fails():
+    verdict = judge(with_column(FORECASTS, "yesterday", yesterdays_map(FORECASTS)), "yesterday")
+    assert not verdict.passed
+    assert verdict.served == "historical_mean"
+    assert verdict.gain["high"] < 0
+
+
+def test_a_weighted_forecast_that_is_called_a_probability_fails():
+    table = with_column(FORECASTS, "network", weighted(FORECASTS["truth"].to_numpy()))
+    verdict = judge(table.drop_columns("truth"), "network")
+    assert not verdict.passed
+    assert verdict.predicted_over_observed > 3
+    assert any("Predicted / observed is" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.4])
+def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
+    p = np.clip(factor * FORECASTS["truth"].to_numpy(), 0, 0.99)
+    verdict = judge(with_column(FORECASTS, "network", p), "network")
+    assert verdict.gain["low"] > 0
+    assert not verdict.passed
+    assert len(verdict.reasons) == 1
+    assert verdict.reasons[0].startswith("Predicted / observed is")
+
+
+def test_an_equal_forecast_fails():
+    same = FORECASTS["historical_mean"].to_numpy()
+    assert not judge(with_column(FORECASTS, "same", same), "same").passed
+    noise = np.random.default_rng(1).normal(0, 0.02, len(same))
+    assert not judge(with_column(FORECASTS, "nearly_same", same * np.exp(noise)), "nearly_same").passed
+
+
+def test_equal_forecasts_rarely_pass_by_chance():
+    # Forecasts that differ from the baseline by noise about the truth are no better; some seeds look it.
+    passed = 0
+    for seed in range(40):
+        table = forecasts_table(date(2021, 1, 4), 98, seed=seed)
+        truth, noise = table["truth"].to_numpy(), np.random.default_rng(1000 + seed).normal(0, 0.2, (2, len(table)))
+        one, other = (truth * np.exp(of - 0.02) for of in noise)
+        table = with_column(with_column(table, "ewma", np.clip(one, 0, 0.99)), "network", np.clip(other, 0, 0.99))
+        passed += judge(table.drop_columns("truth"), "network").passed
+    assert passed <= 6  # 5% are expected to
+
+
+def test_too_little_to_judge_serves_the_baseline():
+    short = FORECASTS.filter(pc.less(FORECASTS["date"], pa.scalar(date(2021, 3, 1), pa.date32())))
+    verdict = judge(short, "better")
+    assert verdict.served == "historical_mean"
+    assert any("8 weeks were tested; at least 12" in reason for reason in verdict.reasons)
+
+    rare = forecasts_table(date(2021, 1, 4), 182, rate=0.005, better=1.0)
+    verdict = judge(rare, "better")
+    assert not verdict.passed
+    assert any("cell-days had an alert; at least 100" in reason for reason in verdict.reasons)
+
+    silent = with_column(FORECASTS, "observed", np.zeros(len(FORECASTS), dtype=np.int8))
+    verdict = judge(silent, "better")
+    assert (verdict.served, verdict.predicted_over_observed) == (verdict.best_baseline, None)
+    assert "Predicted / observed is unknown" in " ".join(verdict.reasons)
+
+
+def test_never_is_not_served():
+    silent = with_column(FORECASTS, "observed", np.zeros(len(FORECASTS), dtype=np.int8))
+    table = with_column(silent, "never", np.full(len(silent), 1e-6))
+    assert judge(table, "better").best_baseline != "never"
+
+
+@pytest.mark.parametrize("candidate", ["conv_lstm", "historical_mean"])
+def test_refuses_a_candidate_that_is_missing_or_a_baseline(candidate):
+    with pytest.raises(GateError, match=f"the candidate is '{candidate}'"):
+        judge(FORECASTS, candidate)
+    with pytest.raises(GateError, match="baselines"):
+        judge(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")
+
+
+@pytest.fixture(scope="module")
+def washington(real_data: Path) -> pa.Table:
+    """Forecasts of 2018 for Washington DC: simple baselines, and logistic regression on lag features as the candidate."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    first, days, test = date(2016, 1, 1), 1096, range(731, 1096)
+    alerts = pq.read_table(real_data / "washington_dc.parquet")
+    local = pc.local_timestamp(alerts["occurred_at"].cast(pa.timestamp("us", "America/New_York")))
+    day = (local.to_numpy().astype("datetime64[D]") - np.datetime64(first)).astype(int)
+    city = load_cities(PACKAGE_CITIES)["washington_dc"]
+    row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
+    inside = (day >= 0) & (day < days)
+    counts = np.zeros((days, 4, *city.shape), dtype=np.uint16)
+    np.add.at(counts, (day[inside], 0, row[inside], column[inside]), 1)
+    covered = estimate_coverage(counts[: test.start, 0])
+    history = History(city, first, counts, covered)
+    observed, validation = history.observed, range(600, test.start)
+    forecasts = {
+        name: kind().fit(history, range(600), validation).predict(history, test)
+        for name, kind in SIMPLE_BASELINES.items()
+    }
+    features = lag_features(counts, first, covered)
+    inputs = features.values.astype(np.float64)
+    inputs[:, :, features.is_rate] = np.log(inputs[:, :, features.is_rate] + 1 / 365)
+    fitted = slice(test.start - 500, test.start)
+    rows = inputs[fitted].reshape(-1, inputs.shape[2])
+    scaler = StandardScaler().fit(rows)
+    model = LogisticRegression(C=1e-2, solver="newton-cholesky")
+    model.fit(scaler.transform(rows), observed[fitted].ravel())
+    tested = scaler.transform(inputs[test.start :].reshape(-1, inputs.shape[2]))
+    forecasts["network"] = model.predict_proba(tested)[:, 1]
+    at, on = np.nonzero(covered)
+    number = len(test)
+    return pa.table(
+        {
+            "date": pa.array(np.repeat(np.datetime64(first) + np.arange(test.start, test.stop), len(at)), pa.date32()),
+            "row": pa.array(np.tile(at, number), pa.int16()),
+            "column": pa.array(np.tile(on, number), pa.int16()),
+            "observed": pa.array(observed[test.start :].ravel().astype(np.int8)),
+            **{name: np.clip(p, 1e-6, 1).ravel() for name, p in forecasts.items()},
+        }
+    )
+
+
+def test_real_alerts_a_better_forecast_is_served(washington):
+    verdict = judge(washington, "network")
+    assert verdict.passed, verdict
+    assert verdict.best_baseline == "ew_kde"
+    assert verdict.gain["weeks"] == 53
+
+
+@pytest.mark.parametrize("within_days", [True, False])
+def test_real_alerts_shuffled_labels_fail(washington, within_days):
+    verdict = judge(shuffled(washington, within_days), "network")
+    assert not verdict.passed
+    assert verdict.served == "city_mean"
+
+
+def test_real_alerts_yesterdays_map_fails(washington):
+    verdict = judge(with_column(washington, "yesterday", yesterdays_map(washington)), "yesterday")
+    assert not verdict.passed
+    # As a probability that is fitted, it is one of the baselines, and not the best.
+    calibrated = with_column(washington, "yesterday", washington["persistence"].to_numpy())
+    assert judge(calibrated, "yesterday").served == "ew_kde"
+
+
+def test_real_alerts_a_weighted_forecast_fails_and_passes_when_the_weight_is_undone(washington):
+    q = weighted(washington["network"].to_numpy())
+    verdict = judge(with_column(washington, "network", q), "network")
+    assert not verdict.passed
+    assert verdict.predicted_over_observed > 5
+    assert judge(with_column(washington, "network", q / (10 - 9 * q)), "network").passed
+
+
+def test_real_alerts_an_equal_forecast_fails(washington):
+    best = washington["ew_kde"].to_numpy()
+    verdict = judge(with_column(washington, "network", best), "network")
+    assert (verdict.passed, verdict.gain["gain"]) == (False, 0)
+    noise = np.random.default_rng(0).normal(0, 0.05, len(best))
+    assert not judge(with_column(washington, "network", np.clip(best * np.exp(noise), 0, 0.99)), "network").passed

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.logistic_regression import NothingToLearnError, OtherInputsError
+from shotspotter_assets.forecasting.probability import log_losses
+from shotspotter_assets.forecasting.registry import FORECASTERS, UnknownForecasterError, forecaster
+from shotspotter_assets.training.config import NetworkConfig
+from shotspotter_assets_tests.forecasting.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, changed, history
+
+FAST = {
+    "conv_lstm": {"config": NetworkConfig(days=4, filters=2, recurrent_layers=1, epochs=1)},
+    "residual_conv_lstm": {"epochs": 1},
+    "conv_mixer": {"epochs": 1},
+    "transformer": {"epochs": 1},
+    "ensemble": {"epochs": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> dict:
+    of = history()
+    return {name: forecaster(name, **FAST.get(name, {})).fit(of, TRAIN, VALIDATION) for name in FORECASTERS}
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_keeps_the_protocol(fitted, name):
+    of = history()
+    model = fitted[name]
+    days = range(TEST.start, len(of.counts) + 1)
+    probability = model.predict(of, days)
+    assert probability.shape == (len(days), COVERED.sum())
+    assert probability.dtype == np.float64
+    assert (probability > 0).all()
+    assert (probability < 1).all()
+    assert model.validation_probability.shape == (len(VALIDATION), COVERED.sum())
+
+    files = model.files()
+    assert all(isinstance(content, bytes) for content in files.values())
+    again = forecaster(name).load(files)
+    np.testing.assert_allclose(again.predict(of, days), probability, rtol=1e-5)
+    assert again.settings == model.settings
+
+    # From the days before each day alone, whichever days are asked for.
+    other = model.predict(changed(of, 275), days)
+    np.testing.assert_allclose(other[:16], probability[:16], rtol=1e-5)
+    if name != "historical_mean":
+        assert np.abs(other[16:] / probability[16:] - 1).max() > 1e-3
+    np.testing.assert_allclose(model.predict(of, range(276, 277)), probability[16:17], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["historical_mean", "ewma", "logistic_regression", "gradient_boosting"])
+def test_a_fit_sees_nothing_after_its_windows(fitted, name):
+    of = history()
+    again = forecaster(name).fit(changed(of, VALIDATION.stop), TRAIN, VALIDATION)
+    np.testing.assert_array_equal(again.predict(of, TEST), fitted[name].predict(of, TEST))
+
+
+@pytest.mark.parametrize("name", [name for name in FORECASTERS if name != "conv_lstm"])
+def test_learns_more_than_the_base_rate(fitted, name):
+    of = history()
+    observed = of.observed
+    tested = np.array([day for day in TEST if str(of.days()[day]) not in ("2021-12-31", "2022-01-01")])
+    loss = log_losses(fitted[name].predict(of, TEST)[tested - TEST.start], observed[tested]).mean()
+    assert loss < log_losses(np.full(observed[tested].shape, observed[:260].mean()), observed[tested]).mean()
+
+
+def test_networks_are_never_worse_than_their_start_on_the_validation_window(fitted):
+    for name in ("residual_conv_lstm", "conv_mixer", "transformer"):
+        settings = fitted[name].settings
+        assert settings["validation_log_loss"] <= settings["baseline_validation_log_loss"]
+
+
+def test_firework_days_are_forecast_from_earlier_ones(fitted):
+    of = history()
+    new_year = int(np.flatnonzero(of.days() == np.datetime64("2021-12-31"))[0])
+    for name in ("logistic_regression", "gradient_boosting", "residual_conv_lstm", "ensemble"):
+        probability = fitted[name].predict(of, range(new_year - 1, new_year + 1))
+        assert probability[1].mean() > 2 * probability[0].mean()
+
+
+def test_a_network_goes_on_from_an_earlier_one(fitted):
+    start = fitted["residual_conv_lstm"]
+    more = forecaster("residual_conv_lstm", warm_epochs=1).fit(history(), range(210), range(210, 270), start)
+    assert more.settings["went_on_from_an_earlier_network"]
+    assert len(more.settings["validation_log_losses"]) == 2
+
+
+def test_refuses_a_window_with_nothing_to_learn_and_an_unknown_name():
+    silent = History(CITY, history().first_day, np.zeros((290, 4, 6, 5), np.uint16), COVERED)
+    with pytest.raises(NothingToLearnError, match="small_city"):
+        forecaster("logistic_regression").fit(silent, TRAIN, VALIDATION)
+    with pytest.raises(UnknownForecasterError, match="ensemble"):
+        forecaster("oracle")
+
+
+def test_refuses_inputs_of_another_version(fitted):
+    without_hours = history(late=False)
+    with pytest.raises(OtherInputsError, match="fit it again"):
+        fitted["logistic_regression"].predict(without_hours, TEST)

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.forecasting.history import History, HistoryError
+from shotspotter_assets.forecasting.inputs import masked_mean, next_day_inputs, ordinary_days
+from shotspotter_assets_tests.forecasting.histories import CITY, COVERED, changed, history
+
+
+def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
+    of = history(120)
+    inputs = next_day_inputs(of, range(121))
+    assert inputs.values.shape == (121, COVERED.sum(), len(inputs.names))
+    assert np.isfinite(inputs.values).all()
+    again = next_day_inputs(changed(of, 110), range(121))
+    np.testing.assert_array_equal(again.values[:111], inputs.values[:111])
+    assert (again.values[111:] != inputs.values[111:]).any()
+
+
+def test_one_day_alone_has_the_inputs_it_has_among_others():
+    of = history(120)
+    every = next_day_inputs(of, range(121)).values
+    np.testing.assert_allclose(next_day_inputs(of, [120]).values[0], every[120], rtol=1e-6)
+    np.testing.assert_allclose(next_day_inputs(of, np.array([5, 77])).values, every[[5, 77]], rtol=1e-6)
+
+
+def test_masked_mean_is_the_weighted_mean_of_the_kept_days_before():
+    random = np.random.default_rng(0)
+    daily, kept = random.random((30, 4)), random.random(30) < 0.7
+    kept[:2] = False
+    found = masked_mean(daily, kept, 5.0)
+    for day in range(31):
+        weight = 2.0 ** (-(day - 1 - np.arange(day)) / 5.0) * kept[:day]
+        expected = weight @ daily[:day] / weight.sum() if weight.sum() else np.zeros(4)
+        np.testing.assert_allclose(found[day], expected, atol=1e-12)
+
+
+def test_firework_days_leave_the_rates_of_later_days_alone():
+    of = history(250)
+    fireworks = np.flatnonzero(np.isin(of.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05"]))
+    counts = of.counts.copy()
+    counts[fireworks] = 9
+    loud = next_day_inputs(History(CITY, of.first_day, counts, COVERED), range(250))
+    quiet = next_day_inputs(History(CITY, of.first_day, of.counts, COVERED), range(250))
+    at = [name.startswith(("log_occupied", "log_city", "log_same")) for name in loud.names]
+    np.testing.assert_array_equal(loud.values[:, :, at], quiet.values[:, :, at])
+
+
+def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_ahead():
+    counts = np.zeros((150, 4, 6, 5), np.uint16)
+    counts[:, 0, 3, 3] = 2
+    counts[20:23] = 0
+    counts[40:80] = 0
+    ordinary = ordinary_days(History(CITY, history().first_day, counts, COVERED))
+    assert ordinary[:53].all()
+    assert not ordinary[54:80].any()
+    assert ordinary[80:92].all()
+
+
+def test_history_refuses_arrays_that_do_not_fit():
+    of = history(30)
+    with pytest.raises(HistoryError, match="coverage"):
+        History(CITY, of.first_day, of.counts, COVERED[:3])
+    with pytest.raises(HistoryError, match="0 cells"):
+        History(CITY, of.first_day, of.counts, np.zeros_like(COVERED))
+    with pytest.raises(HistoryError, match="late"):
+        History(CITY, of.first_day, of.counts, COVERED, np.zeros((3, 6, 5)))

@@ -1,0 +1,189 @@
+import csv
+import io
+import json
+from datetime import date, timedelta
+
+import geopandas as gpd
+import numpy as np
+import pytest
+
+from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.patrol.audit import patrol_audit
+from shotspotter_assets.patrol.dispatch import (
+    DISPATCH_SCHEMA,
+    dispatch_csv,
+    dispatch_geojson,
+    dispatch_table,
+    nearest_areas,
+    patrolled_cells,
+)
+from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets_tests.patrol.cities import patrol_city
+
+DAY = date(2024, 5, 1)
+COVERED = np.ones((6, 6), dtype=bool)
+AREAS = np.array([["First"] * 3 + [""] * 3] * 3 + [["=cmd()"] * 3 + [""] * 3] * 3)
+
+
+def expected_alerts(shifts=3, seed=0):
+    return np.random.default_rng(seed).gamma(0.3, 0.2, (shifts, 6, 6))
+
+
+def made(group=1, **rules):
+    city = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", group=group, **rules)
+    expected = expected_alerts()
+    plan = plan_day(city, DAY, expected, COVERED)
+    reasons = {(row, column): ("+2 alerts in 7 days", "Friday night") for row in range(6) for column in range(6)}
+    return (
+        city,
+        plan,
+        dispatch_table(plan, city, expected, 1 - np.exp(-expected), COVERED, areas=AREAS, reasons=reasons),
+    )
+
+
+class TestTable:
+    def test_has_every_unit_by_shift_and_rank(self):
+        city, plan, table = made()
+        assert table.schema == DISPATCH_SCHEMA
+        rows = table.to_pylist()
+        for shift in plan.shifts:
+            own = [row for row in rows if row["shift"] == shift.shift.name]
+            assert sum(row["units"] for row in own) == shift.shift.units
+            assert [row["rank"] for row in own] == list(range(1, len(own) + 1))
+            assert sum(row["covered_alerts"] for row in own) == pytest.approx(shift.covered)
+        night = [row for row in rows if row["shift"] == "shift 2"]
+        assert {(row["starts_at"], row["ends_at"]) for row in night} == {
+            ("2024-05-01T22:00:00-04:00", "2024-05-02T06:00:00-04:00")
+        }
+        assert (patrolled_cells(table, city) == plan.patrolled).all()
+
+    def test_a_row_says_what_its_cell_expects(self):
+        city, _, table = made()
+        expected = expected_alerts()
+        for row in table.to_pylist():
+            at = ["shift 0", "shift 1", "shift 2"].index(row["shift"]), row["row"], row["column"]
+            assert row["expected_alerts"] == pytest.approx(expected[at])
+            assert row["probability"] == pytest.approx(1 - np.exp(-expected[at]))
+            assert row["cell"] == f"R{row['row']:02d}C{row['column']:02d}"
+            centre = cells(np.array([row["longitude"]]), np.array([row["latitude"]]), city.box, city.grid)
+            assert (int(centre[0][0]), int(centre[1][0])) == at[1:]
+            assert row["area"] == ("First" if row["row"] < 3 else "=cmd()")
+
+    def test_groups(self):
+        city, plan, table = made(group=2, radius_m=0)
+        expected = expected_alerts()
+        row = table.to_pylist()[0]
+        assert row["cell"] == (f"R{row['row']:02d}-{row['row'] + 1:02d}C{row['column']:02d}-{row['column'] + 1:02d}")
+        block = expected[0, row["row"] : row["row"] + 2, row["column"] : row["column"] + 2]
+        assert row["expected_alerts"] == pytest.approx(block.sum())
+        assert row["probability"] == pytest.approx(1 - np.exp(-block.sum()))
+        assert row["east"] - row["west"] == pytest.approx((city.box.east - city.box.west) / 3, abs=1e-6)
+        assert (patrolled_cells(table, city) == plan.patrolled).all()
+
+    def test_cells_that_no_sensor_hears_are_left_out_of_their_group(self):
+        city, covered = patrol_city(6, 6, 1, group=6), np.zeros((6, 6), dtype=bool)
+        covered[2, 3] = True
+        expected = np.where(covered, 0.5, np.nan)[None]
+        plan = plan_day(city, DAY, expected, covered)
+        (row,) = dispatch_table(plan, city, expected, expected, covered, reasons={(2, 3): ("heard",)}).to_pylist()
+        assert (row["expected_alerts"], row["probability"], row["reasons"]) == (0.5, 0.5, ["heard"])
+
+    def test_without_units_there_are_no_rows(self):
+        city = patrol_city(6, 6, 0)
+        plan = plan_day(city, DAY, expected_alerts(1), COVERED)
+        table = dispatch_table(plan, city, expected_alerts(1), expected_alerts(1), COVERED)
+        assert (len(table), table.schema) == (0, DISPATCH_SCHEMA)
+        assert json.loads(dispatch_geojson(table))["features"] == []
+
+    def test_cells_without_an_area_get_the_nearest(self):
+        areas = np.array([["a", "", "", "", "b"]])
+        assert nearest_areas(areas)[0, [0, 1, 3, 4]].tolist() == ["a", "a", "b", "b"]
+        assert nearest_areas(np.array([[""]])).tolist() == [[""]]
+
+
+class TestCsv:
+    def test_reads_back(self):
+        _, _, table = made()
+        rows = list(csv.DictReader(io.StringIO(dispatch_csv(table).decode(), newline="")))
+        assert len(rows) == len(table)
+        for row, record in zip(rows, table.to_pylist(), strict=True):
+            assert float(row["longitude"]) == record["longitude"]
+            assert int(row["units"]) == record["units"]
+            assert row["day"] == "2024-05-01"
+
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\uff1d"])
+    def test_no_text_is_a_formula(self, start):
+        _, _, table = made()
+        at = table.column_names.index("area")
+        evil = [f'{start}HYPERLINK("http://x"),1\n2'] * len(table)
+        rows = list(
+            csv.DictReader(io.StringIO(dispatch_csv(table.set_column(at, "area", [evil])).decode(), newline=""))
+        )
+        assert len(rows) == len(table)
+        assert all(row["area"] == "'" + evil[0] for row in rows)
+        assert all(row["reasons"] == "'+2 alerts in 7 days; Friday night" for row in rows)
+
+    def test_negative_degrees_stay_numbers(self):
+        _, _, table = made()
+        at = table.column_names.index("longitude")
+        table = table.set_column(at, "longitude", [[-77.01] * len(table)])
+        assert next(csv.DictReader(io.StringIO(dispatch_csv(table).decode())))["longitude"] == "-77.01"
+
+
+class TestGeoJson:
+    def test_is_rfc_7946_and_opens_in_gis_software(self, tmp_path):
+        city, _, table = made()
+        (tmp_path / "plan.geojson").write_bytes(dispatch_geojson(table))
+        frame = gpd.read_file(tmp_path / "plan.geojson")
+        assert frame.crs.to_epsg() == 4326
+        assert len(frame) == len(table)
+        assert frame.geometry.is_valid.all()
+        assert frame.geometry.exterior.is_ccw.all()
+        np.testing.assert_allclose(
+            frame.bounds[["minx", "maxx"]].mean(axis=1), table["longitude"].to_numpy(), atol=1e-6
+        )
+        box = city.box
+        assert (frame.total_bounds >= [box.west - 1e-6, box.south - 1e-6] * 2).all()
+        document = json.loads(dispatch_geojson(table))
+        assert "crs" not in document
+        feature = document["features"][0]
+        assert feature["geometry"]["coordinates"][0][0] == feature["geometry"]["coordinates"][0][-1]
+        assert len({feature["id"] for feature in document["features"]}) == len(table)
+        assert feature["properties"]["reasons"] == ["+2 alerts in 7 days", "Friday night"]
+
+
+class TestAudit:
+    def test_shares_of_areas(self):
+        city, expected = patrol_city(6, 6, (4, 4), least_share_per_area=0.5), expected_alerts(2)
+        areas = np.array([["south"] * 6] * 3 + [["north"] * 6] * 3)
+        plan = plan_day(city, DAY, expected, COVERED, areas=areas)
+        shares = patrol_audit(plan, city, expected, COVERED, areas=areas)["areas"]
+        assert {name: numbers["units"] for name, numbers in shares.items()} == {"south": 4, "north": 4}
+        assert shares["south"]["share_of_units"] == 0.5
+        south = expected[:, :3].sum() / expected.sum()
+        assert shares["south"]["share_of_expected_alerts"] == pytest.approx(south)
+
+    def test_repeats(self):
+        city, expected = patrol_city(6, 6, 1, radius_m=0), np.zeros((1, 6, 6))
+        expected[0, 2, 3] = 1.0
+        plan = plan_day(city, DAY, expected, COVERED)
+        days = {DAY - timedelta(days=back): plan.patrolled for back in (1, 3, 7)}
+        repeats = patrol_audit(plan, city, expected, COVERED, history=days)["repeats"]
+        assert repeats == {
+            "days": 7,
+            "most": 3,  # the day before, three days before, and the plan's own
+            "patrolled": 1,
+            "patrolled_before": 1,
+            "most_often": [{"cell": "R02C03", "days": 3}],
+        }
+
+    def test_against_the_hottest_cells(self):
+        # The three hottest cells are neighbours; one unit reaches them all, and the naive plan sends both there.
+        expected = np.zeros((1, 6, 6))
+        expected[0, 1, 1:4], expected[0, 5, 5] = [3.0, 4.0, 3.5], 2.0
+        city = patrol_city(6, 6, 2, radius_m=510, shares=(1.0,))
+        plan = plan_day(city, DAY, expected, COVERED)
+        (shift,) = patrol_audit(plan, city, expected, COVERED)["shifts"]
+        assert (shift["covered"], shift["naive"]) == (pytest.approx(12.5), pytest.approx(10.5))
+        assert shift["over_naive"] == pytest.approx(12.5 / 10.5)
+        json.dumps(patrol_audit(plan, city, expected, COVERED))

@@ -1,0 +1,114 @@
+"""Takes a real data set from its city file alone through raw, cleaned, grid and all checks, without Dagster."""
+
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import fs
+
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
+from shotspotter_assets.gridding.tensors import grid_tensors
+from shotspotter_assets.quality.alerts import Window, alert_findings
+from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.schemas import cleaned_schema, raw_schema, rejected_schema, schema_finding
+from shotspotter_assets.sources.landing import LandingFolder
+
+REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
+
+
+@dataclass(frozen=True)
+class RealCity:
+    """The tables of one data set with the local `date`, and its days from the start to the last row."""
+
+    city: City
+    days: list[date]
+    raw: pa.Table
+    alerts: pa.Table
+    rejected: pa.Table
+    cleaned: dict[date, CleanedDay]
+
+    def window(self, days: list[date] | None = None) -> Window:
+        """The checks' window over all days, or over some of them with the year before as history."""
+        if days is None:
+            return Window.of(self.city, self.days, self.days, self.alerts, self.raw, self.rejected)
+        stored = [day for day in self.days if (days[0] - day).days <= 456 and day <= days[-1]]
+        within = pc.and_(
+            pc.greater_equal(self.alerts["date"], pa.scalar(stored[0])),
+            pc.less_equal(self.alerts["date"], pa.scalar(days[-1])),
+        )
+        return Window.of(self.city, days, stored, self.alerts.filter(within), self.raw, self.rejected)
+
+    def findings(self) -> dict[str, Finding]:
+        """Of all checks over all days, the schemas among them."""
+        found = [
+            schema_finding("raw_schema", raw_schema(), self.raw, "raw_alerts"),
+            schema_finding("cleaned_schema", cleaned_schema(self.city), self.alerts, "cleaned_alerts"),
+            schema_finding("rejected_schema", rejected_schema(), self.rejected, "cleaned_alerts"),
+            *alert_findings(self.window()),
+        ]
+        return {finding.check: finding for finding in found}
+
+    def gridded(self) -> int:
+        """Alerts that the grid's tensors hold."""
+        return sum(int(pc.sum(day["count"]).as_py() or 0) for day in self.tensors().values())
+
+    def tensors(self) -> dict[date, pa.Table]:
+        """The sparse tensor of each day."""
+        return grid_tensors(self.alerts, self.days, self.city)
+
+    def account(self) -> dict[str, Any]:
+        """Rows received, cleaned, rejected by reason, untyped, and incidents."""
+        accounts = [day.account for day in self.cleaned.values()]
+        rejected: Counter[str] = Counter()
+        for account in accounts:
+            rejected.update(account.rejected)
+        return {
+            "received": sum(account.received for account in accounts),
+            "cleaned": sum(account.cleaned for account in accounts),
+            "rejected": dict(rejected),
+            "untyped": sum(account.untyped for account in accounts),
+            "incidents": sum(account.incidents for account in accounts),
+        }
+
+
+def cities() -> dict[str, City]:
+    """The cities of the real data sets, from their files."""
+    return dict(load_cities(REAL_CITIES))
+
+
+def load(city: City, data: Path, file: str | None = None) -> RealCity:
+    """Land a city's file, read it, and clean it."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Its old time of writing says that the transfer is over.
+        shutil.copy2(data / f"{file or city.name}.parquet", folder)
+        raw = LandingFolder(city, fs.LocalFileSystem(), folder).read(city.start, datetime.now(UTC).date())
+    return of_raw(city, raw)
+
+
+def of_raw(city: City, raw: pa.Table) -> RealCity:
+    """Clean raw rows from the city's start to the last row."""
+    days = days_between(city.start, pc.max(raw["date"]).as_py())
+    cleaned = clean_alerts(raw, days, city)
+    alerts, rejected = (
+        _dated({day: getattr(part, name) for day, part in cleaned.items()}) for name in ("alerts", "rejected")
+    )
+    return RealCity(city, days, raw, alerts, rejected, cleaned)
+
+
+def _dated(tables: dict[date, pa.Table]) -> pa.Table:
+    field = pa.field("date", pa.date32(), nullable=False)
+    return pa.concat_tables(
+        [
+            table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), table.num_rows))
+            for day, table in tables.items()
+        ]
+    )

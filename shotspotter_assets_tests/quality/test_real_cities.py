@@ -1,0 +1,121 @@
+"""Every real data set, from its city file alone: the known defects are found, and nothing else is complained of."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.quality.alerts import alert_findings
+from shotspotter_assets.quality.finding import CHECKS
+from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw
+
+FIRING = {
+    # A third of its alerts is of the fireworks of July 2013.
+    "brockton_ma": {"firework_days": ["July 2013"]},
+    # New cells have a third of all alerts from October 2015 on; the points of 2018 have two decimals.
+    "camden_nj_dateonly": {
+        "new_area": ["2015-12-18"], "level_change": ["2016-03-18"], "points": ["to 2018-09-14", "two decimals"],
+    },
+    # The night of 31 May 2020 had four times the usual gun batteries: unrest, not an error.
+    "chicago_il_gun_battery_2018_2021": {"unusual_days": ["2020-05-31"]},
+    "chicago_il_gun_incidents_2023_2024": {},
+    "cincinnati_oh": {"new_area": ["2019-10-08", "2020-07-07"], "level_change": ["2020-01-07", "2020-10-06"]},
+    # New cells have a third of all alerts from November 2017 on; New Year has 30 ordinary days' alerts.
+    "fresno_ca": {"new_area": ["2018-02-12"], "firework_days": ["NewYear 2017", "NewYear 2018"]},
+    # An eighth of its alerts is at one point.
+    "goldsboro_nc": {"points": ["35.379951, -77.973244", "default point"]},
+    "new_york_ny_shootings": {},
+    # New cells have a fifth of all alerts from April 2013 on.
+    "oakland_ca": {"silent_days": ["2011-01-02 to 2011-07-26", "2010-11-21", "2010-03-20"], "new_area": ["2013-07-07"]},
+    # One row is dated after the snapshot was taken.
+    "philadelphia_pa_shootings": {"silent_days": ["2025-01-27 to 2025-11-25"]},
+    "san_francisco_ca": {"share_untyped": ["69.4%"], "firework_days": ["July 2013"]},
+    "springfield_ma_hourly": {
+        "level_change": ["2011-11-22", "2012-08-21"], "firework_days": ["July 2010"],
+        "unusual_days": ["2012-06-30 (205 alerts", "7 days"],
+    },
+    "washington_dc": {"firework_days": ["July 2014", "July 2015", "not comparable with July 2016"]},
+    "washington_dc_2006_2013": {
+        "new_area": ["2008-04-08", "2008-07-08"], "level_change": ["2009-01-06"], "share_untyped": ["20.8%"],
+        "firework_days": ["July 2009", "July 2013"], "unusual_days": ["2010-06-26 (162", "2013-04-06 (67"],
+        "silent_days": ["2006-11-21 to 2006-12-21"],
+    },
+    # Incidents of earlier years are filed under the first day.
+    "washington_dc_crime_2017": {"share_rejected": ["261 of 33,081", "too many on 2017-01-01"]},
+    "wilmington_nc": {},
+}  # fmt: skip
+"""Each check that fires, with parts of its message: all are in the publisher's data, and most in its description."""
+
+CITIES = cities()
+LOADED: dict[str, RealCity] = {}
+
+
+def real(name: str, data: Path) -> RealCity:
+    if name not in LOADED:
+        LOADED[name] = load(CITIES[name], data)
+    return LOADED[name]
+
+
+def test_there_is_a_file_for_every_data_set(real_data: Path) -> None:
+    assert set(CITIES) == {file.stem for file in real_data.glob("*.parquet")} == set(FIRING)
+
+
+@pytest.mark.parametrize("name", FIRING)
+def test_known_defects_are_found_and_nothing_else(name: str, real_data: Path) -> None:
+    city = real(name, real_data)
+    account = city.account()
+    assert city.gridded() == account["cleaned"] == city.alerts.num_rows
+    assert account["received"] == city.raw.num_rows
+    found = city.findings()
+    assert set(CHECKS) <= set(found)
+    firing = {check: finding.message for check, finding in found.items() if not finding.passed}
+    assert set(firing) == set(FIRING[name]), firing
+    for check, parts in FIRING[name].items():
+        for part in parts:
+            assert part in firing[check]
+
+
+@pytest.mark.parametrize(("name", "precision"), [("springfield_ma_hourly", "hour"), ("camden_nj_dateonly", "day")])
+def test_coarse_times_must_be_said_in_the_city_file(name: str, precision: str, real_data: Path) -> None:
+    city = real(name, real_data)
+    silent = replace(city, city=city.city.model_copy(update={"time_precision": "second"}))
+    [finding] = [finding for finding in alert_findings(silent.window()) if finding.check == "clock"]
+    assert not finding.passed
+    assert f"all times are whole {precision}s" in finding.message.lower()
+    assert f"set it to {precision}" in finding.message
+
+
+@pytest.mark.parametrize("name", ["washington_dc", "fresno_ca", "goldsboro_nc", "springfield_ma_hourly"])
+@pytest.mark.parametrize("hours", [5, -5])
+def test_a_wrong_zone_is_found(name: str, hours: int, real_data: Path) -> None:
+    city = real(name, real_data)
+    micros = city.raw["time_utc"].cast(pa.int64()).to_numpy() + hours * 3_600_000_000
+    moved = pa.array(micros).cast(pa.timestamp("us", "UTC"))
+    raw = city.raw.set_column(city.raw.schema.get_field_index("time_utc"), "time_utc", moved)
+    dates = pa.array((moved.cast(pa.timestamp("us", city.city.zone.key))).to_pandas().dt.date, pa.date32())
+    raw = raw.set_column(0, city.raw.schema.field("date"), dates)
+    shifted = of_raw(city.city, raw.filter(pa.compute.greater_equal(raw["date"], pa.scalar(city.city.start))))
+    [finding] = [finding for finding in alert_findings(shifted.window()) if finding.check == "clock"]
+    assert not finding.passed
+    assert f"{abs(hours)} hours too {'late' if hours > 0 else 'early'}" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("areas", "passed"),
+    [
+        # The six districts with sensors, then two of them, one of which from 2016 on only.
+        (dict.fromkeys("134567", "2014-01-01"), True),
+        ({"7": "2014-01-01", "6": "2016-01-01"}, False),
+    ],
+)
+def test_alerts_outside_published_districts_are_found(areas: dict[str, str], passed: bool, real_data: Path) -> None:
+    city = real("washington_dc", real_data)
+    file = real_data / "layers" / "washington_dc_police_districts.geojson"
+    coverage = {"file": file, "name_property": "district", "areas": areas}
+    published = City.model_validate(city.city.model_dump() | {"coverage": coverage})
+    found = {finding.check: finding for finding in alert_findings(replace(city, city=published).window())}
+    finding = found["share_outside_coverage"]
+    assert finding.passed == passed, finding.message
+    assert "lie where the city publishes no sensors" in finding.message
