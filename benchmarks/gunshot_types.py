@@ -76,6 +76,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     of_cities = {name: city_scores(name, arguments.data, arguments.cache) for name in arguments.cities}
-    print("\n| city | days | score | alerts | mix of 90 days | model | gain (90%) |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "\n| city | days | score | alerts | mix of 90 days | model | gain (90%) |\n| --- | --- | --- | --- | --- | --- | --- |"
+    )
     for name, rows in of_cities.items():
         show(name, rows)

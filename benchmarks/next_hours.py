@@ -1,4 +1,4 @@
-"""The next 1 to 12 hours on real cities: `python benchmarks/next_hours.py --data FOLDER --cache FOLDER [--cities ...] [--horizons ...]`.
+"""The next 1 to 12 hours on real cities: `python benchmarks/next_hours.py --data FOLDER --cache FOLDER [--cities ...]`.
 
 Four quarterly folds a city; each is fitted on the days before its cutoff and forecasts blocks of h hours that follow each
 other through every day of the quarter. Prints Markdown, pooled over folds and over cities: gain in nats per positive

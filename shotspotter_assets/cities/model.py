@@ -63,6 +63,8 @@ class City(Described):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     time_zone: str
     start: date
+    end: date | None = None
+    """Last day of the service, where it has ended."""
     box: Box
     grid: Grid = Grid()
     source: Source
@@ -92,7 +94,7 @@ class City(Described):
             raise ValueError(f"{value!r} is not an IANA time zone (allowed: names such as America/New_York)")
         return value
 
-    @field_validator("start", mode="before")
+    @field_validator("start", "end", mode="before")
     @classmethod
     def _is_a_date(cls, value: Any) -> Any:
         # YAML reads an unquoted 20140101 as a number, which pydantic would take for seconds since 1970.

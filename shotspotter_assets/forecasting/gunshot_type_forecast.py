@@ -138,27 +138,28 @@ def fit_gunshot_types(history: HourlyHistory, train: range, validation: range) -
             f"City {history.city.name}: {len(fitted.hour)} typed alerts to train and {len(checked.hour)} to validate on; "
             "forecast types only of cities whose source gives them, and on a longer window."
         )
-    inputs = {
-        part: _inputs(history, day_beginnings(clock, part.hour), part.hour, part.cell) for part in (fitted, checked)
-    }
+    to_fit, to_check = (
+        _inputs(history, day_beginnings(clock, part.hour), part.hour, part.cell) for part in (fitted, checked)
+    )
     plain = trailing_mix(history, day_beginnings(clock, checked.hour))
     best, chosen, trusted = np.inf, INVERSE_PENALTIES[0], 0.0
     for penalty in INVERSE_PENALTIES:
-        weights, intercept = _regression(inputs[fitted], fitted, penalty)
-        corrected = softmax(inputs[checked] @ weights.T + intercept, axis=1)
+        weights, intercept = _regression(to_fit, fitted, penalty)
+        corrected = softmax(to_check @ weights.T + intercept, axis=1)
         for trust in TRUSTS:
             loss = float(type_losses(trust * corrected + (1 - trust) * plain, checked).sum() / checked.number.sum())
             if loss < best:
                 best, chosen, trusted = loss, penalty, trust
     both = alerts.within(range(train.start, validation.stop))
-    weights, intercept = _regression(np.concatenate([inputs[fitted], inputs[checked]]), both, chosen)
+    weights, intercept = _regression(np.concatenate([to_fit, to_check]), both, chosen)
     trailing = float(type_losses(plain, checked).sum() / checked.number.sum())
     return GunshotTypes(weights, intercept, trusted, {"log_loss": best, "trailing_mix_log_loss": trailing})
 
 
 def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
     """Log loss in nats of each row's alerts together, shape (rows,)."""
-    return -alerts.number * np.log(probability[np.arange(len(alerts.hour)), alerts.gunshot_type])
+    losses: Array = -alerts.number * np.log(probability[np.arange(len(alerts.hour)), alerts.gunshot_type])
+    return losses
 
 
 def type_brier(probability: Array, alerts: TypedAlerts) -> Array:
@@ -202,25 +203,26 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
     columns = [_log_ratios(trailing_mix(history, distinct)[at])]
     mixes = {}
     for days in CITY_DAYS:
-        memory = days * DAY * 1.4427
+        memory = days * DAY / np.log(2)
         seen = recursive_mean(city, span, days * DAY)[distinct - span.start] * memory + PSEUDO_ALERTS
         mixes[days] = seen / seen.sum(axis=1, keepdims=True)
         columns.append(_log_ratios(mixes[days][at]))
     near = smoother(history.covered, NEAR_WIDTH)
     by_type = [history.counts[:, code][:, history.covered].astype(np.float32) for code in range(TYPES)]
     for days in PLACE_DAYS:
-        prior = PLACE_ALERTS * mixes[min(days, 365)]
-        memory = days * DAY * 1.4427
-        seen = [recursive_mean(counts, span, days * DAY)[distinct - span.start] * memory for counts in by_type]
-        own = np.stack([each[at, cells] for each in seen], axis=1) + prior[at]
-        around = np.stack([np.einsum("rc,rc->r", each[at], near[cells]) for each in seen], axis=1)
+        prior = PLACE_ALERTS * mixes[days]
+        memory = days * DAY / np.log(2)
+        here = [recursive_mean(counts, span, days * DAY)[distinct - span.start] * memory for counts in by_type]
+        own = np.stack([each[at, cells] for each in here], axis=1) + prior[at]
+        around = np.stack([np.einsum("rc,rc->r", each[at], near[cells]) for each in here], axis=1)
         # Relative to the city's mix, which the columns above give.
         columns += [_log_ratios(own) - _log_ratios(prior[at])]
         around = around * (1 / np.square(near[cells]).sum(axis=1))[:, None] + prior[at]
         columns += [_log_ratios(around) - _log_ratios(prior[at])]
     angle = 2 * np.pi * clock.hour[hours] / DAY
     season = 2 * np.pi * clock.season[hours]
-    weekend = (clock.hour_of_week[hours] + 6) % 168 >= 120 + 24
+    # Friday 18:00 to Sunday 18:00.
+    weekend = (clock.hour_of_week[hours] >= 114) & (clock.hour_of_week[hours] < 162)
     calendar_columns = [
         *(wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)),
         np.sin(season),

@@ -4,8 +4,9 @@ Like `forecasting.baselines`, each is tuned by log loss on the validation window
 validation hours together, and forecasts a test hour from all alerts before it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from time import perf_counter
 from typing import Any, Final
@@ -41,6 +42,9 @@ LONGEST_SELF_EXCITING: Final = 4
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
 HALF_LIVES: Final = (30, 60, 120, 240, 480)
 MIXTURE_STEPS: Final = 5
+TUNING_HORIZON: Final = 4
+SMALLEST_RATE: Final = 1e-7
+"""Per hour: nothing is impossible where nothing has happened yet."""
 TRIGGER_HALF_LIVES: Final = (0.5, 1.0, 3.0)
 """In hours."""
 TRIGGER_HOURS: Final = 2 * 8766
@@ -74,6 +78,10 @@ class _Fold:
     test: range
     horizon: int
     occupied: npt.NDArray[np.bool_]
+
+    @cached_property
+    def background(self) -> "Background":
+        return tune_background(self)
 
     @property
     def fitted(self) -> range:
@@ -157,7 +165,7 @@ def _climatology_hour_of_week(fold: _Fold) -> tuple[Array, dict[str, Any]]:
 class Background:
     """Settings of a cell's rate: a mixture of its recent rate, its whole history and the city's recent rate."""
 
-    half_life_days: float
+    half_life_days: int
     recent: float
     history: float
     profile_hours: float
@@ -169,55 +177,54 @@ class Background:
         whole = recursive_mean(occupied, hours, np.inf)
         city = recent.mean(axis=1, keepdims=True)
         rest = 1 - self.recent - self.history
-        # Nothing is impossible where nothing has happened yet.
-        return np.maximum(self.recent * recent + self.history * whole + rest * city, 1e-7).astype(np.float64)
+        mixed = self.recent * recent + self.history * whole + rest * city
+        return np.maximum(mixed, SMALLEST_RATE).astype(np.float64)
 
 
-def tune_background(
-    history: HourlyHistory, clock: Calendar, train: range, validation: range, horizon: int
-) -> tuple[Background, float, float]:
-    """(the background with the least validation log loss, its scale, that loss)."""
-    fold = _Fold(history, clock, train, validation, range(0), horizon, history.occupied_within(horizon))
+def tune_background(fold: _Fold) -> "Background":
+    """The background with the least validation log loss of `TUNING_HORIZON` hours: shorter ones say the same, dearer."""
+    history, clock, validation = fold.history, fold.clock, fold.validation
+    horizon = max(fold.horizon, TUNING_HORIZON)
+    fold = replace(fold, horizon=horizon, occupied=history.occupied_within(horizon))
     at = fold.issues(validation)
     labels = fold.labels(validation)
     occupied = (history.alerts[: validation.stop] > 0).astype(np.float32)
     rows = at - validation.start
     whole = recursive_mean(occupied, validation, np.inf)[rows]
     busy = {
-        width: ahead(hour_profile(history, clock, train, width)[clock.hour_of_week], horizon)[at, None]
+        width: ahead(hour_profile(history, clock, fold.train, width)[clock.hour_of_week], horizon)[at, None]
         for width in PROFILE_WIDTHS
     }
-    best, chosen, best_scale = np.inf, Background(HALF_LIVES[0], 0.5, 0.5, PROFILE_WIDTHS[0]), 1.0
 
-    def improve(half_life: float, weights: Sequence[float], recent: npt.NDArray[np.floating], width: float) -> None:
-        nonlocal best, chosen, best_scale
-        mixed = weights[0] * recent + weights[1] * whole
-        mixed = np.maximum(mixed + (1 - sum(weights)) * recent.mean(axis=1, keepdims=True), 1e-7)
-        expected = horizon * mixed * busy[width]
-        scale = _scale(expected, labels.sum())
-        loss = float(log_losses(-np.expm1(-scale * expected), labels).mean())
-        if loss < best:
-            best, best_scale, chosen = loss, scale, Background(half_life, weights[0], weights[1], width)
+    def loss(recent: npt.NDArray[np.floating], background: Background) -> float:
+        mixed = background.recent * recent + background.history * whole
+        mixed = mixed + (1 - background.recent - background.history) * recent.mean(axis=1, keepdims=True)
+        expected = horizon * np.maximum(mixed, SMALLEST_RATE) * busy[background.profile_hours]
+        return fold.loss(-np.expm1(-_scale(expected, labels.sum()) * expected))
 
     steps = [at / MIXTURE_STEPS for at in range(MIXTURE_STEPS)]
     mixtures = [(first, second) for first, second in product(steps, repeat=2) if 0 < first + second < 1]
-    for half_life in HALF_LIVES:
-        recent = recursive_mean(occupied, validation, half_life * DAY)[rows]
-        for weights in mixtures:
-            improve(half_life, weights, recent, PROFILE_WIDTHS[1])
-    recent = recursive_mean(occupied, validation, chosen.half_life_days * DAY)[rows]
-    for width in PROFILE_WIDTHS:
-        improve(chosen.half_life_days, (chosen.recent, chosen.history), recent, width)
-    return chosen, best_scale, best
+    recents = {days: recursive_mean(occupied, validation, days * DAY)[rows] for days in HALF_LIVES}
+    tried = [Background(days, *mixture, PROFILE_WIDTHS[1]) for days, mixture in product(HALF_LIVES, mixtures)]
+    best = min(tried, key=lambda background: loss(recents[background.half_life_days], background))
+    widths = [replace(best, profile_hours=width) for width in PROFILE_WIDTHS]
+    return min(widths, key=lambda background: loss(recents[background.half_life_days], background))
 
 
 def _ewma_hour_of_week(fold: _Fold) -> tuple[Array, dict[str, Any]]:
-    background, scale, loss = tune_background(fold.history, fold.clock, fold.train, fold.validation, fold.horizon)
-    at = fold.issues(fold.test)
-    profile = hour_profile(fold.history, fold.clock, fold.fitted, background.profile_hours)
-    busy = ahead(profile[fold.clock.hour_of_week], fold.horizon)[at, None]
-    rate = background.rate(fold.history, fold.test)[at - fold.test.start]
-    return -np.expm1(-scale * fold.horizon * rate * busy), vars(background) | {"validation_log_loss": loss}
+    background = fold.background
+
+    def expected(profiled: range, issued: range) -> Array:
+        at = fold.issues(issued)
+        profile = hour_profile(fold.history, fold.clock, profiled, background.profile_hours)
+        busy = ahead(profile[fold.clock.hour_of_week], fold.horizon)[at, None]
+        return fold.horizon * background.rate(fold.history, issued)[at - issued.start] * busy
+
+    before = expected(fold.train, fold.validation)
+    scale = _scale(before, fold.labels(fold.validation).sum())
+    loss = fold.loss(-np.expm1(-scale * before))
+    probability = -np.expm1(-scale * expected(fold.fitted, fold.test))
+    return probability, vars(background) | {"validation_log_loss": loss}
 
 
 def _self_exciting(fold: _Fold) -> tuple[Array, dict[str, Any]]:
@@ -228,7 +235,7 @@ def _self_exciting(fold: _Fold) -> tuple[Array, dict[str, Any]]:
     likelihood of an hour is 1 - exp(-intensity) where it is occupied, else exp(-intensity); in the sum over hours that
     are not, the intensity is linear, so that only occupied hours need to be looked at one by one.
     """
-    background, _, _ = tune_background(fold.history, fold.clock, fold.train, fold.validation, fold.horizon)
+    background = fold.background
     weights = smoother(fold.history.covered, NEAR_WIDTHS[0])
 
     recent = range(max(fold.train.start, fold.train.stop - TRIGGER_HOURS), fold.train.stop)
@@ -303,9 +310,7 @@ def _expected(
     return total
 
 
-def _scale(
-    expected: npt.NDArray[np.floating], positives: float, times: npt.NDArray[np.number] | float = 1.0
-) -> float:
+def _scale(expected: npt.NDArray[np.floating], positives: float, times: npt.NDArray[np.number] | float = 1.0) -> float:
     """The factor with which 1 - exp(-factor * expected), each counted `times`, sums to the number of `positives`.
 
     Alerts of a cell come in bursts, so fewer horizons have one than their mean would say.

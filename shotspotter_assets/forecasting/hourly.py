@@ -35,6 +35,8 @@ from shotspotter_assets.forecasting.probability import clip_probability, log_los
 
 WARM_UP_HOURS: Final = 90 * DAY
 """First hours of all history that are not fitted on, as their rates rest on a few days."""
+FIREWORK_MEMORY_HOURS: Final = 180 * DAY
+"""Half-life of the weight of firework hours in the fit: how many of their alerts are published changes by the year."""
 ROWS_AT_ONCE: Final = 1_000_000
 MODEL_FILE: Final = "next_hours.json"
 
@@ -111,10 +113,13 @@ class NextHours:
 
     def _fit_horizon(self, sample: "_Sample", of_cells: Singles, of_windows: Singles) -> "HorizonModel":
         inputs, check = _linear_inputs(of_cells, of_windows), sample.is_validation
-        on_train = self._regression(inputs[~check], sample.positive[~check])
+        age = sample.rows.hour.max() - sample.rows.hour
+        fireworks = of_windows[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
+        say = np.where(fireworks, 2.0 ** (-age / FIREWORK_MEMORY_HOURS), 1.0)
+        on_train = self._regression(inputs[~check], sample.positive[~check], say[~check])
         forecast = expit(on_train.logit(inputs[check]) - sample.log_odds)
         observed, weight = sample.positive[check], sample.weight[check]
-        on_both = self._regression(inputs, sample.positive)
+        on_both = self._regression(inputs, sample.positive, say)
         return HorizonModel(
             weights=on_both.weights,
             intercept=on_both.intercept - sample.log_odds,
@@ -124,13 +129,13 @@ class NextHours:
             },
         )
 
-    def _regression(self, inputs: Singles, positive: npt.NDArray[np.bool_]) -> "HorizonModel":
+    def _regression(self, inputs: Singles, positive: npt.NDArray[np.bool_], say: Array) -> "HorizonModel":
         from sklearn.linear_model import LogisticRegression
 
         centre, spread = inputs.mean(axis=0, dtype=np.float64), np.maximum(inputs.std(axis=0, dtype=np.float64), 1e-6)
         model = LogisticRegression(C=self.inverse_penalty, max_iter=1000)
         with threadpool_limits(1):
-            model.fit((inputs - centre.astype(np.float32)) / spread.astype(np.float32), positive)
+            model.fit((inputs - centre.astype(np.float32)) / spread.astype(np.float32), positive, say)
         weights = model.coef_[0].astype(np.float64) / spread
         return HorizonModel(weights, float(model.intercept_[0] - weights @ centre), {})
 

@@ -221,7 +221,7 @@ def smoother(covered: Booleans, width: float) -> Singles:
 def hour_profile(history: HourlyHistory, clock: Calendar, hours: range, width: float) -> Array:
     """Occupied cells by hour of week over their mean, without firework days, shape (168,).
 
-    Smoothed around the week by a Gaussian of `width` hours.
+    Smoothed around the week by a Gaussian of `width` hours; flat where nothing has happened.
     """
     at = np.arange(hours.start, hours.stop)
     at = at[~clock.fireworks[at]]
@@ -229,7 +229,7 @@ def hour_profile(history: HourlyHistory, clock: Calendar, hours: range, width: f
     week = clock.hour_of_week[at]
     mean = np.bincount(week, occupied, WEEK) / np.maximum(np.bincount(week, minlength=WEEK), 1)
     smooth = gaussian_filter1d(mean, width, mode="wrap")
-    return np.maximum(smooth / smooth.mean(), 1e-3)
+    return np.maximum(smooth / smooth.mean(), 1e-3) if smooth.any() else np.ones(WEEK)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import EventLogEntry, Field, StringSource
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
+from dagster_shared.record import replace
 from sqlalchemy.engine import Connection
 
 if TYPE_CHECKING:
@@ -60,6 +61,19 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._batch.connections = {shard: stack.enter_context(self._connect(shard)) for shard in shards}
             for event in events:
                 self.store_event(event)
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """A check of a run over several partitions is planned as it is evaluated: once, for the run.
+
+        The stock storage plans it for each partition, each time with the set of all of them: the size of a backfill's
+        events grows with the square of its days, and the plans of single partitions are never fulfilled.
+        """
+        dagster_event = event.get_dagster_event()
+        planned: Any = dagster_event.event_specific_data
+        if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
+            of_run = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
+            event = event._replace(dagster_event=of_run)
+        super()._store_asset_check_evaluation_planned(event, event_id)
 
     def has_table(self, table_name: str) -> bool:
         probe = super().has_table

@@ -89,7 +89,7 @@ def events_of_a_run() -> list[dg.EventLogEntry]:
     events = [entry(dg.DagsterEventType.RUN_START)]
     for key in KEYS:
         events += [planned(key, partition) for partition in PARTITIONS]
-        events.append(check_planned(key, PARTITIONS))
+        events += [check_planned(key, [partition]) for partition in PARTITIONS]
     events += [check_planned(dg.AssetKey("whole"), None), planned(dg.AssetKey("whole"), None), entry(None)]
     events += [materialized(KEYS[0], partition) for partition in PARTITIONS]
     events += [checked(KEYS[0], partition, passed=partition != PARTITIONS[3]) for partition in PARTITIONS]
@@ -130,6 +130,15 @@ def test_batches_leave_the_same_databases_as_single_events(tmp_path: Path, size:
         "event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"
     }  # fmt: skip
     assert len(expected[f"{RUN_ID}.db"]["event_logs"]) == len(events)
+
+
+def test_a_check_of_a_run_over_many_days_is_one_row_that_its_result_fills(tmp_path: Path) -> None:
+    ours = BatchedSqliteEventLogStorage(str(tmp_path))
+    ours.store_event_batch([check_planned(KEYS[0], PARTITIONS), checked(KEYS[0], None, passed=True)])
+    rows = dump(tmp_path)["index.db"]["asset_check_executions"]
+    assert len(rows) == 1
+    record = ours.get_asset_check_execution_history(dg.AssetCheckKey(KEYS[0], "rows"), limit=5)
+    assert [(one.partition, one.status.value) for one in record] == [(None, "SUCCEEDED")]
 
 
 def test_a_batch_of_several_runs_goes_to_each_runs_database(tmp_path: Path) -> None:

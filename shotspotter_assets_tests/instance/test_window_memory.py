@@ -13,6 +13,7 @@ from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.instance import window_memory
 from shotspotter_assets.instance.window_memory import remember_windows
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, FOLD_CRON, build_partitions
+from shotspotter_assets_tests.conftest import TEST_CITIES
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_equal_moments_of_different_zones_are_kept_apart() -> None:
 
 
 def test_folds_of_many_days_are_found_quickly() -> None:
-    partitions = build_partitions(load_cities())
+    partitions = build_partitions(load_cities(TEST_CITIES))
     keys = [key for key in partitions.city_date.get_partition_keys() if key.startswith("washington_dc")]
 
     def folds_of(number: int) -> tuple[list[str], float]:

@@ -1,5 +1,6 @@
 """Raw and cleaned alerts, by city and local day."""
 
+import base64
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +23,7 @@ from shotspotter_assets.defs.partition_keys import Stretch, stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.instance.partition_versions import add_version
 from shotspotter_assets.partitions import ONE_RUN
+from shotspotter_assets.sources.schema import RAW_SCHEMA
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
@@ -30,12 +32,19 @@ SILENT_DAYS = 7
 """So many days without a row at the end of a range are worth a warning."""
 
 
+def _column_schema(columns: Iterable[pa.Field]) -> dict[str, dg.TableSchema]:
+    return {
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in columns])
+    }
+
+
 @dg.asset(
     partitions_def=PARTITIONS.city_date,
     backfill_policy=ONE_RUN,
     group_name="alerts",
     kinds={"parquet"},
     code_version="1",
+    metadata=_column_schema(column for column in RAW_SCHEMA if column.name != "date"),
 )
 def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
     """Alerts as the city's source gives them, filed under local days, with where and when they were received.
@@ -86,11 +95,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     kinds={"parquet"},
     code_version="2",
     deps=[raw_alerts],
-    metadata={
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(column.name, str(column.type)) for column in CLEANED_SCHEMA]
-        )
-    },
+    metadata=_column_schema(CLEANED_SCHEMA),
 )
 def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
     """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
@@ -113,6 +118,7 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
         for day, result in cleaned.items():
             add_version(context, stretch.key(day), versions[day])
             context.add_asset_metadata(_metadata(result.account), partition_key=stretch.key(day))
+        _add_pictures(context, opened, stretch)
         accounts = [result.account for result in cleaned.values()]
         context.log.info(_summary(city.name, accounts))
         unknown = _total(account.unknown_types for account in accounts)
@@ -132,6 +138,20 @@ def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table)
     together = pa.concat_tables([withdrawn] if earlier is None else [earlier.cast(withdrawn.schema), withdrawn])
     by_day = rows_of_days(together.sort_by([("date", "ascending"), ("withdrawn_at", "ascending")]), days)
     store.write_tables(*place, WITHDRAWN_FILE, by_day)
+
+
+def _add_pictures(context: dg.AssetExecutionContext, store: "Store", stretch: Stretch) -> None:
+    """A small map and the hours of each of the last days of a stretch; of years of days nobody looks at all."""
+    from shotspotter_assets.quality.pictures import BEFORE_DAYS, COLUMNS, PICTURED_DAYS, day_pictures
+
+    shown = stretch.days[-PICTURED_DAYS:]
+    first = shown[0] - timedelta(days=BEFORE_DAYS)
+    near = store.read_present("cleaned_alerts", stretch.city.name, ALERTS_FILE, first, shown[-1], COLUMNS)
+    if near is None:
+        return
+    for day, png in day_pictures(near, shown, stretch.city).items():
+        picture = dg.MetadataValue.md(f"![{day}](data:image/png;base64,{base64.b64encode(png).decode()})")
+        context.add_asset_metadata({"picture": picture}, partition_key=stretch.key(day))
 
 
 def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:

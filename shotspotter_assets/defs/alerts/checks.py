@@ -117,8 +117,9 @@ def late_cities(context: dg.AssetCheckExecutionContext, store: StoreResource) ->
     from shotspotter_assets.quality.usual import late_cities as find_late_cities
 
     opened = store.open()
-    yesterdays = {name: _yesterday(city) for name, city in CITIES.items()}
-    finding = find_late_cities({name: _rhythm(opened, city) for name, city in CITIES.items()}, yesterdays)
+    served = {name: city for name, city in CITIES.items() if city.end is None}
+    yesterdays = {name: _yesterday(city) for name, city in served.items()}
+    finding = find_late_cities({name: _rhythm(opened, city) for name, city in served.items()}, yesterdays)
     return dg.AssetCheckResult(
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.WARN,

@@ -151,5 +151,6 @@ def _requests(
 
 
 def last_day_over(city: City) -> date:
-    """The last local day that has ended."""
-    return datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)
+    """The last local day of the service that has ended."""
+    yesterday = datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)
+    return yesterday if city.end is None else min(yesterday, city.end)
