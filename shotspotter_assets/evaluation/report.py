@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,8 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.pooling import pooled_scores
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
-from shotspotter_assets.forecasting.baselines import BaselineForecast
 from shotspotter_assets.forecasting.features import day_axis, occupied_cells
 from shotspotter_assets.forecasting.probability import clip_probability
-
-NETWORK: Final = "conv_lstm"
 
 
 class ForecastShapeError(ValueError):
@@ -31,11 +28,10 @@ def build_report(
     test: range,
     counts: npt.NDArray[np.integer],
     covered: npt.NDArray[np.bool_],
-    network_probability: npt.NDArray[np.floating],
-    network_seconds: float,
+    probabilities: Mapping[str, npt.NDArray[np.floating]],
+    seconds: Mapping[str, float],
+    settings: Mapping[str, Mapping[str, Any]],
     config: Mapping[str, Any],
-    baselines: Mapping[str, BaselineForecast],
-    extra_forecasts: Mapping[str, npt.NDArray[np.floating]] | None = None,
 ) -> tuple[dict[str, Any], pa.Table]:
     """Report and forecasts table of one fold.
 
@@ -48,28 +44,21 @@ def build_report(
         test: see `train`.
         counts: alerts, shape (days, types, rows, columns).
         covered: shape (rows, columns).
-        network_probability: probability of at least one alert, shape (test days, covered cells), cells in row-major
-            order; so are the forecasts of `extra_forecasts`.
-        network_seconds: wall-clock time of its training.
-        config: the network's configuration, as JSON values.
-        baselines: by name, `historical_mean` among them; see `forecasting.baselines`.
-        extra_forecasts: further forecasts to score that nobody fitted, such as a simulated city's true intensity.
+        probabilities: of at least one alert by model, `historical_mean` among them, shape (test days, covered cells),
+            cells in row-major order.
+        seconds: wall-clock time of each model's training; a model that nobody fitted is left out.
+        settings: what was chosen for each model, as JSON values.
+        config: the configuration of the run that trained the models, as JSON values.
 
     Returns:
-        The report (`models` maps each model to its scores and `seconds_to_train`, None for extra forecasts), and a
-        table with one row per test day and covered cell: `date`, `row`, `column`, `observed` and one column per model
-        (`conv_lstm`, the extra forecasts, the baselines).
+        The report (`models` maps each model to its scores and `seconds_to_train`), and a table with one row per test day
+        and covered cell: `date`, `row`, `column`, `observed` and one column per model.
 
     Raises:
         ForecastShapeError: a forecast has another shape than (test days, covered cells).
     """
     tested = slice(test.start, test.stop)
     observed = occupied_cells(counts[tested], covered)
-    probabilities = {
-        NETWORK: network_probability,
-        **(extra_forecasts or {}),
-        **{name: baseline.probability for name, baseline in baselines.items()},
-    }
     for name, probability in probabilities.items():
         if probability.shape != observed.shape:
             raise ForecastShapeError(
@@ -78,7 +67,6 @@ def build_report(
             )
     forecasts = _forecasts_table(day_axis(first_day, len(counts))[tested], covered, observed, probabilities)
     scores = pooled_scores(forecasts)
-    seconds = {NETWORK: float(network_seconds), **{name: baseline.seconds for name, baseline in baselines.items()}}
     report = {
         "city": city,
         "fold": fold.isoformat(),
@@ -94,7 +82,7 @@ def build_report(
             name: {**of_model, "seconds_to_train": seconds.get(name)} for name, of_model in scores["all_days"].items()
         },
         "without_firework_days": scores["without_firework_days"],
-        "baseline_settings": {name: baseline.settings for name, baseline in baselines.items()},
+        "model_settings": {name: dict(of_model) for name, of_model in settings.items()},
         "score_definitions": dict(SCORE_DEFINITIONS),
     }
     return report, forecasts

@@ -158,8 +158,8 @@ def fit_gunshot_types(history: HourlyHistory, train: range, validation: range) -
 
 def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
     """Log loss in nats of each row's alerts together, shape (rows,)."""
-    losses: Array = -alerts.number * np.log(probability[np.arange(len(alerts.hour)), alerts.gunshot_type])
-    return losses
+    chosen = probability[np.arange(len(alerts.hour)), alerts.gunshot_type]
+    return alerts.number.astype(np.float64) * -np.log(chosen)
 
 
 def type_brier(probability: Array, alerts: TypedAlerts) -> Array:

@@ -273,15 +273,15 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array, clock: C
     for around in (None, *near):
         for half_life, rate in zip(RECENT_HOURS, _means(alerts, hours, RECENT_HOURS, around), strict=True):
             yield rate * np.float32(1 / (1 - 2.0 ** (-1 / half_life)))
-    night = np.isin(clock.hour[: hours.stop], NIGHT_HOURS).astype(np.float32)[:, None]
+    night = np.isin(clock.hour[: len(alerts)], NIGHT_HOURS).astype(np.float32)[:, None]
     steps = np.maximum(np.arange(hours.start, hours.stop), 1).astype(np.float32)[:, None]
     at_night, at_all = recursive_mean(occupied * night, hours, np.inf) * steps, whole * steps
     city_share = at_night.sum(axis=1, keepdims=True) / np.maximum(at_all.sum(axis=1, keepdims=True), 1)
     yield (at_night + NIGHT_PSEUDO_ALERTS * city_share) / (at_all + NIGHT_PSEUDO_ALERTS)
     # The city's level against what the hour of week lets expect, so that a busy evening shows before it is over.
     city = occupied.mean(axis=1)
-    expected = profile[clock.hour_of_week[: hours.stop]].astype(np.float32)
-    ordinary = (~clock.fireworks[: hours.stop]).astype(np.float32)
+    expected = profile[clock.hour_of_week[: len(alerts)]].astype(np.float32)
+    ordinary = (~clock.fireworks[: len(alerts)]).astype(np.float32)
     long_run = recursive_mean(city * ordinary, hours, np.inf)
     for days in CITY_DAYS:
         # Within a firework night its own level counts; it says nothing about the level of the weeks after.

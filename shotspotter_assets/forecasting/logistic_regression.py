@@ -63,7 +63,7 @@ def with_firework_days(history: History, days: range, ordinary: Array, linear: "
         if day not in logits:
             continue
         past = fireworks[fireworks < day]
-        past_logits = np.array([logits[at] for at in past]).reshape(len(past), -1)
+        past_logits = np.array([logits[at] for at in past]).reshape(len(past), observed.shape[1])
         probability[day - days.start] = firework_probability(
             axis[day], logits[day], axis[past], past_logits, observed[past], history.covered
         )

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -50,12 +50,20 @@ class FittedReferenceNetwork:
 
 
 class ReferenceNetworkForecaster:
-    """See `training.fit`, which also serves callers that want a checkpoint to go on from."""
+    """See `training.fit`."""
 
     name: ClassVar[str] = "conv_lstm"
 
-    def __init__(self, config: NetworkConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig | None = None,
+        checkpoint: Path | None = None,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`checkpoint` is a folder from which a training that was stopped goes on; `log` is told of each epoch."""
         self.config = NetworkConfig() if config is None else config
+        self.checkpoint = checkpoint
+        self.log = log
 
     def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedReferenceNetwork:
         """See `Forecaster.fit`."""
@@ -64,9 +72,20 @@ class ReferenceNetworkForecaster:
         history = through(history, validation.stop)
         with tempfile.TemporaryDirectory() as folder:
             trained = fit_network(
-                _gunshots(history), history.covered, train, validation, self.config, Path(folder), lambda _: None
+                _gunshots(history),
+                history.covered,
+                train,
+                validation,
+                self.config,
+                self.checkpoint or Path(folder),
+                self.log,
             )
-        settings = {"best_epoch": trained.best_epoch, "history": trained.history, "seconds": trained.seconds}
+        settings = {
+            "best_epoch": trained.best_epoch,
+            "resumed_from_epoch": trained.resumed_from_epoch,
+            "history": trained.history,
+            "seconds": trained.seconds,
+        }
         fitted = FittedReferenceNetwork(trained.model, self.config, settings)
         return FittedReferenceNetwork(trained.model, self.config, settings, fitted.predict(history, validation))
 

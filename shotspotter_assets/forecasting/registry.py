@@ -14,12 +14,19 @@ from shotspotter_assets.forecasting.residual_network import (
     ResidualConvLSTMForecaster,
     TransformerForecaster,
 )
+from shotspotter_assets.forecasting.simple_baselines import SIMPLE_BASELINES
 
-FORECASTERS: Final[dict[str, Callable[[], Forecaster]]] = {
+BASELINES: Final[dict[str, Callable[[], Forecaster]]] = {
+    **SIMPLE_BASELINES,
     "historical_mean": HistoricalMeanForecaster,
     "ewma": ExponentialMeanForecaster,
     "logistic_regression": LogisticRegressionForecaster,
     "gradient_boosting": GradientBoostingForecaster,
+}
+"""What every fold's report compares with; all are tuned on the validation window."""
+
+FORECASTERS: Final[dict[str, Callable[..., Forecaster]]] = {
+    **BASELINES,
     "conv_lstm": ReferenceNetworkForecaster,
     "residual_conv_lstm": ResidualConvLSTMForecaster,
     "conv_mixer": ConvMixerForecaster,

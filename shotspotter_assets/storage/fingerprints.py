@@ -19,7 +19,8 @@ def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
     # bits, which a float cannot hold, are ids without gaps here.
     same = [column.cast(pa.float64()) if _is_small_integer(column.type) else column for column in table.columns]
     frame = pa.table(same, names=table.column_names).to_pandas()
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
+    hashes = pd.util.hash_pandas_object(frame, index=False)
+    return np.asarray(hashes, dtype=np.uint64)
 
 
 def _is_small_integer(kind: pa.DataType) -> bool:

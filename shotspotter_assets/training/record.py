@@ -1,21 +1,33 @@
-"""What is written down about a fold's model, so that a report can trust it and a reader can repeat it."""
+"""What is written down about a fold's models, so that a report can trust them and a reader can repeat them."""
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.training.config import NetworkConfig
+PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
 
-PACKAGES = ("tensorflow", "keras", "numpy", "shotspotter_assets")
+
+class TrainedModel(BaseModel):
+    """One trained model of a fold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: dict[str, Any]
+    """What was chosen, how well it did on the validation window, and the history of networks."""
+    files: dict[str, str]
+    """SHA-256 of each of its files."""
+    seconds_to_train: float
 
 
 class FoldRecord(BaseModel):
-    """Window, settings, versions, data and history of one trained fold; stored as `record.json`."""
+    """Window, settings, versions and data of the trained models of one fold; stored as `record.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,16 +40,12 @@ class FoldRecord(BaseModel):
     validation_last: date
     validation_days: int
     covered: list[tuple[int, int]]
-    """(row, column) of the covered cells, estimated on the days before the cutoff."""
-    config: NetworkConfig
+    """(row, column) of the cells that are covered on the cutoff, known from the days before it."""
+    config: dict[str, Any]
     versions: dict[str, str]
     data_sha256: str
     """Of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
-    model_sha256: str
-    history: list[dict[str, float]]
-    best_epoch: int
-    resumed_from_epoch: int
-    seconds_to_train: float
+    models: dict[str, TrainedModel]
 
     def covered_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """`covered` as a mask of the grid's shape (rows, columns)."""
@@ -54,3 +62,8 @@ def installed_versions() -> dict[str, str]:
 def counts_sha256(counts: npt.NDArray[np.uint16]) -> str:
     """SHA-256 of an array's values."""
     return hashlib.sha256(np.ascontiguousarray(counts).data).hexdigest()
+
+
+def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}

@@ -13,7 +13,7 @@ from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 
 DAILY = [raw_alerts, cleaned_alerts, grid_tensors, rows_are_conserved, counts_equal_alerts]
-TINY_NETWORK = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}
+TINY_NETWORK = {"models": ["conv_lstm"], "days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}
 
 
 def resources(store_root: str, landing_root: str = "landing") -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The arrival sensors, tick by tick on real folders: which days they ask for, and what a crash or a bad file does."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,7 +103,7 @@ def test_a_bad_file_is_named_and_the_others_are_asked_for(watch: Watch, caplog: 
     # Once it is replaced, it is read.
     (watch.landing / "bad.parquet").unlink()
     watch.land("bad.parquet", row("2024-03-04"))
-    os.rename(watch.landing / "bad.parquet", watch.landing / "mended.csv")
+    (watch.landing / "bad.parquet").rename(watch.landing / "mended.csv")
     assert watch.tick() == [("2024-03-04", "2024-03-04")]
 
 

@@ -1,5 +1,6 @@
 """The whole chain on a small simulated city, on a local path and on S3: from raw alerts to a report that can be recomputed."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -19,11 +20,14 @@ from shotspotter_assets.defs.reports.assets import StaleModelError, evaluation_r
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets.training.folds import FoldTooShortError
-from shotspotter_assets_tests.defs.chain import resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", "2024-01-01"
-MODELS = {"never", "historical_mean", "ewma", "logistic_regression", "gradient_boosting", "conv_lstm", "true_intensity"}
+MODELS = {
+    "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma", "logistic_regression",
+    "gradient_boosting", "conv_lstm", "ensemble", "true_intensity",
+}  # fmt: skip
 SCORES = {
     "log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "hit_rate", "pai", "pei",
     "predicted_over_observed", "calibration_slope", "calibration_intercept", "accuracy", "weighted_accuracy_10",
@@ -60,12 +64,17 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
 def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], instance: dg.DagsterInstance) -> None:
     on, store = chain
     assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
-    trained = run_fold(fold_models, CITY, FOLD, on, instance)
+    models = TINY_NETWORK | {"models": ["conv_lstm", "ensemble"]}
+    trained = run_fold(fold_models, CITY, FOLD, on, instance, models)
     partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
     record = json.loads(store.read_bytes(partition, "record.json"))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
     assert record["config"]["filters"] == 2
-    assert store.exists(partition, "model.keras")
+    assert set(record["models"]) == {"conv_lstm", "ensemble"}
+    for name, model in record["models"].items():
+        assert any(file.endswith(".keras") for file in model["files"])
+        for file, digest in model["files"].items():
+            assert hashlib.sha256(store.read_bytes(partition, f"{name}.{file}")).hexdigest() == digest
     [event] = trained.get_asset_materialization_events()
     assert event.partition == f"{CITY}|{FOLD}"
 
@@ -115,7 +124,7 @@ def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterI
     with pytest.raises(StaleModelError, match=r"materialise fold_models for tiny_city\|2024-01-01"):
         run_fold(evaluation_reports, CITY, FOLD, on, instance)
     day.write_bytes(content)
-    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "model.keras"
+    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.reference.keras"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ModelMismatchError, match="again"):
         run_fold(evaluation_reports, CITY, FOLD, on, instance)

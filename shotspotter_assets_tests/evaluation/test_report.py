@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.report import NETWORK, ForecastShapeError, build_report
+from shotspotter_assets.evaluation.report import ForecastShapeError, build_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, score_forecast
-from shotspotter_assets.forecasting.baselines import BaselineForecast
 from shotspotter_assets.forecasting.features import occupied_cells
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 
+NETWORK = "conv_lstm"
 CELLS = int(COVERED.sum())
 
 
@@ -27,14 +27,15 @@ def arguments() -> dict[str, Any]:
         "test": TEST,
         "counts": counts(),
         "covered": COVERED,
-        "network_probability": random.uniform(0, 0.3, (40, CELLS)).astype(np.float32),
-        "network_seconds": 12.5,
-        "config": {"filters": 8},
-        "baselines": {
-            "never": BaselineForecast("never", np.full((40, CELLS), 1e-6), {}, 0.0),
-            "historical_mean": BaselineForecast("historical_mean", mean, {"pseudo_days": 10}, 0.1),
+        "probabilities": {
+            NETWORK: random.uniform(0, 0.3, (40, CELLS)).astype(np.float32),
+            "true_intensity": np.zeros((40, CELLS)),
+            "never": np.full((40, CELLS), 1e-6),
+            "historical_mean": mean,
         },
-        "extra_forecasts": {"true_intensity": np.zeros((40, CELLS))},
+        "seconds": {NETWORK: 12.5, "historical_mean": 0.1},
+        "settings": {"historical_mean": {"pseudo_days": 10}},
+        "config": {"filters": 8},
     }
 
 
@@ -58,7 +59,7 @@ def test_report_and_table_say_what_was_forecast_and_what_came():
     assert network["seconds_to_train"] == 12.5
     assert report["models"]["true_intensity"]["seconds_to_train"] is None
     assert report["models"]["historical_mean"]["gain_nats_per_positive"] == 0
-    assert report["baseline_settings"]["historical_mean"] == {"pseudo_days": 10}
+    assert report["model_settings"]["historical_mean"] == {"pseudo_days": 10}
 
     assert table.schema.field("date").type == pa.date32()
     assert table.schema.field("row").type == table.schema.field("column").type == pa.int16()
@@ -69,7 +70,7 @@ def test_report_and_table_say_what_was_forecast_and_what_came():
     row, column = (int(axis[4]) for axis in np.nonzero(COVERED))
     assert (line["date"], line["row"], line["column"]) == (date(2021, 11, 24), row, column)
     assert line["observed"] == int(alerts[7, :, row, column].sum() > 0)
-    assert line[NETWORK] == pytest.approx(float(given["network_probability"][7, 4]))
+    assert line[NETWORK] == pytest.approx(float(given["probabilities"][NETWORK][7, 4]))
 
 
 def test_scores_can_be_computed_again_from_the_table():
@@ -91,7 +92,8 @@ def test_alerts_outside_the_coverage_do_not_count():
 
 
 def test_refuses_a_forecast_of_another_shape():
-    given = arguments() | {"network_probability": np.zeros((39, CELLS))}
+    given = arguments()
+    given["probabilities"][NETWORK] = np.zeros((39, CELLS))
     with pytest.raises(
         ForecastShapeError, match=r"washington_dc, fold 2021-11-17: the forecast of conv_lstm has shape \(39"
     ):

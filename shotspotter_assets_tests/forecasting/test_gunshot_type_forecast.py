@@ -66,7 +66,7 @@ def test_labels_that_change_their_meaning_are_not_trusted():
     changed = counts()
     # From the validation on, what was single or multiple is shuffled: place says nothing any more.
     random = np.random.default_rng(1)
-    both = changed[VALIDATION.start :, :2].sum(axis=1)
+    both = changed[VALIDATION.start :, :2].sum(axis=1, dtype=np.int64)
     single = random.binomial(both, 0.5)
     changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
     of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)

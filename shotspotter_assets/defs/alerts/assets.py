@@ -109,7 +109,8 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
         city, days, opened = stretch.city, stretch.days, store.open()
         raw = opened.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
         # No dependency, or a change of one day would make the next one stale too, for the few incidents over midnight.
-        yesterday = opened.read_present("raw_alerts", city.name, ALERTS_FILE, *[days[0] - timedelta(days=1)] * 2)
+        eve = days[0] - timedelta(days=1)
+        yesterday = opened.read_present("raw_alerts", city.name, ALERTS_FILE, eve, eve)
         cleaned = clean_alerts(raw if yesterday is None else pa.concat_tables([yesterday, raw]), days, city)
         name = context.asset_key.path[-1]
         opened.write_tables(name, city.name, REJECTED_FILE, {day: result.rejected for day, result in cleaned.items()})

@@ -7,7 +7,8 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.alerts.assets import SOURCE_VERSION, raw_alerts
+from shotspotter_assets.defs.alerts.assets import raw_alerts
+from shotspotter_assets.defs.alerts.files import SOURCE_VERSION
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 
 DAILY_CHAIN: Final = dg.AssetSelection.assets("raw_alerts", "cleaned_alerts", "grid_tensors")

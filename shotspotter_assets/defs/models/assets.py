@@ -1,45 +1,63 @@
 """Fold models, by city and cutoff."""
 
-import hashlib
 import shutil
+import time
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
+from pydantic import Field
 
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
-from shotspotter_assets.defs.models.files import MODEL_FILE, model_partition, write_model
+from shotspotter_assets.defs.models.files import RECORD_FILE, model_partition, write_models
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.gridding.coverage import coverage_of, covered_on
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, fold_days
 from shotspotter_assets.training.config import NetworkConfig
 from shotspotter_assets.training.folds import split_days
-from shotspotter_assets.training.record import FoldRecord, counts_sha256, installed_versions
+from shotspotter_assets.training.record import (
+    FoldRecord,
+    TrainedModel,
+    counts_sha256,
+    files_sha256,
+    installed_versions,
+)
+
+REFERENCE = "conv_lstm"
 
 
 class FoldModelConfig(dg.Config, NetworkConfig):
-    """The network's settings, as the launchpad shows them."""
+    """Which models are trained. The other settings but for `validation_share` are those of the reference network."""
+
+    models: list[str] = Field(
+        default=["ensemble"],
+        description="Names of forecasters (forecasting/registry.py). ensemble is what is served; conv_lstm is the reference "
+        "network, which takes hours in its default size.",
+    )
 
 
 @dg.asset(
     partitions_def=PARTITIONS.city_fold,
     group_name="models",
     kinds={"keras"},
-    code_version="1",
+    code_version="2",
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=DAYS_BEFORE_CUTOFF)],
 )
 def fold_models(
     context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
 ) -> dg.MaterializeResult:
-    """The reference network, trained on the days before the fold's cutoff; the last of them are for validation.
+    """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
 
-    A run that was killed goes on after its last finished epoch when it is started again with the same settings.
+    The reference network of a run that was killed goes on after its last finished epoch when it is started again with
+    the same settings.
     """
-    from shotspotter_assets.training.fit import fit_network, save_model
+    from shotspotter_assets.forecasting.history import History, late_alerts
+    from shotspotter_assets.forecasting.reference_network import ReferenceNetworkForecaster
+    from shotspotter_assets.forecasting.registry import forecaster
 
     city, cutoff = city_and_cutoff(context)
     before, _ = fold_days(city, cutoff)
@@ -47,16 +65,29 @@ def fold_models(
     opened = store.open()
     frames = opened.read_window("grid_tensors", city.name, GRID_FILE, before[0], before[-1])
     counts = dense_window(frames, before, city)
-    covered = estimate_coverage(counts.sum(axis=1, dtype=np.int64))
+    forecast_counts = counts[:, list(city.forecast_codes)].sum(axis=1, dtype=np.int64)
+    covered = covered_on(coverage_of(city, forecast_counts, before), [cutoff])[-1]
     context.log.info(
         f"{city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
-        f"{int(covered.sum())} of {covered.size} cells covered, {int(counts.sum()):,} alerts"
+        f"{int(covered.sum())} of {covered.size} cells covered, {int(forecast_counts.sum()):,} alerts"
     )
-    settings = NetworkConfig(**config.model_dump())
+    network = NetworkConfig(**config.model_dump(exclude={"models"}))
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
-    trained = fit_network(counts, covered, train, validation, settings, checkpoint, context.log.info)
-
-    model = save_model(trained.model)
+    history = History(city, before[0], counts, covered, late_alerts(frames, before, city))
+    files, trained = {}, {}
+    for name in config.models:
+        started = time.monotonic()
+        of_name = (
+            ReferenceNetworkForecaster(network, checkpoint, context.log.info)
+            if name == REFERENCE
+            else forecaster(name)
+        )
+        fitted = of_name.fit(history, train, validation)
+        files[name] = fitted.files()
+        trained[name] = TrainedModel(
+            settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=time.monotonic() - started
+        )
+        context.log.info(f"{city.name}|{cutoff}: {name} fitted in {trained[name].seconds_to_train:.0f} s")
     record = FoldRecord(
         city=city.name,
         fold=cutoff,
@@ -67,29 +98,21 @@ def fold_models(
         validation_last=before[-1],
         validation_days=len(validation),
         covered=[(int(row), int(column)) for row, column in np.argwhere(covered)],
-        config=settings,
+        config=config.model_dump(),
         versions=installed_versions(),
         data_sha256=counts_sha256(counts),
-        model_sha256=hashlib.sha256(model).hexdigest(),
-        history=trained.history,
-        best_epoch=trained.best_epoch,
-        resumed_from_epoch=trained.resumed_from_epoch,
-        seconds_to_train=trained.seconds,
+        models=trained,
     )
-    write_model(opened, model, record)
+    partition = model_partition(city.name, cutoff)
+    write_models(opened, partition, files, record.model_dump_json(indent=2))
     shutil.rmtree(checkpoint, ignore_errors=True)
-    best = trained.history[trained.best_epoch - 1]
     return dg.MaterializeResult(
         metadata={
-            "path": opened.uri(model_partition(city.name, cutoff), MODEL_FILE),
+            "path": opened.uri(partition, RECORD_FILE),
             "covered_cells": int(covered.sum()),
             "train_days": len(train),
             "validation_days": len(validation),
-            "best_epoch": trained.best_epoch,
-            "loss": best["loss"],
-            "validation_loss": best["validation_loss"],
-            "seconds_to_train": trained.seconds,
-            "config": dg.MetadataValue.json(settings.model_dump()),
-            "history": dg.MetadataValue.json(trained.history),
+            **{f"{name}_seconds": of.seconds_to_train for name, of in trained.items()},
+            **{name: dg.MetadataValue.json(of.settings) for name, of in trained.items()},
         }
     )

@@ -1,17 +1,17 @@
-"""The files of a fold's model in the store: the network and the record that names it by its hash."""
+"""The files of trained models in the store, and the record that names each of them by its hash."""
 
-import hashlib
+from collections.abc import Mapping
 from datetime import date
 
+from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets.training.record import FoldRecord
+from shotspotter_assets.training.record import FoldRecord, TrainedModel, files_sha256
 
-MODEL_FILE = "model.keras"
 RECORD_FILE = "record.json"
 
 
 class ModelMismatchError(ValueError):
-    """Network and record of a fold are not of the same training."""
+    """The files of a model are not those that the record names."""
 
 
 def model_partition(city: str, cutoff: date) -> Partition:
@@ -19,11 +19,13 @@ def model_partition(city: str, cutoff: date) -> Partition:
     return Partition("fold_models", city, "fold", cutoff)
 
 
-def write_model(store: Store, model: bytes, record: FoldRecord) -> None:
-    """Write the network and then its record, so that a run killed in between is noticed."""
-    partition = model_partition(record.city, record.fold)
-    store.write_bytes(partition, MODEL_FILE, model)
-    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=2).encode())
+def write_models(store: Store, partition: Partition, files: Mapping[str, Mapping[str, bytes]], record: str) -> None:
+    """Write the files of models by name (`<model>.<file>`) and then their record, so that a run killed in between is
+    noticed."""
+    for model, contents in files.items():
+        for name, content in contents.items():
+            store.write_bytes(partition, f"{model}.{name}", content)
+    store.write_bytes(partition, RECORD_FILE, record.encode())
 
 
 def read_record(store: Store, city: str, cutoff: date) -> FoldRecord:
@@ -35,19 +37,19 @@ def read_record(store: Store, city: str, cutoff: date) -> FoldRecord:
     return FoldRecord.model_validate_json(store.read_bytes(model_partition(city, cutoff), RECORD_FILE))
 
 
-def read_model(store: Store, city: str, cutoff: date) -> tuple[bytes, FoldRecord]:
-    """A fold's network (`.keras`) and record.
+def read_files(store: Store, partition: Partition, model: str, trained: TrainedModel) -> dict[str, bytes]:
+    """The files of one model.
 
     Raises:
-        MissingObjectError: the fold was not trained.
-        ModelMismatchError: a run was killed between writing the two, or one of them was changed.
+        ModelMismatchError: a run was killed while it wrote them, or they were changed or removed since.
     """
-    record = read_record(store, city, cutoff)
-    partition = model_partition(city, cutoff)
-    model = store.read_bytes(partition, MODEL_FILE)
-    if hashlib.sha256(model).hexdigest() != record.model_sha256:
+    try:
+        files = {name: store.read_bytes(partition, f"{model}.{name}") for name in trained.files}
+    except MissingObjectError:
+        files = {}
+    if files_sha256(files) != trained.files:
         raise ModelMismatchError(
-            f"{MODEL_FILE} and {RECORD_FILE} of {partition.key} are not of the same training: materialise fold_models for "
-            f"{partition.key} again."
+            f"The files of {model} of {partition.key} are not those that {RECORD_FILE} names: materialise "
+            f"{partition.asset} for {partition.key} again."
         )
-    return model, record
+    return files

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from shotspotter_assets.cities.model import City
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
 from shotspotter_assets.defs.models.assets import fold_models
-from shotspotter_assets.defs.models.files import RECORD_FILE, read_model, read_record
+from shotspotter_assets.defs.models.files import RECORD_FILE, model_partition, read_files, read_record
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
 from shotspotter_assets.storage.store import Partition, Store
@@ -27,14 +29,16 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 FORECASTS_FILE = "forecasts.parquet"
-NETWORK = "conv_lstm"
+
+DRAWN_BASELINES = ("true_intensity", "gradient_boosting", "logistic_regression", "historical_mean")
+"""Beside the trained models; lines of all the others would hide each other."""
 
 SHOWN = ("log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed")
 """Scores in the UI's table; the report has all of them."""
 
 
 class StaleModelError(ValueError):
-    """A fold's network was trained on other counts than the store holds now."""
+    """A fold's models were trained on other counts than the store holds now."""
 
 
 @dg.asset(
@@ -51,29 +55,42 @@ class StaleModelError(ValueError):
 def evaluation_reports(
     context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource
 ) -> dg.MaterializeResult:
-    """How the fold's network and every baseline did on the test window, on covered cells only, with the forecasts themselves.
+    """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
 
-    The baselines are tuned on the network's validation window and then fitted on all days before the cutoff.
+    The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
     from shotspotter_assets.evaluation.report import build_report
-    from shotspotter_assets.forecasting.baselines import fit_baselines
-    from shotspotter_assets.training.fit import load_model, predict_network, undo_class_weight
+    from shotspotter_assets.forecasting.history import History, late_alerts
+    from shotspotter_assets.forecasting.registry import BASELINES, forecaster
 
     city, cutoff = city_and_cutoff(context)
     opened = store.open()
     before, tested = fold_days(city, cutoff)
-    model, record = read_model(opened, city.name, cutoff)
-    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, before[0], tested[-1])
-    counts = dense_window(frames, [*before, *tested], city)
+    record = read_record(opened, city.name, cutoff)
+    days = [*before, *tested]
+    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
+    counts = dense_window(frames, days, city)
     _refuse_stale(record, counts[: len(before)])
     covered = record.covered_mask(city.shape)
     train, validation = range(record.train_days), range(record.train_days, len(before))
-    test = range(len(before), len(counts))
+    test = range(len(before), len(days))
+    history = History(city, before[0], counts, covered, late_alerts(frames, days, city))
 
-    context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
-    baselines = fit_baselines(counts, before[0], covered, train, validation, test)
-    context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with the network")
-    raw = predict_network(load_model(model), counts, test, record.config)[:, covered, 0]
+    probabilities = sources.true_forecasts(city, tested, covered)
+    seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
+    settings = {name: trained.settings for name, trained in record.models.items()}
+    for name, trained in record.models.items():
+        context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with {name}")
+        files = read_files(opened, model_partition(city.name, cutoff), name, trained)
+        probabilities[name] = forecaster(name).load(files).predict(history, test)
+    probabilities["never"] = np.full((len(tested), int(covered.sum())), SMALLEST_PROBABILITY)
+    for name in BASELINES:
+        context.log.info(f"{city.name}|{cutoff}: tuning and fitting {name}")
+        started = time.monotonic()
+        baseline = forecaster(name).fit(history, train, validation)
+        probabilities[name] = baseline.predict(history, test)
+        seconds[name], settings[name] = time.monotonic() - started, baseline.settings
+    forecast_counts = counts[:, list(city.forecast_codes)]
     report, forecasts = build_report(
         city=city.name,
         fold=cutoff,
@@ -81,28 +98,27 @@ def evaluation_reports(
         train=train,
         validation=validation,
         test=test,
-        counts=counts,
+        counts=forecast_counts,
         covered=covered,
-        network_probability=undo_class_weight(raw.astype(np.float64), record.config.class_weight),
-        network_seconds=record.seconds_to_train,
-        config=record.config.model_dump(),
-        baselines=baselines,
-        extra_forecasts=sources.true_forecasts(city, tested, covered),
+        probabilities=probabilities,
+        seconds=seconds,
+        settings=settings,
+        config=record.config,
     )
-    pictures = _plots(opened, city, record, counts, covered, report, forecasts)
+    pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
     partition = Partition(context.asset_key.path[-1], city.name, "fold", cutoff)
     for name, png in pictures.items():
         opened.write_bytes(partition, f"{name}.png", png)
     opened.write_table(partition, FORECASTS_FILE, forecasts)
     opened.write_bytes(partition, REPORT_FILE, json.dumps(report, indent=2).encode())
-    return dg.MaterializeResult(metadata=_metadata(report, pictures, opened.uri(partition, REPORT_FILE)))
+    return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
 
 def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
     if counts_sha256(counts) != record.data_sha256:
         key = f"{record.city}|{record.fold}"
         raise StaleModelError(
-            f"The grid tensors before {record.fold} are not those that the network of {key} was trained on; materialise "
+            f"The grid tensors before {record.fold} are not those that the models of {key} were trained on; materialise "
             f"fold_models for {key} again."
         )
 
@@ -119,20 +135,21 @@ def _plots(
     """PNG by name: the grid with coverage, a forecast beside what happened, the folds, reliability, hit rates."""
     from shotspotter_assets.evaluation import plots
 
-    models = [name for name in report["models"] if name != "never"]
+    drawn = [*record.models, *(name for name in DRAWN_BASELINES if name in report["models"])]
+    shown = next(iter(record.models))
     observed = forecasts["observed"].to_numpy().astype(bool)
     before = record.train_days + record.validation_days
     tested = counts[before:].sum(axis=1, dtype=np.int64)
     # The median day is neither a quiet one nor a firework one.
     at = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
-    of_day = forecasts[NETWORK].to_numpy().reshape(len(tested), -1)[at]
+    of_day = forecasts[shown].to_numpy().reshape(len(tested), -1)[at]
     _, days = fold_days(city, record.fold)
     return {
         "coverage": plots.coverage_grid(covered, city.box, counts[:before].sum(axis=(0, 1), dtype=np.int64)),
-        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, day=days[at], model=NETWORK),
+        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, day=days[at], model=shown),
         "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
-        "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in models}, observed),
-        "hit_rate": plots.hit_rate_against_area(report["models"]),
+        "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in drawn}, observed),
+        "hit_rate": plots.hit_rate_against_area({name: report["models"][name] for name in drawn}),
     }
 
 
@@ -153,9 +170,8 @@ def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     ]
 
 
-def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> dict[str, Any]:
+def _metadata(report: dict[str, Any], record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
     """Numbers that plot over the folds, the table of models, and the pictures."""
-    network = report["models"][NETWORK]
     records = [
         dg.TableRecord(
             {"model": name}
@@ -171,8 +187,11 @@ def _metadata(report: dict[str, Any], pictures: dict[str, bytes], path: str) -> 
     return {
         "path": path,
         "scores": dg.MetadataValue.table(records, schema=_score_columns()),
-        "network_log_loss": network["log_loss"],
-        "network_gain_nats_per_positive": network["gain_nats_per_positive"],
+        **{
+            f"{name}_{score}": report["models"][name][score]
+            for name in record.models
+            for score in ("log_loss", "gain_nats_per_positive")
+        },
         "best_model": records[0].data["model"],
         **{
             key: report[key]
