@@ -19,7 +19,14 @@ from shotspotter_assets.storage.store import Partition
 CITY = "simulated_city"
 FOLDS = (date(2025, 1, 1), date(2025, 4, 1))
 
-SMALL_NETWORK = {"models": ["conv_lstm", "ensemble"], "filters": 4, "days": 8, "epochs": 6, "patience": 3, "learning_rate": 3e-3}
+SMALL_NETWORK = {
+    "models": ["conv_lstm", "ensemble"],
+    "filters": 4,
+    "days": 8,
+    "epochs": 6,
+    "patience": 3,
+    "learning_rate": 3e-3,
+}
 """The reference network trains in about a minute a fold with these; in its default size it takes hours."""
 
 DEMO_TAG = {"shotspotter_assets/demo": "true"}

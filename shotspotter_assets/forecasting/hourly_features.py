@@ -4,7 +4,7 @@ An hour is named by its index on the hour axis. Issued at hour t, a forecast is 
 alerts of hours before t only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -194,6 +194,8 @@ def recursive_mean(values: Singles, hours: range, half_life: float) -> Singles:
 
 def _state(before: Singles, half_life: float) -> Singles:
     """Sum over the hours before of a^(hours gone by) x, shape (...)."""
+    # What is forty half-lives old weighs less than single precision can tell.
+    before = before[-int(min(len(before), 40 * half_life)) or None :]
     weights = (2.0 ** (-1.0 / half_life)) ** np.arange(len(before) - 1, -1, -1, dtype=np.float64)
     return (weights.astype(np.float32) @ before).astype(np.float32)
 
@@ -265,13 +267,16 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array, clock: C
     """Shape (hours, cells) or (hours, 1) each."""
     alerts = np.minimum(history.alerts[: hours.stop], MOST_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
-    whole = recursive_mean(occupied, hours, np.inf)
-    yield from (_log_rate(rate) for rate in _means(occupied, hours, [days * DAY for days in OWN_DAYS]))
+    before = {days * DAY: _state(occupied[: hours.start], days * DAY) for days in OWN_DAYS}
+    latest = {half_life: _state(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
+    whole = next(_means(occupied, hours, {np.inf: before[np.inf]}))
+    yield from (_log_rate(rate) for rate in _means(occupied, hours, before))
     near = [smoother(history.covered, width) for width in NEAR_WIDTHS]
+    smoothed = {days * DAY: before[days * DAY] for days in NEAR_DAYS}
     for weights in near:
-        yield from (_log_rate(rate) for rate in _means(occupied, hours, [days * DAY for days in NEAR_DAYS], weights))
+        yield from (_log_rate(rate) for rate in _means(occupied, hours, smoothed, weights))
     for around in (None, *near):
-        for half_life, rate in zip(RECENT_HOURS, _means(alerts, hours, RECENT_HOURS, around), strict=True):
+        for half_life, rate in zip(latest, _means(alerts, hours, latest, around), strict=True):
             yield rate * np.float32(1 / (1 - 2.0 ** (-1 / half_life)))
     night = np.isin(clock.hour[: len(alerts)], NIGHT_HOURS).astype(np.float32)[:, None]
     steps = np.maximum(np.arange(hours.start, hours.stop), 1).astype(np.float32)[:, None]
@@ -293,17 +298,16 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array, clock: C
 
 
 def _means(
-    values: Singles, hours: range, half_lives: Sequence[float], weights: Singles | None = None
+    values: Singles, hours: range, before: Mapping[float, Singles], weights: Singles | None = None
 ) -> Iterator[Singles]:
-    """`recursive_mean` for each half-life, smoothed in space by `weights`.
+    """`recursive_mean` for each half-life of `before` (its `_state` at the first hour), smoothed in space by `weights`.
 
     Smoothing and filtering commute: the few alerts are smoothed, not the many rates.
     """
     during: Singles = values[hours.start : hours.stop - 1]
     if weights is not None:
         during = np.asarray(csr_array(during) @ weights.T)
-    for half_life in half_lives:
-        state = _state(values[: hours.start], half_life)
+    for half_life, state in before.items():
         yield _recursive_mean(state if weights is None else weights @ state, during, hours, half_life)
 
 

@@ -78,9 +78,7 @@ def fold_models(
     for name in config.models:
         started = time.monotonic()
         of_name = (
-            ReferenceNetworkForecaster(network, checkpoint, context.log.info)
-            if name == REFERENCE
-            else forecaster(name)
+            ReferenceNetworkForecaster(network, checkpoint, context.log.info) if name == REFERENCE else forecaster(name)
         )
         fitted = of_name.fit(history, train, validation)
         files[name] = fitted.files()

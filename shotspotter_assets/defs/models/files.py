@@ -20,8 +20,10 @@ def model_partition(city: str, cutoff: date) -> Partition:
 
 
 def write_models(store: Store, partition: Partition, files: Mapping[str, Mapping[str, bytes]], record: str) -> None:
-    """Write the files of models by name (`<model>.<file>`) and then their record, so that a run killed in between is
-    noticed."""
+    """Write the files of models (`<model>.<file>`) and then the record that names them.
+
+    A run that is killed in between is noticed when they are read.
+    """
     for model, contents in files.items():
         for name, content in contents.items():
             store.write_bytes(partition, f"{model}.{name}", content)
