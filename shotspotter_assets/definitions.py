@@ -3,7 +3,7 @@
 import dagster as dg
 
 from shotspotter_assets import defs as package
-from shotspotter_assets.defs.automation import arrivals, conditions, schedules
+from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
 from shotspotter_assets.defs.resources import resources
 
 
@@ -14,7 +14,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(package),
         asset_checks=dg.load_asset_checks_from_package_module(package),
-        sensors=[arrivals.landing_arrivals, arrivals.polled_arrivals, conditions.catch_up],
+        sensors=[arrivals.landing_arrivals, arrivals.polled_arrivals, conditions.catch_up, notices.notices],
         schedules=schedules.daily_schedules,
         resources=resources(),
         # A run's steps are short beside the start of a process of their own, which imports everything again.

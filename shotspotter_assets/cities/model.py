@@ -86,6 +86,8 @@ class City(Described):
     """Country (and subdivision, as US-DC) whose public holidays the city has."""
     patrol: PatrolRules | None = None
     """Null for a city without patrol plans."""
+    retraining: Literal["daily", "weekly", "on_drift"] = "daily"
+    """When live models are trained anew: every day, a week after the last time, or when the alerts have drifted."""
 
     @field_validator("time_zone")
     @classmethod

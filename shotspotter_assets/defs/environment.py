@@ -1,4 +1,4 @@
-"""The one place that reads the environment: the cities, and the roots of the store and of the landing folders."""
+"""The one place that reads the environment: the cities, the roots of store and landing folders, and how to run."""
 
 import os
 from pathlib import Path
@@ -18,3 +18,9 @@ STORE_ROOT = os.environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store")
 
 LANDING_ROOT = os.environ.get("SHOTSPOTTER_LANDING") or str(CHECKOUT / "landing")
 """Root of the landing folders, one per city: a path or `s3://bucket/prefix`."""
+
+AUTOMATED = os.environ.get("SHOTSPOTTER_AUTOMATION") == "on"
+"""Whether sensors and schedules run from the start; else they wait to be switched on in the UI."""
+
+UI_URL = os.environ.get("SHOTSPOTTER_UI_URL") or "http://127.0.0.1:3000"
+"""Where the UI is for whoever follows a link in a notice."""

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.sources import Source
-from shotspotter_assets.defs.environment import LANDING_ROOT, STORE_ROOT
+from shotspotter_assets.defs.environment import LANDING_ROOT, STORE_ROOT, UI_URL
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
+    from shotspotter_assets.notifications.notifier import Notifier
     from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store
 
@@ -99,6 +100,27 @@ class SourcesResource(dg.ConfigurableResource):
         return filesystem, self.landing_root.removeprefix("s3://").rstrip("/")
 
 
+class NoticesResource(dg.ConfigurableResource):
+    """Who hears of problems: a webhook and e-mail, which environment variables name (`notifications.settings`).
+
+    They are read when a notice may have to be sent, so that a mistake in them stops the notices and nothing else.
+    """
+
+    ui_url: str
+
+    def open(self) -> "Notifier | None":
+        """The notifier; None where nobody is to hear."""
+        from shotspotter_assets.notifications.notifier import Notifier
+        from shotspotter_assets.notifications.settings import settings_from
+
+        settings = settings_from(os.environ)
+        return Notifier(settings) if settings.webhook_url or settings.smtp_url else None
+
+    def run_url(self, run_id: str) -> str:
+        """Where the UI shows a run."""
+        return f"{self.ui_url.rstrip('/')}/runs/{run_id}"
+
+
 def _s3_client() -> Any:
     """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
     from dagster_aws.s3 import S3Resource
@@ -108,4 +130,8 @@ def _s3_client() -> Any:
 
 def resources() -> dict[str, dg.ConfigurableResource]:
     """The resources by the name under which assets ask for them."""
-    return {"store": StoreResource(root=STORE_ROOT), "sources": SourcesResource(landing_root=LANDING_ROOT)}
+    return {
+        "store": StoreResource(root=STORE_ROOT),
+        "sources": SourcesResource(landing_root=LANDING_ROOT),
+        "notices_to": NoticesResource(ui_url=UI_URL),
+    }

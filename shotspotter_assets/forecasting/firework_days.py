@@ -1,10 +1,10 @@
 """Firework days as a regime of their own: an ordinary forecast lifted to the level of earlier firework days.
 
 A firework day s has one level a_s, the shift of the ordinary forecast's log odds that gives as many occupied cells as
-were observed. Levels are a Gaussian process over the past firework days: one part drifts with time and is shared by all
-of them, one belongs to the date (every 4 July alike) and drifts slower. The posterior mean is used (Rasmussen and Williams
-2006, equation 2.25); with few days it stays near the ordinary forecast. Averaging over its uncertainty was worse on the
-tuning city: the mean of a skewed level is far above the usual one. Places that are busier on firework days than the
+were observed. Levels are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25 and
+2.26): one part drifts with time and is shared by all of them, one belongs to the date (every 4 July alike) and drifts
+slower. How far levels lie from zero differs by city and is estimated from its own. The forecast averages over what
+remains uncertain; without a past it stays near the ordinary one. Places that are busier on firework days than the
 ordinary forecast says are lifted by the smoothed ratio of both.
 """
 
@@ -19,11 +19,13 @@ from scipy.special import expit
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
-SHARED_VARIANCE: Final = 1.0
+SHARED_VARIANCE: Final = 0.5
 SHARED_YEARS: Final = 1.0
-DATE_VARIANCE: Final = 1.0
+DATE_VARIANCE: Final = 0.5
 DATE_YEARS: Final = 3.0
-NOISE_VARIANCE: Final = 0.2
+NOISE_VARIANCE: Final = 0.1
+PRIOR_DAYS: Final = 10
+"""Firework days' worth of trust in these variances against those of the city's own levels."""
 PLACE_HALF_LIFE_YEARS: Final = 3.0
 PLACE_PRIOR: Final = 3.0
 """Alerts' worth of trust in the ordinary forecast of a place."""
@@ -52,10 +54,12 @@ def firework_probability(
         covered: shape (rows, columns); the cells are in its row-major order.
     """
     levels = np.array([_level(*of) for of in zip(past_logits, past_observed, strict=True)])
-    level = _posterior_mean(day, past_days, levels, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
+    mean, variance = _posterior(day, past_days, levels, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
     years_ago = (day - past_days).astype(np.float64) / YEAR
     place = _places(years_ago, expit(past_logits + levels[:, None]), past_observed, covered)
-    return expit(logit + place + level)
+    points, weights = np.polynomial.hermite_e.hermegauss(9)
+    shifted = (logit + place)[None, :] + (mean + np.sqrt(variance) * points)[:, None]
+    return (weights / weights.sum()) @ expit(shifted)
 
 
 def _level(logit: Array, observed: Booleans) -> float:
@@ -64,15 +68,21 @@ def _level(logit: Array, observed: Booleans) -> float:
     return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * LARGEST_LEVEL, 2 * LARGEST_LEVEL))
 
 
-def _posterior_mean(day: np.datetime64, past_days: npt.NDArray[np.datetime64], levels: Array, noise: Array) -> float:
-    """The level to expect of `day`; 0, which is the ordinary forecast, where there is no past."""
+def _posterior(
+    day: np.datetime64, past_days: npt.NDArray[np.datetime64], levels: Array, noise: Array
+) -> tuple[float, float]:
+    """Mean and variance of the level of `day`; `noise` is the error variance of the past levels."""
     days = np.append(past_days, day).astype("datetime64[D]")
     years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR
     date = days - days.astype("datetime64[M]") + 100 * (days.astype("datetime64[M]").astype(np.int64) % 12)
     same = date[:, None] == date[None, :]
     kernel = SHARED_VARIANCE * np.exp(-years / SHARED_YEARS) + same * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
-    gain = np.linalg.solve(kernel[:-1, :-1] + np.diag(NOISE_VARIANCE + noise), kernel[:-1, -1])
-    return float(gain @ levels)
+    total = SHARED_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE
+    of_levels = (np.maximum(levels**2 - noise, 0) / total).sum()
+    scale = (PRIOR_DAYS + of_levels) / (PRIOR_DAYS + len(levels))
+    past = scale * (kernel[:-1, :-1] + NOISE_VARIANCE * np.eye(len(levels))) + np.diag(noise)
+    gain = np.linalg.solve(past, scale * kernel[:-1, -1])
+    return float(gain @ levels), max(float(scale * (total - gain @ kernel[:-1, -1])), 0.0)
 
 
 def _places(years_ago: Array, expected: Array, observed: Booleans, covered: Booleans) -> Array:

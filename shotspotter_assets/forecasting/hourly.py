@@ -1,7 +1,8 @@
 """Forecasts of the next 1 to 12 hours from any hour by logistic regression, one for each horizon.
 
 It is fitted on a sample of (hour, cell) rows in which alerts are over-represented; the odds are corrected exactly for
-that. Boosted trees on the same inputs were tried on the tuning years and earned no place beside it.
+that. Boosted trees on what it leaves, tried on the first quarter of 2017 in Washington DC, added nothing at 1 hour and
+less than 0.01 nats per positive at 4, and are left out.
 """
 
 import json

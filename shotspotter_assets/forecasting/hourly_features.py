@@ -90,8 +90,10 @@ class HourlyHistory:
     @cached_property
     def alerts(self) -> npt.NDArray[np.uint16]:
         """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
-        layers = [self.counts[:, code][:, self.covered] for code in self.city.forecast_codes]
-        return np.sum(layers, axis=0, dtype=np.uint16)
+        total = np.zeros((len(self), self.covered.size), np.uint16)
+        for code in self.city.forecast_codes:
+            total += self.counts[:, code].reshape(total.shape).astype(np.uint16, copy=False)
+        return np.take(total, np.flatnonzero(self.covered), axis=1)
 
     @cached_property
     def starts(self) -> npt.NDArray[np.datetime64]:
@@ -268,7 +270,7 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array, clock: C
     alerts = np.minimum(history.alerts[: hours.stop], MOST_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
     before = {days * DAY: _state(occupied[: hours.start], days * DAY) for days in OWN_DAYS}
-    latest = {half_life: _state(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
+    latest: dict[float, Singles] = {half_life: _state(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
     whole = next(_means(occupied, hours, {np.inf: before[np.inf]}))
     yield from (_log_rate(rate) for rate in _means(occupied, hours, before))
     near = [smoother(history.covered, width) for width in NEAR_WIDTHS]

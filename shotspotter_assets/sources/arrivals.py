@@ -122,10 +122,10 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
     )
 
 
-def unreadable_files(seen: pa.Table) -> dict[str, str]:
-    """The version in which each file could not be read, by path."""
-    bad = seen.filter(pc.is_valid(seen["error"]))
-    return dict(zip(bad["file"].to_pylist(), bad["file_version"].to_pylist(), strict=True))
+def unreadable_files(seen: pa.Table) -> dict[str, dict[str, str]]:
+    """The `version` in which each file could not be read and the `error`, by path."""
+    bad = seen.filter(pc.is_valid(seen["error"])).to_pylist()
+    return {row["file"]: {"version": row["file_version"], "error": row["error"]} for row in bad}
 
 
 def _days_that_ended(seen: pa.Table, last: date) -> tuple[pa.Table, list[tuple[date, str, str]]]:

@@ -136,6 +136,8 @@ class LandingFolder:
     def day_versions(self, path: str) -> dict[date, str]:
         """A hash of the rows of each local day that one file holds, whatever their order; reads the file once.
 
+        The day in a daily file's name is held even without a row: it was a day without alerts.
+
         Raises:
             SourceError: see `read`.
         """
@@ -148,7 +150,10 @@ class LandingFolder:
         hashes = pa.concat_tables(
             [pa.table({"date": pa.array([], pa.date32()), "hash": pa.array([], pa.uint64())}), *parts]
         )
-        return day_fingerprints(hashes, sorted(pc.unique(hashes["date"]).to_pylist()))
+        days = set(pc.unique(hashes["date"]).to_pylist())
+        if file.day is not None and self.city.start <= file.day <= today:
+            days.add(file.day)
+        return day_fingerprints(hashes, sorted(days))
 
     def _ready(self) -> tuple[list[fs.FileInfo], list[fs.FileInfo]]:
         """See `_listing`; an error where no file is ready."""

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy.special import expit
 
 from shotspotter_assets.forecasting.firework_days import firework_probability
@@ -36,9 +37,17 @@ def test_a_level_that_fell_falls_in_the_forecast():
     assert forecast("2021-07-04", past, fallen).mean() < 0.7 * forecast("2021-07-04", past, happened).mean()
 
 
-def test_without_a_past_it_is_the_ordinary_forecast():
+def test_without_a_past_it_stays_near_the_ordinary_forecast():
     alone = forecast("2021-07-04", days(), np.zeros((0, 36), dtype=bool))
-    np.testing.assert_allclose(alone, expit(LOGIT))
+    assert (alone > expit(LOGIT)).all()
+    assert (alone < 2 * expit(LOGIT)).all()
+    assert (np.diff(alone) > 0).all()
+
+
+def test_a_city_whose_firework_days_were_ordinary_stays_at_the_ordinary_forecast():
+    past = np.sort(np.concatenate([days(f"{year}-07-04", f"{year}-12-31") for year in range(2011, 2021)]))
+    happened = np.concatenate([observed(0, 1, seed) for seed in range(len(past))])
+    assert forecast("2021-07-04", past, happened).mean() == pytest.approx(expit(LOGIT).mean(), rel=0.25)
 
 
 def test_lifts_places_that_are_busier_on_firework_days():

@@ -118,7 +118,10 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
         versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
         for day, result in cleaned.items():
             add_version(context, stretch.key(day), versions[day])
-            context.add_asset_metadata(_metadata(result.account), partition_key=stretch.key(day))
+            metadata = _metadata(result.account)
+            if city.time_precision != "second":
+                metadata["time_precision"] = dg.MetadataValue.text(city.time_precision)
+            context.add_asset_metadata(metadata, partition_key=stretch.key(day))
         _add_pictures(context, opened, stretch)
         accounts = [result.account for result in cleaned.values()]
         context.log.info(_summary(city.name, accounts))

@@ -20,6 +20,11 @@ SOURCE_VERSION: Final = "source_version"
 
 def unreadable_files(store: "Store", city: str) -> dict[str, str]:
     """The version in which each landed file was found unreadable by a sensor, by path."""
+    return {file: found["version"] for file, found in unreadable_reasons(store, city).items()}
+
+
+def unreadable_reasons(store: "Store", city: str) -> dict[str, dict[str, str]]:
+    """The `version` in which each landed file was found unreadable by a sensor, and the `error`, by path."""
     from shotspotter_assets.storage.store import Partition
 
     partition = Partition(SEEN, city)

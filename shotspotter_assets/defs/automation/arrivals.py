@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
+from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, requests_of, without_received
 from shotspotter_assets.defs.environment import CITIES
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -25,7 +26,7 @@ SECONDS_PER_TICK: Final = 20.0
 MOST_RUNS_PER_TICK: Final = 25
 
 
-@dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=10)
+@dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=5, default_status=SENSOR_STATUS)
 def landing_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
@@ -33,7 +34,7 @@ def landing_arrivals(
     return _look_at_cities(context, store.open(), sources, frozenset({"landing"}))
 
 
-@dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=900)
+@dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=900, default_status=SENSOR_STATUS)
 def polled_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:

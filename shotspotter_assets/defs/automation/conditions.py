@@ -5,6 +5,8 @@ from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
+
 LOOK_BACK: Final = timedelta(days=14)
 """Days older than this are repaired by hand: publishers relabel within days, and each day back costs every tick."""
 
@@ -24,7 +26,8 @@ CATCH_UP = (
 catch_up = dg.AutomationConditionSensorDefinition(
     name="catch_up",
     target=dg.AssetSelection.all(),
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=5,
+    default_status=SENSOR_STATUS,
     description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",
 )
 """Evaluates the conditions of all assets."""

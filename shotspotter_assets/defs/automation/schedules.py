@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs.automation.default_status import SCHEDULE_STATUS
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
     days_under_way,
@@ -33,6 +34,7 @@ def _schedule(zone: str, cities: list[City]) -> dg.ScheduleDefinition:
         cron_schedule=AT,
         execution_timezone=zone,
         target=DAILY_CHAIN,
+        default_status=SCHEDULE_STATUS,
         description=f"Asks at 06:30 {zone} for the day before of {', '.join(city.name for city in cities)}, "
         "unless a sensor has: a day without alerts must be made too.",
     )

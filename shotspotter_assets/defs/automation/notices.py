@@ -1,0 +1,219 @@
+"""The sensor that tells someone what went wrong: failed runs and checks, late cities, files that cannot be read.
+
+It looks for problems itself rather than being a run failure sensor, because Dagster moves the cursor of such a one on
+even if it failed: what a webhook did not take would be lost.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from shotspotter_assets.defs.alerts.files import unreadable_reasons
+from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
+from shotspotter_assets.defs.environment import CITIES
+from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+
+if TYPE_CHECKING:
+    from shotspotter_assets.notifications.messages import Message
+    from shotspotter_assets.storage.store import Store
+
+LATE_CITIES: Final = dg.AssetCheckKey(dg.AssetKey("raw_alerts"), "late_cities")
+GATES: Final = (
+    dg.AssetCheckKey(dg.AssetKey("walk_forward_reports"), "forecast_beats_best_baseline"),
+    dg.AssetCheckKey(dg.AssetKey("forecast_scores"), "rolling_gate"),
+)
+DRIFT: Final = dg.AssetCheckKey(dg.AssetKey("forecast_scores"), "drift")
+"""Its metadata has each measure that left its limit, and that limit as `<measure>_limit`."""
+
+FIRST_LOOK: Final = timedelta(days=1)
+"""What happened before is no news when notices are switched on."""
+OVERLAP: Final = timedelta(minutes=5)
+"""Events are stored a little after their time; what is seen twice is told once."""
+LONGEST_RUN: Final = timedelta(days=1)
+
+MOST_RUNS: Final = 200
+MOST_EVALUATIONS: Final = 200
+"""Failed runs, and evaluations of one check, that one look is at."""
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=SENSOR_STATUS)
+def notices(context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource) -> dg.SensorResult:
+    """Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail, once a day each.
+
+    The cursor holds what was sent and since when to look; a channel that did not take its notices gets them again.
+    """
+    notifier = notices_to.open()
+    if notifier is None:
+        nobody = "Nobody is told of problems: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL."
+        return dg.SensorResult(skip_reason=nobody)
+    now = datetime.now(UTC)
+    cursor: dict[str, Any] = json.loads(context.cursor or "{}")
+    since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_LOOK
+    messages = [
+        *_failed_runs(context.instance, since, notices_to),
+        *_late_cities(context.instance, since, notices_to),
+        *_failed_gates(context.instance, since, notices_to),
+        *_drift(context.instance, since, notices_to),
+        *_unreadable_files(store.open()),
+    ]
+    outcome = notifier.send(messages, cursor.get("sent", {}), now)
+    for channel, reason in outcome.failures.items():
+        context.log.error(f"Notices could not be sent by {channel}, and are due again: {reason}")
+    sent = "; ".join(f"{channel}: {', '.join(keys)}" for channel, keys in outcome.sent.items())
+    failed = "; ".join(f"not sent by {channel}: {reason}" for channel, reason in outcome.failures.items())
+    return dg.SensorResult(
+        skip_reason=". ".join(filter(None, [f"Told {sent}" if sent else "Nothing new to tell", failed])) + ".",
+        cursor=json.dumps({"sent": outcome.state, "since": (since if outcome.failures else now - OVERLAP).isoformat()}),
+    )
+
+
+def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+    """Not those that Dagster starts again itself."""
+    from shotspotter_assets.notifications.messages import run_failure
+
+    wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
+    for record in reversed(instance.get_run_records(wanted, limit=MOST_RUNS)):
+        run = record.dagster_run
+        if run.tags.get(WILL_RETRY_TAG) != "true":
+            step, error = _failure(instance, run.run_id)
+            assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
+            yield run_failure(assets or run.job_name, _partition(run), step, error, to.run_url(run.run_id))
+
+
+def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str]:
+    """The first step that failed and its innermost error; no step for a run that failed outside of one."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    events = [entry.get_dagster_event() for entry in instance.all_logs(run_id, of_type=kinds)]
+    for event in events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            # The errors around it are Dagster's own "Error occurred while executing op".
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return event.step_key, error.message.strip() if error else event.message or ""
+    return None, (events and events[0].message) or "its process ended without a word"
+
+
+def _late_cities(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+    from shotspotter_assets.cities.local_time import day_start
+    from shotspotter_assets.notifications.messages import late_city
+
+    evaluations = _evaluations(instance, LATE_CITIES, since)[:1]  # each one is of all cities
+    for record in filter(_has_failed, evaluations):
+        for name, silent_days in _numbers(record, "days_late_").items():
+            if name in CITIES:
+                zone = CITIES[name].zone
+                last = _day_of(record, zone) - timedelta(days=1 + int(silent_days))
+                due = day_start(last + timedelta(days=2), zone).astimezone(zone)
+                yield late_city(name, last, due, to.run_url(record.run_id))
+
+
+def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+    from shotspotter_assets.notifications.messages import failed_gate
+
+    for key in GATES:
+        for record in _newly_failed_partitions(instance, key, since):
+            city, day = _city_and_day(record)
+            evaluation = _evaluation(record)
+            served = evaluation.metadata.get("served")
+            yield failed_gate(
+                city,
+                day or _day_of(record, UTC),
+                str(served.value) if served else "see the check",
+                evaluation.description or f"{key.name} failed.",
+                to.run_url(record.run_id),
+            )
+
+
+def _drift(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+    from shotspotter_assets.notifications.messages import drift
+
+    for record in _newly_failed_partitions(instance, DRIFT, since):
+        city, _ = _city_and_day(record)
+        numbers = _numbers(record)
+        for measure, value in numbers.items():
+            limit = numbers.get(f"{measure}_limit")
+            if limit is not None:
+                yield drift(city, measure, value, limit, to.run_url(record.run_id))
+
+
+def _unreadable_files(store: "Store") -> "Iterator[Message]":
+    from shotspotter_assets.notifications.messages import corrupt_file
+
+    for city in CITIES.values():
+        if any(source.kind == "landing" for source in city.all_sources):
+            for path, found in sorted(unreadable_reasons(store, city.name).items()):
+                yield corrupt_file(city.name, PurePosixPath(path).name, found["error"])
+
+
+def _newly_failed_partitions(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime
+) -> list[AssetCheckExecutionRecord]:
+    """The newest evaluation of each partition where it failed."""
+    newest: dict[str | None, AssetCheckExecutionRecord] = {}
+    for record in _evaluations(instance, key, since):
+        newest.setdefault(record.partition, record)
+    return [record for record in newest.values() if _has_failed(record)]
+
+
+def _evaluations(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime
+) -> list[AssetCheckExecutionRecord]:
+    """Evaluations of the check since then, the newest first."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        key,
+        MOST_EVALUATIONS,
+        status={AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED},
+    )
+    # A record is as old as the plan of its run; its event is the evaluation.
+    planned_since = (since - LONGEST_RUN).timestamp()
+    recent = [record for record in history if record.create_timestamp > planned_since and record.event is not None]
+    dated = [(record.event.timestamp, record) for record in recent if record.event is not None]
+    return [record for at, record in sorted(dated, key=lambda pair: -pair[0]) if at > since.timestamp()]
+
+
+def _has_failed(record: AssetCheckExecutionRecord) -> bool:
+    return record.status is AssetCheckExecutionRecordStatus.FAILED
+
+
+def _evaluation(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation:
+    assert record.event is not None
+    return record.event.get_dagster_event().asset_check_evaluation_data
+
+
+def _numbers(record: AssetCheckExecutionRecord, prefix: str = "") -> dict[str, float]:
+    """The numbers of an evaluation's metadata whose names begin with the prefix, without it."""
+    return {
+        name.removeprefix(prefix): float(entry.value)
+        for name, entry in _evaluation(record).metadata.items()
+        if name.startswith(prefix) and isinstance(entry.value, int | float)
+    }
+
+
+def _city_and_day(record: AssetCheckExecutionRecord) -> tuple[str, date | None]:
+    """From the partition, which may be of a city alone."""
+    city, _, day = (record.partition or "all cities").partition("|")
+    return city, date.fromisoformat(day) if day else None
+
+
+def _day_of(record: AssetCheckExecutionRecord, zone: tzinfo) -> date:
+    """The local day of the evaluation."""
+    assert record.event is not None
+    return datetime.fromtimestamp(record.event.timestamp, zone).date()
+
+
+def _partition(run: dg.DagsterRun) -> str | None:
+    first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
+    if first is None or last is None:
+        return run.tags.get("dagster/partition")
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,1 @@
+"""The live chain: models in force, forecasts, patrol plans, scores."""
