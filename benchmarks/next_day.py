@@ -227,8 +227,10 @@ def forecasts_of(fold: Fold, members: dict[str, Any], baselines: dict[str, np.nd
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
     observed = history.observed
     judged = days_to_judge(history, fold.validation)
-    blend = fit_blend([of[judged - fold.validation.start] for of, _ in members.values()], observed[judged])
-    ensemble = blend.probability([of for _, of in members.values()])
+    # The logistic regression has its say through the others, which start at its log odds.
+    blended = [of for name, of in members.items() if name != "logistic_regression"]
+    blend = fit_blend([of[judged - fold.validation.start] for of, _ in blended], observed[judged])
+    ensemble = blend.probability([of for _, of in blended])
     # Firework days have one forecast, that of their own regime, and no blend.
     fireworks = is_holiday_fireworks(history.days()[test])
     ensemble[fireworks] = members["logistic_regression"][1][fireworks]

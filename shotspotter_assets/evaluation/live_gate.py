@@ -75,9 +75,8 @@ def against_issued(trained: pa.Table, served: str, issued: pa.Table | None) -> d
     gain = bootstrap_gain(shared, ISSUED, TRAINED)
     keep = gain["low"] is not None and gain["low"] > 0
     said = "unknown" if gain["gain"] is None else f"{gain['gain']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
-    words = (
-        f"On {days} days, the forecasts issued gain {said} nats per positive over what was trained: "
-        + ("the model in force is kept." if keep else "not significantly better.")
+    words = f"On {days} days, the forecasts issued gain {said} nats per positive over what was trained: " + (
+        "the model in force is kept." if keep else "not significantly better."
     )
     return {"days": days, "keep_issued": keep, "gain": gain, "words": words}
 
@@ -86,5 +85,8 @@ def _shared(trained: pa.Table, served: str, issued: pa.Table) -> pa.Table:
     key = ["date", "row", "column"]
     left = trained.select([*key, "observed", served]).rename_columns([*key, "observed", TRAINED])
     right = issued.select([*key, "probability"]).rename_columns([*key, ISSUED])
-    return left.join(right.cast(pa.schema([*(left.schema.field(name) for name in key), pa.field(ISSUED, pa.float64())])),
-                     keys=key, join_type="inner")
+    return left.join(
+        right.cast(pa.schema([*(left.schema.field(name) for name in key), pa.field(ISSUED, pa.float64())])),
+        keys=key,
+        join_type="inner",
+    )

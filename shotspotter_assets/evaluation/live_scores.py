@@ -121,7 +121,9 @@ def level_is_off(rolling: Mapping[str, Mapping[str, Any]]) -> bool:
     return longest["days"] >= WINDOWS[0] and ratio is not None and not lowest <= ratio <= highest
 
 
-def drift_of(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDArray[np.bool_], city: City) -> dict[str, Any]:
+def drift_of(
+    counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDArray[np.bool_], city: City
+) -> dict[str, Any]:
     """Whether the last 28 days are unlike the blocks of 28 days of the year before them; firework days are left out.
 
     A value of the last block is an outlier if it lies more than 3.5 robust standard deviations (1.4826 times the median
@@ -152,7 +154,9 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDAr
     }
     reasons = []
     if rate["drifted"]:
-        reasons.append(f"{rate['recent']:.2f} alerts a day in the last {BLOCK} days, {rate['usual']:.2f} in the year before.")
+        reasons.append(
+            f"{rate['recent']:.2f} alerts a day in the last {BLOCK} days, {rate['usual']:.2f} in the year before."
+        )
     reasons += [
         f"Share of {name}: {of['recent']:.0%} in the last {BLOCK} days, {of['usual']:.0%} in the year before."
         for name, of in mix["types"].items()

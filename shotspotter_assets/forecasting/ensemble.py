@@ -1,4 +1,8 @@
-"""The blend of logistic regression, gradient boosting and a network; each day's inputs are made once for all of them."""
+"""The blend of gradient boosting and a network; each day's inputs are made once for both.
+
+Both start at the logistic regression's log odds, so it has its say through them: as a third member it was no gain on the
+tuning city.
+"""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +41,6 @@ class FittedEnsemble:
         """Ordinary forecasts of the members by name, each (days, cells)."""
         inputs = next_day_inputs(history, days)
         return {
-            "logistic_regression": clip_probability(expit(self.boosting.linear.logit(inputs))),
             "gradient_boosting": clip_probability(expit(self.boosting.logit(inputs))),
             "residual_conv_lstm": clip_probability(expit(self.network.logit(history, days, inputs))),
         }
@@ -73,14 +76,12 @@ class EnsembleForecaster:
         boosting = fit_on_linear(*windows, *linear)
         network = self.network.fit_on_linear(*windows, *linear, None if start is None else start.network)
         judged = days_to_judge(history, validation)
-        of_validation = [of.validation_probability for of in (linear[1], boosting, network)]
+        of_validation = [of.validation_probability for of in (boosting, network)]
         members = [of[judged - validation.start] for of in of_validation if of is not None]
         blend = fit_blend(members, history.observed[judged])
         loss = log_losses(blend.probability(members), history.observed[judged]).mean()
         settings = {
-            "weights": dict(
-                zip(("logistic_regression", "gradient_boosting", "residual_conv_lstm"), blend.weights, strict=True)
-            ),
+            "weights": dict(zip(("gradient_boosting", "residual_conv_lstm"), blend.weights, strict=True)),
             "shift": blend.shift,
             "validation_log_loss": float(loss),
             "logistic_regression": linear[1].settings,

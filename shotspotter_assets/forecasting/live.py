@@ -157,7 +157,11 @@ def fit_next_day(
     seconds, began = {}, perf_counter()
     ensemble: Any = forecaster(ENSEMBLE, **of_network).fit(history, train, validation, start)
     seconds[ENSEMBLE] = perf_counter() - began
-    models = {ENSEMBLE: ensemble, "logistic_regression": ensemble.boosting.linear, "gradient_boosting": ensemble.boosting}
+    models = {
+        ENSEMBLE: ensemble,
+        "logistic_regression": ensemble.boosting.linear,
+        "gradient_boosting": ensemble.boosting,
+    }
     for name in BASELINES:
         if name not in models:
             began = perf_counter()
@@ -177,7 +181,9 @@ def validation_of(fitted: Fitted) -> Array:
     return fitted.validation_probability
 
 
-def level_interval(probability: Array, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.datetime64]) -> tuple[float, float]:
+def level_interval(
+    probability: Array, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.datetime64]
+) -> tuple[float, float]:
     """The 10% and 90% quantiles, over whole weeks without firework days, of log(observed / predicted occupied cells).
 
     How far a week's level was off; it holds chance beside the model's own error, so that it is rather too wide.

@@ -203,7 +203,10 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
     days = [day, day + timedelta(days=1)]
     lengths = hours_of_days(days, city.zone)
     starts = np.concatenate(
-        [start + np.arange(hours) * np.timedelta64(1, "h") for start, hours in zip(_instants(days, city), lengths, strict=True)]
+        [
+            start + np.arange(hours) * np.timedelta64(1, "h")
+            for start, hours in zip(_instants(days, city), lengths, strict=True)
+        ]
     )
     wall = pc.local_timestamp(pa.array(starts, pa.timestamp("us", city.time_zone))).to_numpy()
     date_of = wall.astype("datetime64[D]")
@@ -239,7 +242,9 @@ def drivers(linear: FittedLogisticRegression, history: History) -> list[tuple[st
     found = []
     for of_cell in summed:
         best = np.argsort(-of_cell)[:2]
-        found.append(tuple(f"{names[at]} (odds x{np.exp(of_cell[at]):.1f})" for at in best if of_cell[at] > np.log(1.05)))
+        found.append(
+            tuple(f"{names[at]} (odds x{np.exp(of_cell[at]):.1f})" for at in best if of_cell[at] > np.log(1.05))
+        )
     return found
 
 

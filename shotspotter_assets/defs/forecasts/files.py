@@ -106,7 +106,9 @@ def scores_before(store: Store, city: str, day: date) -> dict[str, Any] | None:
     scored = [of for of in store.days_present(FORECAST_SCORES, city, RECORD_FILE) if day - STALE_SCORES <= of < day]
     if not scored:
         return None
-    scores: dict[str, Any] = json.loads(store.read_bytes(day_partition(FORECAST_SCORES, city, max(scored)), RECORD_FILE))
+    scores: dict[str, Any] = json.loads(
+        store.read_bytes(day_partition(FORECAST_SCORES, city, max(scored)), RECORD_FILE)
+    )
     return scores
 
 

@@ -1,6 +1,6 @@
 """Live models, by city and day: trained when due, accepted by the gate, else the record says what serves and why."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,9 @@ def live_models(
             "train_days": (record.train_last - record.train_first).days + 1,
             "validation_days": (record.validation_last - record.validation_first).days + 1,
             **{f"gate_{end}": gain[end] for end in ("gain", "low", "high") if gain[end] is not None},
-            **({f"seconds_{name}": of.seconds_to_train for name, of in record.models.items()} if record.trained else {}),
+            **(
+                {f"seconds_{name}": of.seconds_to_train for name, of in record.models.items()} if record.trained else {}
+            ),
             **({"not_for_this_city": dg.MetadataValue.json(record.without)} if record.without else {}),
         },
     )
@@ -130,7 +132,12 @@ def _after_scores(record: "LiveRecord", scores: dict[str, Any] | None) -> "LiveR
     """The record, with the best baseline in the ensemble's place where the rolling gate of issued forecasts fails."""
     from shotspotter_assets.forecasting.live import ENSEMBLE
 
-    if record.served != ENSEMBLE or scores is None or scores["rolling_gate"] is None or scores["rolling_gate"]["passed"]:
+    if (
+        record.served != ENSEMBLE
+        or scores is None
+        or scores["rolling_gate"] is None
+        or scores["rolling_gate"]["passed"]
+    ):
         return record
     gate = scores["rolling_gate"]
     reason = f"The forecasts to {scores['day']} fail the rolling gate, so {gate['served']} serves: {' '.join(gate['reasons'])}"
@@ -250,19 +257,15 @@ def _issued(store: "Store", city: str, first: date, last: date) -> pa.Table | No
     return pa.concat_tables(tables) if tables else None
 
 
+@dataclass(frozen=True)
 class _Hours:
     """The models of hours and types in force: newly fitted ones, with `files`, or those of an earlier day."""
 
-    def __init__(
-        self,
-        fitted_on: date,
-        version: str,
-        models: Mapping[str, TrainedModel],
-        files: Mapping[str, dict[str, bytes]],
-        without: Mapping[str, str],
-    ) -> None:
-        self.fitted_on, self.version = fitted_on, version
-        self.models, self.files, self.without = dict(models), dict(files), dict(without)
+    fitted_on: date
+    version: str
+    models: dict[str, TrainedModel]
+    files: dict[str, dict[str, bytes]]
+    without: dict[str, str]
 
 
 def _hours(

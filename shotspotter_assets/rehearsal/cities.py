@@ -1,0 +1,122 @@
+"""The two cities of a rehearsal: their alerts up to yesterday, and the files that describe them."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.registry import PACKAGE_CITIES
+
+COLUMNS: Final = ("occurred_at", "longitude", "latitude", "alert_type", "rounds", "source_id")
+FILE_DATE: Final = "alerts_%Y-%m-%d"
+HISTORY, DAILY = "history", "daily"
+"""A city's folders for files that hold any days, and for those whose name says their day."""
+
+PATROL: Final = {
+    "shifts": [
+        {"name": "day", "start": 6, "end": 18, "units": 2},
+        {"name": "night", "start": 18, "end": 6, "units": 4},
+    ]
+}
+
+
+@dataclass(frozen=True)
+class RehearsedCity:
+    """One city: what its file says, and its alerts."""
+
+    name: str
+    described: dict[str, Any]
+    alerts: pa.Table
+    """`COLUMNS`, the times on the city's clock without a zone."""
+    remark: str
+
+    def of_days(self, first: date, last: date) -> pa.Table:
+        """Alerts of the local days from `first` to `last`, both included."""
+        day = pc.cast(self.alerts["occurred_at"], pa.date32(), safe=False)
+        chosen = pc.and_(pc.greater_equal(day, pa.scalar(first)), pc.less_equal(day, pa.scalar(last)))
+        return self.alerts.filter(chosen)
+
+
+def simulated_city(first: date, last: date) -> RehearsedCity:
+    """The embedded simulation on a smaller grid, as if its alerts were sent in files."""
+    from shotspotter_assets.sources.simulated import SimulatedSource
+
+    described = yaml.safe_load((PACKAGE_CITIES / "simulated_city.yaml").read_text()) | {
+        "start": first.isoformat(),
+        "grid": {"rows": 12, "columns": 12},
+    }
+    city = City.model_validate(described)
+    raw = SimulatedSource(city).read(first, last)
+    alerts = pa.table(
+        {
+            "occurred_at": pc.local_timestamp(pc.assume_timezone(_naive(raw["time_utc"]), "UTC").cast(
+                pa.timestamp("us", city.time_zone)
+            )),
+            "longitude": raw["longitude"],
+            "latitude": raw["latitude"],
+            "alert_type": raw["gunshot_type"],
+            "rounds": raw["rounds"],
+            "source_id": raw["source_id"],
+        }
+    )  # fmt: skip
+    return RehearsedCity(city.name, _landed(described), alerts, f"{alerts.num_rows:,} simulated alerts")
+
+
+def real_city(alerts: Path, first: date, last: date) -> RehearsedCity:
+    """Washington DC from a Parquet file of real alerts, moved by whole weeks so that they end on `last`.
+
+    Raises:
+        SystemExit: the file lacks a column or has too few days.
+    """
+    import pyarrow.parquet as pq
+
+    described = yaml.safe_load((PACKAGE_CITIES / "washington_dc.yaml").read_text()) | {"start": first.isoformat()}
+    table = pq.read_table(alerts)
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise SystemExit(f"{alerts} lacks {', '.join(missing)}: a rehearsal needs the columns {', '.join(COLUMNS)}.")
+    local = pc.local_timestamp(table["occurred_at"].cast(pa.timestamp("us", described["time_zone"])))
+    newest = pc.max(local).as_py().date()
+    # The same weekday as `last`, so that every alert keeps its weekday.
+    end = newest - timedelta(days=(newest - last).days % 7)
+    moved_by = last - end
+    if pc.min(local).as_py().date() + moved_by > first:
+        raise SystemExit(f"{alerts} has no {(last - first).days + 1} days up to {end}: choose fewer (--history-days).")
+    moved = table.select(COLUMNS).set_column(0, "occurred_at", pc.add(local, pa.scalar(moved_by)))
+    city = RehearsedCity(
+        "washington_dc", _landed(described), moved,
+        f"real alerts up to {end}, moved by {moved_by.days // 7:,} whole weeks to end yesterday ({last})",
+    )  # fmt: skip
+    return RehearsedCity(city.name, city.described, city.of_days(first, last), city.remark)
+
+
+def yesterday(zone: Any) -> date:
+    """The last day that is over."""
+    return datetime.now(UTC).astimezone(zone).date() - timedelta(days=1)
+
+
+def _landed(described: dict[str, Any]) -> dict[str, Any]:
+    """A city's file with two landing folders in place of its source."""
+    name = described["name"]
+    source = {
+        "kind": "landing",
+        "settle_seconds": 0,
+        "naive_times": "local",
+        "columns": {"time": "occurred_at", "gunshot_type": "alert_type"}
+        | {name: name for name in ("longitude", "latitude", "rounds", "source_id")},
+    }
+    daily = source | {"folder": f"{name}/{DAILY}", "file_date": FILE_DATE}
+    return described | {
+        "source": daily,
+        "other_sources": [source | {"folder": f"{name}/{HISTORY}"}],
+        "patrol": PATROL,
+    }
+
+
+def _naive(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    return times.cast(pa.timestamp("us"))

@@ -1,0 +1,99 @@
+"""What lands when: the days one by one, out of order, late, corrected, empty, corrupt and mended."""
+
+import os
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from shotspotter_assets.rehearsal.cities import DAILY, FILE_DATE, HISTORY, RehearsedCity
+
+Kind = Literal["daily", "out of order", "late", "corrected", "empty", "corrupt", "mended"]
+
+FEWEST_DAYS: Final = 4
+CORRUPT_BYTES: Final = b"occurred_at,longitude\n\x00\xff\xfe\x00 the transfer broke he"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One file that lands."""
+
+    day: date
+    kind: Kind
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its day can be made of it."""
+        return self.kind != "corrupt"
+
+
+def steps_of(days: list[date]) -> list[list[Drop]]:
+    """What lands in each step; every day has one readable file in the end, and one of them is corrected later.
+
+    Four days are enough for everything; of more, most land as they should.
+    """
+    count = len(days)
+    if count < FEWEST_DAYS:
+        raise SystemExit(f"--days is {count}: a rehearsal of everything that goes wrong needs {FEWEST_DAYS} at least.")
+    corrected, swapped, empty, corrupt = days[0], days[1], days[2 if count < 8 else count // 2], days[-1]
+    if count >= 8:
+        corrupt = days[-3]
+    steps: list[list[Drop]] = []
+    for day in days:
+        if day == swapped:
+            continue
+        kind: Kind = "empty" if day == empty else "corrupt" if day == corrupt else "daily"
+        steps.append([Drop(day, kind)])
+        if day == swapped + timedelta(days=1):
+            steps.append([Drop(swapped, "out of order")])
+    if count >= 8:  # one day that comes together with the next one
+        late = days[4]
+        at = next(at for at, step in enumerate(steps) if step[0].day == late)
+        steps[at : at + 2] = [[Drop(late, "late"), *steps[at + 1]]]
+    steps[-1 if count < 8 else count // 2 + 1].append(Drop(corrected, "corrected"))
+    mended = next(at for at, step in enumerate(steps) if any(drop.kind == "corrupt" for drop in step))
+    steps.insert(mended + 1, [Drop(corrupt, "mended")])
+    return steps
+
+
+def land_history(landing: Path, city: RehearsedCity, first: date, eve: date) -> None:
+    """One big file up to the day before `eve`, and the daily file of `eve`."""
+    _write(landing / city.name / HISTORY / "history.csv", _csv(city.of_days(first, eve - timedelta(days=1))))
+    _write(_daily(landing, city, eve), _csv(city.of_days(eve, eve)))
+
+
+def land(landing: Path, city: RehearsedCity, drop: Drop) -> Path:
+    """Put a file into place at once, as a transfer that renames it when it is over."""
+    rows = city.of_days(drop.day, drop.day)
+    if drop.kind == "empty":
+        rows = rows.slice(0, 0)
+    elif drop.kind == "corrected":  # the publisher looked again: one alert more, five minutes after noon
+        extra = city.alerts.slice(city.alerts.num_rows // 2, 1).to_pylist()[0]
+        noon = pa.scalar(drop.day).cast(pa.timestamp("us")).as_py() + timedelta(hours=12, minutes=5)
+        again = pa.Table.from_pylist([extra | {"occurred_at": noon, "source_id": "corrected"}], rows.schema)
+        rows = pa.concat_tables([rows, again])
+    path = _daily(landing, city, drop.day)
+    _write(path, CORRUPT_BYTES if drop.kind == "corrupt" else _csv(rows))
+    return path
+
+
+def _daily(landing: Path, city: RehearsedCity, day: date) -> Path:
+    return landing / city.name / DAILY / f"{day.strftime(FILE_DATE)}.csv"
+
+
+def _csv(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    times = pc.strftime(rows["occurred_at"], "%Y-%m-%dT%H:%M:%S")
+    csv.write_csv(rows.set_column(0, "occurred_at", times), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)

@@ -1,0 +1,147 @@
+"""The processes of a rehearsal: the daemon, the webserver, and a webhook that keeps what it is sent."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from shotspotter_assets.defs.environment import CHECKOUT
+
+START_SECONDS: Final = 240.0
+"""Most that the webserver may take until it answers."""
+STOP_SECONDS: Final = 10.0
+
+ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
+
+
+@dataclass
+class Webhook:
+    """The notices that arrived, each with its time [s since 1970]."""
+
+    url: str = ""
+    posts: list[tuple[float, str]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def webhook() -> Iterator[Webhook]:
+    """A receiver on a free loopback port."""
+    received = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.posts.append((time.time(), json.loads(body)["text"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
+    thread.start()
+    received.url = f"http://127.0.0.1:{server.server_port}/notices"
+    try:
+        yield received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Processes:
+    """Daemon and webserver of one DAGSTER_HOME; leaving the context stops them and all that they started."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], port: int) -> None:
+        self._folder, self._environment, self._port = folder, dict(environment), port
+        self._groups: list[int] = []
+        self._daemon: subprocess.Popen | None = None
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Children of a killed daemon are orphans, but still in its process group.
+        for sent, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+            for group in self._groups:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, sent)
+            until = time.monotonic() + patience
+            while any(map(_is_alive, self._groups)) and time.monotonic() < until:
+                time.sleep(0.1)
+
+    def start_daemon(self) -> None:
+        """Start the daemon, for the first time or again."""
+        self._daemon = self._start("dagster-daemon", "run")
+
+    def kill_daemon(self) -> None:
+        """SIGKILL: it can say nothing and tidy up nothing. What it started goes on."""
+        assert self._daemon is not None
+        self._daemon.kill()
+        self._daemon.wait()
+
+    def start_webserver(self) -> None:
+        """Start the webserver."""
+        self._start("dagster-webserver", "--host", "127.0.0.1", "--port", str(self._port))
+
+    def assets(self) -> set[str]:
+        """Names of the assets that the webserver shows, once it answers.
+
+        Raises:
+            SystemExit: it does not.
+        """
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(requests.RequestException, KeyError, TypeError):
+                url = f"http://127.0.0.1:{self._port}/graphql"
+                answer = requests.post(url, json={"query": ASSETS_QUERY}, timeout=60).json()
+                names = {node["assetKey"]["path"][-1] for node in answer["data"]["assetNodes"]}
+                if names:
+                    return names
+            time.sleep(0.5)
+        raise SystemExit(f"The webserver did not answer within {START_SECONDS:.0f} s; see {self._folder}/logs.")
+
+    def _start(self, command: str, *arguments: str) -> subprocess.Popen:
+        log = self._folder / "logs" / f"{command}.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(  # noqa: S603 - the project's own commands
+                [str(Path(sys.executable).parent / command), *arguments, "--workspace", str(CHECKOUT / "workspace.yaml")],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._groups.append(process.pid)
+        return process
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+def _is_alive(group: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(group, os.WNOHANG)
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
