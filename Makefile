@@ -4,7 +4,7 @@ BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup demo test ui lint lock bench
+.PHONY: help setup demo rehearsal test test-slow ui lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -21,8 +21,14 @@ setup: .venv/installed  ## create .venv and install the locked dependencies
 demo: setup      ## run the whole chain on the embedded simulated city and show the scores
 	$(BIN)/python -m shotspotter_assets.demo
 
-test: setup      ## run the tests
+rehearsal: setup ## a fortnight in minutes with the real daemon (ARGS="--alerts FILE --kill", ARGS=--help)
+	$(BIN)/python -m shotspotter_assets.rehearsal $(ARGS)
+
+test: setup      ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest
+
+test-slow: setup ## run the slow tests: short rehearsals
+	$(BIN)/python -m pytest -m slow
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

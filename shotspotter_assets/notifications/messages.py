@@ -1,5 +1,6 @@
 """The messages: what each kind says, and the key by which the same problem is known again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -46,10 +47,10 @@ def failed_gate(city: str, day: date, serving: str, reason: str, run_url: str | 
     return Message("failed gate", f"{city}, {day}", text, f"failed gate|{city}|{day}", run_url)
 
 
-def drift(city: str, measure: str, value: float, limit: float, run_url: str | None = None) -> Message:
-    """A measure of a city's input or calibration left its limit."""
-    text = f"{measure} is {value:.4g}, the limit is {limit:.4g}. Look at the latest forecast scores."
-    return Message("drift", f"{city}, {measure}", text, f"drift|{city}|{measure}", run_url)
+def drift(city: str, day: date, reasons: Sequence[str], run_url: str | None = None) -> Message:
+    """A city's alerts, or the level of its forecasts, are no longer what they were; `reasons` are sentences."""
+    text = f"{day}: {' '.join(reasons)} Look at the latest forecast scores."
+    return Message("drift", f"{city}, {day}", text, f"drift|{city}", run_url)
 
 
 def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) -> Message:

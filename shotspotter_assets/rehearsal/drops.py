@@ -1,6 +1,5 @@
 """What lands when: the days one by one, out of order, late, corrected, empty, corrupt and mended."""
 
-import os
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -39,9 +38,9 @@ def steps_of(days: list[date]) -> list[list[Drop]]:
     count = len(days)
     if count < FEWEST_DAYS:
         raise SystemExit(f"--days is {count}: a rehearsal of everything that goes wrong needs {FEWEST_DAYS} at least.")
-    corrected, swapped, empty, corrupt = days[0], days[1], days[2 if count < 8 else count // 2], days[-1]
+    corrected, swapped, empty, corrupt = days[0], days[1], days[2], days[-1]
     if count >= 8:
-        corrupt = days[-3]
+        empty, corrupt = days[-2], days[-3]
     steps: list[list[Drop]] = []
     for day in days:
         if day == swapped:
@@ -96,4 +95,4 @@ def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
-    os.replace(part, path)
+    part.replace(path)

@@ -40,7 +40,7 @@ def webhook() -> Iterator[Webhook]:
     received = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             received.posts.append((time.time(), json.loads(body)["text"]))
             self.send_response(200)
@@ -119,7 +119,12 @@ class Processes:
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - the project's own commands
-                [str(Path(sys.executable).parent / command), *arguments, "--workspace", str(CHECKOUT / "workspace.yaml")],
+                [
+                    str(Path(sys.executable).parent / command),
+                    *arguments,
+                    "--workspace",
+                    str(CHECKOUT / "workspace.yaml"),
+                ],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=output,

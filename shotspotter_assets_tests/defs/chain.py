@@ -44,9 +44,13 @@ def run_fold(
     resources: dict[str, Any],
     instance: dg.DagsterInstance,
     network: dict[str, Any] | None = None,
+    horizons: list[int] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """One run of a fold's model or report."""
-    config = {"ops": {"fold_models": {"config": network or TINY_NETWORK}}} if asset is fold_models else None
+    of_asset = (
+        network or TINY_NETWORK if asset is fold_models else {"horizons": horizons or [], "types": bool(horizons)}
+    )
+    config = {"ops": {asset.op.name: {"config": of_asset}}}
     return dg.materialize(
         [asset], resources=resources, instance=instance, partition_key=f"{city}|{fold}", run_config=config
     )

@@ -161,7 +161,12 @@ def test_reports_open_as_one_data_set(tmp_path: Path, instance: dg.DagsterInstan
     on = resources(str(tmp_path / "store"))
     run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
     run_fold(fold_models, CITY, FOLD, on, instance)
-    run_fold(evaluation_reports, CITY, FOLD, on, instance)
+    run_fold(evaluation_reports, CITY, FOLD, on, instance, horizons=[6])
+    hours = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/hourly_forecasts.parquet").collect()
+    assert set(hours["horizon"]) == {6}
+    assert {"next_hours", "climatology", "ewma_hour_of_week"} < set(hours.columns)
+    types = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/type_forecasts.parquet").collect()
+    assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
     pattern = f"{tmp_path}/store/evaluation_reports/**/forecasts.parquet"
     duck = duckdb.sql(
         f"select city, fold, count(*) from read_parquet('{pattern}', hive_partitioning=true) group by all"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
 from shotspotter_assets.defs.automation.arrivals import landing_arrivals
 from shotspotter_assets.defs.automation.notices import notices
 from shotspotter_assets.defs.environment import CITIES
+from shotspotter_assets.defs.forecasts.files import FORECAST_SCORES, day_partition
+from shotspotter_assets.defs.models.files import RECORD_FILE
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.storage.store import Partition
@@ -202,27 +204,55 @@ def test_the_projects_own_check_of_late_cities_is_understood(watch: Watch, webho
     )
 
 
-def test_failed_gates_are_told_by_city_and_day(watch: Watch, webhook: Webhook) -> None:
+def test_a_report_whose_gate_failed_is_told(watch: Watch, webhook: Webhook) -> None:
     served = {"served": "kernel_density"}
     watch.evaluate("walk_forward_reports", "forecast_beats_best_baseline", "landing_city", False, served, "Too few.")
-    run_id = watch.evaluate("forecast_scores", "rolling_gate", "quiet_city|2024-05-01", False, served, "Lost.")
-    watch.evaluate("forecast_scores", "rolling_gate", "quiet_city|2024-05-02", True, {"served": "ensemble"})
+    watch.evaluate("walk_forward_reports", "forecast_beats_best_baseline", "tiny_city", True, served, "Enough.")
     watch.tick()
     (text,) = texts(webhook)
-    assert "*Failed gate: landing_city, " in text
+    assert text.startswith("*Failed gate: landing_city, 20")
     assert "Too few. Serving now: kernel_density." in text
-    assert "*Failed gate: quiet_city, 2024-05-01*\n2024-05-01: Lost. Serving now: kernel_density." in text
-    assert f"/runs/{run_id}" in text
-    assert "2024-05-02" not in text
+    assert "tiny_city" not in text
 
 
-def test_drift_is_told_by_measure(watch: Watch, webhook: Webhook) -> None:
-    numbers = {"alerts_per_day": 31.5, "alerts_per_day_limit": 20, "days": 14}
-    watch.evaluate("forecast_scores", "drift", "quiet_city|2024-05-01", False, numbers)
+def score(watch: Watch, day: str, gate: dict[str, Any] | None, drift: list[str], level_is_off: bool = False) -> str:
+    """The record of a day's scores in the store, and its check."""
+    record = {
+        "rolling_gate": gate,
+        "drift": {"drifted": bool(drift), "reasons": drift},
+        "level_is_off": level_is_off,
+    }
+    partition = day_partition(FORECAST_SCORES, "tiny_city", date.fromisoformat(day))
+    watch.store.open().write_bytes(partition, RECORD_FILE, json.dumps(record).encode())
+    passed = (gate is None or gate["passed"]) and not drift and not level_is_off
+    return watch.evaluate("forecast_scores", "rolling_gate", f"tiny_city|{day}", passed, {})
+
+
+def test_a_failed_rolling_gate_is_told_by_city_and_day(watch: Watch, webhook: Webhook) -> None:
+    failed = {"passed": False, "served": "kernel_density", "reasons": ["Lost.", "Twice."]}
+    run_id = score(watch, "2024-05-01", failed, [])
+    score(watch, "2024-05-02", failed | {"passed": True}, [])
     watch.tick()
     (text,) = texts(webhook)
-    assert text.startswith("*Drift: quiet_city, alerts_per_day*\nalerts_per_day is 31.5, the limit is 20.")
-    assert "days is" not in text
+    assert text == (
+        "*Failed gate: tiny_city, 2024-05-01*\n2024-05-01: Lost. Twice. Serving now: kernel_density.\n"
+        f"<{UI}/runs/{run_id}|Open the run>"
+    )
+
+
+def test_drift_is_told_once_for_a_city(watch: Watch, webhook: Webhook) -> None:
+    score(watch, "2024-05-01", None, ["31.50 alerts a day."], level_is_off=True)
+    watch.tick()
+    score(watch, "2024-05-02", None, ["32.50 alerts a day."])
+    watch.tick()
+    (text,) = texts(webhook)
+    assert text.startswith("*Drift: tiny_city, 2024-05-01*\n2024-05-01: 31.50 alerts a day. Forecast and observed")
+
+
+def test_a_gate_that_was_mended_since_is_no_news(watch: Watch, webhook: Webhook) -> None:
+    score(watch, "2024-05-01", {"passed": False, "served": "kernel_density", "reasons": ["Lost."]}, [])
+    score(watch, "2024-05-01", {"passed": True, "served": "ensemble", "reasons": []}, [])
+    assert watch.tick() == "Nothing new to tell."
 
 
 def test_a_corrupt_file_is_named_until_it_is_mended(watch: Watch, webhook: Webhook) -> None:

@@ -160,7 +160,7 @@ class TestDuplicates:
 class TestMail:
     def test_sends_to_all_receivers(self):
         with smtp_server() as mailbox:
-            outcome = notifier_for(smtp_url=smtp_url(mailbox)).send([LATE, drift("x", "input rate", 3.0, 2.0)], {}, NOW)
+            outcome = notifier_for(smtp_url=smtp_url(mailbox)).send([LATE, drift("x", date(2024, 5, 1), ["More alerts."])], {}, NOW)
         assert outcome.failures == {}
         (mail,) = mailbox.mails
         assert mail["Subject"] == "Late city: washington_dc (and 1 more)"
@@ -268,7 +268,7 @@ class TestMessages:
         assert mailbox.mails[0]["Subject"] == "Corrupt file: dc, a<!channel> Bcc: x@y.z?.csv"
 
     def test_a_link_cannot_end_early(self, webhook):
-        notifier_for(webhook).send([drift("dc", "rate", 1, 2, "http://h/r?a=1&b=x|y>z")], {}, NOW)
+        notifier_for(webhook).send([drift("dc", date(2024, 5, 1), ["More alerts."], "http://h/r?a=1&b=x|y>z")], {}, NOW)
         assert webhook.posts[0]["json"]["text"].endswith("<http://h/r?a=1&amp;b=x%7Cy%3Ez|Open the run>")
 
     def test_a_long_error_is_shortened(self, webhook):
@@ -281,8 +281,8 @@ class TestMessages:
             run_failure("daily", "dc|2024-05-02", "grid", "no"),
             late_city("dc", None, NOW),
             failed_gate("dc", date(2024, 5, 1), "historical mean", "Log loss is 2% worse than the baseline's."),
-            drift("dc", "input rate", 3, 2),
-            drift("dc", "coverage", 3, 2),
+            drift("dc", date(2024, 5, 1), ["More alerts."]),
+            drift("oakland", date(2024, 5, 1), ["More alerts."]),
             corrupt_file("dc", "x.csv", "no table"),
         ]
         assert len({message.key for message in messages}) == len(messages)

@@ -20,6 +20,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from shotspotter_assets.defs.alerts.files import unreadable_reasons
 from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 from shotspotter_assets.defs.environment import CITIES
+from shotspotter_assets.defs.forecasts.scores import read_scores
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 LATE_CITIES: Final = dg.AssetCheckKey(dg.AssetKey("raw_alerts"), "late_cities")
-GATES: Final = (
-    dg.AssetCheckKey(dg.AssetKey("walk_forward_reports"), "forecast_beats_best_baseline"),
-    dg.AssetCheckKey(dg.AssetKey("forecast_scores"), "rolling_gate"),
-)
-DRIFT: Final = dg.AssetCheckKey(dg.AssetKey("forecast_scores"), "drift")
-"""Its metadata has each measure that left its limit, and that limit as `<measure>_limit`."""
+REPORT_GATE: Final = dg.AssetCheckKey(dg.AssetKey("walk_forward_reports"), "forecast_beats_best_baseline")
+ROLLING_GATE: Final = dg.AssetCheckKey(dg.AssetKey("forecast_scores"), "rolling_gate")
+
+LEVEL_IS_OFF: Final = "Forecast and observed alerts of the last weeks differ by more than the gate allows."
 
 FIRST_LOOK: Final = timedelta(days=1)
 """What happened before is no news when notices are switched on."""
@@ -63,7 +62,7 @@ def notices(context: dg.SensorEvaluationContext, store: StoreResource, notices_t
         *_failed_runs(context.instance, since, notices_to),
         *_late_cities(context.instance, since, notices_to),
         *_failed_gates(context.instance, since, notices_to),
-        *_drift(context.instance, since, notices_to),
+        *_failed_scores(context.instance, since, store.open(), notices_to),
         *_unreadable_files(store.open()),
     ]
     outcome = notifier.send(messages, cursor.get("sent", {}), now)
@@ -119,32 +118,30 @@ def _late_cities(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+    """Forecasts that were not shown to be better than the best baseline, so that this one is served."""
     from shotspotter_assets.notifications.messages import failed_gate
 
-    for key in GATES:
-        for record in _newly_failed_partitions(instance, key, since):
-            city, day = _city_and_day(record)
-            evaluation = _evaluation(record)
-            served = evaluation.metadata.get("served")
-            yield failed_gate(
-                city,
-                day or _day_of(record, UTC),
-                str(served.value) if served else "see the check",
-                evaluation.description or f"{key.name} failed.",
-                to.run_url(record.run_id),
-            )
+    for record in _newly_failed_partitions(instance, REPORT_GATE, since):
+        evaluation, day = _evaluation(record), _day_of(record, UTC)
+        served, reason = str(evaluation.metadata["served"].value), evaluation.description or ""
+        yield failed_gate(str(record.partition), day, served, reason, to.run_url(record.run_id))
 
 
-def _drift(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
-    from shotspotter_assets.notifications.messages import drift
+def _failed_scores(
+    instance: dg.DagsterInstance, since: datetime, store: "Store", to: NoticesResource
+) -> "Iterator[Message]":
+    """Issued forecasts that no longer hold, and alerts that have drifted."""
+    from shotspotter_assets.notifications.messages import drift, failed_gate
 
-    for record in _newly_failed_partitions(instance, DRIFT, since):
-        city, _ = _city_and_day(record)
-        numbers = _numbers(record)
-        for measure, value in numbers.items():
-            limit = numbers.get(f"{measure}_limit")
-            if limit is not None:
-                yield drift(city, measure, value, limit, to.run_url(record.run_id))
+    for record in _newly_failed_partitions(instance, ROLLING_GATE, since):
+        city, day = str(record.partition).split("|")
+        scores, url = read_scores(store, city, date.fromisoformat(day)), to.run_url(record.run_id)
+        gate = scores["rolling_gate"]
+        if gate is not None and not gate["passed"]:
+            yield failed_gate(city, date.fromisoformat(day), gate["served"], " ".join(gate["reasons"]), url)
+        reasons = [*scores["drift"]["reasons"], *([LEVEL_IS_OFF] if scores["level_is_off"] else [])]
+        if reasons:
+            yield drift(city, date.fromisoformat(day), reasons, url)
 
 
 def _unreadable_files(store: "Store") -> "Iterator[Message]":
@@ -191,19 +188,13 @@ def _evaluation(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation:
     return record.event.get_dagster_event().asset_check_evaluation_data
 
 
-def _numbers(record: AssetCheckExecutionRecord, prefix: str = "") -> dict[str, float]:
+def _numbers(record: AssetCheckExecutionRecord, prefix: str) -> dict[str, float]:
     """The numbers of an evaluation's metadata whose names begin with the prefix, without it."""
     return {
         name.removeprefix(prefix): float(entry.value)
         for name, entry in _evaluation(record).metadata.items()
         if name.startswith(prefix) and isinstance(entry.value, int | float)
     }
-
-
-def _city_and_day(record: AssetCheckExecutionRecord) -> tuple[str, date | None]:
-    """From the partition, which may be of a city alone."""
-    city, _, day = (record.partition or "all cities").partition("|")
-    return city, date.fromisoformat(day) if day else None
 
 
 def _day_of(record: AssetCheckExecutionRecord, zone: tzinfo) -> date:

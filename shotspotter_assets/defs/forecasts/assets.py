@@ -99,7 +99,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     fireworks = np.array([_is_firework_day(day)])
     probability = next_day["probability"].to_numpy()
     low, high = (float(end) for end in models.counts.total_interval(probability, fireworks))
-    said = {
+    said: dict[str, Any] = {
         "city": city.name,
         "issue_date": issue.isoformat(),
         "day": day.isoformat(),
@@ -176,7 +176,7 @@ def nowcasts(
     at = int(np.searchsorted(history.starts, starts))
     table = next_hours_table(models, history, at, probability)
     partition = Partition(NOWCASTS, city.name)
-    said = {
+    said: dict[str, Any] = {
         "city": city.name,
         "now": now.isoformat(timespec="seconds"),
         "from": f"{starts}Z",

@@ -10,8 +10,10 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import Field
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.local_time import day_start
+from shotspotter_assets.cities.model import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
 from shotspotter_assets.defs.models.assets import fold_models
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 FORECASTS_FILE = "forecasts.parquet"
+HOURLY_FILE = "hourly_forecasts.parquet"
+TYPES_FILE = "type_forecasts.parquet"
+"""Files that only some cities' reports have."""
 
 DRAWN_BASELINES = ("true_intensity", "gradient_boosting", "logistic_regression", "historical_mean")
 """Beside the trained models; lines of all the others would hide each other."""
@@ -39,6 +44,17 @@ SHOWN = ("log_loss", "gain_nats_per_positive", "brier_skill", "average_precision
 
 class StaleModelError(ValueError):
     """A fold's models were trained on other counts than the store holds now."""
+
+
+class ReportConfig(dg.Config):
+    """What a report forecasts beside the next day."""
+
+    horizons: list[int] = Field(
+        default=[4],
+        description="Next hours that are forecast and scored too (1, 2, 4, 6, 12), of cities whose times are exact enough. "
+        "The tables of short horizons are large.",
+    )
+    types: bool = Field(default=True, description="Score the forecast gunshot types of cities that give them.")
 
 
 @dg.asset(
@@ -53,7 +69,7 @@ class StaleModelError(ValueError):
     ],
 )
 def evaluation_reports(
-    context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource
+    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource
 ) -> dg.MaterializeResult:
     """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
 
@@ -105,13 +121,42 @@ def evaluation_reports(
         settings=settings,
         config=record.config,
     )
-    pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
     partition = Partition(context.asset_key.path[-1], city.name, "fold", cutoff)
+    _write_hours(context, config, opened, partition, city, frames, record)
+    pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
     for name, png in pictures.items():
         opened.write_bytes(partition, f"{name}.png", png)
     opened.write_table(partition, FORECASTS_FILE, forecasts)
     opened.write_bytes(partition, REPORT_FILE, json.dumps(report, indent=2).encode())
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
+
+
+def _write_hours(
+    context: dg.AssetExecutionContext,
+    config: ReportConfig,
+    store: Store,
+    partition: Partition,
+    city: City,
+    frames: pa.Table,
+    record: FoldRecord,
+) -> None:
+    """The tables of the next hours and of the types, where the city's times and types allow."""
+    from shotspotter_assets.evaluation.hour_tables import hour_forecasts, type_forecasts
+    from shotspotter_assets.forecasting.hourly_features import HourlyHistory
+
+    gunshots = city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
+    if city.time_precision == "day" or not (config.horizons or (config.types and gunshots)):
+        return
+    before, tested = fold_days(city, record.fold)
+    counts = dense_window(frames, [*before, *tested], city, by="hour")
+    history = HourlyHistory(city, before[0], counts, record.covered_mask(city.shape))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, tested[0]))
+    windows = range(validation), range(validation, test), range(test, len(counts))
+    if config.horizons:
+        context.log.info(f"{partition.key}: forecasting the next {', '.join(map(str, config.horizons))} hours")
+        store.write_table(partition, HOURLY_FILE, hour_forecasts(history, *windows, config.horizons))
+    if config.types and gunshots and counts[windows[1].start :, : len(GUNSHOT_TYPES)].any():
+        store.write_table(partition, TYPES_FILE, type_forecasts(history, *windows))
 
 
 def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:

@@ -12,15 +12,18 @@ from pydantic import Field
 
 from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.defs.environment import CITIES, PARTITIONS
-from shotspotter_assets.defs.reports.assets import FORECASTS_FILE, REPORT_FILE, evaluation_reports
+from shotspotter_assets.defs.reports.assets import (
+    FORECASTS_FILE,
+    HOURLY_FILE,
+    REPORT_FILE,
+    TYPES_FILE,
+    evaluation_reports,
+)
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ALL_FOLDS
 from shotspotter_assets.storage.store import Partition, Store
 
 CARD_FILE = "model_card.md"
-HOURLY_FILE = "hourly_forecasts.parquet"
-TYPES_FILE = "type_forecasts.parquet"
-"""Files of a fold's evaluation report that only some cities have."""
 
 SHOWN = ("log_loss", "brier_skill", "average_precision", "predicted_over_observed", "calibration_slope")
 """Scores in the UI's table; the report has all of them."""

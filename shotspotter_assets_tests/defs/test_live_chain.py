@@ -1,0 +1,391 @@
+"""The live chain on a small simulated city: models in force, forecasts, plans and scores as runs, and when they are made."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.defs import partition_keys
+from shotspotter_assets.defs.environment import CITIES
+from shotspotter_assets.defs.forecasts.assets import nowcasts, risk_forecasts
+from shotspotter_assets.defs.forecasts.checks import rolling_gate_holds
+from shotspotter_assets.defs.forecasts.files import day_partition, read_live_record
+from shotspotter_assets.defs.forecasts.models import live_models
+from shotspotter_assets.defs.forecasts.plans import patrol_plans
+from shotspotter_assets.defs.forecasts.scores import forecast_scores, read_scores
+from shotspotter_assets.defs.grids.assets import grid_tensors
+from shotspotter_assets.defs.models.files import ModelMismatchError
+from shotspotter_assets.defs.partition_keys import BeforeStartError
+from shotspotter_assets.forecasting.live import LiveHistoryTooShortError
+from shotspotter_assets.forecasting.risk import HOURLY_SCHEMA, RISK_SCHEMA
+from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.chain import resources, run_days
+
+CITY = "tiny_city"
+DAY = date(2024, 1, 20)
+LIVE = [live_models, risk_forecasts, patrol_plans, forecast_scores, rolling_gate_holds]
+QUICK = {"epochs": 1, "warm_epochs": 1, "validation_days": 28}
+RULES = PatrolRules(
+    shifts=(Shift(name="evening", start=16, end=0, units=2), Shift(name="night", start=20, end=4, units=2))
+)
+
+
+def with_city(patch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """What its file would say."""
+    patch.setattr(partition_keys, "CITIES", {**CITIES, CITY: CITIES[CITY].model_copy(update=changes)})
+
+
+@pytest.fixture(scope="module")
+def made_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny city's days to `DAY` and two more."""
+    root = tmp_path_factory.mktemp("made") / "store"
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        assert run_days(CITY, "2023-07-01", str(DAY + timedelta(days=2)), resources(str(root)), instance).success
+    return root
+
+
+@pytest.fixture(scope="module")
+def issued(made_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with models, forecast, plan and score of `DAY`."""
+    root = tmp_path_factory.mktemp("issued") / "store"
+    shutil.copytree(made_days, root)
+    patch = pytest.MonkeyPatch()
+    with_city(patch, patrol=RULES)
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        chain = Chain(root, instance)
+        chain.run(DAY)
+    patch.undo()
+    return root
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        yield instance
+
+
+class Chain:
+    """Runs of the live chain on one store."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
+        self.root, self.instance = root, instance
+        self.store = Store(str(root))
+
+    def run(self, day: date, assets: list[Any] | None = None, **config: Any) -> dg.ExecuteInProcessResult:
+        chosen = LIVE if assets is None else assets
+        ops = {"live_models": {"config": QUICK | config}} if live_models in chosen else {}
+        return dg.materialize(
+            chosen,
+            resources=resources(str(self.root)),
+            instance=self.instance,
+            partition_key=f"{CITY}|{day}",
+            run_config={"ops": ops},
+        )
+
+    def forecast(self, day: date) -> pa.Table:
+        return self.store.read_table(day_partition("risk_forecasts", CITY, day), "forecast.parquet")
+
+    def swap_grids(self, one: date, other: date) -> None:
+        """Another content for a day, as a correction would bring."""
+        folder = self.root / "grid_tensors" / f"city={CITY}"
+        content = (folder / f"date={other}" / "grid.parquet").read_bytes()
+        (folder / f"date={one}" / "grid.parquet").write_bytes(content)
+
+
+@pytest.fixture
+def chain(issued: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
+    shutil.copytree(issued, tmp_path / "store")
+    return Chain(tmp_path / "store", instance)
+
+
+@pytest.fixture
+def bare(made_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
+    shutil.copytree(made_days, tmp_path / "store")
+    return Chain(tmp_path / "store", instance)
+
+
+def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
+    record = read_live_record(chain.store, CITY, DAY)
+    assert record.trained
+    assert (record.train_first, record.validation_first, record.validation_last) == (
+        date(2023, 7, 1),
+        DAY - timedelta(days=27),
+        DAY,
+    )
+    # Four weeks are too few for the gate, so the best baseline serves and the record says why.
+    assert record.served == record.gate["best_baseline"] != "ensemble"
+    assert "at least 12 are needed" in " ".join(record.reasons)
+
+    forecast, cells = chain.forecast(DAY), len(record.covered)
+    assert set(RISK_SCHEMA.names) | {"candidate_ensemble", "baseline_historical_mean"} <= set(forecast.column_names)
+    horizons = {name: forecast.filter(pa.array(of)) for name in ("day", "1h", "2h", "4h", "6h", "12h")
+                for of in [forecast["horizon"].to_numpy(zero_copy_only=False) == name]}  # fmt: skip
+    assert {name: of.num_rows for name, of in horizons.items()} == dict.fromkeys(horizons, cells)
+    day = horizons["day"]
+    assert day["starts_utc"][0].as_py() == datetime(2024, 1, 21, 5, tzinfo=UTC)
+    low, p, high, expected = (day[name].to_numpy() for name in ("low", "probability", "high", "expected"))
+    assert ((low <= p) & (p <= high) & (expected >= p - 1e-12)).all()
+    np.testing.assert_array_equal(p, day[f"baseline_{record.served}"].to_numpy())
+    np.testing.assert_allclose(sum(day[f"type_{code}"].to_numpy() for code in range(3)), 1)
+    assert (horizons["12h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
+
+    partition = day_partition("risk_forecasts", CITY, DAY)
+    hourly = chain.store.read_table(partition, "hourly.parquet")
+    assert hourly.schema.remove_metadata() == HOURLY_SCHEMA
+    assert hourly.num_rows == 36 * cells
+    of_day = hourly.filter(pa.array(hourly["starts_utc"].to_numpy() < np.datetime64("2024-01-22T05")))
+    assert of_day["expected"].to_numpy().sum() == pytest.approx(expected.sum())
+    top = chain.store.read_table(partition, "top_locations.parquet").to_pylist()
+    assert [row["rank"] for row in top] == list(range(1, 21))
+    assert top[0]["probability"] == p.max()
+    assert "odds x" in top[0]["why"]
+    geojson = json.loads(chain.store.read_bytes(partition, "risk.geojson"))
+    assert len(geojson["features"]) == cells
+
+    plan = chain.store.read_table(day_partition("patrol_plans", CITY, DAY), "plan.parquet").to_pylist()
+    assert sum(row["units"] for row in plan) == 4
+    assert {row["day"] for row in plan} == {date(2024, 1, 21)}
+    assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
+    assert chain.store.read_bytes(day_partition("patrol_plans", CITY, DAY), "dispatch.csv").startswith(b"day,shift")
+
+    scores = read_scores(chain.store, CITY, DAY)
+    assert scores["scores"] is None
+    assert scores["note"] == "No forecast was issued on 2024-01-19, so 2024-01-20 has no score."
+
+
+def test_the_next_day_is_scored_and_goes_on_from_the_model_before(chain: Chain) -> None:
+    following = DAY + timedelta(days=1)
+    result = chain.run(following)
+    day = chain.forecast(DAY)
+    day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    grid = chain.store.read_table(day_partition("grid_tensors", CITY, following), "grid.parquet").to_pylist()
+    seen = {(row["row"], row["column"]) for row in grid}
+    observed = np.array([cell in seen for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
+    p = day["probability"].to_numpy()
+    scores = read_scores(chain.store, CITY, following)
+    assert scores["scores"]["log_loss"] == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
+    assert scores["scores"]["brier"] == pytest.approx(np.mean((p - observed) ** 2))
+    assert scores["scores"]["observed_cells"] == observed.sum()
+    assert scores["rolling"]["28"]["days"] == 1
+    # One day decides nothing.
+    assert not scores["rolling_gate"]["decided"]
+    [check] = result.get_asset_check_evaluations()
+    assert check.passed != scores["drift"]["drifted"]
+
+    record = read_live_record(chain.store, CITY, following)
+    assert record.trained
+    assert "goes on from the network before" in record.reasons[0]
+    assert record.hours_from == DAY  # a week has not gone by
+    settings = record.models["ensemble"].settings["residual_conv_lstm"]
+    assert settings["went_on_from_an_earlier_network"]
+
+
+def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
+    result = chain.run(DAY, [patrol_plans])
+    [event] = result.get_asset_materialization_events()
+    assert "no patrol rules" in event.step_materialization_data.materialization.metadata["note"].value
+    partition = day_partition("patrol_plans", CITY, DAY)
+    assert chain.store.read_table(partition, "plan.parquet").num_rows == 0
+    assert not chain.store.exists(partition, "dispatch.csv")
+
+
+def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None:
+    expected = chain.forecast(DAY)
+    for later in (DAY + timedelta(days=1), DAY + timedelta(days=2)):
+        chain.swap_grids(later, date(2023, 7, 4))
+    chain.run(DAY, [risk_forecasts])
+    assert chain.forecast(DAY).equals(expected)
+    chain.swap_grids(DAY, date(2023, 7, 4))
+    chain.run(DAY, [risk_forecasts])
+    assert not chain.forecast(DAY).equals(expected)
+
+
+def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> None:
+    chain.run(DAY + timedelta(days=1), [live_models])
+    before, later = (read_live_record(chain.store, CITY, of) for of in (DAY, DAY + timedelta(days=1)))
+    chain.run(DAY, [live_models])
+    again = read_live_record(chain.store, CITY, DAY)
+    for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
+        assert getattr(again, name) == getattr(before, name), name
+    assert "starts anew" in again.reasons[0]
+    # What later days point to is still whole.
+    assert later.models_from == DAY + timedelta(days=1)
+    assert later.hours_from == DAY
+    chain.run(DAY + timedelta(days=1), [risk_forecasts])
+
+
+def test_retraining_by_cadence(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = DAY + timedelta(days=1)
+    for cadence in ("weekly", "on_drift"):
+        with_city(monkeypatch, retraining=cadence)
+        chain.run(following, [live_models])
+        held = read_live_record(chain.store, CITY, following)
+        assert (held.trained, held.last_trained, held.models_from) == (False, DAY, DAY)
+        assert held.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
+    chain.run(following, [risk_forecasts])
+    write_scores(chain, DAY, drifted=True)
+    chain.run(following, [live_models])
+    assert "drift" in read_live_record(chain.store, CITY, following).reasons[0]
+
+
+def test_rolled_back_by_hand(chain: Chain) -> None:
+    following = DAY + timedelta(days=1)
+    chain.run(following, [live_models])
+    assert read_live_record(chain.store, CITY, following).models_from == following
+    chain.run(following, [live_models, risk_forecasts], serve_from=str(DAY))
+    record = read_live_record(chain.store, CITY, following)
+    assert (record.models_from, record.models_version) == (DAY, read_live_record(chain.store, CITY, DAY).models_version)
+    assert record.reasons == (f"Rolled back by hand to what was in force after {DAY}.",)
+    with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {following}; name a day before {DAY}"):
+        chain.run(DAY, [live_models], serve_from=str(following))
+
+
+def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str, Any] | None = None) -> None:
+    """Change what the scores of a day say."""
+    partition = day_partition("forecast_scores", CITY, day)
+    record = json.loads(chain.store.read_bytes(partition, "record.json"))
+    record["drift"]["drifted"], record["rolling_gate"] = drifted, gate
+    chain.store.write_bytes(partition, "record.json", json.dumps(record).encode())
+
+
+def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = DAY + timedelta(days=1)
+    with_city(monkeypatch, retraining="weekly")
+    partition = day_partition("live_models", CITY, DAY)
+    record = read_live_record(chain.store, CITY, DAY)
+    accepted = record.model_copy(update={"served": "ensemble", "gate": record.gate | {"served": "ensemble"}})
+    chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
+    write_scores(chain, DAY, gate={"passed": False, "served": "ew_kde", "reasons": ["Worse."]})
+    chain.run(following, [live_models, risk_forecasts])
+    record = read_live_record(chain.store, CITY, following)
+    assert record.served == "ew_kde"
+    assert "fail the rolling gate" in record.reasons[-1]
+    day = chain.forecast(following)
+    day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
+    assert not np.allclose(day["probability"].to_numpy(), day["candidate_ensemble"].to_numpy())
+    # Once the issued forecasts hold again, so does the ensemble.
+    write_scores(chain, DAY, gate={"passed": True, "served": "ensemble", "reasons": []})
+    chain.run(following, [live_models])
+    assert read_live_record(chain.store, CITY, following).served == "ensemble"
+
+
+def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:
+    following = DAY + timedelta(days=1)
+    chain.run(following, [forecast_scores])
+    before = read_scores(chain.store, CITY, following)
+    chain.swap_grids(following, date(2023, 7, 4))
+    chain.run(following, [forecast_scores])
+    after = read_scores(chain.store, CITY, following)
+    assert after["scores"]["observed_alerts"] > before["scores"]["observed_alerts"]
+
+
+def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
+    def cast(now: str) -> pa.Table:
+        dg.materialize(
+            [nowcasts],
+            resources=resources(str(chain.root)),
+            instance=chain.instance,
+            partition_key=CITY,
+            run_config={"ops": {"nowcasts": {"config": {"now": now}}}},
+        )
+        return chain.store.read_table(Partition("nowcasts", CITY), "forecast.parquet")
+
+    # The city's stored days end on the 22nd, so the source is asked for the 23rd.
+    early, late = cast("2024-01-23T02:30:00-05:00"), cast("2024-01-23T22:30:00-05:00")
+    assert early.schema == RISK_SCHEMA
+    assert early["starts_utc"][0].as_py() == datetime(2024, 1, 23, 8, tzinfo=UTC)
+    assert late["starts_utc"][0].as_py() == datetime(2024, 1, 24, 4, tzinfo=UTC)
+    assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
+    said = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
+    assert said["alerts_since_midnight"] > 0
+
+
+def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
+    with pytest.raises(MissingObjectError, match=rf"live_models has no record.json for {CITY}\|{DAY}"):
+        bare.run(DAY, [risk_forecasts])
+    with pytest.raises(LiveHistoryTooShortError, match=r"City tiny_city: 62 days of history.*from 2023-10-28 on"):
+        bare.run(date(2023, 8, 31), [live_models])
+    with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
+        bare.run(date(2024, 1, 23), [live_models])
+    with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-01 is before"):
+        dg.materialize([live_models], resources=resources(str(bare.root)), partition_key="landing_city|2024-02-01")
+    [file] = chain.root.glob(f"live_models/*/date={DAY}/historical_mean-*.json")
+    file.write_bytes(b"{}")
+    with pytest.raises(ModelMismatchError, match=rf"materialise live_models for {CITY}\|{DAY} again"):
+        chain.run(DAY, [risk_forecasts])
+
+
+class Ticks:
+    """Automation of the live chain, tick by tick; materialisations are reported, not run."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.defs = dg.Definitions(assets=[grid_tensors, live_models, risk_forecasts, patrol_plans, forecast_scores])
+        self.cursor: Any = None
+
+    def report(self, asset: str, day: str, version: str) -> None:
+        tags = {"dagster/data_version": version}
+        event = dg.AssetMaterialization(asset, partition=f"{CITY}|{day}", tags=tags)
+        self.instance.report_runless_asset_event(event)
+
+    def tick(self, now: datetime) -> set[tuple[str, str]]:
+        """(asset, day) of what is asked for, which is then reported as made."""
+        result = dg.evaluate_automation_conditions(
+            self.defs, self.instance, cursor=self.cursor, evaluation_time=now,
+            asset_selection=dg.AssetSelection.assets("live_models", "risk_forecasts", "patrol_plans", "forecast_scores"),
+        )  # fmt: skip
+        self.cursor = result.cursor
+        asked = {
+            (of.key.to_user_string(), key.split("|")[1])
+            for of in result.results
+            for key in result.get_requested_partitions(of.key)
+            if key is not None and key.startswith(f"{CITY}|")
+        }
+        for asset, day in sorted(asked):
+            self.report(asset, day, f"{asset} at {now}")
+        return asked
+
+
+def test_automation_issues_once_and_scores_again(instance: dg.DagsterInstance) -> None:
+    ticks, now = Ticks(instance), datetime(2024, 1, 21, 12, tzinfo=UTC)
+    for back in range(40):
+        ticks.report("grid_tensors", str(DAY - timedelta(days=back + 1)), "first")
+    for asset in ("live_models", "risk_forecasts", "patrol_plans"):
+        ticks.report(asset, "2024-01-19", "first")
+    assert ticks.tick(now) == set()
+    # The day lands: everything of it is asked for in one tick, so that one run makes it.
+    ticks.report("grid_tensors", "2024-01-20", "first")
+    asked = ticks.tick(now + timedelta(minutes=1))
+    assert asked == {
+        (asset, "2024-01-20") for asset in ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+    }
+    assert ticks.tick(now + timedelta(minutes=2)) == set()
+    # A correction of the latest day, before its outcome is known: issued anew.
+    ticks.report("grid_tensors", "2024-01-20", "corrected")
+    asked = ticks.tick(now + timedelta(minutes=3))
+    assert {("live_models", "2024-01-20"), ("risk_forecasts", "2024-01-20"), ("forecast_scores", "2024-01-20")} <= asked
+    for minute in range(4, 7):
+        ticks.tick(now + timedelta(minutes=minute))
+    # A correction of an earlier day: what was issued on past days stays, their scores do not.
+    ticks.report("grid_tensors", "2024-01-19", "corrected")
+    asked = ticks.tick(now + timedelta(minutes=8)) | ticks.tick(now + timedelta(minutes=9))
+    assert {day for asset, day in asked if asset in ("live_models", "risk_forecasts")} == {"2024-01-20"}
+    assert ("forecast_scores", "2024-01-20") in asked
+    # The next day it is past, and a correction of it issues nothing for it.
+    ticks.report("grid_tensors", "2024-01-21", "first")
+    ticks.tick(now + timedelta(days=1))
+    ticks.tick(now + timedelta(days=1, minutes=1))
+    ticks.report("grid_tensors", "2024-01-20", "corrected again")
+    asked = ticks.tick(now + timedelta(days=1, minutes=2)) | ticks.tick(now + timedelta(days=1, minutes=3))
+    assert {day for asset, day in asked if asset in ("live_models", "risk_forecasts")} == {"2024-01-21"}
+    assert {day for asset, day in asked if asset == "forecast_scores"} == {"2024-01-20", "2024-01-21"}
