@@ -15,7 +15,7 @@ def defs() -> dg.Definitions:
         assets=dg.load_assets_from_package_module(package),
         asset_checks=dg.load_asset_checks_from_package_module(package),
         sensors=[arrivals.landing_arrivals, arrivals.polled_arrivals, conditions.catch_up, notices.notices],
-        schedules=schedules.daily_schedules,
+        schedules=[*schedules.daily_schedules, schedules.late_cities_clock],
         resources=resources(),
         # A run's steps are short beside the start of a process of their own, which imports everything again.
         executor=dg.in_process_executor,

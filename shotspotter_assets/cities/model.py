@@ -1,5 +1,6 @@
 """The City model: what one YAML file says about a city. Reading the files is `cities.registry`'s task."""
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -63,13 +64,13 @@ class City(Described):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     time_zone: str
     start: date
-    end: date | None = None
-    """Last day of the service, where it has ended."""
     box: Box
     grid: Grid = Grid()
     source: Source
     other_sources: tuple[Source, ...] = ()
     """Further sources of the same city, such as police reports beside the alerts."""
+    end: date | None = None
+    """Last day of the service, where it has ended."""
     coverage: Coverage | None = None
     """Null where it is not published; it is then estimated from the alerts."""
     time_precision: TimePrecision = "second"
@@ -103,6 +104,33 @@ class City(Described):
         if isinstance(value, int | float):
             raise ValueError("write the date as YYYY-MM-DD")
         return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _is_a_known_calendar(cls, value: str) -> str:
+        from holidays.registry import COUNTRIES
+
+        known = {name for names in COUNTRIES.values() for name in names}
+        if value.split("-")[0] not in known:
+            raise ValueError(f"{value!r} is no country with a calendar (allowed: US, CA, GB, or with a state as US-DC)")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_name_for_each_event(self) -> "City":
+        names = [name for name in self.event_types if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
+        if names:
+            raise ValueError(f"event_types has {', '.join(names)}; write names like shots_fired_calls")
+        spellings = [spelling.lower() for given in self.event_types.values() for spelling in given]
+        twice = sorted({spelling for spelling in spellings if spellings.count(spelling) > 1})
+        if twice:
+            raise ValueError(f"event_types has {', '.join(twice)} under two names")
+        return self
+
+    @model_validator(mode="after")
+    def _simulates_alone(self) -> "City":
+        if any(source.kind == "simulated" for source in self.other_sources):
+            raise ValueError("other_sources cannot be simulated")
+        return self
 
     @model_validator(mode="after")
     def _forecasts_known_event_types(self) -> "City":

@@ -100,7 +100,9 @@ def _explain(problem: Any) -> str:
         return f"{key}: unknown key; allowed here: {', '.join(allowed)}"
     if problem["type"] == "missing":
         return f"{key}: is missing"
-    got = "" if isinstance(problem["input"], BaseModel | dict) else f" (got {problem['input']!r})"
+    # A token that was pasted in place of the name of its variable must not get into logs.
+    is_secret = "token" in key
+    got = "" if is_secret or isinstance(problem["input"], BaseModel | dict) else f" (got {problem['input']!r})"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.local_time import day_starts, days_between, rows_of_days
 from shotspotter_assets.cities.model import FIRST_EVENT_CODE, Box, City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
-from shotspotter_assets.cleaning.gunshot_types import type_codes, unknown_spellings
+from shotspotter_assets.cleaning.gunshot_types import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
@@ -56,6 +56,7 @@ REASONS: Final = {
     "no_point": "longitude or latitude is missing or not a number",
     "swapped_point": "longitude and latitude are swapped: the other way round, the point lies within the city's box",
     "outside_box": "the point lies outside the city's box",
+    "other_event": "the type is none of the city's event_types and no known gunshot type",
 }
 
 LARGEST_DAY: Final = 99_999
@@ -211,6 +212,8 @@ def _reasons(raw: pa.Table, day: npt.NDArray[np.int32], clock: _Clock, city: Cit
     outside = np.flatnonzero(~inside)
     swapped = _within(latitude[outside], box.west, box.east) & _within(longitude[outside], box.south, box.north)
     # The first of the reasons is given last.
+    if city.event_types:
+        reason[are_unlisted(raw["gunshot_type"], city).to_numpy(zero_copy_only=False)] = _place("other_event")
     reason[outside] = _place("outside_box")
     reason[outside[swapped]] = _place("swapped_point")
     reason[_nulls(raw["longitude"]) | _nulls(raw["latitude"])] = _place("no_point")

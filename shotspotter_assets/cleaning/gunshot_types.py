@@ -45,6 +45,14 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
     return {spelling: alerts for spelling, alerts in counts.items() if _normalised(spelling) not in table}
 
 
+def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
+    """Whether each spelling stands in none of the tables, so that it may be any other event; a null does not."""
+    table = _codes_of_spellings(city)
+    encoded = pc.dictionary_encode(spellings.combine_chunks())
+    unlisted = pa.array([_normalised(text) not in table for text in encoded.dictionary.to_pylist()], pa.bool_())
+    return pc.fill_null(unlisted.take(encoded.indices), False)
+
+
 def _codes_of_spellings(city: City) -> dict[str, int | None]:
     events = {
         _normalised(spelling): FIRST_EVENT_CODE + at

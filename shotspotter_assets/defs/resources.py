@@ -44,17 +44,14 @@ class SourcesResource(dg.ConfigurableResource):
 
     landing_root: str
 
-    def open(self, city: City, left_out: Mapping[str, str] | None = None) -> "AlertSource":
-        """All sources that the city's file names, as one. Landed files of `left_out` (path to version) are not read."""
-        parts = self.parts(city, left_out)
-        if len(parts) == 1:
-            return parts[0]
-        from shotspotter_assets.sources.combined import CombinedSources
+    def open(self, city: City) -> "AlertSource":
+        """All sources that the city's file names, as one."""
+        from shotspotter_assets.sources.combined import together
 
-        return CombinedSources(parts)
+        return together(self.parts(city))
 
     def parts(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
-        """Each of `city.all_sources`, in that order."""
+        """Each of `city.all_sources`, in that order. Landed files of `left_out` (path to version) are not read."""
         return [self._reader(city, source, left_out) for source in city.all_sources]
 
     def _reader(self, city: City, source: Source, left_out: Mapping[str, str] | None) -> "AlertSource":

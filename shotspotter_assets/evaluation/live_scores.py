@@ -16,7 +16,6 @@ from shotspotter_assets.evaluation.live_gate import gate_of
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, days_of, observed_of
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.forecasting.features import day_axis
-from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.risk import BASELINE_PREFIX, CANDIDATE
 
 SERVED: Final = "served"
@@ -173,12 +172,6 @@ def baselines_of(scored: pa.Table) -> tuple[str, ...]:
     return tuple(name for name in scored.column_names if name not in known)
 
 
-def alerts_of(history: History, day: date) -> npt.NDArray[np.int64]:
-    """Alerts of the forecast types on a day of the history, shape (rows, columns)."""
-    of_day: npt.NDArray[np.int64] = history.alerts[(day - history.first_day).days]
-    return of_day
-
-
 def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:
     first = np.datetime64(last, "D") - np.timedelta64(days - 1, "D")
     return scored.filter(pc.greater_equal(scored["date"], pa.scalar(first.astype(object), pa.date32())))
@@ -186,8 +179,7 @@ def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:
 
 def _rate_drift(blocks: Sequence[npt.NDArray[np.int64]]) -> dict[str, Any]:
     rates = np.array([block.sum() / max(len(block), 1) for block in blocks])
-    found = _outlier(rates, floor=np.sqrt(max(np.median(rates[1:]), 1e-9) / BLOCK) if len(rates) > 1 else 1.0)
-    return found
+    return _outlier(rates, floor=np.sqrt(max(np.median(rates[1:]), 1e-9) / BLOCK) if len(rates) > 1 else 1.0)
 
 
 def _mix_drift(blocks: Sequence[npt.NDArray[np.int64]], city: City) -> dict[str, Any]:

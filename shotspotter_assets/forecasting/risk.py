@@ -84,12 +84,12 @@ class LoadedModels:
     types: GunshotTypes | None
 
 
-def next_day_table(models: LoadedModels, history: History, hourly: HourlyHistory | None) -> pa.Table:
+def next_day_table(models: LoadedModels, history: History, mixes: Array | None) -> pa.Table:
     """The next local day after the history, `RISK_SCHEMA` with a column for the ensemble and each baseline.
 
     Args:
         history: to the issue date, and no further.
-        hourly: the same days by hour; None where types are not forecast.
+        mixes: `type_mixes` of its first 24 hours; None where types are not forecast.
     """
     at = len(history.counts)
     day: date = history.days(more=1)[-1].astype(object)
@@ -97,9 +97,8 @@ def next_day_table(models: LoadedModels, history: History, hourly: HourlyHistory
     probability = each[models.served]
     below, above = _spread(models, history, at)
     mix = None
-    if models.types is not None and hourly is not None:
-        weights = profile_of_day(models.hours.profile if models.hours else np.ones(WEEK), day)
-        mix = _types(models.types, hourly, weights)
+    if mixes is not None:
+        mix = np.tensordot(profile_of_day(models.hours.profile if models.hours else np.ones(WEEK), day), mixes, axes=1)
     table = risk_table(
         NEXT_DAY_HORIZON,
         _instants([day], history.city)[0],
@@ -117,13 +116,16 @@ def next_day_table(models: LoadedModels, history: History, hourly: HourlyHistory
     return table
 
 
-def next_hours_table(models: LoadedModels, history: HourlyHistory, issue: int, probability: Array) -> pa.Table:
+def next_hours_table(
+    models: LoadedModels, history: HourlyHistory, issue: int, probability: Array, mixes: Array | None
+) -> pa.Table:
     """The next hours from hour `issue` on, of all fitted horizons, `RISK_SCHEMA`.
 
     Args:
         history: hours before `issue`; it may hold later ones, which are not looked at.
         issue: index of the first hour that is forecast.
         probability: as `FittedNextHours.predict_all` gives it, shape (horizons, cells).
+        mixes: `type_mixes` from `issue` on; None where types are not forecast.
     """
     if models.hours is None:
         raise ValueError(f"City {history.city.name} has no forecaster of the next hours.")
@@ -131,9 +133,9 @@ def next_hours_table(models: LoadedModels, history: HourlyHistory, issue: int, p
     tables = []
     for horizon, of_horizon in zip(models.hours.models, probability, strict=True):
         mix = None
-        if models.types is not None:
+        if mixes is not None:
             weights = models.hours.profile[clock.hour_of_week[issue : issue + horizon]]
-            mix = _types(models.types, history, weights / weights.sum(), issue)
+            mix = np.tensordot(weights / weights.sum(), mixes[:horizon], axes=1)
         tables.append(
             risk_table(
                 f"{horizon}h",
@@ -148,6 +150,18 @@ def next_hours_table(models: LoadedModels, history: HourlyHistory, issue: int, p
             )
         )
     return pa.concat_tables(tables)
+
+
+def type_mixes(types: GunshotTypes | None, history: HourlyHistory, issue: int, hours: int) -> Array | None:
+    """Type probabilities of an alert in each of the hours from `issue` on and each cell, shape (hours, cells, types).
+
+    None without a forecaster. `issue` is at most `len(history)`; of it and later hours nothing is used.
+    """
+    if types is None:
+        return None
+    cells = history.alerts.shape[1]
+    hour, cell = np.repeat(issue + np.arange(hours), cells), np.tile(np.arange(cells), hours)
+    return types.predict(history, np.full(len(hour), issue), hour, cell).reshape(hours, cells, -1)
 
 
 def risk_table(
@@ -292,16 +306,6 @@ def _spread(models: LoadedModels, history: History, at: int) -> tuple[Array, Arr
     return np.minimum(off.min(axis=0), 0), np.maximum(off.max(axis=0), 0)
 
 
-def _types(types: GunshotTypes, history: HourlyHistory, weights: Array, issue: int | None = None) -> Array:
-    """Mean type probabilities of each cell over the hours from `issue` on that `weights` are of, shape (cells, types)."""
-    first = len(history) if issue is None else issue
-    cells, hours = history.alerts.shape[1], len(weights)
-    hour, cell = np.repeat(first + np.arange(hours), cells), np.tile(np.arange(cells), hours)
-    mix = types.predict(history, np.full(len(hour), first), hour, cell)
-    mean: Array = np.tensordot(weights, mix.reshape(hours, cells, -1), axes=1)
-    return mean
-
-
 def _instants(days: list[date], city: City) -> npt.NDArray[np.datetime64]:
     return day_starts(days, city.zone)
 
@@ -315,7 +319,7 @@ def _kind(name: str) -> str | None:
             return "alerts here in recent weeks" if recent else "alerts here over the years"
         return "alerts nearby in recent weeks" if recent else "alerts nearby over the years"
     if name.startswith("log_alerts_"):
-        return "several alerts a day here"
+        return "alerts here in recent weeks" if name == "log_alerts_7_days" else "alerts here over the years"
     if name.startswith(("yesterday_", "late_yesterday_")):
         return "alerts yesterday here or nearby"
     if name.startswith("log_days_since_last_alert"):

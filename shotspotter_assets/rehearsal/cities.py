@@ -90,7 +90,7 @@ def real_city(alerts: Path, first: date, last: date) -> RehearsedCity:
     moved = table.select(COLUMNS).set_column(0, "occurred_at", pc.add(local, pa.scalar(moved_by)))
     city = RehearsedCity(
         "washington_dc", _landed(described), moved,
-        f"real alerts up to {end}, moved by {moved_by.days // 7:,} whole weeks to end yesterday ({last})",
+        f"real alerts up to {end}, moved by {moved_by.days // 7:,} whole weeks to end on {last}",
     )  # fmt: skip
     return RehearsedCity(city.name, city.described, city.of_days(first, last), city.remark)
 

@@ -136,7 +136,8 @@ class AlertsApi:
     def _latest(self, rows: list[Row]) -> list[Row]:
         """The latest version of each alert, without those that were taken back."""
         source = self.source
-        if source.columns.source_id is None or not rows:
+        revises = source.version or source.corrections or source.withdrawn
+        if source.columns.source_id is None or not revises or not rows:
             return rows
         find_id = finder(source.columns.source_id)
         alerts = pd.DataFrame({"id": [find_id(row) for row in rows], "at": range(len(rows))})

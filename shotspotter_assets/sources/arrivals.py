@@ -4,7 +4,7 @@ What was seen is one small table per city, kept by the caller between looks.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -30,8 +30,12 @@ and so not asked for yet. A file that cannot be read has one row, without a day,
 `file` named after its place among the city's sources."""
 
 
-LOOK_BACK_DAYS: Final = 90
-"""Most live sources can only say which days have changed by handing over their rows."""
+LOOK_BACK_DAYS: Final = 200
+"""Some publishers load a quarter at a time; most live sources can only say which days have changed by handing over their
+rows, so not all of history is asked for at every look."""
+
+
+NOT_ASKED: Final = "first look"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
         enough: asked before each file is opened; once true, the rest is left for the next look.
     """
     versions = folder.file_versions()
+    own = pc.starts_with(seen["file"], f"{folder.folder}/")  # a city may have several folders
+    others, seen = seen.filter(pc.invert(own)), seen.filter(own)
     before = dict(zip(seen["file"].to_pylist(), seen["file_version"].to_pylist(), strict=True))
     changed = sorted(file for file, version in versions.items() if before.get(file) != version)
     rows: list[dict[str, Any]] = []
@@ -86,12 +92,20 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
             if day <= last and now.get(day) != was.get(day):
                 asked.setdefault(day, []).append(f"{file}:{now.get(day)}")
     kept = seen.filter(pc.invert(pc.is_in(seen["file"], pa.array(looked_at, pa.string()))))
+    # A file that has gone is looked at again if it comes back.
+    kept = kept.filter(pc.is_in(kept["file"], pa.array(list(versions), pa.string())))
     kept, waited = _days_that_ended(kept, last)
+    if folder.source.file_date is None and rows:
+        known = {row["day"] for row in rows} | set(kept["day"].to_pylist())
+        for day in _gaps(known - {None}, last):
+            # No file will come for a day of its own, so a day between the files' days was a day without alerts.
+            rows.append({**rows[-1], "day": day, "day_version": "", "error": None})
+            asked.setdefault(day, []).append("silent")
     for day, file, version in waited:
         asked.setdefault(day, []).append(f"{file}:{version}")
     return Arrivals(
         days={day: _hash(parts) for day, parts in sorted(asked.items())},
-        seen=pa.concat_tables([kept, pa.Table.from_pylist(rows, SEEN_SCHEMA)]),
+        seen=pa.concat_tables([others, kept, pa.Table.from_pylist(rows, SEEN_SCHEMA)]),
         unreadable={str(row["file"]): str(row["error"]) for row in rows if row["error"]},
         unfinished=len(changed) - len(looked_at),
     )
@@ -100,7 +114,7 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
 def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: date, last: date) -> Arrivals:
     """Days whose version at a polled source is another than when it was last looked at, or that have gone from it.
 
-    The first look is at all days, later ones at the last `LOOK_BACK_DAYS`.
+    The first look asks for all days without asking the source; later ones are at the last `LOOK_BACK_DAYS`.
 
     Args:
         source: the source.
@@ -112,8 +126,16 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
     own = pc.equal(seen["file"], name)
     before = seen.filter(own)
     was = dict(zip(before["day"].to_pylist(), before["day_version"].to_pylist(), strict=True))
-    first = max(start, last - timedelta(days=LOOK_BACK_DAYS)) if was else start
-    now = dict.fromkeys((day for day in was if first <= day <= last), "") | source.changed_days(first, last)
+    if was:
+        first = max(start, last - timedelta(days=LOOK_BACK_DAYS))
+        now = dict.fromkeys((day for day in was if first <= day <= last), "") | source.changed_days(first, last)
+        changed = [day for day, version in now.items() if was.get(day) != version]
+        # A day without rows between new ones was a day without alerts.
+        silent = days_between(min(changed), max(changed)) if changed else []
+        now = dict.fromkeys((day for day in silent if day not in was), "") | now
+    else:
+        # All of history is one run, which asks the source itself.
+        now = dict.fromkeys(days_between(start, last), NOT_ASKED)
     entry = {"file": name, "file_version": "", "error": None}
     rows = [{**entry, "day": day, "day_version": version} for day, version in sorted((was | now).items())]
     return Arrivals(
@@ -137,6 +159,11 @@ def _days_that_ended(seen: pa.Table, last: date) -> tuple[pa.Table, list[tuple[d
     at = seen.schema.get_field_index("day_version")
     pairs = zip(ended["day"].to_pylist(), ended["file"].to_pylist(), ended["file_version"].to_pylist(), strict=True)
     return seen.set_column(at, SEEN_SCHEMA.field("day_version"), filled), list(pairs)
+
+
+def _gaps(days: Set[date], last: date) -> list[date]:
+    """The days that are missing between the first and the last of `days`, to `last`."""
+    return [day for day in days_between(min(days), min(max(days), last)) if day not in days] if days else []
 
 
 def _with_silent_days(versions: Mapping[date, str]) -> dict[date, str]:

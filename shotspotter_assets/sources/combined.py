@@ -19,3 +19,8 @@ class CombinedSources:
     def read(self, first: date, last: date) -> pa.Table:
         """See `AlertSource.read`."""
         return pa.concat_tables([source.read(first, last) for source in self.sources]).sort_by(ORDER)
+
+
+def together(sources: Sequence[AlertSource]) -> AlertSource:
+    """Some sources as one."""
+    return sources[0] if len(sources) == 1 else CombinedSources(sources)

@@ -3,9 +3,10 @@
 How the content of one file becomes a table is `landing_files`' task, what its values mean `received`'s.
 """
 
+import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
@@ -76,6 +77,8 @@ class LandingFolder:
         self.source = named
         self.filesystem = filesystem
         self.left_out = left_out or {}
+        described = (named.model_dump_json(), city.time_zone, city.start.isoformat())
+        self._description = hashlib.sha256("".join(described).encode()).hexdigest()[:8]
         self.folder = str(PurePosixPath(folder))
         # Objects on S3 appear whole, and its listing tells their times more exactly than the object itself.
         self._is_local = isinstance(filesystem, fs.LocalFileSystem)
@@ -96,7 +99,7 @@ class LandingFolder:
                 ", ".join(info.path for info in waiting),
                 self.source.settle_seconds,
             )
-        found = [info for info in found if self.left_out.get(info.path) != _version(info)]
+        found = [info for info in found if self.left_out.get(info.path) != self._look(info)]
         files = [file for file in map(self._landed, found) if self._may_hold(file, first, last, today)]
         # Reading is bound by the disk or the network and by Arrow, both of which let other threads run.
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -126,12 +129,18 @@ class LandingFolder:
     def file_versions(self) -> dict[str, str]:
         """A short text per file that is ready, another one after each time that it is written to; one listing.
 
-        A folder that is missing or empty has no files yet.
+        It is another one too once the city's file describes the source in another way: what could not be read, or meant
+        something else, has to be looked at again. A folder that is missing or empty has no files yet.
 
         Raises:
             SourceError: the folder cannot be listed.
         """
-        return {info.path: _version(info) for info in self._listing()[0]}
+        return {info.path: self._look(info) for info in self._listing()[0]}
+
+    def unread(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
+        read = {info.path for info in self._listing()[0] if self.left_out.get(info.path) != self._look(info)}
+        return {path for path in paths if path.startswith(f"{self.folder}/")} - read
 
     def day_versions(self, path: str) -> dict[date, str]:
         """A hash of the rows of each local day that one file holds, whatever their order; reads the file once.
@@ -154,6 +163,9 @@ class LandingFolder:
         if file.day is not None and self.city.start <= file.day <= today:
             days.add(file.day)
         return day_fingerprints(hashes, sorted(days))
+
+    def _look(self, info: fs.FileInfo) -> str:
+        return f"{_version(info)}:{self._description}"
 
     def _ready(self) -> tuple[list[fs.FileInfo], list[fs.FileInfo]]:
         """See `_listing`; an error where no file is ready."""
@@ -195,7 +207,7 @@ class LandingFolder:
         return (
             info.type == fs.FileType.File
             and not any(mark in below for mark in hidden)
-            and not info.path.endswith(UNFINISHED)
+            and not info.path.lower().endswith(UNFINISHED)
         )
 
     def _landed(self, info: fs.FileInfo) -> LandedFile:

@@ -54,13 +54,18 @@ class SocrataDataset:
             "source.page_size to 1000)."
         )
 
+    @property
+    def counts_by_day(self) -> bool:
+        """Whether the portal can count rows by local day."""
+        return self.source.naive_times == "local" and self.source.time_format is None and self._can_filter()
+
     def changed_days(self, first: date, last: date) -> dict[date, str]:
         """See `ChangingSource.changed_days`: number of rows and time of the last change, counted by the portal.
 
         Only floating timestamps on the city's clock can be counted by local day; other rows are read.
         """
         source = self.source
-        if source.naive_times != "local" or source.time_format is not None or not self._can_filter():
+        if not self.counts_by_day:
             return versions_of_days(self.read(first, last))
         asked = AskedDays.of(self.city, first, last)
         day = f"date_trunc_ymd({source.columns.time})"
@@ -72,7 +77,12 @@ class SocrataDataset:
             "$limit": source.page_size,
         }
         with JsonApi(self.city.name, source.patience, self._token) as api:
-            groups = self._rows(api, query)
+            groups: list[Row] = []
+            while len(groups) % source.page_size == 0:
+                page = self._rows(api, query | {"$offset": len(groups)})
+                groups += page
+                if not page:
+                    break
         versions: dict[date, str] = {}
         for group in groups:
             at = date.fromisoformat(group["day"][:10]) if group.get("day") else asked.start

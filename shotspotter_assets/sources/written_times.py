@@ -148,6 +148,12 @@ def _in_likely_order(
             place,
             *only,
         )
+    elif not any(only) and not np.isnat(month_first).all():
+        log.warning(
+            "%s: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in the "
+            "city's file to be sure.",
+            place,
+        )
     return day_first if only[1] > only[0] else month_first
 
 

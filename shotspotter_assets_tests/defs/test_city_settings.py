@@ -26,6 +26,7 @@ REPORTS = """reported,x,y,offence
 2024-03-02 20:00:00,-76.5,38.5,ROBBERY
 2024-03-03 12:00:00,-76.5,38.5,Homicide
 2024-03-03 13:00:00,-76.5,38.5,THEFT/OTHER
+2024-03-03 14:00:00,-76.5,38.5,ARSON
 """
 
 
@@ -88,3 +89,10 @@ def test_other_events_of_another_source_have_layers_of_their_own(
     counts = grid(Store(str(tmp_path / "store")), city)
     assert counts.sum(axis=(2, 3)).tolist() == [[1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 0, 1, 1]]
     assert [city.type_names[code] for code in (4, 5, 6)] == ["robbery", "homicide", "theft"]
+    # What the city's file does not list is no gunshot of unknown type.
+    rejected = Store(str(tmp_path / "store")).read_window(
+        "cleaned_alerts", CITY, "rejected.parquet", date(2024, 3, 2), date(2024, 3, 3)
+    )
+    assert rejected.select(["gunshot_type_as_received", "reason"]).to_pylist() == [
+        {"gunshot_type_as_received": "ARSON", "reason": "other_event"}
+    ]

@@ -32,6 +32,7 @@ from shotspotter_assets_tests.defs.chain import resources, run_days
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
+NEXT = DAY + timedelta(days=1)
 LIVE = [live_models, risk_forecasts, patrol_plans, forecast_scores, rolling_gate_holds]
 QUICK = {"epochs": 1, "warm_epochs": 1, "validation_days": 28}
 RULES = PatrolRules(
@@ -55,14 +56,17 @@ def made_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def issued(made_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with models, forecast, plan and score of `DAY`."""
+    """The same with models, forecasts, plans and scores of `DAY` and of the day after it."""
     root = tmp_path_factory.mktemp("issued") / "store"
     shutil.copytree(made_days, root)
     patch = pytest.MonkeyPatch()
     with_city(patch, patrol=RULES)
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
-        chain = Chain(root, instance)
-        chain.run(DAY)
+        for day in (DAY, NEXT):
+            result = Chain(root, instance).run(day)
+            [check] = result.get_asset_check_evaluations()
+            assert check.severity == dg.AssetCheckSeverity.WARN
+            assert check.passed != read_scores(Store(str(root)), CITY, day)["drift"]["drifted"]
     patch.undo()
     return root
 
@@ -109,8 +113,8 @@ def chain(issued: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
 
 @pytest.fixture
 def bare(made_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
-    shutil.copytree(made_days, tmp_path / "store")
-    return Chain(tmp_path / "store", instance)
+    shutil.copytree(made_days, tmp_path / "bare")
+    return Chain(tmp_path / "bare", instance)
 
 
 def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
@@ -163,25 +167,21 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
 
 def test_the_next_day_is_scored_and_goes_on_from_the_model_before(chain: Chain) -> None:
-    following = DAY + timedelta(days=1)
-    result = chain.run(following)
     day = chain.forecast(DAY)
     day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
-    grid = chain.store.read_table(day_partition("grid_tensors", CITY, following), "grid.parquet").to_pylist()
+    grid = chain.store.read_table(day_partition("grid_tensors", CITY, NEXT), "grid.parquet").to_pylist()
     seen = {(row["row"], row["column"]) for row in grid}
     observed = np.array([cell in seen for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
     p = day["probability"].to_numpy()
-    scores = read_scores(chain.store, CITY, following)
+    scores = read_scores(chain.store, CITY, NEXT)
     assert scores["scores"]["log_loss"] == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
     assert scores["scores"]["brier"] == pytest.approx(np.mean((p - observed) ** 2))
     assert scores["scores"]["observed_cells"] == observed.sum()
     assert scores["rolling"]["28"]["days"] == 1
     # One day decides nothing.
     assert not scores["rolling_gate"]["decided"]
-    [check] = result.get_asset_check_evaluations()
-    assert check.passed != scores["drift"]["drifted"]
 
-    record = read_live_record(chain.store, CITY, following)
+    record = read_live_record(chain.store, CITY, NEXT)
     assert record.trained
     assert "goes on from the network before" in record.reasons[0]
     assert record.hours_from == DAY  # a week has not gone by
@@ -198,9 +198,26 @@ def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     assert not chain.store.exists(partition, "dispatch.csv")
 
 
+def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, time_precision="day", patrol=RULES)
+    # Fewer days, as it is trained once more.
+    assert bare.run(date(2023, 11, 5)).success
+    record = read_live_record(bare.store, CITY, date(2023, 11, 5))
+    assert set(record.without) == {"next_hours", "gunshot_types"}
+    forecast = bare.forecast(date(2023, 11, 5))
+    assert set(forecast["horizon"].to_pylist()) == {"day"}
+    assert forecast["type_0"].null_count == forecast.num_rows
+    hourly = bare.store.read_table(day_partition("risk_forecasts", CITY, date(2023, 11, 5)), "hourly.parquet")
+    np.testing.assert_allclose(
+        hourly["expected"].to_numpy().reshape(36, -1), [forecast["expected"].to_numpy() / 24] * 36
+    )
+    plan = bare.store.read_table(day_partition("patrol_plans", CITY, date(2023, 11, 5)), "plan.parquet")
+    assert plan["units"].to_numpy().sum() == 4
+
+
 def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None:
     expected = chain.forecast(DAY)
-    for later in (DAY + timedelta(days=1), DAY + timedelta(days=2)):
+    for later in (NEXT, DAY + timedelta(days=2)):
         chain.swap_grids(later, date(2023, 7, 4))
     chain.run(DAY, [risk_forecasts])
     assert chain.forecast(DAY).equals(expected)
@@ -210,43 +227,39 @@ def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None
 
 
 def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> None:
-    chain.run(DAY + timedelta(days=1), [live_models])
-    before, later = (read_live_record(chain.store, CITY, of) for of in (DAY, DAY + timedelta(days=1)))
+    before, later = (read_live_record(chain.store, CITY, of) for of in (DAY, NEXT))
     chain.run(DAY, [live_models])
     again = read_live_record(chain.store, CITY, DAY)
     for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
         assert getattr(again, name) == getattr(before, name), name
     assert "starts anew" in again.reasons[0]
     # What later days point to is still whole.
-    assert later.models_from == DAY + timedelta(days=1)
+    assert later.models_from == NEXT
     assert later.hours_from == DAY
-    chain.run(DAY + timedelta(days=1), [risk_forecasts])
+    chain.run(NEXT, [risk_forecasts])
 
 
 def test_retraining_by_cadence(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    following = DAY + timedelta(days=1)
     for cadence in ("weekly", "on_drift"):
         with_city(monkeypatch, retraining=cadence)
-        chain.run(following, [live_models])
-        held = read_live_record(chain.store, CITY, following)
+        chain.run(NEXT, [live_models])
+        held = read_live_record(chain.store, CITY, NEXT)
         assert (held.trained, held.last_trained, held.models_from) == (False, DAY, DAY)
         assert held.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
-    chain.run(following, [risk_forecasts])
+    chain.run(NEXT, [risk_forecasts])
     write_scores(chain, DAY, drifted=True)
-    chain.run(following, [live_models])
-    assert "drift" in read_live_record(chain.store, CITY, following).reasons[0]
+    chain.run(NEXT, [live_models])
+    assert "drift" in read_live_record(chain.store, CITY, NEXT).reasons[0]
 
 
 def test_rolled_back_by_hand(chain: Chain) -> None:
-    following = DAY + timedelta(days=1)
-    chain.run(following, [live_models])
-    assert read_live_record(chain.store, CITY, following).models_from == following
-    chain.run(following, [live_models, risk_forecasts], serve_from=str(DAY))
-    record = read_live_record(chain.store, CITY, following)
+    assert read_live_record(chain.store, CITY, NEXT).models_from == NEXT
+    chain.run(NEXT, [live_models, risk_forecasts], serve_from=str(DAY))
+    record = read_live_record(chain.store, CITY, NEXT)
     assert (record.models_from, record.models_version) == (DAY, read_live_record(chain.store, CITY, DAY).models_version)
     assert record.reasons == (f"Rolled back by hand to what was in force after {DAY}.",)
-    with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {following}; name a day before {DAY}"):
-        chain.run(DAY, [live_models], serve_from=str(following))
+    with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {NEXT}; name a day before {DAY}"):
+        chain.run(DAY, [live_models], serve_from=str(NEXT))
 
 
 def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str, Any] | None = None) -> None:
@@ -258,34 +271,31 @@ def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str,
 
 
 def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    following = DAY + timedelta(days=1)
     with_city(monkeypatch, retraining="weekly")
     partition = day_partition("live_models", CITY, DAY)
     record = read_live_record(chain.store, CITY, DAY)
     accepted = record.model_copy(update={"served": "ensemble", "gate": record.gate | {"served": "ensemble"}})
     chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
     write_scores(chain, DAY, gate={"passed": False, "served": "ew_kde", "reasons": ["Worse."]})
-    chain.run(following, [live_models, risk_forecasts])
-    record = read_live_record(chain.store, CITY, following)
+    chain.run(NEXT, [live_models, risk_forecasts])
+    record = read_live_record(chain.store, CITY, NEXT)
     assert record.served == "ew_kde"
     assert "fail the rolling gate" in record.reasons[-1]
-    day = chain.forecast(following)
+    day = chain.forecast(NEXT)
     day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
     assert not np.allclose(day["probability"].to_numpy(), day["candidate_ensemble"].to_numpy())
     # Once the issued forecasts hold again, so does the ensemble.
     write_scores(chain, DAY, gate={"passed": True, "served": "ensemble", "reasons": []})
-    chain.run(following, [live_models])
-    assert read_live_record(chain.store, CITY, following).served == "ensemble"
+    chain.run(NEXT, [live_models])
+    assert read_live_record(chain.store, CITY, NEXT).served == "ensemble"
 
 
 def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:
-    following = DAY + timedelta(days=1)
-    chain.run(following, [forecast_scores])
-    before = read_scores(chain.store, CITY, following)
-    chain.swap_grids(following, date(2023, 7, 4))
-    chain.run(following, [forecast_scores])
-    after = read_scores(chain.store, CITY, following)
+    before = read_scores(chain.store, CITY, NEXT)
+    chain.swap_grids(NEXT, date(2023, 7, 4))
+    chain.run(NEXT, [forecast_scores])
+    after = read_scores(chain.store, CITY, NEXT)
     assert after["scores"]["observed_alerts"] > before["scores"]["observed_alerts"]
 
 
@@ -330,7 +340,10 @@ class Ticks:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
-        self.defs = dg.Definitions(assets=[grid_tensors, live_models, risk_forecasts, patrol_plans, forecast_scores])
+        self.defs = dg.Definitions(
+            assets=[grid_tensors, live_models, risk_forecasts, patrol_plans, forecast_scores],
+            resources=resources("none"),
+        )
         self.cursor: Any = None
 
     def report(self, asset: str, day: str, version: str) -> None:
@@ -358,34 +371,27 @@ class Ticks:
 
 def test_automation_issues_once_and_scores_again(instance: dg.DagsterInstance) -> None:
     ticks, now = Ticks(instance), datetime(2024, 1, 21, 12, tzinfo=UTC)
-    for back in range(40):
+    for back in range(28):
         ticks.report("grid_tensors", str(DAY - timedelta(days=back + 1)), "first")
     for asset in ("live_models", "risk_forecasts", "patrol_plans"):
         ticks.report(asset, "2024-01-19", "first")
     assert ticks.tick(now) == set()
     # The day lands: everything of it is asked for in one tick, so that one run makes it.
     ticks.report("grid_tensors", "2024-01-20", "first")
-    asked = ticks.tick(now + timedelta(minutes=1))
-    assert asked == {
-        (asset, "2024-01-20") for asset in ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
-    }
+    everything = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+    assert ticks.tick(now + timedelta(minutes=1)) == {(asset, "2024-01-20") for asset in everything}
     assert ticks.tick(now + timedelta(minutes=2)) == set()
-    # A correction of the latest day, before its outcome is known: issued anew.
-    ticks.report("grid_tensors", "2024-01-20", "corrected")
-    asked = ticks.tick(now + timedelta(minutes=3))
-    assert {("live_models", "2024-01-20"), ("risk_forecasts", "2024-01-20"), ("forecast_scores", "2024-01-20")} <= asked
-    for minute in range(4, 7):
-        ticks.tick(now + timedelta(minutes=minute))
-    # A correction of an earlier day: what was issued on past days stays, their scores do not.
+    # A correction of the day before: what was issued on past days stays. The latest forecast, whose outcome is not known
+    # yet, is issued anew, and the scores that saw the day are made again.
     ticks.report("grid_tensors", "2024-01-19", "corrected")
-    asked = ticks.tick(now + timedelta(minutes=8)) | ticks.tick(now + timedelta(minutes=9))
+    asked = ticks.tick(now + timedelta(minutes=3))
     assert {day for asset, day in asked if asset in ("live_models", "risk_forecasts")} == {"2024-01-20"}
     assert ("forecast_scores", "2024-01-20") in asked
     # The next day it is past, and a correction of it issues nothing for it.
     ticks.report("grid_tensors", "2024-01-21", "first")
     ticks.tick(now + timedelta(days=1))
     ticks.tick(now + timedelta(days=1, minutes=1))
-    ticks.report("grid_tensors", "2024-01-20", "corrected again")
-    asked = ticks.tick(now + timedelta(days=1, minutes=2)) | ticks.tick(now + timedelta(days=1, minutes=3))
+    ticks.report("grid_tensors", "2024-01-20", "corrected")
+    asked = ticks.tick(now + timedelta(days=1, minutes=2))
     assert {day for asset, day in asked if asset in ("live_models", "risk_forecasts")} == {"2024-01-21"}
     assert {day for asset, day in asked if asset == "forecast_scores"} == {"2024-01-20", "2024-01-21"}

@@ -1,7 +1,7 @@
 """A city with a live source through the chain and its sensor and schedule, against a server that speaks SODA."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ import pytest
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.sources import Source
 from shotspotter_assets.definitions import defs
-from shotspotter_assets.defs.automation import arrivals, schedules
+from shotspotter_assets.defs.automation import arrivals, runs, schedules
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.sources.protocol import AlertSource, SourceError
@@ -92,22 +92,50 @@ def portal(tmp_path: Path) -> Iterator[Portal]:
 
 
 def test_from_the_portal_to_the_grid_and_only_what_changed_again(portal: Portal) -> None:
-    (asked,) = portal.tick()[:1]
-    assert asked == ("2024-03-02", "2024-03-03")
+    # The first look is at the whole of the service, days without alerts included, in one run.
+    assert portal.tick() == [("2024-03-01", "2024-03-15")]
     portal.run_asked()
     assert portal.alerts(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["SST-1", "SST-2"]
+    # What the run read is what the portal has.
     assert portal.tick() == []
     portal.data.database.execute(
         "UPDATE alerts SET incident_type_description = 'GUNSHOT OR FIRECRACKER', _updated = TIMESTAMPTZ '2024-10-01' "
         "WHERE unique_id = 'SST-2'"
     )
-    # Within the look-back of a publisher that stopped years ago there is nothing; by hand the day is corrected.
-    assert run_days("live_city", "2024-03-03", "2024-03-03", portal.resources, portal.instance).success
+    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+    portal.run_asked()
     assert portal.alerts(date(2024, 3, 3), date(2024, 3, 3))["gunshot_type"].to_pylist() == [2]
+    assert portal.tick() == []
+    # A correction that is taken back is a change like any other.
+    portal.data.database.execute(
+        "UPDATE alerts SET incident_type_description = 'MULTIPLE GUNSHOTS', _updated = TIMESTAMPTZ '2024-09-24 10:00:00.123Z' "
+        "WHERE unique_id = 'SST-2'"
+    )
+    asked_before = portal.requests
+    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+    assert portal.requests[0].run_key not in {one.run_key for one in asked_before}
+
+
+def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal.tick()
+    portal.server.faults.extend(["500"] * 50)
+    (asked,) = portal.requests
+    failed = dg.materialize(
+        DAILY, resources=portal.resources, instance=portal.instance, tags=asked.tags, raise_on_error=False
+    )
+    assert not failed.success
+    portal.server.faults.clear()
+    # The second look knows what the source has, and that nothing of it was received.
+    assert portal.tick() == [("2024-03-01", "2024-03-15")]
+    assert portal.tick() == []
+    monkeypatch.setattr(runs, "WAITS", (timedelta(0), timedelta(hours=1)))
+    assert portal.tick() == [("2024-03-01", "2024-03-15")]
+    portal.run_asked()
+    assert portal.tick() == []
 
 
 def test_one_range_is_one_logical_query(portal: Portal) -> None:
-    result = run_days("live_city", "2024-03-01", "2024-03-31", portal.resources, portal.instance)
+    result = run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance)
     assert result.success
     # One for the versions of the days, one for the rows.
     assert len(portal.server.requests) == 2
@@ -118,7 +146,7 @@ def test_one_range_is_one_logical_query(portal: Portal) -> None:
 def test_the_portal_down_stops_the_run_before_anything_is_written(portal: Portal) -> None:
     portal.server.faults.extend(["500"] * 50)
     with pytest.raises(SourceError, match="live_city"):
-        run_days("live_city", "2024-03-01", "2024-03-31", portal.resources, portal.instance)
+        run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance)
     assert portal.store.days_present("raw_alerts", "live_city", "alerts.parquet") == set()
 
 
@@ -130,3 +158,5 @@ def test_the_clock_asks_for_yesterday_once(portal: Portal) -> None:
     portal.tick()
     portal.run_asked()
     assert portal.clock("2024-03-04T06:30") == []
+    # The service has ended.
+    assert portal.clock("2024-03-20T06:30") == []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from shotspotter_assets.definitions import defs
 from shotspotter_assets.defs.alerts.assets import raw_alerts
 from shotspotter_assets.defs.alerts.checks import late_cities
 from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
+from shotspotter_assets.defs.automation import schedules
 from shotspotter_assets.defs.automation.arrivals import landing_arrivals
 from shotspotter_assets.defs.automation.notices import notices
 from shotspotter_assets.defs.environment import CITIES
@@ -186,7 +187,7 @@ def test_a_city_that_is_no_longer_late_is_no_news(watch: Watch, webhook: Webhook
     assert watch.tick() == "Nothing new to tell."
 
 
-def test_the_projects_own_check_of_late_cities_is_understood(watch: Watch, webhook: Webhook) -> None:
+def test_a_city_of_which_nothing_comes_any_more_is_late_by_the_clock(watch: Watch, webhook: Webhook) -> None:
     city = CITIES["landing_city"]
     days = [datetime.now(city.zone).date() - timedelta(days=back) for back in range(40, 9, -1)]
     folder = Path(watch.resources["sources"].landing_root) / city.name
@@ -194,9 +195,21 @@ def test_the_projects_own_check_of_late_cities_is_understood(watch: Watch, webho
     rows = (f"{day}T17:{minute:02}:00Z,-76.5,38.5,,1,{day}-{minute}\n" for day in days for minute in range(20))
     (folder / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "".join(rows))
     tags = {RANGE_START: f"{city.name}|{days[0]}", RANGE_END: f"{city.name}|{days[-1]}"}
-    run = dg.materialize([raw_alerts, late_cities], instance=watch.instance, resources=watch.resources, tags=tags)
+    assert dg.materialize([raw_alerts], instance=watch.instance, resources=watch.resources, tags=tags).success
+    assert watch.tick() == "Nothing new to tell."
+
+    at = dg.build_schedule_context(instance=watch.instance, scheduled_execution_time=datetime.now(UTC))
+    asked = schedules.late_cities_clock(at)
+    assert isinstance(asked, dg.RunRequest)
+    run = dg.materialize(
+        [raw_alerts, late_cities],
+        instance=watch.instance,
+        resources=watch.resources,
+        tags=asked.tags,
+        selection=dg.AssetSelection.checks(late_cities),
+    )
     assert run.success
-    watch.tick()
+    assert watch.tick().startswith("Told webhook: late city|landing_city")
     (text,) = texts(webhook)
     due = datetime.combine(days[-1] + timedelta(days=2), datetime.min.time(), city.zone)
     assert text.startswith(

@@ -160,14 +160,16 @@ class TestDuplicates:
 class TestMail:
     def test_sends_to_all_receivers(self):
         with smtp_server() as mailbox:
-            outcome = notifier_for(smtp_url=smtp_url(mailbox)).send([LATE, drift("x", date(2024, 5, 1), ["More alerts."])], {}, NOW)
+            outcome = notifier_for(smtp_url=smtp_url(mailbox)).send(
+                [LATE, drift("x", date(2024, 5, 1), ["More alerts."])], {}, NOW
+            )
         assert outcome.failures == {}
         (mail,) = mailbox.mails
         assert mail["Subject"] == "Late city: washington_dc (and 1 more)"
         assert (mail["From"], mail["To"]) == ("risk@city.gov", "a@city.gov, b@city.gov")
         assert mail["Message-ID"].endswith("@city.gov>")
         assert f"Run: {RUN}" in mail.get_content()
-        assert "input rate is 3, the limit is 2" in mail.get_content()
+        assert "2024-05-01: More alerts." in mail.get_content()
 
     def test_tries_again_after_a_temporary_refusal(self):
         with smtp_server() as mailbox:

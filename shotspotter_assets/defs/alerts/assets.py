@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.cities.local_time import rows_of_days
 from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
@@ -25,7 +26,10 @@ from shotspotter_assets.instance.partition_versions import add_version
 from shotspotter_assets.partitions import ONE_RUN
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
+from shotspotter_assets.storage.errors import CorruptObjectError
+
 if TYPE_CHECKING:
+    from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store
 
 SILENT_DAYS = 7
@@ -52,34 +56,37 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows. The
     data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
     """
+    from shotspotter_assets.sources.combined import together
     from shotspotter_assets.sources.history import PUBLISHED, keep_first_seen
+    from shotspotter_assets.sources.json_rows import versions_of_days
     from shotspotter_assets.sources.protocol import ChangingSource
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
     for stretch in stretches(context):
         city, days, opened = stretch.city, stretch.days, store.open()
         place = (context.asset_key.path[-1], city.name)
-        before = opened.read_present(*place, ALERTS_FILE, days[0], days[-1])
+        before = _stored_before(context, opened, place, days)
         left_out = unreadable_files(opened, city.name)
-        if left_out:
-            context.log.warning(f"{city.name}: left out until they are replaced: {', '.join(sorted(left_out))}")
-        source = sources.open(city, left_out)
+        parts = sources.parts(city, left_out)
         asked_at = datetime.now(UTC)
         # Asked for before the rows, so that rows that come in between make the day look changed, not the other way round.
-        source_versions = source.changed_days(days[0], days[-1]) if isinstance(source, ChangingSource) else {}
-        rows = source.read(days[0], days[-1])
+        source_versions = _counted_versions(parts, days)
+        rows = together(parts).read(days[0], days[-1])
         withdrawn = None
         if before is not None:
+            rows = _with_rows_of_unread_files(context, rows, before, parts)
             rows, withdrawn = keep_first_seen(rows, before, asked_at)
             _keep_withdrawn(opened, place, withdrawn)
+        if source_versions is None and len(parts) == 1 and isinstance(parts[0], ChangingSource):
+            source_versions = versions_of_days(rows)
         by_day = rows_of_days(rows, days)
         opened.write_tables(*place, ALERTS_FILE, by_day)
         versions = day_fingerprints(rows.select(PUBLISHED), days)
         for day, table in by_day.items():
             add_version(context, stretch.key(day), versions[day])
             metadata: dict[str, int | str] = {"dagster/partition_row_count": table.num_rows}
-            if day in source_versions:
-                metadata[SOURCE_VERSION] = source_versions[day]
+            if source_versions is not None:
+                metadata[SOURCE_VERSION] = source_versions.get(day, "")
             context.add_asset_metadata(metadata, partition_key=stretch.key(day))
         _warn_of_silence(context, stretch, [day for day, table in by_day.items() if table.num_rows])
         context.log.info(
@@ -131,6 +138,49 @@ def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> N
                 f"{city.name}: {unknown.total():,} alerts have a type that is not known and stays empty: "
                 f"{', '.join(f'{spelling!r} {alerts:,}' for spelling, alerts in unknown.most_common(10))}"
             )
+
+
+def _stored_before(
+    context: dg.AssetExecutionContext, store: "Store", place: tuple[str, str], days: list[date]
+) -> pa.Table | None:
+    """What is stored of the days; nothing where a file is damaged, as this run makes it anew."""
+    try:
+        return store.read_present(*place, ALERTS_FILE, days[0], days[-1])
+    except CorruptObjectError as error:
+        context.log.warning(f"{error} The days are read anew; when their rows were first seen is lost.")
+        return None
+
+
+def _counted_versions(parts: "list[AlertSource]", days: list[date]) -> dict[date, str] | None:
+    """The source's versions of the days, if it can tell them without handing over its rows."""
+    from shotspotter_assets.sources.socrata import SocrataDataset
+
+    source = parts[0]
+    if len(parts) > 1 or not isinstance(source, SocrataDataset) or not source.counts_by_day:
+        return None
+    return source.changed_days(days[0], days[-1])
+
+
+def _with_rows_of_unread_files(
+    context: dg.AssetExecutionContext, rows: pa.Table, before: pa.Table, parts: "list[AlertSource]"
+) -> pa.Table:
+    """The rows with those stored before of landed files that are gone, damaged or being written now.
+
+    A file that is tidied away, or spoiled, must not empty its days.
+    """
+    from shotspotter_assets.sources.combined import ORDER
+    from shotspotter_assets.sources.landing import LandingFolder
+
+    files = before["received_from"].unique().to_pylist()
+    unread = sorted(set().union(*(part.unread(files) for part in parts if isinstance(part, LandingFolder))))
+    if not unread:
+        return rows
+    context.log.warning(
+        f"Rows of files that cannot be read now are kept as they were: {', '.join(unread[:5])}"
+        f"{f' and {len(unread) - 5} more' if len(unread) > 5 else ''}. To take rows back, land the file again without them."
+    )
+    kept = before.filter(pc.is_in(before["received_from"], pa.array(unread, pa.string())))
+    return pa.concat_tables([rows, kept.cast(rows.schema)]).sort_by(ORDER)
 
 
 def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table) -> None:

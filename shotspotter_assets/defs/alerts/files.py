@@ -11,7 +11,7 @@ REJECTED_FILE: Final = "rejected.parquet"
 WITHDRAWN_FILE: Final = "withdrawn.parquet"
 
 SEEN: Final = "arrivals"
-"""Folder of the store with what the sensors have seen of each city: `seen_<generation>.parquet`."""
+"""Folder of the store with what the sensors have seen of each city: `<sensor>_<generation>.parquet`."""
 UNREADABLE_FILE: Final = "unreadable.json"
 
 SOURCE_VERSION: Final = "source_version"

@@ -12,7 +12,13 @@ import pyarrow as pa
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
 from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
-from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, requests_of, without_received
+from shotspotter_assets.defs.automation.runs import (
+    DAILY_CHAIN,
+    days_under_way,
+    failed_again,
+    requests_of,
+    without_received,
+)
 from shotspotter_assets.defs.environment import CITIES
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 
@@ -31,7 +37,7 @@ def landing_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
     """Asks for the days of files that were landed or replaced, one run per stretch of days."""
-    return _look_at_cities(context, store.open(), sources, frozenset({"landing"}))
+    return _look_at_cities(context, store.open(), sources, "landing", frozenset({"landing"}))
 
 
 @dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=900, default_status=SENSOR_STATUS)
@@ -39,11 +45,11 @@ def polled_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
     """Asks for new and corrected days of the live sources, every quarter of an hour."""
-    return _look_at_cities(context, store.open(), sources, frozenset({"socrata", "arcgis", "alerts_api"}))
+    return _look_at_cities(context, store.open(), sources, "polled", frozenset({"socrata", "arcgis", "alerts_api"}))
 
 
 def _look_at_cities(
-    context: dg.SensorEvaluationContext, store: "Store", sources: SourcesResource, kinds: frozenset[str]
+    context: dg.SensorEvaluationContext, store: "Store", sources: SourcesResource, sensor: str, kinds: frozenset[str]
 ) -> dg.SensorResult:
     """One tick. The cursor holds each city's generation of its table of what was seen, and whose turn is next.
 
@@ -57,6 +63,7 @@ def _look_at_cities(
     started = monotonic()
     requests: list[dg.RunRequest] = []
     problems: dict[str, str] = {}
+    left_out: list[str] = []
     looked_at = 0
 
     def enough() -> bool:
@@ -66,7 +73,7 @@ def _look_at_cities(
         if looked_at and enough():
             break
         looked_at += 1
-        seen = _Seen(store, city, generations.get(city.name, 0))
+        seen = _Seen(store, city, sensor, generations.get(city.name, 0))
         try:
             requests += _requests(context, sources, city, kinds, seen, enough)
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
@@ -74,24 +81,27 @@ def _look_at_cities(
             context.log.exception(f"{city.name}: its source could not be looked at")
             continue
         generations[city.name] = seen.generation
+        left_out += seen.unreadable()
     if problems and len(problems) == looked_at:
         raise dg.Failure(f"No source could be looked at. {' '.join(problems.values())}")
-    nothing = f"Nothing new at {looked_at - len(problems)} of {len(cities)} cities."
+    said = [f"Nothing new at {looked_at - len(problems)} of {len(cities)} cities.", *problems.values()]
+    if left_out:
+        said.append(f"Left out until they, or the city's file, are corrected: {', '.join(left_out)}.")
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else " ".join([nothing, *problems.values()]),
+        skip_reason=None if requests else " ".join(said),
         cursor=json.dumps({"generations": generations, "turn": turn + looked_at}),
     )
 
 
 class _Seen:
-    """The table of what was seen of a city, and its next generation once it has changed."""
+    """The table of what one sensor has seen of a city, and its next generation once it has changed."""
 
-    def __init__(self, store: "Store", city: City, generation: int) -> None:
+    def __init__(self, store: "Store", city: City, sensor: str, generation: int) -> None:
         from shotspotter_assets.sources.arrivals import SEEN_SCHEMA
         from shotspotter_assets.storage.store import Partition
 
-        self._store, self._partition = store, Partition(SEEN, city.name)
+        self._store, self._partition, self._sensor = store, Partition(SEEN, city.name), sensor
         self.generation = generation
         stored = store.exists(self._partition, self._file(generation))
         self.table = store.read_table(self._partition, self._file(generation)) if stored else SEEN_SCHEMA.empty_table()
@@ -103,14 +113,20 @@ class _Seen:
         if table.equals(self.table):
             return
         self._store.write_table(self._partition, self._file(self.generation + 1), table)
-        self._store.write_bytes(self._partition, UNREADABLE_FILE, json.dumps(unreadable_files(table)).encode())
+        if self._sensor == "landing":
+            self._store.write_bytes(self._partition, UNREADABLE_FILE, json.dumps(unreadable_files(table)).encode())
         self._store.delete(self._partition, self._file(self.generation - 1))
         self.table = table
         self.generation += 1
 
-    @staticmethod
-    def _file(generation: int) -> str:
-        return f"seen_{generation}.parquet"
+    def unreadable(self) -> list[str]:
+        """The files that could not be read when they were last looked at."""
+        from shotspotter_assets.sources.arrivals import unreadable_files
+
+        return sorted(unreadable_files(self.table))
+
+    def _file(self, generation: int) -> str:
+        return f"{self._sensor}_{generation}.parquet"
 
 
 def _requests(
@@ -148,7 +164,9 @@ def _requests(
         )
         return []
     seen.keep(table)
-    return list(requests_of(city.name, without_received(context.instance, city.name, days)))
+    days = dict(without_received(context.instance, city.name, days))
+    again = failed_again(context.instance, city.name) if city.polls == ("landing" not in kinds) else ()
+    return [*requests_of(city.name, days, f"look {seen.generation}"), *again]
 
 
 def last_day_over(city: City) -> date:

@@ -10,8 +10,11 @@ from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 LOOK_BACK: Final = timedelta(days=14)
 """Days older than this are repaired by hand: publishers relabel within days, and each day back costs every tick."""
 
+# What is requested goes on in the same run: each further run costs the start of a process.
 _changed = dg.AutomationCondition.any_deps_match(
-    dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.newly_missing()
+    dg.AutomationCondition.data_version_changed()
+    | dg.AutomationCondition.newly_missing()
+    | dg.AutomationCondition.will_be_requested()
 ).with_label("an input changed")
 
 CATCH_UP = (
@@ -28,6 +31,8 @@ catch_up = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     minimum_interval_seconds=5,
     default_status=SENSOR_STATUS,
+    # A backfill would wait for the daemon's next look at backfills, up to half a minute; a run per day is made anyway.
+    emit_backfills=False,
     description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",
 )
 """Evaluates the conditions of all assets."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -20,17 +20,26 @@ UNDER_WAY: Final = [
     dg.DagsterRunStatus.STARTED,
 ]
 
-MOST_LOOKED_UP: Final = 31
+ATTEMPT_TAG: Final = "shotspotter/attempt"
+WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+"""After its failure, and after each further one, a run is tried again."""
+FORGOTTEN: Final = timedelta(days=7)
+
+MOST_LOOKED_UP: Final = 250
 
 CITY_TAG: Final = "shotspotter/city"
 
 
-def requests_of(city: str, days: Mapping[date, str]) -> Iterator[dg.RunRequest]:
-    """One request per stretch of contiguous days; the same days with the same versions have the same run key."""
+def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.RunRequest]:
+    """One request per stretch of contiguous days.
+
+    `look` tells one look from the next in the run key: a correction that is taken back makes a run although the days
+    have had these versions before, and a tick that is done over makes none twice.
+    """
     for stretch in contiguous(sorted(days)):
         first, last = stretch[0], stretch[-1]
         versions = hashlib.sha256("".join(days[day] for day in stretch).encode()).hexdigest()[:16]
-        yield dg.RunRequest(run_key=f"{city}|{first}...{last}|{versions}", tags=range_tags(city, first, last))
+        yield dg.RunRequest(run_key=f"{city}|{first}...{last}|{versions}|{look}", tags=range_tags(city, first, last))
 
 
 def range_tags(city: str, first: date, last: date) -> dict[str, str]:
@@ -47,6 +56,27 @@ def contiguous(days: Sequence[date]) -> list[list[date]]:
         else:
             stretches.append([day])
     return stretches
+
+
+def failed_again(instance: dg.DagsterInstance, city: str) -> Iterator[dg.RunRequest]:
+    """Runs of the city's days that failed, to be tried again after `WAITS`, unless the same days were asked for since.
+
+    A source that is down for an hour must not leave a hole.
+    """
+    now = datetime.now(UTC)
+    recent = dg.RunsFilter(tags={CITY_TAG: city}, updated_after=now - FORGOTTEN)
+    latest: dict[str, dg.RunRecord] = {}
+    for record in instance.get_run_records(recent, order_by="create_timestamp", ascending=True):
+        latest[record.dagster_run.tags[RANGE_START] + record.dagster_run.tags[RANGE_END]] = record
+    for record in latest.values():
+        run = record.dagster_run
+        attempt = int(run.tags.get(ATTEMPT_TAG, 0))
+        over = attempt >= len(WAITS) or record.end_time is None
+        if run.status is not dg.DagsterRunStatus.FAILURE or over:
+            continue
+        if now.timestamp() - float(record.end_time or 0) >= WAITS[attempt].total_seconds():
+            tags = {tag: run.tags[tag] for tag in (RANGE_START, RANGE_END, CITY_TAG)}
+            yield dg.RunRequest(run_key=f"again {run.run_id}", tags=tags | {ATTEMPT_TAG: str(attempt + 1)})
 
 
 def days_under_way(instance: dg.DagsterInstance, city: str) -> set[date]:

@@ -1,4 +1,4 @@
-"""The daily clock of cities whose live source is polled: one schedule per time zone."""
+"""Daily clocks: of cities whose live source is polled, one schedule per time zone, and of the look for late cities."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs.alerts.checks import late_cities
 from shotspotter_assets.defs.automation.default_status import SCHEDULE_STATUS
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
@@ -15,6 +16,7 @@ from shotspotter_assets.defs.automation.runs import (
     requests_of,
 )
 from shotspotter_assets.defs.environment import CITIES
+from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 
 AT: Final = "30 6 * * *"
 """Half past six local: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
@@ -47,12 +49,25 @@ def _schedule(zone: str, cities: list[City]) -> dg.ScheduleDefinition:
 
 
 def _requests(instance: dg.DagsterInstance, city: City, day: date) -> Iterator[dg.RunRequest]:
-    if (
-        day >= city.start
-        and not is_received(instance, city.name, day)
-        and day not in days_under_way(instance, city.name)
-    ):
-        yield from requests_of(city.name, {day: "by the clock"})
+    in_service = city.start <= day <= (city.end or day)
+    if in_service and not is_received(instance, city.name, day) and day not in days_under_way(instance, city.name):
+        yield from requests_of(city.name, {day: ""}, "by the clock")
+
+
+@dg.schedule(
+    cron_schedule="0 15 * * *",
+    target=dg.AssetSelection.checks(late_cities),
+    default_status=SCHEDULE_STATUS,
+    description="Looks for late cities at 15:00 UTC: where no source gives anything, no run of raw_alerts would do so.",
+)
+def late_cities_clock(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run of the check, which is of all cities whatever its day."""
+    served = next((city for city in CITIES.values() if city.end is None), None)
+    if served is None:
+        return dg.SkipReason("No city is served any more.")
+    day = max(served.start, context.scheduled_execution_time.date() - timedelta(days=2))  # over in every time zone
+    # By tags: a partition of a run without assets is refused as one of nothing.
+    return dg.RunRequest(tags={RANGE_START: f"{served.name}|{day}", RANGE_END: f"{served.name}|{day}"})
 
 
 daily_schedules = [_schedule(zone, cities) for zone, cities in _polled(list(CITIES.values())).items()]

@@ -14,6 +14,7 @@ from pydantic import Field
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.defs.alerts.files import unreadable_files
 from shotspotter_assets.defs.environment import CITIES, PARTITIONS
 from shotspotter_assets.defs.forecasts.files import (
     FORECAST_FILE,
@@ -66,7 +67,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     Beside it the expected alerts by hour, the 20 places with the highest risk and why, and the map as GeoJSON. Automation
     leaves what was issued on past days as it was.
     """
-    from shotspotter_assets.forecasting.hourly_features import WEEK
+    from shotspotter_assets.forecasting.hourly_features import DAY, WEEK
     from shotspotter_assets.forecasting.risk import (
         drivers,
         hourly_table,
@@ -74,6 +75,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
         next_hours_table,
         risk_geojson,
         top_locations,
+        type_mixes,
     )
 
     ((city, issue),) = [(stretch.city, of) for stretch in stretches(context) for of in stretch.days]
@@ -86,11 +88,12 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     hourly = None if city.time_precision == "day" else read.hourly(covered)
     day = issue + timedelta(days=1)
 
-    next_day = next_day_table(models, history, hourly)
+    mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY)
+    next_day = next_day_table(models, history, mixes)
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         at = len(hourly)
-        tables.append(next_hours_table(models, hourly, at, models.hours.predict_all(hourly, at)))
+        tables.append(next_hours_table(models, hourly, at, models.hours.predict_all(hourly, at), mixes))
     forecast = pa.concat_tables(tables, promote_options="default")
     profile = np.ones(WEEK) if models.hours is None else models.hours.profile
     linear: Any = models.next_day["logistic_regression"]
@@ -162,7 +165,7 @@ def nowcasts(
 
     The hour that is running counts with what it has had so far; forecast are the hours from its end on.
     """
-    from shotspotter_assets.forecasting.risk import next_hours_table
+    from shotspotter_assets.forecasting.risk import next_hours_table, type_mixes
 
     city, opened = find_city(CITIES, context.partition_key), store.open()
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)
@@ -174,7 +177,8 @@ def nowcasts(
     history, seen = _until_now(opened, sources, city, record, now)
     starts, probability = models.hours.nowcast(history, now)
     at = int(np.searchsorted(history.starts, starts))
-    table = next_hours_table(models, history, at, probability)
+    mixes = type_mixes(models.types, history, at, max(models.hours.models))
+    table = next_hours_table(models, history, at, probability, mixes)
     partition = Partition(NOWCASTS, city.name)
     said: dict[str, Any] = {
         "city": city.name,
@@ -218,12 +222,13 @@ def _until_now(
 
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import grid_tensors as tensors_of
+    from shotspotter_assets.sources.combined import together
 
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     days = days_between(first, today)
-    raw = sources.open(city).read(first, today)
+    raw = together(sources.parts(city, unreadable_files(store, city.name))).read(first, today)
     cleaned = {
         day: of.alerts.filter(pc.less_equal(of.alerts["time_utc"], pa.scalar(now, pa.timestamp("us", "UTC"))))
         for day, of in clean_alerts(raw, days, city).items()

@@ -59,7 +59,8 @@ class Days:
         """By day, as next-day forecasters take it."""
         from shotspotter_assets.forecasting.history import History, late_alerts
 
-        late = late_alerts(self.frames, self.days, self.city)
+        known = self.city.time_precision != "day"
+        late = late_alerts(self.frames, self.days, self.city) if known else None
         return History(self.city, self.days[0], self.by("day") if counts is None else counts, covered, late)
 
     def hourly(self, covered: "npt.NDArray[np.bool_]") -> "HourlyHistory":

@@ -67,12 +67,12 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
         )
     forecast = day_partition(RISK_FORECASTS, city.name, issue)
     hourly = opened.read_table(forecast, HOURLY_FILE)
-    drivers = json.loads(opened.read_bytes(forecast, RECORD_FILE))["drivers"]
+    said = json.loads(opened.read_bytes(forecast, RECORD_FILE))
     expected, probability, covered = _by_shift(hourly, city, day)
     areas = cell_areas(city).names
     history = _history(opened, city, issue)
     plan = plan_day(city, day, expected, covered, areas=areas, history=history)
-    reasons = {(int(row), int(column)): of for key, of in drivers.items() for row, column in [key.split(",")]}
+    reasons = {(int(row), int(column)): of for key, of in said["drivers"].items() for row, column in [key.split(",")]}
     table = dispatch_table(plan, city, expected, probability, covered, areas=areas, reasons=reasons)
     audit = patrol_audit(plan, city, expected, covered, areas=areas, history=history)
     csv = dispatch_csv(table)
@@ -88,6 +88,7 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
             "expected_alerts": float(sum(shift.total for shift in plan.shifts)),
             "covered_alerts": float(sum(shift.covered for shift in plan.shifts)),
             **{f"one_more_unit_{shift.shift.name.replace(' ', '_')}": shift.one_more for shift in plan.shifts},
+            "hours": said["hours"],
             "placements": _placements(table),
             "audit": dg.MetadataValue.json(audit),
             "map": _map(plan, expected, covered, city),
