@@ -193,13 +193,14 @@ def _drop(landing: Path, city: RehearsedCity, drop: Drop, story: Story) -> None:
 
 
 def _kill_under_way(processes: Processes, instance: dg.DagsterInstance, patience: float) -> None:
+    """Kill the daemon while one run works and, with several cities, others wait."""
+    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
     until = time.monotonic() + patience
-    while is_idle(instance) and time.monotonic() < until:
-        time.sleep(0.2)
-    (record,) = instance.get_run_records(limit=1)
+    while not (runs := instance.get_runs(under_way, limit=1)) and time.monotonic() < until:
+        time.sleep(0.1)
     processes.kill_daemon()
-    run = record.dagster_run
-    say(f"SIGKILL to the daemon while run {run.run_id[:8]} was {run.status.value}; it starts again in 5 s")
+    working = f"run {runs[0].run_id[:8]} was under way" if runs else "no run was under way"
+    say(f"SIGKILL to the daemon while {working}; it starts again in 5 s")
     time.sleep(5)
     processes.start_daemon()
 

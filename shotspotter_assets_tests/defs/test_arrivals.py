@@ -7,9 +7,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import defs
+from shotspotter_assets.defs.automation import arrivals
 from shotspotter_assets.defs.automation.arrivals import landing_arrivals
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.defs.chain import DAILY, resources
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
@@ -126,3 +129,17 @@ def test_the_cursor_is_small(watch: Watch) -> None:
     watch.tick()
     assert len(watch.cursor or "") < 200
     assert json.loads(watch.cursor or "")["generations"]["landing_city"] == 1
+
+
+def test_a_city_file_that_was_corrected_makes_its_files_be_looked_at_again(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (watch.landing / "a.csv").write_text(HEADER + row("2024-03-02").replace("Z,", ","))
+    assert watch.tick() == []
+    assert "a.csv" in watch.message
+    cities = dict(load_cities(TEST_CITIES))
+    source = cities["landing_city"].source.model_copy(update={"naive_times": "local"})
+    cities["landing_city"] = cities["landing_city"].model_copy(update={"source": source})
+    monkeypatch.setattr(arrivals, "CITIES", cities)
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    assert json.loads((watch.landing.parents[1] / "store/arrivals/city=landing_city/unreadable.json").read_text()) == {}

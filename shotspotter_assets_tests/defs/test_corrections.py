@@ -125,3 +125,26 @@ def test_what_was_known_can_be_asked_for(town: Town) -> None:
         for instant in (datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 7, tzinfo=UTC), datetime.now(UTC))
     ]
     assert types == [[], ["Single_Gunshot"], ["Multiple_Gunshots"]]
+
+
+def test_a_file_that_is_tidied_away_or_spoiled_does_not_empty_its_days(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    town.run()
+    stored = town.read("alerts.parquet")
+    town.file.rename(town.file.with_name("moved.part"))
+    late = "2024-03-05T12:00:00Z,-76.5,38.5,Single_Gunshot,1,d"
+    town.file = town.file.with_name("late.csv")
+    town.land([late], LATER)
+    town.run(assets=["raw_alerts"])
+    assert town.stale("cleaned_alerts") == ["2024-03-05"]
+    assert town.read("alerts.parquet")[:-1] == stored
+    assert town.read("withdrawn.parquet") == []
+
+
+def test_a_damaged_file_of_the_store_is_made_anew(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    town.run()
+    [path] = (town.file.parents[2] / "store" / "raw_alerts").glob("*/date=2024-03-02/alerts.parquet")
+    path.write_bytes(b"PAR1 and nothing")
+    town.run()
+    assert [row["source_id"] for row in town.read("alerts.parquet")] == ["a", "b", "b", "c"]

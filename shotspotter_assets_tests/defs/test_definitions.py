@@ -36,7 +36,7 @@ def test_every_asset_is_described_and_grouped() -> None:
     assets = list(DEFINITIONS.resolve_all_asset_specs())
     assert {spec.key.to_user_string() for spec in assets} == {
         "raw_alerts", "cleaned_alerts", "grid_tensors", "fold_models", "evaluation_reports",
-        "walk_forward_reports",
+        "walk_forward_reports", "live_models", "risk_forecasts", "nowcasts", "patrol_plans", "forecast_scores",
     }  # fmt: skip
     for spec in assets:
         assert spec.description
@@ -65,10 +65,11 @@ def test_the_launchpad_explains_every_setting_of_the_network() -> None:
         if "config" in schema.config_type.fields
         else schema.config_type.fields
     )
-    assert set(fields) == set(NetworkConfig.model_fields)
+    assert set(fields) == {"models", *NetworkConfig.model_fields}
     for name, field in fields.items():
         assert field.description, name
-        assert field.default_value == NetworkConfig.model_fields[name].default
+        if name in NetworkConfig.model_fields:
+            assert field.default_value == NetworkConfig.model_fields[name].default
 
 
 def test_there_is_no_job_over_single_run_assets() -> None:
