@@ -111,7 +111,7 @@ class City(Described):
         from holidays.registry import COUNTRIES
 
         known = {name for names in COUNTRIES.values() for name in names}
-        if value.split("-")[0] not in known:
+        if value.split("-", maxsplit=1)[0] not in known:
             raise ValueError(f"{value!r} is no country with a calendar (allowed: US, CA, GB, or with a state as US-DC)")
         return value
 

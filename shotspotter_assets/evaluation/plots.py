@@ -34,18 +34,18 @@ class FoldWindows:
 
 def coverage_grid(covered: Booleans, box: Box, alerts: npt.NDArray[np.integer] | None = None) -> bytes:
     """The grid over the city's box: covered cells plain, or shaded by `alerts` (rows, columns); others hatched."""
-    figure = _figure(6.4, 6.0)
+    figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
     # The scale is logarithmic, so a silent covered cell takes the colour of one alert.
     shade = np.where(covered, 0.25, np.nan) if alerts is None else np.where(covered, np.maximum(alerts, 1), np.nan)
-    image = _map(axes, box, shade, cmap="Blues", **_count_scale(shade, alerts is not None))
+    image = draw_map(axes, box, shade, cmap="Blues", **_count_scale(shade, alerts is not None))
     if alerts is not None:
         figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
     rows, columns = covered.shape
     axes.set_title(
         f"Grid of {rows} x {columns} cells, {int(covered.sum())} covered (hatched: not covered)", fontsize=10
     )
-    return _png(figure)
+    return as_png(figure)
 
 
 def forecast_beside_observed(
@@ -61,15 +61,15 @@ def forecast_beside_observed(
         day: local day.
         model: name for the title.
     """
-    figure = _figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
+    figure = new_figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
     left, right = figure.subplots(1, 2)
     percent = np.full(covered.shape, np.nan)
     percent[covered] = 100 * probability
     top = max(float(np.quantile(percent[covered], COLOUR_LIMIT_QUANTILE)), 1e-4)
-    image = _map(left, box, percent, cmap="cividis", vmin=0.0, vmax=top)
+    image = draw_map(left, box, percent, cmap="cividis", vmin=0.0, vmax=top)
     figure.colorbar(image, ax=left, shrink=0.8, extend="max", label="probability of an alert (%)")
     left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=9)
-    _map(right, box, np.where(covered, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
+    draw_map(right, box, np.where(covered, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
     row, column = np.nonzero(alerts)
     number = alerts[row, column].astype(np.int64)
     longitude = box.west + (column + 0.5) * (box.east - box.west) / covered.shape[1]
@@ -85,7 +85,7 @@ def forecast_beside_observed(
         + "(size: alerts)",
         fontsize=9,
     )
-    return _png(figure)
+    return as_png(figure)
 
 
 def walk_forward_windows(folds: Sequence[FoldWindows]) -> bytes:
@@ -93,7 +93,7 @@ def walk_forward_windows(folds: Sequence[FoldWindows]) -> bytes:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.patches import Patch
 
-    figure = _figure(9.0, 1.5 + 0.42 * len(folds))
+    figure = new_figure(9.0, 1.5 + 0.42 * len(folds))
     axes = figure.add_subplot()
     for at, fold in enumerate(folds):
         for window, colour in WINDOW_COLOURS.items():
@@ -119,7 +119,7 @@ def walk_forward_windows(folds: Sequence[FoldWindows]) -> bytes:
     axes.set_title("Walk-forward windows (date: first test day)", fontsize=10)
     handles = [Patch(color=colour, label=window) for window, colour in WINDOW_COLOURS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    return _png(figure)
+    return as_png(figure)
 
 
 def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) -> bytes:
@@ -129,7 +129,7 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
         probabilities: model to forecasts, each of the shape of `observed`; constant ones have no curve.
         observed: whether there was an alert, any shape.
     """
-    figure = _figure(6.6, 5.8)
+    figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     points = []
     for at, (name, probability) in enumerate(probabilities.items()):
@@ -166,12 +166,12 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
     axes.set_title("Reliability, bins of equally many cell-days (bins without an alert left out)", fontsize=10)
     axes.grid(which="both", alpha=0.25)
     axes.legend(fontsize=8)
-    return _png(figure)
+    return as_png(figure)
 
 
 def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
     """Share of positives in the flagged cells against the flagged share of the covered area, by model."""
-    figure = _figure(6.6, 5.2)
+    figure = new_figure(6.6, 5.2)
     axes = figure.add_subplot()
     # The key lists the best model first, in the order in which its lines end.
     ranked = sorted(scores.items(), key=lambda item: item[1]["hit_rate"][str(AREAS[-1])] or 0.0, reverse=True)
@@ -199,7 +199,7 @@ def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
     axes.set_title("Hit rate: share of cells with an alert that were flagged", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    return _png(figure)
+    return as_png(figure)
 
 
 def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str) -> bytes:
@@ -209,7 +209,7 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str
         gains: model to fold to its gain (see `evaluation.pooling.gain_interval`); folds without one are left out.
         over: name of what the gains are over.
     """
-    figure = _figure(7.6, 4.6)
+    figure = new_figure(7.6, 4.6)
     axes = figure.add_subplot()
     folds = list(dict.fromkeys(fold for of_model in gains.values() for fold in of_model))
     for at, (name, of_model) in enumerate(gains.items()):
@@ -234,7 +234,7 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str
     axes.set_title(f"Gain over {over} by fold, with 90% intervals", fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    return _png(figure)
+    return as_png(figure)
 
 
 def reliability_bins(probability: Array, observed: Booleans) -> tuple[Array, Array, Array, Array]:
@@ -252,7 +252,7 @@ def reliability_bins(probability: Array, observed: Booleans) -> tuple[Array, Arr
     return np.bincount(which, weights=probability) / number, frequency, centre - half, centre + half
 
 
-def _map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
+def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
     """Cells coloured by `values` (rows, columns); those without a value stay hatched."""
     from matplotlib.patches import Rectangle
 
@@ -289,7 +289,8 @@ def _count_scale(shade: Array, is_count: bool) -> dict[str, Any]:
     return {"vmin": 0, "vmax": 1}
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """A figure of that size in inches, drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -298,7 +299,8 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
-def _png(figure: Any) -> bytes:
+def as_png(figure: Any) -> bytes:
+    """The figure as a PNG."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -6,23 +6,23 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.model import Box
-from shotspotter_assets.evaluation.plots import COLOUR_LIMIT_QUANTILE, COLOURS, _figure, _map, _png
+from shotspotter_assets.evaluation.plots import COLOUR_LIMIT_QUANTILE, COLOURS, as_png, draw_map, new_figure
 
 Array = npt.NDArray[np.float64]
 
 
 def risk_map(percent: Array, box: Box, title: str, label: str = "probability of an alert (%)") -> bytes:
     """The risk of each cell, shape (rows, columns); NaN where nothing is forecast."""
-    figure = _figure(6.4, 6.0)
+    figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
     _risk(figure, axes, percent, box, label)
     axes.set_title(title, fontsize=10)
-    return _png(figure)
+    return as_png(figure)
 
 
 def patrol_map(expected: Array, units: npt.NDArray[np.integer], box: Box, title: str) -> bytes:
     """Units of all shifts (rows, columns) as numbers over the expected alerts of the shifts, NaN where not forecast."""
-    figure = _figure(6.4, 6.0)
+    figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
     _risk(figure, axes, expected, box, "expected alerts in the shifts")
     rows, columns = units.shape
@@ -33,10 +33,10 @@ def patrol_map(expected: Array, units: npt.NDArray[np.integer], box: Box, title:
     for x, y, number in zip(longitude, latitude, units[row, column], strict=True):
         axes.annotate(str(int(number)), (x, y), ha="center", va="center", fontsize=7, color="white")
     axes.set_title(title, fontsize=10)
-    return _png(figure)
+    return as_png(figure)
 
 
 def _risk(figure: Any, axes: Any, values: Array, box: Box, label: str) -> None:
     top = max(float(np.nanquantile(values, COLOUR_LIMIT_QUANTILE)), 1e-4)
-    image = _map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
+    image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
     figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)

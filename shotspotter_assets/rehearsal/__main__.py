@@ -227,7 +227,7 @@ def _is_made(instance: dg.DagsterInstance, story: Story, last_asset: str, days: 
         grids = materializations(instance, [DAILY_CHAIN[-1]], list(wanted))
         plans = materializations(instance, [last_asset], whole)
         enough = all(len(grids.get((DAILY_CHAIN[-1], key), [])) >= number for key, number in wanted.items())
-        return enough and len(plans) == len(whole) and all(_named(story, name) for _, _, name in story.corrupt)
+        return enough and len(plans) == len(whole) and all(_named(story, city, name) for city, _, name in story.corrupt)
 
     return made
 
@@ -259,17 +259,22 @@ def _print_days(
              "risk_forecasts": "forecast", "patrol_plans": "plan", "forecast_scores": "score"}  # fmt: skip
     titles = "".join(f"{title:>12s}" for title in shown.values())
     for city in cities:
-        print(f"\n{city.name} (times when each was first made, x times in all; seconds from the last landing)")
+        print(
+            f"\n{city.name} (times when each was first made, x times in all; seconds from the first landing that can be read)"
+        )
         print(f"{'day':11s} {'landed':44s}{titles}{'retrained':>10s}{'to grid':>9s}{'to plan':>9s}  told")
         for day in days:
             drops, key = story.landed[city.name, day], key_of(city.name, day)
             landed = ", ".join(f"{_clock(at)} {kind}" for at, kind in drops)
-            times = "".join(_cell(found.get((asset, key), [])) if asset in made else f"{'-':>12s}" for asset in shown)
+            # The first day has no forecast of the day before to be scored.
+            due = [asset for asset in made if asset != "forecast_scores" or day != days[0]]
+            times = "".join(_cell(found.get((asset, key), [])) if asset in due else f"{'-':>12s}" for asset in shown)
             trained = "yes" if any(of.trained for of in found.get(("live_models", key), [])) else "-"
             to_grid, to_plan = (
                 _seconds(drops, found.get((asset, key), [])) for asset in ("grid_tensors", "patrol_plans")
             )
-            told = sorted({_title(text) for _, text in story.notices if str(day) in text and city.name in text})
+            messages = [message for _, text in story.notices for message in text.split("\n\n")]
+            told = sorted({_title(text) for text in messages if str(day) in text and f": {city.name}, " in text})
             print(f"{day!s:11s} {landed:44s}{times}{trained:>10s}{to_grid:>9s}{to_plan:>9s}  {'; '.join(told) or '-'}")
 
 
@@ -314,7 +319,7 @@ def _problems(
     problems += [
         f"{name} of {city} cannot be read, and nobody was told"
         for city, _, name in story.corrupt
-        if not _named(story, name)
+        if not _named(story, city, name)
     ]
     return problems
 
@@ -332,8 +337,8 @@ def _failures(runs: Runs) -> list[str]:
     return [f"{failed} runs failed; see them with: dagster dev"] if failed else []
 
 
-def _named(story: Story, file: str) -> bool:
-    return any(file in text and "Corrupt file" in text for _, text in story.notices)
+def _named(story: Story, city: str, file: str) -> bool:
+    return any(f"Corrupt file: {city}, {file}" in text for _, text in story.notices)
 
 
 def _cell(made: list[Made]) -> str:

@@ -19,13 +19,13 @@ from shotspotter_assets.defs.alerts.files import (
     WITHDRAWN_FILE,
     unreadable_files,
 )
+from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import Stretch, stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.instance.partition_versions import add_version
 from shotspotter_assets.partitions import ONE_RUN
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-
 from shotspotter_assets.storage.errors import CorruptObjectError
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     group_name="alerts",
     kinds={"parquet"},
     code_version="2",
+    automation_condition=CATCH_UP,
     deps=[raw_alerts],
     metadata=_column_schema(CLEANED_SCHEMA),
 )

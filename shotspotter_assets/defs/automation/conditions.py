@@ -10,16 +10,19 @@ from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 LOOK_BACK: Final = timedelta(days=14)
 """Days older than this are repaired by hand: publishers relabel within days, and each day back costs every tick."""
 
+RECENT = dg.AutomationCondition.in_latest_time_window(LOOK_BACK)
+
 # What is requested goes on in the same run: each further run costs the start of a process.
-_changed = dg.AutomationCondition.any_deps_match(
+CHANGED = dg.AutomationCondition.any_deps_match(
     dg.AutomationCondition.data_version_changed()
     | dg.AutomationCondition.newly_missing()
     | dg.AutomationCondition.will_be_requested()
 ).with_label("an input changed")
 
 CATCH_UP = (
-    dg.AutomationCondition.in_latest_time_window(LOOK_BACK)
-    & (dg.AutomationCondition.newly_missing() | _changed).since_last_handled()
+    RECENT
+    # Within what is remembered too, or every tick would ask about every day of every city.
+    & (dg.AutomationCondition.newly_missing() | (RECENT & CHANGED)).since_last_handled()
     & ~dg.AutomationCondition.any_deps_missing()
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()

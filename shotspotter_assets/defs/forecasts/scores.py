@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.forecasts.assets import risk_forecasts
 from shotspotter_assets.defs.forecasts.files import FORECAST_SCORES, day_partition, next_day_forecasts
-from shotspotter_assets.defs.forecasts.windows import DAY_BEFORE, LAST_FORTNIGHT, SCORE_AGAIN
+from shotspotter_assets.defs.forecasts.windows import DAY_BEFORE, LAST_FORTNIGHT
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
 from shotspotter_assets.defs.models.files import RECORD_FILE
 from shotspotter_assets.defs.partition_keys import stretches
@@ -32,7 +33,7 @@ DRIFT_DAYS = 28 * 14
         dg.AssetDep(risk_forecasts, partition_mapping=DAY_BEFORE),
         dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT),
     ],
-    automation_condition=SCORE_AGAIN,
+    automation_condition=CATCH_UP,
 )
 def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """How the forecast issued the day before did, with rolling skill, level, the gate on issued forecasts, and drift.

@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.automation.conditions import CATCH_UP, LOOK_BACK, _changed
+from shotspotter_assets.defs.automation.conditions import CATCH_UP, CHANGED, LOOK_BACK
 
 
 def _days(first: int, last: int) -> dg.MultiPartitionMapping:
@@ -33,15 +33,9 @@ with warnings.catch_warnings():
 
     ALL_DAYS: Final = dg.MultiToSingleDimensionPartitionMapping("city")
 
-_recent = dg.AutomationCondition.in_latest_time_window(LOOK_BACK)
 _open = dg.AutomationCondition.missing() | dg.AutomationCondition.in_latest_time_window()
 
-# What is remembered until it is handled is asked of all days of all cities, unless it is narrowed itself; through a window
-# of days that takes seconds in every tick.
-SCORE_AGAIN: Final = CATCH_UP.replace(_changed, _recent & _changed)
-"""As `CATCH_UP`."""
-
-ISSUE_ONCE: Final = (_open & CATCH_UP.replace(_changed, _recent & _open & _changed)).with_label(
+ISSUE_ONCE: Final = (_open & CATCH_UP.replace(CHANGED, _open & CHANGED)).with_label(
     "missing, or the latest day and an input has changed"
 )
 """What was issued on a past day stays as it was: its outcome is known, and the scores must be of what was said before."""

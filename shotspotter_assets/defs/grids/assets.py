@@ -4,6 +4,7 @@ import dagster as dg
 
 from shotspotter_assets.defs.alerts.assets import cleaned_alerts
 from shotspotter_assets.defs.alerts.files import ALERTS_FILE
+from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
@@ -21,6 +22,7 @@ READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", 
     group_name="grids",
     kinds={"parquet"},
     code_version="2",
+    automation_condition=CATCH_UP,
     deps=[cleaned_alerts],
 )
 def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
