@@ -27,16 +27,14 @@ from pyarrow import fs
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, model_names, score_table, without_firework_days
-from shotspotter_assets.forecasting.calibration import fit_blend
 from shotspotter_assets.forecasting.forecaster import through
-from shotspotter_assets.forecasting.gradient_boosting import fit_on_linear
 from shotspotter_assets.forecasting.history import History, late_alerts
 from shotspotter_assets.forecasting.inputs import next_day_inputs
-from shotspotter_assets.forecasting.logistic_regression import days_to_judge, fit_on_inputs
 from shotspotter_assets.forecasting.probability import log_losses
+from shotspotter_assets.forecasting.regime_regression import fit_on_inputs
 from shotspotter_assets.forecasting.registry import forecaster
+from shotspotter_assets.forecasting.residual_boosting import fit_on_linear
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import dense_window, grid_tensors
 from shotspotter_assets.sources.landing import LandingFolder
@@ -165,26 +163,24 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
 
 
 def baselines_of(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
-    """Forecasts (test days, cells) of the tuned baselines; from the cache where they are there."""
+    """Forecasts (test days, cells) of the tuned baselines but for `never`; from the cache where they are there."""
     from shotspotter_assets.forecasting.baselines import fit_baselines
 
     history = fold.history
     kept = cache / f"{history.city.name}_{fold.cutoff}_baselines.npz"
     if not kept.exists():
-        fitted = fit_baselines(
-            history.counts, history.first_day, history.covered, fold.train, fold.validation, fold.test
-        )
+        fitted = fit_baselines(history, fold.train, fold.validation, fold.test)
         np.savez_compressed(
             kept,
             **{name: of.probability.astype(np.float32) for name, of in fitted.items()},
             seconds=json.dumps({name: of.seconds for name, of in fitted.items()}),
         )
     loaded = np.load(kept)
-    return {name: loaded[name].astype(np.float64) for name in loaded.files if name != "seconds"}
+    return {name: loaded[name].astype(np.float64) for name in loaded.files if name not in ("seconds", "never")}
 
 
-def members_of(fold: Fold, cache: Path, wanted: tuple[str, ...], start: Any = None) -> tuple[dict[str, Any], Any]:
-    """((validation, test) forecasts by member of the ensemble, the network to go on from), from the cache where kept."""
+def candidates_of(fold: Fold, cache: Path, wanted: tuple[str, ...], start: Any = None) -> tuple[dict[str, Any], Any]:
+    """(test forecasts by model, the network to go on from), from the cache where they are kept."""
     history = through(fold.history, fold.validation.stop)
     kept = {name: cache / f"{history.city.name}_{fold.cutoff}_{name}.npz" for name in wanted}
     if not all(path.exists() for path in kept.values()):
@@ -195,59 +191,39 @@ def members_of(fold: Fold, cache: Path, wanted: tuple[str, ...], start: Any = No
             if path.exists():
                 continue
             started = time.perf_counter()
-            if name == "logistic_regression":
+            if name == "regime_regression":
                 fitted: Any = linear[1]
-            elif name == "gradient_boosting":
+            elif name == "residual_boosting":
                 fitted = fit_on_linear(*windows, *linear)
             else:
                 fitted = start = forecaster(name).fit_on_linear(*windows, *linear, start)  # type: ignore[attr-defined]
             settings = json.dumps(fitted.settings | {"seconds": time.perf_counter() - started})
             test = fitted.predict(fold.history, fold.test)
-            np.savez_compressed(path, validation=fitted.validation_probability, test=test, settings=settings)
+            np.savez_compressed(path, test=test, settings=settings)
             print(f"{history.city.name} {fold.cutoff} {name}: {settings}", file=sys.stderr, flush=True)
-    loaded = {name: np.load(path) for name, path in kept.items()}
-    return {name: (of["validation"], of["test"]) for name, of in loaded.items()}, start
+    return {name: np.load(path)["test"] for name, path in kept.items()}, start
 
 
-BASELINES = ("historical_mean", "ewma", "logistic_regression", "gradient_boosting")
-OURS = {
-    "logistic_regression": "logistic_regression*",
-    "gradient_boosting": "gradient_boosting*",
-    "residual_conv_lstm": "residual_conv_lstm",
-    "conv_mixer": "conv_mixer",
-    "transformer": "transformer",
-}
-"""Forecasters by their name in the tables; the star tells them from the baselines of the same name."""
+COMPARED = ("historical_mean", "ewma", "logistic_regression", "gradient_boosting")
+"""The baselines that gains are given over; the others are lines of the tables."""
+CANDIDATES = ("regime_regression", "residual_boosting", "residual_conv_lstm")
 APART = np.timedelta64(7 * 2_000, "D")
 """Days of different cities are moved apart by so much, so that they share no week in the bootstrap."""
 
 
-def forecasts_of(fold: Fold, members: dict[str, Any], baselines: dict[str, np.ndarray]) -> pa.Table:
-    """The forecasts table (see `evaluation.report`) of one fold, with the ensemble that the validation window asks for."""
+def forecasts_of(fold: Fold, forecasts: dict[str, np.ndarray]) -> pa.Table:
+    """The forecasts table (see `evaluation.report`) of one fold."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
-    observed = history.observed
-    judged = days_to_judge(history, fold.validation)
-    # The logistic regression has its say through the others, which start at its log odds.
-    blended = [of for name, of in members.items() if name != "logistic_regression"]
-    blend = fit_blend([of[judged - fold.validation.start] for of, _ in blended], observed[judged])
-    ensemble = blend.probability([of for _, of in blended])
-    # Firework days have one forecast, that of their own regime, and no blend.
-    fireworks = is_holiday_fireworks(history.days()[test])
-    ensemble[fireworks] = members["logistic_regression"][1][fireworks]
-    days, cells = observed[test].shape
+    observed = history.observed[test]
+    days, cells = observed.shape
     row, column = np.nonzero(history.covered)
-    columns = {
-        **{name: baselines[name] for name in BASELINES if name in baselines},
-        **{OURS[name]: of for name, (_, of) in members.items()},
-        "ensemble": ensemble,
-    }
     return pa.table(
         {
             "date": pa.array(np.repeat(history.days()[test], cells), pa.date32()),
             "row": np.tile(row, days),
             "column": np.tile(column, days),
-            "observed": observed[test].ravel().astype(np.int8),
-            **{name: of.ravel() for name, of in columns.items()},
+            "observed": observed.ravel().astype(np.int8),
+            **{name: of.ravel() for name, of in forecasts.items()},
         }
     )
 
@@ -255,7 +231,7 @@ def forecasts_of(fold: Fold, members: dict[str, Any], baselines: dict[str, np.nd
 def show(title: str, forecasts: pa.Table) -> None:
     """One Markdown table: log loss, calibration, and gains over each baseline with intervals, the best model first."""
     scores = score_table(forecasts)
-    over = [name for name in BASELINES if name in scores]
+    over = [name for name in COMPARED if name in scores]
     positives = int(forecasts["observed"].to_numpy().sum())
     print(f"\n### {title}: {forecasts.num_rows:,} cell-days, {positives:,} occupied\n")
     print(
@@ -299,9 +275,8 @@ def main() -> None:
     parser.add_argument(
         "--models",
         nargs="+",
-        default=["logistic_regression", "gradient_boosting", "residual_conv_lstm"],
-        choices=list(OURS),
-        help="members of the ensemble, logistic_regression first",
+        default=["regime_regression", "residual_boosting"],
+        choices=CANDIDATES,
     )
     chosen = parser.parse_args()
     chosen.cache.mkdir(parents=True, exist_ok=True)
@@ -310,8 +285,8 @@ def main() -> None:
         tables, start = [], None
         found = folds(name, chosen.data, chosen.cache)
         for fold in found:
-            members, start = members_of(fold, chosen.cache, tuple(chosen.models), start)
-            tables.append(forecasts_of(fold, members, baselines_of(fold, chosen.cache)))
+            candidates, start = candidates_of(fold, chosen.cache, tuple(chosen.models), start)
+            tables.append(forecasts_of(fold, baselines_of(fold, chosen.cache) | candidates))
         table = pa.concat_tables(tables)
         show(name, table)
         show(f"{name} without firework days", without_firework_days(table))

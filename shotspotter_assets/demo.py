@@ -20,7 +20,7 @@ CITY = "simulated_city"
 FOLDS = (date(2025, 1, 1), date(2025, 4, 1))
 
 SMALL_NETWORK = {
-    "models": ["conv_lstm", "ensemble"],
+    "models": ["conv_lstm", "residual_boosting"],
     "filters": 4,
     "days": 8,
     "epochs": 6,

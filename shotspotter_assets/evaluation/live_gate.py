@@ -1,4 +1,4 @@
-"""Whether a live ensemble may serve, and whether what was trained is better than what has been served."""
+"""Whether a live candidate may serve, and whether what was trained is better than what has been served."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

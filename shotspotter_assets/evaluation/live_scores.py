@@ -16,10 +16,10 @@ from shotspotter_assets.evaluation.live_gate import gate_of
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, days_of, observed_of
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.forecasting.features import day_axis
-from shotspotter_assets.forecasting.risk import BASELINE_PREFIX, CANDIDATE
+from shotspotter_assets.forecasting.live import CANDIDATE
+from shotspotter_assets.forecasting.risk import BASELINE_PREFIX, CANDIDATE_COLUMN
 
 SERVED: Final = "served"
-ENSEMBLE: Final = "ensemble"
 REFERENCE: Final = "historical_mean"
 WINDOWS: Final = (28, 91)
 """Days of the rolling scores; the gate and the level are judged on the longer one."""
@@ -51,7 +51,7 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer]) -
         "column": forecast["column"],
         "observed": alerts[row, column] > 0,
         SERVED: forecast["probability"],
-        ENSEMBLE: forecast[CANDIDATE],
+        CANDIDATE: forecast[CANDIDATE_COLUMN],
     }
     named = [name for name in forecast.column_names if name.startswith(BASELINE_PREFIX)]
     return pa.table(columns | {name.removeprefix(BASELINE_PREFIX): forecast[name] for name in named})
@@ -99,18 +99,18 @@ def rolling_scores(scored: pa.Table, last: date) -> dict[str, dict[str, Any]]:
 
 
 def rolling_gate(scored: pa.Table, last: date) -> dict[str, Any]:
-    """The gate on the ensemble's forecasts of the last 91 days, whatever was served on them.
+    """The gate on the candidate's forecasts of the last 91 days, whatever was served on them.
 
     Returns:
         `evaluation.gate.Verdict` as JSON, with "decided": false (and "passed": true) where there are too few weeks to
         say anything.
     """
     rows = _last_days(scored, last, WINDOWS[-1])
-    verdict = gate_of(rows, ENSEMBLE, baselines_of(rows))
+    verdict = gate_of(rows, CANDIDATE, baselines_of(rows))
     if verdict["gain"]["weeks"] >= FEWEST_WEEKS:
         return verdict | {"decided": True}
     words = f"{verdict['gain']['weeks']} weeks of forecasts; the gate decides from {FEWEST_WEEKS} on."
-    return verdict | {"decided": False, "passed": True, "served": ENSEMBLE, "reasons": [words]}
+    return verdict | {"decided": False, "passed": True, "served": CANDIDATE, "reasons": [words]}
 
 
 def level_is_off(rolling: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -168,7 +168,7 @@ def drift_of(
 
 def baselines_of(scored: pa.Table) -> tuple[str, ...]:
     """The baselines of a table of `scored_day`."""
-    known = ("date", "row", "column", "observed", SERVED, ENSEMBLE)
+    known = ("date", "row", "column", "observed", SERVED, CANDIDATE)
     return tuple(name for name in scored.column_names if name not in known)
 
 

@@ -1,4 +1,4 @@
-"""The forecasts a network must beat, tuned on the same validation window.
+"""What an analyst could do in an afternoon: the forecasts that every report compares with, tuned on the same window.
 
 Each baseline is tuned by log loss on the validation window, after fitting on the training window; with the chosen
 settings it is then fitted again on training and validation days together. A network keeps its validation window out
@@ -6,10 +6,8 @@ of its fit, so this favours the baselines. None is weighted: each forecasts the 
 test day uses all days before it, earlier test days included, but labels of test days never enter a fit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from itertools import product
 from time import perf_counter
 from typing import Any, Final
 
@@ -17,23 +15,25 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from shotspotter_assets.forecasting.features import (
-    LagFeatures,
-    exponential_mean,
-    lag_features,
-    occupied_cells,
-)
+from shotspotter_assets.forecasting.features import LagFeatures, lag_features
+from shotspotter_assets.forecasting.forecaster import Array, Forecaster, through
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.means import ExponentialMeanForecaster, HistoricalMeanForecaster
 from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY, clip_probability, log_losses
+from shotspotter_assets.forecasting.simple_baselines import SIMPLE_BASELINES
 
-Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 HISTORICAL_MEAN: Final = "historical_mean"
 """The reference of all skill scores."""
 
-PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
-EWMA_HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
-EWMA_WEIGHT_STEPS: Final = 10
+STORED_BASELINES: Final[dict[str, Callable[[], Forecaster]]] = {
+    **SIMPLE_BASELINES,
+    HISTORICAL_MEAN: HistoricalMeanForecaster,
+    "ewma": ExponentialMeanForecaster,
+}
+"""Those that can be stored and served, by name; what scikit-learn fits could only be pickled."""
+
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
 BOOSTING_GRID: Final = ((7, 0.1), (15, 0.1))
 """(leaves of a tree, learning rate)."""
@@ -85,37 +85,32 @@ class _Fold:
         return float(log_losses(probability, self.labels(self.validation)).mean())
 
 
-def fit_baselines(
-    counts: npt.NDArray[np.integer],
-    first_day: date,
-    covered: Booleans,
-    train: range,
-    validation: range,
-    test: range,
-) -> dict[str, BaselineForecast]:
+def fit_baselines(history: History, train: range, validation: range, test: range) -> dict[str, BaselineForecast]:
     """All baselines of one fold by name.
 
     Args:
-        counts: alerts of contiguous local days, shape (days, types, rows, columns).
-        first_day: local day of `counts[0]`.
-        covered: cells that are forecast, shape (rows, columns).
+        history: to the end of `test` at least; later days are not looked at.
         train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
         validation: see `train`.
         test: see `train`.
 
     Raises:
         FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
-        NothingToLearnError: nothing is covered, or covered cells are never (or always) occupied while training.
+        NothingToLearnError: covered cells are never (or always) occupied while training.
     """
-    fold = _checked_fold(occupied_cells(counts, covered), first_day, train, validation, test)
+    fold = _checked_fold(history, train, validation, test)
+    history = through(history, test.stop)
     started = perf_counter()
-    features = lag_features(counts[: test.stop], first_day, covered)
+    forecast_counts = history.counts[:, list(history.city.forecast_codes)]
+    features = lag_features(forecast_counts, history.first_day, history.covered)
     features_seconds = perf_counter() - started
-    forecasts = {}
+    forecasts = {"never": _never(fold)}
+    for name, kind in STORED_BASELINES.items():
+        started = perf_counter()
+        fitted = kind().fit(history, train, validation)
+        probability = clip_probability(fitted.predict(history, test))
+        forecasts[name] = BaselineForecast(name, probability, fitted.settings, perf_counter() - started)
     for name, extra_seconds, fit in (
-        ("never", 0.0, _never),
-        (HISTORICAL_MEAN, 0.0, _historical_mean),
-        ("ewma", 0.0, _ewma),
         ("logistic_regression", features_seconds, lambda fold: _logistic_regression(fold, features)),
         ("gradient_boosting", features_seconds, lambda fold: _gradient_boosting(fold, features)),
     ):
@@ -129,7 +124,8 @@ def fit_baselines(
     return forecasts
 
 
-def _checked_fold(observed: Booleans, first_day: date, train: range, validation: range, test: range) -> _Fold:
+def _checked_fold(history: History, train: range, validation: range, test: range) -> _Fold:
+    observed, first_day = history.observed, history.first_day
     follow = train.stop == validation.start and validation.stop == test.start
     if not (follow and train and validation and test and train.start >= 0 and test.stop <= len(observed)):
         raise FoldRangeError(
@@ -146,54 +142,10 @@ def _checked_fold(observed: Booleans, first_day: date, train: range, validation:
     return fold
 
 
-def _never(fold: _Fold) -> tuple[Array, dict[str, Any]]:
+def _never(fold: _Fold) -> BaselineForecast:
     """The smallest probability allowed, as the log loss of 0 would be infinite."""
-    return np.full(fold.labels(fold.test).shape, SMALLEST_PROBABILITY), {"probability": SMALLEST_PROBABILITY}
-
-
-def _historical_mean(fold: _Fold) -> tuple[Array, dict[str, Any]]:
-    """Frequency per cell, drawn towards the city's mean as if by `pseudo_days` days of it (a Beta prior)."""
-
-    def frequency(days: range, pseudo_days: float) -> Array:
-        labels = fold.labels(days)
-        return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(days) + pseudo_days)
-
-    losses = {pseudo: fold.validation_loss(frequency(fold.train, pseudo)) for pseudo in PSEUDO_DAYS}
-    best = min(losses, key=losses.__getitem__)
-    probability = np.broadcast_to(frequency(fold.fitted, best), fold.labels(fold.test).shape)
-    return probability, {"pseudo_days": best, "validation_log_loss": losses[best]}
-
-
-def _ewma(fold: _Fold) -> tuple[Array, dict[str, Any]]:
-    """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
-    daily = fold.observed.astype(np.float64)
-    history = exponential_mean(daily, np.inf)
-    best, chosen = np.inf, history[fold.test.start :]
-    settings: dict[str, Any] = {}
-    for half_life in EWMA_HALF_LIVES:
-        recent = exponential_mean(daily, half_life)
-        parts = (recent, history, recent.mean(axis=1, keepdims=True))
-        for weights in _mixtures():
-            mixed = _mix([part[fold.validation.start : fold.validation.stop] for part in parts], weights)
-            loss = fold.validation_loss(mixed)
-            if loss < best:
-                best, chosen = loss, _mix([part[fold.test.start :] for part in parts], weights)
-                settings = {
-                    "half_life_days": half_life,
-                    **dict(zip(("recent", "history", "city"), weights, strict=True)),
-                }
-    return chosen, settings | {"validation_log_loss": best}
-
-
-def _mixtures() -> Iterator[tuple[float, float, float]]:
-    steps = EWMA_WEIGHT_STEPS
-    for recent, history in product(range(steps + 1), repeat=2):
-        if recent + history <= steps:
-            yield recent / steps, history / steps, (steps - recent - history) / steps
-
-
-def _mix(parts: list[Array], weights: tuple[float, float, float]) -> Array:
-    return sum((weight * part for weight, part in zip(weights, parts, strict=True)), start=np.zeros(1))
+    probability = np.full(fold.labels(fold.test).shape, SMALLEST_PROBABILITY)
+    return BaselineForecast("never", probability, {"probability": SMALLEST_PROBABILITY}, 0.0)
 
 
 def _logistic_regression(fold: _Fold, features: LagFeatures) -> tuple[Array, dict[str, Any]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d
 from scipy.signal import lfilter
 
+from shotspotter_assets.cities.model import FIRST_EVENT_CODE
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
 from shotspotter_assets.forecasting.features import WEEKDAYS, YEAR, smooth_within
 from shotspotter_assets.forecasting.history import History
@@ -27,6 +28,9 @@ HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)
 WIDTHS: Final = (0.0, 0.7, 1.5, 3.0)
 """Standard deviations of the smoothing in space, in cells."""
 CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)
+LAYER_HALF_LIVES: Final = (30, 365)
+LAYER_WIDTH: Final = 0.7
+"""Of the rates of events that are counted and not forecast; few, as they are there to help and not to be forecast."""
 MOST_ALERTS_COUNTED: Final = 5
 SMALLEST_RATE: Final = 1 / 730
 """Added to a rate before its logarithm: one alert in two years is the least that says anything."""
@@ -97,10 +101,24 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
         before = np.concatenate([np.zeros_like(daily[:1]), daily * kept[:, None]])[wanted]
         for width in WIDTHS[:3]:
             yield f"{name}_{width:g}_cells", np.sqrt(_smooth(before, covered, width))
+    for name, layer in _other_layers(history):
+        of_layer = np.minimum(layer, MOST_ALERTS_COUNTED)[:, covered].astype(np.float64)
+        for half_life in LAYER_HALF_LIVES:
+            smooth = _smooth(masked_mean(of_layer, kept, half_life)[wanted], covered, LAYER_WIDTH)
+            yield f"log_nearby_{name}_{half_life}_days", np.log(smooth + SMALLEST_RATE)
     yield from _recency(occupied, covered, wanted)
     yield from _weekend(history, occupied, kept, wanted)
     yield from _city(occupied.mean(axis=1), kept, wanted)
     yield from _calendar(history, wanted)
+
+
+def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
+    """What the city counts and does not forecast, by name, each (days, rows, columns); gunshots of all types are one."""
+    codes = {"gunshots": list(range(FIRST_EVENT_CODE))}
+    codes |= {name: [at] for at, name in enumerate(history.city.event_types, start=FIRST_EVENT_CODE)}
+    for name, of_name in codes.items():
+        if not set(of_name) & set(history.city.forecast_codes):
+            yield name, history.counts[:, of_name].sum(axis=1, dtype=np.int64)
 
 
 def _late(history: History) -> list[tuple[str, Array]]:

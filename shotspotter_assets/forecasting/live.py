@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from time import perf_counter
 from typing import Any, Final, Literal
@@ -14,16 +14,14 @@ from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
-from shotspotter_assets.forecasting.ensemble import FittedEnsemble
 from shotspotter_assets.forecasting.forecaster import Array, Fitted
 from shotspotter_assets.forecasting.history import History
-from shotspotter_assets.forecasting.inputs import next_day_inputs
 from shotspotter_assets.training.record import TrainedModel
 
-ENSEMBLE: Final = "ensemble"
-BASELINES: Final = ("logistic_regression", "gradient_boosting", "ew_kde", "historical_mean")
-"""What the ensemble has to beat, and what is served where it does not."""
-NEXT_DAY: Final = (ENSEMBLE, *BASELINES)
+CANDIDATE: Final = "residual_boosting"
+BASELINES: Final = ("historical_mean", "ewma", "ew_kde")
+"""What the candidate has to beat, and what is served where it does not: the best baselines that can be stored."""
+NEXT_DAY: Final = (CANDIDATE, *BASELINES)
 COUNTS: Final = "alert_counts"
 NEXT_HOURS: Final = "next_hours"
 TYPES: Final = "gunshot_types"
@@ -77,7 +75,7 @@ class LiveRecord(BaseModel):
     config: dict[str, Any]
     versions: dict[str, str]
     gate: dict[str, Any]
-    """The verdict on the ensemble on the validation window."""
+    """The verdict on the candidate on the validation window."""
     against_issued: dict[str, Any]
     """How what was trained compares with the forecasts that were issued in the validation window."""
 
@@ -134,40 +132,19 @@ class FittedDay:
     """What `fit_next_day` gives: the forecasters by name, and the seconds that each took."""
 
     models: dict[str, Fitted]
-    seconds: dict[str, float] = field(default_factory=dict)
-    went_on: bool = False
-    """Whether the network went on from the one before."""
+    seconds: dict[str, float]
 
 
-def fit_next_day(
-    history: History, train: range, validation: range, start: FittedEnsemble | None, **of_network: Any
-) -> FittedDay:
-    """The ensemble and `BASELINES` on the same windows.
-
-    The logistic regression and the boosting are the ensemble's own members, fitted once.
-
-    Args:
-        start: the ensemble to go on from; left aside where it was fitted on other inputs.
-        of_network: settings of the ensemble.
-    """
+def fit_next_day(history: History, train: range, validation: range) -> FittedDay:
+    """The candidate and `BASELINES` on the same windows."""
     from shotspotter_assets.forecasting.registry import forecaster
 
-    if start is not None and start.boosting.linear.names != next_day_inputs(history, [train.stop]).names:
-        start = None
-    seconds, began = {}, perf_counter()
-    ensemble: Any = forecaster(ENSEMBLE, **of_network).fit(history, train, validation, start)
-    seconds[ENSEMBLE] = perf_counter() - began
-    models = {
-        ENSEMBLE: ensemble,
-        "logistic_regression": ensemble.boosting.linear,
-        "gradient_boosting": ensemble.boosting,
-    }
-    for name in BASELINES:
-        if name not in models:
-            began = perf_counter()
-            models[name] = forecaster(name).fit(history, train, validation)
-            seconds[name] = perf_counter() - began
-    return FittedDay(models, seconds, start is not None)
+    models, seconds = {}, {}
+    for name in NEXT_DAY:
+        began = perf_counter()
+        models[name] = forecaster(name).fit(history, train, validation)
+        seconds[name] = perf_counter() - began
+    return FittedDay(models, seconds)
 
 
 def validation_of(fitted: Fitted) -> Array:

@@ -1,4 +1,4 @@
-"""The historical mean and the exponentially weighted mean as forecasters that can be stored and served."""
+"""The historical mean and the exponentially weighted mean of each cell."""
 
 import json
 from collections.abc import Mapping

@@ -3,35 +3,19 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from shotspotter_assets.forecasting.ensemble import EnsembleForecaster
+from shotspotter_assets.forecasting.baselines import STORED_BASELINES
 from shotspotter_assets.forecasting.forecaster import Forecaster
-from shotspotter_assets.forecasting.gradient_boosting import GradientBoostingForecaster
-from shotspotter_assets.forecasting.logistic_regression import LogisticRegressionForecaster
-from shotspotter_assets.forecasting.means import ExponentialMeanForecaster, HistoricalMeanForecaster
 from shotspotter_assets.forecasting.reference_network import ReferenceNetworkForecaster
-from shotspotter_assets.forecasting.residual_network import (
-    ConvMixerForecaster,
-    ResidualConvLSTMForecaster,
-    TransformerForecaster,
-)
-from shotspotter_assets.forecasting.simple_baselines import SIMPLE_BASELINES
-
-BASELINES: Final[dict[str, Callable[[], Forecaster]]] = {
-    **SIMPLE_BASELINES,
-    "historical_mean": HistoricalMeanForecaster,
-    "ewma": ExponentialMeanForecaster,
-    "logistic_regression": LogisticRegressionForecaster,
-    "gradient_boosting": GradientBoostingForecaster,
-}
-"""What every fold's report compares with; all are tuned on the validation window."""
+from shotspotter_assets.forecasting.regime_regression import RegimeRegressionForecaster
+from shotspotter_assets.forecasting.residual_boosting import ResidualBoostingForecaster
+from shotspotter_assets.forecasting.residual_network import ResidualConvLSTMForecaster
 
 FORECASTERS: Final[dict[str, Callable[..., Forecaster]]] = {
-    **BASELINES,
-    "conv_lstm": ReferenceNetworkForecaster,
+    **STORED_BASELINES,
+    "regime_regression": RegimeRegressionForecaster,
+    "residual_boosting": ResidualBoostingForecaster,
     "residual_conv_lstm": ResidualConvLSTMForecaster,
-    "conv_mixer": ConvMixerForecaster,
-    "transformer": TransformerForecaster,
-    "ensemble": EnsembleForecaster,
+    "conv_lstm": ReferenceNetworkForecaster,
 }
 
 

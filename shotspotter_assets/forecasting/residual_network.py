@@ -1,4 +1,4 @@
-"""Networks that start at the logistic regression's log odds and learn what is missing; no tree is inside.
+"""The network that starts at the regression's log odds and learns what is missing; no tree is inside.
 
 The frames are the last `FRAME_DAYS` days, pooled over time the more the longer they are past; all next-day inputs come
 as maps. Only ordinary days are learned from: firework days have a regime of their own.
@@ -18,15 +18,15 @@ from scipy.special import expit
 from shotspotter_assets.forecasting.forecaster import Array, through
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs, ordinary_days
-from shotspotter_assets.forecasting.logistic_regression import (
-    FittedLogisticRegression,
-    LogisticRegressionForecaster,
+from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+from shotspotter_assets.forecasting.regime_regression import (
+    FittedRegimeRegression,
+    RegimeRegressionForecaster,
     days_to_fit,
     days_to_judge,
     fit_on_inputs,
     with_firework_days,
 )
-from shotspotter_assets.forecasting.probability import clip_probability, log_losses
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +47,7 @@ SETTINGS_FILE: Final = "network.json"
 class FittedResidualNetwork:
     """See `Fitted`. `seconds` in the settings is the wall time of the network's own training."""
 
-    linear: FittedLogisticRegression
+    linear: FittedRegimeRegression
     model: "keras.Model"
     settings: dict[str, Any]
     validation_probability: Array | None = None
@@ -69,8 +69,10 @@ class FittedResidualNetwork:
         return {**self.linear.files(), MODEL_FILE: save_model(self.model), SETTINGS_FILE: settings}
 
 
-class _ResidualNetworkForecaster:
-    """Adam, early stopping on the validation window; the untrained network, which is the baseline, counts as epoch 0.
+class ResidualConvLSTMForecaster:
+    """Bidirectional peephole ConvLSTM over the frames, trained by Adam with early stopping on the validation window.
+
+    The untrained network, which is the regression, counts as epoch 0.
 
     Args:
         epochs: most passes over the training days, and as many as `warm_epochs` from an earlier network on.
@@ -78,7 +80,7 @@ class _ResidualNetworkForecaster:
         patience: epochs without a better validation loss before training stops.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = "residual_conv_lstm"
 
     def __init__(
         self, epochs: int = 6, warm_epochs: int = 2, learning_rate: float = 2e-3, patience: int = 2, seed: int = 0
@@ -104,11 +106,11 @@ class _ResidualNetworkForecaster:
         inputs: Inputs,
         train: range,
         validation: range,
-        of_train: FittedLogisticRegression,
-        of_both: FittedLogisticRegression,
+        of_train: FittedRegimeRegression,
+        of_both: FittedRegimeRegression,
         start: FittedResidualNetwork | None = None,
     ) -> FittedResidualNetwork:
-        """Train on the logistic regression of the training days; forecasts then start at that of both windows."""
+        """Train on the regression of the training days; forecasts then start at that of both windows."""
         import keras
 
         from shotspotter_assets.networks.loss import covered_cross_entropy
@@ -117,7 +119,7 @@ class _ResidualNetworkForecaster:
         began = perf_counter()
         keras.utils.set_random_seed(self.seed)
         frames = (len(FRAME_EDGES) - 1, *history.covered.shape, 2)
-        model = build_residual(self.name, frames, len(inputs.names))
+        model = build_residual(frames, len(inputs.names))
         rate, epochs = self.learning_rate, self.epochs
         if start is not None:
             model.set_weights(start.model.get_weights())
@@ -169,26 +171,8 @@ class _ResidualNetworkForecaster:
         """See `Forecaster.load`."""
         from shotspotter_assets.training.fit import load_model
 
-        linear = LogisticRegressionForecaster().load(files)
+        linear = RegimeRegressionForecaster().load(files)
         return FittedResidualNetwork(linear, load_model(files[MODEL_FILE]), json.loads(files[SETTINGS_FILE]))
-
-
-class ResidualConvLSTMForecaster(_ResidualNetworkForecaster):
-    """Bidirectional peephole ConvLSTM over the frames."""
-
-    name = "residual_conv_lstm"
-
-
-class ConvMixerForecaster(_ResidualNetworkForecaster):
-    """ConvNeXt blocks over the frames folded into channels."""
-
-    name = "conv_mixer"
-
-
-class TransformerForecaster(_ResidualNetworkForecaster):
-    """Attention over the frames of each cell, with spatial mixing."""
-
-    name = "transformer"
 
 
 def _recent_frames(history: History) -> Floats:
@@ -205,7 +189,7 @@ def _recent_frames(history: History) -> Floats:
     return np.stack(frames, axis=1)
 
 
-def _batch(linear: FittedLogisticRegression, history: History, inputs: Inputs, frames: Floats) -> dict[str, Floats]:
+def _batch(linear: FittedRegimeRegression, history: History, inputs: Inputs, frames: Floats) -> dict[str, Floats]:
     grid = (len(frames), *history.covered.shape)
     maps = np.zeros((*grid, len(inputs.names)), dtype=np.float32)
     standard = ((inputs.values - linear.mean) / linear.scale).astype(np.float32)
@@ -217,7 +201,7 @@ def _batch(linear: FittedLogisticRegression, history: History, inputs: Inputs, f
 
 def _logit(
     model: "keras.Model",
-    linear: FittedLogisticRegression,
+    linear: FittedRegimeRegression,
     history: History,
     days: npt.NDArray[np.int64],
     inputs: Inputs,

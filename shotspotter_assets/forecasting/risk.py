@@ -16,18 +16,19 @@ from shotspotter_assets.cities.local_time import day_starts, hours_of_days
 from shotspotter_assets.cities.model import GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
 from shotspotter_assets.forecasting.alert_counts import AlertCounts
-from shotspotter_assets.forecasting.ensemble import FittedEnsemble
 from shotspotter_assets.forecasting.forecaster import Array, Fitted
 from shotspotter_assets.forecasting.gunshot_type_forecast import GunshotTypes
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.hourly import FittedNextHours
 from shotspotter_assets.forecasting.hourly_features import WEEK, HourlyHistory, calendar
 from shotspotter_assets.forecasting.inputs import next_day_inputs
-from shotspotter_assets.forecasting.logistic_regression import FittedLogisticRegression
+from shotspotter_assets.forecasting.live import CANDIDATE
+from shotspotter_assets.forecasting.regime_regression import FittedRegimeRegression
+from shotspotter_assets.forecasting.residual_boosting import FittedResidualBoosting
 
 NEXT_DAY_HORIZON: Final = "day"
-CANDIDATE: Final = "candidate_ensemble"
-"""Column of the ensemble's probability, whether it is served or not: a baseline in force must not keep it out for ever."""
+CANDIDATE_COLUMN: Final = "candidate"
+"""Column of the candidate's probability, whether it is served or not: a baseline in force must not keep it out for ever."""
 BASELINE_PREFIX: Final = "baseline_"
 LEVEL: Final = 0.8
 """Of all intervals."""
@@ -56,8 +57,8 @@ RISK_SCHEMA: Final = pa.schema(
 """`horizon` is "day" or hours such as "4h". `probability` is of at least one alert, `expected` the number of alerts.
 
 `low` to `high` is an 80% interval of the probability itself: how far the weekly level was off on the validation window
-(10% and 90% quantiles), and for the next day the spread of the ensemble's members beside it. It has no part for what
-all models miss alike. `count_low` to `count_high` are the 10% and 90% quantiles of the number of alerts. `type_0` and so
+(10% and 90% quantiles), and for the next day how far boosting moved from the regression that it starts at. It has no
+part for what both miss. `count_low` to `count_high` are the 10% and 90% quantiles of the number of alerts. `type_0` and so
 on are the probabilities of the types of an alert, given that there is one; null where the source gives no types.
 """
 
@@ -85,7 +86,7 @@ class LoadedModels:
 
 
 def next_day_table(models: LoadedModels, history: History, mixes: Array | None) -> pa.Table:
-    """The next local day after the history, `RISK_SCHEMA` with a column for the ensemble and each baseline.
+    """The next local day after the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
 
     Args:
         history: to the issue date, and no further.
@@ -110,7 +111,7 @@ def next_day_table(models: LoadedModels, history: History, mixes: Array | None) 
         bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0]),
         mix,
     )
-    named = {CANDIDATE if name == "ensemble" else f"{BASELINE_PREFIX}{name}": of for name, of in each.items()}
+    named = {CANDIDATE_COLUMN if name == CANDIDATE else f"{BASELINE_PREFIX}{name}": of for name, of in each.items()}
     for name, of in named.items():
         table = table.append_column(name, pa.array(of))
     return table
@@ -191,7 +192,9 @@ def risk_table(
         column.astype(np.int16),
         probability,
         counts.expected(probability, night),
-        *(expit(end) for end in interval),
+        # Rounding must not leave the probability outside.
+        np.minimum(expit(interval[0]), probability),
+        np.maximum(expit(interval[1]), probability),
         *(counts.quantile(q, probability, night).astype(np.int32) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)),
     ]
     types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
@@ -241,10 +244,10 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
     return pa.table(values, schema=HOURLY_SCHEMA)
 
 
-def drivers(linear: FittedLogisticRegression, history: History) -> list[tuple[str, ...]]:
+def drivers(linear: FittedRegimeRegression, history: History) -> list[tuple[str, ...]]:
     """For each covered cell, at most two phrases: what lifts the next day's odds there most over the average cell's.
 
-    The logistic regression's contributions, relative to their mean over the cells, are summed over inputs that say the
+    The regression's contributions, relative to their mean over the cells, are summed over inputs that say the
     same kind of thing, since such inputs share their weights among each other.
     """
     inputs = next_day_inputs(history, [len(history.counts)])
@@ -296,14 +299,13 @@ def risk_geojson(next_day: pa.Table, city: City) -> bytes:
 
 
 def _spread(models: LoadedModels, history: History, at: int) -> tuple[Array, Array]:
-    """How far the ensemble's members lie below and above its blend, in log odds; zeros for a forecast of one model."""
-    ensemble = models.next_day[models.served]
-    if not isinstance(ensemble, FittedEnsemble):
+    """How far the regression that boosting starts at lies below and above it, in log odds; zeros for another forecast."""
+    boosting = models.next_day[models.served]
+    if not isinstance(boosting, FittedResidualBoosting):
         return np.zeros(1), np.zeros(1)
-    members = ensemble.members(history, range(at, at + 1))
-    blended = logit(ensemble.blend.probability(list(members.values())))[0]
-    off = np.stack([logit(of[0]) for of in members.values()]) - blended
-    return np.minimum(off.min(axis=0), 0), np.maximum(off.max(axis=0), 0)
+    inputs = next_day_inputs(history, [at])
+    off = (boosting.linear.logit(inputs) - boosting.logit(inputs))[0]
+    return np.minimum(off, 0), np.maximum(off, 0)
 
 
 def _instants(days: list[date], city: City) -> npt.NDArray[np.datetime64]:
@@ -318,10 +320,15 @@ def _kind(name: str) -> str | None:
         if float(width) == 0:
             return "alerts here in recent weeks" if recent else "alerts here over the years"
         return "alerts nearby in recent weeks" if recent else "alerts nearby over the years"
-    if name.startswith("log_alerts_"):
-        return "alerts here in recent weeks" if name == "log_alerts_7_days" else "alerts here over the years"
-    if name.startswith(("yesterday_", "late_yesterday_")):
-        return "alerts yesterday here or nearby"
-    if name.startswith("log_days_since_last_alert"):
-        return "the last alert was not long ago"
-    return "busy on this kind of day" if name == "log_same_kind_of_day" else None
+    if name.startswith("log_nearby_"):
+        *layer, half_life, _ = name.removeprefix("log_nearby_").split("_")
+        return f"{' '.join(layer)} nearby " + ("in recent weeks" if float(half_life) <= 30 else "over the years")
+    phrases = {
+        "log_alerts_7_": "alerts here in recent weeks",
+        "log_alerts_": "alerts here over the years",
+        "yesterday_": "alerts yesterday here or nearby",
+        "late_yesterday_": "alerts yesterday here or nearby",
+        "log_days_since_last_alert": "the last alert was not long ago",
+        "log_same_kind_of_day": "busy on this kind of day",
+    }
+    return next((phrase for start, phrase in phrases.items() if name.startswith(start)), None)

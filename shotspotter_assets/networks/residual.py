@@ -1,6 +1,6 @@
-"""Small networks that add to a baseline's log odds: the peephole ConvLSTM, a convolutional mixer and a transformer.
+"""A small network that adds to a baseline's log odds: a peephole ConvLSTM over recent frames beside maps of what is known.
 
-All take the same three inputs and end in a layer that starts at zero, so that the untrained network is the baseline:
+It ends in a layer that starts at zero, so that the untrained network is the baseline. It takes
 
 - `frames`: float32 (batch, frames, rows, columns, channels), the recent past, oldest first;
 - `maps`: float32 (batch, rows, columns, maps), what is known of each cell otherwise;
@@ -9,7 +9,6 @@ All take the same three inputs and end in a layer that starts at zero, so that t
 Output: float32 (batch, rows, columns, 1), log odds.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import keras
@@ -22,11 +21,10 @@ RECURRENT_FILTERS: Final = 8
 DROPOUT: Final = 0.2
 
 
-def build_residual(kind: str, frames: tuple[int, ...], maps: int) -> keras.Model:
-    """The network of a kind of `BODIES`.
+def build_residual(frames: tuple[int, ...], maps: int) -> keras.Model:
+    """The network.
 
     Args:
-        kind: name.
         frames: (frames, rows, columns, channels).
         maps: number of maps.
     """
@@ -35,9 +33,10 @@ def build_residual(kind: str, frames: tuple[int, ...], maps: int) -> keras.Model
     of_maps = keras.Input((rows, columns, maps), name="maps")
     baseline = keras.Input((rows, columns, 1), name="baseline")
     place = layers.Conv2D(FILTERS, 1, activation="gelu", name="maps_mixed")(of_maps)
-    body = BODIES[kind](of_frames, place)
+    body = _recurrent(of_frames, place)
     last = layers.Conv2D(1, 1, kernel_initializer="zeros", name="residual")(body)
-    return keras.Model([of_frames, of_maps, baseline], layers.Add(name="log_odds")([baseline, last]), name=kind)
+    log_odds = layers.Add(name="log_odds")([baseline, last])
+    return keras.Model([of_frames, of_maps, baseline], log_odds, name="residual_conv_lstm")
 
 
 def _recurrent(frames: Any, place: Any) -> Any:
@@ -49,39 +48,3 @@ def _recurrent(frames: Any, place: Any) -> Any:
     joined = layers.Concatenate(name="joined")([pooled, place])
     mixed = layers.Conv2D(FILTERS, 3, padding="same", activation="gelu", name="neighbours")(joined)
     return layers.Dropout(DROPOUT, name="dropout")(layers.Concatenate(name="all")([mixed, place]))
-
-
-def _mixer(frames: Any, place: Any) -> Any:
-    """ConvNeXt blocks (Liu et al. 2022) on frames folded into channels."""
-    time, rows, columns, channels = frames.shape[1:]
-    folded = layers.Reshape((rows, columns, time * channels))(layers.Permute((2, 3, 1, 4))(frames))
-    state = layers.Conv2D(FILTERS, 1)(layers.Concatenate()([folded, place]))
-    for _ in range(2):
-        inner = layers.DepthwiseConv2D(7, padding="same")(state)
-        inner = layers.Conv2D(2 * FILTERS, 1, activation="gelu")(layers.LayerNormalization()(inner))
-        state = layers.Add()([state, layers.Conv2D(FILTERS, 1)(inner)])
-    return layers.Dropout(DROPOUT)(state)
-
-
-def _transformer(frames: Any, place: Any) -> Any:
-    """Attention over the frames of each cell, then a depthwise convolution over its neighbours."""
-    time, rows, columns, _ = frames.shape[1:]
-    tokens = layers.Permute((2, 3, 1, 4))(layers.Dense(FILTERS)(frames))
-    tokens = layers.Concatenate(axis=3)([tokens, layers.Reshape((rows, columns, 1, FILTERS))(place)])
-    # TensorFlow's softmax takes five dimensions at most, so that rows and columns have to share one.
-    tokens = layers.Reshape((rows * columns, time + 1, FILTERS))(tokens)
-    tokens = layers.EinsumDense("bctf,tfg->bctg", (None, time + 1, FILTERS), bias_axes="tg")(tokens)
-    normal = layers.LayerNormalization()(tokens)
-    seen = layers.MultiHeadAttention(2, FILTERS // 2, attention_axes=(2,))(normal, normal)
-    tokens = layers.LayerNormalization()(layers.Add()([tokens, seen]))
-    state = layers.Reshape((rows, columns, (time + 1) * FILTERS))(tokens)
-    state = layers.Conv2D(FILTERS, 1, activation="gelu")(state)
-    state = layers.Add()([state, layers.DepthwiseConv2D(5, padding="same", activation="gelu")(state)])
-    return layers.Dropout(DROPOUT)(layers.Concatenate()([state, place]))
-
-
-BODIES: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "residual_conv_lstm": _recurrent,
-    "conv_mixer": _mixer,
-    "transformer": _transformer,
-}

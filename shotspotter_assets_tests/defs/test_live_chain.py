@@ -34,7 +34,7 @@ CITY = "tiny_city"
 DAY = date(2024, 1, 20)
 NEXT = DAY + timedelta(days=1)
 LIVE = [live_models, risk_forecasts, patrol_plans, forecast_scores, rolling_gate_holds]
-QUICK = {"epochs": 1, "warm_epochs": 1, "validation_days": 28}
+QUICK = {"validation_days": 28}
 RULES = PatrolRules(
     shifts=(Shift(name="evening", start=16, end=0, units=2), Shift(name="night", start=20, end=4, units=2))
 )
@@ -126,11 +126,11 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
         DAY,
     )
     # Four weeks are too few for the gate, so the best baseline serves and the record says why.
-    assert record.served == record.gate["best_baseline"] != "ensemble"
+    assert record.served == record.gate["best_baseline"] != "residual_boosting"
     assert "at least 12 are needed" in " ".join(record.reasons)
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
-    assert set(RISK_SCHEMA.names) | {"candidate_ensemble", "baseline_historical_mean"} <= set(forecast.column_names)
+    assert set(RISK_SCHEMA.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
     horizons = {name: forecast.filter(pa.array(of)) for name in ("day", "1h", "2h", "4h", "6h", "12h")
                 for of in [forecast["horizon"].to_numpy(zero_copy_only=False) == name]}  # fmt: skip
     assert {name: of.num_rows for name, of in horizons.items()} == dict.fromkeys(horizons, cells)
@@ -166,7 +166,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert scores["note"] == "No forecast was issued on 2024-01-19, so 2024-01-20 has no score."
 
 
-def test_the_next_day_is_scored_and_goes_on_from_the_model_before(chain: Chain) -> None:
+def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
     day = chain.forecast(DAY)
     day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
     grid = chain.store.read_table(day_partition("grid_tensors", CITY, NEXT), "grid.parquet").to_pylist()
@@ -183,10 +183,7 @@ def test_the_next_day_is_scored_and_goes_on_from_the_model_before(chain: Chain) 
 
     record = read_live_record(chain.store, CITY, NEXT)
     assert record.trained
-    assert "goes on from the network before" in record.reasons[0]
     assert record.hours_from == DAY  # a week has not gone by
-    settings = record.models["ensemble"].settings["residual_conv_lstm"]
-    assert settings["went_on_from_an_earlier_network"]
 
 
 def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
@@ -232,7 +229,6 @@ def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> 
     again = read_live_record(chain.store, CITY, DAY)
     for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
         assert getattr(again, name) == getattr(before, name), name
-    assert "starts anew" in again.reasons[0]
     # What later days point to is still whole.
     assert later.models_from == NEXT
     assert later.hours_from == DAY
@@ -274,7 +270,9 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypa
     with_city(monkeypatch, retraining="weekly")
     partition = day_partition("live_models", CITY, DAY)
     record = read_live_record(chain.store, CITY, DAY)
-    accepted = record.model_copy(update={"served": "ensemble", "gate": record.gate | {"served": "ensemble"}})
+    accepted = record.model_copy(
+        update={"served": "residual_boosting", "gate": record.gate | {"served": "residual_boosting"}}
+    )
     chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
     write_scores(chain, DAY, gate={"passed": False, "served": "ew_kde", "reasons": ["Worse."]})
     chain.run(NEXT, [live_models, risk_forecasts])
@@ -284,11 +282,11 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypa
     day = chain.forecast(NEXT)
     day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
-    assert not np.allclose(day["probability"].to_numpy(), day["candidate_ensemble"].to_numpy())
-    # Once the issued forecasts hold again, so does the ensemble.
-    write_scores(chain, DAY, gate={"passed": True, "served": "ensemble", "reasons": []})
+    assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
+    # Once the issued forecasts hold again, so does the candidate.
+    write_scores(chain, DAY, gate={"passed": True, "served": "residual_boosting", "reasons": []})
     chain.run(NEXT, [live_models])
-    assert read_live_record(chain.store, CITY, NEXT).served == "ensemble"
+    assert read_live_record(chain.store, CITY, NEXT).served == "residual_boosting"
 
 
 def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:

@@ -264,7 +264,7 @@ def test_drift_is_told_once_for_a_city(watch: Watch, webhook: Webhook) -> None:
 
 def test_a_gate_that_was_mended_since_is_no_news(watch: Watch, webhook: Webhook) -> None:
     score(watch, "2024-05-01", {"passed": False, "served": "kernel_density", "reasons": ["Lost."]}, [])
-    score(watch, "2024-05-01", {"passed": True, "served": "ensemble", "reasons": []}, [])
+    score(watch, "2024-05-01", {"passed": True, "served": "residual_boosting", "reasons": []}, [])
     assert watch.tick() == "Nothing new to tell."
 
 

@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Store:
     """A store with the forecasts of two folds."""
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
-        table = forecasts_table(cutoff, 91, (8, 8), seed=seed, ensemble=0.7)
+        table = forecasts_table(cutoff, 91, (8, 8), seed=seed, residual_boosting=0.7)
         write(store, cutoff, table)
     return store
 
@@ -66,7 +66,7 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     partition = Partition("walk_forward_reports", CITY)
     report = json.loads(store.read_bytes(partition, "report.json"))
     assert report["folds"] == ["2024-01-01", "2024-04-01"]
-    assert report["verdict"]["served"] == made.metadata["served"].value == "ensemble"
+    assert report["verdict"]["served"] == made.metadata["served"].value == "residual_boosting"
     assert made.partition == CITY
     card = store.read_bytes(partition, "model_card.md").decode()
     assert made.metadata["model_card"].value == card
@@ -77,16 +77,16 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
     assert set(rows) == set(report["models"])
     gain = report["verdict"]["gain"]
-    assert rows["ensemble"]["low"] == pytest.approx(gain["low"], abs=1e-5)
+    assert rows["residual_boosting"]["low"] == pytest.approx(gain["low"], abs=1e-5)
     assert (check.passed, check.blocking, check.partition) == (True, False, CITY)
-    assert check.description.startswith("tiny_city: ensemble is served. ")
+    assert check.description.startswith("tiny_city: residual_boosting is served. ")
 
 
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     for cutoff in FOLDS:
         partition = Partition("evaluation_reports", CITY, "fold", cutoff)
         table = store.read_table(partition, "forecasts.parquet")
-        write(store, cutoff, with_column(table, "ensemble", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
+        write(store, cutoff, with_column(table, "residual_boosting", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
     result, made, check = run(tmp_path, instance)
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)

@@ -24,13 +24,13 @@ LAST = FIRST + timedelta(days=DAYS - 1)
 
 
 def issued_days(error: float, days: int = DAYS) -> pa.Table:
-    """Scored days of an ensemble whose log odds are off by `error`, and of a baseline without any knowledge of places."""
+    """Scored days of a candidate whose log odds are off by `error`, and of a baseline without any knowledge of places."""
     random = np.random.default_rng(0)
     truth = np.linspace(0.02, 0.6, 16)
     wrong = 1 / (1 + np.exp(-(np.log(truth / (1 - truth)) + error)))
     row, column = (axis.astype(np.int16) for axis in np.nonzero(COVERED))
     forecast = pa.table(
-        {"row": row, "column": column, "probability": wrong, "candidate_ensemble": wrong}
+        {"row": row, "column": column, "probability": wrong, "candidate": wrong}
         | {"baseline_historical_mean": np.full(16, truth.mean()), "baseline_ew_kde": np.full(16, truth.mean() + 0.01)}
     )
     alerts = (random.random((days, 4, 4)) < truth.reshape(4, 4)).astype(np.int64)
@@ -42,7 +42,7 @@ def issued_days(error: float, days: int = DAYS) -> pa.Table:
 def test_a_day_is_scored_by_its_definition() -> None:
     forecast = pa.table(
         {"row": [0, 0], "column": [0, 1], "probability": [0.8, 0.1]}
-        | {"candidate_ensemble": [0.8, 0.1], "baseline_historical_mean": [0.5, 0.5]}
+        | {"candidate": [0.8, 0.1], "baseline_historical_mean": [0.5, 0.5]}
     )
     alerts = np.zeros((4, 4), dtype=np.int64)
     alerts[0, 0] = 2
@@ -53,10 +53,10 @@ def test_a_day_is_scored_by_its_definition() -> None:
     assert (scores["observed_cells"], scores["observed_alerts"], scores["expected_alerts"]) == (1, 2, 1.4)
 
 
-def test_a_good_ensemble_passes_the_rolling_gate_and_a_bad_one_does_not() -> None:
+def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> None:
     good, bad = issued_days(0.0), issued_days(1.5)
     assert rolling_gate(good, LAST) | {"reasons": None} == rolling_gate(good, LAST) | {
-        "passed": True, "decided": True, "served": "ensemble", "reasons": None,
+        "passed": True, "decided": True, "served": "residual_boosting", "reasons": None,
     }  # fmt: skip
     assert not level_is_off(rolling_scores(good, LAST))
     verdict = rolling_gate(bad, LAST)
@@ -78,16 +78,16 @@ def test_what_is_issued_is_kept_only_if_it_is_significantly_better() -> None:
     days = np.datetime64(FIRST) + np.arange(DAYS)
     truth = np.tile(np.linspace(0.02, 0.6, 16), (DAYS, 1))
     observed = random.random(truth.shape) < truth
-    trained = cell_day_table(days, COVERED, observed, {"ensemble": np.full(truth.shape, truth.mean())})
+    trained = cell_day_table(days, COVERED, observed, {"residual_boosting": np.full(truth.shape, truth.mean())})
 
     def issued(last_days: int, probability: np.ndarray) -> pa.Table:
         table = cell_day_table(days, COVERED, observed, {"probability": probability})
         return table.drop_columns(["observed"])[-last_days * 16 :]
 
-    assert against_issued(trained, "ensemble", issued(91, truth))["keep_issued"]
-    assert not against_issued(trained, "ensemble", issued(91, np.full(truth.shape, 0.3)))["keep_issued"]
+    assert against_issued(trained, "residual_boosting", issued(91, truth))["keep_issued"]
+    assert not against_issued(trained, "residual_boosting", issued(91, np.full(truth.shape, 0.3)))["keep_issued"]
     for few in (issued(27, truth), None):
-        verdict = against_issued(trained, "ensemble", few)
+        verdict = against_issued(trained, "residual_boosting", few)
         assert not verdict["keep_issued"]
         assert "28 are needed" in verdict["words"]
 

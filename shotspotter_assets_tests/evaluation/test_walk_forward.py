@@ -27,12 +27,12 @@ CITY = City.model_validate(
 AREAS = quadrants((6, 6))
 # The second fold has a firework day.
 FOLDS = {
-    date(2021, 1, 4): forecasts_table(date(2021, 1, 4), 90, better=0.8, ensemble=0.6),
-    date(2021, 6, 1): forecasts_table(date(2021, 6, 1), 91, seed=1, better=0.8, ensemble=0.6),
+    date(2021, 1, 4): forecasts_table(date(2021, 1, 4), 90, better=0.8, residual_boosting=0.6),
+    date(2021, 6, 1): forecasts_table(date(2021, 6, 1), 91, seed=1, better=0.8, residual_boosting=0.6),
 }
 
 
-def report(folds=FOLDS, candidate="ensemble", **more):
+def report(folds=FOLDS, candidate="residual_boosting", **more):
     return walk_forward_report(city=CITY, folds=folds, candidate=candidate, areas=AREAS, **more)
 
 
@@ -67,21 +67,21 @@ def test_is_plain_json_that_says_what_was_tested():
 
 
 def test_the_verdict_is_on_the_candidate_that_was_named():
-    assert REPORT["verdict"]["served"] == "ensemble"
+    assert REPORT["verdict"]["served"] == "residual_boosting"
     assert REPORT["verdict"]["passed"]
     # Another candidate may be better still; it was not the one to be judged.
-    assert list(REPORT["models"]).index("better") < list(REPORT["models"]).index("ensemble")
+    assert list(REPORT["models"]).index("better") < list(REPORT["models"]).index("residual_boosting")
 
 
 def test_scores_and_gains_are_those_of_the_pooled_table():
     pooled = pool_forecasts(list(FOLDS.values()))
-    p, observed, reference = (pooled[name].to_numpy() for name in ("ensemble", "observed", "historical_mean"))
+    p, observed, reference = (pooled[name].to_numpy() for name in ("residual_boosting", "observed", "historical_mean"))
     scores = score_cell_days(p, observed == 1, reference, pooled["date"].to_numpy())
-    of_model = REPORT["models"]["ensemble"]
+    of_model = REPORT["models"]["residual_boosting"]
     assert {key: value for key, value in of_model.items() if key != "gain_over"} == scores
-    assert of_model["gain_over"]["city_mean"] == bootstrap_gain(pooled, "ensemble", "city_mean")
-    ordinary = bootstrap_gain(without_firework_days(pooled), "ensemble", "city_mean")
-    assert REPORT["without_firework_days"]["ensemble"]["gain_over"]["city_mean"] == ordinary
+    assert of_model["gain_over"]["city_mean"] == bootstrap_gain(pooled, "residual_boosting", "city_mean")
+    ordinary = bootstrap_gain(without_firework_days(pooled), "residual_boosting", "city_mean")
+    assert REPORT["without_firework_days"]["residual_boosting"]["gain_over"]["city_mean"] == ordinary
     assert ordinary != of_model["gain_over"]["city_mean"]
 
 
@@ -93,8 +93,8 @@ def test_groups_hold_all_cell_days():
     assert next(iter(REPORT["by_weekday"])) == "monday"
     mondays = sum(table["date"].to_pandas().map(date.weekday).eq(0).sum() for table in FOLDS.values())
     assert REPORT["by_weekday"]["monday"]["cell_days"] == mondays
-    second = bootstrap_gain(FOLDS[date(2021, 6, 1)], "ensemble", "historical_mean")
-    assert REPORT["by_fold"]["2021-06-01"]["models"]["ensemble"]["gain_over_best_baseline"] == second
+    second = bootstrap_gain(FOLDS[date(2021, 6, 1)], "residual_boosting", "historical_mean")
+    assert REPORT["by_fold"]["2021-06-01"]["models"]["residual_boosting"]["gain_over_best_baseline"] == second
 
 
 def test_reliability_is_close_to_the_diagonal_for_the_truth():
@@ -110,7 +110,7 @@ def test_folds_may_have_further_candidates_that_are_left_out_and_named():
     assert "better" not in found["models"]
 
 
-@pytest.mark.parametrize("lost", ["ensemble", "city_mean"])
+@pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])
 def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
     first, second = FOLDS.values()
     with pytest.raises(MissingForecastsError, match=rf"made_up, fold 2021-06-01: no forecast of {lost}, only of"):
@@ -118,11 +118,13 @@ def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
 
 
 def test_burden_of_the_served_and_of_the_candidate_forecast():
-    assert set(REPORT["burden"]) == {"ensemble"}
-    failed = {cutoff: with_column(table, "ensemble", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()}
+    assert set(REPORT["burden"]) == {"residual_boosting"}
+    failed = {
+        cutoff: with_column(table, "residual_boosting", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()
+    }
     found = report(failed)
     assert found["verdict"]["served"] == "historical_mean"
-    assert set(found["burden"]) == {"historical_mean", "ensemble"}
+    assert set(found["burden"]) == {"historical_mean", "residual_boosting"}
 
 
 def test_shorter_horizons_are_scored_apart_and_by_hour():
@@ -150,15 +152,15 @@ def test_types_are_scored_where_there_are_type_forecasts():
 
 def test_the_card_states_the_reports_numbers():
     card = model_card(REPORT)
-    flags = REPORT["burden"]["ensemble"]
+    flags = REPORT["burden"]["residual_boosting"]
     assert f"**{flags['empty_of_ten']:.1f} of ten flagged cells see nothing**" in card
     assert f"precision {flags['precision']:.1%}" in card
-    assert "Served: **ensemble**, the candidate." in card
+    assert "Served: **residual_boosting**, the candidate." in card
     assert "36 of 36 cells, estimated from the alerts before each cutoff" in card
     assert f"Base rate: {REPORT['base_rate']:.1%} ({REPORT['positives']:,} of 6,516" in card
-    gain = REPORT["models"]["ensemble"]["gain_over"]["historical_mean"]
+    gain = REPORT["models"]["residual_boosting"]["gain_over"]["historical_mean"]
     assert f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})" in card
-    assert f"Predicted / observed {REPORT['models']['ensemble']['predicted_over_observed']:.3f}" in card
+    assert f"Predicted / observed {REPORT['models']['residual_boosting']['predicted_over_observed']:.3f}" in card
     for heading in (
         "Which forecast is served, and why", "Target and data", "Skill", "Calibration", "What it can and cannot do",
         "Known criticism of the data, on both sides", "Feedback and fairness", "What it must not be used for",
@@ -169,12 +171,14 @@ def test_the_card_states_the_reports_numbers():
 
 
 def test_the_card_says_that_the_baseline_is_served_when_the_gate_fails():
-    failed = {cutoff: with_column(table, "ensemble", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()}
+    failed = {
+        cutoff: with_column(table, "residual_boosting", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()
+    }
     found = report(
         failed, hourly={date(2021, 1, 4): hourly(date(2021, 1, 4), 1)}, types={date(2021, 1, 4): types_table()}
     )
     card = model_card(found)
-    assert "Served: **historical_mean**, the best baseline, as ensemble did not pass the gate." in card
+    assert "Served: **historical_mean**, the best baseline, as residual_boosting did not pass the gate." in card
     assert "| **historical_mean** (served) |" in card
     assert "Predicted / observed is" in card
     assert "Next 4 hours: climatology is served. Gain over climatology, the best baseline: " in card

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from shotspotter_assets.cities.model import City
 from shotspotter_assets.forecasting.history import History, HistoryError
 from shotspotter_assets.forecasting.inputs import masked_mean, next_day_inputs, ordinary_days
 from shotspotter_assets_tests.forecasting.histories import CITY, COVERED, changed, history
@@ -43,6 +44,41 @@ def test_firework_days_leave_the_rates_of_later_days_alone():
     quiet = next_day_inputs(History(CITY, of.first_day, of.counts, COVERED), range(250))
     at = [name.startswith(("log_occupied", "log_city", "log_same")) for name in loud.names]
     np.testing.assert_array_equal(loud.values[:, :, at], quiet.values[:, :, at])
+
+
+def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: slice = slice(4, 6)) -> History:
+    """Robberies and assaults beside the alerts; some layers are other ones from a day on."""
+    of = history(200)
+    events = np.random.default_rng(1).poisson(0.1, (200, 2, 6, 5)).astype(np.uint16)
+    counts = np.concatenate([of.counts, events], axis=1)
+    counts[changed_from:, changed] = 3
+    kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
+    city = City.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
+    return History(city, of.first_day, counts, COVERED)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "layers"), [((), {"robbery", "assault"}), (("assault",), {"gunshots", "robbery"})]
+)
+def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
+    of = with_events(forecast)
+    inputs = next_day_inputs(of, range(201))
+    names = {f"log_nearby_{layer}_{half_life}_days" for layer in layers for half_life in (30, 365)}
+    assert {name for name in inputs.names if name.startswith("log_nearby_")} == names
+    # Where more of it has been, the input is larger, also in the cells beside.
+    recent = inputs.values[200, :, inputs.names.index("log_nearby_robbery_30_days")]
+    seen = masked_mean(of.counts[:, 4][:, COVERED].astype(float), ordinary_days(of), 30)[200]
+    assert np.corrcoef(recent, seen)[0, 1] > 0.5
+    others = slice(0, 5) if "gunshots" in layers else slice(4, 6)
+    changed = next_day_inputs(with_events(forecast, 150, others), range(201)).values
+    np.testing.assert_array_equal(changed[:151], inputs.values[:151])
+    for name in names:
+        at = inputs.names.index(name)
+        assert (changed[151:, :, at] > inputs.values[151:, :, at]).all()
+
+
+def test_a_city_of_alerts_alone_has_no_such_input():
+    assert not [name for name in next_day_inputs(history(60), [60]).names if "nearby" in name]
 
 
 def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_ahead():

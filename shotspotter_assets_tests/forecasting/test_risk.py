@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.forecasting.alert_counts import AlertCounts
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.inputs import next_day_inputs
-from shotspotter_assets.forecasting.logistic_regression import FittedLogisticRegression
+from shotspotter_assets.forecasting.regime_regression import FittedRegimeRegression
 from shotspotter_assets.forecasting.risk import (
     RISK_SCHEMA,
     drivers,
@@ -27,7 +27,7 @@ COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
 
 
 def next_day(probability: np.ndarray) -> pa.Table:
-    ends = (np.full(CELLS, -3.0), np.full(CELLS, 1.0))
+    ends = (np.full(CELLS, -6.0), np.full(CELLS, 1.0))
     return risk_table("day", np.datetime64("2024-03-10T05", "us"), 23, COVERED, probability, ends, COUNTS, False, None)
 
 
@@ -36,7 +36,7 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     table = next_day(p)
     assert table.schema == RISK_SCHEMA
     np.testing.assert_array_equal(table["probability"].to_numpy(), p)
-    assert table["low"][0].as_py() == pytest.approx(1 / (1 + np.exp(3)))
+    assert table["low"][0].as_py() == pytest.approx(1 / (1 + np.exp(6)))
     np.testing.assert_allclose(table["expected"].to_numpy(), COUNTS.expected(p, np.zeros(CELLS, dtype=bool)))
     # Two of ten such days have no more than the first count, eight no more than the second.
     assert table["count_low"].to_numpy().max() == 0
@@ -68,7 +68,7 @@ def test_drivers_say_what_is_unlike_the_average_cell() -> None:
     history = History(TOWN, TOWN.start, counts, COVERED)
     names = next_day_inputs(history, [200]).names
     weights = np.array([1.0 if name == "log_occupied_inf_days_0_cells" else 0.0 for name in names])
-    linear = FittedLogisticRegression(names, weights, 0.0, np.zeros(len(names)), np.ones(len(names)), {})
+    linear = FittedRegimeRegression(names, weights, 0.0, np.zeros(len(names)), np.ones(len(names)), {})
     found = drivers(linear, history)
     busy = [tuple(cell) for cell in np.argwhere(COVERED)].index((1, 1))
     values = next_day_inputs(history, [200]).values[0, :, names.index("log_occupied_inf_days_0_cells")]

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from shotspotter_assets.forecasting.live import LiveRecord
     from shotspotter_assets.storage.store import Store
 
-MEMBERS_INTERVAL = (
+INTERVAL = (
     "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window; "
-    "for the next day widened by the spread of the ensemble's members. What all models miss alike is not in it."
+    "for the next day widened by how far boosting moved from the regression that it starts at. What both miss is not in it."
 )
 
 
@@ -68,6 +68,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     leaves what was issued on past days as it was.
     """
     from shotspotter_assets.forecasting.hourly_features import DAY, WEEK
+    from shotspotter_assets.forecasting.live import CANDIDATE
     from shotspotter_assets.forecasting.risk import (
         drivers,
         hourly_table,
@@ -96,8 +97,8 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
         tables.append(next_hours_table(models, hourly, at, models.hours.predict_all(hourly, at), mixes))
     forecast = pa.concat_tables(tables, promote_options="default")
     profile = np.ones(WEEK) if models.hours is None else models.hours.profile
-    linear: Any = models.next_day["logistic_regression"]
-    why = drivers(linear, history)
+    candidate: Any = models.next_day[CANDIDATE]
+    why = drivers(candidate.linear, history)
     top = top_locations(next_day, why, city)
     fireworks = np.array([_is_firework_day(day)])
     probability = next_day["probability"].to_numpy()
@@ -112,7 +113,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
         "expected_alerts": float(next_day["expected"].to_numpy().sum()),
         "expected_alerts_low": low,
         "expected_alerts_high": high,
-        "interval": MEMBERS_INTERVAL,
+        "interval": INTERVAL,
         "hours": "by the city's hour-of-week profile" if models.hours else "flat: no hours are known",
         "drivers": {f"{row},{column}": list(of) for (row, column), of in zip(record.covered, why, strict=True)},
     }
@@ -138,7 +139,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
             "expected_cells": float(probability.sum()),
             "top_locations": _top_metadata(top),
             "map": _picture("map", _map(next_day, city, title)),
-            "interval": MEMBERS_INTERVAL,
+            "interval": INTERVAL,
             "issued_at": issued_at,
             "why_served": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in record.reasons)),
         },

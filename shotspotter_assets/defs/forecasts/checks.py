@@ -10,7 +10,7 @@ from shotspotter_assets.defs.resources import StoreResource
 
 @dg.asset_check(asset=forecast_scores, name="rolling_gate", partitions_def=PARTITIONS.city_date)
 def rolling_gate_holds(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-    """The ensemble's issued forecasts pass the gate, their level is right, and the alerts have not drifted.
+    """The candidate's issued forecasts pass the gate, their level is right, and the alerts have not drifted.
 
     When the gate fails, the next live models serve the best baseline.
     """

@@ -20,7 +20,6 @@ from shotspotter_assets.defs.forecasts.files import (
     next_day_forecasts,
     read_days,
     read_live_record,
-    read_model,
     record_before,
     scores_before,
     stored_name,
@@ -33,7 +32,6 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.training.record import TrainedModel, counts_sha256, files_sha256, installed_versions
 
 if TYPE_CHECKING:
-    from shotspotter_assets.forecasting.ensemble import FittedEnsemble
     from shotspotter_assets.forecasting.live import LiveRecord
     from shotspotter_assets.storage.store import Store
 
@@ -42,8 +40,6 @@ class LiveModelConfig(dg.Config):
     """How live models are trained, and by hand: that they are, or which ones serve."""
 
     validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")
-    epochs: int = Field(6, ge=1, description="Most epochs of the ensemble's network from scratch.")
-    warm_epochs: int = Field(2, ge=1, description="Most epochs when it goes on from the network before.")
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field(
         "", description="Roll back: no training, but serve what was in force after this earlier day (YYYY-MM-DD)."
@@ -53,7 +49,7 @@ class LiveModelConfig(dg.Config):
 @dg.asset(
     partitions_def=PARTITIONS.city_date,
     group_name="forecasts",
-    kinds={"keras", "json"},
+    kinds={"lightgbm", "json"},
     code_version="1",
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT)],
@@ -62,7 +58,7 @@ class LiveModelConfig(dg.Config):
 def live_models(
     context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource
 ) -> dg.MaterializeResult:
-    """The models in force after the day, trained on the days to it, and why those: the ensemble has to pass the gate.
+    """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
 
     The last 91 days are for validation. Where training is not due, or what was trained does not hold, the record points
     to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since.
@@ -129,11 +125,11 @@ def _rolled_back(store: "Store", city: str, day: date, serve_from: str) -> "Live
 
 
 def _after_scores(record: "LiveRecord", scores: dict[str, Any] | None) -> "LiveRecord":
-    """The record, with the best baseline in the ensemble's place where the rolling gate of issued forecasts fails."""
-    from shotspotter_assets.forecasting.live import ENSEMBLE
+    """The record, with the best baseline in the candidate's place where the rolling gate of issued forecasts fails."""
+    from shotspotter_assets.forecasting.live import CANDIDATE
 
     if (
-        record.served != ENSEMBLE
+        record.served != CANDIDATE
         or scores is None
         or scores["rolling_gate"] is None
         or scores["rolling_gate"]["passed"]
@@ -159,8 +155,8 @@ def _train(
     from shotspotter_assets.forecasting.alert_counts import fit_alert_counts
     from shotspotter_assets.forecasting.live import (
         BASELINES,
+        CANDIDATE,
         COUNTS,
-        ENSEMBLE,
         LiveRecord,
         fit_next_day,
         level_interval,
@@ -179,16 +175,14 @@ def _train(
     history = history_days.history(covered, counts)
     context.log.info(f"{city.name}|{day}: {len(days):,} days read in {perf_counter() - started:.1f} s")
 
-    start = None if before is None else _ensemble_of(store, before)
-    fitted = fit_next_day(history, train, validation, start, epochs=config.epochs, warm_epochs=config.warm_epochs)
+    fitted = fit_next_day(history, train, validation)
     window = slice(validation.start, validation.stop)
     axis, observed = history.days()[window], history.observed[window]
     judged = cell_day_table(axis, covered, observed, {name: validation_of(of) for name, of in fitted.models.items()})
-    gate = gate_of(judged, ENSEMBLE, BASELINES)
+    gate = gate_of(judged, CANDIDATE, BASELINES)
     issued = _issued(store, city.name, days[validation.start], day)
     comparison = against_issued(judged, gate["served"], issued)
-    warm = "goes on from the network before" if fitted.went_on else "starts anew"
-    reasons = (f"{due[:1].upper()}{due[1:]}; the network {warm}.", *gate["reasons"], comparison["words"])
+    reasons = (f"{due[:1].upper()}{due[1:]}.", *gate["reasons"], comparison["words"])
     if comparison["keep_issued"] and before is not None:
         kept = {"day": day, "trained": True, "last_trained": day, "served": _by_gate(before)}
         return before.model_copy(update=kept | {"reasons": reasons, "against_issued": comparison}), {}
@@ -234,15 +228,6 @@ def _train(
     )
     stored = {stored_name(name, version): of for name, of in files.items()}
     return record, stored | {stored_name(name, hours.version): of for name, of in hours.files.items()}
-
-
-def _ensemble_of(store: "Store", record: "LiveRecord") -> "FittedEnsemble":
-    from shotspotter_assets.forecasting.ensemble import EnsembleForecaster
-    from shotspotter_assets.forecasting.live import ENSEMBLE
-
-    trained = record.models[ENSEMBLE]
-    files = read_model(store, record.city, record.models_from, ENSEMBLE, record.models_version, trained)
-    return EnsembleForecaster().load(files)
 
 
 def _issued(store: "Store", city: str, first: date, last: date) -> pa.Table | None:

@@ -33,9 +33,10 @@ class FoldModelConfig(dg.Config, NetworkConfig):
     """Which models are trained. The other settings but for `validation_share` are those of the reference network."""
 
     models: list[str] = Field(
-        default=["ensemble"],
-        description="Names of forecasters (forecasting/registry.py). ensemble is what is served; conv_lstm is the reference "
-        "network, which takes hours in its default size.",
+        default=["residual_boosting"],
+        description="Names of forecasters (forecasting/registry.py). residual_boosting is what is served; "
+        "residual_conv_lstm is a network on the same start; conv_lstm is the reference network, which takes hours in its "
+        "default size.",
     )
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from shotspotter_assets.defs.models.assets import fold_models
 from shotspotter_assets.defs.models.files import RECORD_FILE, model_partition, read_files, read_record
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
 from shotspotter_assets.storage.store import Partition, Store
@@ -76,8 +74,9 @@ def evaluation_reports(
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
     from shotspotter_assets.evaluation.report import build_report
+    from shotspotter_assets.forecasting.baselines import fit_baselines
     from shotspotter_assets.forecasting.history import History, late_alerts
-    from shotspotter_assets.forecasting.registry import BASELINES, forecaster
+    from shotspotter_assets.forecasting.registry import forecaster
 
     city, cutoff = city_and_cutoff(context)
     opened = store.open()
@@ -99,13 +98,9 @@ def evaluation_reports(
         context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with {name}")
         files = read_files(opened, model_partition(city.name, cutoff), name, trained)
         probabilities[name] = forecaster(name).load(files).predict(history, test)
-    probabilities["never"] = np.full((len(tested), int(covered.sum())), SMALLEST_PROBABILITY)
-    for name in BASELINES:
-        context.log.info(f"{city.name}|{cutoff}: tuning and fitting {name}")
-        started = time.monotonic()
-        baseline = forecaster(name).fit(history, train, validation)
-        probabilities[name] = baseline.predict(history, test)
-        seconds[name], settings[name] = time.monotonic() - started, baseline.settings
+    context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
+    for name, baseline in fit_baselines(history, train, validation, test).items():
+        probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
     forecast_counts = counts[:, list(city.forecast_codes)]
     report, forecasts = build_report(
         city=city.name,

@@ -39,7 +39,7 @@ class WalkForwardConfig(dg.Config):
     """What a walk-forward report judges."""
 
     candidate: str = Field(
-        "ensemble",
+        "residual_boosting",
         description="The next-day forecast to serve if it passes the gate. Choose it before its scores are seen.",
     )
     hourly_candidate: str = Field("next_hours", description="The same for the shorter horizons.")

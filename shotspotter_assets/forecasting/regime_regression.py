@@ -18,7 +18,7 @@ from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs, ordin
 from shotspotter_assets.forecasting.probability import clip_probability, log_losses
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)
-FILE: Final = "logistic_regression.json"
+FILE: Final = "regime_regression.json"
 INPUT_FILE_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 
@@ -48,7 +48,7 @@ def days_to_fit(history: History, days: range) -> npt.NDArray[np.int64]:
     return chosen
 
 
-def with_firework_days(history: History, days: range, ordinary: Array, linear: "FittedLogisticRegression") -> Array:
+def with_firework_days(history: History, days: range, ordinary: Array, linear: "FittedRegimeRegression") -> Array:
     """`ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
     axis = history.days(more=1)
     fireworks = np.flatnonzero(is_holiday_fireworks(axis))
@@ -71,7 +71,7 @@ def with_firework_days(history: History, days: range, ordinary: Array, linear: "
 
 
 @dataclass(frozen=True)
-class FittedLogisticRegression:
+class FittedRegimeRegression:
     """See `Fitted`. `weights`, `mean` and `scale` have one number per input of `names`."""
 
     names: tuple[str, ...]
@@ -89,7 +89,7 @@ class FittedLogisticRegression:
             OtherInputsError: it was fitted on other inputs.
         """
         if inputs.names != self.names:
-            raise OtherInputsError(f"A stored logistic regression {INPUT_FILE_ERROR}")
+            raise OtherInputsError(f"A stored regression {INPUT_FILE_ERROR}")
         slope = self.weights / self.scale
         return inputs.values @ slope + (self.intercept - self.mean @ slope)
 
@@ -111,29 +111,29 @@ class FittedLogisticRegression:
         return {FILE: json.dumps(content, indent=1).encode()}
 
 
-class LogisticRegressionForecaster:
+class RegimeRegressionForecaster:
     """Tuned by log loss on the validation window, then fitted on training and validation days together."""
 
-    name: ClassVar[str] = "logistic_regression"
+    name: ClassVar[str] = "regime_regression"
 
-    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedLogisticRegression:
+    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedRegimeRegression:
         """See `Forecaster.fit`."""
         history = through(history, validation.stop)
         inputs = next_day_inputs(history, range(validation.stop))
         return fit_on_inputs(history, inputs, train, validation)[1]
 
-    def load(self, files: Mapping[str, bytes]) -> FittedLogisticRegression:
+    def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
         """See `Forecaster.load`."""
         content = json.loads(files[FILE])
         arrays = {name: np.array(content[name]) for name in ("weights", "mean", "scale")}
-        return FittedLogisticRegression(
+        return FittedRegimeRegression(
             names=tuple(content["names"]), intercept=content["intercept"], settings=content["settings"], **arrays
         )
 
 
 def fit_on_inputs(
     history: History, inputs: Inputs, train: range, validation: range
-) -> tuple[FittedLogisticRegression, FittedLogisticRegression]:
+) -> tuple[FittedRegimeRegression, FittedRegimeRegression]:
     """(fitted on training days, fitted on training and validation days), both with the penalty of the validation window.
 
     Args:
@@ -170,7 +170,7 @@ def days_to_judge(history: History, validation: range) -> npt.NDArray[np.int64]:
 
 def _fit(
     inputs: Inputs, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.int64], inverse: float
-) -> FittedLogisticRegression:
+) -> FittedRegimeRegression:
     from sklearn.linear_model import LogisticRegression
 
     # float64, as nearly equal rates make the fit stiff.
@@ -187,4 +187,4 @@ def _fit(
     with threadpool_limits(1):
         model = LogisticRegression(C=inverse, solver="newton-cholesky").fit(rows, observed[days].ravel())
     weights = np.where(constant, 0.0, model.coef_[0])
-    return FittedLogisticRegression(inputs.names, weights, float(model.intercept_[0]), mean, scale, {})
+    return FittedRegimeRegression(inputs.names, weights, float(model.intercept_[0]), mean, scale, {})

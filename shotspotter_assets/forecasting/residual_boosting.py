@@ -1,4 +1,4 @@
-"""Gradient boosting that starts at the logistic regression's log odds, so that its trees only learn what that misses."""
+"""Gradient boosting that starts at the regression's log odds, so that its trees only learn what that misses."""
 
 import json
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from scipy.special import expit
 from shotspotter_assets.forecasting.forecaster import Array, through
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs
-from shotspotter_assets.forecasting.logistic_regression import (
-    FittedLogisticRegression,
-    LogisticRegressionForecaster,
+from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+from shotspotter_assets.forecasting.regime_regression import (
+    FittedRegimeRegression,
+    RegimeRegressionForecaster,
     days_to_fit,
     days_to_judge,
     fit_on_inputs,
     with_firework_days,
 )
-from shotspotter_assets.forecasting.probability import clip_probability, log_losses
 
 if TYPE_CHECKING:
     import lightgbm
@@ -44,15 +44,15 @@ PARAMETERS: Final = {
     "seed": 0,
     "verbosity": -1,
 }
-MODEL_FILE: Final = "gradient_boosting.txt"
-SETTINGS_FILE: Final = "gradient_boosting.json"
+MODEL_FILE: Final = "residual_boosting.txt"
+SETTINGS_FILE: Final = "residual_boosting.json"
 
 
 @dataclass(frozen=True)
-class FittedGradientBoosting:
+class FittedResidualBoosting:
     """See `Fitted`."""
 
-    linear: FittedLogisticRegression
+    linear: FittedRegimeRegression
     booster: "lightgbm.Booster | None"
     settings: dict[str, Any]
     validation_probability: Array | None = None
@@ -72,25 +72,25 @@ class FittedGradientBoosting:
         return {**self.linear.files(), SETTINGS_FILE: json.dumps(self.settings).encode(), **trees}
 
 
-class GradientBoostingForecaster:
+class ResidualBoostingForecaster:
     """The number of trees is where the validation log loss was least; then fitted on both windows together."""
 
-    name: ClassVar[str] = "gradient_boosting"
+    name: ClassVar[str] = "residual_boosting"
 
-    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedGradientBoosting:
+    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedResidualBoosting:
         """See `Forecaster.fit`."""
         history = through(history, validation.stop)
         inputs = next_day_inputs(history, range(validation.stop))
         return fit_on_linear(history, inputs, train, validation, *fit_on_inputs(history, inputs, train, validation))
 
-    def load(self, files: Mapping[str, bytes]) -> FittedGradientBoosting:
+    def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
         """See `Forecaster.load`."""
         import lightgbm
 
         text = files.get(MODEL_FILE)
         booster = None if text is None else lightgbm.Booster(model_str=text.decode())
-        linear = LogisticRegressionForecaster().load(files)
-        return FittedGradientBoosting(linear, booster, json.loads(files[SETTINGS_FILE]))
+        linear = RegimeRegressionForecaster().load(files)
+        return FittedResidualBoosting(linear, booster, json.loads(files[SETTINGS_FILE]))
 
 
 def fit_on_linear(
@@ -98,10 +98,10 @@ def fit_on_linear(
     inputs: Inputs,
     train: range,
     validation: range,
-    of_train: FittedLogisticRegression,
-    of_both: FittedLogisticRegression,
-) -> FittedGradientBoosting:
-    """Boosting on the two logistic regressions of `fit_on_inputs`; the other arguments are those that it took."""
+    of_train: FittedRegimeRegression,
+    of_both: FittedRegimeRegression,
+) -> FittedResidualBoosting:
+    """Boosting on the two regressions of `fit_on_inputs`; the other arguments are those that it took."""
     observed = history.observed
     booster = _boost(history, inputs, train, of_train, MOST_TREES)
     tested = days_to_judge(history, validation)
@@ -118,11 +118,11 @@ def fit_on_linear(
     probability = clip_probability(with_firework_days(history, validation, ordinary, of_train))
     both = range(train.start, validation.stop)
     refitted = _boost(history, inputs, both, of_both, best) if best else None
-    return FittedGradientBoosting(of_both, refitted, settings, probability)
+    return FittedResidualBoosting(of_both, refitted, settings, probability)
 
 
 def _boost(
-    history: History, inputs: Inputs, days: range, linear: FittedLogisticRegression, trees: int
+    history: History, inputs: Inputs, days: range, linear: FittedRegimeRegression, trees: int
 ) -> "lightgbm.Booster":
     import lightgbm
 
