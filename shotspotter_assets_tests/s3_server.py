@@ -81,7 +81,9 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     data = folder / "data"
     data.mkdir()
     command = [
-        weed, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        weed, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
+        # These two would listen on fixed ports, which another server may have.
+        "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
         f"-s3.config={keys}", "-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false",
     ]  # fmt: skip
