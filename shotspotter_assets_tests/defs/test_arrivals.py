@@ -98,12 +98,13 @@ def test_years_in_one_file_are_one_run(watch: Watch) -> None:
     assert watch.tick() == [("2024-03-01", "2025-06-28")]
 
 
-def test_a_bad_file_is_named_and_the_others_are_asked_for(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bad_file_is_named_and_the_others_are_asked_for(watch: Watch) -> None:
     (watch.landing / "bad.parquet").write_bytes(b"PAR1 nothing")
     watch.land("good.csv", row("2024-03-02"))
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
     watch.run_asked()
     assert watch.tick() == []
+    assert "bad.parquet" in watch.message
     # Once it is replaced, it is read.
     (watch.landing / "bad.parquet").unlink()
     watch.land("bad.parquet", row("2024-03-04"))

@@ -18,7 +18,6 @@ def test_blocks_of_hours_and_what_came() -> None:
     assert len(table) == 40 * (6 + 2) * cells
     assert set(of_four["hour"].to_pylist()) == {0, 4, 8, 12, 16, 20}
     assert of_four["date"][0].as_py() == date(2021, 11, 17)
-    # The summer's clock is an hour ahead, so the first block of the test window is counted from the local midnight.
     first = history().hour_at(datetime.fromisoformat("2021-11-17T05:00:00+00:00"))
     came = counts()[first : first + 4].sum(axis=(0, 1))[COVERED] > 0
     np.testing.assert_array_equal(of_four["observed"].to_numpy()[:cells].astype(bool), came)
