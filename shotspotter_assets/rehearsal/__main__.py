@@ -72,6 +72,7 @@ def main() -> None:
     else:
         say("Only the simulated city: name a Parquet file of Washington DC's real alerts with --alerts.")
     for city in cities:
+        city.described["retraining"] = options.retraining
         say(f"{city.name}: {city.remark}; history of {options.history_days} days from {first}")
     if options.short:
         say(
@@ -144,7 +145,7 @@ def rehearse(
 
 def say(text: str) -> None:
     """A line at once."""
-    print(f"{datetime.now(ZONE):%H:%M:%S} {text}", flush=True)
+    print(f"{datetime.now():%H:%M:%S} {text}", flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -155,6 +156,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=14, help="days that land one by one (default 14, at least 4)")
     parser.add_argument("--history-days", type=int, help="days that land before, in one file (default 450; short: 120)")
     parser.add_argument("--short", action="store_true", help="few days of history, for continuous integration")
+    parser.add_argument(
+        "--retraining", choices=("daily", "weekly", "on_drift"), default="daily", help="when both cities retrain"
+    )
     parser.add_argument("--kill", action="store_true", help="SIGKILL the daemon in the middle and start it again")
     parser.add_argument("--folder", help="where instance, store and logs are kept (default: a temporary folder)")
     parser.add_argument("--patience", type=float, default=900, help="most seconds that one step may take")
@@ -359,7 +363,7 @@ def _title(text: str) -> str:
 
 
 def _clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, ZONE):%H:%M:%S}"
+    return f"{datetime.fromtimestamp(at):%H:%M:%S}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Raw and cleaned alerts, by city and local day."""
 
-import base64
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.local_time import rows_of_days
 from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.alerts.files import (
     ALERTS_FILE,
     REJECTED_FILE,
@@ -205,7 +205,7 @@ def _add_pictures(context: dg.AssetExecutionContext, store: "Store", stretch: St
     if near is None:
         return
     for day, png in day_pictures(near, shown, stretch.city).items():
-        picture = dg.MetadataValue.md(f"![{day}](data:image/png;base64,{base64.b64encode(png).decode()})")
+        picture = panel.picture(str(day), png)
         context.add_asset_metadata({"picture": picture}, partition_key=stretch.key(day))
 
 

@@ -1,6 +1,5 @@
 """Risk forecasts, by city and issue date, and nowcasts, by city."""
 
-import base64
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from pydantic import Field
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.alerts.files import unreadable_files
 from shotspotter_assets.defs.environment import CITIES, PARTITIONS
 from shotspotter_assets.defs.forecasts.files import (
@@ -130,18 +130,17 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
-            "path": opened.uri(partition, FORECAST_FILE),
             "day": str(day),
             "served": record.served,
-            "expected_alerts": said["expected_alerts"],
+            "why_served": panel.bullets(record.reasons),
             "expected_alerts_low": low,
             "expected_alerts_high": high,
-            "expected_cells": float(probability.sum()),
-            "top_locations": _top_metadata(top),
-            "map": _picture("map", _map(next_day, city, title)),
+            **panel.rounded({"expected_alerts": said["expected_alerts"], "expected_cells": float(probability.sum())}),
+            "map": panel.picture("map", _map(next_day, city, title)),
+            "top_locations": panel.table(_shown_top(top)),
             "interval": INTERVAL,
             "issued_at": issued_at,
-            "why_served": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in record.reasons)),
+            "path": opened.uri(partition, FORECAST_FILE),
         },
     )
 
@@ -198,10 +197,10 @@ def nowcasts(
     }
     return dg.MaterializeResult(
         metadata={
-            "path": opened.uri(partition, FORECAST_FILE),
             **said,
-            **totals,
-            "map": _picture("map", _map(longest, city, title)),
+            **panel.rounded(totals),
+            "map": panel.picture("map", _map(longest, city, title)),
+            "path": opened.uri(partition, FORECAST_FILE),
         }
     )
 
@@ -272,17 +271,18 @@ def _map(table: pa.Table, city: City, title: str) -> bytes:
     return risk_map(percent, city.box, title)
 
 
-def _picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+def _shown_top(top: pa.Table) -> list[dict[str, Any]]:
+    """Few columns, as the panel is narrow; the files have all of them."""
+    from shotspotter_assets.patrol.reach import group_name
 
-
-def _top_metadata(top: pa.Table) -> dg.TableMetadataValue:
-    columns = ["rank", "row", "column", "longitude", "latitude", "probability", "low", "high", "expected", "why"]
-    kinds = {"why": "string", "rank": "int", "row": "int", "column": "int"}
-    records = [
-        dg.TableRecord({name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()})
-        for row in top.select(columns).to_pylist()
+    return [
+        {
+            "rank": row["rank"],
+            "cell": group_name(row["row"], row["column"], 1),
+            "middle": f"{row['latitude']:.4f}, {row['longitude']:.4f}",
+            "probability": f"{row['probability']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
+            "expected": row["expected"],
+            "why": row["why"],
+        }
+        for row in top.to_pylist()
     ]
-    return dg.MetadataValue.table(
-        records, schema=dg.TableSchema([dg.TableColumn(name, kinds.get(name, "float")) for name in columns])
-    )

@@ -1,6 +1,5 @@
 """Patrol plans, by city and issue date: for the day after it."""
 
-import base64
 import json
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.forecasts.assets import risk_forecasts
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.patrol.plan import DayPlan
     from shotspotter_assets.storage.store import Store
 
-SHOWN = ("shift", "rank", "cell", "area", "units", "recommended_units", "expected_alerts", "covered_alerts", "reasons")
+SHOWN = ("shift", "rank", "cell", "area", "units", "recommended_units", "covered_alerts")
 HISTORY_DAYS = 366
 """Longer than any cap on repeats looks back."""
 
@@ -80,18 +80,22 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     return dg.MaterializeResult(
         data_version=dg.DataVersion(_version(csv)),
         metadata={
-            "path": opened.uri(partition, PLAN_FILE),
-            "csv": opened.uri(partition, CSV_FILE),
             "day": str(day),
             "units": int(table["units"].to_numpy().sum()),
             "recommended_units": int(table["recommended_units"].to_numpy().sum()),
-            "expected_alerts": float(sum(shift.total for shift in plan.shifts)),
-            "covered_alerts": float(sum(shift.covered for shift in plan.shifts)),
-            **{f"one_more_unit_{shift.shift.name.replace(' ', '_')}": shift.one_more for shift in plan.shifts},
-            "hours": said["hours"],
-            "placements": _placements(table),
-            "audit": dg.MetadataValue.json(audit),
+            **panel.rounded(
+                {
+                    "expected_alerts": float(sum(shift.total for shift in plan.shifts)),
+                    "covered_alerts": float(sum(shift.covered for shift in plan.shifts)),
+                    **{f"one_more_unit_{shift.shift.name.replace(' ', '_')}": shift.one_more for shift in plan.shifts},
+                }
+            ),
             "map": _map(plan, expected, covered, city),
+            "placements": _placements(table),
+            "hours": said["hours"],
+            "audit": dg.MetadataValue.json(audit),
+            "csv": opened.uri(partition, CSV_FILE),
+            "path": opened.uri(partition, PLAN_FILE),
         },
     )
 
@@ -154,25 +158,13 @@ def _version(csv: bytes) -> str:
     return hashlib.sha256(csv).hexdigest()[:16]
 
 
-def _placements(table: pa.Table) -> dg.TableMetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                name: "; ".join(value)
-                if isinstance(value, list)
-                else round(value, 4)
-                if isinstance(value, float)
-                else value
-                for name, value in row.items()
-            }
-        )
-        for row in table.select(SHOWN).to_pylist()
-    ]
-    kinds = dict.fromkeys(("shift", "cell", "area", "reasons"), "string") | dict.fromkeys(
-        ("rank", "units", "recommended_units"), "int"
+def _placements(table: pa.Table) -> dg.MetadataValue[Any]:
+    if not table.num_rows:
+        return dg.MetadataValue.text("No unit is placed.")
+    # Few columns, as the panel is narrow; the files have all of them.
+    return panel.table(
+        {name: row[name] for name in SHOWN} | {"reasons": ", ".join(row["reasons"])} for row in table.to_pylist()
     )
-    columns = [dg.TableColumn(name, kinds.get(name, "float")) for name in SHOWN]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
 def _map(
@@ -184,4 +176,4 @@ def _map(
     units[:: plan.group, :: plan.group] = np.sum([shift.units for shift in plan.shifts], axis=0)
     shown = np.where(covered, expected.sum(axis=0), np.nan)
     png = patrol_map(shown, units, city.box, f"Units of all shifts of {plan.day}, over expected alerts")
-    return dg.MetadataValue.md(f"![map](data:image/png;base64,{base64.b64encode(png).decode()})")
+    return panel.picture("map", png)

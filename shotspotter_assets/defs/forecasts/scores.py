@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.forecasts.assets import risk_forecasts
@@ -88,7 +89,7 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
     content = json.dumps(record, indent=1)
     opened.write_bytes(partition, RECORD_FILE, content.encode())
     return dg.MaterializeResult(
-        metadata={"path": opened.uri(partition, RECORD_FILE), **_metadata(record)},
+        metadata={**panel.rounded(_metadata(record)), "path": opened.uri(partition, RECORD_FILE)},
     )
 
 
@@ -100,25 +101,25 @@ def _mask(forecast: pa.Table, city: City) -> Any:
 
 def _metadata(record: dict[str, Any]) -> dict[str, Any]:
     """Numbers that plot over the days, and words."""
-    shown: dict[str, Any] = {"note": record["note"]} if record["note"] else {}
+    numbers: dict[str, Any] = {"note": record["note"]} if record["note"] else {}
     scores, rolling, gate, drift = (record[name] for name in ("scores", "rolling", "rolling_gate", "drift"))
     if scores is not None:
-        shown |= {name: value for name, value in scores.items() if isinstance(value, int | float)}
-        shown |= {"hit_rate_5": scores["hit_rate"]["5"]} if scores["hit_rate"]["5"] is not None else {}
+        numbers |= {name: value for name, value in scores.items() if isinstance(value, int | float)}
+        numbers |= {"hit_rate_5": scores["hit_rate"]["5"]} if scores["hit_rate"]["5"] is not None else {}
     for days, of in (rolling or {}).items():
         gains = {f"gain_{days}_days_over_{name}": gain["gain"] for name, gain in of["gain_over"].items()}
-        numbers = {f"predicted_over_observed_{days}_days": of["predicted_over_observed"], **gains}
-        shown |= {name: value for name, value in numbers.items() if value is not None}
+        of_window = {f"predicted_over_observed_{days}_days": of["predicted_over_observed"], **gains}
+        numbers |= {name: value for name, value in of_window.items() if value is not None}
     if gate is not None:
-        shown |= {
+        numbers |= {
             "rolling_gate_passed": gate["passed"],
-            "rolling_gate": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in gate["reasons"])),
+            "rolling_gate": panel.bullets(gate["reasons"]),
         }
-    return shown | {
+    return numbers | {
         "alerts_per_day_28_days": drift["rate"]["recent"],
         "alerts_outside_28_days": drift["coverage"]["alerts_outside"],
         "drifted": drift["drifted"],
-        "drift": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in drift["reasons"]) or "None."),
+        "drift": panel.bullets(drift["reasons"]),
     }
 
 

@@ -1,6 +1,5 @@
 """Evaluation reports, by city and fold whose test window is over."""
 
-import base64
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.cities.model import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
 from shotspotter_assets.defs.models.assets import fold_models
@@ -213,38 +213,19 @@ def _folds(store: "Store", city: str) -> "list[FoldWindows]":
 def _metadata(report: dict[str, Any], record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
     """Numbers that plot over the folds, the table of models, and the pictures."""
     records = [
-        dg.TableRecord(
-            {"model": name}
-            | {score: _rounded(scores[score]) for score in SHOWN}
-            | {"hit_rate_5": _rounded(scores["hit_rate"]["5"])}
-        )
+        {"model": name} | {score: scores[score] for score in SHOWN} | {"hit_rate_5": scores["hit_rate"]["5"]}
         for name, scores in sorted(report["models"].items(), key=lambda item: item[1]["log_loss"])
     ]
-    shown = {
-        name: dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
-        for name, png in pictures.items()
+    of_models = {
+        f"{name}_{score}": report["models"][name][score]
+        for name in record.models
+        for score in ("log_loss", "gain_nats_per_positive")
     }
+    of_data = ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
     return {
+        "best_model": records[0]["model"],
+        "scores": panel.table(records),
+        **panel.rounded(of_models | {key: report[key] for key in of_data}),
+        **{name: panel.picture(name, png) for name, png in pictures.items()},
         "path": path,
-        "scores": dg.MetadataValue.table(records, schema=_score_columns()),
-        **{
-            f"{name}_{score}": report["models"][name][score]
-            for name in record.models
-            for score in ("log_loss", "gain_nats_per_positive")
-        },
-        "best_model": records[0].data["model"],
-        **{
-            key: report[key]
-            for key in ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
-        },
-        **shown,
     }
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 5)
-
-
-def _score_columns() -> dg.TableSchema:
-    numbers = [dg.TableColumn(name, "float") for name in (*SHOWN, "hit_rate_5")]
-    return dg.TableSchema([dg.TableColumn("model", "string"), *numbers])

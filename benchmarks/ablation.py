@@ -1,0 +1,132 @@
+"""What each kind of input and each year of history adds: `python benchmarks/ablation.py --data FOLDER --cache FOLDER`.
+
+`residual_boosting` is fitted without one kind of input at a time (its columns held at zero, so that neither the regression
+nor the trees can use them), and with all inputs on the last years of history alone. Gains are over the full model, in nats
+per positive with 90% intervals of a weekly block bootstrap: what is left out and helps has a negative one. Prints Markdown.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pyarrow as pa
+from next_day import BENCHMARKS, Fold, folds, forecasts_of
+
+from shotspotter_assets.evaluation.pooling import bootstrap_gain, score_table, without_firework_days
+from shotspotter_assets.forecasting.forecaster import through
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs
+from shotspotter_assets.forecasting.regime_regression import fit_on_inputs
+from shotspotter_assets.forecasting.residual_boosting import fit_on_linear
+
+FULL = "all"
+YEARS = (1, 2, 3)
+SLOW, RECENT = ("120", "365", "inf"), ("2", "7", "14", "30", "60")
+
+
+def _rate(*half_lives: str) -> Callable[[str], bool]:
+    starts = tuple(f"{rate}_{half_life}_days" for rate in ("log_occupied", "log_alerts") for half_life in half_lives)
+    return lambda name: name.startswith(starts)
+
+
+def _starts(*prefixes: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(prefixes)
+
+
+KINDS: dict[str, Callable[[str], bool]] = {
+    "rates of 120 days and more": _rate(*SLOW),
+    "rates of 60 days and less": _rate(*RECENT),
+    "all smoothing over neighbours": lambda name: name.endswith(("_0.7_cells", "_1.5_cells", "_3_cells", "_around")),
+    "yesterday": _starts("yesterday", "late_yesterday"),
+    "days since the last alert": _starts("log_days_since"),
+    "level of the city": _starts("log_city"),
+    "weekday": lambda name: name == "log_same_kind_of_day" or (name.endswith("day") and not name.startswith("is_")),
+    "season and holidays": _starts("season", "is_"),
+}
+"""Which inputs a kind holds, by their names."""
+
+
+def _without(inputs: Inputs, kind: str) -> Inputs:
+    dropped = [at for at, name in enumerate(inputs.names) if KINDS[kind](name)]
+    if not dropped:
+        raise ValueError(f"No input is of the kind {kind!r}; names have changed: {', '.join(inputs.names)}")
+    values = inputs.values.copy()
+    values[:, :, dropped] = 0.0
+    return Inputs(values, inputs.names)
+
+
+def _last_years(fold: Fold, years: int) -> Fold:
+    """The fold with a history that starts so many years before its cutoff."""
+    history, cut = fold.history, fold.test.start - round(years * 365.25)
+    late = None if history.late is None else history.late[cut:]
+    shorter = replace(
+        history, first_day=history.first_day + timedelta(days=cut), counts=history.counts[cut:], late=late
+    )
+    train, validation, test = (
+        range(max(of.start - cut, 0), of.stop - cut) for of in (fold.train, fold.validation, fold.test)
+    )
+    return Fold(shorter, fold.cutoff, train, validation, test)
+
+
+def _forecast(fold: Fold, change: Callable[[Inputs], Inputs]) -> np.ndarray:
+    history: History = through(fold.history, fold.validation.stop)
+    inputs = change(next_day_inputs(history, range(fold.validation.stop)))
+    windows = (history, inputs, fold.train, fold.validation)
+    return fit_on_linear(*windows, *fit_on_inputs(*windows)).predict(fold.history, fold.test)
+
+
+def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
+    """Test forecasts by what was changed, each kept in the cache as soon as it is there."""
+    changes: dict[str, Callable[[], np.ndarray]] = {FULL: lambda: _forecast(fold, lambda inputs: inputs)}
+    for kind in KINDS:
+        changes[f"without {kind}"] = lambda kind=kind: _forecast(fold, lambda inputs: _without(inputs, kind))  # type: ignore[misc]
+    for years in YEARS:
+        changes[f"the last {years} years alone"] = lambda years=years: _forecast(
+            _last_years(fold, years), lambda of: of
+        )  # type: ignore[misc]
+    found = {}
+    for name, forecast in changes.items():
+        kept = cache / f"ablation_{fold.history.city.name}_{fold.cutoff}_{name.replace(' ', '_')}.npy"
+        if not kept.exists():
+            np.save(kept, forecast().astype(np.float32))
+            print(f"{fold.cutoff} {name}", file=sys.stderr, flush=True)
+        found[name] = np.load(kept).astype(np.float64)
+    return found
+
+
+def _show(title: str, forecasts: pa.Table, names: list[str]) -> None:
+    print(f"\n### {title}\n\n| model | log loss | gain over {FULL} |\n| --- | --- | --- |")
+    scores = score_table(forecasts)
+    for name in names:
+        gain = bootstrap_gain(forecasts, name, FULL)
+        shown = "" if name == FULL else f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})"
+        print(f"| {name} | {scores[name]['log_loss']:.5f} | {shown} |")
+
+
+def main() -> None:
+    """Fit what is not in the cache, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the cities' Parquet files")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
+    parser.add_argument("--city", default="washington_dc", choices=list(BENCHMARKS))
+    parser.add_argument("--folds", type=int, default=4, help="take the first so many folds")
+    chosen = parser.parse_args()
+    found = folds(chosen.city, chosen.data, chosen.cache)[: chosen.folds]
+    tables = [forecasts_of(fold, _all_forecasts(fold, chosen.cache)) for fold in found]
+    table = pa.concat_tables(tables)
+    names = [name for name in table.column_names if name not in ("date", "row", "column", "observed")]
+    _show(chosen.city, table, names)
+    _show(f"{chosen.city} without firework days", without_firework_days(table), names)
+    print(json.dumps({"folds": [str(fold) for fold in BENCHMARKS[chosen.city].cutoffs[: chosen.folds]]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""How values look in the metadata panel of the UI."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+SIGNIFICANT_DIGITS = 4
+
+
+def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG, held in the metadata itself."""
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
+    """A list, or "None."."""
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "None.")
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with floats of four significant digits; the stored files keep all of them."""
+    return {name: _rounded(value) for name, value in values.items()}
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows of equal names, of which there is at least one; floats are rounded."""
+    records = [dg.TableRecord(rounded(row)) for row in rows]
+    columns = {name: [record.data[name] for record in records] for name in records[0].data}
+    return dg.MetadataValue.table(
+        records, schema=dg.TableSchema([dg.TableColumn(name, _kind(values)) for name, values in columns.items()])
+    )
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _kind(values: Sequence[Any]) -> str:
+    known = [value for value in values if value is not None]
+    for kind, name in ((str, "string"), (int, "int")):
+        if known and all(isinstance(value, kind) for value in known):
+            return name
+    return "float"
