@@ -21,11 +21,12 @@ CHANGED = dg.AutomationCondition.any_deps_match(
 
 CATCH_UP = (
     RECENT
+    # Looked up before what has changed: a run that ends in between would look as if its input were not yet used.
+    & ~dg.AutomationCondition.in_progress()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.any_deps_missing()
     # Within what is remembered too, or every tick would ask about every day of every city.
     & (dg.AutomationCondition.newly_missing() | (RECENT & CHANGED)).since_last_handled()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
 ).with_label("an input of the last 14 days is new or has changed")
 """Not for the rows that a source gives again without a change: their data version stays the same."""
 
