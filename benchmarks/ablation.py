@@ -33,7 +33,8 @@ SLOW, RECENT = ("120", "365", "inf"), ("2", "7", "14", "30", "60")
 
 
 def _rate(*half_lives: str) -> Callable[[str], bool]:
-    starts = tuple(f"{rate}_{half_life}_days" for rate in ("log_occupied", "log_alerts") for half_life in half_lives)
+    rates = ("log_occupied", "log_alerts", "log_shrunk_occupied", "log_shrunk_alerts")
+    starts = tuple(f"{rate}_{half_life}_days" for rate in rates for half_life in half_lives)
     return lambda name: name.startswith(starts)
 
 
@@ -44,6 +45,7 @@ def _starts(*prefixes: str) -> Callable[[str], bool]:
 KINDS: dict[str, Callable[[str], bool]] = {
     "rates of 120 days and more": _rate(*SLOW),
     "rates of 60 days and less": _rate(*RECENT),
+    "rates pulled towards longer ones": _starts("log_shrunk"),
     "all smoothing over neighbours": lambda name: name.endswith(("_0.7_cells", "_1.5_cells", "_3_cells", "_around")),
     "yesterday": _starts("yesterday", "late_yesterday"),
     "days since the last alert": _starts("log_days_since"),

@@ -28,6 +28,7 @@ from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, model_names, score_table, without_firework_days
+from shotspotter_assets.evaluation.reliability_plot import reliability_by_city
 from shotspotter_assets.forecasting.forecaster import through
 from shotspotter_assets.forecasting.history import History, late_alerts
 from shotspotter_assets.forecasting.inputs import next_day_inputs
@@ -64,11 +65,12 @@ def quarters(year: int, month: int, number: int) -> tuple[date, ...]:
 
 DC_BOX = (-77.0485, 38.81475, -76.9005, 38.96875)
 EAST = "America/New_York"
+PACIFIC = "America/Los_Angeles"
 BENCHMARKS = {
     "washington_dc": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2018, 1, 4)),
     "oakland": Benchmark(
         "oakland_ca",
-        "America/Los_Angeles",
+        PACIFIC,
         date(2008, 1, 2),
         (-122.3265, 37.7305, -122.1395, 37.8485),
         quarters(2012, 10, 4),
@@ -90,8 +92,36 @@ BENCHMARKS = {
     "simulated": Benchmark(
         "", EAST, date(2019, 1, 1), (-77.06924, 38.846096, -76.93076, 38.953904), quarters(2023, 1, 4)
     ),
+    # Boxes of the following: 1st to 99th percentile of the points from the first day to the first cutoff, 5% more on each
+    # side, rounded outwards to 0.001 degrees. The file of San Francisco ends with 24 June 2015.
+    "san_francisco": Benchmark(
+        "san_francisco_ca",
+        PACIFIC,
+        date(2013, 1, 1),
+        (-122.442, 37.701, -122.373, 37.789),
+        (*quarters(2014, 7, 3), date(2015, 6, 25)),
+    ),
+    "fresno": Benchmark(
+        "fresno_ca", PACIFIC, date(2015, 7, 3), (-119.818, 36.705, -119.721, 36.761), quarters(2017, 7, 4)
+    ),
+    "new_york": Benchmark(
+        "new_york_ny_shootings", EAST, date(2017, 7, 1), (-74.138, 40.567, -73.723, 40.905), quarters(2022, 7, 4)
+    ),
+    "philadelphia": Benchmark(
+        "philadelphia_pa_shootings", EAST, date(2019, 1, 1), (-75.258, 39.908, -75.02, 40.079), quarters(2024, 1, 4)
+    ),
+    "chicago": Benchmark(
+        "chicago_il_gun_battery_2018_2021",
+        "America/Chicago",
+        date(2018, 1, 1),
+        (-87.785, 41.641, -87.54, 42.012),
+        quarters(2020, 10, 4),
+    ),
 }
 TESTED = ("washington_dc", "oakland", "cincinnati", "springfield", "washington_dc_2013")
+UNSEEN = ("san_francisco", "fresno", "new_york", "philadelphia", "chicago")
+"""Looked at once, after everything was settled. The last three are shootings reported to the police, not alerts."""
+GROUPS = {"tested": TESTED, "unseen": UNSEEN}
 
 
 def benchmark_city(name: str) -> City:
@@ -271,17 +301,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the cities' Parquet files")
     parser.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
-    parser.add_argument("--cities", nargs="+", default=list(TESTED), choices=list(BENCHMARKS))
+    parser.add_argument("--cities", nargs="+", default=["tested"], choices=[*GROUPS, *BENCHMARKS])
     parser.add_argument(
         "--models",
         nargs="+",
         default=["regime_regression", "residual_boosting"],
         choices=CANDIDATES,
     )
+    parser.add_argument("--reliability", type=Path, help="also draw the reliability of residual_boosting into this SVG")
     chosen = parser.parse_args()
     chosen.cache.mkdir(parents=True, exist_ok=True)
     pooled, ordinary = [], []
-    for at, name in enumerate(chosen.cities):
+    cities = [name for given in chosen.cities for name in GROUPS.get(given, (given,))]
+    for at, name in enumerate(cities):
         tables, start = [], None
         found = folds(name, chosen.data, chosen.cache)
         for fold in found:
@@ -295,7 +327,10 @@ def main() -> None:
         for of, into in ((table, pooled), (without_firework_days(table), ordinary)):
             days = of["date"].to_numpy().astype("datetime64[D]") + at * APART
             into.append(of.set_column(0, "date", pa.array(days, pa.date32())))
-    if len(chosen.cities) > 1:
+    if chosen.reliability:
+        drawn = reliability_by_city(dict(zip(cities, pooled, strict=True)), "residual_boosting")
+        chosen.reliability.write_bytes(drawn)
+    if len(cities) > 1:
         show("All cities", pa.concat_tables(pooled))
         show("All cities without firework days", pa.concat_tables(ordinary))
 

@@ -34,7 +34,7 @@ def fold_scores(name: str, cutoff: int, horizons: list[int], data: Path, cache: 
     """Weekly sums of one fold's scores by horizon; from the cache where they are there."""
     kept = cache / f"{name}_{BENCHMARKS[name].cutoffs[cutoff]}_hours.json"
     scores = json.loads(kept.read_text()) if kept.exists() else {}
-    missing = [horizon for horizon in horizons if str(horizon) not in scores]
+    missing = [horizon for horizon in horizons if "expected_within" not in scores.get(str(horizon), {})]
     if not missing:
         return scores
     of = BENCHMARKS[name]
@@ -111,7 +111,7 @@ def count_scores(
     from scipy.stats import poisson
 
     low, high = model.total_interval(forecast, night)
-    total = counts.sum(axis=1)
+    of_city, total = model.total(forecast, night), counts.sum(axis=1)
     return {
         "alerts": int(total.sum()),
         "expected_alerts": float(model.expected(forecast, night).sum()),
@@ -121,6 +121,7 @@ def count_scores(
         "poisson_log_score": float(poisson.logpmf(counts, rate).sum()),
         "intervals": len(issues),
         "within_interval": int(((total >= low) & (total <= high)).sum()),
+        "expected_within": float((of_city.cdf(high) - of_city.cdf(low - 1)).sum()),
     }
 
 
@@ -158,7 +159,8 @@ def show(title: str, folds: list[dict[str, Any]]) -> None:
         f"\nCalibration slopes of the folds: {lines}. Alerts expected/observed {total['expected_alerts'] / total['alerts']:.3f}, "
         f"without firework days {total['ordinary_expected_alerts'] / total['ordinary_alerts']:.3f}; count log score over "
         f"Poisson's {(total['count_log_score'] - total['poisson_log_score']) / positives:+.3f} nats per positive; 80% interval of "
-        f"the city's total holds {total['within_interval'] / total['intervals']:.3f}."
+        f"the city's total holds {total['within_interval'] / total['intervals']:.3f}, "
+        f"{total['expected_within'] / total['intervals']:.3f} if the forecast distribution were true."
     )
 
 

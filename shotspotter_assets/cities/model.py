@@ -89,6 +89,8 @@ class City(Described):
     """Null for a city without patrol plans."""
     retraining: Literal["daily", "weekly", "on_drift"] = "daily"
     """When live models are trained anew: every day, a week after the last time, or when the alerts have drifted."""
+    pretrained: str | None = None
+    """Another city, whose fold models the next-day forecast starts at; for a city with a year or two of alerts."""
 
     @field_validator("time_zone")
     @classmethod

@@ -42,6 +42,12 @@ def load_cities(folder: Path = PACKAGE_CITIES) -> Mapping[str, City]:
     by_name = {city.name: city for city in cities}
     if len(by_name) < len(cities):
         raise CityFileError(f"Two files of {folder} describe the same city: {', '.join(f.name for f in files)}.")
+    for file, city in zip(files, cities, strict=True):
+        others = sorted(set(by_name) - {city.name})
+        if city.pretrained is not None and city.pretrained not in others:
+            raise CityFileError(
+                f"{file}: pretrained: there is no other city {city.pretrained!r}; the files describe: {', '.join(others)}"
+            )
     return MappingProxyType(dict(sorted(by_name.items())))
 
 

@@ -114,7 +114,15 @@ def _target(report: dict[str, Any]) -> str:
         f"- Coverage: {covered} of {rows * columns:,} cells, {report['coverage']}.\n"
         f"- Base rate: {_percent(report['base_rate'])} ({report['positives']:,} of {report['cell_days']:,} cell-days had an "
         f"alert). Never forecasting one is right in {_percent(1 - report['base_rate'])} of them: accuracy says nothing here.\n"
-    )
+    ) + _pretrained(report["pretrained"])
+
+
+def _pretrained(origins: dict[str, str]) -> str:
+    lines = [
+        f"- Fold {fold}: pulled towards the model of {origin}, for want of own alerts."
+        for fold, origin in origins.items()
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _skill(report: dict[str, Any], served: str) -> str:

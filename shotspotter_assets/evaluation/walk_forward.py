@@ -54,6 +54,7 @@ def walk_forward_report(
     hourly: Folds | None = None,
     hourly_candidate: str = "next_hours",
     types: Folds | None = None,
+    pretrained: Mapping[date, str] | None = None,
 ) -> dict[str, Any]:
     """The report of a city.
 
@@ -67,10 +68,11 @@ def walk_forward_report(
             does not forecast a horizon has nulls there.
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
+        pretrained: of folds whose candidate starts at another city's model, that city and its cutoff.
 
     Returns:
         What was tested (`folds`, `first_day`, `last_day`, `days`, `cell_days`, `positives`, `base_rate`,
-        `covered_cells` by fold), `verdict` (see `evaluation.gate.Verdict`), `baselines`, `models` and
+        `covered_cells` and `pretrained` by fold), `verdict` (see `evaluation.gate.Verdict`), `baselines`, `models` and
         `without_firework_days` (scores, with `gain_over` each baseline), `reliability`, `by_fold`, `by_day_kind`,
         `by_weekday`, `by_area`, `burden` of the served and the candidate forecast, `horizons` and `gunshot_types` where
         there are such forecasts, `models_left_out` that only some folds have, and the definitions of the scores.
@@ -99,6 +101,7 @@ def walk_forward_report(
         "covered_cells": {cutoff.isoformat(): _cells(table) for cutoff, table in folds.items()},
         "coverage": "published" if city.coverage else "estimated from the alerts before each cutoff",
         "grid": list(city.shape),
+        "pretrained": {cutoff.isoformat(): origin for cutoff, origin in (pretrained or {}).items()},
         "verdict": asdict(verdict),
         "baselines": baselines,
         "models": _scores(forecasts, baselines),

@@ -56,7 +56,8 @@ class Forecaster(Protocol):
             history: at least to the end of `validation`; later days are not looked at.
             train: indexes of the day axis.
             validation: see `train`.
-            start: the same forecaster fitted on an earlier window, to go on from; only networks use it.
+            start: what to go on from: for a network the same forecaster fitted on an earlier window, for the regression
+                and what starts at it another city's regression (`regime_regression.Pretrained`). Others do not use it.
         """
         ...
 

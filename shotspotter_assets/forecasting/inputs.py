@@ -27,6 +27,10 @@ HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)
 """Half-lives of the exponentially weighted rates, in days."""
 WIDTHS: Final = (0.0, 0.7, 1.5, 3.0)
 """Standard deviations of the smoothing in space, in cells."""
+SHRUNK_HALF_LIVES: Final = (np.inf, 365, 120, 30, 7, 2)
+"""Half-lives of the rates that are pulled towards one another (see `_shrunk`), from the first to the last."""
+TRUST: Final = {"occupied": (1.0, 4.0), "alerts": (1.0,)}
+"""How strongly they are pulled: as if a rate had been seen for so many alerts already."""
 CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)
 LAYER_HALF_LIVES: Final = (30, 365)
 LAYER_WIDTH: Final = 0.7
@@ -68,12 +72,25 @@ def masked_mean(daily: Array, kept: Booleans, half_life: float) -> Array:
     Returns:
         Shape (days + 1, ...); 0 where no day before counts.
     """
+    total, weight = _decayed(daily, kept, half_life)
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-12)
+
+
+def _decayed(daily: Array, kept: Booleans, half_life: float) -> tuple[Array, Array]:
+    """Sum and number of the kept days before each day, as in `masked_mean`; the number has shape (days + 1, 1, ...)."""
     decay = 2.0 ** (-1.0 / half_life)
-    weight = lfilter([1.0], [1.0, -decay], kept.astype(np.float64)).reshape(-1, *[1] * (daily.ndim - 1))
-    total = lfilter([1.0], [1.0, -decay], daily * kept.reshape(weight.shape), axis=0)
-    mean = np.zeros((len(daily) + 1, *daily.shape[1:]))
-    np.divide(total, weight, out=mean[1:], where=weight > 1e-12)
-    return mean
+    weight = kept.astype(np.float64).reshape(-1, *[1] * (daily.ndim - 1))
+    found = []
+    for of in (daily * weight, weight):
+        summed = np.zeros((len(of) + 1, *of.shape[1:]))
+        summed[1:] = lfilter([1.0], [1.0, -decay], of, axis=0)
+        found.append(summed)
+    return found[0], found[1]
+
+
+def is_same_for_all_cells(name: str) -> bool:
+    """Whether an input of that name says something of the day or the city, and nothing of the cell."""
+    return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_"))
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
@@ -97,6 +114,9 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
             yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(smooth + SMALLEST_RATE)
     for half_life in (7, 60, 365):
         yield f"log_alerts_{half_life}_days", np.log(masked_mean(alerts, kept, half_life)[wanted] + SMALLEST_RATE)
+    for name, daily in (("occupied", occupied), ("alerts", alerts)):
+        for half_life, trust, rate in _shrunk(daily, kept, covered, wanted, TRUST[name]):
+            yield f"log_shrunk_{name}_{half_life:g}_days_{trust:g}_trust", np.log(rate)
     for name, daily in (("yesterday", occupied), *_late(history)):
         before = np.concatenate([np.zeros_like(daily[:1]), daily * kept[:, None]])[wanted]
         for width in WIDTHS[:3]:
@@ -131,6 +151,23 @@ def _smooth(values: Array, covered: Booleans, width: float) -> Array:
     maps = np.zeros((len(values), *covered.shape))
     maps[:, covered] = values
     return smooth_within(maps, covered, width)
+
+
+def _shrunk(
+    daily: Array, kept: Booleans, covered: Booleans, wanted: Integers, trusts: Sequence[float]
+) -> Iterator[tuple[float, float, Array]]:
+    """(half-life, trust, rate): rates of ever shorter memory, each pulled towards the one before where it says little.
+
+    The first is pulled towards the mean of its surroundings. With a gamma prior of shape k (the trust) and mean r, N
+    alerts in W days have the posterior mean r (k + N) / (k + r W).
+    """
+    mean = _smooth(masked_mean(daily, kept, np.inf)[wanted], covered, WIDTHS[-1]) + SMALLEST_RATE / 3
+    rates = dict.fromkeys(trusts, mean)
+    for half_life in SHRUNK_HALF_LIVES:
+        alerts, days = (of[wanted] for of in _decayed(daily, kept, half_life))
+        for trust, rate in rates.items():
+            rates[trust] = rate * (trust + alerts) / (trust + rate * days)
+            yield half_life, trust, rates[trust]
 
 
 def _recency(occupied: Array, covered: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:

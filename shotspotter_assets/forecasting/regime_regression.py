@@ -16,6 +16,7 @@ from shotspotter_assets.forecasting.forecaster import WARM_UP_DAYS, Array, throu
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs, ordinary_days
 from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+from shotspotter_assets.forecasting.transfer import INVERSE_PENALTY, is_beyond_chance, pulled_regression
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)
 FILE: Final = "regime_regression.json"
@@ -111,8 +112,19 @@ class FittedRegimeRegression:
         return {FILE: json.dumps(content, indent=1).encode()}
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """Another city's regression to start at, and its `origin` (`city|cutoff`)."""
+
+    origin: str
+    regression: FittedRegimeRegression
+
+
 class RegimeRegressionForecaster:
-    """Tuned by log loss on the validation window, then fitted on training and validation days together."""
+    """Tuned by log loss on the validation window, then fitted on training and validation days together.
+
+    `start` is a `Pretrained`: it is taken unless the validation window speaks against it beyond chance.
+    """
 
     name: ClassVar[str] = "regime_regression"
 
@@ -120,7 +132,7 @@ class RegimeRegressionForecaster:
         """See `Forecaster.fit`."""
         history = through(history, validation.stop)
         inputs = next_day_inputs(history, range(validation.stop))
-        return fit_on_inputs(history, inputs, train, validation)[1]
+        return fit_on_inputs(history, inputs, train, validation, start)[1]
 
     def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
         """See `Forecaster.load`."""
@@ -132,7 +144,7 @@ class RegimeRegressionForecaster:
 
 
 def fit_on_inputs(
-    history: History, inputs: Inputs, train: range, validation: range
+    history: History, inputs: Inputs, train: range, validation: range, start: Pretrained | None = None
 ) -> tuple[FittedRegimeRegression, FittedRegimeRegression]:
     """(fitted on training days, fitted on training and validation days), both with the penalty of the validation window.
 
@@ -141,22 +153,29 @@ def fit_on_inputs(
         inputs: of all its days.
         train: indexes of the day axis.
         validation: see `train`.
+        start: another city's regression, for a thin city.
     """
     observed = history.observed
     days, tested = days_to_fit(history, train), days_to_judge(history, validation)
     of_tested = Inputs(inputs.values[tested], inputs.names)
-    fits = {inverse: _fit(inputs, observed, days, inverse) for inverse in INVERSE_PENALTIES}
-    losses = {
-        inverse: float(log_losses(expit(fit.logit(of_tested)), observed[tested]).mean())
-        for inverse, fit in fits.items()
+    tried: list[float | Pretrained] = [*INVERSE_PENALTIES, *([] if start is None else [start])]
+    fits = [_fit(inputs, observed, days, of) for of in tried]
+    losses = [log_losses(expit(fit.logit(of_tested)), observed[tested]) for fit in fits]
+    at = int(np.argmin([of_fit.mean() for of_fit in losses]))
+    if start is not None and not is_beyond_chance((losses[-1] - losses[at]).sum(axis=1)):
+        at = len(tried) - 1
+    best = tried[at]
+    settings: dict[str, Any] = {
+        "inverse_penalty": best if isinstance(best, float) else INVERSE_PENALTY,
+        "validation_log_loss": float(losses[at].mean()),
     }
-    best = min(losses, key=losses.__getitem__)
-    settings = {"inverse_penalty": best, "validation_log_loss": losses[best]}
-    ordinary = expit(fits[best].logit(Inputs(inputs.values[validation.start : validation.stop], inputs.names)))
-    probability = clip_probability(with_firework_days(history, validation, ordinary, fits[best]))
+    if start is not None:
+        settings["pretrained"] = {"from": start.origin, "used": best is start}
+    ordinary = expit(fits[at].logit(Inputs(inputs.values[validation.start : validation.stop], inputs.names)))
+    probability = clip_probability(with_firework_days(history, validation, ordinary, fits[at]))
     both = _fit(inputs, observed, days_to_fit(history, range(train.start, validation.stop)), best)
     return (
-        replace(fits[best], settings=settings, validation_probability=probability),
+        replace(fits[at], settings=settings, validation_probability=probability),
         replace(both, settings=settings, validation_probability=probability),
     )
 
@@ -169,8 +188,9 @@ def days_to_judge(history: History, validation: range) -> npt.NDArray[np.int64]:
 
 
 def _fit(
-    inputs: Inputs, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.int64], inverse: float
+    inputs: Inputs, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.int64], how: float | Pretrained
 ) -> FittedRegimeRegression:
+    """`how` is an inverse penalty of the weights, or what they are pulled towards."""
     from sklearn.linear_model import LogisticRegression
 
     # float64, as nearly equal rates make the fit stiff.
@@ -183,8 +203,15 @@ def _fit(
     rows -= mean
     rows /= scale
     rows[:, constant] = 0.0
+    labels = observed[days].ravel()
     # BLAS threads wait for each other by spinning: on a busy machine two take many times as long as one.
     with threadpool_limits(1):
-        model = LogisticRegression(C=inverse, solver="newton-cholesky").fit(rows, observed[days].ravel())
-    weights = np.where(constant, 0.0, model.coef_[0])
-    return FittedRegimeRegression(inputs.names, weights, float(model.intercept_[0]), mean, scale, {})
+        if isinstance(how, Pretrained):
+            # Cities may differ in their inputs: some publish no hours, some have further events.
+            slopes = dict(zip(how.regression.names, how.regression.weights / how.regression.scale, strict=True))
+            towards = scale * np.array([slopes.get(name, 0.0) for name in inputs.names])
+            weights, intercept = pulled_regression(rows, labels, towards)
+        else:
+            model = LogisticRegression(C=how, solver="newton-cholesky").fit(rows, labels)
+            weights, intercept = np.where(constant, 0.0, model.coef_[0]), float(model.intercept_[0])
+    return FittedRegimeRegression(inputs.names, weights, intercept, mean, scale, {})

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from shotspotter_assets.forecasting.forecaster import Array, through
 from shotspotter_assets.forecasting.history import History
-from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs
+from shotspotter_assets.forecasting.inputs import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.forecasting.probability import clip_probability, log_losses
 from shotspotter_assets.forecasting.regime_regression import (
     FittedRegimeRegression,
@@ -21,20 +21,22 @@ from shotspotter_assets.forecasting.regime_regression import (
     fit_on_inputs,
     with_firework_days,
 )
+from shotspotter_assets.forecasting.transfer import is_beyond_chance
 
 if TYPE_CHECKING:
     import lightgbm
 
-MOST_TREES: Final = 240
-TREE_STEP: Final = 20
+MOST_TREES: Final = 120
+TREE_STEP: Final = 10
 """Numbers of trees that are tried on the validation window lie so far apart; 0 is among them."""
 PARAMETERS: Final = {
     "objective": "binary",
     "num_leaves": 7,
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
     "min_data_in_leaf": 500,
-    "lambda_l2": 20.0,
-    "feature_fraction": 0.3,
+    "lambda_l2": 100.0,
+    "path_smooth": 300.0,
+    "feature_fraction": 0.2,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "max_bin": 63,
@@ -59,7 +61,8 @@ class FittedResidualBoosting:
 
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells)."""
-        return self.linear.logit(inputs) + _trees(self.booster, inputs.values)
+        linear = self.linear.logit(inputs)
+        return linear if self.booster is None else linear + _trees(self.booster, _rows(inputs)).reshape(linear.shape)
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`."""
@@ -81,7 +84,9 @@ class ResidualBoostingForecaster:
         """See `Forecaster.fit`."""
         history = through(history, validation.stop)
         inputs = next_day_inputs(history, range(validation.stop))
-        return fit_on_linear(history, inputs, train, validation, *fit_on_inputs(history, inputs, train, validation))
+        return fit_on_linear(
+            history, inputs, train, validation, *fit_on_inputs(history, inputs, train, validation, start)
+        )
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
         """See `Forecaster.load`."""
@@ -106,15 +111,21 @@ def fit_on_linear(
     booster = _boost(history, inputs, train, of_train, MOST_TREES)
     tested = days_to_judge(history, validation)
     of_tested = Inputs(inputs.values[tested], inputs.names)
-    before = of_train.logit(of_tested)
-    losses = {
-        trees: float(log_losses(expit(before + _trees(booster, of_tested.values, trees)), observed[tested]).mean())
-        for trees in range(0, MOST_TREES + 1, TREE_STEP)
-    }
-    best = min(losses, key=losses.__getitem__)
-    settings = {**PARAMETERS, "trees": best, "validation_log_loss": losses[best]}
+    rows, labels = _rows(of_tested), observed[tested].ravel()
+    logit = of_train.logit(of_tested).ravel()
+    losses = {0: log_losses(expit(logit), labels)}
+    for trees in range(0, MOST_TREES, TREE_STEP):
+        logit += _trees(booster, rows, trees, TREE_STEP)
+        losses[trees + TREE_STEP] = log_losses(expit(logit), labels)
+    best = min(losses, key=lambda trees: float(losses[trees].mean()))
+    pretrained = {name: of for name, of in of_both.settings.items() if name == "pretrained"}
+    # A thin city's validation window is too short to choose trees by: they have to be better there beyond chance.
+    if pretrained and not is_beyond_chance((losses[0] - losses[best]).reshape(len(tested), -1).sum(axis=1)):
+        best = 0
+    settings = {**PARAMETERS, "trees": best, "validation_log_loss": float(losses[best].mean()), **pretrained}
     of_validation = Inputs(inputs.values[validation.start : validation.stop], inputs.names)
-    ordinary = expit(of_train.logit(of_validation) + _trees(booster, of_validation.values, best))
+    before = of_train.logit(of_validation)
+    ordinary = expit(before + _trees(booster, _rows(of_validation), 0, best).reshape(before.shape))
     probability = clip_probability(with_firework_days(history, validation, ordinary, of_train))
     both = range(train.start, validation.stop)
     refitted = _boost(history, inputs, both, of_both, best) if best else None
@@ -127,19 +138,30 @@ def _boost(
     import lightgbm
 
     chosen = days_to_fit(history, days)
-    values = inputs.values[chosen]
+    of_chosen = Inputs(inputs.values[chosen], inputs.names)
     rows = lightgbm.Dataset(
-        values.reshape(-1, values.shape[2]),
+        _rows(of_chosen),
         history.observed[chosen].ravel(),
-        init_score=linear.logit(Inputs(values, inputs.names)).ravel(),
+        init_score=linear.logit(of_chosen).ravel(),
+        feature_name=_names(inputs),
     )
     return lightgbm.train(dict(PARAMETERS), rows, num_boost_round=trees)
 
 
-def _trees(booster: "lightgbm.Booster | None", values: npt.NDArray[np.float32], trees: int | None = None) -> Array:
-    """What the trees add to the log odds, shape (days, cells)."""
-    shape = values.shape[:2]
-    if booster is None or trees == 0:
-        return np.zeros(shape)
-    rows = values.reshape(-1, values.shape[2])
-    return np.asarray(booster.predict(rows, raw_score=True, num_iteration=trees, num_threads=1)).reshape(shape)
+def _names(inputs: Inputs) -> list[str]:
+    """The inputs that trees see. By what is the same for all cells they would learn single days by heart."""
+    return [name for name in inputs.names if not is_same_for_all_cells(name)]
+
+
+def _rows(inputs: Inputs) -> npt.NDArray[np.float32]:
+    """What trees see, one row a cell-day."""
+    seen = [at for at, name in enumerate(inputs.names) if not is_same_for_all_cells(name)]
+    return inputs.values[:, :, seen].reshape(-1, len(seen))
+
+
+def _trees(booster: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
+    """What `number` trees from `first` on (all, if negative) add to the log odds, shape (rows,)."""
+    if number == 0:
+        return np.zeros(len(rows))
+    added = booster.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1)
+    return np.asarray(added)

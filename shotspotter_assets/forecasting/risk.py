@@ -1,6 +1,7 @@
 """From fitted models to the tables of one forecast: risk by horizon and cell, expected alerts by hour, places and why."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from shotspotter_assets.cities.local_time import day_starts, hours_of_days
 from shotspotter_assets.cities.model import GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
-from shotspotter_assets.forecasting.alert_counts import AlertCounts
+from shotspotter_assets.forecasting.alert_counts import FIREWORK_VARIANCE, AlertCounts
 from shotspotter_assets.forecasting.forecaster import Array, Fitted
 from shotspotter_assets.forecasting.gunshot_type_forecast import GunshotTypes
 from shotspotter_assets.forecasting.history import History
@@ -57,9 +59,10 @@ RISK_SCHEMA: Final = pa.schema(
 """`horizon` is "day" or hours such as "4h". `probability` is of at least one alert, `expected` the number of alerts.
 
 `low` to `high` is an 80% interval of the probability itself: how far the weekly level was off on the validation window
-(10% and 90% quantiles), and for the next day how far boosting moved from the regression that it starts at. It has no
-part for what both miss. `count_low` to `count_high` are the 10% and 90% quantiles of the number of alerts. `type_0` and so
-on are the probabilities of the types of an alert, given that there is one; null where the source gives no types.
+(10% and 90% quantiles), and for the next day how far boosting moved from the regression that it starts at; on firework
+days also how far their level usually is off. It has no part for what both miss. `count_low` to `count_high` are the 10%
+and 90% quantiles of the number of alerts. `type_0` and so on are the probabilities of the types of an alert, given that
+there is one; null where the source gives no types.
 """
 
 HOURLY_SCHEMA: Final = pa.schema(
@@ -97,6 +100,8 @@ def next_day_table(models: LoadedModels, history: History, mixes: Array | None) 
     each = {name: of.predict(history, range(at, at + 1))[0] for name, of in models.next_day.items()}
     probability = each[models.served]
     below, above = _spread(models, history, at)
+    fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
+    level = level_of_day(models.level, fireworks)
     mix = None
     if mixes is not None:
         mix = np.tensordot(profile_of_day(models.hours.profile if models.hours else np.ones(WEEK), day), mixes, axes=1)
@@ -106,15 +111,23 @@ def next_day_table(models: LoadedModels, history: History, mixes: Array | None) 
         int(hours_of_days([day], history.city.zone)[0]),
         history.covered,
         probability,
-        (logit(probability) + models.level[0] + below, logit(probability) + models.level[1] + above),
+        (logit(probability) + level[0] + below, logit(probability) + level[1] + above),
         models.counts,
-        bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0]),
+        fireworks,
         mix,
     )
     named = {CANDIDATE_COLUMN if name == CANDIDATE else f"{BASELINE_PREFIX}{name}": of for name, of in each.items()}
     for name, of in named.items():
         table = table.append_column(name, pa.array(of))
     return table
+
+
+def level_of_day(level: tuple[float, float], fireworks: bool) -> tuple[float, float]:
+    """The interval of a next day's level in log odds, from that of ordinary weeks (`live.level_interval`)."""
+    if not fireworks:
+        return level
+    of_fireworks = float(norm.ppf((1 + LEVEL) / 2) * np.sqrt(np.log1p(FIREWORK_VARIANCE)))
+    return -math.hypot(level[0], of_fireworks), math.hypot(level[1], of_fireworks)
 
 
 def next_hours_table(

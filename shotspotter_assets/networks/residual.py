@@ -1,50 +1,67 @@
-"""A small network that adds to a baseline's log odds: a peephole ConvLSTM over recent frames beside maps of what is known.
+"""A small network that adds to a baseline's log odds: a peephole ConvLSTM over recent frames beside what is known of a cell.
 
-It ends in a layer that starts at zero, so that the untrained network is the baseline. It takes
+Several small networks read the same cells side by side, each with a hidden layer and log odds of its own. They are
+trained each on its own loss and averaged afterwards, so that what one of them learns by chance is outvoted (after
+Gorishniy et al. 2025, "TabM", where they also share weights). All end in weights that start at zero, so that the
+untrained network is the baseline. It takes
 
 - `frames`: float32 (batch, frames, rows, columns, channels), the recent past, oldest first;
-- `maps`: float32 (batch, rows, columns, maps), what is known of each cell otherwise;
-- `baseline`: float32 (batch, rows, columns, 1), log odds.
+- `cells`: int32 (batch, cells), where the forecast cells are in the grid, row by row;
+- `inputs`: float32 (batch, cells, inputs), what else is known of each cell;
+- `baseline`: float32 (batch, cells, 1), log odds.
 
-Output: float32 (batch, rows, columns, 1), log odds.
+Output: float32 (batch, cells, MEMBERS), the log odds of each member. Cells may be others from call to call.
 """
 
 from typing import Any, Final
 
 import keras
+from keras import ops
 
 from shotspotter_assets.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
 layers = keras.layers
-FILTERS: Final = 16
-RECURRENT_FILTERS: Final = 8
-DROPOUT: Final = 0.2
+RECURRENT_FILTERS: Final = 4
+MEMBERS: Final = 8
+HIDDEN: Final = 16
+"""Units of the hidden layer of one member."""
 
 
-def build_residual(frames: tuple[int, ...], maps: int) -> keras.Model:
+def build_residual(frames: tuple[int, ...], inputs: int) -> keras.Model:
     """The network.
 
     Args:
         frames: (frames, rows, columns, channels).
-        maps: number of maps.
+        inputs: number of inputs.
     """
-    _, rows, columns, _ = frames
     of_frames = keras.Input(frames, name="frames")
-    of_maps = keras.Input((rows, columns, maps), name="maps")
-    baseline = keras.Input((rows, columns, 1), name="baseline")
-    place = layers.Conv2D(FILTERS, 1, activation="gelu", name="maps_mixed")(of_maps)
-    body = _recurrent(of_frames, place)
-    last = layers.Conv2D(1, 1, kernel_initializer="zeros", name="residual")(body)
-    log_odds = layers.Add(name="log_odds")([baseline, last])
-    return keras.Model([of_frames, of_maps, baseline], log_odds, name="residual_conv_lstm")
+    cells = keras.Input((None,), dtype="int32", name="cells")
+    of_cells = keras.Input((None, inputs), name="inputs")
+    baseline = keras.Input((None, 1), name="baseline")
+    joined = layers.Concatenate(name="joined")([_recurrent(of_frames, cells), of_cells])
+    hidden = layers.Dense(MEMBERS * HIDDEN, activation="relu", name="hidden")(joined)
+    hidden = layers.Reshape((-1, MEMBERS, HIDDEN), name="members")(hidden)
+    residual = layers.EinsumDense(
+        "bcmh,mh->bcm", (None, MEMBERS), bias_axes="m", kernel_initializer="zeros", name="residual"
+    )(hidden)
+    log_odds = layers.Add(name="log_odds")([baseline, residual])
+    return keras.Model([of_frames, cells, of_cells, baseline], log_odds, name="residual_conv_lstm")
 
 
-def _recurrent(frames: Any, place: Any) -> Any:
+def _recurrent(frames: Any, cells: Any) -> Any:
     states = PeepholeConvLSTM2D(RECURRENT_FILTERS, name="recurrence")(frames)
     # Both directions have read everything at opposite ends; the pooling over time takes what any of them saw.
     frames_seen, rows, columns, channels = states.shape[1:]
     pooled = layers.MaxPooling3D((frames_seen, 1, 1), name="time_pool")(states)
-    pooled = layers.Reshape((rows, columns, channels), name="one_frame")(pooled)
-    joined = layers.Concatenate(name="joined")([pooled, place])
-    mixed = layers.Conv2D(FILTERS, 3, padding="same", activation="gelu", name="neighbours")(joined)
-    return layers.Dropout(DROPOUT, name="dropout")(layers.Concatenate(name="all")([mixed, place]))
+    pooled = layers.Reshape((rows * columns, channels), name="one_frame")(pooled)
+    return ops.take_along_axis(pooled, ops.expand_dims(cells, -1), axis=1)
+
+
+def members_cross_entropy(targets: Any, logits: Any) -> Any:
+    """Binary cross-entropy of each member by itself, averaged over members and cells: one number per sample, in nats.
+
+    Args:
+        targets: (batch, cells, 1), 0 or 1.
+        logits: (batch, cells, members).
+    """
+    return ops.mean(ops.softplus(logits) - targets * logits, axis=(1, 2))

@@ -145,6 +145,17 @@ def test_two_files_of_one_city(tmp_path: Path) -> None:
         load_cities(tmp_path)
 
 
+@pytest.mark.parametrize("other", ["atlantis", "washington_dc"])
+def test_a_city_starts_at_the_models_of_another_known_one(tmp_path: Path, other: str) -> None:
+    city = yaml.safe_dump({**GOOD, "name": "georgetown", "pretrained": "washington_dc"})
+    (tmp_path / "georgetown.yaml").write_text(city)
+    write(tmp_path)
+    assert load_cities(tmp_path)["georgetown"].pretrained == "washington_dc"
+    write(tmp_path, pretrained=other)
+    with pytest.raises(CityFileError, match=rf"washington_dc\.yaml: pretrained: .*'{other}'; .* describe: georgetown"):
+        load_cities(tmp_path)
+
+
 def test_unknown_city_lists_the_known_ones() -> None:
     with pytest.raises(UnknownCityError, match="simulated_city"):
         find_city(load_cities(), "atlantis")

@@ -248,6 +248,37 @@ def test_retraining_by_cadence(chain: Chain, monkeypatch: pytest.MonkeyPatch) ->
     assert "drift" in read_live_record(chain.store, CITY, NEXT).reasons[0]
 
 
+def test_weekly_trains_once_in_seven_days(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, retraining="weekly")
+    week = [DAY + timedelta(days=at) for at in range(1, 8)]
+    assert run_days(CITY, str(week[2]), str(week[-1]), resources(str(chain.root)), chain.instance).success
+    for day in week:
+        chain.run(day, [live_models])
+    records = [read_live_record(chain.store, CITY, day) for day in week]
+    assert [record.trained for record in records] == [False] * 6 + [True]
+    assert {(record.models_from, record.reasons) for record in records[:-1]} == {
+        (DAY, (f"Not retrained (weekly): last on {DAY}.",))
+    }
+    assert (records[-1].models_from, records[-1].hours_from) == (week[-1], week[-1])
+    assert records[-1].reasons[0] == f"Retrained, a week after {DAY}."
+
+
+def test_on_drift_trains_after_a_score_that_says_so_and_not_again(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_city(monkeypatch, retraining="on_drift")
+    days = [DAY + timedelta(days=at) for at in range(1, 4)]
+    assert run_days(CITY, str(days[2]), str(days[2]), resources(str(chain.root)), chain.instance).success
+    trained = []
+    for day, drifted in zip(days, (False, True, False), strict=True):
+        write_scores(chain, day - timedelta(days=1), drifted=drifted)
+        chain.run(day, [live_models, risk_forecasts])
+        chain.run(day, [forecast_scores])
+        record = read_live_record(chain.store, CITY, day)
+        trained.append((record.trained, record.models_from))
+    assert trained == [(False, DAY), (True, days[1]), (False, days[1])]
+
+
 def test_rolled_back_by_hand(chain: Chain) -> None:
     assert read_live_record(chain.store, CITY, NEXT).models_from == NEXT
     chain.run(NEXT, [live_models, risk_forecasts], serve_from=str(DAY))

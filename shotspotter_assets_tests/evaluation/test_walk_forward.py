@@ -185,6 +185,13 @@ def test_the_card_says_that_the_baseline_is_served_when_the_gate_fails():
     assert "Type given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
 
 
+def test_the_card_says_which_folds_start_at_another_city():
+    found = report(pretrained={date(2021, 6, 1): "big_city|2021-04-01"})
+    assert found["pretrained"] == {"2021-06-01": "big_city|2021-04-01"}
+    assert "- Fold 2021-06-01: pulled towards the model of big_city|2021-04-01" in model_card(found)
+    assert "pulled towards" not in model_card(REPORT)
+
+
 def test_a_city_without_an_alert_still_has_a_card():
     silent = {
         cutoff: with_column(table, "observed", np.zeros(len(table), dtype=np.int8)) for cutoff, table in FOLDS.items()

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 
-from shotspotter_assets.forecasting.alert_counts import AlertCounts, NoAlertsError, fit_alert_counts, load_alert_counts
+from shotspotter_assets.forecasting.alert_counts import (
+    FIREWORK_VARIANCE,
+    AlertCounts,
+    NoAlertsError,
+    fit_alert_counts,
+    load_alert_counts,
+)
 
 NIGHTS = np.zeros(400, dtype=bool)
 NIGHTS[::20] = True
@@ -57,6 +63,23 @@ def test_the_interval_of_the_total_holds_what_it_says(fitted):
     low, high = fitted.total_interval(probability, NIGHTS[:, None], level=0.8)
     total = counts.sum(axis=1)
     assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
+
+
+def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
+    """In a large city chance alone is small, so that the level decides."""
+    _, probability = made_up()
+    probability, night = np.tile(probability, (5, 20)), np.ones((2_000, 1), dtype=bool)
+    level = np.random.default_rng(5).gamma(1 / FIREWORK_VARIANCE, FIREWORK_VARIANCE, 2_000)
+    total = fitted.expected(probability, night).sum(axis=1) * level
+    low, high = fitted.total_interval(probability, night)
+    assert 0.77 < ((total >= low) & (total <= high)).mean() < 0.87
+
+
+def test_one_flag_of_fireworks_stands_for_all_cells(fitted):
+    _, probability = made_up()
+    for flag in (False, True):
+        each = fitted.total_interval(probability[:3], np.full((3, 1), flag))
+        np.testing.assert_array_equal(fitted.total_interval(probability[0], np.array([flag])), [end[0] for end in each])
 
 
 def test_days_on_which_all_cells_move_together_widen_it(fitted):

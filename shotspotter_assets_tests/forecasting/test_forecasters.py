@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
+from shotspotter_assets.forecasting.forecaster import through
 from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.inputs import is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.forecasting.probability import log_losses
-from shotspotter_assets.forecasting.regime_regression import NothingToLearnError, OtherInputsError
+from shotspotter_assets.forecasting.regime_regression import NothingToLearnError, OtherInputsError, fit_on_inputs
 from shotspotter_assets.forecasting.registry import FORECASTERS, UnknownForecasterError, forecaster
+from shotspotter_assets.forecasting.residual_network import LEVEL_DAYS, LEVEL_PRIOR, recent_level
 from shotspotter_assets.training.config import NetworkConfig
 from shotspotter_assets_tests.forecasting.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, changed, history
 
@@ -70,6 +73,60 @@ def test_learns_more_than_the_base_rate(fitted, name):
 def test_the_network_is_never_worse_than_its_start_on_the_validation_window(fitted):
     settings = fitted["residual_conv_lstm"].settings
     assert settings["validation_log_loss"] <= settings["baseline_validation_log_loss"]
+    assert 0 <= settings["share"] <= 1
+
+
+def test_the_network_is_measured_on_days_that_it_has_not_seen_and_then_fitted_on_them_too(fitted):
+    of, days = through(history(), VALIDATION.stop), range(VALIDATION.stop)
+    other = changed(of, VALIDATION.start)
+    # The same regressions, as their penalty is chosen on the validation window.
+    linear = fit_on_inputs(of, next_day_inputs(of, days), TRAIN, VALIDATION)
+    again = forecaster("residual_conv_lstm", epochs=1).fit_on_linear(
+        other, next_day_inputs(other, days), TRAIN, VALIDATION, *linear
+    )
+    first = fitted["residual_conv_lstm"]
+    for before, after in zip(first.of_train.get_weights(), again.of_train.get_weights(), strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-4)
+    assert np.abs(first.model.get_layer("hidden").kernel - again.model.get_layer("hidden").kernel).max() > 1e-3
+
+
+def test_the_network_moves_the_regression_to_the_level_of_the_last_weeks():
+    counts = np.zeros((290, 4, 6, 5), np.uint16)
+    counts[::2, 0, COVERED] = 1
+    of = History(CITY, history().first_day, counts, COVERED)
+    cells = int(COVERED.sum())
+    level = recent_level(of, range(10, 90), np.full((80, cells), np.log(3)))
+    assert level[0] == 0.0
+    # Occupied on every other day, where three days of four are expected.
+    expected = np.log((LEVEL_DAYS * cells / 2 + LEVEL_PRIOR) / (LEVEL_DAYS * cells * 3 / 4 + LEVEL_PRIOR))
+    np.testing.assert_allclose(level[LEVEL_DAYS:], expected)
+    later = recent_level(changed(of, 80), range(10, 90), np.full((80, cells), np.log(3)))
+    np.testing.assert_array_equal(later[:72], level[:72])
+    assert (later[72:] > level[72:]).all()
+
+
+def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_share():
+    of = history()
+    random = np.random.default_rng(0)
+    counts, since = np.zeros_like(of.counts), np.full(COVERED.shape, 2)
+    for day in counts:
+        # No risk that only rises or only falls with the days since the last alert.
+        day[0] = COVERED & (random.random(COVERED.shape) < np.where(since == 4, 0.7, 0.05))
+        since = np.where(day[0] > 0, 1, since + 1)
+    of = History(CITY, of.first_day, counts, COVERED)
+    boosting = forecaster("residual_boosting").fit(of, TRAIN, VALIDATION)
+    ordinary = ordinary_days(of)[VALIDATION.start : VALIDATION.stop]
+    observed = of.observed[VALIDATION.start : VALIDATION.stop][ordinary]
+    loss = log_losses(boosting.validation_probability[ordinary], observed).mean()
+    assert loss < 0.9 * boosting.linear.settings["validation_log_loss"]
+    assert boosting.settings["validation_log_loss"] == pytest.approx(loss)
+    assert boosting.settings["trees"] == boosting.booster.num_trees() > 0
+    seen = boosting.booster.feature_name()
+    assert "log_days_since_last_alert_here" in seen
+    assert not [name for name in seen if is_same_for_all_cells(name)]
+    # As stored and loaded again.
+    again = forecaster("residual_boosting").load(boosting.files())
+    np.testing.assert_allclose(again.predict(of, TEST), boosting.predict(of, TEST), rtol=1e-9)
 
 
 def test_firework_days_are_forecast_from_earlier_ones(fitted):
@@ -82,9 +139,14 @@ def test_firework_days_are_forecast_from_earlier_ones(fitted):
 
 def test_a_network_goes_on_from_an_earlier_one(fitted):
     start = fitted["residual_conv_lstm"]
-    more = forecaster("residual_conv_lstm", warm_epochs=1).fit(history(), range(210), range(210, 270), start)
+    more = forecaster("residual_conv_lstm", warm_epochs=1, warm_learning_rate=0.0).fit(
+        history(), range(210), range(210, 270), start
+    )
     assert more.settings["went_on_from_an_earlier_network"]
-    assert len(more.settings["validation_log_losses"]) == 2
+    for network in ("model", "of_train"):
+        weights = (getattr(of, network).get_weights() for of in (start, more))
+        for before, after in zip(*weights, strict=True):
+            np.testing.assert_array_equal(before, after)
 
 
 def test_refuses_a_window_with_nothing_to_learn_and_an_unknown_name():

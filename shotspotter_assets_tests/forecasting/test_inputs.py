@@ -3,7 +3,12 @@ import pytest
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.forecasting.history import History, HistoryError
-from shotspotter_assets.forecasting.inputs import masked_mean, next_day_inputs, ordinary_days
+from shotspotter_assets.forecasting.inputs import (
+    is_same_for_all_cells,
+    masked_mean,
+    next_day_inputs,
+    ordinary_days,
+)
 from shotspotter_assets_tests.forecasting.histories import CITY, COVERED, changed, history
 
 
@@ -35,6 +40,26 @@ def test_masked_mean_is_the_weighted_mean_of_the_kept_days_before():
         np.testing.assert_allclose(found[day], expected, atol=1e-12)
 
 
+def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior():
+    of = history(120)
+    inputs, day = next_day_inputs(of, [120]), 120
+    occupied = of.observed[ordinary_days(of)].astype(float)
+    age = day - 1 - np.flatnonzero(ordinary_days(of))
+    rate = np.exp(inputs.values[0, :, inputs.names.index("log_occupied_inf_days_3_cells")].astype(float))
+    rate = rate - 1 / 730 + 1 / 2190
+    for half_life in ("inf", "365", "120", "30", "7", "2"):
+        weight = 2.0 ** (-age / float(half_life))
+        rate = rate * (4 + weight @ occupied) / (4 + rate * weight.sum())
+        found = inputs.values[0, :, inputs.names.index(f"log_shrunk_occupied_{half_life}_days_4_trust")]
+        np.testing.assert_allclose(np.exp(found), rate, rtol=1e-4)
+
+
+def test_what_is_the_same_for_all_cells_is_known_by_its_name():
+    inputs = next_day_inputs(history(250), range(100, 251))
+    same = (np.ptp(inputs.values, axis=1) == 0).all(axis=0)
+    assert same.tolist() == [is_same_for_all_cells(name) for name in inputs.names]
+
+
 def test_firework_days_leave_the_rates_of_later_days_alone():
     of = history(250)
     fireworks = np.flatnonzero(np.isin(of.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05"]))
@@ -42,7 +67,7 @@ def test_firework_days_leave_the_rates_of_later_days_alone():
     counts[fireworks] = 9
     loud = next_day_inputs(History(CITY, of.first_day, counts, COVERED), range(250))
     quiet = next_day_inputs(History(CITY, of.first_day, of.counts, COVERED), range(250))
-    at = [name.startswith(("log_occupied", "log_city", "log_same")) for name in loud.names]
+    at = [name.startswith(("log_occupied", "log_shrunk", "log_city", "log_same")) for name in loud.names]
     np.testing.assert_array_equal(loud.values[:, :, at], quiet.values[:, :, at])
 
 

@@ -56,7 +56,7 @@ def test_the_level_of_weeks_without_firework_days() -> None:
     for week in range(10):
         observed[week * 7 : week * 7 + 7, : {0: 20, 1: 5}.get(week, 10)] = True
     low, high = level_interval(probability, observed, days)
-    assert low == pytest.approx(np.quantile(np.log((np.r_[[140, 35], [70] * 8] + 0.5) / 70.5), 0.1))
+    assert low == pytest.approx(np.quantile(np.log((np.r_[[140, 35], [70] * 8] + 0.5) / 70.5), 0.1, method="weibull"))
     assert high > 0
     # The days around 4 July are left out, whatever they bring.
     july = np.datetime64("2024-06-06") + np.arange(70)
@@ -64,6 +64,20 @@ def test_the_level_of_weeks_without_firework_days() -> None:
     wild = np.tile(np.arange(100) < 10, (70, 1))
     wild[np.isin(july, np.array(["2024-07-03", "2024-07-04", "2024-07-05"], "datetime64[D]"))] = True
     assert level_interval(probability, wild, july) == pytest.approx((0, 0))
+
+
+def test_four_of_five_later_weeks_lie_within_the_level_interval() -> None:
+    """Of a city whose weekly level is off by a quarter, judged on thirteen weeks, as live models are."""
+    random = np.random.default_rng(0)
+    days = np.datetime64("2024-01-08") + np.arange(7 * 13)
+    probability, held = np.full((len(days), 500), 0.1), []
+    for _ in range(300):
+        level = np.exp(random.normal(0, 0.25, 14))
+        observed = random.random(probability.shape) < 0.1 * np.repeat(level[:13], 7)[:, None]
+        low, high = level_interval(probability, observed, days)
+        later = np.log(random.binomial(7 * 500, min(0.1 * level[13], 1)) / (7 * 500 * 0.1))
+        held.append(low <= later <= high)
+    assert np.mean(held) == pytest.approx(0.8, abs=0.05)
 
 
 def test_versions_differ_with_any_byte_and_not_with_the_order() -> None:

@@ -15,6 +15,7 @@ from shotspotter_assets.forecasting.risk import (
     RISK_SCHEMA,
     drivers,
     hourly_table,
+    level_of_day,
     risk_geojson,
     risk_table,
     top_locations,
@@ -42,6 +43,13 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table["count_low"].to_numpy().max() == 0
     assert table["count_high"].to_numpy()[p > 0.2].min() >= 1
     assert table["type_0"].null_count == CELLS
+
+
+def test_the_level_of_firework_days_is_less_sure() -> None:
+    assert level_of_day((-0.2, 0.3), fireworks=False) == (-0.2, 0.3)
+    low, high = level_of_day((-0.2, 0.3), fireworks=True)
+    assert -1.1 < low < -0.9 < 0.9 < high < 1.1
+    assert high > -low
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2024, 3, 10), 23), (date(2024, 6, 1), 24), (date(2024, 11, 3), 25)])

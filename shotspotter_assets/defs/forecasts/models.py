@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.local_time import hours_of_days
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.forecasts.files import (
     LIVE_MODELS,
@@ -26,7 +27,7 @@ from shotspotter_assets.defs.forecasts.files import (
 )
 from shotspotter_assets.defs.forecasts.windows import ISSUE_ONCE, LAST_FORTNIGHT
 from shotspotter_assets.defs.grids.assets import grid_tensors
-from shotspotter_assets.defs.models.files import RECORD_FILE, write_models
+from shotspotter_assets.defs.models.files import RECORD_FILE, read_pretrained, write_models
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.training.record import TrainedModel, counts_sha256, files_sha256, installed_versions
@@ -88,23 +89,22 @@ def live_models(
     partition = day_partition(LIVE_MODELS, city.name, day)
     write_models(opened, partition, files, record.model_dump_json(indent=2))
     gain = record.gate["gain"]
+    seconds = {f"seconds_{name}": of.seconds_to_train for name, of in record.models.items()}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(record.data_version),
         metadata={
-            "path": opened.uri(partition, RECORD_FILE),
             "served": record.served,
-            "why": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in record.reasons)),
+            "why": panel.bullets(record.reasons),
             "trained": record.trained,
             "models_from": str(record.models_from),
             "hours_from": str(record.hours_from),
             "covered_cells": len(record.covered),
             "train_days": (record.train_last - record.train_first).days + 1,
             "validation_days": (record.validation_last - record.validation_first).days + 1,
-            **{f"gate_{end}": gain[end] for end in ("gain", "low", "high") if gain[end] is not None},
-            **(
-                {f"seconds_{name}": of.seconds_to_train for name, of in record.models.items()} if record.trained else {}
-            ),
+            **panel.rounded({f"gate_{end}": gain[end] for end in ("gain", "low", "high") if gain[end] is not None}),
+            **panel.rounded(seconds if record.trained else {}),
             **({"not_for_this_city": dg.MetadataValue.json(record.without)} if record.without else {}),
+            "path": opened.uri(partition, RECORD_FILE),
         },
     )
 
@@ -175,7 +175,7 @@ def _train(
     history = history_days.history(covered, counts)
     context.log.info(f"{city.name}|{day}: {len(days):,} days read in {perf_counter() - started:.1f} s")
 
-    fitted = fit_next_day(history, train, validation)
+    fitted = fit_next_day(history, train, validation, read_pretrained(store, city, day))
     window = slice(validation.start, validation.stop)
     axis, observed = history.days()[window], history.observed[window]
     judged = cell_day_table(axis, covered, observed, {name: validation_of(of) for name, of in fitted.models.items()})

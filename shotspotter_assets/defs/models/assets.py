@@ -8,9 +8,16 @@ import dagster as dg
 import numpy as np
 from pydantic import Field
 
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.grids.assets import GRID_FILE, grid_tensors
-from shotspotter_assets.defs.models.files import RECORD_FILE, model_partition, write_models
+from shotspotter_assets.defs.models.files import (
+    RECORD_FILE,
+    START_AT_REGRESSION,
+    model_partition,
+    read_pretrained,
+    write_models,
+)
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.gridding.coverage import coverage_of, covered_on
@@ -75,13 +82,14 @@ def fold_models(
     network = NetworkConfig(**config.model_dump(exclude={"models"}))
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
     history = History(city, before[0], counts, covered, late_alerts(frames, before, city))
+    start = read_pretrained(opened, city, cutoff)
     files, trained = {}, {}
     for name in config.models:
         started = time.monotonic()
         of_name = (
             ReferenceNetworkForecaster(network, checkpoint, context.log.info) if name == REFERENCE else forecaster(name)
         )
-        fitted = of_name.fit(history, train, validation)
+        fitted = of_name.fit(history, train, validation, start if name in START_AT_REGRESSION else None)
         files[name] = fitted.files()
         trained[name] = TrainedModel(
             settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=time.monotonic() - started
@@ -107,11 +115,11 @@ def fold_models(
     shutil.rmtree(checkpoint, ignore_errors=True)
     return dg.MaterializeResult(
         metadata={
-            "path": opened.uri(partition, RECORD_FILE),
             "covered_cells": int(covered.sum()),
             "train_days": len(train),
             "validation_days": len(validation),
-            **{f"{name}_seconds": of.seconds_to_train for name, of in trained.items()},
+            **panel.rounded({f"{name}_seconds": of.seconds_to_train for name, of in trained.items()}),
             **{name: dg.MetadataValue.json(of.settings) for name, of in trained.items()},
+            "path": opened.uri(partition, RECORD_FILE),
         }
     )

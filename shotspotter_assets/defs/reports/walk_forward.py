@@ -1,8 +1,7 @@
 """Walk-forward reports, by city: all of its folds together, with the verdict and the model card."""
 
-import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -11,7 +10,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.environment import CITIES, PARTITIONS
+from shotspotter_assets.defs.models.files import RECORD_FILE, read_record
 from shotspotter_assets.defs.reports.assets import (
     FORECASTS_FILE,
     HOURLY_FILE,
@@ -78,6 +79,7 @@ def walk_forward_reports(
         hourly=_tables(opened, city.name, HOURLY_FILE),
         hourly_candidate=config.hourly_candidate,
         types=_tables(opened, city.name, TYPES_FILE),
+        pretrained=_pretrained(opened, city.name, folds, config.candidate),
     )
     card = model_card(report)
     pictures = _plots(report, folds)
@@ -98,6 +100,14 @@ def _tables(store: Store, city: str, file: str) -> dict[date, pa.Table]:
     """The file of every fold that has it, in the order of the folds."""
     cutoffs = sorted(store.days_present("evaluation_reports", city, file, "fold"))
     return {cutoff: store.read_table(Partition("evaluation_reports", city, "fold", cutoff), file) for cutoff in cutoffs}
+
+
+def _pretrained(store: Store, city: str, folds: Mapping[date, pa.Table], candidate: str) -> dict[date, str]:
+    """By cutoff, the other city's model that the candidate starts at."""
+    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
+    models = {cutoff: read_record(store, city, cutoff).models for cutoff in cutoffs}
+    said = {cutoff: of[candidate].settings.get("pretrained") for cutoff, of in models.items() if candidate in of}
+    return {cutoff: origin["from"] for cutoff, origin in said.items() if origin and origin["used"]}
 
 
 def _plots(report: dict[str, Any], folds: Mapping[date, pa.Table]) -> dict[str, bytes]:
@@ -133,29 +143,27 @@ def _metadata(report: dict[str, Any], card: str, pictures: Mapping[str, bytes], 
     verdict = report["verdict"]
     best, flags = verdict["best_baseline"], report["burden"][verdict["served"]]
     records = [_record(name, scores, best) for name, scores in report["models"].items()]
-    shown = {
-        name: dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
-        for name, png in pictures.items()
-    }
+    gain = {f"gain_{end}": verdict["gain"][end] for end in ("gain", "low", "high") if verdict["gain"][end] is not None}
     return {
         "served": verdict["served"],
         "passed": verdict["passed"],
-        "why": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict["reasons"])),
+        "why": panel.bullets(verdict["reasons"]),
         "model_card": dg.MetadataValue.md(card),
-        "scores": dg.MetadataValue.table(records, schema=_columns(records)),
+        "scores": panel.table(records),
         "best_baseline": best,
-        **{f"gain_{end}": verdict["gain"][end] for end in ("gain", "low", "high") if verdict["gain"][end] is not None},
+        **panel.rounded(gain),
         "empty_of_ten_flagged_cells": flags["empty_of_ten"],
-        **{key: report[key] for key in ("days", "positives", "base_rate")},
+        **panel.rounded({key: report[key] for key in ("days", "positives", "base_rate")}),
         "folds": dg.MetadataValue.json(report["folds"]),
         "path": path,
-        **shown,
+        **{name: panel.picture(name, png) for name, png in pictures.items()},
     }
 
 
-def _record(name: str, scores: dict[str, Any], best: str) -> dg.TableRecord:
+def _record(name: str, scores: dict[str, Any], best: str) -> dict[str, Any]:
     over_mean, over_best = scores["gain_over"]["historical_mean"], scores["gain_over"][best]
-    numbers = {
+    return {
+        "model": name,
         **{score: scores[score] for score in SHOWN},
         "hit_rate_5": scores["hit_rate"]["5"],
         "gain_over_historical_mean": over_mean["gain"],
@@ -163,12 +171,3 @@ def _record(name: str, scores: dict[str, Any], best: str) -> dg.TableRecord:
         "low": over_best["low"],
         "high": over_best["high"],
     }
-    return dg.TableRecord(
-        {"model": name} | {key: None if value is None else round(value, 5) for key, value in numbers.items()}
-    )
-
-
-def _columns(records: Sequence[dg.TableRecord]) -> dg.TableSchema:
-    return dg.TableSchema(
-        [dg.TableColumn(key, "string" if key == "model" else "float") for key in (records[0].data if records else {})]
-    )
