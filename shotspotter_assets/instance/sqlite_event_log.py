@@ -31,13 +31,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """Stock SQLite event log, but for batches: all of a batch is stored, or nothing.
 
     `base_dir` is where the databases are; left out, it is where the stock storage keeps them,
-    `$DAGSTER_HOME/history/runs`.
+    `$DAGSTER_HOME/history/runs`. `pools` have their default limit from the start.
 
     The index is committed before the run's database. A process killed between the two leaves a materialization
     that the run's own log does not show.
     """
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(
+        self, base_dir: str, inst_data: ConfigurableClassData | None = None, pools: Sequence[str] = ()
+    ) -> None:
+        self._pools = frozenset(pools)
         self._batch = threading.local()
         self._existing: set[str] = set()
         super().__init__(base_dir, inst_data)
@@ -46,13 +49,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def config_type(cls) -> "UserConfigSchema":
-        return {"base_dir": Field(StringSource, is_required=False)}
+        return {
+            "base_dir": Field(StringSource, is_required=False),
+            "pools": Field([str], default_value=[]),
+        }
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "BatchedSqliteEventLogStorage":
-        return cls(config_value.get("base_dir") or _stock_folder(), inst_data)
+        return cls(config_value.get("base_dir") or _stock_folder(), inst_data, config_value.get("pools", ()))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
@@ -74,6 +80,18 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             of_run = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
             event = event._replace(dagster_event=of_run)
         super()._store_asset_check_evaluation_planned(event, event_id)
+
+    def get_concurrency_keys(self) -> set[str]:
+        """Stock, but with `pools`, which get the default limit before anybody asks.
+
+        The stock queue asks which pools are limited before it gives a pool that it meets for the first time its default:
+        on a fresh instance, all runs of it that wait are started at once.
+        """
+        keys = super().get_concurrency_keys()
+        missing = self._pools - keys
+        for pool in missing:
+            self.initialize_concurrency_limit_to_default(pool)
+        return super().get_concurrency_keys() if missing else keys
 
     def has_table(self, table_name: str) -> bool:
         probe = super().has_table

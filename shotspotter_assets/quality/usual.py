@@ -194,7 +194,7 @@ def late_by(usual: Usual, last_day_over: date) -> int | None:
     after = min(with_alerts[-1] + 1, len(usual.days) - 1)
     if silence < LEAST_SILENT_DAYS:
         return None
-    if np.isnan(usual.quiet_mean[after]):
+    if not np.isfinite(usual.quiet_mean[after] * usual.dispersion[after]):
         return silence
     return silence if _probability_of_silence(usual, after, silence) < UNUSUALLY_FEW else None
 

@@ -4,7 +4,8 @@ What was seen is one small table per city, kept by the caller between looks.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -22,12 +23,14 @@ SEEN_SCHEMA: Final = pa.schema(
         pa.field("file_version", pa.string(), nullable=False),
         pa.field("day", pa.date32()),
         pa.field("day_version", pa.string()),
+        pa.field("asked", pa.bool_(), nullable=False),
         pa.field("error", pa.string()),
     ]
 )
-"""One row per file and local day that it holds: a hash of the day's rows in the file, null while the day is not over
-and so not asked for yet. A file that cannot be read has one row, without a day, with the error. A polled source is one
-`file` named after its place among the city's sources."""
+"""One row per file and local day that it holds: a hash of the day's rows in the file, and whether this version of the
+day was asked for, which waits until the day is over and all files are looked at. A day that has gone from a file has no
+version until it is asked for. A file that cannot be read has one row, without a day, with the error. A polled source is
+one `file` named after its place among the city's sources."""
 
 
 LOOK_BACK_DAYS: Final = 200
@@ -38,15 +41,22 @@ rows, so not all of history is asked for at every look."""
 NOT_ASKED: Final = "first look"
 
 
+FILES_AT_ONCE: Final = 8
+"""Files that are opened at the same time: on S3, most of the time of a small one is waiting."""
+FILES_PER_BATCH: Final = 100
+"""Handed to the threads together: those that are left for the next look must not be gone through one by one."""
+
+
 @dataclass(frozen=True)
 class Arrivals:
     """The result of one look.
 
     Attributes:
         days: days to read (again), each with a version that differs whenever its rows do.
-        seen: `SEEN_SCHEMA`, to be handed to the next look.
+        seen: `SEEN_SCHEMA`, to be handed to the next look; as it is, that one finds the same days. See `as_asked`.
         unreadable: what is wrong with each file that was found unreadable in this look.
-        unfinished: number of new or changed files left for the next look.
+        unfinished: number of new or changed files left for the next look; no day is named until all are looked at, so
+            that many files are not many runs over the same days.
     """
 
     days: Mapping[date, str]
@@ -69,45 +79,38 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
     others, seen = seen.filter(pc.invert(own)), seen.filter(own)
     before = dict(zip(seen["file"].to_pylist(), seen["file_version"].to_pylist(), strict=True))
     changed = sorted(file for file, version in versions.items() if before.get(file) != version)
+    was = _days_of_files(seen, changed)
     rows: list[dict[str, Any]] = []
-    asked: dict[date, list[str]] = {}
     looked_at: list[str] = []
-    for file in changed:
-        if looked_at and enough():
-            break
+    for file, found in _looks(folder, changed, enough):
         looked_at.append(file)
-        old = seen.filter(pc.equal(seen["file"], file)) if file in before else seen.slice(0, 0)
-        entry = {"file": file, "file_version": versions[file], "day": None, "day_version": None, "error": None}
-        try:
-            now = _with_silent_days(folder.day_versions(file))
-        except SourceError as error:
-            rows.append({**entry, "error": str(error)})
+        entry = {"file": file, "file_version": versions[file], "day": None, "day_version": None, "asked": False}
+        if isinstance(found, SourceError):
+            rows.append({**entry, "error": str(found)})
             continue
-        was = dict(zip(old["day"].to_pylist(), old["day_version"].to_pylist(), strict=True))
-        was.pop(None, None)
-        rows += [{**entry, "day": day, "day_version": version if day <= last else None} for day, version in now.items()]
-        if not now:
+        known = was.get(file, {})
+        for day in sorted({*found, *known}):
+            version = found.get(day)
+            rows.append({**entry, "day": day, "day_version": version, "asked": known.get(day) == (version, True)})
+        if not found and not known:
             rows.append(entry)
-        for day in {*now, *was}:
-            if day <= last and now.get(day) != was.get(day):
-                asked.setdefault(day, []).append(f"{file}:{now.get(day)}")
     kept = seen.filter(pc.invert(pc.is_in(seen["file"], pa.array(looked_at, pa.string()))))
     # A file that has gone is looked at again if it comes back.
     kept = kept.filter(pc.is_in(kept["file"], pa.array(list(versions), pa.string())))
-    kept, waited = _days_that_ended(kept, last)
-    if folder.source.file_date is None and rows:
-        known = {row["day"] for row in rows} | set(kept["day"].to_pylist())
-        for day in _gaps(known - {None}, last):
-            # No file will come for a day of its own, so a day between the files' days was a day without alerts.
-            rows.append({**rows[-1], "day": day, "day_version": "", "error": None})
-            asked.setdefault(day, []).append("silent")
-    for day, file, version in waited:
-        asked.setdefault(day, []).append(f"{file}:{version}")
+    table = pa.concat_tables([kept, pa.Table.from_pylist(rows, SEEN_SCHEMA)])
+    unfinished = len(changed) - len(looked_at)
+    due = _due(table, last) if not unfinished else table.slice(0, 0)
+    if folder.source.file_date is None and due.num_rows:
+        # No file will come for a day of its own, so a day between the files' days was a day without alerts.
+        like = {**due.slice(due.num_rows - 1).to_pylist()[0], "day_version": ""}
+        silent = [{**like, "day": day} for day in _gaps(set(pc.unique(table["day"]).to_pylist()) - {None}, last)]
+        filled = pa.Table.from_pylist(silent, SEEN_SCHEMA)
+        table, due = pa.concat_tables([table, filled]), pa.concat_tables([due, filled])
     return Arrivals(
-        days={day: _hash(parts) for day, parts in sorted(asked.items())},
-        seen=pa.concat_tables([others, kept, pa.Table.from_pylist(rows, SEEN_SCHEMA)]),
-        unreadable={str(row["file"]): str(row["error"]) for row in rows if row["error"]},
-        unfinished=len(changed) - len(looked_at),
+        days=_versions(due),
+        seen=pa.concat_tables([others, table]),
+        unreadable={str(row["file"]): str(row["error"]) for row in rows if row.get("error")},
+        unfinished=unfinished,
     )
 
 
@@ -124,7 +127,7 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
         last: the last day that is over.
     """
     own = pc.equal(seen["file"], name)
-    before = seen.filter(own)
+    before = seen.filter(pc.and_(own, seen["asked"]))
     was = dict(zip(before["day"].to_pylist(), before["day_version"].to_pylist(), strict=True))
     if was:
         first = max(start, last - timedelta(days=LOOK_BACK_DAYS))
@@ -137,11 +140,23 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
         # All of history is one run, which asks the source itself.
         now = dict.fromkeys(days_between(start, last), NOT_ASKED)
     entry = {"file": name, "file_version": "", "error": None}
-    rows = [{**entry, "day": day, "day_version": version} for day, version in sorted((was | now).items())]
+    rows = [
+        {**entry, "day": day, "day_version": version, "asked": was.get(day) == version}
+        for day, version in sorted((was | now).items())
+    ]
     return Arrivals(
         days={day: version for day, version in sorted(now.items()) if was.get(day) != version},
         seen=pa.concat_tables([seen.filter(pc.invert(own)), pa.Table.from_pylist(rows, SEEN_SCHEMA)]),
     )
+
+
+def as_asked(seen: pa.Table, days: Set[date]) -> pa.Table:
+    """`Arrivals.seen` once these days have been asked for."""
+    asked = pc.fill_null(pc.is_in(seen["day"], pa.array(list(days), pa.date32())), False)
+    gone = pc.and_(asked, pc.is_null(seen["day_version"]))
+    at = seen.schema.get_field_index("asked")
+    marked = seen.set_column(at, SEEN_SCHEMA.field("asked"), pc.or_(seen["asked"], asked))
+    return marked.filter(pc.invert(gone))
 
 
 def unreadable_files(seen: pa.Table) -> dict[str, dict[str, str]]:
@@ -150,15 +165,52 @@ def unreadable_files(seen: pa.Table) -> dict[str, dict[str, str]]:
     return {row["file"]: {"version": row["file_version"], "error": row["error"]} for row in bad}
 
 
-def _days_that_ended(seen: pa.Table, last: date) -> tuple[pa.Table, list[tuple[date, str, str]]]:
-    """The table with the versions of days that have ended since, and those (day, file, version)."""
-    waiting = pc.and_(pc.is_null(seen["day_version"]), pc.less_equal(seen["day"], pa.scalar(last, pa.date32())))
-    waiting = pc.fill_null(waiting, False)
-    filled = pc.if_else(waiting, seen["file_version"], seen["day_version"])
-    ended = seen.filter(waiting)
-    at = seen.schema.get_field_index("day_version")
-    pairs = zip(ended["day"].to_pylist(), ended["file"].to_pylist(), ended["file_version"].to_pylist(), strict=True)
-    return seen.set_column(at, SEEN_SCHEMA.field("day_version"), filled), list(pairs)
+def _looks(
+    folder: LandingFolder, files: Sequence[str], enough: Callable[[], bool]
+) -> Iterator[tuple[str, dict[date, str] | SourceError]]:
+    """Each file with the versions of its days or what is wrong with it; the first one at least, whatever `enough` says."""
+
+    def look(file: str) -> dict[date, str] | SourceError | None:
+        if file != files[0] and enough():
+            return None
+        try:
+            return _with_silent_days(folder.day_versions(file))
+        except SourceError as error:
+            return error
+
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        for at in range(0, len(files), FILES_PER_BATCH):
+            batch = files[at : at + FILES_PER_BATCH]
+            for file, found in zip(batch, pool.map(look, batch), strict=True):
+                if found is not None:
+                    yield file, found
+            if enough():
+                return
+
+
+def _days_of_files(seen: pa.Table, files: Sequence[str]) -> dict[str, dict[date, tuple[str | None, bool]]]:
+    """By file and day: its version, and whether that was asked for."""
+    rows = seen.filter(pc.and_(pc.is_in(seen["file"], pa.array(files, pa.string())), pc.is_valid(seen["day"])))
+    days: dict[str, dict[date, tuple[str | None, bool]]] = {}
+    for file, day, version, asked in zip(
+        *(rows[name].to_pylist() for name in ("file", "day", "day_version", "asked")), strict=True
+    ):
+        days.setdefault(file, {})[day] = (version, asked)
+    return days
+
+
+def _due(seen: pa.Table, last: date) -> pa.Table:
+    """Rows of days that are over and whose version was not asked for."""
+    over = pc.fill_null(pc.less_equal(seen["day"], pa.scalar(last, pa.date32())), False)
+    return seen.filter(pc.and_(over, pc.invert(seen["asked"])))
+
+
+def _versions(due: pa.Table) -> dict[date, str]:
+    """A hash by day of the versions that its files have of it."""
+    parts: dict[date, list[str]] = {}
+    for day, file, version in zip(*(due[name].to_pylist() for name in ("day", "file", "day_version")), strict=True):
+        parts.setdefault(day, []).append(f"{file}:{version}")
+    return {day: _hash(of) for day, of in sorted(parts.items())}
 
 
 def _gaps(days: Set[date], last: date) -> list[date]:

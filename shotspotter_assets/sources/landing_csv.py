@@ -49,8 +49,9 @@ def read_csv(
     lines = pa.chunked_array([pa.array(broken, pa.string())])
     _refuse_swallowed_lines(city, path, lines, delimiter, 0)
     yield table.select(columns).append_column(BROKEN, pa.nulls(table.num_rows, pa.string())), 0
-    absent = pa.table({column: pa.nulls(len(broken), pa.string()) for column in columns})
-    yield absent.append_column(BROKEN, lines), table.num_rows
+    if broken:
+        absent = pa.table({column: pa.nulls(len(broken), pa.string()) for column in columns})
+        yield absent.append_column(BROKEN, lines), table.num_rows
 
 
 def _parse_in_its_encoding(filesystem: fs.FileSystem, path: str, head: bytes) -> tuple[pa.Table, list[str], str]:

@@ -124,6 +124,19 @@ def test_days_under_way_wait(watch: Watch) -> None:
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
 
 
+def test_many_files_are_one_run_whatever_their_order(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, day in enumerate((9, 2, 30, 16)):
+        watch.land(f"{name}.csv", row(f"2024-03-{day:02}"))
+    with monkeypatch.context() as patched:
+        look_at = arrivals._look_at
+        patched.setattr(arrivals, "_look_at", lambda *given: look_at(*given[:-1], lambda: True))
+        assert [watch.tick() for _ in range(3)] == [[], [], []]
+    # A crash loses nothing of what was looked at.
+    watch.tick(keep_cursor=False)
+    assert watch.tick() == [("2024-03-02", "2024-03-30")]
+    assert watch.tick() == []
+
+
 def test_the_cursor_is_small(watch: Watch) -> None:
     for number in range(50):
         watch.land(f"{number}.csv", row("2024-03-02", str(number)))

@@ -134,6 +134,33 @@ def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytes
     assert portal.tick() == []
 
 
+def test_a_city_that_does_not_answer_stops_no_other(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = arrivals.CITIES["live_city"]
+    monkeypatch.setattr(arrivals, "CITIES", {"live_city": live, "twin": live.model_copy(update={"name": "twin"})})
+    monkeypatch.setattr(arrivals, "SECONDS_PER_TICK", 1.0)
+    monkeypatch.setattr(arrivals, "MOST_SECONDS", 2.0)
+    portal.tick()
+    assert {asked.tags[runs.CITY_TAG] for asked in portal.requests} == {"live_city", "twin"}
+    portal.server.faults.append("slow 3")
+    assert portal.tick() == [("2024-03-01", "2024-03-15")]
+    (answered,) = portal.requests
+    # The other one's answer counts in the next tick, without being asked for again.
+    asked_before = len(portal.server.requests)
+    assert portal.tick() == [("2024-03-01", "2024-03-15")]
+    assert portal.requests[0].tags[runs.CITY_TAG] != answered.tags[runs.CITY_TAG]
+    assert len(portal.server.requests) == asked_before + 1
+    assert portal.tick() == []
+
+
+def test_a_look_is_less_patient_than_a_run(portal: Portal) -> None:
+    portal.tick()
+    portal.server.faults.extend(["503"] * 50)
+    asked_before = len(portal.server.requests)
+    with pytest.raises(dg.Failure, match="live_city"):
+        portal.tick()
+    assert len(portal.server.requests) - asked_before == 2
+
+
 def test_one_range_is_one_logical_query(portal: Portal) -> None:
     result = run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance)
     assert result.success

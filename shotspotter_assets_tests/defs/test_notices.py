@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.definitions import defs
+from shotspotter_assets.defs.alerts import checks
 from shotspotter_assets.defs.alerts.assets import raw_alerts
 from shotspotter_assets.defs.alerts.checks import late_cities
 from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
@@ -198,23 +199,58 @@ def test_a_city_of_which_nothing_comes_any_more_is_late_by_the_clock(watch: Watc
     assert dg.materialize([raw_alerts], instance=watch.instance, resources=watch.resources, tags=tags).success
     assert watch.tick() == "Nothing new to tell."
 
-    at = dg.build_schedule_context(instance=watch.instance, scheduled_execution_time=datetime.now(UTC))
-    asked = schedules.late_cities_clock(at)
-    assert isinstance(asked, dg.RunRequest)
-    run = dg.materialize(
-        [raw_alerts, late_cities],
-        instance=watch.instance,
-        resources=watch.resources,
-        tags=asked.tags,
-        selection=dg.AssetSelection.checks(late_cities),
-    )
-    assert run.success
+    def clock() -> None:
+        at = dg.build_schedule_context(instance=watch.instance, scheduled_execution_time=datetime.now(UTC))
+        (asked,) = schedules.late_cities_clock.evaluate_tick(at).run_requests or []
+        made = dg.materialize(
+            [raw_alerts, late_cities],
+            instance=watch.instance,
+            resources=watch.resources,
+            tags=asked.tags,
+            selection=dg.AssetSelection.checks(late_cities),
+        )
+        assert made.success
+
+    clock()
     assert watch.tick().startswith("Told webhook: late city|landing_city")
+    clock()
+    assert watch.tick() == "Nothing new to tell."
     (text,) = texts(webhook)
     due = datetime.combine(days[-1] + timedelta(days=2), datetime.min.time(), city.zone)
     assert text.startswith(
         f"*Late city: landing_city*\nThe last day that arrived is {days[-1]}; the next one was due by {due:%Y-%m-%d 00:00 %Z}."
     )
+
+
+def test_a_city_is_late_by_its_own_clock(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    city, first = CITIES["landing_city"], date(2024, 3, 1)
+    days = [first + timedelta(days=at) for at in range(31)]
+    folder = Path(watch.resources["sources"].landing_root) / city.name
+    folder.mkdir(parents=True)
+    rows = (f"{day}T17:{minute:02}:00Z,-76.5,38.5,,1,{day}-{minute}\n" for day in days for minute in range(20))
+    (folder / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "".join(rows))
+    tags = {RANGE_START: f"{city.name}|{first}", RANGE_END: f"{city.name}|{days[-1]}"}
+    assert dg.materialize([raw_alerts], instance=watch.instance, resources=watch.resources, tags=tags).success
+
+    def first_late(zone: str) -> date:
+        """The UTC day on which the city is found late at 12:30 UTC, when a day has just begun in Auckland."""
+        monkeypatch.setattr(checks, "CITIES", {city.name: city.model_copy(update={"time_zone": zone})})
+        last = datetime.combine(days[-1], datetime.min.time(), UTC)
+        for at in (last + timedelta(days=silent, hours=12.5) for silent in range(10)):
+
+            class Now(datetime):
+                @classmethod
+                def now(cls, tz: tzinfo | None = None, at: datetime = at) -> datetime:
+                    return at.astimezone(tz)
+
+            monkeypatch.setattr(checks, "datetime", Now)
+            found = late_cities(dg.build_asset_check_context(), store=watch.store)
+            assert isinstance(found, dg.AssetCheckResult)
+            if not found.passed:
+                return at.date()
+        raise AssertionError("never late")
+
+    assert first_late("America/Los_Angeles") - first_late("Pacific/Auckland") == timedelta(days=1)
 
 
 def test_a_report_whose_gate_failed_is_told(watch: Watch, webhook: Webhook) -> None:

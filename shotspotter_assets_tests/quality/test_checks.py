@@ -179,6 +179,13 @@ def test_late_cities_are_named() -> None:
     assert late_cities({"busy": busy}, {"busy": days[-1]}).passed
 
 
+@pytest.mark.parametrize("days_of_history", [31, 45, 60, 75, 100])
+def test_a_young_city_that_falls_silent_is_late(days_of_history: int) -> None:
+    days = days_between(date(2024, 1, 8), date(2024, 1, 7) + timedelta(days=days_of_history))
+    young = usual_volume(dict.fromkeys(days, 10), days, CITY)
+    assert not late_cities({"young": young}, {"young": days[-1] + timedelta(days=30)}).passed
+
+
 def test_schemas_name_rule_and_day() -> None:
     city = city_of(pd.concat([sound(seed=7)[:300], sound(seed=7)[:2].assign(longitude=5.0)]))
     assert schema_finding("raw_schema", raw_schema(), city.raw, "raw_alerts").passed

@@ -1,5 +1,6 @@
 """Arrivals in landing folders: days without rows, and cities with a folder for each of two sources."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from pyarrow import fs
 
 from shotspotter_assets.cities.model import City
-from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, landing_arrivals
+from shotspotter_assets.cities.sources import Source
+from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, Arrivals, as_asked, landing_arrivals
 from shotspotter_assets.sources.landing import LandingFolder
 
 LAST = date(2024, 3, 20)
@@ -37,13 +39,17 @@ class Look:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("when,lon,lat\n" + "".join(f"{day}T17:00:00Z,-76.5,38.5\n" for day in days))
 
+    def at(self, source: Source, enough: Callable[[], bool] = lambda: False) -> Arrivals:
+        folder = LandingFolder(CITY, fs.LocalFileSystem(), f"{self.root}/{source.folder}", source)
+        arrivals = landing_arrivals(folder, self.seen, LAST, enough)
+        self.seen = arrivals.seen
+        return arrivals
+
     def days(self) -> list[str]:
         found: set[date] = set()
         for source in CITY.all_sources:
-            folder = LandingFolder(CITY, fs.LocalFileSystem(), f"{self.root}/{source.folder}", source)
-            arrivals = landing_arrivals(folder, self.seen, LAST, lambda: False)
-            self.seen = arrivals.seen
-            found |= set(arrivals.days)
+            found |= set(self.at(source).days)
+        self.seen = as_asked(self.seen, found)
         return sorted(map(str, found))
 
 
@@ -74,3 +80,34 @@ def test_a_daily_file_without_rows_is_a_day_without_alerts(look: Look) -> None:
 def test_a_daily_file_of_a_day_to_come_waits(look: Look) -> None:
     look.land("daily/2024-03-21.csv")
     assert look.days() == []
+
+
+def test_no_day_is_named_before_all_files_are_looked_at(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    day_versions = LandingFolder.day_versions
+
+    def counted(folder: LandingFolder, path: str) -> dict[date, str]:
+        opened.append(path)
+        return day_versions(folder, path)
+
+    monkeypatch.setattr(LandingFolder, "day_versions", counted)
+    for day in (2, 9, 4):
+        look.land(f"history/{day}.csv", f"2024-03-0{day}")
+    for left in (2, 1):
+        arrivals = look.at(CITY.all_sources[1], enough=lambda: True)
+        assert (arrivals.days, arrivals.unfinished) == ({}, left)
+    assert look.days() == [f"2024-03-0{day}" for day in range(2, 10)]
+    assert len(opened) == 3
+    assert look.days() == []
+
+
+def test_days_that_were_not_asked_for_are_found_again(look: Look) -> None:
+    look.land("history/all.csv", "2024-03-02", "2024-03-03")
+    look.days()
+    look.land("history/all.csv", "2024-03-03", "2024-03-03")
+    # One day has gone from the file, the other has changed.
+    first, again = look.at(CITY.all_sources[1]), look.at(CITY.all_sources[1])
+    assert first.days == again.days
+    assert look.days() == ["2024-03-02", "2024-03-03"]
+    assert look.days() == []
+    assert look.seen["day"].to_pylist() == [date(2024, 3, 3)]

@@ -1,8 +1,11 @@
 """Sensors that watch the landing folders and poll the live sources, and ask for exactly the days that changed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -10,10 +13,12 @@ import dagster as dg
 import pyarrow as pa
 
 from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.sources import ApiSource, Patience
 from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
 from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
+    cities_with_failures,
     days_under_way,
     failed_again,
     requests_of,
@@ -27,9 +32,21 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 SECONDS_PER_TICK: Final = 20.0
-"""A tick opens no further file after this; Dagster ends one that takes 60 s and forgets what it found."""
+"""A tick begins with no further city and opens no further file after this."""
+
+MOST_SECONDS: Final = 40.0
+"""What is not known by then is left for the next tick: Dagster ends one of 60 s and forgets what it found."""
 
 MOST_RUNS_PER_TICK: Final = 25
+
+MOST_SHOWN: Final = 10
+"""Problems that the line of a tick has room for."""
+
+CITIES_AT_ONCE: Final = 8
+"""Most of a look at a live source, or at a folder on S3, is waiting."""
+
+PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, retries=1, longest_wait_seconds=5)
+"""Of a look, which comes again soon anyway; runs have the patience of the city's file."""
 
 
 @dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=5, default_status=SENSOR_STATUS)
@@ -48,6 +65,10 @@ def polled_arrivals(
     return _look_at_cities(context, store.open(), sources, "polled", frozenset({"socrata", "arcgis", "alerts_api"}))
 
 
+_lasting: "dict[str, Future[_Look | None]]" = {}
+"""Looks that were not over with their tick, by what they compare with: the next tick waits for them in place of new ones."""
+
+
 def _look_at_cities(
     context: dg.SensorEvaluationContext, store: "Store", sources: SourcesResource, sensor: str, kinds: frozenset[str]
 ) -> dg.SensorResult:
@@ -61,50 +82,104 @@ def _look_at_cities(
     cities = [city for city in CITIES.values() if kinds & {source.kind for source in city.all_sources}]
     turn = cursor.get("turn", 0) % max(len(cities), 1)
     started = monotonic()
+    failed = cities_with_failures(context.instance)
     requests: list[dg.RunRequest] = []
     problems: dict[str, str] = {}
     left_out: list[str] = []
-    looked_at = 0
 
     def enough() -> bool:
-        return monotonic() - started > SECONDS_PER_TICK or len(requests) >= MOST_RUNS_PER_TICK
+        return monotonic() - started > SECONDS_PER_TICK
 
+    def look(city: City, seen: _Seen) -> _Look | None:
+        return None if enough() else _look_at(sources, city, kinds, seen, enough)
+
+    pool = ThreadPoolExecutor(CITIES_AT_ONCE)
+    waiting: dict[Future[_Look | None], City] = {}
     for city in cities[turn:] + cities[:turn]:
-        if looked_at and enough():
-            break
-        looked_at += 1
         seen = _Seen(store, city, sensor, generations.get(city.name, 0))
+        lasting = _lasting.pop(seen.uri) if seen.uri in _lasting else None
+        waiting[lasting or pool.submit(look, city, seen)] = city
+    for future in _as_completed(list(waiting), until=started + MOST_SECONDS):
+        if len(requests) >= MOST_RUNS_PER_TICK or monotonic() - started > MOST_SECONDS:
+            break
+        city = waiting[future]
         try:
-            requests += _requests(context, sources, city, kinds, seen, enough)
+            found = future.result()
+            if found is None:
+                continue
+            requests += _requests(context, city, found)
+            if city.name in failed and city.polls == ("landing" not in kinds):
+                requests += failed_again(context.instance, city.name)
+            generations[city.name] = found.seen.generation
+            left_out += found.seen.unreadable()
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
             problems[city.name] = str(error)
             context.log.exception(f"{city.name}: its source could not be looked at")
-            continue
-        generations[city.name] = seen.generation
-        left_out += seen.unreadable()
-    if problems and len(problems) == looked_at:
-        raise dg.Failure(f"No source could be looked at. {' '.join(problems.values())}")
-    said = [f"Nothing new at {looked_at - len(problems)} of {len(cities)} cities.", *problems.values()]
+        del waiting[future]
+    # Whoever does not answer is not waited for.
+    pool.shutdown(wait=False, cancel_futures=True)
+    if monotonic() - started > MOST_SECONDS:
+        for future in [future for future in waiting if future.running()]:
+            city = waiting.pop(future)
+            problems[city.name] = f"{city.name}: its source has not answered within {MOST_SECONDS:g} s."
+            context.log.error(problems[city.name])
+            _lasting[_Seen(store, city, sensor, generations.get(city.name, 0)).uri] = future
+    # With cities left, the cursor has to move on to them.
+    if problems and len(problems) == len(cities):
+        raise dg.Failure(f"No source could be looked at. {_some(problems.values())}")
+    said = [f"Nothing new at {len(cities) - len(waiting) - len(problems)} of {len(cities)} cities."]
+    if problems:
+        said.append(_some(problems.values()))
     if left_out:
-        said.append(f"Left out until they, or the city's file, are corrected: {', '.join(left_out)}.")
+        said.append(f"Left out until they, or the city's file, are corrected: {', '.join(sorted(left_out))}.")
+    turn = next((cities.index(city) for city in waiting.values()), turn)
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else " ".join(said),
-        cursor=json.dumps({"generations": generations, "turn": turn + looked_at}),
+        cursor=json.dumps({"generations": generations, "turn": turn}),
     )
+
+
+def _some(problems: Collection[str]) -> str:
+    more = len(problems) - MOST_SHOWN
+    return " ".join(list(problems)[:MOST_SHOWN]) + (
+        f" And {more} more, named in the log of the tick." if more > 0 else ""
+    )
+
+
+def _as_completed(looks: "list[Future[_Look | None]]", until: float) -> "Iterator[Future[_Look | None]]":
+    """The looks as they end, those of the first cities first, but for those that last longer than the time `until`."""
+    while looks and monotonic() < until:
+        ended, _ = wait(looks, timeout=until - monotonic(), return_when=FIRST_COMPLETED)
+        yield from (look for look in looks if look in ended)
+        looks = [look for look in looks if look not in ended]
 
 
 class _Seen:
     """The table of what one sensor has seen of a city, and its next generation once it has changed."""
 
     def __init__(self, store: "Store", city: City, sensor: str, generation: int) -> None:
-        from shotspotter_assets.sources.arrivals import SEEN_SCHEMA
         from shotspotter_assets.storage.store import Partition
 
         self._store, self._partition, self._sensor = store, Partition(SEEN, city.name), sensor
         self.generation = generation
-        stored = store.exists(self._partition, self._file(generation))
-        self.table = store.read_table(self._partition, self._file(generation)) if stored else SEEN_SCHEMA.empty_table()
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """`SEEN_SCHEMA`, without rows where nothing was seen yet."""
+        from shotspotter_assets.sources.arrivals import SEEN_SCHEMA
+
+        stored = self._store.exists(self._partition, self._file(self.generation))
+        return (
+            self._store.read_table(self._partition, self._file(self.generation))
+            if stored
+            else SEEN_SCHEMA.empty_table()
+        )
+
+    @property
+    def uri(self) -> str:
+        """Where the table is stored: another place for each generation."""
+        return self._store.uri(self._partition, self._file(self.generation))
 
     def keep(self, table: pa.Table) -> None:
         """Store the next generation; the one before the present one is no longer needed."""
@@ -129,22 +204,31 @@ class _Seen:
         return f"{self._sensor}_{generation}.parquet"
 
 
-def _requests(
-    context: dg.SensorEvaluationContext,
-    sources: SourcesResource,
-    city: City,
-    kinds: frozenset[str],
-    seen: _Seen,
-    enough: Callable[[], bool],
-) -> list[dg.RunRequest]:
-    """The runs to ask for after a look at those of the city's sources that are of the kinds."""
+@dataclass(frozen=True)
+class _Look:
+    """What was found at one city."""
+
+    seen: _Seen
+    table: pa.Table
+    """What is seen now, before anything is asked for."""
+    days: dict[date, str]
+    """Days to ask for, with their versions."""
+    unreadable: dict[str, str]
+    unfinished: int
+
+
+def _look_at(
+    sources: SourcesResource, city: City, kinds: frozenset[str], seen: _Seen, enough: Callable[[], bool]
+) -> _Look:
+    """A look at those of the city's sources that are of the kinds."""
     from shotspotter_assets.sources.arrivals import landing_arrivals, polled_arrivals
     from shotspotter_assets.sources.landing import LandingFolder
 
     last = last_day_over(city)
-    table = seen.table
+    table, unfinished = seen.table, 0
     days: dict[date, str] = {}
-    for at, (source, reader) in enumerate(zip(city.all_sources, sources.parts(city), strict=True)):
+    unreadable: dict[str, str] = {}
+    for at, (source, reader) in enumerate(zip(city.all_sources, sources.parts(_impatient(city)), strict=True)):
         if source.kind not in kinds:
             continue
         if isinstance(reader, LandingFolder):
@@ -152,21 +236,42 @@ def _requests(
         else:
             arrivals = polled_arrivals(cast("ChangingSource", reader), f"source {at}", table, city.start, last)
         table = arrivals.seen
-        days |= {day: days.get(day, "") + version for day, version in arrivals.days.items() if day >= city.start}
-        for file, error in arrivals.unreadable.items():
-            context.log.error(f"{city.name}: {file} is left out until it is replaced. {error}")
-        if arrivals.unfinished:
-            context.log.info(f"{city.name}: {arrivals.unfinished:,} further files wait for the next tick")
-    if days and not days.keys().isdisjoint(days_under_way(context.instance, city.name)):
+        days |= {day: days.get(day, "") + version for day, version in arrivals.days.items()}
+        unreadable |= arrivals.unreadable
+        unfinished += arrivals.unfinished
+    return _Look(seen, table, days, unreadable, unfinished)
+
+
+def _requests(context: dg.SensorEvaluationContext, city: City, found: _Look) -> list[dg.RunRequest]:
+    """The runs to ask for after a look."""
+    from shotspotter_assets.sources.arrivals import as_asked
+
+    for file, error in found.unreadable.items():
+        context.log.error(f"{city.name}: {file} is left out until it is replaced. {error}")
+    if found.unfinished:
+        context.log.info(f"{city.name}: {found.unfinished:,} further files wait for the next tick, and their days too")
+        found.seen.keep(found.table)
+        return []
+    if found.days and not found.days.keys().isdisjoint(days_under_way(context.instance, city.name)):
         # Whether the run under way has read them is not known.
         context.log.info(
-            f"{city.name}: days that have changed are being made; they are looked at again once that is over"
+            f"{city.name}: days that have changed are being made; they are asked for again once that is over"
         )
+        found.seen.keep(found.table)
         return []
-    seen.keep(table)
-    days = dict(without_received(context.instance, city.name, days))
-    again = failed_again(context.instance, city.name) if city.polls == ("landing" not in kinds) else ()
-    return [*requests_of(city.name, days, f"look {seen.generation}"), *again]
+    found.seen.keep(as_asked(found.table, found.days.keys()))
+    served = {day: version for day, version in found.days.items() if day >= city.start}
+    days = without_received(context.instance, city.name, served)
+    return list(requests_of(city.name, days, f"look {found.seen.generation}"))
+
+
+def _impatient(city: City) -> City:
+    """The city with `PATIENCE` for the sources that are asked over HTTP."""
+    hurried = [
+        source.model_copy(update={"patience": PATIENCE}) if isinstance(source, ApiSource) else source
+        for source in city.all_sources
+    ]
+    return city.model_copy(update={"source": hurried[0], "other_sources": tuple(hurried[1:])})
 
 
 def last_day_over(city: City) -> date:

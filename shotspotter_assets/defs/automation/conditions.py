@@ -12,12 +12,32 @@ LOOK_BACK: Final = timedelta(days=14)
 
 RECENT = dg.AutomationCondition.in_latest_time_window(LOOK_BACK)
 
+# What is remembered from tick to tick is of the window alone, or it would grow with every day of every city.
+NEWLY_MISSING = (RECENT & dg.AutomationCondition.missing()).newly_true().with_label("newly missing")
+
 # What is requested goes on in the same run: each further run costs the start of a process.
 CHANGED = dg.AutomationCondition.any_deps_match(
-    dg.AutomationCondition.data_version_changed()
-    | dg.AutomationCondition.newly_missing()
-    | dg.AutomationCondition.will_be_requested()
+    dg.AutomationCondition.data_version_changed() | NEWLY_MISSING | dg.AutomationCondition.will_be_requested()
 ).with_label("an input changed")
+
+HANDLED = RECENT & (
+    dg.AutomationCondition.newly_requested()
+    | dg.AutomationCondition.newly_updated()
+    | dg.AutomationCondition.initial_evaluation()
+)
+
+# Such a run may have read its inputs before: that it ends does not settle the change, only a further run does.
+CHANGED_WHILE_MADE = (
+    (
+        RECENT
+        & (dg.AutomationCondition.in_progress() | dg.AutomationCondition.newly_updated())
+        & dg.AutomationCondition.any_deps_match(
+            dg.AutomationCondition.data_version_changed() & ~dg.AutomationCondition.executed_with_root_target()
+        )
+    )
+    .since(RECENT & (dg.AutomationCondition.newly_requested() | dg.AutomationCondition.initial_evaluation()))
+    .with_label("an input changed while a run was under way")
+)
 
 CATCH_UP = (
     RECENT
@@ -25,8 +45,7 @@ CATCH_UP = (
     & ~dg.AutomationCondition.in_progress()
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.any_deps_missing()
-    # Within what is remembered too, or every tick would ask about every day of every city.
-    & (dg.AutomationCondition.newly_missing() | (RECENT & CHANGED)).since_last_handled()
+    & ((NEWLY_MISSING | (RECENT & CHANGED)).since(HANDLED) | CHANGED_WHILE_MADE)
 ).with_label("an input of the last 14 days is new or has changed")
 """Not for the rows that a source gives again without a change: their data version stays the same."""
 

@@ -1,7 +1,7 @@
 """The runs that sensors and schedules ask for, and what is known of those already asked for."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -26,6 +26,7 @@ WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), ti
 FORGOTTEN: Final = timedelta(days=7)
 
 MOST_LOOKED_UP: Final = 250
+RECORDS_PER_PAGE: Final = 1000
 
 CITY_TAG: Final = "shotspotter/city"
 
@@ -56,6 +57,12 @@ def contiguous(days: Sequence[date]) -> list[list[date]]:
         else:
             stretches.append([day])
     return stretches
+
+
+def cities_with_failures(instance: dg.DagsterInstance) -> set[str]:
+    """Cities of which a run asked for by a sensor or schedule has failed of late: one query for all of them."""
+    recent = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.now(UTC) - FORGOTTEN)
+    return {run.tags[CITY_TAG] for run in instance.get_runs(recent) if CITY_TAG in run.tags}
 
 
 def failed_again(instance: dg.DagsterInstance, city: str) -> Iterator[dg.RunRequest]:
@@ -96,21 +103,32 @@ def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date
     """
     if len(days) > MOST_LOOKED_UP:
         return days
-    return {day: version for day, version in days.items() if _received_version(instance, city, day) != version}
+    received = _received_versions(instance, city, days)
+    return {day: version for day, version in days.items() if received.get(day) != version}
 
 
 def is_received(instance: dg.DagsterInstance, city: str, day: date) -> bool:
     """Whether `raw_alerts` was ever made of the day."""
-    return _last_materialization(instance, city, day) is not None
+    return bool(instance.fetch_materializations(_of_days(city, [day]), limit=1).records)
 
 
-def _received_version(instance: dg.DagsterInstance, city: str, day: date) -> str | None:
-    last = _last_materialization(instance, city, day)
-    version = None if last is None else last.metadata.get(SOURCE_VERSION)
-    return None if version is None else str(version.value)
+def _received_versions(instance: dg.DagsterInstance, city: str, days: Iterable[date]) -> dict[date, str | None]:
+    """The version of the source from which `raw_alerts` was last made, of those of the days that were made."""
+    wanted = set(days)
+    versions: dict[date, str | None] = {}
+    cursor, has_more = None, bool(wanted)
+    while has_more and versions.keys() != wanted:
+        page = instance.fetch_materializations(_of_days(city, wanted), limit=RECORDS_PER_PAGE, cursor=cursor)
+        for record in page.records:  # the newest first
+            made = record.asset_materialization
+            assert made is not None
+            assert made.partition is not None
+            version = made.metadata.get(SOURCE_VERSION)
+            day = date.fromisoformat(made.partition.split("|")[1])
+            versions.setdefault(day, None if version is None else str(version.value))
+        cursor, has_more = page.cursor, page.has_more
+    return versions
 
 
-def _last_materialization(instance: dg.DagsterInstance, city: str, day: date) -> dg.AssetMaterialization | None:
-    wanted = dg.AssetRecordsFilter(asset_key=raw_alerts.key, asset_partitions=[f"{city}|{day}"])
-    records = instance.fetch_materializations(wanted, limit=1).records
-    return records[0].asset_materialization if records else None
+def _of_days(city: str, days: Iterable[date]) -> dg.AssetRecordsFilter:
+    return dg.AssetRecordsFilter(asset_key=raw_alerts.key, asset_partitions=[f"{city}|{day}" for day in sorted(days)])

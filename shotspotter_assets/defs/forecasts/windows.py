@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.automation.conditions import CATCH_UP, CHANGED, LOOK_BACK
+from shotspotter_assets.defs.automation.conditions import CATCH_UP, CHANGED, LOOK_BACK, RECENT
 
 
 def _days(first: int, last: int) -> dg.MultiPartitionMapping:
@@ -33,7 +33,8 @@ with warnings.catch_warnings():
 
     ALL_DAYS: Final = dg.MultiToSingleDimensionPartitionMapping("city")
 
-_open = dg.AutomationCondition.missing() | dg.AutomationCondition.in_latest_time_window()
+# Within the window, as what is missing of all days of all cities takes seconds to list.
+_open = RECENT & (dg.AutomationCondition.missing() | dg.AutomationCondition.in_latest_time_window())
 
 ISSUE_ONCE: Final = (_open & CATCH_UP.replace(CHANGED, _open & CHANGED)).with_label(
     "missing, or the latest day and an input has changed"

@@ -1,0 +1,140 @@
+"""The conditions of the assets on the real definitions, tick by tick, with runs that are under way when inputs change."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._serdes import serialize_value
+
+from shotspotter_assets.definitions import defs
+
+CITY = "tiny_city"
+DAY = date(2024, 1, 20)
+NOW = datetime(2024, 1, 21, 12, tzinfo=UTC)
+CHAIN = (
+    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "patrol_plans", "forecast_scores",
+)  # fmt: skip
+
+
+class Automation:
+    """Evaluates the conditions as the daemon does; what is asked for is not run unless a test says so."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance, self.cursor, self.ticks = instance, None, 0
+        self.job: Any = defs().resolve_implicit_global_asset_job_def()
+
+    def start(self, *assets: str, day: date = DAY) -> str:
+        """A run of one day of the assets that is under way."""
+        run = self.instance.create_run_for_job(
+            self.job.get_subset(asset_selection={dg.AssetKey(asset) for asset in assets}),
+            tags={"dagster/partition": f"{CITY}|{day}"},
+            asset_selection=frozenset(dg.AssetKey(asset) for asset in assets),
+            status=dg.DagsterRunStatus.STARTED,
+        )
+        return run.run_id
+
+    def make(self, run: str, asset: str, version: str, day: date = DAY) -> None:
+        """The run has made a day of an asset."""
+        tags = {"dagster/data_version": version}
+        made = StepMaterializationData(dg.AssetMaterialization(asset, partition=f"{CITY}|{day}", tags=tags))
+        event = DagsterEvent(DagsterEventType.ASSET_MATERIALIZATION.value, self.job.name, event_specific_data=made)
+        self.instance.report_dagster_event(event, run)
+
+    def end(self, run: str) -> None:
+        """The run ends well."""
+        event = DagsterEvent(DagsterEventType.PIPELINE_SUCCESS.value, self.job.name)
+        self.instance.report_dagster_event(event, run)
+
+    def run(self, version: str, *assets: str, day: date = DAY) -> None:
+        """A whole run of one day of the assets."""
+        run = self.start(*assets, day=day)
+        for asset in assets:
+            self.make(run, asset, version, day)
+        self.end(run)
+
+    def tick(self) -> set[str]:
+        """Assets that are asked for on `DAY`, and others with their day."""
+        self.ticks += 1
+        result = dg.evaluate_automation_conditions(
+            defs(), self.instance, cursor=self.cursor, evaluation_time=NOW + timedelta(seconds=5 * self.ticks)
+        )
+        self.cursor = result.cursor
+        return {
+            of.key.to_user_string() if key.endswith(str(DAY)) else f"{of.key.to_user_string()} {key}"
+            for of in result.results
+            for key in result.get_requested_partitions(of.key)
+            if key is not None and key.startswith(f"{CITY}|")
+        }
+
+
+@pytest.fixture
+def automation(tmp_path: Path) -> Iterator[Automation]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        automation = Automation(instance)
+        tags = {"dagster/data_version": "first"}
+        for asset in CHAIN:
+            for back in range(15):
+                key = f"{CITY}|{DAY - timedelta(days=back)}"
+                instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key, tags=tags))
+        automation.tick()
+        assert automation.tick() == set()
+        yield automation
+
+
+def test_a_run_of_the_daily_chain_is_not_made_again(automation: Automation) -> None:
+    chain = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+    run = automation.start(*chain)
+    for asset in chain:
+        automation.make(run, asset, "corrected")
+        asked = automation.tick()
+        assert not asked & set(chain)
+    assert "live_models" in asked
+    automation.end(run)
+    assert not automation.tick() & set(chain)
+
+
+def test_a_correction_during_a_run_is_made_after_it(automation: Automation) -> None:
+    run = automation.start("cleaned_alerts", "grid_tensors")
+    automation.run("corrected", "raw_alerts")
+    assert automation.tick() == set()
+    # It had read the rows before the correction.
+    automation.make(run, "cleaned_alerts", "first")
+    automation.make(run, "grid_tensors", "first")
+    automation.end(run)
+    assert automation.tick() == {"cleaned_alerts"}
+    assert automation.tick() == set()
+    automation.run("corrected", "cleaned_alerts")
+    assert "grid_tensors" in automation.tick()
+    assert automation.tick() == set()
+
+
+def test_a_correction_at_the_end_of_a_run_is_made_too(automation: Automation) -> None:
+    run = automation.start("cleaned_alerts", "grid_tensors")
+    assert automation.tick() == set()
+    automation.run("corrected", "raw_alerts")
+    automation.make(run, "cleaned_alerts", "first")
+    automation.make(run, "grid_tensors", "first")
+    automation.end(run)
+    assert automation.tick() == {"cleaned_alerts"}
+    assert automation.tick() == set()
+
+
+def test_a_day_that_is_corrected_while_its_models_train_is_trained_again(automation: Automation) -> None:
+    run = automation.start("live_models", "risk_forecasts", "patrol_plans")
+    automation.run("corrected", "raw_alerts", "cleaned_alerts", "grid_tensors")
+    assert not automation.tick() & {"live_models", "risk_forecasts"}
+    for asset in ("live_models", "risk_forecasts", "patrol_plans"):
+        automation.make(run, asset, "second")
+    automation.end(run)
+    assert {"live_models", "risk_forecasts"} <= automation.tick()
+    automation.run("third", "live_models", "risk_forecasts", "patrol_plans")
+    assert not automation.tick() & {"live_models", "risk_forecasts"}
+
+
+def test_what_is_remembered_does_not_grow_with_the_days(automation: Automation) -> None:
+    """The test cities have thousands of days, and the daemon stores the cursor at every tick."""
+    assert len(serialize_value(automation.cursor)) < 400_000
