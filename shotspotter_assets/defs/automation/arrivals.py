@@ -49,7 +49,12 @@ PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, retries=1, longes
 """Of a look, which comes again soon anyway; runs have the patience of the city's file."""
 
 
-@dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=5, default_status=SENSOR_STATUS)
+@dg.sensor(
+    target=DAILY_CHAIN,
+    minimum_interval_seconds=5,
+    default_status=SENSOR_STATUS,
+    description="Watches the landing folders and takes in the days of files that were landed or replaced.",
+)
 def landing_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
@@ -57,7 +62,12 @@ def landing_arrivals(
     return _look_at_cities(context, store.open(), sources, "landing", frozenset({"landing"}))
 
 
-@dg.sensor(target=DAILY_CHAIN, minimum_interval_seconds=900, default_status=SENSOR_STATUS)
+@dg.sensor(
+    target=DAILY_CHAIN,
+    minimum_interval_seconds=900,
+    default_status=SENSOR_STATUS,
+    description="Asks the live sources for new and corrected days every quarter of an hour.",
+)
 def polled_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:

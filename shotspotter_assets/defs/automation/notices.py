@@ -45,7 +45,11 @@ MOST_EVALUATIONS: Final = 200
 """Failed runs, and evaluations of one check, that one look is at."""
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=SENSOR_STATUS)
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=SENSOR_STATUS,
+    description="Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail.",
+)
 def notices(context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource) -> dg.SensorResult:
     """Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail, once a day each.
 

@@ -11,7 +11,9 @@ from shotspotter_assets.defs.alerts.assets import raw_alerts
 from shotspotter_assets.defs.alerts.files import SOURCE_VERSION
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 
-DAILY_CHAIN: Final = dg.AssetSelection.assets("raw_alerts", "cleaned_alerts", "grid_tensors")
+DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
+"""Named in each request too, so that the UI's list of runs shows what a run is for."""
+DAILY_CHAIN: Final = dg.AssetSelection.assets(*DAILY_ASSETS)
 
 UNDER_WAY: Final = [
     dg.DagsterRunStatus.QUEUED,
@@ -40,7 +42,11 @@ def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.R
     for stretch in contiguous(sorted(days)):
         first, last = stretch[0], stretch[-1]
         versions = hashlib.sha256("".join(days[day] for day in stretch).encode()).hexdigest()[:16]
-        yield dg.RunRequest(run_key=f"{city}|{first}...{last}|{versions}|{look}", tags=range_tags(city, first, last))
+        yield dg.RunRequest(
+            run_key=f"{city}|{first}...{last}|{versions}|{look}",
+            tags=range_tags(city, first, last),
+            asset_selection=DAILY_ASSETS,
+        )
 
 
 def range_tags(city: str, first: date, last: date) -> dict[str, str]:
@@ -83,7 +89,11 @@ def failed_again(instance: dg.DagsterInstance, city: str) -> Iterator[dg.RunRequ
             continue
         if now.timestamp() - float(record.end_time or 0) >= WAITS[attempt].total_seconds():
             tags = {tag: run.tags[tag] for tag in (RANGE_START, RANGE_END, CITY_TAG)}
-            yield dg.RunRequest(run_key=f"again {run.run_id}", tags=tags | {ATTEMPT_TAG: str(attempt + 1)})
+            yield dg.RunRequest(
+                run_key=f"again {run.run_id}",
+                tags=tags | {ATTEMPT_TAG: str(attempt + 1)},
+                asset_selection=DAILY_ASSETS,
+            )
 
 
 def days_under_way(instance: dg.DagsterInstance, city: str) -> set[date]:

@@ -50,7 +50,7 @@ class FoldModelConfig(dg.Config, NetworkConfig):
 @dg.asset(
     partitions_def=PARTITIONS.city_fold,
     group_name="models",
-    kinds={"keras"},
+    kinds={"keras", "lightgbm"},
     code_version="2",
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=DAYS_BEFORE_CUTOFF)],
