@@ -20,10 +20,11 @@ import numpy as np
 import pyarrow as pa
 from next_day import BENCHMARKS, Fold, folds, forecasts_of
 
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, score_table, without_firework_days
+from shotspotter_assets.evaluation.pooling import bootstrap_gain, without_firework_days
 from shotspotter_assets.forecasting.forecaster import through
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs
+from shotspotter_assets.forecasting.probability import log_losses
 from shotspotter_assets.forecasting.regime_regression import fit_on_inputs
 from shotspotter_assets.forecasting.residual_boosting import fit_on_linear
 
@@ -106,11 +107,11 @@ def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
 
 def _show(title: str, forecasts: pa.Table, names: list[str]) -> None:
     print(f"\n### {title}\n\n| model | log loss | gain over {FULL} |\n| --- | --- | --- |")
-    scores = score_table(forecasts)
+    observed = forecasts["observed"].to_numpy().astype(bool)
     for name in names:
         gain = bootstrap_gain(forecasts, name, FULL)
         shown = "" if name == FULL else f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})"
-        print(f"| {name} | {scores[name]['log_loss']:.5f} | {shown} |")
+        print(f"| {name} | {log_losses(forecasts[name].to_numpy(), observed).mean():.5f} | {shown} |")
 
 
 def main() -> None:

@@ -23,12 +23,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pyarrow as pa
 from pyarrow import fs
+from reliability_plot import reliability_by_city
 
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, model_names, score_table, without_firework_days
-from shotspotter_assets.evaluation.reliability_plot import reliability_by_city
 from shotspotter_assets.forecasting.forecaster import through
 from shotspotter_assets.forecasting.history import History, late_alerts
 from shotspotter_assets.forecasting.inputs import next_day_inputs

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.model import FIRST_EVENT_CODE, City
 from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
 from shotspotter_assets.forecasting.forecaster import Array, Fitted
 from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.inputs import next_day_inputs
 from shotspotter_assets.training.record import TrainedModel
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class LiveRecord(BaseModel):
     models_version: str
     """Part of the files' names, so that training a day anew leaves alone what later days point to."""
     models: dict[str, TrainedModel]
+    inputs: tuple[str, ...] = ()
+    """Names of the inputs that the candidate of `models` was fitted on; () is of a version that did not say."""
     hours_from: date
     """As `models_from`, of `hours`, which change slowly and are fitted at most weekly."""
     hours_version: str
@@ -103,6 +106,13 @@ def version_of(files: Mapping[str, Mapping[str, bytes]]) -> str:
             digest.update(f"{model}.{name}".encode())
             digest.update(files[model][name])
     return digest.hexdigest()[:8]
+
+
+def input_names(city: City) -> tuple[str, ...]:
+    """Names of the next-day inputs that this version makes for a city: they follow from its file, not from its alerts."""
+    counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
+    late = None if city.time_precision == "day" else np.zeros((1, 1, 1))
+    return next_day_inputs(History(city, city.start, counts, np.ones((1, 1), dtype=bool), late), [1]).names
 
 
 def is_due(cadence: Cadence, day: date, last_trained: date, drift: bool) -> str | None:

@@ -20,6 +20,8 @@ from shotspotter_assets.forecasting.transfer import INVERSE_PENALTY, is_beyond_c
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)
 FILE: Final = "regime_regression.json"
+OF_SOME_CITIES: Final = ("late_", "log_nearby_")
+"""What the names of inputs start with that only cities with hours, or with other events, have."""
 INPUT_FILE_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 
@@ -28,7 +30,7 @@ class NothingToLearnError(ValueError):
 
 
 class OtherInputsError(ValueError):
-    """A stored model was fitted on inputs of other names."""
+    """A stored model is of an earlier version, or was fitted on inputs of other names."""
 
 
 def days_to_fit(history: History, days: range) -> npt.NDArray[np.int64]:
@@ -154,7 +156,14 @@ def fit_on_inputs(
         train: indexes of the day axis.
         validation: see `train`.
         start: another city's regression, for a thin city.
+
+    Raises:
+        OtherInputsError: an earlier version fitted `start`.
     """
+    if start is not None and _of_every_city(start.regression.names) != _of_every_city(inputs.names):
+        raise OtherInputsError(
+            f"City {history.city.name} starts at the model of {start.origin}, which {INPUT_FILE_ERROR}"
+        )
     observed = history.observed
     days, tested = days_to_fit(history, train), days_to_judge(history, validation)
     of_tested = Inputs(inputs.values[tested], inputs.names)
@@ -178,6 +187,10 @@ def fit_on_inputs(
         replace(fits[at], settings=settings, validation_probability=probability),
         replace(both, settings=settings, validation_probability=probability),
     )
+
+
+def _of_every_city(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if not name.startswith(OF_SOME_CITIES)]
 
 
 def days_to_judge(history: History, validation: range) -> npt.NDArray[np.int64]:

@@ -24,6 +24,7 @@ from shotspotter_assets.forecasting.inputs import Inputs, is_same_for_all_cells,
 from shotspotter_assets.forecasting.probability import clip_probability, log_losses
 from shotspotter_assets.forecasting.regime_regression import (
     FittedRegimeRegression,
+    OtherInputsError,
     RegimeRegressionForecaster,
     days_to_fit,
     days_to_judge,
@@ -166,9 +167,15 @@ class ResidualConvLSTMForecaster:
         return FittedResidualNetwork(of_both, refitted, model, settings, probability)
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualNetwork:
-        """See `Forecaster.load`."""
+        """See `Forecaster.load`.
+
+        Raises:
+            OtherInputsError: an earlier version stored it, with one network instead of two.
+        """
         from shotspotter_assets.training.fit import load_model
 
+        if TRAIN_MODEL_FILE not in files:
+            raise OtherInputsError("A stored residual_conv_lstm is of an earlier version; fit it again.")
         linear = RegimeRegressionForecaster().load(files)
         model, of_train = load_model(files[MODEL_FILE]), load_model(files[TRAIN_MODEL_FILE])
         return FittedResidualNetwork(linear, model, of_train, json.loads(files[SETTINGS_FILE]))
@@ -228,11 +235,11 @@ class _Known:
 
 def _known(history: History, inputs: Inputs, days: range, linear: FittedRegimeRegression) -> _Known:
     """`inputs` are those of `days`."""
+    logit = linear.logit(inputs)
     seen = [at for at, name in enumerate(inputs.names) if not is_same_for_all_cells(name)]
     mean, scale = (of[seen].astype(np.float32) for of in (linear.mean, linear.scale))
     standard = (inputs.values[:, :, seen] - mean) / scale
     np.clip(standard, -LARGEST_INPUT, LARGEST_INPUT, out=standard)
-    logit = linear.logit(inputs)
     baseline = logit + recent_level(history, days, logit)[:, None]
     cells = np.flatnonzero(history.covered).astype(np.int32)
     return _Known(days, cells, standard, _recent_frames(history)[days.start : days.stop], baseline)

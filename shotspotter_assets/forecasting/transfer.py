@@ -15,6 +15,8 @@ INVERSE_PENALTY: Final = 1e-4
 CHANCE: Final = 0.01
 """How often chance alone may keep a city from starting at another one."""
 WEEK: Final = 7
+ROWS_AT_ONCE: Final = 2**14
+"""Weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
 
 
 def pulled_regression(rows: Array, labels: npt.NDArray[np.bool_], towards: Array) -> tuple[Array, float]:
@@ -26,18 +28,25 @@ def pulled_regression(rows: Array, labels: npt.NDArray[np.bool_], towards: Array
         towards: the other city's weights for these inputs, shape (inputs,).
     """
     offset = rows @ towards
-    design = np.column_stack([rows, np.ones(len(rows))])
-    # The intercept is the city's own level and is not penalised.
+    # The intercept, the last one, is the city's own level and is not penalised.
     penalty = np.append(np.full(rows.shape[1], 1 / INVERSE_PENALTY), 0.0)
 
     def loss(off: Array) -> tuple[float, Array]:
-        logit = offset + design @ off
+        logit = offset + rows @ off[:-1] + off[-1]
         value = np.logaddexp(0, logit).sum() - logit[labels].sum() + (penalty * off**2).sum() / 2
-        return float(value), design.T @ (expit(logit) - labels) + penalty * off
+        error = expit(logit) - labels
+        return float(value), np.append(error @ rows, error.sum()) + penalty * off
 
     def curvature(off: Array) -> Array:
-        p = expit(offset + design @ off)
-        return design.T @ (design * (p * (1 - p))[:, None]) + np.diag(penalty)
+        p = expit(offset + rows @ off[:-1] + off[-1])
+        weight = p * (1 - p)
+        second = np.diag(penalty)
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[first : first + ROWS_AT_ONCE]
+            second[:-1, :-1] += part.T @ (part * weight[first : first + ROWS_AT_ONCE, None])
+        second[:-1, -1] = second[-1, :-1] = weight @ rows
+        second[-1, -1] = weight.sum()
+        return second
 
     start = np.append(np.zeros(rows.shape[1]), np.log(labels.mean() / (1 - labels.mean())) - offset.mean())
     off = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x

@@ -24,7 +24,8 @@ from shotspotter_assets.defs.forecasts.scores import forecast_scores, read_score
 from shotspotter_assets.defs.grids.assets import grid_tensors
 from shotspotter_assets.defs.models.files import ModelMismatchError
 from shotspotter_assets.defs.partition_keys import BeforeStartError
-from shotspotter_assets.forecasting.live import LiveHistoryTooShortError
+from shotspotter_assets.forecasting.live import LiveHistoryTooShortError, input_names
+from shotspotter_assets.forecasting.regime_regression import OtherInputsError
 from shotspotter_assets.forecasting.risk import HOURLY_SCHEMA, RISK_SCHEMA
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
@@ -246,6 +247,62 @@ def test_retraining_by_cadence(chain: Chain, monkeypatch: pytest.MonkeyPatch) ->
     write_scores(chain, DAY, drifted=True)
     chain.run(NEXT, [live_models])
     assert "drift" in read_live_record(chain.store, CITY, NEXT).reasons[0]
+
+
+@pytest.mark.parametrize("cadence", ["weekly", "on_drift"])
+def test_models_of_other_inputs_are_not_kept_in_force(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, cadence: str
+) -> None:
+    [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
+    record = read_live_record(chain.store, CITY, DAY)
+    assert list(record.inputs) == json.loads(file.read_bytes())["names"]
+
+    with_city(monkeypatch, retraining=cadence, time_precision="day")
+    # As what was issued foresaw everything, models in force of the same inputs would be kept.
+    foresee(chain, NEXT)
+    chain.run(NEXT, [live_models, risk_forecasts])
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert record.reasons[0] == "Retrained, as the inputs are others than the models in force were fitted on."
+    assert (record.models_from, record.hours_from) == (NEXT, NEXT)
+    assert set(record.without) == {"next_hours", "gunshot_types"}
+    assert record.inputs == input_names(partition_keys.CITIES[CITY]) != input_names(CITIES[CITY])
+    assert not [reason for reason in record.reasons if "kept" in reason]
+    chain.run(NEXT + timedelta(days=1), [live_models])
+    assert not read_live_record(chain.store, CITY, NEXT + timedelta(days=1)).trained
+
+
+def test_what_was_issued_keeps_models_of_the_same_inputs(chain: Chain) -> None:
+    foresee(chain, NEXT)
+    chain.run(NEXT, [live_models])
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert (record.trained, record.models_from) == (True, DAY)
+    assert record.reasons[-1].endswith("the model in force is kept.")
+
+
+def foresee(chain: Chain, last: date) -> None:
+    """Forecasts of the four weeks to `last` as if they had been known."""
+    table = chain.forecast(DAY)
+    table = table.filter(pa.array(table["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    cells = list(zip(table["row"].to_pylist(), table["column"].to_pylist(), strict=True))
+    at = table.column_names.index("probability")
+    for back in range(28):
+        day = last - timedelta(days=back)
+        grid = chain.store.read_table(day_partition("grid_tensors", CITY, day), "grid.parquet").to_pylist()
+        seen = {(row["row"], row["column"]) for row in grid}
+        known = pa.array([0.9 if cell in seen else 0.01 for cell in cells])
+        issue = day_partition("risk_forecasts", CITY, day - timedelta(days=1))
+        chain.store.write_table(issue, "forecast.parquet", table.set_column(at, table.schema.field(at), known))
+
+
+def test_a_forecast_by_models_of_other_inputs_says_what_to_do(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, time_precision="day")
+    says = (
+        rf"{CITY}\|{DAY}, models of {DAY}: .*other inputs.* Materialise live_models for {CITY}\|{DAY} with `retrain` on"
+    )
+    with pytest.raises(OtherInputsError, match=says):
+        chain.run(DAY, [risk_forecasts])
+    chain.run(DAY, [live_models], retrain=True)
+    chain.run(DAY, [risk_forecasts])
 
 
 def test_weekly_trains_once_in_seven_days(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from shotspotter_assets.forecasting.forecaster import through
 from shotspotter_assets.forecasting.history import History
@@ -7,7 +10,7 @@ from shotspotter_assets.forecasting.inputs import is_same_for_all_cells, next_da
 from shotspotter_assets.forecasting.probability import log_losses
 from shotspotter_assets.forecasting.regime_regression import NothingToLearnError, OtherInputsError, fit_on_inputs
 from shotspotter_assets.forecasting.registry import FORECASTERS, UnknownForecasterError, forecaster
-from shotspotter_assets.forecasting.residual_network import LEVEL_DAYS, LEVEL_PRIOR, recent_level
+from shotspotter_assets.forecasting.residual_network import LEVEL_DAYS, LEVEL_PRIOR, TRAIN_MODEL_FILE, recent_level
 from shotspotter_assets.training.config import NetworkConfig
 from shotspotter_assets_tests.forecasting.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, changed, history
 
@@ -71,9 +74,20 @@ def test_learns_more_than_the_base_rate(fitted, name):
 
 
 def test_the_network_is_never_worse_than_its_start_on_the_validation_window(fitted):
-    settings = fitted["residual_conv_lstm"].settings
-    assert settings["validation_log_loss"] <= settings["baseline_validation_log_loss"]
-    assert 0 <= settings["share"] <= 1
+    of, window = through(history(), VALIDATION.stop), slice(VALIDATION.start, VALIDATION.stop)
+    ordinary, network = ordinary_days(of)[window], fitted["residual_conv_lstm"]
+    observed = of.observed[window][ordinary]
+    loss = log_losses(network.validation_probability[ordinary], observed).mean()
+    assert loss == pytest.approx(network.settings["validation_log_loss"])
+    assert 0 <= network.settings["share"] <= 1
+
+    days = range(VALIDATION.stop)
+    inputs = next_day_inputs(of, days)
+    logit = fit_on_inputs(of, inputs, TRAIN, VALIDATION)[0].logit(inputs)
+    moved = expit(logit + recent_level(of, days, logit)[:, None])[window][ordinary]
+    start = log_losses(moved, observed).mean()
+    assert start == pytest.approx(network.settings["baseline_validation_log_loss"])
+    assert loss <= start * (1 + 1e-9)
 
 
 def test_the_network_is_measured_on_days_that_it_has_not_seen_and_then_fitted_on_them_too(fitted):
@@ -161,3 +175,12 @@ def test_refuses_inputs_of_another_version(fitted):
     without_hours = history(late=False)
     with pytest.raises(OtherInputsError, match="fit it again"):
         fitted["regime_regression"].predict(without_hours, TEST)
+
+    network = fitted["residual_conv_lstm"]
+    few = {name: getattr(network.linear, name)[:20] for name in ("names", "weights", "mean", "scale")}
+    with pytest.raises(OtherInputsError, match="regression was fitted on other inputs"):
+        replace(network, linear=replace(network.linear, **few)).predict(history(), TEST)
+    files = network.files()
+    del files[TRAIN_MODEL_FILE]
+    with pytest.raises(OtherInputsError, match=r"residual_conv_lstm is of an earlier version; fit it again\."):
+        forecaster("residual_conv_lstm").load(files)

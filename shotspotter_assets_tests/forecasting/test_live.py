@@ -7,8 +7,11 @@ import pytest
 
 from shotspotter_assets.cities.model import Box, City, Grid
 from shotspotter_assets.cities.sources import SimulatedCitySource
+from shotspotter_assets.forecasting.history import History
+from shotspotter_assets.forecasting.inputs import next_day_inputs
 from shotspotter_assets.forecasting.live import (
     LiveHistoryTooShortError,
+    input_names,
     is_due,
     level_interval,
     live_windows,
@@ -31,6 +34,20 @@ def test_the_last_days_validate_and_short_histories_are_refused() -> None:
     with pytest.raises(LiveHistoryTooShortError, match=r"City town: 119 days of history.*Train from 2024-04-29 on"):
         live_windows(TOWN, 119, 91)
     assert (date(2024, 4, 29) - TOWN.start).days + 1 == 120
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("forecast", [(), ("robbery",)])
+def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[str, ...]) -> None:
+    kinds = {"robbery": ("robbery",), "calls": ("shots fired",)}
+    changes = {"event_types": kinds, "forecast": forecast, "time_precision": "second" if late else "day"}
+    town = TOWN.model_copy(update=changes)
+    counts = np.random.default_rng(0).poisson(0.1, (30, 6, *town.shape))
+    hours = np.ones((30, *town.shape)) if late else None
+    made = next_day_inputs(History(town, town.start, counts, np.eye(4, dtype=bool), hours), range(10, 20))
+    assert input_names(town) == made.names
+    assert "log_nearby_calls_30_days" in made.names
+    assert made.names != input_names(TOWN)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A thin city that starts at another city's regression: the fit itself, when it is taken, and a year of real alerts."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from shotspotter_assets.cities.model import FIRST_EVENT_CODE
 from shotspotter_assets.forecasting.history import History
 from shotspotter_assets.forecasting.inputs import ordinary_days
 from shotspotter_assets.forecasting.probability import log_losses
-from shotspotter_assets.forecasting.regime_regression import Pretrained, RegimeRegressionForecaster
+from shotspotter_assets.forecasting.regime_regression import OtherInputsError, Pretrained, RegimeRegressionForecaster
 from shotspotter_assets.forecasting.registry import forecaster
 from shotspotter_assets.forecasting.transfer import INVERSE_PENALTY, is_beyond_chance, pulled_regression
 from shotspotter_assets.gridding.coverage import estimate_coverage
@@ -41,6 +42,27 @@ def test_weights_lie_between_the_other_citys_and_the_citys_own():
     assert expit(ROWS @ weights + intercept).mean() == pytest.approx(LABELS.mean(), rel=1e-4)
     few, _ = pulled_regression(ROWS[:100], LABELS[:100], TRUE + 1)
     assert np.abs(few - (TRUE + 1)).max() < np.abs(weights - (TRUE + 1)).max()
+
+
+def test_many_rows_are_not_copied_and_give_what_all_of_them_at_once_give():
+    rows = RANDOM.normal(size=(50_000, 12))
+    labels = RANDOM.random(50_000) < expit(rows[:, :3] @ TRUE - 2)
+    towards = np.linspace(-0.2, 0.4, 12)
+    tracemalloc.start()
+    weights, intercept = pulled_regression(rows, labels, towards)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # One block, and a few numbers a row.
+    assert peak < rows.nbytes
+
+    # Newton's method to the end.
+    design, penalty = np.column_stack([rows, np.ones(len(rows))]), np.append(np.full(12, 1 / INVERSE_PENALTY), 0.0)
+    found = pulled = np.append(towards, 0.0)
+    for _ in range(20):
+        p = expit(design @ found)
+        slope = design.T @ (p - labels) + penalty * (found - pulled)
+        found = found - np.linalg.solve((design.T * (p * (1 - p))) @ design + np.diag(penalty), slope)
+    np.testing.assert_allclose([*weights, intercept], found, rtol=0, atol=1e-9)
 
 
 def test_a_few_better_weeks_are_chance():
@@ -82,6 +104,19 @@ def test_cities_may_differ_in_their_inputs(other):
     assert len(started.names) < len(other.regression.names)
     assert started.settings["pretrained"]["used"]
     assert started.predict(of, TEST).shape == (len(TEST), of.covered.sum())
+
+
+def test_a_start_of_another_version_is_refused(other):
+    names = other.regression.names
+    renamed = tuple(name.replace("log_shrunk_", "log_") for name in names)
+    for old in (renamed, names[:-1]):
+        regression = replace(other.regression, names=old, weights=other.regression.weights[: len(old)])
+        with pytest.raises(
+            OtherInputsError, match=r"small_city starts at the model of old_city\|2022-01-01, which was"
+        ):
+            forecaster("residual_boosting").fit(
+                history(), TRAIN, VALIDATION, Pretrained("old_city|2022-01-01", regression)
+            )
 
 
 def test_boosting_starts_on_it_and_says_so(other):

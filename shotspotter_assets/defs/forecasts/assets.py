@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 INTERVAL = (
-    "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window; "
-    "for the next day widened by how far boosting moved from the regression that it starts at. What both miss is not in it."
+    "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window, "
+    "on firework days also how far their level usually is off; for the next day widened by how far boosting moved from the "
+    "regression that it starts at. What both miss is not in it."
 )
 
 
@@ -57,7 +58,7 @@ class NoHoursError(ValueError):
     partitions_def=PARTITIONS.city_date,
     group_name="forecasts",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     deps=[live_models, dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT)],
     automation_condition=ISSUE_ONCE,
 )
@@ -69,6 +70,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     """
     from shotspotter_assets.forecasting.hourly_features import DAY, WEEK
     from shotspotter_assets.forecasting.live import CANDIDATE
+    from shotspotter_assets.forecasting.regime_regression import OtherInputsError
     from shotspotter_assets.forecasting.risk import (
         drivers,
         hourly_table,
@@ -90,15 +92,20 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     day = issue + timedelta(days=1)
 
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY)
-    next_day = next_day_table(models, history, mixes)
+    candidate: Any = models.next_day[CANDIDATE]
+    try:
+        next_day, why = next_day_table(models, history, mixes), drivers(candidate.linear, history)
+    except OtherInputsError as error:
+        raise OtherInputsError(
+            f"{context.partition_key}, models of {record.models_from}: {error} Materialise live_models for "
+            f"{context.partition_key} with `retrain` on."
+        ) from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         at = len(hourly)
         tables.append(next_hours_table(models, hourly, at, models.hours.predict_all(hourly, at), mixes))
     forecast = pa.concat_tables(tables, promote_options="default")
     profile = np.ones(WEEK) if models.hours is None else models.hours.profile
-    candidate: Any = models.next_day[CANDIDATE]
-    why = drivers(candidate.linear, history)
     top = top_locations(next_day, why, city)
     fireworks = np.array([_is_firework_day(day)])
     probability = next_day["probability"].to_numpy()

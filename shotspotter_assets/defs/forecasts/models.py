@@ -51,7 +51,7 @@ class LiveModelConfig(dg.Config):
     partitions_def=PARTITIONS.city_date,
     group_name="forecasts",
     kinds={"lightgbm", "json"},
-    code_version="1",
+    code_version="2",
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT)],
     automation_condition=ISSUE_ONCE,
@@ -62,16 +62,19 @@ def live_models(
     """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
 
     The last 91 days are for validation. Where training is not due, or what was trained does not hold, the record points
-    to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since.
+    to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since; with
+    `pretrained`, they start at the other city's fold as it is then.
     """
-    from shotspotter_assets.forecasting.live import is_due
+    from shotspotter_assets.forecasting.live import input_names, is_due
 
     ((city, day),) = [(stretch.city, of) for stretch in stretches(context) for of in stretch.days]
     opened, key = store.open(), context.partition_key
     before, scores = record_before(opened, city.name, day), scores_before(opened, city.name, day)
     drift = scores is not None and scores["drift"]["drifted"]
+    usable = before if before is not None and before.inputs == input_names(city) else None
     due = (
         "trained for the first time" if before is None
+        else "retrained, as the inputs are others than the models in force were fitted on" if usable is None
         else "retrained by hand" if config.retrain
         else is_due(city.retraining, day, before.last_trained, drift)
     )  # fmt: skip
@@ -79,7 +82,7 @@ def live_models(
     if config.serve_from:
         record = _rolled_back(opened, city.name, day, config.serve_from)
     elif due or before is None:
-        record, files = _train(context, opened, city, day, config, before, due or "")
+        record, files = _train(context, opened, city, day, config, usable, due or "")
         record = _after_scores(record, scores)
     else:
         reason = f"Not retrained ({city.retraining}): last on {before.last_trained}."
@@ -149,7 +152,10 @@ def _train(
     before: "LiveRecord | None",
     due: str,
 ) -> "tuple[LiveRecord, dict[str, dict[str, bytes]]]":
-    """(record, files to write by stored name) of the models trained on the days to `day`, or of those kept instead."""
+    """(record, files to write by stored name) of the models trained on the days to `day`, or of those kept instead.
+
+    `before` is the record of models that could be kept.
+    """
     from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
     from shotspotter_assets.evaluation.live_gate import against_issued, cell_day_table, gate_of
     from shotspotter_assets.forecasting.alert_counts import fit_alert_counts
@@ -159,6 +165,7 @@ def _train(
         COUNTS,
         LiveRecord,
         fit_next_day,
+        input_names,
         level_interval,
         live_windows,
         validation_of,
@@ -180,7 +187,7 @@ def _train(
     axis, observed = history.days()[window], history.observed[window]
     judged = cell_day_table(axis, covered, observed, {name: validation_of(of) for name, of in fitted.models.items()})
     gate = gate_of(judged, CANDIDATE, BASELINES)
-    issued = _issued(store, city.name, days[validation.start], day)
+    issued = None if before is None else _issued(store, city.name, days[validation.start], day)
     comparison = against_issued(judged, gate["served"], issued)
     reasons = (f"{due[:1].upper()}{due[1:]}.", *gate["reasons"], comparison["words"])
     if comparison["keep_issued"] and before is not None:
@@ -210,6 +217,7 @@ def _train(
         models_from=day,
         models_version=version,
         models=models,
+        inputs=input_names(city),
         hours_from=hours.fitted_on,
         hours_version=hours.version,
         hours=hours.models,

@@ -51,7 +51,7 @@ class FoldModelConfig(dg.Config, NetworkConfig):
     partitions_def=PARTITIONS.city_fold,
     group_name="models",
     kinds={"keras", "lightgbm"},
-    code_version="2",
+    code_version="3",
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=DAYS_BEFORE_CUTOFF)],
 )

@@ -76,6 +76,7 @@ def evaluation_reports(
     from shotspotter_assets.evaluation.report import build_report
     from shotspotter_assets.forecasting.baselines import fit_baselines
     from shotspotter_assets.forecasting.history import History, late_alerts
+    from shotspotter_assets.forecasting.regime_regression import OtherInputsError
     from shotspotter_assets.forecasting.registry import forecaster
 
     city, cutoff = city_and_cutoff(context)
@@ -97,7 +98,11 @@ def evaluation_reports(
     for name, trained in record.models.items():
         context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with {name}")
         files = read_files(opened, model_partition(city.name, cutoff), name, trained)
-        probabilities[name] = forecaster(name).load(files).predict(history, test)
+        try:
+            probabilities[name] = forecaster(name).load(files).predict(history, test)
+        except OtherInputsError as error:
+            key = f"{city.name}|{cutoff}"
+            raise OtherInputsError(f"{key}, {name}: {error} Materialise fold_models for {key}.") from error
     context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
     for name, baseline in fit_baselines(history, train, validation, test).items():
         probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
