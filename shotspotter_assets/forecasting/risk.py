@@ -333,6 +333,9 @@ def _kind(name: str) -> str | None:
         if float(width) == 0:
             return "alerts here in recent weeks" if recent else "alerts here over the years"
         return "alerts nearby in recent weeks" if recent else "alerts nearby over the years"
+    if name.startswith("log_shrunk_"):
+        recent = float(name.split("_")[3]) <= 30
+        return "alerts here in recent weeks" if recent else "alerts here over the years"
     if name.startswith("log_nearby_"):
         *layer, half_life, _ = name.removeprefix("log_nearby_").split("_")
         return f"{' '.join(layer)} nearby " + ("in recent weeks" if float(half_life) <= 30 else "over the years")

@@ -9,7 +9,7 @@ import pytest
 
 from shotspotter_assets.forecasting.alert_counts import AlertCounts
 from shotspotter_assets.forecasting.history import History
-from shotspotter_assets.forecasting.inputs import next_day_inputs
+from shotspotter_assets.forecasting.inputs import is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.forecasting.regime_regression import FittedRegimeRegression
 from shotspotter_assets.forecasting.risk import (
     RISK_SCHEMA,
@@ -83,6 +83,24 @@ def test_drivers_say_what_is_unlike_the_average_cell() -> None:
     factor = np.exp(values[busy] - values.mean())
     assert found[busy] == (f"alerts here over the years (odds x{factor:.1f})",)
     assert all(of == () for at, of in enumerate(found) if at != busy)
+
+
+def test_every_input_that_cells_differ_in_has_words() -> None:
+    counts = np.zeros((200, 4, 4, 4), dtype=np.int64)
+    counts[::2, 0, 1, 1] = 1
+    history = History(TOWN, TOWN.start, counts, COVERED, np.zeros((200, 4, 4)))
+    inputs = next_day_inputs(history, [200])
+    for at, name in enumerate(inputs.names):
+        if is_same_for_all_cells(name):
+            continue
+        # One cell whose odds this input alone lifts.
+        weights = np.zeros(len(inputs.names))
+        spread = inputs.values[0, :, at] - inputs.values[0, :, at].mean()
+        if not spread.any():
+            continue
+        weights[at] = 1 / spread[np.abs(spread).argmax()]
+        linear = FittedRegimeRegression(inputs.names, weights, 0.0, np.zeros(len(weights)), np.ones(len(weights)), {})
+        assert any(drivers(linear, history)), name
 
 
 def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
