@@ -29,8 +29,12 @@ SEEN_SCHEMA: Final = pa.schema(
 )
 """One row per file and local day that it holds: a hash of the day's rows in the file, and whether this version of the
 day was asked for, which waits until the day is over and all files are looked at. A day that has gone from a file has no
-version until it is asked for. A file that cannot be read has one row, without a day, with the error. A polled source is
-one `file` named after its place among the city's sources."""
+version until it is asked for. A file that cannot be read has one row, without a day, with the error; the days that it
+had before stay as asked for, with `UNREAD` in place of a version that was not. So do those of a file that is being
+written to, with `UNREAD` as its version. A polled source is one `file` named after its place among the city's sources."""
+
+
+UNREAD: Final = "unreadable"
 
 
 LOOK_BACK_DAYS: Final = 200
@@ -74,19 +78,19 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
         last: the last day that is over; rows of later days wait until theirs is.
         enough: asked before each file is opened; once true, the rest is left for the next look.
     """
-    versions = folder.file_versions()
+    versions, waiting = folder.file_versions()
     own = pc.starts_with(seen["file"], f"{folder.folder}/")  # a city may have several folders
     others, seen = seen.filter(pc.invert(own)), seen.filter(own)
     before = dict(zip(seen["file"].to_pylist(), seen["file_version"].to_pylist(), strict=True))
     changed = sorted(file for file, version in versions.items() if before.get(file) != version)
-    was = _days_of_files(seen, changed)
+    was = _days_of_files(seen, [*changed, *waiting])
     rows: list[dict[str, Any]] = []
     looked_at: list[str] = []
     for file, found in _looks(folder, changed, enough):
         looked_at.append(file)
         entry = {"file": file, "file_version": versions[file], "day": None, "day_version": None, "asked": False}
         if isinstance(found, SourceError):
-            rows.append({**entry, "error": str(found)})
+            rows += [{**entry, "error": str(found)}, *_unread(file, versions[file], was.get(file, {}))]
             continue
         known = was.get(file, {})
         for day in sorted({*found, *known}):
@@ -94,8 +98,10 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
             rows.append({**entry, "day": day, "day_version": version, "asked": known.get(day) == (version, True)})
         if not found and not known:
             rows.append(entry)
+    for file in waiting:
+        rows += _unread(file, UNREAD, was.get(file, {}))
     kept = seen.filter(pc.invert(pc.is_in(seen["file"], pa.array(looked_at, pa.string()))))
-    # A file that has gone is looked at again if it comes back.
+    # A file that has gone is looked at again if it comes back; one that is being written to has not gone.
     kept = kept.filter(pc.is_in(kept["file"], pa.array(list(versions), pa.string())))
     table = pa.concat_tables([kept, pa.Table.from_pylist(rows, SEEN_SCHEMA)])
     unfinished = len(changed) - len(looked_at)
@@ -127,11 +133,14 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
         last: the last day that is over.
     """
     own = pc.equal(seen["file"], name)
-    before = seen.filter(pc.and_(own, seen["asked"]))
+    known = seen.filter(own)
+    before = known.filter(known["asked"])
     was = dict(zip(before["day"].to_pylist(), before["day_version"].to_pylist(), strict=True))
     if was:
         first = max(start, last - timedelta(days=LOOK_BACK_DAYS))
-        now = dict.fromkeys((day for day in was if first <= day <= last), "") | source.changed_days(first, last)
+        # A day that was seen but not asked for may have gone since, too.
+        gone = dict.fromkeys((day for day in known["day"].to_pylist() if first <= day <= last), "")
+        now = gone | source.changed_days(first, last)
         changed = [day for day, version in now.items() if was.get(day) != version]
         # A day without rows between new ones was a day without alerts.
         silent = days_between(min(changed), max(changed)) if changed else []
@@ -157,6 +166,18 @@ def as_asked(seen: pa.Table, days: Set[date]) -> pa.Table:
     at = seen.schema.get_field_index("asked")
     marked = seen.set_column(at, SEEN_SCHEMA.field("asked"), pc.or_(seen["asked"], asked))
     return marked.filter(pc.invert(gone))
+
+
+def has_unread(seen: pa.Table) -> bool:
+    """Whether there are days of files that cannot be read now."""
+    return bool(pc.any(_of_unread_files(seen)).as_py())
+
+
+def as_unread(seen: pa.Table, days: Set[date]) -> pa.Table:
+    """`Arrivals.seen` while a run over these days is under way: it may not have read the files that cannot be read now."""
+    unread = pc.and_(_of_unread_files(seen), pc.is_in(seen["day"], pa.array(list(days), pa.date32())))
+    at = seen.schema.get_field_index("day_version")
+    return seen.set_column(at, SEEN_SCHEMA.field("day_version"), pc.if_else(unread, UNREAD, seen["day_version"]))
 
 
 def unreadable_files(seen: pa.Table) -> dict[str, dict[str, str]]:
@@ -197,6 +218,18 @@ def _days_of_files(seen: pa.Table, files: Sequence[str]) -> dict[str, dict[date,
     ):
         days.setdefault(file, {})[day] = (version, asked)
     return days
+
+
+def _of_unread_files(seen: pa.Table) -> pa.ChunkedArray:
+    files = seen.filter(pc.or_(pc.is_valid(seen["error"]), pc.equal(seen["file_version"], UNREAD)))["file"]
+    return pc.and_(pc.is_valid(seen["day"]), pc.is_in(seen["file"], files.combine_chunks()))
+
+
+def _unread(file: str, version: str, known: Mapping[date, tuple[str | None, bool]]) -> Iterator[dict[str, Any]]:
+    """Rows of a file that cannot be read now: once it can be, its days are compared with what was asked for."""
+    entry = {"file": file, "file_version": version, "asked": True}
+    for day, (day_version, asked) in known.items():
+        yield {**entry, "day": day, "day_version": day_version if asked else UNREAD}
 
 
 def _due(seen: pa.Table, last: date) -> pa.Table:

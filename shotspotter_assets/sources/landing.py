@@ -122,20 +122,19 @@ class LandingFolder:
         """
         return [self._landed(info) for info in self._ready()[0]]
 
-    def waiting(self) -> list[str]:
-        """Paths of the files that were written to too recently to be read."""
-        return [info.path for info in self._listing()[1]]
+    def file_versions(self) -> tuple[dict[str, str], list[str]]:
+        """A short text per file that is ready, another one after each time that it is written to; and paths that wait.
 
-    def file_versions(self) -> dict[str, str]:
-        """A short text per file that is ready, another one after each time that it is written to; one listing.
+        What was written to too recently to be read waits.
 
         It is another one too once the city's file describes the source in another way: what could not be read, or meant
-        something else, has to be looked at again. A folder that is missing or empty has no files yet.
+        something else, has to be looked at again. A folder that is missing or empty has no files yet. One listing.
 
         Raises:
             SourceError: the folder cannot be listed.
         """
-        return {info.path: self._look(info) for info in self._listing()[0]}
+        ready, waiting = self._listing()
+        return {info.path: self._look(info) for info in ready}, [info.path for info in waiting]
 
     def unread(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""

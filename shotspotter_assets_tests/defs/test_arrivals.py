@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -9,9 +10,11 @@ import pytest
 
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import defs
-from shotspotter_assets.defs.automation import arrivals
+from shotspotter_assets.defs.alerts.files import SEEN
+from shotspotter_assets.defs.automation import arrivals, runs
 from shotspotter_assets.defs.automation.arrivals import landing_arrivals
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.defs.chain import DAILY, resources
 
@@ -121,6 +124,66 @@ def test_days_under_way_wait(watch: Watch) -> None:
     watch.land("a.csv", row("2024-03-02", "other"))
     assert watch.tick() == []
     watch.instance.delete_run(run.run_id)
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+
+
+def test_days_that_a_run_made_while_their_file_was_spoiled_are_asked_for_again(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    watch.land("b.csv", row("2024-03-04"))
+    assert watch.tick() == [("2024-03-02", "2024-03-04")]
+    run = watch.instance.add_run(
+        dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=watch.requests[0].tags)
+    )
+    (watch.landing / "a.csv").write_text("no columns\n")
+    assert watch.tick() == []
+    watch.instance.delete_run(run.run_id)
+    assert watch.tick() == []
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    assert watch.tick() == [("2024-03-02", "2024-03-03")]
+    assert watch.tick() == []
+
+
+def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    asked = watch.tick()
+    assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
+    (watch.landing / "a.csv").unlink()
+    tags = watch.requests[0].tags
+    failed = dg.materialize(DAILY, resources=watch.resources, instance=watch.instance, tags=tags, raise_on_error=False)
+    assert not failed.success
+    monkeypatch.setattr(runs, "WAITS", (timedelta(0),))
+    assert watch.tick() == asked
+    assert watch.requests[0].run_key == f"again {failed.run_id}"
+    assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
+
+
+def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    cities = dict(load_cities(TEST_CITIES))
+    source = cities["landing_city"].source.model_copy(update={"file_date": "%Y-%m-%d"})
+    cities["landing_city"] = cities["landing_city"].model_copy(update={"source": source})
+    monkeypatch.setattr(arrivals, "CITIES", cities)
+    days = [str(date(2024, 3, 2) + timedelta(days=2 * at)) for at in range(30)]
+    for day in days:
+        watch.land(f"{day}.csv", row(day))
+    ranges = [(day, day) for day in days]
+    assert watch.tick() == ranges[: arrivals.MOST_RUNS_PER_TICK]
+    for asked in watch.requests:
+        watch.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=asked.tags))
+    # A crash forgets nothing, and days under way hold back no others.
+    watch.tick(keep_cursor=False)
+    assert watch.tick() == ranges[arrivals.MOST_RUNS_PER_TICK :]
+    assert watch.tick() == []
+
+
+def test_a_table_without_the_column_of_what_was_asked_is_read(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    watch.tick()
+    store, place = Store(str(watch.landing.parents[1] / "store")), Partition(SEEN, "landing_city")
+    table = store.read_table(place, "landing_1.parquet")
+    store.write_table(place, "landing_1.parquet", table.drop_columns(["asked"]))
+    assert watch.tick() == []
+    assert "Nothing new" in watch.message
+    watch.land("a.csv", row("2024-03-02", kind="Multiple_Gunshots"), row("2024-03-03"))
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
 
 

@@ -17,6 +17,7 @@ import pytest
 from shotspotter_assets.defs.models.assets import fold_models
 from shotspotter_assets.defs.models.files import ModelMismatchError
 from shotspotter_assets.defs.reports.assets import StaleModelError, evaluation_reports
+from shotspotter_assets.forecasting.regime_regression import OtherInputsError
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets.training.folds import FoldTooShortError
@@ -127,6 +128,19 @@ def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterI
     model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.reference.keras"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ModelMismatchError, match="again"):
+        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+
+    run_fold(fold_models, CITY, FOLD, on, instance, {"models": ["regime_regression"]})
+    model, record = model.with_name("regime_regression.regime_regression.json"), model.with_name("record.json")
+    current = model.read_bytes()
+    earlier = current.replace(b"log_shrunk_", b"log_pulled_")
+    model.write_bytes(earlier)
+    digests = [hashlib.sha256(content).hexdigest() for content in (current, earlier)]
+    record.write_text(record.read_text().replace(*digests))
+    says = (
+        r"tiny_city\|2024-01-01, regime_regression: .*other inputs.* Materialise fold_models for tiny_city\|2024-01-01"
+    )
+    with pytest.raises(OtherInputsError, match=says):
         run_fold(evaluation_reports, CITY, FOLD, on, instance)
 
 

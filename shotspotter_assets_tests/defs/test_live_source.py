@@ -134,6 +134,18 @@ def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytes
     assert portal.tick() == []
 
 
+def test_a_day_that_goes_while_it_is_being_made_is_asked_for_afterwards(portal: Portal) -> None:
+    # The first look, the one that learns the versions, and one that finds them unchanged.
+    assert [bool(portal.tick()) for _ in range(3)] == [True, True, False]
+    portal.data.database.execute("DELETE FROM alerts WHERE unique_id = 'SST-2'")
+    tags = runs.range_tags("live_city", date(2024, 3, 3), date(2024, 3, 3))
+    run = portal.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=tags))
+    assert [portal.tick() for _ in range(3)] == [[], [], []]
+    portal.instance.delete_run(run.run_id)
+    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+    assert portal.tick() == []
+
+
 def test_a_city_that_does_not_answer_stops_no_other(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     live = arrivals.CITIES["live_city"]
     monkeypatch.setattr(arrivals, "CITIES", {"live_city": live, "twin": live.model_copy(update={"name": "twin"})})

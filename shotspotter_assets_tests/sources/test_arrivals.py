@@ -1,6 +1,8 @@
 """Arrivals in landing folders: days without rows, and cities with a folder for each of two sources."""
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +12,15 @@ from pyarrow import fs
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.sources import Source
-from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, Arrivals, as_asked, landing_arrivals
+from shotspotter_assets.sources.arrivals import (
+    SEEN_SCHEMA,
+    Arrivals,
+    as_asked,
+    as_unread,
+    has_unread,
+    landing_arrivals,
+    unreadable_files,
+)
 from shotspotter_assets.sources.landing import LandingFolder
 
 LAST = date(2024, 3, 20)
@@ -45,9 +55,9 @@ class Look:
         self.seen = arrivals.seen
         return arrivals
 
-    def days(self) -> list[str]:
+    def days(self, sources: Sequence[Source] = CITY.all_sources) -> list[str]:
         found: set[date] = set()
-        for source in CITY.all_sources:
+        for source in sources:
             found |= set(self.at(source).days)
         self.seen = as_asked(self.seen, found)
         return sorted(map(str, found))
@@ -111,3 +121,61 @@ def test_days_that_were_not_asked_for_are_found_again(look: Look) -> None:
     assert look.days() == ["2024-03-02", "2024-03-03"]
     assert look.days() == []
     assert look.seen["day"].to_pylist() == [date(2024, 3, 3)]
+
+
+def settle(path: Path, hours: float) -> None:
+    moment = time.time() - hours * 3600
+    os.utime(path, (moment, moment))
+
+
+def test_a_file_that_is_being_written_to_has_not_gone(look: Look) -> None:
+    history = CITY.all_sources[1].model_copy(update={"settle_seconds": 3600})
+    path = look.root / "two_folders/history/all.csv"
+    look.land("history/all.csv", "2024-03-02", "2024-03-03", "2024-03-04")
+    settle(path, hours=3)
+    assert look.days([history]) == ["2024-03-02", "2024-03-03", "2024-03-04"]
+    look.land("history/all.csv", "2024-03-02", "2024-03-03", "2024-03-03")
+    assert look.days([history]) == []
+    settle(path, hours=2)
+    assert look.days([history]) == ["2024-03-03", "2024-03-04"]
+    assert not has_unread(look.seen)
+    settle(path, hours=0)
+    assert look.days([history]) == []
+    assert has_unread(look.seen)
+    # The run that makes this day now does not read the file.
+    look.seen = as_unread(look.seen, {date(2024, 3, 2)})
+    settle(path, hours=2)
+    assert look.days([history]) == ["2024-03-02"]
+
+
+def test_days_of_a_file_that_is_being_written_to_wait_for_it(look: Look) -> None:
+    history = CITY.all_sources[1].model_copy(update={"settle_seconds": 3600})
+    path = look.root / "two_folders/history/all.csv"
+    look.land("history/all.csv", "2024-03-02", "2024-03-03")
+    settle(path, hours=3)
+    look.at(history)
+    settle(path, hours=0)
+    # A run of now would not read the file, even if another one has the day too.
+    look.land("history/other.csv", "2024-03-03")
+    settle(path.with_name("other.csv"), hours=3)
+    assert look.days([history]) == ["2024-03-03"]
+    settle(path, hours=3)
+    assert look.days([history]) == ["2024-03-02", "2024-03-03"]
+    assert look.days([history]) == []
+
+
+def test_a_file_that_was_unreadable_for_a_while_is_compared_with_what_was_asked(look: Look) -> None:
+    path = look.root / "two_folders/history/all.csv"
+    look.land("history/all.csv", "2024-03-02", "2024-03-03", "2024-03-04")
+    look.days()
+    # What has changed is seen, but not asked for before the file is spoiled.
+    look.land("history/all.csv", "2024-03-02", "2024-03-02", "2024-03-03", "2024-03-04")
+    assert list(look.at(CITY.all_sources[1]).days) == [date(2024, 3, 2)]
+    for text in ("no columns\n", "still no columns\n"):
+        path.write_text(text)
+        assert look.days() == []
+        assert list(unreadable_files(look.seen)) == [str(path)]
+    look.land("history/all.csv", "2024-03-02", "2024-03-02", "2024-03-03")
+    assert look.days() == ["2024-03-02", "2024-03-04"]
+    assert look.days() == []
+    assert unreadable_files(look.seen) == {}

@@ -493,17 +493,18 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
     write(tmp_path, ROWS, "jsonl")
     settled(tmp_path / "a.csv", 60)
     landing = folder(tmp_path, settle_seconds=30)
-    assert landing.waiting() == [str(tmp_path / "a.jsonl")]
-    assert list(landing.file_versions()) == [str(tmp_path / "a.csv")]
+    versions, waiting = landing.file_versions()
+    assert (list(versions), waiting) == ([str(tmp_path / "a.csv")], [str(tmp_path / "a.jsonl")])
     with caplog.at_level(logging.WARNING):
         assert landing.read(FIRST, LAST).num_rows == 3
     assert "a.jsonl" in caplog.text
     settled(tmp_path / "a.csv", 0)
     with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(a\.csv, a\.jsonl\).*settle_seconds"):
         landing.read(FIRST, LAST)
-    assert landing.file_versions() == folder(tmp_path / "absent").file_versions() == {}
+    assert landing.file_versions() == ({}, [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
+    assert folder(tmp_path / "absent").file_versions() == ({}, [])
     settled(tmp_path / "a.csv", -3600)
-    assert landing.waiting() == [str(tmp_path / "a.jsonl")]
+    assert landing.file_versions()[1] == [str(tmp_path / "a.jsonl")]
 
 
 def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,14 +525,14 @@ def test_versions_tell_which_files_and_days_changed(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     write(tmp_path, ROWS, "parquet")
     landing = folder(tmp_path)
-    files, csv_file = landing.file_versions(), str(tmp_path / "a.csv")
+    files, csv_file = landing.file_versions()[0], str(tmp_path / "a.csv")
     days = landing.day_versions(csv_file)
     assert list(days) == DAYS
     assert list(landing.day_versions(str(tmp_path / "a.parquet"))) == DAYS
     pd.DataFrame([ROWS[2], {**ROWS[1], "kind": "SG"}, ROWS[0]]).astype({"rounds": "Int32"}).to_csv(
         csv_file, index=False
     )
-    now = landing.file_versions()
+    now, _ = landing.file_versions()
     assert {file for file in files if now[file] != files[file]} == {csv_file}
     changed = landing.day_versions(csv_file)
     assert [day for day in DAYS if changed[day] != days[day]] == [date(2024, 3, 2)]
@@ -545,7 +546,7 @@ def test_many_landed_files_are_listed_quickly(tmp_path: Path) -> None:
     for at in range(5_000):
         (tmp_path / f"{at}.csv").touch()
     started = time.process_time()
-    assert len(folder(tmp_path).file_versions()) == 5_000
+    assert len(folder(tmp_path).file_versions()[0]) == 5_000
     assert time.process_time() - started < 2
 
 
@@ -558,9 +559,9 @@ def test_objects_on_s3_do_not_wait(s3_server: S3Server) -> None:
         endpoint_override=s3_server.endpoint,
     )  # fmt: skip
     landing = LandingFolder(city(settle_seconds=3600), system, f"{s3_server.bucket}/{key.rpartition('/')[0]}")
-    assert landing.waiting() == []
+    assert landing.file_versions()[1] == []
     assert landing.read(FIRST, LAST)["date"].to_pylist() == DAYS
-    (path,) = landing.file_versions()
+    (path,), _ = landing.file_versions()
     assert list(landing.day_versions(path)) == DAYS
     with pytest.raises(SourceError, match=r"landing folder no-such-bucket.*(cannot be listed|is missing)"):
         LandingFolder(CITY, system, "no-such-bucket/landing").read(FIRST, LAST)

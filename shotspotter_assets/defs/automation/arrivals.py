@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.cities.model import City
 from shotspotter_assets.cities.sources import ApiSource, Patience
@@ -19,6 +20,7 @@ from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
     cities_with_failures,
+    contiguous,
     days_under_way,
     failed_again,
     requests_of,
@@ -179,12 +181,13 @@ class _Seen:
         """`SEEN_SCHEMA`, without rows where nothing was seen yet."""
         from shotspotter_assets.sources.arrivals import SEEN_SCHEMA
 
-        stored = self._store.exists(self._partition, self._file(self.generation))
-        return (
-            self._store.read_table(self._partition, self._file(self.generation))
-            if stored
-            else SEEN_SCHEMA.empty_table()
-        )
+        if not self._store.exists(self._partition, self._file(self.generation)):
+            return SEEN_SCHEMA.empty_table()
+        table = self._store.read_table(self._partition, self._file(self.generation))
+        if "asked" not in table.column_names:
+            # In tables stored before the column, a day had its version only once it was asked for.
+            table = table.append_column("asked", pc.is_valid(table["day_version"]))
+        return table.select(SEEN_SCHEMA.names).cast(SEEN_SCHEMA)
 
     @property
     def uri(self) -> str:
@@ -254,25 +257,33 @@ def _look_at(
 
 def _requests(context: dg.SensorEvaluationContext, city: City, found: _Look) -> list[dg.RunRequest]:
     """The runs to ask for after a look."""
-    from shotspotter_assets.sources.arrivals import as_asked
+    from shotspotter_assets.sources.arrivals import as_asked, as_unread, has_unread
 
     for file, error in found.unreadable.items():
         context.log.error(f"{city.name}: {file} is left out until it is replaced. {error}")
+    matters = found.days or has_unread(found.table)
+    under_way = days_under_way(context.instance, city.name) if matters else set()
+    table = as_unread(found.table, under_way)
     if found.unfinished:
         context.log.info(f"{city.name}: {found.unfinished:,} further files wait for the next tick, and their days too")
-        found.seen.keep(found.table)
+        found.seen.keep(table)
         return []
-    if found.days and not found.days.keys().isdisjoint(days_under_way(context.instance, city.name)):
+    if not found.days.keys().isdisjoint(under_way):
         # Whether the run under way has read them is not known.
         context.log.info(
             f"{city.name}: days that have changed are being made; they are asked for again once that is over"
         )
-        found.seen.keep(found.table)
+        found.seen.keep(table)
         return []
-    found.seen.keep(as_asked(found.table, found.days.keys()))
     served = {day: version for day, version in found.days.items() if day >= city.start}
     days = without_received(context.instance, city.name, served)
-    return list(requests_of(city.name, days, f"look {found.seen.generation}"))
+    further = contiguous(sorted(days))[MOST_RUNS_PER_TICK:]
+    if further:
+        context.log.info(f"{city.name}: {len(further):,} further stretches of days wait for the next tick")
+    later = {day for stretch in further for day in stretch}
+    found.seen.keep(as_asked(table, found.days.keys() - later))
+    asked = {day: version for day, version in days.items() if day not in later}
+    return list(requests_of(city.name, asked, f"look {found.seen.generation}"))
 
 
 def _impatient(city: City) -> City:
