@@ -20,6 +20,9 @@ CHAIN = (
 )  # fmt: skip
 
 
+DAILY = CHAIN[:3]
+
+
 class Automation:
     """Evaluates the conditions as the daemon does; what is asked for is not run unless a test says so."""
 
@@ -138,3 +141,23 @@ def test_a_day_that_is_corrected_while_its_models_train_is_trained_again(automat
 def test_what_is_remembered_does_not_grow_with_the_days(automation: Automation) -> None:
     """The test cities have thousands of days, and the daemon stores the cursor at every tick."""
     assert len(serialize_value(automation.cursor)) < 400_000
+
+
+@pytest.mark.parametrize("looked_at_while_under_way", [False, True])
+def test_the_first_day_of_a_new_city_is_forecast(tmp_path: Path, looked_at_while_under_way: bool) -> None:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        automation = Automation(instance)
+        assert automation.tick() == set()
+        tags = {"dagster/data_version": "first"}
+        for asset in DAILY:
+            for back in range(1, 30):
+                key = f"{CITY}|{DAY - timedelta(days=back)}"
+                instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key, tags=tags))
+        automation.tick()
+        run = automation.start(*DAILY)
+        for asset in DAILY:
+            if looked_at_while_under_way:
+                assert automation.tick() == set()
+            automation.make(run, asset, "first")
+        automation.end(run)
+        assert {"live_models", "risk_forecasts", "patrol_plans"} <= automation.tick()

@@ -10,7 +10,8 @@ from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 LOOK_BACK: Final = timedelta(days=14)
 """Days older than this are repaired by hand: publishers relabel within days, and each day back costs every tick."""
 
-RECENT = dg.AutomationCondition.in_latest_time_window(LOOK_BACK)
+# The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
+RECENT = dg.AutomationCondition.in_latest_time_window(LOOK_BACK + timedelta(days=1))
 
 # What is remembered from tick to tick is of the window alone, or it would grow with every day of every city.
 NEWLY_MISSING = (RECENT & dg.AutomationCondition.missing()).newly_true().with_label("newly missing")
