@@ -27,27 +27,35 @@ HANDLED = RECENT & (
     | dg.AutomationCondition.initial_evaluation()
 )
 
-# Such a run may have read its inputs before: that it ends does not settle the change, only a further run does.
+# Such a run may have read its inputs before: that it ends does not settle the change, only a further run does. For assets
+# that take long and are not made in one run with their inputs, as it cannot be told which run an input is of: of several
+# partitions that change between two looks, Dagster knows only the last one's.
 CHANGED_WHILE_MADE = (
     (
         RECENT
         & (dg.AutomationCondition.in_progress() | dg.AutomationCondition.newly_updated())
-        & dg.AutomationCondition.any_deps_match(
-            dg.AutomationCondition.data_version_changed() & ~dg.AutomationCondition.executed_with_root_target()
-        )
+        & dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
     )
     .since(RECENT & (dg.AutomationCondition.newly_requested() | dg.AutomationCondition.initial_evaluation()))
     .with_label("an input changed while a run was under way")
 )
 
-CATCH_UP = (
-    RECENT
-    # Looked up before what has changed: a run that ends in between would look as if its input were not yet used.
-    & ~dg.AutomationCondition.in_progress()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ((NEWLY_MISSING | (RECENT & CHANGED)).since(HANDLED) | CHANGED_WHILE_MADE)
-).with_label("an input of the last 14 days is new or has changed")
+
+def when_settled(wanted: dg.AutomationCondition, label: str) -> dg.AutomationCondition:
+    """`wanted`, of the last days whose inputs are there, once neither they nor the asset are being made."""
+    return (
+        RECENT
+        # Looked up before what has changed: a run that ends in between would look as if its input were not yet used.
+        & ~dg.AutomationCondition.in_progress()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.any_deps_missing()
+        & wanted
+    ).with_label(label)
+
+
+CATCH_UP = when_settled(
+    (NEWLY_MISSING | (RECENT & CHANGED)).since(HANDLED), "an input of the last 14 days is new or has changed"
+)
 """Not for the rows that a source gives again without a change: their data version stays the same."""
 
 catch_up = dg.AutomationConditionSensorDefinition(

@@ -12,8 +12,7 @@ from shotspotter_assets.defs.alerts.files import SOURCE_VERSION
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 
 DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
-"""Named in each request too: the conditions tell by it that a run makes an asset with its inputs, and the UI's list of
-runs what a run is for."""
+"""Named in each request too, so that the UI's list of runs shows what a run is for."""
 DAILY_CHAIN: Final = dg.AssetSelection.assets(*DAILY_ASSETS)
 
 UNDER_WAY: Final = [

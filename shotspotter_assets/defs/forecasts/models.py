@@ -25,7 +25,7 @@ from shotspotter_assets.defs.forecasts.files import (
     scores_before,
     stored_name,
 )
-from shotspotter_assets.defs.forecasts.windows import ISSUE_ONCE, LAST_FORTNIGHT
+from shotspotter_assets.defs.forecasts.windows import LAST_FORTNIGHT, TRAIN_ONCE
 from shotspotter_assets.defs.grids.assets import grid_tensors
 from shotspotter_assets.defs.models.files import RECORD_FILE, read_pretrained, write_models
 from shotspotter_assets.defs.partition_keys import stretches
@@ -54,7 +54,7 @@ class LiveModelConfig(dg.Config):
     code_version="2",
     pool="training",
     deps=[dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT)],
-    automation_condition=ISSUE_ONCE,
+    automation_condition=TRAIN_ONCE,
 )
 def live_models(
     context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource

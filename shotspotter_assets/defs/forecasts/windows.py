@@ -5,7 +5,15 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.automation.conditions import CATCH_UP, CHANGED, LOOK_BACK, RECENT
+from shotspotter_assets.defs.automation.conditions import (
+    CHANGED,
+    CHANGED_WHILE_MADE,
+    HANDLED,
+    LOOK_BACK,
+    NEWLY_MISSING,
+    RECENT,
+    when_settled,
+)
 
 
 def _days(first: int, last: int) -> dg.MultiPartitionMapping:
@@ -36,7 +44,12 @@ with warnings.catch_warnings():
 # Within the window, as what is missing of all days of all cities takes seconds to list.
 _open = RECENT & (dg.AutomationCondition.missing() | dg.AutomationCondition.in_latest_time_window())
 
-ISSUE_ONCE: Final = (_open & CATCH_UP.replace(CHANGED, _open & CHANGED)).with_label(
-    "missing, or the latest day and an input has changed"
-)
+_wanted = (NEWLY_MISSING | (_open & CHANGED)).since(HANDLED)
+
+_label = "missing, or the latest day and an input has changed"
+
+ISSUE_ONCE: Final = when_settled(_open & _wanted, _label)
 """What was issued on a past day stays as it was: its outcome is known, and the scores must be of what was said before."""
+
+TRAIN_ONCE: Final = when_settled(_open & (_wanted | CHANGED_WHILE_MADE), _label)
+"""The same for what takes long to make: a correction may come meanwhile."""
