@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -79,22 +80,22 @@ def _last_years(fold: Fold, years: int) -> Fold:
     return Fold(shorter, fold.cutoff, train, validation, test)
 
 
-def _forecast(fold: Fold, change: Callable[[Inputs], Inputs]) -> np.ndarray:
+def _forecast(fold: Fold, without: str | None = None) -> np.ndarray:
     history: History = through(fold.history, fold.validation.stop)
-    inputs = change(next_day_inputs(history, range(fold.validation.stop)))
+    inputs = next_day_inputs(history, range(fold.validation.stop))
+    if without is not None:
+        inputs = _without(inputs, without)
     windows = (history, inputs, fold.train, fold.validation)
     return fit_on_linear(*windows, *fit_on_inputs(*windows)).predict(fold.history, fold.test)
 
 
 def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
     """Test forecasts by what was changed, each kept in the cache as soon as it is there."""
-    changes: dict[str, Callable[[], np.ndarray]] = {FULL: lambda: _forecast(fold, lambda inputs: inputs)}
+    changes: dict[str, Callable[[], np.ndarray]] = {FULL: partial(_forecast, fold)}
     for kind in KINDS:
-        changes[f"without {kind}"] = lambda kind=kind: _forecast(fold, lambda inputs: _without(inputs, kind))  # type: ignore[misc]
+        changes[f"without {kind}"] = partial(_forecast, fold, kind)
     for years in YEARS:
-        changes[f"the last {years} years alone"] = lambda years=years: _forecast(
-            _last_years(fold, years), lambda of: of
-        )  # type: ignore[misc]
+        changes[f"the last {years} years alone"] = partial(_forecast, _last_years(fold, years))
     found = {}
     for name, forecast in changes.items():
         kept = cache / f"ablation_{fold.history.city.name}_{fold.cutoff}_{name.replace(' ', '_')}.npy"
