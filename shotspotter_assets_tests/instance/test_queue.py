@@ -97,9 +97,9 @@ def test_a_training_that_nobody_saw_end_gives_its_place_back(queue: Queue) -> No
             queue.instance, long_ago, logging.getLogger(), queue.instance.run_monitoring_max_runtime_seconds
         )
 
-    monitor(after=5 * 3600)
+    monitor(after=23 * 3600)
     assert queue.starts() == []
-    monitor(after=7 * 3600)
+    monitor(after=25 * 3600)
     run = queue.instance.get_run_by_id(dead)
     assert run is not None
     assert run.status is dg.DagsterRunStatus.FAILURE
