@@ -22,12 +22,12 @@ import pyarrow as pa
 from next_day import BENCHMARKS, Fold, folds, forecasts_of
 
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, without_firework_days
-from shotspotter_assets.forecasting.forecaster import through
-from shotspotter_assets.forecasting.history import History
-from shotspotter_assets.forecasting.inputs import Inputs, next_day_inputs
-from shotspotter_assets.forecasting.probability import log_losses
-from shotspotter_assets.forecasting.regime_regression import fit_on_inputs
-from shotspotter_assets.forecasting.residual_boosting import fit_on_linear
+from shotspotter_assets.models.forecaster import through
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs
+from shotspotter_assets.models.next_day.regime_regression import fit_on_inputs
+from shotspotter_assets.models.next_day.residual_boosting import fit_on_linear
+from shotspotter_assets.models.probability import log_losses
 
 FULL = "all"
 YEARS = (1, 2, 3)

@@ -39,7 +39,7 @@ def main() -> None:
 
 def measure(folder: Path) -> None:
     """Print each figure beside its target."""
-    from shotspotter_assets.cities.local_time import days_between
+    from shotspotter_assets.calendar.local_time import days_between
 
     batched, stock = (ROOT / ".dagster_home" / "dagster.yaml").read_text(), "telemetry: {enabled: false}\n"
     days = len(days_between(FIRST, LAST))
@@ -86,11 +86,11 @@ def steps() -> list[tuple[str, float]]:
     """(step, seconds) of the work that the three assets do, without Dagster."""
     from pyarrow import fs
 
-    from shotspotter_assets.cities.local_time import days_between, rows_of_days
+    from shotspotter_assets.calendar.local_time import days_between, rows_of_days
     from shotspotter_assets.cities.registry import load_cities
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import grid_tensors
-    from shotspotter_assets.sources.landing import LandingFolder
+    from shotspotter_assets.sources.landing.folder import LandingFolder
     from shotspotter_assets.storage.store import Store
 
     city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
@@ -114,7 +114,7 @@ def steps() -> list[tuple[str, float]]:
 
 def dense_hourly() -> float:
     """Seconds to read all days' grids into one dense hourly array."""
-    from shotspotter_assets.cities.local_time import days_between
+    from shotspotter_assets.calendar.local_time import days_between
     from shotspotter_assets.cities.registry import load_cities
     from shotspotter_assets.gridding.tensors import dense_window
     from shotspotter_assets.storage.store import Store

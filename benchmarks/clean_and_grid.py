@@ -22,8 +22,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def main(alerts: int) -> None:
 
 def write_file(file: Path, alerts: int) -> int:
     """Rows of a new landing file of about so many alerts of the simulated city, some of them twice."""
-    from shotspotter_assets.sources.simulated import SimulatedSource
+    from shotspotter_assets.sources.simulated.source import SimulatedSource
 
     city = load_cities()["simulated_city"]
     days = days_between(FIRST, LAST)
@@ -102,7 +102,7 @@ def stretches(days: list[date]) -> Iterator[list[date]]:
 
 def landing_city() -> City:
     """The simulated city as one with a landing folder. Rows without a usable date would be filed before the first day."""
-    from shotspotter_assets.cities.sources import Columns, LandingSource
+    from shotspotter_assets.cities.source_settings import Columns, LandingSource
 
     columns = {"time" if ours == "time_utc" else ours: theirs for ours, theirs in LANDED.items()}
     source = LandingSource(kind="landing", columns=Columns(**columns), settle_seconds=0)
@@ -121,7 +121,7 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
 
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import grid_tensors
-    from shotspotter_assets.sources.landing import LandingFolder
+    from shotspotter_assets.sources.landing.folder import LandingFolder
 
     city = landing_city()
     source = LandingFolder(city, fs.LocalFileSystem(), folder)

@@ -12,8 +12,9 @@ import numpy as np
 from hourly_data import read_hours
 from next_day import BENCHMARKS
 
-from shotspotter_assets.cities.local_time import day_start
-from shotspotter_assets.forecasting.gunshot_type_forecast import (
+from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.models.gunshot_types import (
     day_beginnings,
     fit_gunshot_types,
     trailing_mix,
@@ -21,8 +22,7 @@ from shotspotter_assets.forecasting.gunshot_type_forecast import (
     type_losses,
     typed_alerts,
 )
-from shotspotter_assets.forecasting.hourly_features import HourlyHistory, calendar
-from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.models.next_hours.features import HourlyHistory, calendar
 
 VALIDATION_SHARE = 0.15
 DRAWS = 1000

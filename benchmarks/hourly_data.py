@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 from next_day import BENCHMARKS, benchmark_city
 from pyarrow import fs
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import dense_window, grid_tensors
-from shotspotter_assets.sources.landing import LandingFolder
+from shotspotter_assets.sources.landing.folder import LandingFolder
 
 
 def read_alerts(name: str, data: Path, cache: Path) -> tuple[City, pa.Table]:

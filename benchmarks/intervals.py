@@ -14,12 +14,12 @@ import next_day
 import numpy as np
 from scipy.special import expit, logit
 
-from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
-from shotspotter_assets.forecasting.alert_counts import AlertCounts, fit_alert_counts
-from shotspotter_assets.forecasting.forecaster import through
-from shotspotter_assets.forecasting.live import level_interval, validation_of
-from shotspotter_assets.forecasting.registry import forecaster
-from shotspotter_assets.forecasting.risk import LEVEL, level_of_day
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.models.alert_counts import AlertCounts, fit_alert_counts
+from shotspotter_assets.models.forecaster import through
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.serving.live_models import level_interval, validation_of
+from shotspotter_assets.serving.risk_forecasts import LEVEL, level_of_day
 
 MODEL, STARTS_AT = "residual_boosting", "regime_regression"
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)

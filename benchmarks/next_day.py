@@ -25,22 +25,22 @@ import pyarrow as pa
 from pyarrow import fs
 from reliability_plot import reliability_by_city
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, model_names, score_table, without_firework_days
-from shotspotter_assets.forecasting.forecaster import through
-from shotspotter_assets.forecasting.history import History, late_alerts
-from shotspotter_assets.forecasting.inputs import next_day_inputs
-from shotspotter_assets.forecasting.probability import log_losses
-from shotspotter_assets.forecasting.regime_regression import fit_on_inputs
-from shotspotter_assets.forecasting.registry import forecaster
-from shotspotter_assets.forecasting.residual_boosting import fit_on_linear
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import dense_window, grid_tensors
-from shotspotter_assets.sources.landing import LandingFolder
-from shotspotter_assets.sources.simulated import SimulatedSource
-from shotspotter_assets.training.folds import split_days
+from shotspotter_assets.models.fold_windows import split_days
+from shotspotter_assets.models.forecaster import through
+from shotspotter_assets.models.history import History, late_alerts
+from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.regime_regression import fit_on_inputs
+from shotspotter_assets.models.next_day.residual_boosting import fit_on_linear
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 VALIDATION_SHARE = 0.15
 WINDOW = 16
@@ -194,7 +194,7 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
 
 def baselines_of(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
     """Forecasts (test days, cells) of the tuned baselines but for `never`; from the cache where they are there."""
-    from shotspotter_assets.forecasting.baselines import fit_baselines
+    from shotspotter_assets.models.next_day.baselines import fit_baselines
 
     history = fold.history
     kept = cache / f"{history.city.name}_{fold.cutoff}_baselines.npz"

@@ -17,14 +17,14 @@ import numpy as np
 from hourly_data import read_hours
 from next_day import BENCHMARKS
 
-from shotspotter_assets.cities.local_time import day_start
+from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.scores import calibration
-from shotspotter_assets.forecasting.alert_counts import fit_alert_counts
-from shotspotter_assets.forecasting.hour_baselines import CLIMATOLOGY, fit_hour_baselines
-from shotspotter_assets.forecasting.hourly import NextHours
-from shotspotter_assets.forecasting.hourly_features import HourlyHistory, ahead, calendar, issues_of_days
-from shotspotter_assets.forecasting.probability import log_losses
 from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.models.alert_counts import fit_alert_counts
+from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, fit_hour_baselines
+from shotspotter_assets.models.next_hours.features import HourlyHistory, ahead, calendar, issues_of_days
+from shotspotter_assets.models.next_hours.next_hours import NextHours
+from shotspotter_assets.models.probability import log_losses
 
 VALIDATION_SHARE = 0.15
 DRAWS = 1000

@@ -14,9 +14,9 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.model import Box, City, Grid
+from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
-from shotspotter_assets.cities.sources import SimulatedCitySource
+from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.patrol.audit import patrol_audit
 from shotspotter_assets.patrol.plan import plan_day
 

@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config as tensorflow_config
 
-from shotspotter_assets.networks.loss import covered_cross_entropy
-from shotspotter_assets.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.networks.reference import build_conv_lstm
-from shotspotter_assets.training.batches import WindowBatches
-from shotspotter_assets.training.windows import HEAT_MAPS, Windows
+from shotspotter_assets.models.networks.batches import WindowBatches
+from shotspotter_assets.models.networks.losses import covered_cross_entropy
+from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+from shotspotter_assets.models.networks.reference import build_conv_lstm
+from shotspotter_assets.models.networks.windows import HEAT_MAPS, Windows
 
 BATCH, DAYS, SIDE = 20, 16, 36
 

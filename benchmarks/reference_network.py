@@ -25,11 +25,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shotspotter_assets.networks.loss import covered_cross_entropy
-from shotspotter_assets.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.networks.reference import build_conv_lstm
-from shotspotter_assets.training.config import NetworkConfig
-from shotspotter_assets.training.windows import HEAT_MAPS
+from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.networks.losses import covered_cross_entropy
+from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+from shotspotter_assets.models.networks.reference import build_conv_lstm
+from shotspotter_assets.models.networks.windows import HEAT_MAPS
 
 SIDE: Final = 36
 CONFIG: Final = NetworkConfig()

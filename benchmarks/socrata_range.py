@@ -72,7 +72,7 @@ def serve(pipe: Connection) -> None:
     from starlette.responses import StreamingResponse
     from starlette.routing import Route
 
-    from shotspotter_assets_tests.sources.api_server import Server, Socrata, serving, soda_rows
+    from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving, soda_rows
 
     random = np.random.default_rng(0)
     seconds = (pd.Timestamp(LAST) - pd.Timestamp(FIRST)).total_seconds()
@@ -124,10 +124,10 @@ def versions(url: str) -> None:
 
 def dataset(url: str, page_size: int) -> Any:
     """Chicago's source, asking the server here."""
-    from shotspotter_assets.cities.model import City
+    from shotspotter_assets.cities.city import City
     from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
-    from shotspotter_assets.cities.sources import SocrataSource
-    from shotspotter_assets.sources.socrata import SocrataDataset
+    from shotspotter_assets.cities.source_settings import SocrataSource
+    from shotspotter_assets.sources.api.socrata import SocrataDataset
 
     chicago = load_city(PACKAGE_CITIES / "chicago.yaml")
     there = {"domain": url, "dataset": "test-data", "page_size": page_size}

@@ -17,9 +17,9 @@ import pyarrow as pa
 from next_day import APART, EAST, PACIFIC, Benchmark, Fold, quarters
 
 from shotspotter_assets.evaluation.pooling import bootstrap_gain, score_table
-from shotspotter_assets.forecasting.forecaster import through
-from shotspotter_assets.forecasting.regime_regression import Pretrained, RegimeRegressionForecaster
-from shotspotter_assets.forecasting.registry import forecaster
+from shotspotter_assets.models.forecaster import through
+from shotspotter_assets.models.next_day.regime_regression import Pretrained, RegimeRegressionForecaster
+from shotspotter_assets.models.registry import forecaster
 
 OAKLAND, CINCINNATI, SPRINGFIELD = (next_day.BENCHMARKS[name] for name in ("oakland", "cincinnati", "springfield"))
 # Boxes of cities that are not in next_day.py: 1st to 99th percentile of the first year's points, 5% more on each side,

@@ -11,8 +11,8 @@ from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import defs
 from shotspotter_assets.defs.environment import CITIES, STORE_ROOT
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
-from shotspotter_assets.defs.reports.assets import REPORT_FILE
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.walk_forward.evaluation_reports import REPORT_FILE
 from shotspotter_assets.partitions import next_cutoff
 from shotspotter_assets.storage.store import Partition
 

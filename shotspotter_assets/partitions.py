@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 
 FOLD_CRON = "0 0 1 */3 *"
 """Quarterly cutoffs: four folds test every season."""

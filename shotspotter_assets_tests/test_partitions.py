@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.partitions import (
     DAYS_BEFORE_CUTOFF,

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from pydantic import Field, field_validator, model_validator
 
-from shotspotter_assets.cities.sources import Described
+from shotspotter_assets.cities.source_settings import Described
 
 
 class Shift(Described):

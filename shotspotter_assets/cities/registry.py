@@ -8,8 +8,8 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.coverage_file import read_areas
-from shotspotter_assets.cities.model import City, Coverage
 
 PACKAGE_CITIES = Path(__file__).parent
 """The folder of the cities that the package ships."""

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.local_time import day_starts, days_between, rows_of_days
-from shotspotter_assets.cities.model import FIRST_EVENT_CODE, Box, City
-from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_starts, days_between, rows_of_days
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
 from shotspotter_assets.cleaning.gunshot_types import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.sources.schema import RAW_SCHEMA
@@ -59,7 +59,7 @@ REASONS: Final = {
     "other_event": "the type is none of the city's event_types and no known gunshot type",
 }
 
-LARGEST_DAY: Final = 99_999
+MAX_DAY: Final = 99_999
 """`user_id` has five digits for the alert's place within its day."""
 
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
@@ -113,7 +113,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City, *, join_incidents:
         join_incidents: without, every alert is an incident of its own.
 
     Raises:
-        TooManyAlertsError: a day has more than `LARGEST_DAY` alerts.
+        TooManyAlertsError: a day has more than `MAX_DAY` alerts.
     """
     if not days:
         return {}
@@ -299,9 +299,9 @@ def _tidy(
     kept = (kept if in_place else kept.take(pa.array(order))).combine_chunks()
     sizes = np.bincount(day, minlength=clock.days)
     dates = clock.dates()
-    if sizes.max() > LARGEST_DAY:
+    if sizes.max() > MAX_DAY:
         raise TooManyAlertsError(
-            f"City {city.name}, {dates[sizes.argmax()]}: {sizes.max():,} alerts on one day; at most {LARGEST_DAY:,} can "
+            f"City {city.name}, {dates[sizes.argmax()]}: {sizes.max():,} alerts on one day; at most {MAX_DAY:,} can "
             "be numbered. Check the source: a whole file may carry one date."
         )
     first_ids = _yyyymmdd(dates) * 100_000 - (np.cumsum(sizes) - sizes)

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.model import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 
 SPELLINGS: dict[str, int] = {
     "single gunshot": 0,

@@ -8,8 +8,8 @@ from operator import itemgetter
 
 import dagster as dg
 
-from shotspotter_assets.cities.local_time import day_start
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.defs.environment import CITIES
 

@@ -12,8 +12,8 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.sources import Source
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.defs.environment import LANDING_ROOT, STORE_ROOT, UI_URL
 
 if TYPE_CHECKING:
@@ -56,24 +56,24 @@ class SourcesResource(dg.ConfigurableResource):
 
     def _reader(self, city: City, source: Source, left_out: Mapping[str, str] | None) -> "AlertSource":
         if source.kind == "simulated":
-            from shotspotter_assets.sources.simulated import SimulatedSource
+            from shotspotter_assets.sources.simulated.source import SimulatedSource
 
             return SimulatedSource(city)
         if source.kind == "landing":
-            from shotspotter_assets.sources.landing import LandingFolder
+            from shotspotter_assets.sources.landing.folder import LandingFolder
 
             filesystem, root = self._landing()
             return LandingFolder(city, filesystem, f"{root}/{source.folder or city.name}", source, left_out)
         if source.kind == "socrata":
-            from shotspotter_assets.sources.socrata import SocrataDataset
+            from shotspotter_assets.sources.api.socrata import SocrataDataset
 
             token = os.environ.get(source.token_variable) if source.token_variable else None
             return SocrataDataset(city, source, token)
         if source.kind == "arcgis":
-            from shotspotter_assets.sources.arcgis import ArcgisLayer
+            from shotspotter_assets.sources.api.arcgis import ArcgisLayer
 
             return ArcgisLayer(city, source)
-        from shotspotter_assets.sources.alerts_api import AlertsApi
+        from shotspotter_assets.sources.api.alerts_api import AlertsApi
 
         return AlertsApi(city, source, os.environ.get(source.token.variable) if source.token else None)
 
@@ -83,7 +83,7 @@ class SourcesResource(dg.ConfigurableResource):
         """The truth as a forecast, shape (days, covered cells), named `true_intensity`; empty for a real city."""
         if city.source.kind != "simulated":
             return {}
-        from shotspotter_assets.sources.simulated import SimulatedSource
+        from shotspotter_assets.sources.simulated.source import SimulatedSource
 
         return {"true_intensity": SimulatedSource(city).true_probability(days[0], days[-1])[:, covered]}
 

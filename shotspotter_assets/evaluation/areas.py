@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.coverage_file import read_areas
-from shotspotter_assets.cities.model import City
 
 OUTSIDE: Final = "outside the published areas"
 

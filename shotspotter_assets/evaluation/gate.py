@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.pooling import gain_interval, model_names, observed_of, weekly_losses
-from shotspotter_assets.forecasting.probability import clip_probability
+from shotspotter_assets.models.probability import clip_probability
 
 BASELINES: Final = (
     "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma",
@@ -26,9 +26,9 @@ NEVER: Final = "never"
 TRUTH: Final = "true_intensity"
 """What only a simulated city has: the process itself, which is neither served nor a baseline."""
 
-FEWEST_WEEKS: Final = 12
+MIN_WEEKS: Final = 12
 """Calendar weeks below which an interval drawn from whole weeks is too narrow to be believed; a quarter has 13 or 14."""
-FEWEST_POSITIVES: Final = 100
+MIN_POSITIVES: Final = 100
 PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)
 """Between these the forecast is calibrated in the large."""
 
@@ -104,10 +104,10 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
     failed: list[str] = []
     held: list[str] = []
     for holds, reason in (
-        (gain["weeks"] >= FEWEST_WEEKS, f"{gain['weeks']} weeks were tested; at least {FEWEST_WEEKS} are needed."),
+        (gain["weeks"] >= MIN_WEEKS, f"{gain['weeks']} weeks were tested; at least {MIN_WEEKS} are needed."),
         (
-            positives >= FEWEST_POSITIVES,
-            f"{positives:,} cell-days had an alert; at least {FEWEST_POSITIVES} are needed.",
+            positives >= MIN_POSITIVES,
+            f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed.",
         ),
         (_above_zero(gain), _in_words(gain, f"{best} (the best baseline)")),
         (_above_zero(over_constant), _in_words(over_constant, "one constant probability for every cell and day")),

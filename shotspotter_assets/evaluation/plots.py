@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.model import Box
+from shotspotter_assets.cities.city import Box
 from shotspotter_assets.evaluation.scores import AREAS, Scores
 
 Array = npt.NDArray[np.float64]

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.evaluation.scores import Scores, score_cell_days
-from shotspotter_assets.forecasting.baselines import HISTORICAL_MEAN
-from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Array = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from shotspotter_assets.forecasting.probability import clip_probability, log_losses
+from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

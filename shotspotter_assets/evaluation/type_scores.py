@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.cities.model import GUNSHOT_TYPES
+from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.pooling import days_of, gain_interval, weekly_sums
-from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY
+from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 TRAILING_MIX: Final = "trailing_mix"
 """The forecast of a type by its share in the last 90 days; the reference of the type scores."""
@@ -74,7 +74,7 @@ def _probability(forecasts: pa.Table, model: str) -> npt.NDArray[np.float64]:
     p = np.stack([forecasts[f"{model}_{code}"].to_numpy() for code in GUNSHOT_TYPES], axis=1).astype(np.float64)
     if np.isnan(p).any():
         raise ValueError(f"{int(np.isnan(p).any(axis=1).sum())} of {len(p)} type forecasts of {model} are not numbers.")
-    p = np.maximum(p, SMALLEST_PROBABILITY)
+    p = np.maximum(p, MIN_PROBABILITY)
     return p / p.sum(axis=1, keepdims=True)
 
 

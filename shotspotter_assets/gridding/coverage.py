@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.coverage_file import read_areas
-from shotspotter_assets.cities.model import City
 
 SILENT_RATE: Final = 0.1
 """Before a cell is covered, its neighbourhood may have this share of its later rate: misplaced points, and alerts

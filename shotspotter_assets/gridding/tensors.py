@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.local_time import day_starts, hours_of_days
-from shotspotter_assets.cities.model import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, Box, City, Grid
-from shotspotter_assets.cities.precision import require_precision
+from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, Box, City, Grid
+from shotspotter_assets.cities.time_precision import require_precision
 
 GRID_COLUMNS = [
     pa.field("hour", pa.int8(), nullable=False),
@@ -23,7 +23,7 @@ GRID_COLUMNS = [
 ]
 
 
-LONGEST_DAY: Final = 25
+MAX_DAY: Final = 25
 """Hours of the longest day."""
 
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
@@ -77,7 +77,7 @@ def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
     )
     gunshot_type = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
     row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
-    shape = (len(days), LONGEST_DAY, type_layers(city), city.grid.rows, city.grid.columns)
+    shape = (len(days), MAX_DAY, type_layers(city), city.grid.rows, city.grid.columns)
     flat = np.ravel_multi_index((day_at, since_midnight // MICROSECONDS_PER_HOUR, gunshot_type, row, column), shape)
     distinct, count = np.unique(flat, return_counts=True)
     coordinates = np.unravel_index(distinct, shape)

@@ -24,13 +24,13 @@ from shotspotter_assets.notifications.settings import MailServer, NotificationSe
 State = dict[str, dict[str, str]]
 """By channel, the keys sent within the period and when (ISO 8601): JSON that the caller keeps between calls."""
 
-_MOST_MESSAGES: Final = 20
+_MAX_MESSAGES: Final = 20
 """Messages spelt out in one post; of further ones only the titles are sent."""
-_MOST_TITLES: Final = 100
-_LONGEST_TEXT: Final = 1_000
-_LONGEST_TITLE: Final = 200
+_MAX_TITLES: Final = 100
+_MAX_TEXT: Final = 1_000
+_MAX_TITLE: Final = 200
 _SHORTEST_SECRET: Final = 4
-_MOST_KEYS: Final = 2_000
+_MAX_KEYS: Final = 2_000
 _TOO_MANY_REQUESTS: Final = 429
 
 _CREDENTIALS: Final = (
@@ -100,7 +100,7 @@ class Notifier:
             if complaint:
                 failures[channel] = complaint
             sent[channel] = list(due)
-            kept[channel] = dict(list((known | dict.fromkeys(due, now.isoformat())).items())[-_MOST_KEYS:])
+            kept[channel] = dict(list((known | dict.fromkeys(due, now.isoformat())).items())[-_MAX_KEYS:])
         return Outcome(kept, sent, failures)
 
     def _recent(self, state: Mapping[str, Any], now: datetime) -> State:
@@ -154,7 +154,7 @@ class Notifier:
 
     def _slack_text(self, messages: list[Message]) -> str:
         parts = []
-        for message in messages[:_MOST_MESSAGES]:
+        for message in messages[:_MAX_MESSAGES]:
             lines = [f"*{_escaped(self._title(message))}*", _escaped(self._text(message))]
             if url := self._run_url(message):
                 lines.append(f"<{_escaped(url)}|Open the run>")
@@ -170,18 +170,18 @@ class Notifier:
         email["Date"] = format_datetime(now.astimezone(UTC))
         email["Message-ID"] = make_msgid(domain=self.settings.mail_from.rpartition("@")[2].rstrip("> "))
         parts = []
-        for message in messages[:_MOST_MESSAGES]:
+        for message in messages[:_MAX_MESSAGES]:
             url = self._run_url(message)
             parts.append("\n".join([self._title(message), self._text(message), *([f"Run: {url}"] if url else [])]))
         email.set_content("\n\n".join([*parts, *self._further(messages)]) + "\n")
         return email
 
     def _title(self, message: Message) -> str:
-        return self._redacted(message.title)[:_LONGEST_TITLE]
+        return self._redacted(message.title)[:_MAX_TITLE]
 
     def _text(self, message: Message) -> str:
         text = self._redacted(message.text)
-        return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} ... (shortened)"
+        return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... (shortened)"
 
     def _run_url(self, message: Message) -> str | None:
         url = message.run_url or ""
@@ -191,8 +191,8 @@ class Notifier:
         )
 
     def _further(self, messages: list[Message]) -> list[str]:
-        titles = [self._title(message) for message in messages[_MOST_MESSAGES : _MOST_MESSAGES + _MOST_TITLES]]
-        rest = len(messages) - _MOST_MESSAGES - _MOST_TITLES
+        titles = [self._title(message) for message in messages[_MAX_MESSAGES : _MAX_MESSAGES + _MAX_TITLES]]
+        rest = len(messages) - _MAX_MESSAGES - _MAX_TITLES
         return (["\n".join(titles)] if titles else []) + ([f"And {rest} more."] if rest > 0 else [])
 
     def _redacted(self, text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.patrol.cover import covered_alerts
 from shotspotter_assets.patrol.plan import DayPlan, cell_days
 from shotspotter_assets.patrol.reach import areas_of_groups, by_group, group_name, reach_matrix

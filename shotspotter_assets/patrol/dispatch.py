@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.reach import by_group, group_name
 from shotspotter_assets.patrol.shifts import shift_window

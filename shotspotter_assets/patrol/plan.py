@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.patrol.cover import CoverProblem, Solution, Units, exact, greedy, in_order_of_value
 from shotspotter_assets.patrol.reach import areas_of_groups, by_group, reach_matrix, to_cells

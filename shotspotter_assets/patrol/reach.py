@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.model import Box, City
+from shotspotter_assets.cities.city import Box, City
 from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.model import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.cleaning.fireworks import is_holiday_fireworks
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.quality.finding import Finding, blocks, in_block
 
 GUNFIRE_HOURS: Final = np.array(
@@ -19,10 +19,10 @@ GUNFIRE_HOURS: Final = np.array(
 """Alerts of each local hour per thousand: the mean of ten US cities without firework days. Each city is within an hour of
 it; police reports of shootings are within two."""
 
-LEAST_ALERTS: Final = 100
+MIN_ALERTS: Final = 100
 """Alerts without which a year's hours say nothing about the clock: four hours off cost 0.2 nats an alert."""
 
-LARGEST_SHIFT: Final = 2
+MAX_SHIFT: Final = 2
 """Hours by which a sound city's night may differ from `GUNFIRE_HOURS` (Philadelphia's shootings do by two)."""
 
 SURE: Final = 20.0
@@ -57,7 +57,7 @@ def clock(alerts: pa.Table, known: Sequence[date], stretch: Sequence[date], city
     numbers: dict[str, float | int | str] = {}
     for block in blocks(known, stretch):
         inside = in_block(day, block)
-        if inside.sum() < LEAST_ALERTS:
+        if inside.sum() < MIN_ALERTS:
             continue
         of_block = seconds[inside]
         found = _precision(of_block)
@@ -85,7 +85,7 @@ def clock(alerts: pa.Table, known: Sequence[date], stretch: Sequence[date], city
             problems.setdefault(trouble, []).append(_named(block))
     message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
     if not numbers:
-        message = f"Fewer than {LEAST_ALERTS} alerts a year: nothing to say about the clock."
+        message = f"Fewer than {MIN_ALERTS} alerts a year: nothing to say about the clock."
     elif not problems:
         message = f"Times are exact to the {numbers['precision']}, as the city's file allows, and on the city's clock."
     else:
@@ -103,7 +103,7 @@ def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
     law = np.log(GUNFIRE_HOURS / GUNFIRE_HOURS.sum())
     shifts = np.arange(-11, 13)
     likelihood = np.array([counts @ np.roll(law, shift) for shift in shifts])
-    allowed = np.abs(shifts) <= LARGEST_SHIFT
+    allowed = np.abs(shifts) <= MAX_SHIFT
     return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[allowed].max())
 
 
@@ -132,15 +132,15 @@ def _filled_in(seconds: npt.NDArray[np.float64]) -> tuple[str, float] | None:
 def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> str | None:
     """What is wrong with the hours of the day; gunshots are judged by the shape of their night, all else by its peak."""
     gunshots = kind <= UNKNOWN_TYPE_CODE
-    if gunshots.sum() >= LEAST_ALERTS:
+    if gunshots.sum() >= MIN_ALERTS:
         shift, certainty = best_shift(hours[gunshots])
-        if abs(shift) > LARGEST_SHIFT and certainty > SURE:
+        if abs(shift) > MAX_SHIFT and certainty > SURE:
             return (
                 f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: the times are not on the "
                 "city's clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
             )
     others = hours[~gunshots]
-    if len(others) >= LEAST_ALERTS:
+    if len(others) >= MIN_ALERTS:
         three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))
         peak = int(np.argmax(three_hours))
         if peak in MORNING:

@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cleaning.fireworks import FIREWORK_DAYS
+from shotspotter_assets.calendar.firework_days import FIREWORK_DAYS
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.usual import Usual
 
 HALF_YEAR: Final = 182
-LEAST_ORDINARY_DAYS: Final = 30
-LEAST_ALERTS: Final = 30
+MIN_ORDINARY_DAYS: Final = 30
+MIN_ALERTS: Final = 30
 
 MOSTLY_FIREWORKS: Final = 20.0
 """Times the ordinary day's alerts. Where firework sounds are sorted out, the days around 4 July have 1 to 10 times as
@@ -64,11 +64,11 @@ def _ratios(usual: Usual) -> dict[str, tuple[list[date], float]]:
     for name, occasion in occasions.items():
         at = [at_of[day] for day in occasion if day in at_of]
         counts = usual.counts[at] if at else np.empty(0)
-        if not at or np.isnan(counts).all() or np.nansum(counts) < LEAST_ALERTS:
+        if not at or np.isnan(counts).all() or np.nansum(counts) < MIN_ALERTS:
             continue
         near = slice(max(at[0] - HALF_YEAR, 0), at[-1] + HALF_YEAR)
         ordinary: npt.NDArray[np.float64] = usual.counts[near][~usual.special[near]]
-        if np.isfinite(ordinary).sum() >= LEAST_ORDINARY_DAYS and np.nanmean(ordinary) > 0:
+        if np.isfinite(ordinary).sum() >= MIN_ORDINARY_DAYS and np.nanmean(ordinary) > 0:
             found[name] = (occasion, float(np.nanmean(counts) / np.nanmean(ordinary)))
     return found
 

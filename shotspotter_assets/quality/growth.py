@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.usual import Usual
@@ -17,10 +17,10 @@ QUARTER: Final = 91
 YEAR: Final = 364
 """Whole weeks, so that the same weekdays and the same season are compared."""
 
-LEAST_QUARTER_DAYS: Final = 60
+MIN_QUARTER_DAYS: Final = 60
 """Ordinary days with data that a quarter needs."""
 
-LEAST_INCIDENTS: Final = 30
+MIN_INCIDENTS: Final = 30
 
 SEVERAL_FOLD: Final = 3.0
 """Gunfire itself doubled in a year in New York in 2020; three times within a year is the measuring."""
@@ -48,10 +48,10 @@ def level_change(daily: Usual, stretch: Sequence[date]) -> Finding:
     for end in _quarter_ends(daily.days, stretch):
         now = counts[end - QUARTER + 1 : end + 1]
         before = counts[max(end - YEAR - QUARTER + 1, 0) : max(end - YEAR + 1, 0)]
-        if min(np.isfinite(now).sum(), np.isfinite(before).sum()) < LEAST_QUARTER_DAYS:
+        if min(np.isfinite(now).sum(), np.isfinite(before).sum()) < MIN_QUARTER_DAYS:
             continue
         sums = np.nansum(now), np.nansum(before)
-        if max(sums) < LEAST_INCIDENTS:
+        if max(sums) < MIN_INCIDENTS:
             continue
         rates = (sums[0] + 0.5) / np.isfinite(now).sum(), (sums[1] + 0.5) / np.isfinite(before).sum()
         spread = [max(float(np.nanvar(part)) / max(float(np.nanmean(part)), 1e-9), 1.0) for part in (now, before)]
@@ -98,7 +98,7 @@ def new_area(incidents: pa.Table, daily: Usual, stretch: Sequence[date], city: C
         if np.isfinite(daily.counts[max(end - QUARTER - YEAR, 0) : end - QUARTER + 1]).sum() < YEAR * 2 // 3:
             continue
         now, before = cell[(number > middle) & (number <= last)], cell[(number > first) & (number <= middle)]
-        if min(len(now), len(before)) < LEAST_INCIDENTS:
+        if min(len(now), len(before)) < MIN_INCIDENTS:
             continue
         seen, times = np.unique(before, return_counts=True)
         unseen = float((times == 1).sum() / len(before))

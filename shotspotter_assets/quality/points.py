@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shotspotter_assets.quality.finding import Finding, blocks, in_block
 
-LEAST_INCIDENTS: Final = 20
+MIN_INCIDENTS: Final = 20
 """Incidents at one point that are worth a question."""
 
 TIMES_THE_FIFTH: Final = 5
@@ -39,14 +39,14 @@ def points(alerts: pa.Table, known: Sequence[date], stretch: Sequence[date]) -> 
     numbers: dict[str, float | int | str] = {}
     for block in blocks(known, stretch):
         of_block = place[in_block(day, block)]
-        if len(of_block) < LEAST_INCIDENTS:
+        if len(of_block) < MIN_INCIDENTS:
             continue
         distinct, counts = np.unique(of_block, axis=0, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         most, fifth = int(counts[order[0]]), int(counts[order[min(4, len(order) - 1)]])
         when = f"{block[0]} to {block[1]}"
         numbers |= {f"most_at_one_point {when}": most}
-        if most >= LEAST_INCIDENTS and (most >= TIMES_THE_FIFTH * fifth or len(order) < 5):
+        if most >= MIN_INCIDENTS and (most >= TIMES_THE_FIFTH * fifth or len(order) < 5):
             longitude, latitude = distinct[order[0]]
             problems.append(
                 f"{most:,} of {len(of_block):,} incidents of {when} are at exactly {latitude:.6f}, {longitude:.6f}, the fifth "

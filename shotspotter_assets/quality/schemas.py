@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from shotspotter_assets.cities.model import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.alerts import AS_SPELLED, REASONS
 from shotspotter_assets.quality.finding import Finding
 
 if TYPE_CHECKING:
     import pandera.pandas as pandera
 
-MOST_ROUNDS: Final = 1000
+MAX_ROUNDS: Final = 1000
 """The largest number of rounds in nine cities' alerts is 120; a larger one than this is another column's value."""
 
 SHOWN_FAILURES: Final = 5
@@ -72,7 +72,7 @@ def cleaned_schema(city: City) -> "pandera.DataFrameSchema":
             "latitude": pandera.Column(float, check.in_range(box.south, box.north), nullable=False),
             "location_id": pandera.Column("uint32", nullable=False),
             "gunshot_type": pandera.Column(pd.Int8Dtype(), check.isin(codes), nullable=True),
-            "rounds": pandera.Column(pd.Int32Dtype(), check.in_range(0, MOST_ROUNDS), nullable=True),
+            "rounds": pandera.Column(pd.Int32Dtype(), check.in_range(0, MAX_ROUNDS), nullable=True),
             "incident_id": pandera.Column("int64", nullable=False),
             "is_holiday_fireworks": pandera.Column(bool, nullable=False),
         },

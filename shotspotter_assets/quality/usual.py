@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, named_days
 
 LEVEL_DAYS: Final = 56
@@ -17,13 +17,13 @@ LEVEL_DAYS: Final = 56
 to about 10% at ten alerts a day."""
 
 YEAR_DAYS: Final = 365
-LEAST_DAYS: Final = 56
+MIN_DAYS: Final = 56
 """Days of history, without holidays, that a day needs to be judged."""
 
 CAP_QUANTILE: Final = 0.98
 """Counts above this quantile of the year before are cut to it, so that one extreme day does not widen what is usual."""
 
-LEAST_DISPERSION: Final = 0.05
+MIN_DISPERSION: Final = 0.05
 """Least (variance - mean) / mean squared of a day: the steadiest city (New York's shootings) has 0.05. A forecast of
 the level is never exact."""
 
@@ -35,7 +35,7 @@ more days than the law has (see docs/data.md for the measured rate); the lower t
 IMPOSSIBLE_SILENCE: Final = 1e-6
 """Probability below which a run of silent days is taken for missing data."""
 
-LEAST_SILENT_DAYS: Final = 3
+MIN_SILENT_DAYS: Final = 3
 """A shorter silence is a matter of `unusual_days`; many publishers are two days late."""
 
 QUIETEST: Final = 0.05
@@ -98,16 +98,16 @@ def usual_volume(
     number = np.array([counts.get(day, np.nan) for day in days], dtype=np.float64)
     unknown = np.isnan(number) | (missing if missing is not None else False)
     ordinary = pd.Series(np.where(special | unknown, np.nan, number))
-    cap = ordinary.rolling(YEAR_DAYS, min_periods=LEAST_DAYS).quantile(CAP_QUANTILE).shift(1)
+    cap = ordinary.rolling(YEAR_DAYS, min_periods=MIN_DAYS).quantile(CAP_QUANTILE).shift(1)
     capped = np.minimum(ordinary, np.maximum(np.ceil(cap), 1).fillna(np.inf))
-    of_year = capped.rolling(YEAR_DAYS, min_periods=LEAST_DAYS).mean().shift(1)
+    of_year = capped.rolling(YEAR_DAYS, min_periods=MIN_DAYS).mean().shift(1)
     factor = _weekday_factor(capped, of_year, np.array([day.weekday() for day in days]))
     level = (capped / factor).rolling(LEVEL_DAYS, min_periods=LEVEL_DAYS // 2).mean()
     mean = np.maximum(level.shift(1) * factor, 1e-3)
-    excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=LEAST_DAYS).sum().shift(1)
-    square = (mean**2).where(capped.notna()).rolling(YEAR_DAYS, min_periods=LEAST_DAYS).sum().shift(1)
+    excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=MIN_DAYS).sum().shift(1)
+    square = (mean**2).where(capped.notna()).rolling(YEAR_DAYS, min_periods=MIN_DAYS).sum().shift(1)
     quiet = level.rolling(YEAR_DAYS, min_periods=1).quantile(QUIETEST).shift(1)
-    dispersion = (excess / square).clip(lower=LEAST_DISPERSION)
+    dispersion = (excess / square).clip(lower=MIN_DISPERSION)
     mean = mean.where(of_year.notna())
     return Usual(
         list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion.to_numpy()
@@ -151,7 +151,7 @@ def silences(usual: Usual) -> npt.NDArray[np.bool_]:
     edges = np.flatnonzero(np.diff(np.r_[False, silent, False]))
     found = np.zeros(len(silent), dtype=bool)
     for start, end in edges.reshape(-1, 2):
-        if end - start >= LEAST_SILENT_DAYS and _probability_of_silence(usual, start, end - start) < IMPOSSIBLE_SILENCE:
+        if end - start >= MIN_SILENT_DAYS and _probability_of_silence(usual, start, end - start) < IMPOSSIBLE_SILENCE:
             found[start:end] = True
     return found
 
@@ -192,7 +192,7 @@ def late_by(usual: Usual, last_day_over: date) -> int | None:
         return None
     silence = (last_day_over - usual.days[with_alerts[-1]]).days
     after = min(with_alerts[-1] + 1, len(usual.days) - 1)
-    if silence < LEAST_SILENT_DAYS:
+    if silence < MIN_SILENT_DAYS:
         return None
     if not np.isfinite(usual.quiet_mean[after] * usual.dispersion[after]):
         return silence

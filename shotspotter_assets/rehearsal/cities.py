@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES
 
 COLUMNS: Final = ("occurred_at", "longitude", "latitude", "alert_type", "rounds", "source_id")
@@ -44,7 +44,7 @@ class RehearsedCity:
 
 def simulated_city(first: date, last: date) -> RehearsedCity:
     """The embedded simulation on a smaller grid, as if its alerts were sent in files."""
-    from shotspotter_assets.sources.simulated import SimulatedSource
+    from shotspotter_assets.sources.simulated.source import SimulatedSource
 
     described = yaml.safe_load((PACKAGE_CITIES / "simulated_city.yaml").read_text()) | {
         "start": first.isoformat(),

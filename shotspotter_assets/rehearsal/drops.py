@@ -13,7 +13,7 @@ from shotspotter_assets.rehearsal.cities import DAILY, FILE_DATE, HISTORY, Rehea
 
 Kind = Literal["daily", "out of order", "late", "corrected", "empty", "corrupt", "mended"]
 
-FEWEST_DAYS: Final = 4
+MIN_DAYS: Final = 4
 CORRUPT_BYTES: Final = b"occurred_at,longitude\n\x00\xff\xfe\x00 the transfer broke he"
 
 
@@ -36,8 +36,8 @@ def steps_of(days: list[date]) -> list[list[Drop]]:
     Four days are enough for everything; of more, most land as they should.
     """
     count = len(days)
-    if count < FEWEST_DAYS:
-        raise SystemExit(f"--days is {count}: a rehearsal of everything that goes wrong needs {FEWEST_DAYS} at least.")
+    if count < MIN_DAYS:
+        raise SystemExit(f"--days is {count}: a rehearsal of everything that goes wrong needs {MIN_DAYS} at least.")
     corrected, swapped, empty, corrupt = days[0], days[1], days[2], days[-1]
     if count >= 8:
         empty, corrupt = days[-2], days[-3]

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.sources.landing import LandingFolder
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import ChangingSource, SourceError
 
 SEEN_SCHEMA: Final = pa.schema(

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.local_time import local_dates, wall_clock_to_utc
-from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.sources import TabularSource
+from shotspotter_assets.calendar.local_time import local_dates, wall_clock_to_utc
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import TabularSource
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.sources import EPOCH_UNITS, TabularSource
+from shotspotter_assets.cities.source_settings import EPOCH_UNITS, TabularSource
 
 Moments = npt.NDArray[np.datetime64]
 """datetime64[us], shape (rows,); NaT where a row has none."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cleaning.alerts import (
     CLEANED_SCHEMA,
@@ -24,7 +24,7 @@ from shotspotter_assets.cleaning.alerts import (
     location_points,
 )
 from shotspotter_assets.cleaning.conservation import unaccounted_rows
-from shotspotter_assets.sources.landing import LandingFolder
+from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
 

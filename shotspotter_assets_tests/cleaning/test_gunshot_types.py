@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cleaning.gunshot_types import type_codes, unknown_spellings
 from shotspotter_assets_tests.conftest import TEST_CITIES

@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from shotspotter_assets.defs.alerts.assets import cleaned_alerts, raw_alerts
-from shotspotter_assets.defs.alerts.checks import rows_are_conserved
-from shotspotter_assets.defs.grids.assets import grid_tensors
-from shotspotter_assets.defs.grids.checks import counts_equal_alerts
-from shotspotter_assets.defs.models.assets import fold_models
+from shotspotter_assets.defs.alerts.alert_checks import rows_are_conserved
+from shotspotter_assets.defs.alerts.grid_checks import counts_equal_alerts
+from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
+from shotspotter_assets.defs.alerts.raw_alerts import cleaned_alerts, raw_alerts
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.walk_forward.fold_models import fold_models
 
 DAILY = [raw_alerts, cleaned_alerts, grid_tensors, rows_are_conserved, counts_equal_alerts]
 TINY_NETWORK = {"models": ["conv_lstm"], "days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}

@@ -11,7 +11,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
 from shotspotter_assets.definitions import defs
-from shotspotter_assets.training.config import NetworkConfig
+from shotspotter_assets.models.networks.config import NetworkConfig
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = defs()

@@ -4,7 +4,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import OUTSIDE, cell_areas, quadrants
 
 

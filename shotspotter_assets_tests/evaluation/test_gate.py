@@ -13,11 +13,11 @@ import pytest
 
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_cities
 from shotspotter_assets.evaluation.gate import GateError, judge
-from shotspotter_assets.forecasting.features import lag_features
-from shotspotter_assets.forecasting.history import History
-from shotspotter_assets.forecasting.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day.tables import SIMPLE_BASELINES
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)

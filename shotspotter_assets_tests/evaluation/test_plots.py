@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from shotspotter_assets.cities.model import Box
+from shotspotter_assets.cities.city import Box
 from shotspotter_assets.evaluation.plots import (
     FoldWindows,
     coverage_grid,

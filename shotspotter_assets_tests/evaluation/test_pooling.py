@@ -16,7 +16,7 @@ from shotspotter_assets.evaluation.pooling import (
     without_firework_days,
 )
 from shotspotter_assets.evaluation.scores import score_forecast
-from shotspotter_assets.forecasting.probability import log_losses
+from shotspotter_assets.models.probability import log_losses
 
 
 def table(first: date, days: int, cells: int, seed: int = 0, skill: float = 1.0, **more: np.ndarray) -> pa.Table:

@@ -13,7 +13,7 @@ from shotspotter_assets.evaluation.scores import (
     score_cell_days,
     score_forecast,
 )
-from shotspotter_assets.forecasting.probability import SMALLEST_PROBABILITY, clip_probability
+from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability
 
 
 def example(seed: int = 0, days: int = 30, cells: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def test_invariants(data, days, cells):
 def test_perfect_forecast():
     _, o, r = example()
     scores = score_forecast(o.astype(float), o, r)
-    assert scores["log_loss"] == pytest.approx(SMALLEST_PROBABILITY, rel=0.01)
+    assert scores["log_loss"] == pytest.approx(MIN_PROBABILITY, rel=0.01)
     assert scores["brier_skill"] == pytest.approx(1)
     assert scores["average_precision"] == scores["roc_auc"] == scores["accuracy"] == scores["weighted_accuracy_10"] == 1
     assert list(scores["pei"].values()) == pytest.approx([1.0] * 4)

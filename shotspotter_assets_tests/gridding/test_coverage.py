@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import Box, City, Coverage, Grid
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import Box, City, Coverage, Grid
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.gridding.coverage import (
     coverage_of,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import Grid
-from shotspotter_assets.cities.precision import TimePrecisionError
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.cities.time_precision import TimePrecisionError
 from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, grid_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
 

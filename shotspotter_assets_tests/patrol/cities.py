@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Any
 
-from shotspotter_assets.cities.model import Box, City, Grid
+from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.sources import SimulatedCitySource
+from shotspotter_assets.cities.source_settings import SimulatedCitySource
 
 CELL_DEGREES = 500 / 111_320
 

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import grid_tensors
 from shotspotter_assets.quality.alerts import Window, alert_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.schemas import cleaned_schema, raw_schema, rejected_schema, schema_finding
-from shotspotter_assets.sources.landing import LandingFolder
+from shotspotter_assets.sources.landing.folder import LandingFolder
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.alerts import alert_findings
 from shotspotter_assets.quality.clock import GUNFIRE_HOURS
 from shotspotter_assets.quality.finding import BLOCK_DAYS, CHECKS, Finding, blocks

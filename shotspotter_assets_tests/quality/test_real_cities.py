@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.model import City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.alerts import alert_findings
 from shotspotter_assets.quality.finding import CHECKS
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
-from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.sources import Source
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.sources.arrivals import (
     SEEN_SCHEMA,
     Arrivals,
@@ -21,7 +21,7 @@ from shotspotter_assets.sources.arrivals import (
     landing_arrivals,
     unreadable_files,
 )
-from shotspotter_assets.sources.landing import LandingFolder
+from shotspotter_assets.sources.landing.folder import LandingFolder
 
 LAST = date(2024, 3, 20)
 SOURCE = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when", "longitude": "lon", "latitude": "lat"}}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shotspotter_assets.cities.registry import load_city
-from shotspotter_assets.cities.sources import Columns, NaiveTimes, TabularSource
+from shotspotter_assets.cities.source_settings import Columns, NaiveTimes, TabularSource
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.received import to_raw
 from shotspotter_assets.sources.schema import RAW_SCHEMA

@@ -13,9 +13,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.model import City
-from shotspotter_assets.cities.sources import ApiSource, Patience
-from shotspotter_assets.defs.alerts.files import SEEN, UNREADABLE_FILE
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import ApiSource, Patience
 from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
@@ -28,6 +27,7 @@ from shotspotter_assets.defs.automation.runs import (
 )
 from shotspotter_assets.defs.environment import CITIES
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.storage.file_names import SEEN, UNREADABLE_FILE
 
 if TYPE_CHECKING:
     from shotspotter_assets.sources.protocol import ChangingSource
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 SECONDS_PER_TICK: Final = 20.0
 """A tick begins with no further city and opens no further file after this."""
 
-MOST_SECONDS: Final = 40.0
+MAX_SECONDS: Final = 40.0
 """What is not known by then is left for the next tick: Dagster ends one of 60 s and forgets what it found."""
 
-MOST_RUNS_PER_TICK: Final = 25
+MAX_RUNS_PER_TICK: Final = 25
 
-MOST_SHOWN: Final = 10
+MAX_SHOWN: Final = 10
 """Problems that the line of a tick has room for."""
 
 CITIES_AT_ONCE: Final = 8
@@ -111,8 +111,8 @@ def _look_at_cities(
         seen = _Seen(store, city, sensor, generations.get(city.name, 0))
         lasting = _lasting.pop(seen.uri) if seen.uri in _lasting else None
         waiting[lasting or pool.submit(look, city, seen)] = city
-    for future in _as_completed(list(waiting), until=started + MOST_SECONDS):
-        if len(requests) >= MOST_RUNS_PER_TICK or monotonic() - started > MOST_SECONDS:
+    for future in _as_completed(list(waiting), until=started + MAX_SECONDS):
+        if len(requests) >= MAX_RUNS_PER_TICK or monotonic() - started > MAX_SECONDS:
             break
         city = waiting[future]
         try:
@@ -130,10 +130,10 @@ def _look_at_cities(
         del waiting[future]
     # Whoever does not answer is not waited for.
     pool.shutdown(wait=False, cancel_futures=True)
-    if monotonic() - started > MOST_SECONDS:
+    if monotonic() - started > MAX_SECONDS:
         for future in [future for future in waiting if future.running()]:
             city = waiting.pop(future)
-            problems[city.name] = f"{city.name}: its source has not answered within {MOST_SECONDS:g} s."
+            problems[city.name] = f"{city.name}: its source has not answered within {MAX_SECONDS:g} s."
             context.log.error(problems[city.name])
             _lasting[_Seen(store, city, sensor, generations.get(city.name, 0)).uri] = future
     # With cities left, the cursor has to move on to them.
@@ -153,8 +153,8 @@ def _look_at_cities(
 
 
 def _some(problems: Collection[str]) -> str:
-    more = len(problems) - MOST_SHOWN
-    return " ".join(list(problems)[:MOST_SHOWN]) + (
+    more = len(problems) - MAX_SHOWN
+    return " ".join(list(problems)[:MAX_SHOWN]) + (
         f" And {more} more, named in the log of the tick." if more > 0 else ""
     )
 
@@ -235,7 +235,7 @@ def _look_at(
 ) -> _Look:
     """A look at those of the city's sources that are of the kinds."""
     from shotspotter_assets.sources.arrivals import landing_arrivals, polled_arrivals
-    from shotspotter_assets.sources.landing import LandingFolder
+    from shotspotter_assets.sources.landing.folder import LandingFolder
 
     last = last_day_over(city)
     table, unfinished = seen.table, 0
@@ -277,7 +277,7 @@ def _requests(context: dg.SensorEvaluationContext, city: City, found: _Look) -> 
         return []
     served = {day: version for day, version in found.days.items() if day >= city.start}
     days = without_received(context.instance, city.name, served)
-    further = contiguous(sorted(days))[MOST_RUNS_PER_TICK:]
+    further = contiguous(sorted(days))[MAX_RUNS_PER_TICK:]
     if further:
         context.log.info(f"{city.name}: {len(further):,} further stretches of days wait for the next tick")
     later = {day for stretch in further for day in stretch}

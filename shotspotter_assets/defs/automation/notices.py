@@ -17,12 +17,12 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from shotspotter_assets.defs.alerts.files import unreadable_reasons
 from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
+from shotspotter_assets.defs.daily.forecast_scores import read_scores
 from shotspotter_assets.defs.environment import CITIES
-from shotspotter_assets.defs.forecasts.scores import read_scores
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.storage.file_names import unreadable_reasons
 
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.messages import Message
@@ -38,10 +38,10 @@ FIRST_LOOK: Final = timedelta(days=1)
 """What happened before is no news when notices are switched on."""
 OVERLAP: Final = timedelta(minutes=5)
 """Events are stored a little after their time; what is seen twice is told once."""
-LONGEST_RUN: Final = timedelta(days=1)
+MAX_RUN: Final = timedelta(days=1)
 
-MOST_RUNS: Final = 200
-MOST_EVALUATIONS: Final = 200
+MAX_RUNS: Final = 200
+MAX_EVALUATIONS: Final = 200
 """Failed runs, and evaluations of one check, that one look is at."""
 
 
@@ -85,7 +85,7 @@ def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
     from shotspotter_assets.notifications.messages import run_failure
 
     wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
-    for record in reversed(instance.get_run_records(wanted, limit=MOST_RUNS)):
+    for record in reversed(instance.get_run_records(wanted, limit=MAX_RUNS)):
         run = record.dagster_run
         if run.tags.get(WILL_RETRY_TAG) != "true":
             step, error = _failure(instance, run.run_id)
@@ -108,7 +108,7 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str
 
 
 def _late_cities(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
-    from shotspotter_assets.cities.local_time import day_start
+    from shotspotter_assets.calendar.local_time import day_start
     from shotspotter_assets.notifications.messages import late_city
 
     evaluations = _evaluations(instance, LATE_CITIES, since)[:1]  # each one is of all cities
@@ -173,11 +173,11 @@ def _evaluations(
     """Evaluations of the check since then, the newest first."""
     history = instance.event_log_storage.get_asset_check_execution_history(
         key,
-        MOST_EVALUATIONS,
+        MAX_EVALUATIONS,
         status={AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED},
     )
     # A record is as old as the plan of its run; its event is the evaluation.
-    planned_since = (since - LONGEST_RUN).timestamp()
+    planned_since = (since - MAX_RUN).timestamp()
     recent = [record for record in history if record.create_timestamp > planned_since and record.event is not None]
     dated = [(record.event.timestamp, record) for record in recent if record.event is not None]
     return [record for at, record in sorted(dated, key=lambda pair: -pair[0]) if at > since.timestamp()]

@@ -7,9 +7,9 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.alerts.assets import raw_alerts
-from shotspotter_assets.defs.alerts.files import SOURCE_VERSION
+from shotspotter_assets.defs.alerts.raw_alerts import raw_alerts
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.storage.file_names import SOURCE_VERSION
 
 DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
@@ -27,7 +27,7 @@ WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), ti
 """After its failure, and after each further one, a run is tried again."""
 FORGOTTEN: Final = timedelta(days=7)
 
-MOST_LOOKED_UP: Final = 250
+MAX_LOOKED_UP: Final = 250
 RECORDS_PER_PAGE: Final = 1000
 
 CITY_TAG: Final = "shotspotter/city"
@@ -109,9 +109,9 @@ def days_under_way(instance: dg.DagsterInstance, city: str) -> set[date]:
 def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date, str]) -> Mapping[date, str]:
     """The days without those of which `raw_alerts` was last made from the same version of the source.
 
-    More days than `MOST_LOOKED_UP` are not looked up: that many are a first look at a city.
+    More days than `MAX_LOOKED_UP` are not looked up: that many are a first look at a city.
     """
-    if len(days) > MOST_LOOKED_UP:
+    if len(days) > MAX_LOOKED_UP:
         return days
     received = _received_versions(instance, city, days)
     return {day: version for day, version in days.items() if received.get(day) != version}

@@ -6,8 +6,8 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.model import City
-from shotspotter_assets.defs.alerts.checks import late_cities
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs.alerts.alert_checks import late_cities
 from shotspotter_assets.defs.automation.default_status import SCHEDULE_STATUS
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,

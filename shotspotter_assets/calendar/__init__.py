@@ -1,0 +1,1 @@
+"""A city's clock: local days and hours, weekdays, firework days."""

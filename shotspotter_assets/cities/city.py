@@ -1,0 +1,181 @@
+"""The City model: what one YAML file says about a city. Reading the files is `cities.registry`'s task."""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator, model_validator
+
+from shotspotter_assets.cities.patrol_rules import PatrolRules
+from shotspotter_assets.cities.source_settings import Described, Source
+
+GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
+"""The gunshot types by their code; an alert of unknown type has a null code."""
+
+TimePrecision = Literal["second", "hour", "day"]
+
+UNKNOWN_TYPE_CODE = 3
+"""In grids, the code of gunshot alerts of unknown type; in tables these have a null."""
+
+FIRST_EVENT_CODE = 4
+"""Codes from here on are the city's `event_types`, in the order of its file."""
+
+
+class Box(Described):
+    """Bounding box of a city's grid, in WGS84 degrees; all four edges belong to it."""
+
+    west: float = Field(ge=-180, le=180)
+    south: float = Field(ge=-90, le=90)
+    east: float = Field(ge=-180, le=180)
+    north: float = Field(ge=-90, le=90)
+
+    @model_validator(mode="after")
+    def _is_the_right_way_up(self) -> "Box":
+        if self.west >= self.east:
+            raise ValueError(f"west ({self.west}) must be less than east ({self.east})")
+        if self.south >= self.north:
+            raise ValueError(f"south ({self.south}) must be less than north ({self.north})")
+        return self
+
+
+class Grid(Described):
+    """Number of equal rows (south to north) and columns (west to east) that the box is cut into."""
+
+    rows: int = Field(default=36, ge=2, le=500)
+    columns: int = Field(default=36, ge=2, le=500)
+
+
+class Coverage(Described):
+    """Where and since when the sensors hear, where the city publishes it."""
+
+    file: Path
+    """GeoJSON of polygons in WGS84; a relative path starts at the folder of the city's file."""
+    name_property: str
+    """The property of each polygon that names its area."""
+    areas: dict[str, date] = Field(min_length=1)
+    """First covered day of each covered area; areas that are not named are not covered."""
+
+
+class City(Described):
+    """One city: its clock, its box and grid, the first day that has data, and where its alerts come from."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    time_zone: str
+    start: date
+    box: Box
+    grid: Grid = Grid()
+    source: Source
+    other_sources: tuple[Source, ...] = ()
+    """Further sources of the same city, such as police reports beside the alerts."""
+    end: date | None = None
+    """Last day of the service, where it has ended."""
+    coverage: Coverage | None = None
+    """Null where it is not published; it is then estimated from the alerts."""
+    time_precision: TimePrecision = "second"
+    """How exact the published times are; horizons shorter than that are refused."""
+    counted: Literal["alerts", "incidents"] = "alerts"
+    """What the grid counts: every alert, or each incident once (where and when its first alert was)."""
+    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
+    """The city's own spellings of gunshot types, before the common table; null for one that is no known type."""
+    event_types: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
+    forecast: tuple[str, ...] = ()
+    """Names of the `event_types` that forecasts are of; empty for gunshot alerts."""
+    holidays: str = "US"
+    """Country (and subdivision, as US-DC) whose public holidays the city has."""
+    patrol: PatrolRules | None = None
+    """Null for a city without patrol plans."""
+    retraining: Literal["daily", "weekly", "on_drift"] = "daily"
+    """When live models are trained anew: every day, a week after the last time, or when the alerts have drifted."""
+    pretrained: str | None = None
+    """Another city, whose fold models the next-day forecast starts at; for a city with a year or two of alerts."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not an IANA time zone (allowed: names such as America/New_York)")
+        return value
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _is_a_date(cls, value: Any) -> Any:
+        # YAML reads an unquoted 20140101 as a number, which pydantic would take for seconds since 1970.
+        if isinstance(value, int | float):
+            raise ValueError("write the date as YYYY-MM-DD")
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _is_a_known_calendar(cls, value: str) -> str:
+        from holidays.registry import COUNTRIES
+
+        known = {name for names in COUNTRIES.values() for name in names}
+        if value.split("-", maxsplit=1)[0] not in known:
+            raise ValueError(f"{value!r} is no country with a calendar (allowed: US, CA, GB, or with a state as US-DC)")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_name_for_each_event(self) -> "City":
+        names = [name for name in self.event_types if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
+        if names:
+            raise ValueError(f"event_types has {', '.join(names)}; write names like shots_fired_calls")
+        spellings = [spelling.lower() for given in self.event_types.values() for spelling in given]
+        twice = sorted({spelling for spelling in spellings if spellings.count(spelling) > 1})
+        if twice:
+            raise ValueError(f"event_types has {', '.join(twice)} under two names")
+        return self
+
+    @model_validator(mode="after")
+    def _simulates_alone(self) -> "City":
+        if any(source.kind == "simulated" for source in self.other_sources):
+            raise ValueError("other_sources cannot be simulated")
+        return self
+
+    @model_validator(mode="after")
+    def _forecasts_known_event_types(self) -> "City":
+        unknown = [name for name in self.forecast if name not in self.event_types]
+        if unknown:
+            raise ValueError(f"forecast names {', '.join(unknown)}; event_types has: {', '.join(self.event_types)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_folder_for_each_landing_source(self) -> "City":
+        folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
+        if len(set(folders)) < len(folders):
+            raise ValueError(f"two landing sources share a folder ({', '.join(folders)}); give one of them a folder")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The city's clock."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def all_sources(self) -> tuple[Source, ...]:
+        """The source and the further ones."""
+        return self.source, *self.other_sources
+
+    @property
+    def polls(self) -> bool:
+        """Whether any of its sources has to be asked, as no file announces a new day."""
+        return any(source.kind != "landing" for source in self.all_sources)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the grid."""
+        return self.grid.rows, self.grid.columns
+
+    @property
+    def type_names(self) -> dict[int, str]:
+        """Name of each type code of the city, the unknown gunshot type among them."""
+        events = dict(enumerate(self.event_types, start=FIRST_EVENT_CODE))
+        return GUNSHOT_TYPES | {UNKNOWN_TYPE_CODE: "unknown"} | events
+
+    @property
+    def forecast_codes(self) -> tuple[int, ...]:
+        """Type codes whose alerts a forecast is of: those of all gunshot alerts, or of the `forecast` event types."""
+        names = list(self.event_types)
+        return tuple(FIRST_EVENT_CODE + names.index(name) for name in self.forecast) or tuple(range(FIRST_EVENT_CODE))

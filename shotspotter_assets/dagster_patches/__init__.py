@@ -1,0 +1,1 @@
+"""Every use of private Dagster, each with a guard and a test."""

@@ -1,0 +1,1 @@
+"""The daily chain: models in force, forecasts, patrol plans, scores."""

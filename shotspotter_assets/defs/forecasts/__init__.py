@@ -1,1 +1,0 @@
-"""The live chain: models in force, forecasts, patrol plans, scores."""

@@ -1,1 +1,0 @@
-"""Fold models."""

@@ -1,0 +1,1 @@
+"""Fold models and their reports."""

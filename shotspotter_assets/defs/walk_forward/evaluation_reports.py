@@ -1,0 +1,237 @@
+"""Evaluation reports, by city and fold whose test window is over."""
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field
+
+from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
+from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
+from shotspotter_assets.defs.environment import PARTITIONS
+from shotspotter_assets.defs.partition_keys import city_and_cutoff
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.walk_forward.fold_models import fold_models
+from shotspotter_assets.gridding.tensors import dense_window
+from shotspotter_assets.models.records import FoldRecord, counts_sha256
+from shotspotter_assets.models.stored_models import RECORD_FILE, model_partition, read_files, read_record
+from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
+from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.storage.store import Partition, Store
+
+if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.plots import FoldWindows
+
+REPORT_FILE = "report.json"
+FORECASTS_FILE = "forecasts.parquet"
+HOURLY_FILE = "hourly_forecasts.parquet"
+TYPES_FILE = "type_forecasts.parquet"
+"""Files that only some cities' reports have."""
+
+DRAWN_BASELINES = ("true_intensity", "gradient_boosting", "logistic_regression", "historical_mean")
+"""Beside the trained models; lines of all the others would hide each other."""
+
+SHOWN = ("log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed")
+"""Scores in the UI's table; the report has all of them."""
+
+
+class StaleModelError(ValueError):
+    """A fold's models were trained on other counts than the store holds now."""
+
+
+class ReportConfig(dg.Config):
+    """What a report forecasts beside the next day."""
+
+    horizons: list[int] = Field(
+        default=[4],
+        description="Next hours that are forecast and scored too (1, 2, 4, 6, 12), of cities whose times are exact enough. "
+        "The tables of short horizons are large.",
+    )
+    types: bool = Field(default=True, description="Score the forecast gunshot types of cities that give them.")
+
+
+@dg.asset(
+    partitions_def=PARTITIONS.city_tested_fold,
+    group_name="reports",
+    kinds={"json", "parquet"},
+    code_version="1",
+    pool="training",
+    deps=[
+        dg.AssetDep(fold_models, partition_mapping=SAME_FOLD),
+        dg.AssetDep(grid_tensors, partition_mapping=DAYS_TO_NEXT_CUTOFF),
+    ],
+)
+def evaluation_reports(
+    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource
+) -> dg.MaterializeResult:
+    """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
+
+    The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
+    """
+    from shotspotter_assets.evaluation.fold_report import build_report
+    from shotspotter_assets.models.history import History, late_alerts
+    from shotspotter_assets.models.next_day.baselines import fit_baselines
+    from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+    from shotspotter_assets.models.registry import forecaster
+
+    city, cutoff = city_and_cutoff(context)
+    opened = store.open()
+    before, tested = fold_days(city, cutoff)
+    record = read_record(opened, city.name, cutoff)
+    days = [*before, *tested]
+    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
+    counts = dense_window(frames, days, city)
+    _refuse_stale(record, counts[: len(before)])
+    covered = record.covered_mask(city.shape)
+    train, validation = range(record.train_days), range(record.train_days, len(before))
+    test = range(len(before), len(days))
+    history = History(city, before[0], counts, covered, late_alerts(frames, days, city))
+
+    probabilities = sources.true_forecasts(city, tested, covered)
+    seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
+    settings = {name: trained.settings for name, trained in record.models.items()}
+    for name, trained in record.models.items():
+        context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with {name}")
+        files = read_files(opened, model_partition(city.name, cutoff), name, trained)
+        try:
+            probabilities[name] = forecaster(name).load(files).predict(history, test)
+        except OtherInputsError as error:
+            key = f"{city.name}|{cutoff}"
+            raise OtherInputsError(f"{key}, {name}: {error} Materialise fold_models for {key}.") from error
+    context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
+    for name, baseline in fit_baselines(history, train, validation, test).items():
+        probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
+    forecast_counts = counts[:, list(city.forecast_codes)]
+    report, forecasts = build_report(
+        city=city.name,
+        fold=cutoff,
+        first_day=before[0],
+        train=train,
+        validation=validation,
+        test=test,
+        counts=forecast_counts,
+        covered=covered,
+        probabilities=probabilities,
+        seconds=seconds,
+        settings=settings,
+        config=record.config,
+    )
+    partition = Partition(context.asset_key.path[-1], city.name, "fold", cutoff)
+    _write_hours(context, config, opened, partition, city, frames, record)
+    pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
+    for name, png in pictures.items():
+        opened.write_bytes(partition, f"{name}.png", png)
+    opened.write_table(partition, FORECASTS_FILE, forecasts)
+    opened.write_bytes(partition, REPORT_FILE, json.dumps(report, indent=2).encode())
+    return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
+
+
+def _write_hours(
+    context: dg.AssetExecutionContext,
+    config: ReportConfig,
+    store: Store,
+    partition: Partition,
+    city: City,
+    frames: pa.Table,
+    record: FoldRecord,
+) -> None:
+    """The tables of the next hours and of the types, where the city's times and types allow."""
+    from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
+    from shotspotter_assets.models.next_hours.features import HourlyHistory
+
+    gunshots = city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
+    if city.time_precision == "day" or not (config.horizons or (config.types and gunshots)):
+        return
+    before, tested = fold_days(city, record.fold)
+    counts = dense_window(frames, [*before, *tested], city, by="hour")
+    history = HourlyHistory(city, before[0], counts, record.covered_mask(city.shape))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, tested[0]))
+    windows = range(validation), range(validation, test), range(test, len(counts))
+    if config.horizons:
+        context.log.info(f"{partition.key}: forecasting the next {', '.join(map(str, config.horizons))} hours")
+        store.write_table(partition, HOURLY_FILE, hour_forecasts(history, *windows, config.horizons))
+    if config.types and gunshots and counts[windows[1].start :, : len(GUNSHOT_TYPES)].any():
+        store.write_table(partition, TYPES_FILE, type_forecasts(history, *windows))
+
+
+def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
+    if counts_sha256(counts) != record.data_sha256:
+        key = f"{record.city}|{record.fold}"
+        raise StaleModelError(
+            f"The grid tensors before {record.fold} are not those that the models of {key} were trained on; materialise "
+            f"fold_models for {key} again."
+        )
+
+
+def _plots(
+    store: Store,
+    city: City,
+    record: FoldRecord,
+    counts: npt.NDArray[np.uint16],
+    covered: npt.NDArray[np.bool_],
+    report: dict[str, Any],
+    forecasts: pa.Table,
+) -> dict[str, bytes]:
+    """PNG by name: the grid with coverage, a forecast beside what happened, the folds, reliability, hit rates."""
+    from shotspotter_assets.evaluation import plots
+
+    drawn = [*record.models, *(name for name in DRAWN_BASELINES if name in report["models"])]
+    shown = next(iter(record.models))
+    observed = forecasts["observed"].to_numpy().astype(bool)
+    before = record.train_days + record.validation_days
+    tested = counts[before:].sum(axis=1, dtype=np.int64)
+    # The median day is neither a quiet one nor a firework one.
+    at = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
+    of_day = forecasts[shown].to_numpy().reshape(len(tested), -1)[at]
+    _, days = fold_days(city, record.fold)
+    return {
+        "coverage": plots.coverage_grid(covered, city.box, counts[:before].sum(axis=(0, 1), dtype=np.int64)),
+        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, day=days[at], model=shown),
+        "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
+        "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in drawn}, observed),
+        "hit_rate": plots.hit_rate_against_area({name: report["models"][name] for name in drawn}),
+    }
+
+
+def _folds(store: "Store", city: str) -> "list[FoldWindows]":
+    """The windows of every fold of the city that was trained."""
+    from shotspotter_assets.evaluation.plots import FoldWindows
+
+    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold"))
+    records = [read_record(store, city, cutoff) for cutoff in cutoffs]
+    return [
+        FoldWindows(
+            name=record.fold.isoformat(),
+            train=(record.train_first, record.train_last),
+            validation=(record.validation_first, record.validation_last),
+            test=(record.fold, next_cutoff(record.fold) - timedelta(days=1)),
+        )
+        for record in records
+    ]
+
+
+def _metadata(report: dict[str, Any], record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
+    """Numbers that plot over the folds, the table of models, and the pictures."""
+    records = [
+        {"model": name} | {score: scores[score] for score in SHOWN} | {"hit_rate_5": scores["hit_rate"]["5"]}
+        for name, scores in sorted(report["models"].items(), key=lambda item: item[1]["log_loss"])
+    ]
+    of_models = {
+        f"{name}_{score}": report["models"][name][score]
+        for name in record.models
+        for score in ("log_loss", "gain_nats_per_positive")
+    }
+    of_data = ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
+    return {
+        "best_model": records[0]["model"],
+        "scores": panel.table(records),
+        **panel.rounded(of_models | {key: report[key] for key in of_data}),
+        **{name: panel.picture(name, png) for name, png in pictures.items()},
+        "path": path,
+    }

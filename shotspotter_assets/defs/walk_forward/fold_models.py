@@ -1,0 +1,126 @@
+"""Fold models, by city and cutoff."""
+
+import shutil
+import time
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+from pydantic import Field
+
+from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
+from shotspotter_assets.defs.environment import PARTITIONS
+from shotspotter_assets.defs.partition_keys import city_and_cutoff
+from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.gridding.coverage import coverage_of, covered_on
+from shotspotter_assets.gridding.tensors import dense_window
+from shotspotter_assets.models.fold_windows import split_days
+from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.records import (
+    FoldRecord,
+    TrainedModel,
+    counts_sha256,
+    files_sha256,
+    installed_versions,
+)
+from shotspotter_assets.models.stored_models import (
+    RECORD_FILE,
+    START_AT_REGRESSION,
+    model_partition,
+    read_pretrained,
+    write_models,
+)
+from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, fold_days
+from shotspotter_assets.storage.file_names import GRID_FILE
+
+REFERENCE = "conv_lstm"
+
+
+class FoldModelConfig(dg.Config, NetworkConfig):
+    """Which models are trained. The other settings but for `validation_share` are those of the reference network."""
+
+    models: list[str] = Field(
+        default=["residual_boosting"],
+        description="Names of forecasters (forecasting/registry.py). residual_boosting is what is served; "
+        "residual_conv_lstm is a network on the same start; conv_lstm is the reference network, which takes hours in its "
+        "default size.",
+    )
+
+
+@dg.asset(
+    partitions_def=PARTITIONS.city_fold,
+    group_name="models",
+    kinds={"keras", "lightgbm"},
+    code_version="3",
+    pool="training",
+    deps=[dg.AssetDep(grid_tensors, partition_mapping=DAYS_BEFORE_CUTOFF)],
+)
+def fold_models(
+    context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
+) -> dg.MaterializeResult:
+    """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
+
+    The reference network of a run that was killed goes on after its last finished epoch when it is started again with
+    the same settings.
+    """
+    from shotspotter_assets.models.history import History, late_alerts
+    from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
+    from shotspotter_assets.models.registry import forecaster
+
+    city, cutoff = city_and_cutoff(context)
+    before, _ = fold_days(city, cutoff)
+    train, validation = split_days(len(before), config.validation_share, config.days)
+    opened = store.open()
+    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, before[0], before[-1])
+    counts = dense_window(frames, before, city)
+    forecast_counts = counts[:, list(city.forecast_codes)].sum(axis=1, dtype=np.int64)
+    covered = covered_on(coverage_of(city, forecast_counts, before), [cutoff])[-1]
+    context.log.info(
+        f"{city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
+        f"{int(covered.sum())} of {covered.size} cells covered, {int(forecast_counts.sum()):,} alerts"
+    )
+    network = NetworkConfig(**config.model_dump(exclude={"models"}))
+    checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
+    history = History(city, before[0], counts, covered, late_alerts(frames, before, city))
+    start = read_pretrained(opened, city, cutoff)
+    files, trained = {}, {}
+    for name in config.models:
+        started = time.monotonic()
+        of_name = (
+            ReferenceNetworkForecaster(network, checkpoint, context.log.info) if name == REFERENCE else forecaster(name)
+        )
+        fitted = of_name.fit(history, train, validation, start if name in START_AT_REGRESSION else None)
+        files[name] = fitted.files()
+        trained[name] = TrainedModel(
+            settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=time.monotonic() - started
+        )
+        context.log.info(f"{city.name}|{cutoff}: {name} fitted in {trained[name].seconds_to_train:.0f} s")
+    record = FoldRecord(
+        city=city.name,
+        fold=cutoff,
+        train_first=before[0],
+        train_last=before[train[-1]],
+        train_days=len(train),
+        validation_first=before[validation[0]],
+        validation_last=before[-1],
+        validation_days=len(validation),
+        covered=[(int(row), int(column)) for row, column in np.argwhere(covered)],
+        config=config.model_dump(),
+        versions=installed_versions(),
+        data_sha256=counts_sha256(counts),
+        models=trained,
+    )
+    partition = model_partition(city.name, cutoff)
+    write_models(opened, partition, files, record.model_dump_json(indent=2))
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return dg.MaterializeResult(
+        metadata={
+            "covered_cells": int(covered.sum()),
+            "train_days": len(train),
+            "validation_days": len(validation),
+            **panel.rounded({f"{name}_seconds": of.seconds_to_train for name, of in trained.items()}),
+            **{name: dg.MetadataValue.json(of.settings) for name, of in trained.items()},
+            "path": opened.uri(partition, RECORD_FILE),
+        }
+    )

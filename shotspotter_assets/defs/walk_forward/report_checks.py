@@ -1,0 +1,35 @@
+"""Checks of the reports: whether the forecast that is to be served was shown to be better than the best baseline."""
+
+import json
+
+import dagster as dg
+
+from shotspotter_assets.defs.environment import PARTITIONS
+from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.walk_forward.evaluation_reports import REPORT_FILE
+from shotspotter_assets.defs.walk_forward.walk_forward_reports import walk_forward_partition, walk_forward_reports
+
+
+@dg.asset_check(asset=walk_forward_reports, partitions_def=PARTITIONS.cities)
+def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+    """The candidate forecast was shown to be better than the best baseline; where not, that baseline is served.
+
+    The lower end of the 90% interval of its gain is above zero, and predicted / observed lies within 0.8 to 1.25.
+    """
+    opened = store.open()
+    report = json.loads(opened.read_bytes(walk_forward_partition(context.partition_key), REPORT_FILE))
+    verdict = report["verdict"]
+    reasons = " ".join(verdict["reasons"])
+    return dg.AssetCheckResult(
+        passed=verdict["passed"],
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{context.partition_key}: {verdict['served']} is served. {reasons}",
+        metadata={
+            "served": verdict["served"],
+            "candidate": verdict["candidate"],
+            "best_baseline": verdict["best_baseline"],
+            **{end: verdict["gain"][end] for end in ("gain", "low", "high") if verdict["gain"][end] is not None},
+            "days": report["days"],
+            "positives": verdict["positives"],
+        },
+    )

@@ -1,0 +1,102 @@
+"""Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
+from shotspotter_assets.models.gunshot_types import (
+    day_beginnings,
+    fit_gunshot_types,
+    trailing_mix,
+    typed_alerts,
+)
+from shotspotter_assets.models.next_hours.baselines import fit_hour_baselines
+from shotspotter_assets.models.next_hours.features import HourlyHistory, calendar, issues_of_days
+from shotspotter_assets.models.next_hours.next_hours import NextHours
+
+Indexes = npt.NDArray[np.int64]
+
+
+def hour_forecasts(
+    history: HourlyHistory, train: range, validation: range, test: range, horizons: Sequence[int]
+) -> pa.Table:
+    """Forecasts of the next hours in blocks of each horizon that follow each other through the test days.
+
+    Args:
+        history: up to the last test hour at least.
+        train: indices of hours; `validation` starts where it ends, and `test` where that ends.
+        validation: see `train`.
+        test: see `train`.
+        horizons: in hours.
+
+    Returns:
+        One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
+        `observed`, and one column per model (float32), null where it does not forecast the horizon.
+    """
+    clock = calendar(history)
+    fitted = NextHours(horizons=tuple(horizons)).fit(history, train, validation)
+    row, column = np.nonzero(history.covered)
+    tables = []
+    for horizon in horizons:
+        issues = issues_of_days(clock, test, horizon)
+        baselines = fit_hour_baselines(history, train, validation, test, horizon)
+        models = {fitted.name: fitted.predict(history, issues, horizon)} | {
+            name: baseline.probability for name, baseline in baselines.items()
+        }
+        dates, hours = _local(history, issues)
+        tables.append(
+            pa.table(
+                {
+                    "date": pa.array(np.repeat(dates, len(row)), pa.date32()),
+                    "hour": pa.array(np.repeat(hours, len(row)), pa.int8()),
+                    "horizon": pa.array(np.full(len(issues) * len(row), horizon), pa.int8()),
+                    "row": pa.array(np.tile(row, len(issues)), pa.int16()),
+                    "column": pa.array(np.tile(column, len(issues)), pa.int16()),
+                    "observed": pa.array(history.occupied_within(horizon)[issues].ravel().astype(np.int8)),
+                    **{name: pa.array(p.ravel().astype(np.float32)) for name, p in models.items()},
+                }
+            )
+        )
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def type_forecasts(history: HourlyHistory, train: range, validation: range, test: range) -> pa.Table:
+    """The types of the typed test alerts, forecast at the beginning of their local day; ranges as in `hour_forecasts`.
+
+    Returns:
+        One row per alert: `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
+        for the mix of the 90 days before.
+    """
+    clock = calendar(history)
+    alerts = typed_alerts(history).within(test)
+    issues = day_beginnings(clock, alerts.hour)
+    model = fit_gunshot_types(history, train, validation)
+    forecasts = {
+        model.name: model.predict(history, issues, alerts.hour, alerts.cell),
+        TRAILING_MIX: trailing_mix(history, issues),
+    }
+    row, column = np.nonzero(history.covered)
+    dates, hours = _local(history, alerts.hour)
+    table = pa.table(
+        {
+            "date": pa.array(dates, pa.date32()),
+            "hour": pa.array(hours, pa.int8()),
+            "row": pa.array(row[alerts.cell], pa.int16()),
+            "column": pa.array(column[alerts.cell], pa.int16()),
+            "gunshot_type": pa.array(alerts.gunshot_type, pa.int8()),
+            **{f"{name}_{code}": pa.array(p[:, code]) for name, p in forecasts.items() for code in range(p.shape[1])},
+        }
+    )
+    return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
+
+
+def _local(history: HourlyHistory, hours: Indexes) -> tuple[npt.NDArray[np.datetime64], Indexes]:
+    """(local day, hour that the local clock shows) of hours, each of shape (hours,)."""
+    stamps = pa.array(history.starts[hours].astype("datetime64[us]"), pa.timestamp("us", history.city.time_zone))
+    local = pc.local_timestamp(stamps).to_numpy()
+    days = local.astype("datetime64[D]")
+    return days, (local - days).astype("timedelta64[h]").astype(np.int64)

@@ -1,1 +1,0 @@
-"""Forecasters: models that are fitted on a window of days and forecast the next one; scoring them does not belong here."""

@@ -1,0 +1,179 @@
+"""How many alerts to expect, given the probability of at least one: a hurdle with a zero-truncated negative binomial.
+
+Alerts come in bursts, so a Poisson distribution with the same probability of none has far too few cells with many.
+P(N = 0) = 1 - p, and for k >= 1 P(N = k) = p f(k) / (1 - f(0)), with f the negative binomial of mean m and size r
+(variance m + m^2 / r). m grows with the forecast, log m = a + b log(-log(1 - p)), as a busy place has more bursts; m and
+r have values of their own on firework days where the training window has enough of them (Cameron and Trivedi 2013,
+Regression Analysis of Count Data, 4.4 and 4.5).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import gammaln
+from scipy.stats import nbinom
+
+Array = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+MIN_POSITIVES: Final = 20
+"""Fewer occupied cells than this do not say how firework days differ."""
+FIREWORK_VARIANCE: Final = 0.7
+"""Variance of a factor of mean 1 that all cells of a firework day share, beyond that of other days: the likeliest one on
+those of Washington DC of 2016 and 2017. A validation window has too few of them to say."""
+COUNTS_FILE: Final = "alert_counts.json"
+
+
+class NoAlertsError(ValueError):
+    """There is no cell with an alert to fit the distribution of counts on."""
+
+
+@dataclass(frozen=True)
+class AlertCounts:
+    """The fitted distribution of the number of alerts given the probability p of at least one.
+
+    `probability` and `fireworks` (whether the period is one of fireworks) of all methods have any shapes that broadcast.
+
+    Attributes:
+        level: a, and what firework days add to it.
+        growth: b.
+        size: log r, and what firework days add to it.
+        city_variance: variance of a factor that all cells of a period share, of mean 1.
+    """
+
+    level: tuple[float, float]
+    growth: float
+    size: tuple[float, float]
+    city_variance: float
+
+    def expected(self, probability: Array, fireworks: Booleans) -> Array:
+        """Expected number of alerts."""
+        mean, size = self._parameters(probability, fireworks)
+        return probability * mean / _more_than_none(mean, size)
+
+    def variance(self, probability: Array, fireworks: Booleans) -> Array:
+        """Variance of the number of alerts of one cell."""
+        mean, size = self._parameters(probability, fireworks)
+        square = (mean + mean**2 / size + mean**2) / _more_than_none(mean, size)
+        return probability * square - self.expected(probability, fireworks) ** 2
+
+    def log_probability(self, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> Array:
+        """Natural logarithm of the probability of `counts`, which broadcast too."""
+        some = np.maximum(counts, 1)
+        log_some = _log_truncated(some, *self._parameters(probability, fireworks)) + np.log(probability)
+        return np.where(counts > 0, log_some, np.log1p(-probability))
+
+    def distribution(self, probability: Array, fireworks: Booleans, most: int = 2) -> Array:
+        """Probabilities of 0, 1, ... and of `most` and more alerts, shape (..., most + 1)."""
+        shape = np.broadcast(probability, fireworks).shape
+        parts = [np.exp(self.log_probability(np.full(shape, count), probability, fireworks)) for count in range(most)]
+        return np.stack([*parts, np.maximum(1 - np.sum(parts, axis=0), 0)], axis=-1)
+
+    def quantile(self, level: float, probability: Array, fireworks: Booleans) -> Array:
+        """The least number that is not exceeded with probability `level`."""
+        mean, size = self._parameters(probability, fireworks)
+        none = 1 - _more_than_none(mean, size)
+        within = np.clip((level - (1 - probability)) / probability, 0, 1)
+        some = nbinom.ppf(none + within * (1 - none), size, size / (size + mean))
+        return np.where(level <= 1 - probability, 0, np.maximum(some, 1))
+
+    def total(self, probability: Array, fireworks: Booleans) -> Any:
+        """Distribution of the alerts of all cells together, summed over the last axis, as a frozen `scipy.stats.nbinom`.
+
+        It has the total's mean and variance; the factor shared by all cells widens it, on firework days most.
+        """
+        mean = self.expected(probability, fireworks).sum(axis=-1)
+        own = self.variance(probability, fireworks).sum(axis=-1)
+        shared = self.city_variance + FIREWORK_VARIANCE * np.broadcast_to(fireworks, probability.shape)[..., 0]
+        variance = np.maximum(own + shared * mean**2, 1.001 * mean)
+        size = mean**2 / (variance - mean)
+        return nbinom(size, size / (size + mean))
+
+    def total_interval(self, probability: Array, fireworks: Booleans, level: float = 0.8) -> tuple[Array, Array]:
+        """(low, high) of the alerts of all cells together, summed over the last axis."""
+        total = self.total(probability, fireworks)
+        return total.ppf((1 - level) / 2), total.ppf((1 + level) / 2)
+
+    def files(self) -> dict[str, bytes]:
+        """The distribution as a JSON file."""
+        return {COUNTS_FILE: json.dumps(asdict(self), indent=1).encode()}
+
+    def _parameters(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
+        level = self.level[0] + self.level[1] * fireworks
+        mean = np.exp(level + self.growth * np.log(-np.log1p(-probability)))
+        return mean, np.exp(self.size[0] + self.size[1] * fireworks)
+
+
+def fit_alert_counts(counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> AlertCounts:
+    """The distribution of maximum likelihood.
+
+    Args:
+        counts: alerts, shape (periods, cells).
+        probability: forecast of at least one, same shape; of days that its model was not fitted on, best.
+        fireworks: shape (periods,).
+
+    Raises:
+        NoAlertsError: no cell has an alert.
+    """
+    some = counts > 0
+    if not some.any():
+        raise NoAlertsError(f"None of {counts.size} cells and periods has an alert; fit the counts on a longer window.")
+    number, p = counts[some].astype(np.float64), probability[some]
+    night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
+    own_nights = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
+    steepness = np.log(-np.log1p(-p))
+
+    def loss(values: Array) -> float:
+        level, growth, size, level_more, size_more = values
+        more = night * own_nights
+        mean = np.exp(level + level_more * more + growth * steepness)
+        # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
+        return float((0.01 * values**2).sum() - _log_truncated(number, mean, np.exp(size + size_more * more)).sum())
+
+    bounds = [(-12, 6), (0, 2), (-6, 5), (-6, 6), (-6, 6)]
+    level, growth, size, level_more, size_more = minimize(
+        loss, np.array([0.0, 0.2, 0.0, 0.0, 0.0]), method="L-BFGS-B", bounds=bounds
+    ).x
+    fitted = AlertCounts((level, level_more * own_nights), growth, (size, size_more * own_nights), 0.0)
+    return AlertCounts(
+        fitted.level, fitted.growth, fitted.size, _shared_variance(fitted, counts, probability, fireworks)
+    )
+
+
+def load_alert_counts(files: Mapping[str, bytes]) -> AlertCounts:
+    """The distribution that `AlertCounts.files` was called on."""
+    record = json.loads(files[COUNTS_FILE])
+    return AlertCounts(tuple(record["level"]), record["growth"], tuple(record["size"]), record["city_variance"])
+
+
+def _shared_variance(
+    fitted: AlertCounts, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans
+) -> float:
+    """By moments, from the totals of ordinary periods: their variance beyond what independent cells have."""
+    ordinary = ~fireworks if (~fireworks).any() else np.ones_like(fireworks)
+    night = fireworks[ordinary, None]
+    mean = fitted.expected(probability[ordinary], night).sum(axis=1)
+    own = fitted.variance(probability[ordinary], night).sum(axis=1)
+    beyond = (counts[ordinary].sum(axis=1) - mean) ** 2 - own
+    return float(max(beyond.sum() / (mean**2).sum(), 0.0))
+
+
+def _more_than_none(mean: Array, size: Array) -> Array:
+    return -np.expm1(-size * np.log1p(mean / size))
+
+
+def _log_truncated(number: npt.NDArray[np.number], mean: Array, size: Array) -> Array:
+    """Logarithm of the zero-truncated negative binomial at `number` >= 1."""
+    log_all = (
+        gammaln(number + size)
+        - gammaln(size)
+        - gammaln(number + 1)
+        - size * np.log1p(mean / size)
+        + number * (np.log(mean) - np.log(mean + size))
+    )
+    return log_all - np.log(_more_than_none(mean, size))

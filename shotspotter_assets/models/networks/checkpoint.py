@@ -1,0 +1,95 @@
+"""The state of an unfinished training run in one file, written atomically; no pickle, arrays and JSON only."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shotspotter_assets.models.networks.config import NetworkConfig
+
+STATE_FILE = "state.npz"
+
+
+@dataclass
+class TrainingState:
+    """What a run has come to after `epoch` finished epochs, apart from weights; epochs count from 1.
+
+    `waited` is the number of epochs since the best validation loss, `plateau_waited` since the best or the last cut
+    of the learning rate. `history` holds one record per epoch.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    waited: int = 0
+    plateau_waited: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def run_key(
+    *,
+    counts: np.ndarray,
+    covered: np.ndarray,
+    train: range,
+    validation: range,
+    config: NetworkConfig,
+    shapes: list[tuple[int, ...]],
+) -> str:
+    """Hash of everything that decides how a run goes on; a checkpoint with another key is of another run."""
+    plan = [
+        config.model_dump(),
+        repr(train),
+        repr(validation),
+        counts.shape,
+        counts.dtype.str,
+        covered.shape,
+        shapes,
+    ]
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(counts).data)
+    digest.update(np.ascontiguousarray(covered, dtype=np.uint8).data)
+    return digest.hexdigest()
+
+
+def write_checkpoint(
+    folder: Path, key: str, state: TrainingState, variables: list[Any], best: list[np.ndarray]
+) -> None:
+    """Replace the checkpoint in `folder`; a process killed at any moment leaves the old one or the new one.
+
+    Args:
+        folder: Where the file lies; made if needed.
+        key: Of the run, see `run_key`.
+        state: All that is not a weight.
+        variables: Every Keras variable of model and optimizer: weights, moments, step, learning rate, seeds.
+        best: The model's weights at the best epoch.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"variable_{number}": variable.numpy() for number, variable in enumerate(variables)}
+    arrays |= {f"best_{number}": array for number, array in enumerate(best)}
+    record = json.dumps({"key": key, "state": asdict(state)}).encode()
+    partial = folder / f"{STATE_FILE}.{os.getpid()}.partial"
+    with partial.open("wb") as file:
+        np.savez(file, record=np.frombuffer(record, dtype=np.uint8), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / STATE_FILE)
+
+
+def read_checkpoint(folder: Path, key: str, variables: list[Any]) -> tuple[TrainingState, list[np.ndarray]] | None:
+    """Put the checkpoint's values into `variables` and return its state and best weights.
+
+    Returns None, and leaves the variables alone, if the checkpoint is of another run (another key).
+    """
+    with np.load(folder / STATE_FILE, allow_pickle=False) as arrays:
+        record = json.loads(arrays["record"].tobytes())
+        if record["key"] != key:
+            return None
+        for number, variable in enumerate(variables):
+            variable.assign(arrays[f"variable_{number}"])
+        best = [arrays[f"best_{number}"] for number in range(sum(name.startswith("best_") for name in arrays.files))]
+    return TrainingState(**record["state"]), best

@@ -1,0 +1,256 @@
+"""Trains the reference network, resumes a killed run, predicts, and turns networks into bytes and back.
+
+Splitting days into training, validation and test, calibration and scores do not belong here.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shotspotter_assets.models.networks.checkpoint import (
+    STATE_FILE,
+    TrainingState,
+    read_checkpoint,
+    run_key,
+    write_checkpoint,
+)
+from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.networks.windows import HEAT_MAPS, Windows, shuffled
+
+if TYPE_CHECKING:
+    import keras
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network with the weights of its best epoch, and how it came about.
+
+    `history` has one record per epoch: epoch (from 1), loss, validation_loss (nats per covered cell and map, class
+    weight included), learning_rate, seconds. `seconds` is wall time over all attempts. `resumed_from_epoch` is the
+    last epoch of an earlier attempt, 0 if there was none.
+    """
+
+    model: "keras.Model"
+    history: list[dict[str, float]]
+    best_epoch: int
+    seconds: float
+    resumed_from_epoch: int
+
+
+def fit_network(
+    counts: np.ndarray,
+    covered: np.ndarray,
+    train: range,
+    validation: range,
+    config: NetworkConfig,
+    checkpoint: Path,
+    progress: Callable[[str], None],
+) -> TrainedNetwork:
+    """Train the reference network: Adam, early stopping, best weights kept, learning rate cut on a plateau.
+
+    After every epoch the whole state goes into `checkpoint`; called again with the same arguments after its process
+    was killed, the function goes on after the last finished epoch and, if `config.deterministic`, ends with the
+    weights of an uninterrupted run. The caller deletes the folder when the result is safe.
+    Seeds the process's random generators; `deterministic` makes TensorFlow deterministic for the rest of the process.
+
+    Args:
+        counts: Daily counts (days, 4 types, rows, columns).
+        covered: Boolean (rows, columns): the cells the loss is taken on.
+        train: Target days, as indexes into `counts`; days without a full window before them are left out.
+        validation: Target days for early stopping and learning rate, apart from `train`.
+        config: All settings.
+        checkpoint: Folder for the state, made if needed.
+        progress: Takes one line per epoch, and one when a checkpoint is used or put aside.
+
+    Raises:
+        ValueError: Shapes, day ranges or settings do not fit together.
+        TrainingDivergedError: A loss is not finite.
+    """
+    import keras
+
+    from shotspotter_assets.models.networks.batches import WindowBatches
+    from shotspotter_assets.models.networks.losses import covered_cross_entropy
+    from shotspotter_assets.models.networks.reference import build_conv_lstm
+
+    windows = Windows(counts, config.days)
+    if covered.shape != counts.shape[2:] or covered.dtype != np.bool_:
+        raise ValueError(f"covered must be boolean {counts.shape[2:]}, not {covered.dtype} {covered.shape}")
+    train_days = windows.checked_days((day for day in train if day >= config.days), "training", known=True)
+    validation_days = windows.checked_days((day for day in validation if day >= config.days), "validation", known=True)
+    if np.intersect1d(train_days, validation_days).size:
+        raise ValueError(f"training days {train} and validation days {validation} overlap")
+
+    if config.deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+    loss = covered_cross_entropy(covered, config.class_weight)
+    # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
+    half = 0.5 / (len(train_days) * covered.sum())
+    rates = np.clip(windows.rates(train_days, covered), half, 1 - half)
+    model = build_conv_lstm(
+        days=config.days,
+        rows=counts.shape[2],
+        columns=counts.shape[3],
+        channels=counts.shape[1],
+        heat_maps=HEAT_MAPS,
+        filters=config.filters,
+        recurrent_layers=config.recurrent_layers,
+        dropout=config.dropout,
+        bfloat16=config.bfloat16,
+        initial_rates=config.class_weight * rates / (1 + (config.class_weight - 1) * rates),
+    )
+    # The trained twin ends in logits, where the loss is exact, and takes optimizer and loss out of the saved model.
+    twin = keras.Model(model.inputs, model.get_layer("logits").output)
+    twin.compile(keras.optimizers.Adam(config.learning_rate), loss, jit_compile=False)
+    twin.optimizer.build(twin.trainable_variables)
+    variables = [*model.variables, *twin.optimizer.variables]
+    key = run_key(
+        counts=counts,
+        covered=covered,
+        train=train,
+        validation=validation,
+        config=config,
+        shapes=[tuple(variable.shape) for variable in variables],
+    )
+    state, best = _start(checkpoint, key, variables, model, progress)
+    resumed_from_epoch = state.epoch
+
+    validation_batches = WindowBatches(windows, validation_days, config.batch_size)
+    while state.epoch < config.epochs and state.waited < config.patience:
+        started = time.monotonic()
+        order = shuffled(train_days, config.seed, state.epoch)
+        losses = twin.fit(
+            WindowBatches(windows, order, config.batch_size),
+            validation_data=validation_batches,
+            shuffle=False,
+            verbose=0,
+        ).history
+        seconds = time.monotonic() - started
+        record = {
+            "epoch": state.epoch + 1,
+            "loss": float(losses["loss"][0]),
+            "validation_loss": float(losses["val_loss"][0]),
+            "learning_rate": float(twin.optimizer.learning_rate),
+            "seconds": seconds,
+        }
+        if not math.isfinite(record["loss"]) or not math.isfinite(record["validation_loss"]):
+            raise TrainingDivergedError(
+                f"loss is not finite in epoch {state.epoch + 1}: {record}; lower the learning rate"
+            )
+        if _advance(state, record, config):
+            best = _copied_weights(model)
+        elif state.plateau_waited >= config.plateau_patience:
+            twin.optimizer.learning_rate = record["learning_rate"] * config.plateau_factor
+            state.plateau_waited = 0
+        write_checkpoint(checkpoint, key, state, variables, best)
+        progress(_progress_line(state, record, config, len(train_days) + len(validation_days)))
+
+    model.set_weights(best)
+    return TrainedNetwork(model, state.history, state.best_epoch, state.seconds, resumed_from_epoch)
+
+
+def _start(
+    checkpoint: Path, key: str, variables: list[Any], model: "keras.Model", progress: Callable[[str], None]
+) -> tuple[TrainingState, list[np.ndarray]]:
+    """State and best weights of an earlier attempt, whose values go into `variables`, or those of a new run."""
+    if (checkpoint / STATE_FILE).exists():
+        found = read_checkpoint(checkpoint, key, variables)
+        if found is not None:
+            progress(f"resuming after epoch {found[0].epoch} from the checkpoint in {checkpoint}")
+            return found
+        progress(f"the checkpoint in {checkpoint} is of other data or settings: starting with epoch 1")
+    return TrainingState(), _copied_weights(model)
+
+
+def _copied_weights(model: "keras.Model") -> list[np.ndarray]:
+    """The weights as they are now; a copy, because what Keras hands out may share memory with what is trained on."""
+    return [np.copy(array) for array in model.get_weights()]
+
+
+def _advance(state: TrainingState, record: dict[str, float], config: NetworkConfig) -> bool:
+    """Enter a finished epoch into the state; True if it is the best so far."""
+    state.epoch += 1
+    state.seconds += record["seconds"]
+    state.history.append(record)
+    better = record["validation_loss"] < state.best_loss
+    if better:
+        state.best_loss, state.best_epoch = record["validation_loss"], state.epoch
+        state.waited = state.plateau_waited = 0
+    else:
+        state.waited += 1
+        state.plateau_waited += 1
+    return better
+
+
+def _progress_line(state: TrainingState, record: dict[str, float], config: NetworkConfig, samples: int) -> str:
+    """One line on the epoch just finished; the time left is that to the last epoch, which early stopping may cut."""
+    left = (config.epochs - state.epoch) * state.seconds / state.epoch
+    return (
+        f"epoch {state.epoch}/{config.epochs}: loss {record['loss']:.5f}, "
+        f"validation loss {record['validation_loss']:.5f} (best {state.best_loss:.5f} in epoch {state.best_epoch}), "
+        f"learning rate {record['learning_rate']:.2g}, {samples / record['seconds']:.1f} samples/s, "
+        f"at most {left / 60:.0f} min left"
+    )
+
+
+def predict_network(
+    model: "keras.Model", counts: np.ndarray, days: range | Sequence[int], config: NetworkConfig
+) -> np.ndarray:
+    """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, 4 maps).
+
+    Args:
+        model: A trained network.
+        counts: Daily counts (days, 4 types, rows, columns).
+        days: Target days as indexes into `counts`, from `config.days` on; the day after the last one is the forecast.
+            Only counts of days before a target day are read for it.
+        config: The settings it was trained with.
+
+    Raises:
+        ValueError: A day has no full window before it, or lies beyond the day after the last.
+    """
+    from shotspotter_assets.models.networks.batches import WindowBatches
+
+    windows = Windows(counts, config.days)
+    targets = windows.checked_days(days, "forecast", known=False)
+    return np.asarray(model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0))
+
+
+def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
+    """Probability p behind an output q that was trained with a class weight: p = q / (w - (w - 1) q).
+
+    A weight w in the cross-entropy multiplies the odds of its optimum by w (Elkan 2001, "The foundations of
+    cost-sensitive learning", theorem 2); this divides them by w again.
+    """
+    return q / (weight - (weight - 1) * q)
+
+
+def save_model(model: "keras.Model") -> bytes:
+    """The network as the bytes of a `.keras` file, without optimizer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def load_model(data: bytes) -> "keras.Model":
+    """The network in the bytes of a `.keras` file; safe mode, so a file cannot bring code of its own."""
+    import keras
+
+    import shotspotter_assets.models.networks.peephole_conv_lstm  # noqa: F401  (registers the layer)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        path.write_bytes(data)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

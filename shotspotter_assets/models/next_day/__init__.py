@@ -1,0 +1,1 @@
+"""Forecasters of the next day, one a file."""

@@ -1,0 +1,108 @@
+"""The reference network, unchanged, as a forecaster: its map of any alert, with the class weight undone."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from shotspotter_assets.models.forecaster import Array, through
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.probability import clip_probability
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILE: Final = "reference.keras"
+SETTINGS_FILE: Final = "reference.json"
+
+
+class OnlyGunshotsError(ValueError):
+    """The reference network forecasts gunshot alerts; the city forecasts other events."""
+
+
+@dataclass(frozen=True)
+class FittedReferenceNetwork:
+    """See `Fitted`."""
+
+    model: "keras.Model"
+    config: NetworkConfig
+    settings: dict[str, Any]
+    validation_probability: Array | None = None
+
+    def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
+        from shotspotter_assets.models.networks.fit import predict_network, undo_class_weight
+
+        raw = predict_network(self.model, _gunshots(history), days, self.config)[:, history.covered, 0]
+        return clip_probability(undo_class_weight(raw.astype(np.float64), self.config.class_weight))
+
+    def files(self) -> dict[str, bytes]:
+        """See `Fitted.files`."""
+        from shotspotter_assets.models.networks.fit import save_model
+
+        content = {"config": self.config.model_dump(), "settings": self.settings}
+        return {MODEL_FILE: save_model(self.model), SETTINGS_FILE: json.dumps(content).encode()}
+
+
+class ReferenceNetworkForecaster:
+    """See `training.fit`."""
+
+    name: ClassVar[str] = "conv_lstm"
+
+    def __init__(
+        self,
+        config: NetworkConfig | None = None,
+        checkpoint: Path | None = None,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`checkpoint` is a folder from which a training that was stopped goes on; `log` is told of each epoch."""
+        self.config = NetworkConfig() if config is None else config
+        self.checkpoint = checkpoint
+        self.log = log
+
+    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedReferenceNetwork:
+        """See `Forecaster.fit`."""
+        from shotspotter_assets.models.networks.fit import fit_network
+
+        history = through(history, validation.stop)
+        with tempfile.TemporaryDirectory() as folder:
+            trained = fit_network(
+                _gunshots(history),
+                history.covered,
+                train,
+                validation,
+                self.config,
+                self.checkpoint or Path(folder),
+                self.log,
+            )
+        settings = {
+            "best_epoch": trained.best_epoch,
+            "resumed_from_epoch": trained.resumed_from_epoch,
+            "history": trained.history,
+            "seconds": trained.seconds,
+        }
+        fitted = FittedReferenceNetwork(trained.model, self.config, settings)
+        return FittedReferenceNetwork(trained.model, self.config, settings, fitted.predict(history, validation))
+
+    def load(self, files: Mapping[str, bytes]) -> FittedReferenceNetwork:
+        """See `Forecaster.load`."""
+        from shotspotter_assets.models.networks.fit import load_model
+
+        content = json.loads(files[SETTINGS_FILE])
+        config = NetworkConfig.model_validate(content["config"])
+        return FittedReferenceNetwork(load_model(files[MODEL_FILE]), config, content["settings"])
+
+
+def _gunshots(history: History) -> np.ndarray:
+    codes = history.city.forecast_codes
+    if codes != tuple(range(4)):
+        raise OnlyGunshotsError(
+            f"City {history.city.name} forecasts type codes {codes}; conv_lstm takes the four of gunshot alerts. "
+            "Choose another model."
+        )
+    return history.counts[:, :4]

@@ -1,0 +1,1 @@
+"""Forecasters of the next hours."""

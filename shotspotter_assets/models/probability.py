@@ -1,0 +1,28 @@
+"""The range that every forecast probability is kept in, and its log loss: what fitting and scoring share."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MIN_PROBABILITY: Final = 1e-6
+"""Every forecast is kept within [this, 1 - this]: a certainty that proves wrong would cost an infinite log loss."""
+
+
+def clip_probability(probability: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """`probability` as float64 within [MIN_PROBABILITY, 1 - MIN_PROBABILITY]; same shape.
+
+    Raises:
+        ValueError: a value is not a number.
+    """
+    if np.isnan(probability).any():
+        raise ValueError(
+            f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers."
+        )
+    return np.clip(probability.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+
+
+def log_losses(probability: npt.NDArray[np.floating], observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
+    p = clip_probability(probability)
+    return -np.where(observed, np.log(p), np.log1p(-p))

@@ -1,0 +1,1 @@
+"""Files that are landed in a city's folder."""

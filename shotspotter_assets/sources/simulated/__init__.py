@@ -1,0 +1,1 @@
+"""The simulated city, whose true intensity is known."""

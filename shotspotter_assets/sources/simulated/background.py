@@ -1,0 +1,229 @@
+"""Where and when clusters of alerts begin in the simulated city: its calendar, its hot spots, its sensors.
+
+What follows a first alert is in `sources.simulated_offspring`.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from shotspotter_assets.cities.city import City
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+MICROSECONDS_PER_SECOND = 1_000_000
+HOUR = 3600 * MICROSECONDS_PER_SECOND
+METRES_PER_DEGREE = 111_320.0
+"""Of latitude, on a sphere."""
+
+# The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
+# which is why a day is the same whatever range of days is asked for.
+CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
+
+SENSOR_SHARE = 0.6
+"""Share of the grid's cells that sensors hear."""
+
+PLACES = 160
+PLACE_WEIGHT_SPREAD = 2.1
+"""Standard deviation of the logarithm of a place's weight: how uneven the hot spots are."""
+PLACE_RADIUS_METRES = (120.0, 300.0)
+SENSOR_RADIUS_METRES = 900.0
+CELL_SPREAD = 1.0
+"""Standard deviation of the logarithm of the cells' own unevenness."""
+DIFFUSE_SHARE = 0.02
+"""Share of the first alerts that may come anywhere with sensors."""
+
+DRIFT_SIZE = 0.55
+"""Amplitude of each of a place's two slow waves, on the logarithm of its weight."""
+DRIFT_DAYS = (400.0, 2200.0)
+"""Shortest and longest period of these waves."""
+
+FLARE_PERIOD_DAYS = 28
+FLARES_PER_PERIOD = 3.0
+FLARE_DAYS = (14, 84)
+"""Shortest and longest flare-up; each starts at full strength and fades linearly."""
+FLARE_SHARE = (0.015, 0.05)
+"""Strength of a flare-up when it starts, as a share of the weight of all places."""
+
+SEASON_SIZE = 0.3
+SEASON_PEAK_DAY = 205
+"""Day of the year with the highest rate."""
+WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)
+"""Rate by weekday from Monday, relative to the mean."""
+NIGHT_AND_MORNING = (1.9, 1.7, 1.5, 1.2, 0.9, 0.6, 0.4, 0.3, 0.3, 0.3, 0.35, 0.4)
+AFTERNOON_AND_EVENING = (0.5, 0.55, 0.6, 0.65, 0.75, 0.85, 1.1, 1.4, 1.7, 2.0, 2.2, 2.2)
+"""Rates by hour of the wall clock, relative to one another."""
+WEEKEND_NIGHT = 1.5
+"""Factor on the hours from 0 to 5 of Saturday and Sunday."""
+
+FIREWORKS = {
+    (7, 3): (0.8, 20, 24),
+    (7, 4): (6.0, 20, 24),
+    (7, 5): (2.0, 0, 2),
+    (12, 31): (1.5, 21, 24),
+    (1, 1): (4.0, 0, 2),
+}
+"""By month and day: first alerts taken for fireworks, in ordinary days' worth, and the wall-clock hours
+(first, last exclusive) over which they spread. They come from every cell with sensors alike."""
+
+
+@dataclass(frozen=True)
+class Beginnings:
+    """A Poisson stream of first alerts on one day.
+
+    `number` is the expected number; `cells` (cells of the flattened grid) and `hours` (elapsed hours of the day)
+    say how it is shared out, and each sums to 1.
+    """
+
+    number: float
+    cells: Floats
+    hours: Floats
+    fireworks: bool
+
+
+@dataclass(frozen=True)
+class Day:
+    """One local civil day, and its streams of first alerts.
+
+    `hour_edges` (hours + 1) are the edges of its elapsed hours in microseconds since 1970 UTC; the last hour may be
+    cut short.
+    """
+
+    date: date
+    hour_edges: Integers
+    beginnings: tuple[Beginnings, ...]
+
+    @property
+    def start(self) -> int:
+        """First instant of the day."""
+        return int(self.hour_edges[0])
+
+    @property
+    def end(self) -> int:
+        """First instant of the next day."""
+        return int(self.hour_edges[-1])
+
+
+def day_start(day: date, city: City) -> int:
+    """First instant of a local civil day, in microseconds since 1970 UTC."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=city.zone)
+    return round(midnight.timestamp()) * MICROSECONDS_PER_SECOND
+
+
+def cell_metres(city: City) -> tuple[float, float]:
+    """(height, width) of a cell in metres, on a sphere at the latitude of the box's middle."""
+    box = city.box
+    height = (box.north - box.south) * METRES_PER_DEGREE / city.grid.rows
+    width = (box.east - box.west) * METRES_PER_DEGREE / city.grid.columns
+    return height, width * math.cos(math.radians((box.north + box.south) / 2))
+
+
+class Background:
+    """The part of the simulated city's intensity that no earlier alert has caused.
+
+    `sensors` (rows, columns) are the cells that are heard. `surfaces` (places + 1, cells) holds how each place,
+    and last the whole city, spreads over the cells that are heard; `weights` (places + 1) how much each gives.
+    `ordinary_number` is the expected number of first alerts on an ordinary day, set by `scale`.
+    """
+
+    def __init__(self, city: City, seed: int) -> None:
+        self._city = city
+        self._seed = seed
+        self.ordinary_number = 1.0
+        random = np.random.default_rng([self._seed, CITY_STREAM])
+        position = random.beta(1.5, 1.5, (PLACES, 2))
+        weight = np.exp(PLACE_WEIGHT_SPREAD * ndtri((np.arange(PLACES) + 0.5) / PLACES))
+        radius = random.uniform(*PLACE_RADIUS_METRES, PLACES)
+        self._period = random.uniform(*DRIFT_DAYS, (2, PLACES))
+        self._phase = random.uniform(0.0, 2 * np.pi, (2, PLACES))
+
+        rows, columns = city.shape
+        height, width = cell_metres(city)
+        north = (np.arange(rows)[None, :] + 0.5 - position[:, :1] * rows) * height
+        east = (np.arange(columns)[None, :] + 0.5 - position[:, 1:] * columns) * width
+        squared = (north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(PLACES, -1)
+
+        heard = np.sqrt(weight) @ np.exp(-squared / (2 * SENSOR_RADIUS_METRES**2))
+        with_sensor = np.zeros(rows * columns, bool)
+        with_sensor[np.argsort(-heard, kind="stable")[: max(1, round(SENSOR_SHARE * heard.size))]] = True
+        self.sensors = with_sensor.reshape(rows, columns)
+
+        surfaces = np.exp(-squared / (2 * radius[:, None] ** 2))
+        surfaces *= random.lognormal(0.0, CELL_SPREAD, heard.size)
+        # A place in a corner of very small cells may give nothing anywhere: the tiny number avoids 0 / 0.
+        surfaces /= surfaces.sum(axis=1, keepdims=True) + np.finfo(float).tiny
+        everywhere = with_sensor / with_sensor.sum()
+        self.surfaces = np.vstack([surfaces * with_sensor, everywhere])
+        diffuse = weight.sum() * DIFFUSE_SHARE / (1 - DIFFUSE_SHARE)
+        self.weights = np.append(weight, diffuse)
+
+        hours_of_week = np.outer(WEEKDAYS, NIGHT_AND_MORNING + AFTERNOON_AND_EVENING)
+        hours_of_week[5:, :5] *= WEEKEND_NIGHT
+        self._hours_of_week = hours_of_week / hours_of_week.mean()
+
+    def usual_cells(self) -> Floats:
+        """Share of each cell (rows, columns) in the first alerts, without drift and flare-ups."""
+        cells = self.weights @ self.surfaces
+        return (cells / cells.sum()).reshape(self.sensors.shape)
+
+    def scale(self, per_day: float) -> None:
+        """Let the first alerts, fireworks included, be `per_day` in the mean of a year."""
+        extra = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
+        self.ordinary_number = per_day / (1 + extra)
+
+    def days(self, first: date, last: date) -> list[Day]:
+        """The days from `first` to `last`, both included."""
+        weights = self._place_weights(first, last)
+        midnights = [
+            day_start(date.fromordinal(ordinal), self._city)
+            for ordinal in range(first.toordinal(), last.toordinal() + 2)
+        ]
+        return [
+            self._day(first + timedelta(index), midnights[index], midnights[index + 1], weights[index])
+            for index in range(len(midnights) - 1)
+        ]
+
+    def _day(self, day: date, start: int, end: int, weights: Floats) -> Day:
+        edges = np.minimum(np.arange(start, end + HOUR, HOUR), end)
+        middles = (edges[:-1] + edges[1:]) / (2 * MICROSECONDS_PER_SECOND)
+        wall_hours = np.array([datetime.fromtimestamp(middle, self._city.zone).hour for middle in middles])
+        lengths = np.diff(edges) / HOUR
+        rates = self._hours_of_week[day.weekday(), wall_hours] * lengths / 24
+        since_peak = (day.timetuple().tm_yday - SEASON_PEAK_DAY) / 365.25
+        number = self.ordinary_number * (1 + SEASON_SIZE * math.cos(2 * math.pi * since_peak)) * rates.sum()
+        # One day at a time, not one product for all: the last bits of a larger product depend on its shape,
+        # and a day must not depend on the range that it is asked for with.
+        cells = weights @ self.surfaces
+        beginnings = [Beginnings(number, cells / cells.sum(), rates / rates.sum(), False)]
+        if (day.month, day.day) in FIREWORKS:
+            size, first_hour, last_hour = FIREWORKS[day.month, day.day]
+            hours = lengths * ((wall_hours >= first_hour) & (wall_hours < last_hour))
+            beginnings.append(Beginnings(self.ordinary_number * size, self.surfaces[-1], hours / hours.sum(), True))
+        return Day(day, edges, tuple(beginnings))
+
+    def _place_weights(self, first: date, last: date) -> Floats:
+        """Weight of each place and of the whole city (days, places + 1), with drift and flare-ups."""
+        days = np.arange(first.toordinal(), last.toordinal() + 1)
+        waves = np.sin(2 * np.pi * days[:, None, None] / self._period + self._phase).sum(axis=1)
+        weights = np.tile(self.weights, (len(days), 1))
+        # The mean of exp(a sin) over a wave is the Bessel function I0(a): drift leaves the mean weight as it is.
+        weights[:, :PLACES] *= np.exp(DRIFT_SIZE * waves) / np.i0(DRIFT_SIZE) ** 2
+
+        periods = range((days[0] - FLARE_DAYS[1]) // FLARE_PERIOD_DAYS, days[-1] // FLARE_PERIOD_DAYS + 1)
+        for period in periods:
+            random = np.random.default_rng([self._seed, FLARE_STREAM, period])
+            number = random.poisson(FLARES_PER_PERIOD)
+            place = random.integers(PLACES, size=number)
+            begin = period * FLARE_PERIOD_DAYS + random.integers(FLARE_PERIOD_DAYS, size=number)
+            length = random.integers(FLARE_DAYS[0], FLARE_DAYS[1] + 1, size=number)
+            strength = random.uniform(*FLARE_SHARE, number) * self.weights.sum()
+            age = days[:, None] - begin
+            fading = np.where((age >= 0) & (age < length), strength * (1 - age / length), 0.0)
+            for flare in range(number):
+                weights[:, place[flare]] += fading[:, flare]
+        return weights

@@ -1,0 +1,214 @@
+"""The embedded simulated city: alerts of a self-exciting point process whose true probabilities are known.
+
+Clusters (Hawkes & Oakes 1974, "A cluster process representation of a self-exciting process"): first alerts come
+as `sources.simulated_background` says, and every alert has offspring as `sources.simulated_offspring` says.
+A point outside the box or in a cell without sensors is no alert and has no offspring, so that the alerts alone
+are the whole history:
+
+    intensity(t, x) = sensor(x) * (background(t, x) + OFFSPRING * sum over earlier alerts lag(t - ti) step(x - xi))
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.simulated.background import (
+    DAY_STREAM,
+    HOUR,
+    Background,
+    Beginnings,
+    Day,
+    Floats,
+    Integers,
+)
+from shotspotter_assets.sources.simulated.offspring import MAX_LAG, OFFSPRING, Steps, draw_lags
+from shotspotter_assets.sources.simulated.truth import Oracle
+
+RECEIVED_FROM = "simulated city"
+
+GENERATIONS = 8
+"""Offspring of offspring are followed so far, which loses fewer than one alert in ten thousand."""
+MAX_LAG_DAYS = timedelta(days=MAX_LAG // (24 * HOUR) + 1)
+"""Alerts of days before this have no offspring left; the extra day covers days of 23 hours."""
+LOOK_BACK = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
+"""First alerts of days before this have no descendants left; the extra day covers the one they came on."""
+
+TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
+SINGLE, MULTIPLE = 0, 1
+ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
+FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)
+"""Share of each type among first alerts that fireworks set off, and above among all others."""
+TYPE_KEPT = 0.5
+"""Probability that an alert has its parent's type; otherwise it is drawn like an ordinary first alert's."""
+FEW_ROUNDS = 0.22
+"""Multiple gunshots are 1 + a geometric number of rounds with this parameter (mean 5.5)."""
+
+
+class Alerts(NamedTuple):
+    """Alerts as columns of equal length."""
+
+    time: Integers
+    """Microseconds since 1970 UTC."""
+    row: Floats
+    """Cells from the box's south edge, not whole numbers."""
+    column: Floats
+    """Cells from the box's west edge, not whole numbers."""
+    kind: Integers
+    """Index into `TYPES`."""
+    rounds: Integers
+    """0 where unknown."""
+
+    def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> "Alerts":
+        """The alerts that a mask, positions or a slice choose."""
+        return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
+
+
+class SimulatedSource:
+    """The alerts of a city whose `source.kind` is "simulated", and the truth about them.
+
+    Everything is a function of the city alone: a day has the same alerts and the same truth whatever range it is
+    asked for with. The sensors' reports start on `city.start`; the shooting did not, so there is no ramp-up.
+    Raises ValueError if the city's source is of another kind.
+    """
+
+    def __init__(self, city: City) -> None:
+        if city.source.kind != "simulated":
+            raise ValueError(
+                f"city {city.name} has a source of kind {city.source.kind!r}: only a city whose source is "
+                "'simulated' can be read from the simulation"
+            )
+        self._city = city
+        self._seed = city.source.seed
+        self._background = Background(city, self._seed)
+        self._steps = Steps(city, self._background.sensors)
+        self._oracle = Oracle(self._background, self._steps)
+        # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
+        usual = self._steps.in_parts(self._background.usual_cells())
+        heard = float(self._steps.onward(usual)[self._steps.sensors].sum())
+        self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
+
+    def sensor_cells(self) -> npt.NDArray[np.bool_]:
+        """Which cells (rows, columns) have sensors."""
+        return self._background.sensors.copy()
+
+    def read(self, first: date, last: date) -> pa.Table:
+        """Alerts of the local days from `first` to `last`, both included, in the order of time (`RAW_SCHEMA`).
+
+        `received_row` counts within each day; `received_at` is the end of the day. Days before `city.start` are
+        empty.
+        """
+        first = max(first, self._city.start)
+        if first > last:
+            return RAW_SCHEMA.empty_table()
+        days, alerts = self._alerts(first, last)
+        bounds = np.searchsorted(alerts.time, [day.start for day in days] + [days[-1].end])
+        counts = np.diff(bounds)
+        number_in_day = np.arange(len(alerts.time)) - np.repeat(bounds[:-1], counts)
+        dates = pa.array(np.repeat([day.date for day in days], counts), pa.date32())
+        numerals = pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0")
+        ends = np.repeat([day.end for day in days], counts)
+        box = self._city.box
+        rows, columns = self._city.shape
+        return pa.table(
+            {
+                "date": dates,
+                "time_utc": pa.array(alerts.time, pa.timestamp("us", "UTC")),
+                "longitude": box.west + alerts.column / columns * (box.east - box.west),
+                "latitude": box.south + alerts.row / rows * (box.north - box.south),
+                "gunshot_type": pa.array(TYPES, pa.string()).take(pa.array(alerts.kind)),
+                "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
+                "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),
+                "as_received": pa.nulls(len(alerts.time), pa.string()),
+                "received_from": pa.repeat(RECEIVED_FROM, len(alerts.time)),
+                "received_row": number_in_day,
+                "received_at": pa.array(ends, pa.timestamp("us", "UTC")),
+            },
+            RAW_SCHEMA,
+        )
+
+    def true_probability(self, first: date, last: date) -> Floats:
+        """P(at least one alert in the cell on the local day | all alerts before the day).
+
+        (days, rows, columns) for the days from `first` to `last`, both included; zero in cells without sensors
+        and before `city.start`. What is approximate in it: `simulated_truth.Oracle`.
+        """
+        return self._truth(first, last, self._oracle.probability)
+
+    def true_number(self, first: date, last: date) -> Floats:
+        """Expected number of alerts in the cell on the local day, given all alerts before the day; else alike."""
+        return self._truth(first, last, self._oracle.number)
+
+    def _truth(self, first: date, last: date, forecast: Callable[[Day, Integers, Floats, Floats], Floats]) -> Floats:
+        truth = np.zeros(((last - first).days + 1, *self._city.shape))
+        reported = max(first, self._city.start)
+        if reported > last:
+            return truth
+        days, alerts = self._alerts(reported - MAX_LAG_DAYS, last)
+        for index, day in enumerate(days[MAX_LAG_DAYS.days :], (reported - first).days):
+            before = slice(*np.searchsorted(alerts.time, [day.start - MAX_LAG, day.start]))
+            truth[index] = forecast(day, alerts.time[before], alerts.row[before], alerts.column[before])
+        return truth
+
+    def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
+        """The days from `first` to `last`, and their alerts in the order of time."""
+        days = self._background.days(first - LOOK_BACK, last)
+        alerts = _join([self._clusters(day) for day in days])
+        days = days[LOOK_BACK.days :]
+        alerts = alerts.take((alerts.time >= days[0].start) & (alerts.time < days[-1].end))
+        return days, alerts.take(np.argsort(alerts.time, kind="stable"))
+
+    def _clusters(self, day: Day) -> Alerts:
+        """First alerts of a day with all their descendants, which may come on later days."""
+        random = np.random.default_rng([self._seed, DAY_STREAM, day.date.toordinal()])
+        generation = _join([self._first_alerts(random, day, begin) for begin in day.beginnings])
+        generations = [generation]
+        while len(generation.time) and len(generations) <= GENERATIONS:
+            generation = self._offspring(random, generation)
+            generations.append(generation)
+        return _join(generations)
+
+    def _first_alerts(self, random: np.random.Generator, day: Day, begin: Beginnings) -> Alerts:
+        number = random.poisson(begin.number)
+        cell = _draw(random, begin.cells, number)
+        hour = _draw(random, begin.hours, number)
+        offset = (random.random(number) * np.diff(day.hour_edges)[hour]).astype(np.int64)
+        row, column = np.divmod(cell, self._city.grid.columns) + random.random((2, number))
+        kind = _draw(random, FIREWORKS_TYPES if begin.fireworks else ORDINARY_TYPES, number)
+        return Alerts(day.hour_edges[hour] + offset, row, column, kind, _draw_rounds(random, kind))
+
+    def _offspring(self, random: np.random.Generator, parents: Alerts) -> Alerts:
+        families = random.poisson(OFFSPRING, len(parents.time))
+        parents = parents.take(np.repeat(np.arange(len(families)), families))
+        number = len(parents.time)
+        time = parents.time + draw_lags(random, number).astype(np.int64)
+        row_step, column_step = self._steps.draw(random, number)
+        row, column = parents.row + row_step, parents.column + column_step
+        new_kind = _draw(random, ORDINARY_TYPES, number)
+        kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, new_kind)
+        rounds = _draw_rounds(random, kind)
+        rows, columns = self._city.shape
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        children = Alerts(time, row, column, kind, rounds).take(inside)
+        return children.take(self._background.sensors[children.row.astype(int), children.column.astype(int)])
+
+
+def _join(parts: list[Alerts]) -> Alerts:
+    return Alerts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _draw(random: np.random.Generator, shares: npt.ArrayLike, number: int) -> Integers:
+    """`number` indices, each drawn with the probability that `shares` gives it."""
+    steps = np.cumsum(shares)
+    return np.searchsorted(steps, random.random(number) * steps[-1], side="right")
+
+
+def _draw_rounds(random: np.random.Generator, kind: Integers) -> Integers:
+    many = 1 + random.geometric(FEW_ROUNDS, len(kind))
+    return np.select([kind == SINGLE, kind == MULTIPLE], [np.ones_like(many), many], 0)

@@ -1,1 +1,0 @@
-"""Training of the networks: configuration, windows over the grid, fitting with resume, predicting."""

@@ -1,0 +1,222 @@
+"""The arrival sensors, tick by tick on real folders: which days they ask for, and what a crash or a bad file does."""
+
+import json
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.definitions import defs
+from shotspotter_assets.defs.automation import arrivals, runs
+from shotspotter_assets.defs.automation.arrivals import landing_arrivals
+from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.storage.file_names import SEEN
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.defs.chain import DAILY, resources
+
+HEADER = "when,lon,lat,kind,rounds,id\n"
+
+
+def row(day: str, name: str = "a", kind: str = "Single_Gunshot") -> str:
+    return f"{day}T17:00:00Z,-76.5,38.5,{kind},1,{name}\n"
+
+
+class Watch:
+    """The landing sensor on a folder, with the cursor that Dagster would keep."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.landing = folder / "landing" / "landing_city"
+        self.landing.mkdir(parents=True)
+        self.resources = resources(str(folder / "store"), str(folder / "landing"))
+        self.instance = instance
+        self.cursor: str | None = None
+        self.message = ""
+
+    def land(self, name: str, *rows: str) -> None:
+        (self.landing / name).write_text(HEADER + "".join(rows))
+
+    def tick(self, keep_cursor: bool = True) -> list[tuple[str, str]]:
+        """One tick; the asked ranges of days."""
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=defs(), resources=self.resources
+        )
+        result = landing_arrivals(context)
+        assert isinstance(result, dg.SensorResult)
+        self.message = result.skip_reason.skip_message if result.skip_reason else ""
+        if keep_cursor:
+            self.cursor = result.cursor
+        self.requests = list(result.run_requests)
+        return [(asked.tags[RANGE_START].split("|")[1], asked.tags[RANGE_END].split("|")[1]) for asked in self.requests]
+
+    def run_asked(self) -> None:
+        for asked in self.requests:
+            assert dg.materialize(DAILY, resources=self.resources, instance=self.instance, tags=asked.tags).success
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield Watch(tmp_path, instance)
+
+
+def test_nothing_landed_asks_for_nothing(watch: Watch) -> None:
+    assert watch.tick() == []
+    assert "Nothing new" in watch.message
+
+
+def test_only_new_and_changed_days_are_asked_for(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    assert watch.tick() == [("2024-03-02", "2024-03-03")]
+    watch.run_asked()
+    assert watch.tick() == []
+    # No file of its own will come for the day between.
+    watch.land("b.csv", row("2024-03-05", "b"))
+    assert watch.tick() == [("2024-03-04", "2024-03-05")]
+    watch.run_asked()
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03", kind="Multiple_Gunshots"))
+    assert watch.tick() == [("2024-03-03", "2024-03-03")]
+    watch.run_asked()
+    # Written anew with the same rows: the days are the same.
+    watch.land("a.csv", row("2024-03-03", kind="Multiple_Gunshots"), row("2024-03-02"))
+    assert watch.tick() == []
+
+
+def test_a_tick_that_died_is_done_over(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    first = watch.tick(keep_cursor=False)
+    keys = [asked.run_key for asked in watch.requests]
+    assert watch.tick() == first == [("2024-03-02", "2024-03-02")]
+    assert [asked.run_key for asked in watch.requests] == keys
+
+
+def test_years_in_one_file_are_one_run(watch: Watch) -> None:
+    watch.land(
+        "all.csv",
+        *(row(f"20{year}-{month:02}-{day:02}") for year in (24, 25) for month in range(3, 7) for day in (1, 15, 28)),
+    )
+    assert watch.tick() == [("2024-03-01", "2025-06-28")]
+
+
+def test_a_bad_file_is_named_and_the_others_are_asked_for(watch: Watch) -> None:
+    (watch.landing / "bad.parquet").write_bytes(b"PAR1 nothing")
+    watch.land("good.csv", row("2024-03-02"))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    watch.run_asked()
+    assert watch.tick() == []
+    assert "bad.parquet" in watch.message
+    # Once it is replaced, it is read.
+    (watch.landing / "bad.parquet").unlink()
+    watch.land("bad.parquet", row("2024-03-04"))
+    (watch.landing / "bad.parquet").rename(watch.landing / "mended.csv")
+    assert watch.tick() == [("2024-03-03", "2024-03-04")]
+
+
+def test_days_under_way_wait(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    watch.tick()
+    run = watch.instance.add_run(
+        dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=watch.requests[0].tags)
+    )
+    watch.land("a.csv", row("2024-03-02", "other"))
+    assert watch.tick() == []
+    watch.instance.delete_run(run.run_id)
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+
+
+def test_days_that_a_run_made_while_their_file_was_spoiled_are_asked_for_again(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    watch.land("b.csv", row("2024-03-04"))
+    assert watch.tick() == [("2024-03-02", "2024-03-04")]
+    run = watch.instance.add_run(
+        dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=watch.requests[0].tags)
+    )
+    (watch.landing / "a.csv").write_text("no columns\n")
+    assert watch.tick() == []
+    watch.instance.delete_run(run.run_id)
+    assert watch.tick() == []
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    assert watch.tick() == [("2024-03-02", "2024-03-03")]
+    assert watch.tick() == []
+
+
+def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    asked = watch.tick()
+    assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
+    (watch.landing / "a.csv").unlink()
+    tags = watch.requests[0].tags
+    failed = dg.materialize(DAILY, resources=watch.resources, instance=watch.instance, tags=tags, raise_on_error=False)
+    assert not failed.success
+    monkeypatch.setattr(runs, "WAITS", (timedelta(0),))
+    assert watch.tick() == asked
+    assert watch.requests[0].run_key == f"again {failed.run_id}"
+    assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
+
+
+def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    cities = dict(load_cities(TEST_CITIES))
+    source = cities["landing_city"].source.model_copy(update={"file_date": "%Y-%m-%d"})
+    cities["landing_city"] = cities["landing_city"].model_copy(update={"source": source})
+    monkeypatch.setattr(arrivals, "CITIES", cities)
+    days = [str(date(2024, 3, 2) + timedelta(days=2 * at)) for at in range(30)]
+    for day in days:
+        watch.land(f"{day}.csv", row(day))
+    ranges = [(day, day) for day in days]
+    assert watch.tick() == ranges[: arrivals.MAX_RUNS_PER_TICK]
+    for asked in watch.requests:
+        watch.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=asked.tags))
+    # A crash forgets nothing, and days under way hold back no others.
+    watch.tick(keep_cursor=False)
+    assert watch.tick() == ranges[arrivals.MAX_RUNS_PER_TICK :]
+    assert watch.tick() == []
+
+
+def test_a_table_without_the_column_of_what_was_asked_is_read(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    watch.tick()
+    store, place = Store(str(watch.landing.parents[1] / "store")), Partition(SEEN, "landing_city")
+    table = store.read_table(place, "landing_1.parquet")
+    store.write_table(place, "landing_1.parquet", table.drop_columns(["asked"]))
+    assert watch.tick() == []
+    assert "Nothing new" in watch.message
+    watch.land("a.csv", row("2024-03-02", kind="Multiple_Gunshots"), row("2024-03-03"))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+
+
+def test_many_files_are_one_run_whatever_their_order(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, day in enumerate((9, 2, 30, 16)):
+        watch.land(f"{name}.csv", row(f"2024-03-{day:02}"))
+    with monkeypatch.context() as patched:
+        look_at = arrivals._look_at
+        patched.setattr(arrivals, "_look_at", lambda *given: look_at(*given[:-1], lambda: True))
+        assert [watch.tick() for _ in range(3)] == [[], [], []]
+    # A crash loses nothing of what was looked at.
+    watch.tick(keep_cursor=False)
+    assert watch.tick() == [("2024-03-02", "2024-03-30")]
+    assert watch.tick() == []
+
+
+def test_the_cursor_is_small(watch: Watch) -> None:
+    for number in range(50):
+        watch.land(f"{number}.csv", row("2024-03-02", str(number)))
+    watch.tick()
+    assert len(watch.cursor or "") < 200
+    assert json.loads(watch.cursor or "")["generations"]["landing_city"] == 1
+
+
+def test_a_city_file_that_was_corrected_makes_its_files_be_looked_at_again(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (watch.landing / "a.csv").write_text(HEADER + row("2024-03-02").replace("Z,", ","))
+    assert watch.tick() == []
+    assert "a.csv" in watch.message
+    cities = dict(load_cities(TEST_CITIES))
+    source = cities["landing_city"].source.model_copy(update={"naive_times": "local"})
+    cities["landing_city"] = cities["landing_city"].model_copy(update={"source": source})
+    monkeypatch.setattr(arrivals, "CITIES", cities)
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    assert json.loads((watch.landing.parents[1] / "store/arrivals/city=landing_city/unreadable.json").read_text()) == {}

@@ -1,0 +1,483 @@
+"""The live chain on a small simulated city: models in force, forecasts, plans and scores as runs, and when they are made."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.defs import partition_keys
+from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
+from shotspotter_assets.defs.daily.forecast_scores import forecast_scores, read_scores
+from shotspotter_assets.defs.daily.live_models import live_models
+from shotspotter_assets.defs.daily.patrol_plans import patrol_plans
+from shotspotter_assets.defs.daily.risk_forecasts import nowcasts, risk_forecasts
+from shotspotter_assets.defs.daily.score_checks import rolling_gate_holds
+from shotspotter_assets.defs.environment import CITIES
+from shotspotter_assets.defs.partition_keys import BeforeStartError
+from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+from shotspotter_assets.models.stored_models import ModelMismatchError
+from shotspotter_assets.serving.files import day_partition, read_live_record
+from shotspotter_assets.serving.live_models import LiveHistoryTooShortError, input_names
+from shotspotter_assets.serving.risk_forecasts import HOURLY_SCHEMA, RISK_SCHEMA
+from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.chain import resources, run_days
+
+CITY = "tiny_city"
+DAY = date(2024, 1, 20)
+NEXT = DAY + timedelta(days=1)
+LIVE = [live_models, risk_forecasts, patrol_plans, forecast_scores, rolling_gate_holds]
+QUICK = {"validation_days": 28}
+RULES = PatrolRules(
+    shifts=(Shift(name="evening", start=16, end=0, units=2), Shift(name="night", start=20, end=4, units=2))
+)
+
+
+def with_city(patch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """What its file would say."""
+    patch.setattr(partition_keys, "CITIES", {**CITIES, CITY: CITIES[CITY].model_copy(update=changes)})
+
+
+@pytest.fixture(scope="module")
+def made_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny city's days to `DAY` and two more."""
+    root = tmp_path_factory.mktemp("made") / "store"
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        assert run_days(CITY, "2023-07-01", str(DAY + timedelta(days=2)), resources(str(root)), instance).success
+    return root
+
+
+@pytest.fixture(scope="module")
+def issued(made_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with models, forecasts, plans and scores of `DAY` and of the day after it."""
+    root = tmp_path_factory.mktemp("issued") / "store"
+    shutil.copytree(made_days, root)
+    patch = pytest.MonkeyPatch()
+    with_city(patch, patrol=RULES)
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        for day in (DAY, NEXT):
+            result = Chain(root, instance).run(day)
+            [check] = result.get_asset_check_evaluations()
+            assert check.severity == dg.AssetCheckSeverity.WARN
+            assert check.passed != read_scores(Store(str(root)), CITY, day)["drift"]["drifted"]
+    patch.undo()
+    return root
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        yield instance
+
+
+class Chain:
+    """Runs of the live chain on one store."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
+        self.root, self.instance = root, instance
+        self.store = Store(str(root))
+
+    def run(self, day: date, assets: list[Any] | None = None, **config: Any) -> dg.ExecuteInProcessResult:
+        chosen = LIVE if assets is None else assets
+        ops = {"live_models": {"config": QUICK | config}} if live_models in chosen else {}
+        return dg.materialize(
+            chosen,
+            resources=resources(str(self.root)),
+            instance=self.instance,
+            partition_key=f"{CITY}|{day}",
+            run_config={"ops": ops},
+        )
+
+    def forecast(self, day: date) -> pa.Table:
+        return self.store.read_table(day_partition("risk_forecasts", CITY, day), "forecast.parquet")
+
+    def swap_grids(self, one: date, other: date) -> None:
+        """Another content for a day, as a correction would bring."""
+        folder = self.root / "grid_tensors" / f"city={CITY}"
+        content = (folder / f"date={other}" / "grid.parquet").read_bytes()
+        (folder / f"date={one}" / "grid.parquet").write_bytes(content)
+
+
+@pytest.fixture
+def chain(issued: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
+    shutil.copytree(issued, tmp_path / "store")
+    return Chain(tmp_path / "store", instance)
+
+
+@pytest.fixture
+def bare(made_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
+    shutil.copytree(made_days, tmp_path / "bare")
+    return Chain(tmp_path / "bare", instance)
+
+
+def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
+    record = read_live_record(chain.store, CITY, DAY)
+    assert record.trained
+    assert (record.train_first, record.validation_first, record.validation_last) == (
+        date(2023, 7, 1),
+        DAY - timedelta(days=27),
+        DAY,
+    )
+    # Four weeks are too few for the gate, so the best baseline serves and the record says why.
+    assert record.served == record.gate["best_baseline"] != "residual_boosting"
+    assert "at least 12 are needed" in " ".join(record.reasons)
+
+    forecast, cells = chain.forecast(DAY), len(record.covered)
+    assert set(RISK_SCHEMA.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
+    horizons = {name: forecast.filter(pa.array(of)) for name in ("day", "1h", "2h", "4h", "6h", "12h")
+                for of in [forecast["horizon"].to_numpy(zero_copy_only=False) == name]}  # fmt: skip
+    assert {name: of.num_rows for name, of in horizons.items()} == dict.fromkeys(horizons, cells)
+    day = horizons["day"]
+    assert day["starts_utc"][0].as_py() == datetime(2024, 1, 21, 5, tzinfo=UTC)
+    low, p, high, expected = (day[name].to_numpy() for name in ("low", "probability", "high", "expected"))
+    assert ((low <= p) & (p <= high) & (expected >= p - 1e-12)).all()
+    np.testing.assert_array_equal(p, day[f"baseline_{record.served}"].to_numpy())
+    np.testing.assert_allclose(sum(day[f"type_{code}"].to_numpy() for code in range(3)), 1)
+    assert (horizons["12h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
+
+    partition = day_partition("risk_forecasts", CITY, DAY)
+    hourly = chain.store.read_table(partition, "hourly.parquet")
+    assert hourly.schema.remove_metadata() == HOURLY_SCHEMA
+    assert hourly.num_rows == 36 * cells
+    of_day = hourly.filter(pa.array(hourly["starts_utc"].to_numpy() < np.datetime64("2024-01-22T05")))
+    assert of_day["expected"].to_numpy().sum() == pytest.approx(expected.sum())
+    top = chain.store.read_table(partition, "top_locations.parquet").to_pylist()
+    assert [row["rank"] for row in top] == list(range(1, 21))
+    assert top[0]["probability"] == p.max()
+    assert "odds x" in top[0]["why"]
+    geojson = json.loads(chain.store.read_bytes(partition, "risk.geojson"))
+    assert len(geojson["features"]) == cells
+
+    plan = chain.store.read_table(day_partition("patrol_plans", CITY, DAY), "plan.parquet").to_pylist()
+    assert sum(row["units"] for row in plan) == 4
+    assert {row["day"] for row in plan} == {date(2024, 1, 21)}
+    assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
+    assert chain.store.read_bytes(day_partition("patrol_plans", CITY, DAY), "dispatch.csv").startswith(b"day,shift")
+
+    scores = read_scores(chain.store, CITY, DAY)
+    assert scores["scores"] is None
+    assert scores["note"] == "No forecast was issued on 2024-01-19, so 2024-01-20 has no score."
+
+
+def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
+    day = chain.forecast(DAY)
+    day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    grid = chain.store.read_table(day_partition("grid_tensors", CITY, NEXT), "grid.parquet").to_pylist()
+    seen = {(row["row"], row["column"]) for row in grid}
+    observed = np.array([cell in seen for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
+    p = day["probability"].to_numpy()
+    scores = read_scores(chain.store, CITY, NEXT)
+    assert scores["scores"]["log_loss"] == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
+    assert scores["scores"]["brier"] == pytest.approx(np.mean((p - observed) ** 2))
+    assert scores["scores"]["observed_cells"] == observed.sum()
+    assert scores["rolling"]["28"]["days"] == 1
+    # One day decides nothing.
+    assert not scores["rolling_gate"]["decided"]
+
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert record.trained
+    assert record.hours_from == DAY  # a week has not gone by
+
+
+def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
+    result = chain.run(DAY, [patrol_plans])
+    [event] = result.get_asset_materialization_events()
+    assert "no patrol rules" in event.step_materialization_data.materialization.metadata["note"].value
+    partition = day_partition("patrol_plans", CITY, DAY)
+    assert chain.store.read_table(partition, "plan.parquet").num_rows == 0
+    assert not chain.store.exists(partition, "dispatch.csv")
+
+
+def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, time_precision="day", patrol=RULES)
+    # Fewer days, as it is trained once more.
+    assert bare.run(date(2023, 11, 5)).success
+    record = read_live_record(bare.store, CITY, date(2023, 11, 5))
+    assert set(record.without) == {"next_hours", "gunshot_types"}
+    forecast = bare.forecast(date(2023, 11, 5))
+    assert set(forecast["horizon"].to_pylist()) == {"day"}
+    assert forecast["type_0"].null_count == forecast.num_rows
+    hourly = bare.store.read_table(day_partition("risk_forecasts", CITY, date(2023, 11, 5)), "hourly.parquet")
+    np.testing.assert_allclose(
+        hourly["expected"].to_numpy().reshape(36, -1), [forecast["expected"].to_numpy() / 24] * 36
+    )
+    plan = bare.store.read_table(day_partition("patrol_plans", CITY, date(2023, 11, 5)), "plan.parquet")
+    assert plan["units"].to_numpy().sum() == 4
+
+
+def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None:
+    expected = chain.forecast(DAY)
+    for later in (NEXT, DAY + timedelta(days=2)):
+        chain.swap_grids(later, date(2023, 7, 4))
+    chain.run(DAY, [risk_forecasts])
+    assert chain.forecast(DAY).equals(expected)
+    chain.swap_grids(DAY, date(2023, 7, 4))
+    chain.run(DAY, [risk_forecasts])
+    assert not chain.forecast(DAY).equals(expected)
+
+
+def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> None:
+    before, later = (read_live_record(chain.store, CITY, of) for of in (DAY, NEXT))
+    chain.run(DAY, [live_models])
+    again = read_live_record(chain.store, CITY, DAY)
+    for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
+        assert getattr(again, name) == getattr(before, name), name
+    # What later days point to is still whole.
+    assert later.models_from == NEXT
+    assert later.hours_from == DAY
+    chain.run(NEXT, [risk_forecasts])
+
+
+def test_retraining_by_cadence(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cadence in ("weekly", "on_drift"):
+        with_city(monkeypatch, retraining=cadence)
+        chain.run(NEXT, [live_models])
+        held = read_live_record(chain.store, CITY, NEXT)
+        assert (held.trained, held.last_trained, held.models_from) == (False, DAY, DAY)
+        assert held.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
+    chain.run(NEXT, [risk_forecasts])
+    write_scores(chain, DAY, drifted=True)
+    chain.run(NEXT, [live_models])
+    assert "drift" in read_live_record(chain.store, CITY, NEXT).reasons[0]
+
+
+@pytest.mark.parametrize("cadence", ["weekly", "on_drift"])
+def test_models_of_other_inputs_are_not_kept_in_force(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, cadence: str
+) -> None:
+    [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
+    record = read_live_record(chain.store, CITY, DAY)
+    assert list(record.inputs) == json.loads(file.read_bytes())["names"]
+
+    with_city(monkeypatch, retraining=cadence, time_precision="day")
+    # As what was issued foresaw everything, models in force of the same inputs would be kept.
+    foresee(chain, NEXT)
+    chain.run(NEXT, [live_models, risk_forecasts])
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert record.reasons[0] == "Retrained, as the inputs are others than the models in force were fitted on."
+    assert (record.models_from, record.hours_from) == (NEXT, NEXT)
+    assert set(record.without) == {"next_hours", "gunshot_types"}
+    assert record.inputs == input_names(partition_keys.CITIES[CITY]) != input_names(CITIES[CITY])
+    assert not [reason for reason in record.reasons if "kept" in reason]
+    chain.run(NEXT + timedelta(days=1), [live_models])
+    assert not read_live_record(chain.store, CITY, NEXT + timedelta(days=1)).trained
+
+
+def test_what_was_issued_keeps_models_of_the_same_inputs(chain: Chain) -> None:
+    foresee(chain, NEXT)
+    chain.run(NEXT, [live_models])
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert (record.trained, record.models_from) == (True, DAY)
+    assert record.reasons[-1].endswith("the model in force is kept.")
+
+
+def foresee(chain: Chain, last: date) -> None:
+    """Forecasts of the four weeks to `last` as if they had been known."""
+    table = chain.forecast(DAY)
+    table = table.filter(pa.array(table["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    cells = list(zip(table["row"].to_pylist(), table["column"].to_pylist(), strict=True))
+    at = table.column_names.index("probability")
+    for back in range(28):
+        day = last - timedelta(days=back)
+        grid = chain.store.read_table(day_partition("grid_tensors", CITY, day), "grid.parquet").to_pylist()
+        seen = {(row["row"], row["column"]) for row in grid}
+        known = pa.array([0.9 if cell in seen else 0.01 for cell in cells])
+        issue = day_partition("risk_forecasts", CITY, day - timedelta(days=1))
+        chain.store.write_table(issue, "forecast.parquet", table.set_column(at, table.schema.field(at), known))
+
+
+def test_a_forecast_by_models_of_other_inputs_says_what_to_do(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, time_precision="day")
+    says = (
+        rf"{CITY}\|{DAY}, models of {DAY}: .*other inputs.* Materialise live_models for {CITY}\|{DAY} with `retrain` on"
+    )
+    with pytest.raises(OtherInputsError, match=says):
+        chain.run(DAY, [risk_forecasts])
+    chain.run(DAY, [live_models], retrain=True)
+    chain.run(DAY, [risk_forecasts])
+
+
+def test_weekly_trains_once_in_seven_days(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, retraining="weekly")
+    week = [DAY + timedelta(days=at) for at in range(1, 8)]
+    assert run_days(CITY, str(week[2]), str(week[-1]), resources(str(chain.root)), chain.instance).success
+    for day in week:
+        chain.run(day, [live_models])
+    records = [read_live_record(chain.store, CITY, day) for day in week]
+    assert [record.trained for record in records] == [False] * 6 + [True]
+    assert {(record.models_from, record.reasons) for record in records[:-1]} == {
+        (DAY, (f"Not retrained (weekly): last on {DAY}.",))
+    }
+    assert (records[-1].models_from, records[-1].hours_from) == (week[-1], week[-1])
+    assert records[-1].reasons[0] == f"Retrained, a week after {DAY}."
+
+
+def test_on_drift_trains_after_a_score_that_says_so_and_not_again(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_city(monkeypatch, retraining="on_drift")
+    days = [DAY + timedelta(days=at) for at in range(1, 4)]
+    assert run_days(CITY, str(days[2]), str(days[2]), resources(str(chain.root)), chain.instance).success
+    trained = []
+    for day, drifted in zip(days, (False, True, False), strict=True):
+        write_scores(chain, day - timedelta(days=1), drifted=drifted)
+        chain.run(day, [live_models, risk_forecasts])
+        chain.run(day, [forecast_scores])
+        record = read_live_record(chain.store, CITY, day)
+        trained.append((record.trained, record.models_from))
+    assert trained == [(False, DAY), (True, days[1]), (False, days[1])]
+
+
+def test_rolled_back_by_hand(chain: Chain) -> None:
+    assert read_live_record(chain.store, CITY, NEXT).models_from == NEXT
+    chain.run(NEXT, [live_models, risk_forecasts], serve_from=str(DAY))
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert (record.models_from, record.models_version) == (DAY, read_live_record(chain.store, CITY, DAY).models_version)
+    assert record.reasons == (f"Rolled back by hand to what was in force after {DAY}.",)
+    with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {NEXT}; name a day before {DAY}"):
+        chain.run(DAY, [live_models], serve_from=str(NEXT))
+
+
+def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str, Any] | None = None) -> None:
+    """Change what the scores of a day say."""
+    partition = day_partition("forecast_scores", CITY, day)
+    record = json.loads(chain.store.read_bytes(partition, "record.json"))
+    record["drift"]["drifted"], record["rolling_gate"] = drifted, gate
+    chain.store.write_bytes(partition, "record.json", json.dumps(record).encode())
+
+
+def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_city(monkeypatch, retraining="weekly")
+    partition = day_partition("live_models", CITY, DAY)
+    record = read_live_record(chain.store, CITY, DAY)
+    accepted = record.model_copy(
+        update={"served": "residual_boosting", "gate": record.gate | {"served": "residual_boosting"}}
+    )
+    chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
+    write_scores(chain, DAY, gate={"passed": False, "served": "ew_kde", "reasons": ["Worse."]})
+    chain.run(NEXT, [live_models, risk_forecasts])
+    record = read_live_record(chain.store, CITY, NEXT)
+    assert record.served == "ew_kde"
+    assert "fail the rolling gate" in record.reasons[-1]
+    day = chain.forecast(NEXT)
+    day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
+    assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
+    # Once the issued forecasts hold again, so does the candidate.
+    write_scores(chain, DAY, gate={"passed": True, "served": "residual_boosting", "reasons": []})
+    chain.run(NEXT, [live_models])
+    assert read_live_record(chain.store, CITY, NEXT).served == "residual_boosting"
+
+
+def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:
+    before = read_scores(chain.store, CITY, NEXT)
+    chain.swap_grids(NEXT, date(2023, 7, 4))
+    chain.run(NEXT, [forecast_scores])
+    after = read_scores(chain.store, CITY, NEXT)
+    assert after["scores"]["observed_alerts"] > before["scores"]["observed_alerts"]
+
+
+def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
+    def cast(now: str) -> pa.Table:
+        dg.materialize(
+            [nowcasts],
+            resources=resources(str(chain.root)),
+            instance=chain.instance,
+            partition_key=CITY,
+            run_config={"ops": {"nowcasts": {"config": {"now": now}}}},
+        )
+        return chain.store.read_table(Partition("nowcasts", CITY), "forecast.parquet")
+
+    # The city's stored days end on the 22nd, so the source is asked for the 23rd.
+    early, late = cast("2024-01-23T02:30:00-05:00"), cast("2024-01-23T22:30:00-05:00")
+    assert early.schema == RISK_SCHEMA
+    assert early["starts_utc"][0].as_py() == datetime(2024, 1, 23, 8, tzinfo=UTC)
+    assert late["starts_utc"][0].as_py() == datetime(2024, 1, 24, 4, tzinfo=UTC)
+    assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
+    said = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
+    assert said["alerts_since_midnight"] > 0
+
+
+def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
+    with pytest.raises(MissingObjectError, match=rf"live_models has no record.json for {CITY}\|{DAY}"):
+        bare.run(DAY, [risk_forecasts])
+    with pytest.raises(LiveHistoryTooShortError, match=r"City tiny_city: 62 days of history.*from 2023-10-28 on"):
+        bare.run(date(2023, 8, 31), [live_models])
+    with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
+        bare.run(date(2024, 1, 23), [live_models])
+    with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-01 is before"):
+        dg.materialize([live_models], resources=resources(str(bare.root)), partition_key="landing_city|2024-02-01")
+    [file] = chain.root.glob(f"live_models/*/date={DAY}/historical_mean-*.json")
+    file.write_bytes(b"{}")
+    with pytest.raises(ModelMismatchError, match=rf"materialise live_models for {CITY}\|{DAY} again"):
+        chain.run(DAY, [risk_forecasts])
+
+
+class Ticks:
+    """Automation of the live chain, tick by tick; materialisations are reported, not run."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.defs = dg.Definitions(
+            assets=[grid_tensors, live_models, risk_forecasts, patrol_plans, forecast_scores],
+            resources=resources("none"),
+        )
+        self.cursor: Any = None
+
+    def report(self, asset: str, day: str, version: str) -> None:
+        tags = {"dagster/data_version": version}
+        event = dg.AssetMaterialization(asset, partition=f"{CITY}|{day}", tags=tags)
+        self.instance.report_runless_asset_event(event)
+
+    def tick(self, now: datetime) -> set[tuple[str, str]]:
+        """(asset, day) of what is asked for, which is then reported as made."""
+        result = dg.evaluate_automation_conditions(
+            self.defs, self.instance, cursor=self.cursor, evaluation_time=now,
+            asset_selection=dg.AssetSelection.assets("live_models", "risk_forecasts", "patrol_plans", "forecast_scores"),
+        )  # fmt: skip
+        self.cursor = result.cursor
+        asked = {
+            (of.key.to_user_string(), key.split("|")[1])
+            for of in result.results
+            for key in result.get_requested_partitions(of.key)
+            if key is not None and key.startswith(f"{CITY}|")
+        }
+        for asset, day in sorted(asked):
+            self.report(asset, day, f"{asset} at {now}")
+        return asked
+
+
+def test_automation_issues_once_and_scores_again(instance: dg.DagsterInstance) -> None:
+    ticks, now = Ticks(instance), datetime(2024, 1, 21, 12, tzinfo=UTC)
+    for back in range(28):
+        ticks.report("grid_tensors", str(DAY - timedelta(days=back + 1)), "first")
+    for asset in ("live_models", "risk_forecasts", "patrol_plans"):
+        ticks.report(asset, "2024-01-19", "first")
+    assert ticks.tick(now) == set()
+    # The day lands: everything of it is asked for in one tick, so that one run makes it.
+    ticks.report("grid_tensors", "2024-01-20", "first")
+    everything = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+    assert ticks.tick(now + timedelta(minutes=1)) == {(asset, "2024-01-20") for asset in everything}
+    assert ticks.tick(now + timedelta(minutes=2)) == set()
+    # A correction of the day before: what was issued on past days stays. The latest forecast, whose outcome is not known
+    # yet, is issued anew, and the scores that saw the day are made again.
+    ticks.report("grid_tensors", "2024-01-19", "corrected")
+    asked = ticks.tick(now + timedelta(minutes=3))
+    assert {day for asset, day in asked if asset in ("live_models", "risk_forecasts")} == {"2024-01-20"}
+    assert ("forecast_scores", "2024-01-20") in asked
+    # The next day it is past, and a correction of it issues nothing for it.
+    ticks.report("grid_tensors", "2024-01-21", "first")
+    ticks.tick(now + timedelta(days=1))
+    ticks.tick(now + timedelta(days=1, minutes=1))
+    ticks.report("grid_tensors", "2024-01-20", "corrected")
+    asked = ticks.tick(now + timedelta(days=1, minutes=2))
+    assert {day for asset, day in asked if asset in ("live_models", "risk_forecasts")} == {"2024-01-21"}
+    assert {day for asset, day in asked if asset == "forecast_scores"} == {"2024-01-20", "2024-01-21"}

@@ -1,0 +1,190 @@
+"""The whole chain on a small simulated city, on a local path and on S3: from raw alerts to a report that can be recomputed."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from shotspotter_assets.defs.walk_forward.evaluation_reports import StaleModelError, evaluation_reports
+from shotspotter_assets.defs.walk_forward.fold_models import fold_models
+from shotspotter_assets.models.fold_windows import FoldTooShortError
+from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+from shotspotter_assets.models.stored_models import ModelMismatchError
+from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
+from shotspotter_assets_tests.s3_server import S3Server
+
+CITY, FOLD = "tiny_city", "2024-01-01"
+MODELS = {
+    "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma", "logistic_regression",
+    "gradient_boosting", "conv_lstm", "residual_boosting", "true_intensity",
+}  # fmt: skip
+SCORES = {
+    "log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "hit_rate", "pai", "pei",
+    "predicted_over_observed", "calibration_slope", "calibration_intercept", "accuracy", "weighted_accuracy_10",
+    "seconds_to_train",
+}  # fmt: skip
+PLOTS = {"coverage", "forecast", "walk_forward", "reliability", "hit_rate"}
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+@pytest.fixture(params=["local", "s3"])
+def chain(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any], Store]:
+    """Resources and store, on a local path and on a real S3 server."""
+    if request.param == "local":
+        return resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
+    server: S3Server = request.getfixturevalue("s3_server")
+    use_s3(request.getfixturevalue("monkeypatch"), server)
+    root: str = request.getfixturevalue("s3_store_root")
+    return resources(root), Store(root, server.client())
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
+    """What a user sets to work with an S3 server."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], instance: dg.DagsterInstance) -> None:
+    on, store = chain
+    assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
+    models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
+    trained = run_fold(fold_models, CITY, FOLD, on, instance, models)
+    partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
+    record = json.loads(store.read_bytes(partition, "record.json"))
+    assert (record["train_days"], record["validation_days"]) == (156, 28)
+    assert record["config"]["filters"] == 2
+    assert set(record["models"]) == {"conv_lstm", "residual_boosting"}
+    for name, model in record["models"].items():
+        assert model["files"]
+        for file, digest in model["files"].items():
+            assert hashlib.sha256(store.read_bytes(partition, f"{name}.{file}")).hexdigest() == digest
+    [event] = trained.get_asset_materialization_events()
+    assert event.partition == f"{CITY}|{FOLD}"
+
+    reported = run_fold(evaluation_reports, CITY, FOLD, on, instance)
+    partition = Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1))
+    report = json.loads(store.read_bytes(partition, "report.json"))
+    assert set(report["models"]) == MODELS
+    assert all(set(scores) == SCORES for scores in report["models"].values())
+    assert (report["train_days"], report["validation_days"], report["test_days"]) == (156, 28, 91)
+    forecasts = store.read_table(partition, "forecasts.parquet")
+    assert forecasts.num_rows == report["test_days"] * report["covered_cells"]
+    assert set(forecasts.column_names) == {"date", "row", "column", "observed"} | MODELS
+    observed = forecasts["observed"].to_numpy()
+    assert report["base_rate"] == pytest.approx(observed.mean())
+    for name, scores in report["models"].items():
+        p = forecasts[name].to_numpy()
+        assert scores["log_loss"] == pytest.approx(-np.mean(observed * np.log(p) + (1 - observed) * np.log1p(-p)))
+    gains = {name: scores["gain_nats_per_positive"] for name, scores in report["models"].items()}
+    assert gains["historical_mean"] == 0
+    # Nobody can know more than the process itself.
+    assert max(gains, key=lambda name: gains[name]) == "true_intensity"
+    [event] = reported.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    for plot in PLOTS:
+        assert store.read_bytes(partition, f"{plot}.png").startswith(b"\x89PNG")
+        assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
+
+
+def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    on = resources(str(tmp_path / "store"))
+    with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .* 184 of the 184 days"):
+        run_fold(fold_models, CITY, FOLD, on, instance)
+    run_days(CITY, "2023-07-01", "2023-12-15", on, instance)
+    with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*Materialise grid_tensors"):
+        run_fold(fold_models, CITY, FOLD, on, instance)
+    run_days(CITY, "2023-12-16", "2024-03-31", on, instance)
+    with pytest.raises(FoldTooShortError, match="184 days before the cutoff"):
+        run_fold(fold_models, CITY, FOLD, on, instance, {"days": 64, "recurrent_layers": 2})
+    with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city\|2024-01-01"):
+        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+
+    run_fold(fold_models, CITY, FOLD, on, instance)
+    grids = tmp_path / "store" / "grid_tensors" / "city=tiny_city"
+    day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
+    content = day.read_bytes()
+    day.write_bytes(other.read_bytes())
+    with pytest.raises(StaleModelError, match=r"materialise fold_models for tiny_city\|2024-01-01"):
+        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+    day.write_bytes(content)
+    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.reference.keras"
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(ModelMismatchError, match="again"):
+        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+
+    run_fold(fold_models, CITY, FOLD, on, instance, {"models": ["regime_regression"]})
+    model, record = model.with_name("regime_regression.regime_regression.json"), model.with_name("record.json")
+    current = model.read_bytes()
+    earlier = current.replace(b"log_shrunk_", b"log_pulled_")
+    model.write_bytes(earlier)
+    digests = [hashlib.sha256(content).hexdigest() for content in (current, earlier)]
+    record.write_text(record.read_text().replace(*digests))
+    says = (
+        r"tiny_city\|2024-01-01, regime_regression: .*other inputs.* Materialise fold_models for tiny_city\|2024-01-01"
+    )
+    with pytest.raises(OtherInputsError, match=says):
+        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+
+
+def test_grids_on_the_store_keep_their_dense_shape(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    run_days(CITY, "2023-11-05", "2023-11-05", resources(str(tmp_path / "store")), instance)
+    file = tmp_path / "store" / "grid_tensors" / "city=tiny_city" / "date=2023-11-05" / "grid.parquet"
+    shape = json.loads(pq.read_schema(file).metadata[b"shape"])
+    assert shape == {"hours": 25, "gunshot_types": 4, "rows": 8, "columns": 8}
+
+
+def test_a_landing_folder_on_s3(
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    s3_server: S3Server,
+    s3_store_root: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_s3(monkeypatch, s3_server)
+    bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
+    rows = "when,lon,lat,kind,rounds,id\n2024-03-02T12:00:00Z,-76.5,38.5,SG,1,a\n"
+    s3_server.client().put_object(Bucket=bucket, Key=f"{prefix}/landing_city/drops/a.csv", Body=rows.encode())
+    on = resources(str(tmp_path / "store"), s3_store_root)
+    assert run_days("landing_city", "2024-03-01", "2024-03-03", on, instance).success
+    raw = Store(str(tmp_path / "store")).read_window(
+        "raw_alerts", "landing_city", "alerts.parquet", date(2024, 3, 1), date(2024, 3, 3)
+    )
+    assert raw["date"].to_pylist() == [date(2024, 3, 2)]
+    assert raw["received_from"].to_pylist() == [f"{bucket}/{prefix}/landing_city/drops/a.csv"]
+
+
+def test_reports_open_as_one_data_set(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    on = resources(str(tmp_path / "store"))
+    run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
+    run_fold(fold_models, CITY, FOLD, on, instance)
+    run_fold(evaluation_reports, CITY, FOLD, on, instance, horizons=[6])
+    hours = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/hourly_forecasts.parquet").collect()
+    assert set(hours["horizon"]) == {6}
+    assert {"next_hours", "climatology", "ewma_hour_of_week"} < set(hours.columns)
+    types = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/type_forecasts.parquet").collect()
+    assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
+    pattern = f"{tmp_path}/store/evaluation_reports/**/forecasts.parquet"
+    duck = duckdb.sql(
+        f"select city, fold, count(*) from read_parquet('{pattern}', hive_partitioning=true) group by all"
+    )
+    [(city, fold, rows)] = duck.fetchall()
+    assert (city, str(fold)) == (CITY, FOLD)
+    assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows

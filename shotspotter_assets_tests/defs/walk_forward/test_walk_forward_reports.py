@@ -1,0 +1,143 @@
+"""Walk-forward reports of real folds of a small simulated city, and of the tables that folds leave in the store."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from shotspotter_assets.defs.walk_forward.evaluation_reports import evaluation_reports
+from shotspotter_assets.defs.walk_forward.fold_models import fold_models
+from shotspotter_assets.defs.walk_forward.report_checks import forecast_beats_best_baseline
+from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError, walk_forward_reports
+from shotspotter_assets.evaluation.gate import BASELINES, TRUTH, judge
+from shotspotter_assets.evaluation.pooling import model_names
+from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.chain import resources, run_days, run_fold
+from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
+
+CITY = "tiny_city"
+FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with the forecasts of two folds."""
+    store = Store(str(tmp_path / "store"))
+    for seed, cutoff in enumerate(FOLDS):
+        table = forecasts_table(cutoff, 91, (8, 8), seed=seed, residual_boosting=0.7)
+        write(store, cutoff, table)
+    return store
+
+
+def write(store: Store, cutoff: date, table: Any) -> None:
+    store.write_table(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet", table)
+
+
+def run(
+    tmp_path: Path, instance: dg.DagsterInstance, candidate: str | None = None
+) -> tuple[dg.ExecuteInProcessResult, dg.AssetMaterialization, dg.AssetCheckEvaluation]:
+    config = {"ops": {"walk_forward_reports": {"config": {"candidate": candidate}}}} if candidate else None
+    result = dg.materialize(
+        [walk_forward_reports, forecast_beats_best_baseline],
+        resources=resources(str(tmp_path / "store")),
+        instance=instance,
+        partition_key=CITY,
+        run_config=config,
+    )
+    [event] = result.get_asset_materialization_events()
+    [check] = result.get_asset_check_evaluations()
+    return result, event.step_materialization_data.materialization, check
+
+
+def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
+    _, made, check = run(tmp_path, instance)
+    partition = Partition("walk_forward_reports", CITY)
+    report = json.loads(store.read_bytes(partition, "report.json"))
+    assert report["folds"] == ["2024-01-01", "2024-04-01"]
+    assert report["verdict"]["served"] == made.metadata["served"].value == "residual_boosting"
+    assert made.partition == CITY
+    card = store.read_bytes(partition, "model_card.md").decode()
+    assert made.metadata["model_card"].value == card
+    assert card.startswith("# Model card: next-day alert forecast of tiny_city")
+    for plot in ("reliability", "gain_by_fold"):
+        assert store.read_bytes(partition, f"{plot}.png").startswith(b"\x89PNG")
+        assert made.metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
+    rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
+    assert set(rows) == set(report["models"])
+    gain = report["verdict"]["gain"]
+    assert rows["residual_boosting"]["low"] == pytest.approx(gain["low"], abs=1e-5)
+    assert (check.passed, check.blocking, check.partition) == (True, False, CITY)
+    assert check.description.startswith("tiny_city: residual_boosting is served. ")
+
+
+def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
+    for cutoff in FOLDS:
+        partition = Partition("evaluation_reports", CITY, "fold", cutoff)
+        table = store.read_table(partition, "forecasts.parquet")
+        write(store, cutoff, with_column(table, "residual_boosting", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
+    result, made, check = run(tmp_path, instance)
+    assert result.success
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "tiny_city: historical_mean is served." in check.description
+    assert "Predicted / observed is" in check.description
+    assert check.metadata["served"].value == made.metadata["served"].value == "historical_mean"
+
+
+def test_what_is_missing_is_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
+    with pytest.raises(MissingForecastsError, match=r"tiny_city, fold 2024-01-01: no forecast of conv_lstm"):
+        run(tmp_path, instance, candidate="conv_lstm")
+    for cutoff in FOLDS:
+        store.delete(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
+    with pytest.raises(NoFoldsError, match=r"tiny_city: no fold has an evaluation report\. Materialise"):
+        run(tmp_path, instance)
+
+
+def test_the_report_of_a_city_is_made_from_all_its_folds() -> None:
+    asset_graph = dg.Definitions(
+        assets=[walk_forward_reports, evaluation_reports], resources=resources("store")
+    ).resolve_asset_graph()
+    mapping = asset_graph.get_partition_mapping(walk_forward_reports.key, evaluation_reports.key)
+    upstream, downstream = evaluation_reports.partitions_def, walk_forward_reports.partitions_def
+    assert upstream is not None
+    assert downstream is not None
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        downstream.subset_with_partition_keys([CITY]), downstream, upstream
+    )
+    keys = set(found.partitions_subset.get_partition_keys())
+    assert keys == {key for key in upstream.get_partition_keys() if key.startswith(f"{CITY}|")}
+    assert f"{CITY}|2024-01-01" in keys
+    back = mapping.get_downstream_partitions_for_partitions(
+        upstream.subset_with_partition_keys([f"{CITY}|2024-01-01"]), upstream, downstream
+    )
+    assert set(back.get_partition_keys()) == {CITY}
+
+
+def test_from_the_folds_of_a_simulated_city(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    on = resources(str(tmp_path / "store"))
+    run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
+    run_fold(fold_models, CITY, "2024-01-01", on, instance)
+    run_fold(evaluation_reports, CITY, "2024-01-01", on, instance)
+    store = Store(str(tmp_path / "store"))
+    forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", FOLDS[0]), "forecasts.parquet")
+    candidate = next(name for name in model_names(forecasts) if name not in (*BASELINES, TRUTH))
+    _, made, check = run(tmp_path, instance, candidate)
+    report = json.loads(store.read_bytes(Partition("walk_forward_reports", CITY), "report.json"))
+    verdict = judge(forecasts, candidate)
+    assert report["verdict"]["gain"] == verdict.gain
+    assert check.passed == verdict.passed
+    assert made.metadata["served"].value == verdict.served
+    # Nobody knows more than the process itself, which is never served.
+    assert next(iter(report["models"])) == "true_intensity"
+    assert "| true_intensity (the process itself) |" in made.metadata["model_card"].value

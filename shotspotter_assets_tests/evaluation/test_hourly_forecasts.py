@@ -1,0 +1,37 @@
+"""Tables of the next hours and of types, on a made-up city."""
+
+from datetime import date, datetime
+
+import numpy as np
+
+from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
+from shotspotter_assets.evaluation.type_scores import type_scores
+from shotspotter_assets.evaluation.walk_forward_report import horizon_scores
+from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history
+
+
+def test_blocks_of_hours_and_what_came() -> None:
+    table = hour_forecasts(history(), TRAIN, VALIDATION, TEST, [4, 12])
+    cells = int(COVERED.sum())
+    of_four = table.filter([horizon == 4 for horizon in table["horizon"].to_pylist()])
+    assert len(of_four) == 40 * 6 * cells
+    assert len(table) == 40 * (6 + 2) * cells
+    assert set(of_four["hour"].to_pylist()) == {0, 4, 8, 12, 16, 20}
+    assert of_four["date"][0].as_py() == date(2021, 11, 17)
+    first = history().hour_at(datetime.fromisoformat("2021-11-17T05:00:00+00:00"))
+    came = counts()[first : first + 4].sum(axis=(0, 1))[COVERED] > 0
+    np.testing.assert_array_equal(of_four["observed"].to_numpy()[:cells].astype(bool), came)
+    assert table["self_exciting"].null_count == len(table) - len(of_four)
+    scores = horizon_scores(table, "next_hours")
+    assert set(scores) == {"4", "12"}
+    assert scores["4"]["models"]["next_hours"]["gain_over"]["climatology"]["low"] > 0
+
+
+def test_types_of_the_alerts_that_came() -> None:
+    table = type_forecasts(history(), TRAIN, VALIDATION, TEST)
+    assert len(table) == counts()[TEST.start : TEST.stop, :3][:, :, COVERED].sum()
+    for name in ("gunshot_types", "trailing_mix"):
+        total = sum(table[f"{name}_{code}"].to_numpy() for code in range(3))
+        np.testing.assert_allclose(total, 1)
+    # Types differ by place, which the recent mix of the whole city does not know.
+    assert type_scores([table])["models"]["gunshot_types"]["gain"]["low"] > 0

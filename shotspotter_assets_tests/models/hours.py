@@ -1,0 +1,41 @@
+"""A small made-up city by the hour: hot spots, evenings, near repeats, types that differ by place."""
+
+from datetime import date
+
+import numpy as np
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.next_hours.features import HourlyHistory
+
+FIRST_DAY = date(2021, 1, 1)
+COVERED = np.ones((6, 6), dtype=bool)
+COVERED[0, :3] = False
+TRAIN, VALIDATION, TEST = range(260 * 24), range(260 * 24, 320 * 24), range(320 * 24, 360 * 24)
+
+
+def city(**changed: object) -> City:
+    described = {
+        "name": "made_up_city",
+        "time_zone": "America/New_York",
+        "start": FIRST_DAY,
+        "box": {"west": -77.0, "south": 38.0, "east": -76.0, "north": 39.0},
+        "grid": {"rows": 6, "columns": 6},
+        "source": {"kind": "simulated"},
+    }
+    return City.model_validate(described | changed)
+
+
+def counts(days: int = 360, seed: int = 0, repeats: float = 0.15) -> np.ndarray:
+    """Shape (hours, 4, 6, 6); half of all alerts fall into a quarter of the day, and each may be followed by another."""
+    random = np.random.default_rng(seed)
+    place = random.gamma(0.5, 0.03, (6, 6)) * COVERED
+    mix = np.stack([np.linspace(0.1, 0.7, 36), np.linspace(0.7, 0.1, 36), np.full(36, 0.1), np.full(36, 0.1)])
+    evening = np.where(np.arange(days * 24) % 24 >= 18, 3.0, 1 / 3)
+    total = random.poisson(place * evening[:, None, None])
+    for hour in range(1, len(total)):
+        total[hour] += random.binomial(total[hour - 1], repeats)
+    return random.multinomial(total, mix.T.reshape(6, 6, 4)).transpose(0, 3, 1, 2).astype(np.uint16)
+
+
+def history(hours: int | None = None, **changed: object) -> HourlyHistory:
+    return HourlyHistory(city(**changed), FIRST_DAY, counts()[:hours], COVERED)

@@ -1,0 +1,51 @@
+"""The loss against scikit-learn's, and what must not influence it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import log_loss
+
+from shotspotter_assets.models.networks.losses import covered_cross_entropy
+
+GENERATOR = np.random.default_rng(3)
+COVERED = GENERATOR.random((5, 6)) < 0.6
+TARGETS = (GENERATOR.random((3, 5, 6, 4)) < 0.3).astype(np.float32)
+LOGITS = GENERATOR.normal(size=(3, 5, 6, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("weight", [1.0, 10.0, 100.0])
+def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
+    losses = np.asarray(covered_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
+    for sample in range(3):
+        y, p = TARGETS[sample][COVERED].ravel(), 1 / (1 + np.exp(-LOGITS[sample][COVERED].ravel()))
+        weights = np.where(y == 1, weight, 1.0)
+        # scikit-learn divides by the sum of weights, this loss by the number of cells.
+        expected = log_loss(y, p, sample_weight=weights) * weights.mean()
+        assert losses[sample] == pytest.approx(expected, rel=1e-5)
+
+
+def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
+    loss = covered_cross_entropy(COVERED, 10.0)
+    outside = ~COVERED[None, :, :, None]
+    np.testing.assert_array_equal(
+        loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS)),
+        loss(TARGETS, LOGITS),
+    )
+    logits = tf.Variable(LOGITS)
+    with tf.GradientTape() as tape:
+        value = loss(TARGETS, logits)
+    gradient = np.asarray(tape.gradient(value, logits))
+    assert not gradient[:, ~COVERED].any()
+    assert gradient[:, COVERED].all()
+
+
+def test_stays_finite_for_hopeless_logits() -> None:
+    np.testing.assert_allclose(
+        covered_cross_entropy(np.ones((1, 1), dtype=bool), 1.0)(np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), -200.0)),
+        200.0,
+    )
+
+
+def test_refuses_an_empty_coverage() -> None:
+    with pytest.raises(ValueError, match="no cell"):
+        covered_cross_entropy(np.zeros((2, 2), dtype=bool), 1.0)

@@ -1,0 +1,143 @@
+"""The peephole layer against an independent NumPy implementation of the equations, and against Keras's own layer."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+
+BATCH, TIME, ROWS, COLUMNS, CHANNELS, FILTERS = 2, 4, 5, 6, 3, 2
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """ "Same" convolution as a sum over kernel places."""
+    reach = kernel.shape[0] // 2
+    padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    rows, columns = x.shape[1:3]
+    return sum(
+        padded[:, dy : dy + rows, dx : dx + columns] @ kernel[dy, dx]
+        for dy in range(kernel.shape[0])
+        for dx in range(kernel.shape[1])
+    )
+
+
+def reference(x: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
+    """Both directions, gate by gate and step by step, as the equations of Shi et al. 2015 are printed."""
+    halves = []
+    for first, frames in ((0, x), (4, x[:, ::-1])):
+        kernel, recurrent, bias, peepholes = weights[first : first + 4]
+        w_xi, w_xf, w_xc, w_xo = np.split(kernel, 4, axis=-1)
+        w_hi, w_hf, w_hc, w_ho = np.split(recurrent, 4, axis=-1)
+        b_i, b_f, b_c, b_o = np.split(bias, 4)
+        w_ci, w_cf, w_co = peepholes
+        h = c = np.zeros((len(x), ROWS, COLUMNS, FILTERS))
+        steps = []
+        for t in range(frames.shape[1]):
+            frame = frames[:, t]
+            i = sigmoid(convolve(frame, w_xi) + convolve(h, w_hi) + w_ci * c + b_i)
+            f = sigmoid(convolve(frame, w_xf) + convolve(h, w_hf) + w_cf * c + b_f)
+            c = f * c + i * np.tanh(convolve(frame, w_xc) + convolve(h, w_hc) + b_c)
+            o = sigmoid(convolve(frame, w_xo) + convolve(h, w_ho) + w_co * c + b_o)
+            h = o * np.tanh(c)
+            steps.append(h)
+        halves.append(np.stack(steps if first == 0 else steps[::-1], axis=1))
+    return np.concatenate(halves, axis=-1)
+
+
+def layer_and_values(**arguments: Any) -> tuple[PeepholeConvLSTM2D, np.ndarray, list[np.ndarray]]:
+    generator = np.random.default_rng(1)
+    layer = PeepholeConvLSTM2D(FILTERS, dtype="float64", **arguments)
+    layer.build((BATCH, TIME, ROWS, COLUMNS, CHANNELS))
+    # Weights in the order in which one direction, then the other, was built.
+    weights = [generator.normal(scale=0.7, size=weight.shape) for weight in layer.weights]
+    layer.set_weights(weights)
+    return layer, generator.normal(size=(BATCH, TIME, ROWS, COLUMNS, CHANNELS)), weights
+
+
+def test_outputs_equal_the_equations_in_numpy() -> None:
+    layer, x, weights = layer_and_values()
+    np.testing.assert_allclose(np.asarray(layer(x)), reference(x, weights), rtol=0, atol=1e-12)
+
+
+def test_gradients_equal_finite_differences_of_the_equations() -> None:
+    layer, x, weights = layer_and_values()
+    generator = np.random.default_rng(2)
+    mix = generator.normal(size=(BATCH, TIME, ROWS, COLUMNS, 2 * FILTERS))
+    variable = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(layer(variable) * mix)
+    tensors = [x, *weights]
+    for number, gradient in enumerate(tape.gradient(value, [variable, *layer.trainable_weights])):
+        direction = generator.normal(size=tensors[number].shape)
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = [*tensors[:number], tensors[number] + step * direction, *tensors[number + 1 :]]
+            ends.append((reference(moved[0], moved[1:]) * mix).sum())
+        expected = (ends[0] - ends[1]) / 2e-5
+        assert np.sum(np.asarray(gradient) * direction) == pytest.approx(expected, rel=1e-6), number
+
+
+def test_without_peepholes_it_is_the_bidirectional_layer_of_keras() -> None:
+    layer, x, weights = layer_and_values()
+    weights[3], weights[7] = np.zeros_like(weights[3]), np.zeros_like(weights[7])
+    layer.set_weights(weights)
+    stock = keras.layers.Bidirectional(
+        keras.layers.ConvLSTM2D(FILTERS, 3, padding="same", return_sequences=True, dtype="float64"),
+        dtype="float64",
+    )
+    stock.build(x.shape)
+    stock.set_weights([*weights[:3], *weights[4:7]])
+    np.testing.assert_allclose(np.asarray(layer(x)), np.asarray(stock(x)), rtol=0, atol=1e-12)
+
+
+def test_starts_like_keras_with_open_forget_gate_and_no_peepholes() -> None:
+    layer = PeepholeConvLSTM2D(FILTERS)
+    layer.build((BATCH, TIME, ROWS, COLUMNS, CHANNELS))
+    _, _, bias, peepholes = layer.get_weights()[:4]
+    np.testing.assert_array_equal(bias, [0, 0, 1, 1, 0, 0, 0, 0])
+    assert peepholes.shape == (3, ROWS, COLUMNS, FILTERS)
+    assert not peepholes.any()
+
+
+def test_bfloat16_changes_the_convolutions_only() -> None:
+    layer, x, weights = layer_and_values(bfloat16=True)
+    output = np.asarray(layer(x))
+    assert output.dtype == np.float64
+    difference = np.abs(output - reference(x, weights)).max()
+    assert 1e-6 < difference < 0.05
+    for weight in weights[:2] + weights[4:6]:
+        weight[:] = 0
+    layer.set_weights(weights)
+    np.testing.assert_allclose(np.asarray(layer(x)), reference(x, weights), rtol=0, atol=1e-12)
+
+
+def test_reads_what_its_configuration_writes() -> None:
+    layer = PeepholeConvLSTM2D(3, kernel_size=5, bfloat16=True, name="recurrence")
+    again = PeepholeConvLSTM2D.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert (again.filters, again.kernel_size, again.bfloat16, again.name) == (3, 5, True, "recurrence")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data_format": "channels_first"}, "channels_last"),
+        ({"filters": 0}, "filters >= 1"),
+        ({"kernel_size": 2}, "odd kernel_size"),
+    ],
+)
+def test_refuses_what_it_cannot_do(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PeepholeConvLSTM2D(**{"filters": 2, **arguments})
+
+
+def test_refuses_unknown_time() -> None:
+    with pytest.raises(ValueError, match="all but batch fixed"):
+        PeepholeConvLSTM2D(2).build((None, None, ROWS, COLUMNS, CHANNELS))

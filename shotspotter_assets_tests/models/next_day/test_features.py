@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.history import History, HistoryError
+from shotspotter_assets.models.next_day.features import (
+    is_same_for_all_cells,
+    masked_mean,
+    next_day_inputs,
+    ordinary_days,
+)
+from shotspotter_assets_tests.models.histories import CITY, COVERED, changed, history
+
+
+def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
+    of = history(120)
+    inputs = next_day_inputs(of, range(121))
+    assert inputs.values.shape == (121, COVERED.sum(), len(inputs.names))
+    assert np.isfinite(inputs.values).all()
+    again = next_day_inputs(changed(of, 110), range(121))
+    np.testing.assert_array_equal(again.values[:111], inputs.values[:111])
+    assert (again.values[111:] != inputs.values[111:]).any()
+
+
+def test_one_day_alone_has_the_inputs_it_has_among_others():
+    of = history(120)
+    every = next_day_inputs(of, range(121)).values
+    np.testing.assert_allclose(next_day_inputs(of, [120]).values[0], every[120], rtol=1e-6)
+    np.testing.assert_allclose(next_day_inputs(of, np.array([5, 77])).values, every[[5, 77]], rtol=1e-6)
+
+
+def test_masked_mean_is_the_weighted_mean_of_the_kept_days_before():
+    random = np.random.default_rng(0)
+    daily, kept = random.random((30, 4)), random.random(30) < 0.7
+    kept[:2] = False
+    found = masked_mean(daily, kept, 5.0)
+    for day in range(31):
+        weight = 2.0 ** (-(day - 1 - np.arange(day)) / 5.0) * kept[:day]
+        expected = weight @ daily[:day] / weight.sum() if weight.sum() else np.zeros(4)
+        np.testing.assert_allclose(found[day], expected, atol=1e-12)
+
+
+def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior():
+    of = history(120)
+    inputs, day = next_day_inputs(of, [120]), 120
+    occupied = of.observed[ordinary_days(of)].astype(float)
+    age = day - 1 - np.flatnonzero(ordinary_days(of))
+    rate = np.exp(inputs.values[0, :, inputs.names.index("log_occupied_inf_days_3_cells")].astype(float))
+    rate = rate - 1 / 730 + 1 / 2190
+    for half_life in ("inf", "365", "120", "30", "7", "2"):
+        weight = 2.0 ** (-age / float(half_life))
+        rate = rate * (4 + weight @ occupied) / (4 + rate * weight.sum())
+        found = inputs.values[0, :, inputs.names.index(f"log_shrunk_occupied_{half_life}_days_4_trust")]
+        np.testing.assert_allclose(np.exp(found), rate, rtol=1e-4)
+
+
+def test_what_is_the_same_for_all_cells_is_known_by_its_name():
+    inputs = next_day_inputs(history(250), range(100, 251))
+    same = (np.ptp(inputs.values, axis=1) == 0).all(axis=0)
+    assert same.tolist() == [is_same_for_all_cells(name) for name in inputs.names]
+
+
+def test_firework_days_leave_the_rates_of_later_days_alone():
+    of = history(250)
+    fireworks = np.flatnonzero(np.isin(of.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05"]))
+    counts = of.counts.copy()
+    counts[fireworks] = 9
+    loud = next_day_inputs(History(CITY, of.first_day, counts, COVERED), range(250))
+    quiet = next_day_inputs(History(CITY, of.first_day, of.counts, COVERED), range(250))
+    at = [name.startswith(("log_occupied", "log_shrunk", "log_city", "log_same")) for name in loud.names]
+    np.testing.assert_array_equal(loud.values[:, :, at], quiet.values[:, :, at])
+
+
+def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: slice = slice(4, 6)) -> History:
+    """Robberies and assaults beside the alerts; some layers are other ones from a day on."""
+    of = history(200)
+    events = np.random.default_rng(1).poisson(0.1, (200, 2, 6, 5)).astype(np.uint16)
+    counts = np.concatenate([of.counts, events], axis=1)
+    counts[changed_from:, changed] = 3
+    kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
+    city = City.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
+    return History(city, of.first_day, counts, COVERED)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "layers"), [((), {"robbery", "assault"}), (("assault",), {"gunshots", "robbery"})]
+)
+def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
+    of = with_events(forecast)
+    inputs = next_day_inputs(of, range(201))
+    names = {f"log_nearby_{layer}_{half_life}_days" for layer in layers for half_life in (30, 365)}
+    assert {name for name in inputs.names if name.startswith("log_nearby_")} == names
+    # Where more of it has been, the input is larger, also in the cells beside.
+    recent = inputs.values[200, :, inputs.names.index("log_nearby_robbery_30_days")]
+    seen = masked_mean(of.counts[:, 4][:, COVERED].astype(float), ordinary_days(of), 30)[200]
+    assert np.corrcoef(recent, seen)[0, 1] > 0.5
+    others = slice(0, 5) if "gunshots" in layers else slice(4, 6)
+    changed = next_day_inputs(with_events(forecast, 150, others), range(201)).values
+    np.testing.assert_array_equal(changed[:151], inputs.values[:151])
+    for name in names:
+        at = inputs.names.index(name)
+        assert (changed[151:, :, at] > inputs.values[151:, :, at]).all()
+
+
+def test_a_city_of_alerts_alone_has_no_such_input():
+    assert not [name for name in next_day_inputs(history(60), [60]).names if "nearby" in name]
+
+
+def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_ahead():
+    counts = np.zeros((150, 4, 6, 5), np.uint16)
+    counts[:, 0, 3, 3] = 2
+    counts[20:23] = 0
+    counts[40:80] = 0
+    ordinary = ordinary_days(History(CITY, history().first_day, counts, COVERED))
+    assert ordinary[:53].all()
+    assert not ordinary[54:80].any()
+    assert ordinary[80:92].all()
+
+
+def test_history_refuses_arrays_that_do_not_fit():
+    of = history(30)
+    with pytest.raises(HistoryError, match="coverage"):
+        History(CITY, of.first_day, of.counts, COVERED[:3])
+    with pytest.raises(HistoryError, match="0 cells"):
+        History(CITY, of.first_day, of.counts, np.zeros_like(COVERED))
+    with pytest.raises(HistoryError, match="late"):
+        History(CITY, of.first_day, of.counts, COVERED, np.zeros((3, 6, 5)))

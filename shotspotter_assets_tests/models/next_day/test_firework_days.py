@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from shotspotter_assets.models.next_day.firework_days import firework_probability
+
+COVERED = np.ones((6, 6), dtype=bool)
+LOGIT = np.linspace(-5, -2, 36)
+
+
+def observed(level: float, days: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((days, 36)) < expit(LOGIT + level)
+
+
+def days(*names: str) -> np.ndarray:
+    return np.array(names, dtype="datetime64[D]")
+
+
+def forecast(day: str, past: np.ndarray, happened: np.ndarray) -> np.ndarray:
+    logits = np.broadcast_to(LOGIT, happened.shape)
+    return firework_probability(np.datetime64(day), LOGIT, past, logits, happened, COVERED)
+
+
+def test_follows_the_level_of_the_same_date():
+    past = days("2019-07-04", "2019-12-31", "2020-07-04", "2020-12-31")
+    happened = np.concatenate([observed(4, 1), observed(0, 1, 1), observed(4, 1, 2), observed(0, 1, 3)])
+    july, december = forecast("2021-07-04", past, happened), forecast("2021-12-31", past, happened)
+    assert july.mean() > 2 * december.mean()
+    # Two days of a date prove a part of its level.
+    assert 3 * expit(LOGIT).mean() < july.mean() < expit(LOGIT + 4).mean()
+
+
+def test_a_level_that_fell_falls_in_the_forecast():
+    past = days("2018-07-04", "2019-07-04", "2020-07-04")
+    happened = np.concatenate([observed(4, 1), observed(4, 1, 1), observed(4, 1, 2)])
+    fallen = np.concatenate([observed(4, 2), observed(-1, 1, 2)])
+    assert forecast("2021-07-04", past, fallen).mean() < 0.7 * forecast("2021-07-04", past, happened).mean()
+
+
+def test_without_a_past_it_stays_near_the_ordinary_forecast():
+    alone = forecast("2021-07-04", days(), np.zeros((0, 36), dtype=bool))
+    assert (alone > expit(LOGIT)).all()
+    assert (alone < 2 * expit(LOGIT)).all()
+    assert (np.diff(alone) > 0).all()
+
+
+def test_a_city_whose_firework_days_were_ordinary_stays_at_the_ordinary_forecast():
+    past = np.sort(np.concatenate([days(f"{year}-07-04", f"{year}-12-31") for year in range(2011, 2021)]))
+    happened = np.concatenate([observed(0, 1, seed) for seed in range(len(past))])
+    assert forecast("2021-07-04", past, happened).mean() == pytest.approx(expit(LOGIT).mean(), rel=0.25)
+
+
+def test_lifts_places_that_are_busier_on_firework_days():
+    past = days("2018-07-04", "2019-07-04", "2020-07-04")
+    happened = np.zeros((3, 36), dtype=bool)
+    happened[:, :6] = True
+    here = forecast("2021-07-04", past, happened)
+    # The ordinary forecast of these six is the lowest of all.
+    assert here[:6].mean() > here[6:18].mean()

@@ -1,0 +1,100 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from shotspotter_assets.models.next_day.lag_features import (
+    exponential_mean,
+    lag_features,
+    occupied_cells,
+    smooth_within,
+)
+from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, counts
+
+
+@pytest.mark.parametrize("half_life", [7, 90, np.inf])
+def test_exponential_mean_is_the_weighted_mean_of_the_days_before(half_life):
+    daily = np.random.default_rng(1).random((40, 3))
+    mean = exponential_mean(daily, half_life)
+    assert not mean[0].any()
+    for day in range(1, 40):
+        age = np.arange(day - 1, -1, -1)
+        expected = np.average(daily[:day], axis=0, weights=0.5 ** (age / half_life))
+        np.testing.assert_allclose(mean[day], expected, rtol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(day=st.integers(0, 199), seed=st.integers(0, 1000))
+def test_features_of_a_day_use_only_the_days_before_it(day, seed):
+    past = counts(200)
+    changed = past.copy()
+    changed[day:] = np.random.default_rng(seed).integers(0, 9, changed[day:].shape)
+    # Starts in June, so that both firework seasons lie within.
+    before = lag_features(past, date(2021, 6, 20), COVERED).values
+    after = lag_features(changed, date(2021, 6, 20), COVERED).values
+    np.testing.assert_array_equal(before[: day + 1], after[: day + 1])
+    if day < 199:
+        assert (before[day + 1 :] != after[day + 1 :]).any()
+
+
+def test_features_do_not_depend_on_what_uncovered_cells_hold():
+    quiet, noisy = counts(60), counts(60)
+    noisy[:, :, ~COVERED] = 5
+    np.testing.assert_array_equal(*(lag_features(c, FIRST_DAY, COVERED).values for c in (quiet, noisy)))
+
+
+def test_smoothing_is_a_gaussian_mean_over_covered_cells():
+    daily = np.random.default_rng(0).random((2, 6, 6))
+    smooth = smooth_within(daily, COVERED, 0.7)
+    point = np.zeros((6, 6))
+    point[2, 3] = 1.0
+    kernel = gaussian_filter(point, 0.7, mode="constant")[COVERED]
+    cell = int(np.flatnonzero(np.flatnonzero(COVERED.ravel()) == 2 * 6 + 3)[0])
+    np.testing.assert_allclose(smooth[:, cell], daily[:, COVERED] @ kernel / kernel.sum())
+    np.testing.assert_allclose(smooth_within(np.ones((1, 6, 6)), COVERED, 1.5), 1.0)
+
+
+def test_values_by_hand():
+    alerts = np.zeros((400, 4, 1, 2), dtype=np.uint16)
+    alerts[3, 0, 0, 0], alerts[3, 3, 0, 0] = 4, 1
+    first = date(2021, 7, 1)
+    alerts[3:5, 1, 0, 1] = 1  # 4 and 5 July
+    features = lag_features(alerts, first, np.ones((1, 2), dtype=bool))
+
+    def value(day: int, cell: int, name: str) -> float:
+        return float(features.values[day, cell, features.names.index(name)])
+
+    assert features.values.dtype == np.float32
+    assert len(set(features.names)) == len(features.names) == features.values.shape[2] == len(features.is_rate)
+    assert value(4, 0, "occupied_all_history") == pytest.approx(1 / 4)
+    assert value(4, 0, "alerts_all_history") == pytest.approx(3 / 4)  # five alerts counted as three
+    assert value(4, 0, "alerts_yesterday") == 3
+    assert value(5, 0, "alerts_yesterday") == 0
+    assert np.exp(value(4, 0, "log_days_since_last_alert")) == pytest.approx(1)
+    assert np.exp(value(13, 0, "log_days_since_last_alert")) == pytest.approx(10)
+    assert np.exp(value(3, 0, "log_days_since_last_alert")) == pytest.approx(730)
+    # The level of ordinary days is 0: both alerts fell on firework days.
+    assert value(10, 0, "city_7_days") == 0
+    firework = [bool(features.values[day, 0, features.names.index("is_firework_day")]) for day in range(6)]
+    assert firework == [False, False, True, True, True, False]
+    a_year_later = [(date(2022, 7, day) - first).days for day in (3, 4, 5, 6)]
+    last_year = [value(day, 0, "city_last_year_on_firework_day") for day in a_year_later]
+    assert last_year == pytest.approx([0.0, 1.0, 0.5, 0.0])
+    assert value(a_year_later[0], 0, "occupied_on_past_firework_days") > 0
+    assert value(a_year_later[3], 0, "occupied_on_past_firework_days") == 0
+
+
+def test_weekdays_are_those_of_the_calendar():
+    features = lag_features(counts(30), FIRST_DAY, COVERED)
+    names = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    columns = features.values[:, 0, [features.names.index(name) for name in names]]
+    assert columns.argmax(axis=1).tolist() == [(FIRST_DAY + timedelta(days=day)).weekday() for day in range(30)]
+    assert (columns.sum(axis=1) == 1).all()
+
+
+def test_occupied_means_any_alert_of_any_type():
+    alerts = counts(20)
+    assert (occupied_cells(alerts, COVERED) == (alerts.sum(axis=1)[:, COVERED] > 0)).all()

@@ -1,0 +1,95 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, fit_hour_baselines
+from shotspotter_assets.models.next_hours.features import HourlyHistory, HourlyHistoryError, calendar, issues_of_days
+from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours, load_next_hours
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets_tests.models.hours import (
+    COVERED,
+    FIRST_DAY,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    city,
+    counts,
+    history,
+)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedNextHours:
+    return NextHours(horizons=(1, 4)).fit(history(), TRAIN, VALIDATION)
+
+
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_it_beats_the_baselines_and_is_calibrated(fitted, horizon):
+    issues = issues_of_days(calendar(history()), TEST, horizon)
+    observed = history().occupied_within(horizon)[issues]
+    forecast = fitted.predict(history(), issues, horizon)
+    assert forecast.shape == observed.shape
+    baselines = fit_hour_baselines(history(), TRAIN, VALIDATION, TEST, horizon)
+    loss = log_losses(forecast, observed).mean()
+    assert loss < log_losses(baselines["ewma_hour_of_week"].probability, observed).mean()
+    assert loss < log_losses(baselines[CLIMATOLOGY].probability, observed).mean()
+    assert forecast.sum() == pytest.approx(observed.sum(), rel=0.1)
+
+
+def test_sampling_does_not_move_the_forecast(fitted):
+    thinned = NextHours(horizons=(4,), most_positives=600, negatives_per_positive=2).fit(history(), TRAIN, VALIDATION)
+    whole, thin = (model.predict(history(), TEST, 4) for model in (fitted, thinned))
+    assert thin.sum() == pytest.approx(whole.sum(), rel=0.1)
+
+
+def test_longer_horizons_are_not_less_likely_and_agree_with_predict(fitted):
+    each = fitted.predict_all(history(), TEST.start)
+    assert (np.diff(each, axis=0) >= 0).all()
+    np.testing.assert_allclose(each[0], fitted.predict(history(), [TEST.start], 1)[0], rtol=1e-4)
+    np.testing.assert_allclose(
+        fitted.predict(history(), TEST, 1)[0], fitted.predict(history(), [TEST.start], 1)[0], rtol=1e-2
+    )
+
+
+def test_nothing_from_the_issue_on_is_used(fitted):
+    changed = counts()
+    changed[TEST.start :] = 3
+    later = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    np.testing.assert_array_equal(fitted.predict(history(), [TEST.start], 4), fitted.predict(later, [TEST.start], 4))
+
+
+def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent(fitted):
+    now = datetime(2021, 11, 30, 20, 25, tzinfo=UTC)
+    until = history().hour_at(now)
+    today = counts()[: until + 9]
+    today[until:] = 0
+    window = HourlyHistory(city(), FIRST_DAY, today, COVERED)
+    starts, forecast = fitted.nowcast(window, now)
+    assert starts == np.datetime64("2021-11-30T21:00:00")
+    np.testing.assert_array_equal(forecast, fitted.predict_all(history(until), until))
+    today[until - 1, 0, 3, 3] += 3
+    _, after = fitted.nowcast(HourlyHistory(city(), FIRST_DAY, today, COVERED), now)
+    cell = int(COVERED[:3].sum()) + 3
+    assert (after[:, cell] > forecast[:, cell]).all()
+
+
+def test_files_hold_the_whole_forecaster(fitted):
+    loaded = load_next_hours(fitted.files())
+    assert loaded.settings == fitted.settings
+    assert set(loaded.models[4].validation) == {"log_loss", "predicted_over_observed"}
+    np.testing.assert_array_equal(
+        loaded.predict(history(), [TEST.start], 4), fitted.predict(history(), [TEST.start], 4)
+    )
+
+
+def test_refusals_name_the_city(fitted):
+    with pytest.raises(HourlyHistoryError, match=r"made_up_city.*\[2\] hours.*fitted are \[1, 4\]"):
+        fitted.predict(history(), [TEST.start], 2)
+    with pytest.raises(HourlyHistoryError, match="made_up_city"):
+        fitted.predict(history(), [len(history()) + 1], 1)
+    with pytest.raises(HourlyHistoryError, match="must follow each other"):
+        NextHours().fit(history(), TRAIN, TEST)
+    silent = HourlyHistory(city(), FIRST_DAY, np.zeros_like(counts()), COVERED)
+    with pytest.raises(HourlyHistoryError, match="made_up_city: 0 of"):
+        NextHours().fit(silent, TRAIN, VALIDATION)

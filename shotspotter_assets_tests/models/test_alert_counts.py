@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scipy.stats import nbinom, poisson
+
+from shotspotter_assets.models.alert_counts import (
+    FIREWORK_VARIANCE,
+    AlertCounts,
+    NoAlertsError,
+    fit_alert_counts,
+    load_alert_counts,
+)
+
+NIGHTS = np.zeros(400, dtype=bool)
+NIGHTS[::20] = True
+
+
+def made_up(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of bursts, and the true probability of at least one; firework nights have larger bursts."""
+    random = np.random.default_rng(seed)
+    probability = np.clip(random.gamma(1.0, 0.08, (400, 60)), 1e-4, 0.9)
+    mean, size = np.where(NIGHTS, 4.0, 0.8)[:, None], 0.7
+    none = (size / (size + mean)) ** size
+    some = nbinom.ppf(none + random.random(probability.shape) * (1 - none), size, size / (size + mean))
+    return (some * (random.random(probability.shape) < probability)).astype(np.int64), probability
+
+
+@pytest.fixture(scope="module")
+def fitted() -> AlertCounts:
+    return fit_alert_counts(*made_up(), NIGHTS)
+
+
+def test_totals_are_right_on_other_days_and_the_score_is_better_than_poissons(fitted):
+    counts, probability = made_up(seed=1)
+    expected = fitted.expected(probability, NIGHTS[:, None])
+    assert expected.sum() == pytest.approx(counts.sum(), rel=0.05)
+    assert expected[NIGHTS].sum() == pytest.approx(counts[NIGHTS].sum(), rel=0.15)
+    score = fitted.log_probability(counts, probability, NIGHTS[:, None]).sum()
+    assert score > poisson.logpmf(counts, -np.log1p(-probability)).sum() + 100
+
+
+def test_the_distribution_sums_to_one_and_has_the_probability_and_the_mean(fitted):
+    probability = np.array([0.01, 0.2, 0.9])
+    for night in (False, True):
+        distribution = fitted.distribution(probability, np.array(night), most=400)
+        np.testing.assert_allclose(distribution.sum(axis=-1), 1)
+        np.testing.assert_allclose(1 - distribution[:, 0], probability)
+        numbers = np.arange(401)
+        mean = distribution @ numbers
+        np.testing.assert_allclose(mean, fitted.expected(probability, np.array(night)), rtol=1e-6)
+        np.testing.assert_allclose(
+            distribution @ numbers**2 - mean**2, fitted.variance(probability, np.array(night)), rtol=1e-4
+        )
+        for level in (0.5, 0.9, 0.99):
+            quantile = fitted.quantile(level, probability, np.array(night)).astype(int)
+            below = distribution.cumsum(axis=1)
+            for at, number in enumerate(quantile):
+                assert below[at, number] >= level - 1e-9
+                assert number == 0 or below[at, number - 1] < level
+
+
+def test_the_interval_of_the_total_holds_what_it_says(fitted):
+    counts, probability = made_up(seed=2)
+    low, high = fitted.total_interval(probability, NIGHTS[:, None], level=0.8)
+    total = counts.sum(axis=1)
+    assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
+
+
+def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
+    """In a large city chance alone is small, so that the level decides."""
+    _, probability = made_up()
+    probability, night = np.tile(probability, (5, 20)), np.ones((2_000, 1), dtype=bool)
+    level = np.random.default_rng(5).gamma(1 / FIREWORK_VARIANCE, FIREWORK_VARIANCE, 2_000)
+    total = fitted.expected(probability, night).sum(axis=1) * level
+    low, high = fitted.total_interval(probability, night)
+    assert 0.77 < ((total >= low) & (total <= high)).mean() < 0.87
+
+
+def test_one_flag_of_fireworks_stands_for_all_cells(fitted):
+    _, probability = made_up()
+    for flag in (False, True):
+        each = fitted.total_interval(probability[:3], np.full((3, 1), flag))
+        np.testing.assert_array_equal(fitted.total_interval(probability[0], np.array([flag])), [end[0] for end in each])
+
+
+def test_days_on_which_all_cells_move_together_widen_it(fitted):
+    counts, probability = made_up()
+    together = np.random.default_rng(3).gamma(2, 1 / 2, 400)
+    wide = fit_alert_counts(np.round(counts * together[:, None]).astype(np.int64), probability, NIGHTS)
+    assert wide.city_variance > fitted.city_variance + 0.1
+
+
+def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
+    counts, probability = made_up()
+    single = fit_alert_counts(np.minimum(counts, 1), probability, np.zeros(400, dtype=bool))
+    assert single.expected(probability, np.zeros((400, 1), dtype=bool)).sum() == pytest.approx(
+        np.minimum(counts, 1).sum(), rel=0.1
+    )
+    assert single.level[1] == single.size[1] == 0
+
+
+def test_files_hold_it(fitted):
+    assert load_alert_counts(fitted.files()) == fitted
+
+
+def test_silence_cannot_be_fitted():
+    with pytest.raises(NoAlertsError, match="None of 24000"):
+        fit_alert_counts(np.zeros((400, 60), dtype=np.int64), np.full((400, 60), 0.1), NIGHTS)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.gunshot_types import (
+    GunshotTypes,
+    day_beginnings,
+    fit_gunshot_types,
+    load_gunshot_types,
+    trailing_mix,
+    type_brier,
+    type_losses,
+    typed_alerts,
+)
+from shotspotter_assets.models.next_hours.features import HourlyHistory, HourlyHistoryError, calendar
+from shotspotter_assets_tests.models.hours import (
+    COVERED,
+    FIRST_DAY,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    city,
+    counts,
+    history,
+)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> GunshotTypes:
+    return fit_gunshot_types(history(), TRAIN, VALIDATION)
+
+
+def forecast(model: GunshotTypes, of: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
+    alerts = typed_alerts(of).within(TEST)
+    issues = day_beginnings(calendar(of), alerts.hour)
+    return model.predict(of, issues, alerts.hour, alerts.cell), trailing_mix(of, issues)
+
+
+def test_place_improves_on_the_trailing_mix(fitted):
+    model, mix = forecast(fitted, history())
+    alerts = typed_alerts(history()).within(TEST)
+    np.testing.assert_allclose(model.sum(axis=1), 1)
+    assert type_losses(model, alerts).sum() < 0.97 * type_losses(mix, alerts).sum()
+    assert type_brier(model, alerts).sum() < type_brier(mix, alerts).sum()
+    assert fitted.validation["log_loss"] < fitted.validation["trailing_mix_log_loss"]
+
+
+def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted):
+    changed = counts()
+    changed[:, 3] += 2
+    changed[TEST.start :] = 1
+    of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
+    np.testing.assert_allclose(
+        fitted.predict(of, issues, hours, cells), fitted.predict(history(), issues, hours, cells), rtol=1e-6
+    )
+    np.testing.assert_array_equal(trailing_mix(of, issues), trailing_mix(history(), issues))
+
+
+def test_the_trailing_mix_is_that_of_ninety_days():
+    issue = np.array([200 * 24])
+    seen = counts()[110 * 24 : 200 * 24, :3][:, :, COVERED].sum(axis=(0, 2)) + 1
+    np.testing.assert_allclose(trailing_mix(history(), issue)[0], seen / seen.sum())
+
+
+def test_labels_that_change_their_meaning_are_not_trusted():
+    changed = counts()
+    # From the validation on, what was single or multiple is shuffled: place says nothing any more.
+    random = np.random.default_rng(1)
+    both = changed[VALIDATION.start :, :2].sum(axis=1, dtype=np.int64)
+    single = random.binomial(both, 0.5)
+    changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
+    of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    model = fit_gunshot_types(of, TRAIN, VALIDATION)
+    assert model.trust <= 0.5
+    ours, mix = forecast(model, of)
+    alerts = typed_alerts(of).within(TEST)
+    assert type_losses(ours, alerts).sum() < 1.03 * type_losses(mix, alerts).sum()
+
+
+def test_a_type_that_never_occurred_is_not_impossible():
+    changed = counts()
+    changed[:, 1] += changed[:, 2]
+    changed[:, 2] = 0
+    of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    ours, _ = forecast(fit_gunshot_types(of, TRAIN, VALIDATION), of)
+    assert (ours > 0).all()
+    assert ours[:, 2].max() < 0.02
+
+
+def test_files_hold_it(fitted):
+    issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
+    loaded = load_gunshot_types(fitted.files())
+    np.testing.assert_array_equal(
+        loaded.predict(history(), issues, hours, cells), fitted.predict(history(), issues, hours, cells)
+    )
+    assert loaded.trust == fitted.trust
+
+
+def test_a_city_without_types_is_refused():
+    untyped = counts()
+    untyped[:, 3] += untyped[:, :3].sum(axis=1)
+    untyped[:, :3] = 0
+    with pytest.raises(HourlyHistoryError, match="made_up_city: 0 typed alerts"):
+        fit_gunshot_types(HourlyHistory(city(), FIRST_DAY, untyped, COVERED), TRAIN, VALIDATION)

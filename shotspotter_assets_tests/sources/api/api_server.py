@@ -1,0 +1,333 @@
+"""Servers on loopback that speak the protocols of Socrata SODA 2.1, ArcGIS REST and alerts APIs, with their limits.
+
+Conditions are evaluated by DuckDB. Without an order, rows come in another order each time, as the platforms allow.
+"""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+SPHERE_RADIUS = 6_378_137.0
+
+
+@dataclass
+class Server:
+    """A running server: where it is, what it was asked, and what it does wrong next."""
+
+    url: str = ""
+    faults: deque[str] = field(default_factory=deque)
+    """Each spoils one request, in their order; "ok" lets one through."""
+    requests: list[Request] = field(default_factory=list)
+    bytes: int = 0
+    before: Any = None
+    """Called with the server before each answer."""
+
+
+@contextmanager
+def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[Server]:
+    """Serve routes on a free port of loopback until the block ends."""
+    server = server or Server()
+    bound = socket.create_server(("127.0.0.1", 0))
+    server.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    config = uvicorn.Config(
+        _Spoiling(Starlette(routes=list(routes)), server), log_config=None, access_log=False, lifespan="off"
+    )
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.005)
+    try:
+        yield server
+    finally:
+        running.should_exit = True
+        running.force_exit = True
+        thread.join()
+        bound.close()
+
+
+class _Spoiling:
+    """Counts requests and bytes, and spoils answers as `Server.faults` says."""
+
+    def __init__(self, app: Any, server: Server) -> None:
+        self.app, self.server = app, server
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        self.server.requests.append(request)
+        if self.server.before is not None:
+            self.server.before(self.server)
+        fault = self.server.faults.popleft() if self.server.faults else "ok"
+
+        async def counted(message: Any) -> None:
+            self.server.bytes += len(message.get("body", b""))
+            await send(message)
+
+        if fault == "truncated":
+            await self._truncated(scope, receive, send)
+        elif fault in ANSWERS:
+            await ANSWERS[fault]()(scope, receive, counted)
+        else:
+            if fault.startswith("slow"):
+                await asyncio.sleep(float(fault.split()[1]))
+            await self.app(scope, receive, counted)
+
+    async def _truncated(self, scope: Any, receive: Any, send: Any) -> None:
+        """The right head with half of the body, then the connection is gone."""
+        head: list[Any] = []
+
+        async def keep(message: Any) -> None:
+            head.append(message)
+
+        await self.app(scope, receive, keep)
+        body = b"".join(message.get("body", b"") for message in head)
+        await send(head[0])
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": False})
+
+
+ANSWERS: dict[str, Any] = {
+    "429": lambda: Response("slow down", 429, {"Retry-After": "1"}),
+    "500": lambda: JSONResponse({"code": "internal", "error": True, "message": "Internal error"}, 500),
+    "503": lambda: Response("<html>maintenance</html>", 503, media_type="text/html"),
+    "202": lambda: JSONResponse({"message": "still working"}, 202),
+    "404": lambda: JSONResponse({"code": "dataset.missing", "error": True, "message": "Not found"}, 404),
+    "moved": lambda: Response(status_code=301, headers={"Location": "https://elsewhere.example/x?token=s3cret"}),
+    "html": lambda: Response("<html><title>Log in</title></html>", media_type="text/html"),
+    "not json": lambda: Response('[{"date": "2018-', media_type="application/json"),
+    "error 200": lambda: JSONResponse(
+        {"error": {"code": 400, "message": "Unable to perform query", "details": ["bad"]}}
+    ),
+    "busy 200": lambda: JSONResponse({"error": {"code": 503, "message": "Service busy", "details": []}}),
+    "an object": lambda: JSONResponse({"hello": "world"}),
+}
+
+
+class Socrata:
+    """One data set, as SODA 2.1 hands it over: omitted keys for nulls, numbers as strings, floating timestamps."""
+
+    MAX_ROWS = 50_000
+
+    def __init__(self, rows: pa.Table, token: str | None = None, shuffled: bool = True) -> None:
+        """`rows` have their own columns, and `_id` and `_updated` (timestamp in UTC) for the system fields."""
+        self.database = duckdb.connect()
+        self.database.execute("SET TimeZone = 'UTC'")
+        self.database.register("received", rows)
+        self.database.execute("CREATE TABLE alerts AS SELECT * FROM received")
+        self.database.unregister("received")
+        self.token = token
+        self.shuffled = shuffled
+        self.routes = [Route("/resource/test-data.json", self.answer)]
+
+    async def answer(self, request: Request) -> Response:
+        token = request.headers.get("X-App-Token")
+        if self.token is not None and token is not None and token != self.token:
+            return JSONResponse(
+                {"code": "permission_denied", "error": True, "message": "Invalid app_token specified"}, 403
+            )
+        asked = dict(request.query_params)
+        limit, offset = int(asked.pop("$limit", 1000)), int(asked.pop("$offset", 0))
+        if limit > self.MAX_ROWS:
+            return JSONResponse({"code": "limit", "error": True, "message": "Limit too high"}, 400)
+        query = f"SELECT {_soql(asked.pop('$select', '*'))} FROM alerts"
+        for clause, words in (("$where", "WHERE"), ("$group", "GROUP BY"), ("$order", "ORDER BY")):
+            if clause in asked:
+                query += f" {words} {_soql(asked.pop(clause))}"
+            elif clause == "$order" and self.shuffled and "GROUP" not in query and "count(" not in query:
+                query += " ORDER BY random()"
+        if asked:
+            return JSONResponse({"code": "unknown", "error": True, "message": f"Unrecognized arguments {asked}"}, 400)
+        try:
+            found = self.database.cursor().sql(f"{query} LIMIT {limit} OFFSET {offset}").to_arrow_table()
+        except duckdb.Error as error:
+            return JSONResponse({"code": "query.soql", "error": True, "message": str(error)}, 400)
+        return JSONResponse(soda_rows(found))
+
+
+def _soql(text: str) -> str:
+    text = re.sub(r":(id|updated_at)\b", lambda match: {"id": "_id", "updated_at": "_updated"}[match[1]], text)
+    return re.sub(r"date_trunc_ymd\(", "date_trunc('day', ", text)
+
+
+def soda_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as SODA writes them."""
+    names = {"_id": ":id", "_updated": ":updated_at"}
+    columns = {names.get(name, name): _soda_values(table[name]) for name in table.column_names}
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _soda_values(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        zone = "Z" if column.type.tz else ""
+        return [
+            None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}{zone}"
+            for at in column.to_pylist()
+        ]
+    if pa.types.is_date(column.type):
+        return [None if day is None else f"{day}T00:00:00.000" for day in column.to_pylist()]
+    return [value if value is None or isinstance(value, dict) else str(value) for value in column.to_pylist()]
+
+
+ESRI_TYPES = {"TIMESTAMP": "esriFieldTypeDate", "BIGINT": "esriFieldTypeInteger", "DOUBLE": "esriFieldTypeDouble"}
+
+
+class Arcgis:
+    """One layer of points, as MapServer and FeatureServer hand it over: epoch milliseconds, errors as HTTP 200."""
+
+    def __init__(self, rows: pa.Table, most_rows: int = 1000, has_pages: bool = True, says_more: bool = True) -> None:
+        """`rows` have OBJECTID (int64), LONGITUDE and LATITUDE; timestamps without a zone are UTC."""
+        self.database = duckdb.connect()
+        self.database.register("received", rows)
+        self.database.execute("CREATE TABLE features AS SELECT * FROM received")
+        self.database.unregister("received")
+        self.most_rows, self.has_pages, self.says_more = most_rows, has_pages, says_more
+        self.fields = {
+            name: "esriFieldTypeOID" if name == "OBJECTID" else ESRI_TYPES.get(kind, "esriFieldTypeString")
+            for name, kind in self.database.execute(
+                "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'features'"
+            ).fetchall()
+        }
+        self.routes = [
+            Route("/arcgis/rest/services/Alerts/MapServer/29", self.describe),
+            Route("/arcgis/rest/services/Alerts/MapServer/29/query", self.query),
+        ]
+
+    async def describe(self, request: Request) -> Response:
+        if request.query_params.get("f") != "json":
+            return Response("<html>ArcGIS REST Services Directory</html>", media_type="text/html")
+        return _arcgis_json(
+            {
+                "id": 29,
+                "name": "Shot Spotter Gun Shots",
+                "geometryType": "esriGeometryPoint",
+                "maxRecordCount": self.most_rows,
+                "advancedQueryCapabilities": {"supportsPagination": self.has_pages, "useStandardizedQueries": True},
+                "fields": [{"name": name, "type": kind, "alias": name} for name, kind in self.fields.items()],
+            }
+        )
+
+    async def query(self, request: Request) -> Response:
+        asked = request.query_params
+        assert asked["f"] == "json"
+        where = asked["where"]
+        # Standardised queries refuse to compare dates with plain text.
+        if re.search(r"(?<!TIMESTAMP )(?<!DATE )'\d{4}-\d\d-\d\d", where):
+            return _arcgis_error("Unable to complete operation.", "'where' parameter is invalid")
+        try:
+            if asked.get("returnCountOnly") == "true":
+                return _arcgis_json({"count": self._sql(f"SELECT count(*) FROM features WHERE {where}")[0][0]})
+            if asked.get("returnIdsOnly") == "true":
+                ids = [row[0] for row in self._sql(f"SELECT OBJECTID FROM features WHERE {where} ORDER BY random()")]
+                return _arcgis_json({"objectIdFieldName": "OBJECTID", "objectIds": ids or None})
+            return self._features(asked, where)
+        except duckdb.Error as error:
+            return _arcgis_error("Unable to complete operation.", str(error))
+
+    def _features(self, asked: Any, where: str) -> Response:
+        if not self.has_pages and ("resultOffset" in asked or "orderByFields" in asked):
+            return _arcgis_error("Pagination is not supported.")
+        names = asked["outFields"].split(",")
+        if unknown := [name for name in names if name not in self.fields]:
+            return _arcgis_error("Invalid or missing input parameters.", *unknown)
+        limit = min(int(asked.get("resultRecordCount", self.most_rows)), self.most_rows)
+        order = asked.get("orderByFields", "random()")
+        offset = int(asked.get("resultOffset", 0))
+        selected = ", ".join(
+            f"epoch_ms({name})" if self.fields[name] == "esriFieldTypeDate" else name for name in names
+        )
+        rows = self._sql(
+            f"SELECT {selected}, LONGITUDE, LATITUDE FROM features WHERE {where} ORDER BY {order} "
+            f"LIMIT {limit + 1} OFFSET {offset}"
+        )
+        features: list[dict[str, Any]] = [{"attributes": dict(zip(names, row, strict=False))} for row in rows[:limit]]
+        if asked["returnGeometry"] == "true":
+            for feature, row in zip(features, rows, strict=False):
+                feature["geometry"] = {"x": row[-2], "y": row[-1]}
+                if asked.get("outSR") != "4326":
+                    feature["geometry"] = {"x": row[-2] * SPHERE_RADIUS, "y": 0.0}
+        more = {"exceededTransferLimit": True} if len(rows) > limit and self.says_more else {}
+        return _arcgis_json({"features": features, **({"fields": []} if features else {}), **more})
+
+    def _sql(self, query: str) -> list[Any]:
+        return self.database.cursor().execute(query).fetchall()
+
+
+def _arcgis_json(content: Any) -> Response:
+    return Response(json.dumps(content), media_type="text/plain")
+
+
+def _arcgis_error(message: str, *details: str) -> Response:
+    return _arcgis_json({"error": {"code": 400, "message": message, "details": list(details)}})
+
+
+class Alerts:
+    """An alerts API with a token: alerts between two instants and corrections since one, paged in four styles."""
+
+    MAX_ROWS = 3
+    """Rows of a page, however many are asked for."""
+
+    def __init__(self, alerts: list[dict[str, Any]], corrections: list[dict[str, Any]], token: str) -> None:
+        """Alerts have their time at `detected.at`, corrections at `issued` when they were made (ISO 8601 in UTC)."""
+        self.alerts, self.corrections, self.token = alerts, corrections, token
+        self.longest_days: int | None = None
+        self.routes = [Route("/{style}/alerts", self.list_alerts), Route("/{style}/corrections", self.list_corrections)]
+
+    async def list_alerts(self, request: Request) -> Response:
+        asked = request.query_params
+        begin, end = (datetime.fromisoformat(asked[name]) for name in ("from", "to"))
+        if self.longest_days is not None and (end - begin).days > self.longest_days:
+            return JSONResponse({"message": f"at most {self.longest_days} days"}, 400)
+        rows = [row for row in self.alerts if begin <= datetime.fromisoformat(row["detected"]["at"]) < end]
+        return self._page(request, rows)
+
+    async def list_corrections(self, request: Request) -> Response:
+        since = datetime.fromisoformat(request.query_params["since"])
+        return self._page(request, [row for row in self.corrections if datetime.fromisoformat(row["issued"]) >= since])
+
+    def _page(self, request: Request, rows: list[dict[str, Any]]) -> Response:
+        asked = request.query_params
+        if self.token not in (request.headers.get("Authorization", "").removeprefix("Bearer "), asked.get("key")):
+            return JSONResponse({"message": "bad credentials"}, 401)
+        style = request.path_params["style"]
+        position = {
+            "page": lambda: (int(asked.get("page", 1)) - 1) * self.MAX_ROWS,
+            "offset": lambda: int(asked["offset"]),
+            "cursor": lambda: int(asked.get("cursor", "c0").lstrip("c")),
+            "link_header": lambda: int(asked.get("after", 0)),
+        }[style]()
+        page = rows[position : position + self.MAX_ROWS]
+        after = position + len(page)
+        more = after < len(rows)
+        content: dict[str, Any] = {"data": {"alerts": page}}
+        headers = {}
+        if style == "cursor" and more:
+            content["meta"] = {"next": f"c{after}"}
+        if style == "link_header" and more:
+            headers["Link"] = f'<{request.url.include_query_params(after=after)}>; rel="next"'
+        return JSONResponse(content, headers=headers)
+
+
+def utc(text: str) -> datetime:
+    """An instant from ISO text without a zone."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

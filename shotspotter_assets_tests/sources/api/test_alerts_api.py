@@ -1,0 +1,230 @@
+"""Alerts APIs, against a server on loopback: paging styles, corrections, tokens, and answers in another form."""
+
+import logging
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
+from shotspotter_assets.cities.source_settings import AlertsApiSource
+from shotspotter_assets.sources.api.alerts_api import AlertsApi
+from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.sources.api.api_server import Alerts, Server, serving
+
+DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
+FIRST, LAST = date(2024, 3, 1), date(2024, 3, 10)
+TOKEN = "s3cret/token+"
+PAGING: dict[str, dict[str, Any]] = {
+    "page": {"style": "page"},
+    "offset": {"style": "offset", "size_parameter": "limit", "size": 50},
+    "cursor": {"style": "cursor", "next": "meta.next"},
+    "link_header": {"style": "link_header"},
+}
+
+
+def alert(name: str | None, at: str, kind: str = "SG", **more: Any) -> dict[str, Any]:
+    return {
+        "incident": {"id": name, "type": kind, "shots": "3"},
+        "detected": {"at": f"{at}Z", "where": [-77.0, "38.9"]},
+        **more,
+    }
+
+
+TIMES = [str(pd.Timestamp("2024-03-01T05:00:00") + pd.Timedelta(hours=7 * at)).replace(" ", "T") for at in range(30)]
+ALERTS = [alert(f"a{at}", time) for at, time in enumerate(TIMES)]
+
+
+def feed(server: Server, style: str = "page", secret: str | None = TOKEN, **source: Any) -> AlertsApi:
+    described = {
+        "kind": "alerts_api",
+        "url": f"{server.url}/{style}/alerts?from={{first}}&to={{last}}",
+        "token": {"variable": "DC_ALERTS_TOKEN"},
+        "paging": PAGING[style],
+        "rows": "data.alerts",
+        "columns": {
+            "time": "detected.at",
+            "longitude": "detected.where[0]",
+            "latitude": "detected.where[1]",
+            "gunshot_type": "incident.type",
+            "rounds": "incident.shots",
+            "source_id": "incident.id",
+        },
+        "patience": {"backoff_seconds": 0.01, "retries": 2, "longest_wait_seconds": 0.1},
+    } | source
+    city = City.model_validate(DC.model_dump() | {"source": described, "start": date(2024, 2, 1)})
+    assert isinstance(city.source, AlertsApiSource)
+    return AlertsApi(city, city.source, secret)
+
+
+def corrected(server: Server, style: str = "page", **source: Any) -> AlertsApi:
+    return feed(server, style, corrections={"url": f"{server.url}/{style}/corrections?since={{since}}"}, **source)
+
+
+@pytest.mark.parametrize("style", list(PAGING))
+def test_every_style_of_paging_gives_the_whole_range(style: str) -> None:
+    with serving(Alerts(ALERTS, [], TOKEN).routes) as server:
+        raw = feed(server, style).read(FIRST, LAST)
+    assert raw.schema == RAW_SCHEMA
+    assert raw["source_id"].to_pylist() == [f"a{at}" for at in range(30)]
+    assert raw["time_utc"].to_pylist() == [datetime.fromisoformat(f"{time}Z") for time in TIMES]
+    assert set(raw["longitude"].to_pylist()) == {-77.0}
+    assert set(raw["latitude"].to_pylist()) == {38.9}
+    assert set(raw["rounds"].to_pylist()) == {3}
+    assert set(raw["received_from"].to_pylist()) == {f"{server.url}/{style}/alerts"}
+    assert raw["as_received"].null_count == 30
+
+
+@pytest.mark.parametrize("style", list(PAGING))
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (3, 3), (3, 6)])
+def test_a_day_has_the_same_rows_whatever_range(style: str, first: int, last: int) -> None:
+    first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
+    corrections = [alert("a9", "2024-03-05T12:00:00", "MG", issued="2024-03-06T00:00:00Z")]
+    with serving(Alerts(ALERTS, corrections, TOKEN).routes) as server:
+        whole = corrected(server, style).read(FIRST, LAST).to_pandas()
+        part = corrected(server, style).read(first_day, last_day).to_pandas()
+    expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part.drop(columns="received_at"), expected.drop(columns="received_at"))
+    assert len(part) >= 3
+
+
+@pytest.mark.parametrize("style", list(PAGING))
+def test_the_latest_correction_counts_and_may_move_an_alert_to_another_day(style: str) -> None:
+    corrections = [
+        alert("a0", TIMES[0], "MG", issued="2024-03-02T00:00:00Z"),
+        alert("a0", TIMES[0], "PG", issued="2024-03-20T00:00:00Z"),
+        alert("a1", "2024-03-09T12:00:00", issued="2024-03-09T13:00:00Z"),
+        alert("new", "2024-03-01T20:00:00", issued="2024-03-09T13:00:00Z"),
+    ]
+    with serving(Alerts(ALERTS, corrections, TOKEN).routes) as server:
+        source = corrected(server, style)
+        day = source.read(FIRST, FIRST)
+        assert "a1" in source.read(date(2024, 3, 9), date(2024, 3, 9))["source_id"].to_pylist()
+    assert day.select(["source_id", "gunshot_type"]).to_pylist() == [
+        {"source_id": "a0", "gunshot_type": "PG"},
+        {"source_id": "a2", "gunshot_type": "SG"},
+        {"source_id": "new", "gunshot_type": "SG"},
+        {"source_id": "a3", "gunshot_type": "SG"},
+    ]
+
+
+def test_versions_decide_where_there_are_some_and_withdrawn_alerts_are_left_out() -> None:
+    corrections = [
+        alert("a0", TIMES[0], "MG", issued="2024-03-02T00:00:00Z", version=10),
+        alert("a0", TIMES[0], "PG", issued="2024-03-02T00:00:00Z", version="9"),
+        alert("a1", TIMES[1], issued="2024-03-02T00:00:00Z", version=2, status="dismissed"),
+    ]
+    listed = [*ALERTS[:3], alert(None, "2024-03-02T01:00:00"), alert(None, "2024-03-02T01:00:00")]
+    with serving(Alerts(listed, corrections, TOKEN).routes) as server:
+        source = corrected(server, version="version", withdrawn="status == 'dismissed'")
+        raw = source.read(FIRST, FIRST)
+        assert raw["source_id"].to_pylist() == ["a0", "a2", None, None]
+        assert raw["gunshot_type"].to_pylist()[0] == "MG"
+        by_time = corrected(server, version="issued").read(FIRST, FIRST)
+        assert by_time["gunshot_type"].to_pylist()[0] == "PG"
+        with pytest.raises(SourceError, match="the version 'SG' is neither a number nor an ISO 8601 time"):
+            corrected(server, version="incident.type").read(FIRST, FIRST)
+
+
+def test_versions_of_days_follow_corrections() -> None:
+    api = Alerts(ALERTS, [], TOKEN)
+    with serving(api.routes) as server:
+        before = corrected(server).changed_days(FIRST, LAST)
+        assert corrected(server).changed_days(FIRST, LAST) == before
+        api.corrections.append(alert("a9", TIMES[9], "MG", issued="2024-03-20T00:00:00Z"))
+        after = corrected(server).changed_days(FIRST, LAST)
+    assert {day for day in before if before[day] != after[day]} == {date(2024, 3, 3)}
+    assert after.keys() == before.keys()
+
+
+def test_long_ranges_are_asked_for_in_parts_where_the_api_wants_that() -> None:
+    api = Alerts(ALERTS, [], TOKEN)
+    api.longest_days = 3
+    with serving(api.routes) as server:
+        assert feed(server, longest_days=3).read(FIRST, LAST).num_rows == 30
+        with pytest.raises(SourceError, match="HTTP 400: at most 3 days"):
+            feed(server).read(FIRST, LAST)
+
+
+@pytest.mark.parametrize(("form", "written"), [("epoch_s", "1709182800"), ("%Y%m%d%H%M", "202402290500")])
+def test_instants_are_written_as_the_api_wants_them(form: str, written: str) -> None:
+    with serving(Alerts(ALERTS, [], TOKEN).routes) as server:
+        server.faults.append("404")
+        with pytest.raises(SourceError):
+            feed(server, instant_format=form).read(FIRST, LAST)
+    assert server.requests[0].query_params["from"] == written
+
+
+def test_unreadable_times_are_filed_under_the_first_day() -> None:
+    class Unsorted(Alerts):
+        async def list_alerts(self, request: Any) -> Any:
+            return self._page(request, self.alerts)
+
+    listed = [
+        alert("bad", "soon"),
+        alert("future", str(datetime.now(UTC).date() + timedelta(days=9)) + "T00:00:00"),
+        *ALERTS,
+    ]
+    with serving(Unsorted(listed, [], TOKEN).routes) as server:
+        start = feed(server).city.start
+        raw = feed(server).read(start, start)
+        assert feed(server).read(FIRST, LAST).num_rows == 30
+    assert raw["source_id"].to_pylist() == ["future", "bad"]
+    assert raw["as_received"].null_count == 1
+
+
+@pytest.mark.parametrize("style", list(PAGING))
+def test_the_token_is_sent_as_the_file_says_and_never_written(style: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    by_parameter = {"variable": "DC_ALERTS_TOKEN", "sent_as": "parameter", "name": "key"}
+    with serving(Alerts(ALERTS, [], TOKEN).routes) as server:
+        for given in ({"variable": "DC_ALERTS_TOKEN"}, by_parameter):
+            server.faults.extend(["500", "not json"])
+            raw = feed(server, style, token=given).read(FIRST, LAST)
+            assert raw.num_rows == 30
+            assert TOKEN not in str(raw.to_pylist())
+            server.faults.extend(["404"])
+            with pytest.raises(SourceError, match="HTTP 404") as caught:
+                feed(server, style, token=given).read(FIRST, LAST)
+            assert TOKEN not in str(caught.value)
+        assert server.requests[-1].query_params["key"] == TOKEN
+        with pytest.raises(SourceError, match="HTTP 401: bad credentials; check the token"):
+            feed(server, style, secret="wrong").read(FIRST, LAST)
+    with pytest.raises(SourceError, match="cannot be reached") as caught:
+        feed(server, style, token=by_parameter).read(FIRST, LAST)
+    for text in (caplog.text, str(caught.value), repr(caught.value.__context__)):
+        assert TOKEN not in text
+        assert "s3cret%2Ftoken%2B" not in text
+    assert "Retry" in caplog.text
+
+
+def test_a_token_that_is_not_set() -> None:
+    with serving([]) as server, pytest.raises(SourceError, match="set the environment variable DC_ALERTS_TOKEN"):
+        feed(server, secret=None).read(FIRST, LAST)
+
+
+@pytest.mark.parametrize(
+    ("style", "source", "says"),
+    [
+        ("page", {"rows": "data.incidents"}, "there is no list of alerts at 'data.incidents'"),
+        ("page", {"paging": {"style": "page", "parameter": "p"}}, "the same rows as on the page before"),
+        ("cursor", {"paging": {"style": "cursor", "next": "data.alerts[0].incident.shots"}}, "was there before"),
+    ],
+)  # fmt: skip
+def test_answers_in_another_form_name_the_key_to_correct(style: str, source: dict[str, Any], says: str) -> None:
+    with serving(Alerts(ALERTS, [], TOKEN).routes) as server, pytest.raises(SourceError, match=says):
+        feed(server, style, **source).read(FIRST, LAST)
+
+
+def test_pages_on_another_host_are_not_followed() -> None:
+    class Elsewhere(Alerts):
+        def _page(self, request: Any, rows: Any) -> Any:
+            answer = super()._page(request, rows)
+            answer.headers["Link"] = '<https://elsewhere.example/alerts?after=3>; rel="next"'
+            return answer
+
+    with serving(Elsewhere(ALERTS, [], TOKEN).routes) as server, pytest.raises(SourceError, match="on another host"):
+        feed(server, "link_header").read(FIRST, LAST)

@@ -1,0 +1,205 @@
+"""ArcGIS layers, against a server on loopback that speaks ArcGIS REST: paging with and without, times, failures."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
+from shotspotter_assets.cities.source_settings import ArcgisSource
+from shotspotter_assets.sources.api.arcgis import ArcgisLayer
+from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, serving
+
+DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
+FIRST, LAST = date(2018, 3, 1), date(2018, 3, 31)
+LAYER = "/arcgis/rest/services/Alerts/MapServer/29"
+
+
+def features(**columns: list[Any]) -> pa.Table:
+    """Features of the layer; columns that are left out have values of their own."""
+    number = len(next(iter(columns.values())))
+    given = {
+        "OBJECTID": [10 + 3 * at for at in range(number)],
+        "ID": [f"7D{at}" for at in range(number)],
+        "TYPE": ["Single_Gunshot"] * number,
+        "SOURCE": ["WashingtonDC7D"] * number,
+        "DATETIME": ["2018-03-05T12:00:00"] * number,
+        "LATITUDE": [38.9 + at % 20 / 1000 for at in range(number)],
+        "LONGITUDE": [-77.0] * number,
+    } | columns
+    frame = pd.DataFrame(given)
+    frame["DATETIME"] = pd.to_datetime(frame["DATETIME"], format="ISO8601").astype("datetime64[us]")
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def layer(server: Server, **source: Any) -> ArcgisLayer:
+    patience = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5} | source.pop("patience", {})
+    described = {**DC.source.model_dump(), "layer": server.url + LAYER, "patience": patience, **source}
+    city = City.model_validate(DC.model_dump() | {"source": described})
+    assert isinstance(city.source, ArcgisSource)
+    return ArcgisLayer(city, city.source)
+
+
+MANY = features(DATETIME=[str(pd.Timestamp("2018-03-01T05:00") + pd.Timedelta(minutes=20 * at)) for at in range(1100)])
+
+
+@pytest.mark.parametrize(("has_pages", "says_more"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("most_rows", [100, 110, 5000])
+def test_a_range_over_many_pages_is_the_whole_range(has_pages: bool, says_more: bool, most_rows: int) -> None:
+    with serving(Arcgis(MANY, most_rows, has_pages, says_more).routes) as server:
+        raw = layer(server).read(FIRST, LAST)
+    assert raw.schema == RAW_SCHEMA
+    assert sorted(raw["source_id"].to_pylist()) == sorted(MANY["ID"].to_pylist())
+    assert raw["date"].to_pylist() == sorted(raw["date"].to_pylist())
+    assert set(raw["received_from"].to_pylist()) == {server.url + LAYER}
+    assert len(server.requests) <= 1100 // most_rows + 4
+
+
+@pytest.mark.parametrize("has_pages", [True, False])
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8), (11, 12)])
+def test_a_day_has_the_same_rows_whatever_range_and_paging(has_pages: bool, first: int, last: int) -> None:
+    first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
+    with serving(Arcgis(MANY).routes) as server:
+        whole = layer(server).read(FIRST, LAST).to_pandas()
+    with serving(Arcgis(MANY, 40, has_pages).routes) as other:
+        part = layer(other).read(first_day, last_day).to_pandas()
+    expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
+    unlike = ["received_at", "received_from"]
+    pd.testing.assert_frame_equal(part.drop(columns=unlike), expected.drop(columns=unlike))
+    assert len(part) > 60
+
+
+def test_times_are_utc_and_the_question_has_a_day_more_on_each_side() -> None:
+    table = features(
+        DATETIME=["2018-03-05T04:59:59", "2018-03-05T05:00:00", "2018-03-06T04:59:59", "2018-03-06T05:00:00"]
+    )
+    with serving(Arcgis(table).routes) as server:
+        raw = layer(server).read(date(2018, 3, 5), date(2018, 3, 5))
+    assert raw["time_utc"].to_pylist() == [
+        datetime(2018, 3, 5, 5, tzinfo=UTC), datetime(2018, 3, 6, 4, 59, 59, tzinfo=UTC),
+    ]  # fmt: skip
+    _, query = server.requests
+    assert query.query_params["where"] == (
+        "(DATETIME >= TIMESTAMP '2018-03-04 00:00:00' AND DATETIME < TIMESTAMP '2018-03-07 00:00:00')"
+    )
+    assert query.query_params["outFields"] == "OBJECTID,DATETIME,LONGITUDE,LATITUDE,TYPE,ID"
+    assert query.query_params["returnGeometry"] == "false"
+
+
+def test_local_times_stamped_as_utc() -> None:
+    table = features(DATETIME=["2018-03-05T23:30:00", "2018-03-06T00:30:00"])
+    with serving(Arcgis(table).routes) as server:
+        raw = layer(server, ignore_zone=True, naive_times="local").read(date(2018, 3, 5), date(2018, 3, 5))
+    assert raw["time_utc"].to_pylist() == [datetime(2018, 3, 6, 4, 30, tzinfo=UTC)]
+
+
+def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:
+    ahead = str(datetime.now(UTC).date() + timedelta(days=40))
+    table = features(DATETIME=[None, "1899-12-30", ahead, "2014-01-01T05:00:02", "2018-03-05T12:00"])
+    with serving(Arcgis(table).routes) as server:
+        raw = layer(server).read(DC.start, DC.start)
+        assert sorted(raw["source_id"].to_pylist()) == ["7D0", "7D1", "7D2", "7D3"]
+        assert layer(server).read(date(2014, 1, 2), LAST)["source_id"].to_pylist() == ["7D4"]
+    unread = [json.loads(text) for text in raw["as_received"].drop_null().to_pylist()]
+    assert [row["DATETIME"] for row in unread if row["DATETIME"] is None] == [None]
+
+
+def test_points_of_the_geometry_and_a_condition_of_the_citys() -> None:
+    columns = {"time": "DATETIME", "longitude": "geometry.x", "latitude": "geometry.y", "source_id": "ID"}
+    with serving(Arcgis(MANY).routes) as server:
+        raw = layer(server, columns=columns, where="ID = '7D3' OR ID = '7D4'").read(FIRST, LAST)
+    assert raw["source_id"].to_pylist() == ["7D3", "7D4"]
+    assert raw["longitude"].to_pylist() == [-77.0, -77.0]
+    assert raw["latitude"].to_pylist() == pytest.approx([38.903, 38.904])
+
+
+def test_layers_with_times_as_text_or_numbers() -> None:
+    text = MANY.set_column(4, "DATETIME", MANY["DATETIME"].cast(pa.string()))
+    with serving(Arcgis(text).routes) as server:
+        raw = layer(server, time_format=None, naive_times="utc").read(FIRST, FIRST)
+        assert raw.num_rows == 72
+        assert server.requests[1].query_params["where"] == "1=1"
+    numbers = MANY.set_column(4, "DATETIME", MANY["DATETIME"].cast(pa.timestamp("ms")).cast(pa.int64()))
+    with serving(Arcgis(numbers).routes) as server:
+        assert layer(server).read(FIRST, FIRST).num_rows == 72
+        assert "DATETIME < 1520035200000" in server.requests[1].query_params["where"]
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "truncated", "not json", "busy 200"])
+def test_passing_failures_are_asked_again(fault: str) -> None:
+    with serving(Arcgis(MANY).routes) as server:
+        server.faults.extend(["ok", "ok", fault])
+        assert layer(server, patience={"longest_wait_seconds": 0.1}).read(FIRST, LAST).num_rows == 1100
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        (["ok", "error 200"], "HTTP 200 with error 400: Unable to perform query bad; check the columns"),
+        (["busy 200"] * 3, "HTTP 200 with error 503: Service busy 3 times in a row; try again later"),
+        (["html"], "answered with text/html"),
+        (["an object"], "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N"),
+        (["ok", "an object"], "the answer has no features; check source.layer"),
+    ],
+)
+def test_failures_that_stay_name_city_address_and_remedy(faults: list[str], says: str) -> None:
+    with serving(Arcgis(MANY).routes) as server:
+        server.faults.extend(faults)
+        with pytest.raises(SourceError) as caught:
+            layer(server).read(FIRST, FIRST)
+    assert str(caught.value).startswith(f"City washington_dc: {server.url}{LAYER}")
+    assert says in str(caught.value)
+
+
+def test_a_wrong_column_is_named_with_those_of_the_layer() -> None:
+    with (
+        serving(Arcgis(MANY).routes) as server,
+        pytest.raises(SourceError, match=r"no field DATE_ \(it has: OBJECTID, ID,"),
+    ):
+        layer(server, columns={"time": "DATE_", "longitude": "LONGITUDE", "latitude": "LATITUDE"}).read(FIRST, FIRST)
+
+
+def test_a_refused_literal_can_be_changed_in_the_city_file() -> None:
+    with serving(Arcgis(MANY).routes) as server:
+        with pytest.raises(SourceError, match="'where' parameter is invalid"):
+            layer(server, time_literal="text").read(FIRST, FIRST)
+        assert layer(server, time_literal="date").read(FIRST, FIRST).num_rows == 72
+
+
+def test_rows_that_change_between_pages_are_read_again() -> None:
+    arcgis = Arcgis(MANY, most_rows=200)
+
+    def delete_once(server: Server) -> None:
+        if len(server.requests) == 3:
+            arcgis.database.execute("DELETE FROM features WHERE OBJECTID < 40")
+
+    with serving(arcgis.routes, Server(before=delete_once)) as server:
+        assert layer(server).read(FIRST, LAST).num_rows == 1090
+
+
+def test_versions_of_days_change_with_the_days_rows_only() -> None:
+    arcgis = Arcgis(MANY)
+    with serving(arcgis.routes) as server:
+        before = layer(server).changed_days(FIRST, LAST)
+        assert layer(server).changed_days(FIRST, LAST) == before
+        arcgis.database.execute("UPDATE features SET TYPE = 'Multiple_Gunshots' WHERE ID = '7D100'")
+        after = layer(server).changed_days(FIRST, LAST)
+    assert {day for day in before if before[day] != after[day]} == {date(2018, 3, 2)}
+
+
+def test_dcs_download_comes_through(real_data: Path) -> None:
+    content = json.loads((real_data / "api_samples" / "dc_shotspotter_opendata_head_2019.geojson").read_text())
+    frame = pd.DataFrame([feature["properties"] for feature in content["features"]])
+    frame["DATETIME"] = pd.to_datetime(frame["DATETIME"], utc=True).dt.tz_localize(None)
+    with serving(Arcgis(pa.Table.from_pandas(frame, preserve_index=False)).routes) as server:
+        raw = layer(server).read(DC.start, date(2019, 7, 1))
+    assert sorted(raw["source_id"].to_pylist()) == sorted(frame["ID"])
+    assert sorted(raw["time_utc"].to_pylist()) == sorted(frame["DATETIME"].dt.tz_localize("UTC").dt.to_pydatetime())
+    assert raw["as_received"].null_count == 5

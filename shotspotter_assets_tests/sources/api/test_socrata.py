@@ -1,0 +1,312 @@
+"""Socrata data sets, against a server on loopback that speaks SODA: paging, times, failures, tokens, versions."""
+
+import json
+import logging
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
+from shotspotter_assets.cities.source_settings import SocrataSource
+from shotspotter_assets.sources.api.socrata import SocrataDataset
+from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
+
+CHICAGO = load_city(PACKAGE_CITIES / "chicago.yaml")
+FIRST, LAST = date(2018, 3, 1), date(2018, 3, 31)
+TOKEN = "s3cret/token+"
+
+
+def rows(**columns: list[Any]) -> pa.Table:
+    """Rows of the data set; columns that are left out have values of their own."""
+    number = len(next(iter(columns.values())))
+    given = {
+        "date": ["2018-03-05T12:00:00"] * number,
+        "latitude": [41.8 + at / 1000 for at in range(number)],
+        "longitude": [-87.7] * number,
+        "incident_type_description": ["SINGLE GUNSHOT"] * number,
+        "rounds": [1] * number,
+        "unique_id": [f"SST-{at}" for at in range(number)],
+    } | columns
+    frame = pd.DataFrame(given).astype({"rounds": "Int64"})
+    frame["date"] = pd.to_datetime(frame["date"], format="ISO8601").astype("datetime64[ms]")
+    frame["_id"] = [f"row-{at:06}" for at in range(number)]
+    frame["_updated"] = pd.Timestamp("2024-09-24T10:00:00.123Z")
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def dataset(server: Server, token: str | None = None, **source: Any) -> SocrataDataset:
+    patience = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5} | source.pop("patience", {})
+    described = {
+        **CHICAGO.source.model_dump(), "domain": server.url, "dataset": "test-data", "patience": patience, **source,
+    }  # fmt: skip
+    city = City.model_validate(CHICAGO.model_dump() | {"source": described})
+    assert isinstance(city.source, SocrataSource)
+    return SocrataDataset(city, city.source, token)
+
+
+MANY = rows(date=[str(pd.Timestamp("2018-03-01") + pd.Timedelta(minutes=20 * at)) for at in range(2000)])
+
+
+def test_a_range_over_many_pages_is_the_whole_range() -> None:
+    with serving(Socrata(MANY).routes) as server:
+        raw = dataset(server, page_size=300).read(FIRST, LAST)
+    assert raw.schema == RAW_SCHEMA
+    assert sorted(raw["source_id"].to_pylist()) == sorted(MANY["unique_id"].to_pylist())
+    days = raw["date"].to_pylist()
+    assert days == sorted(days)
+    assert set(raw["received_from"].to_pylist()) == {f"{server.url}/resource/test-data"}
+    offsets = [int(request.query_params["$offset"]) for request in server.requests[:-1]]
+    assert offsets == list(range(0, 2001, 300))
+    assert {request.query_params["$order"] for request in server.requests[:-1]} == {":id"}
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 5), (5, 8), (11, 12)])
+def test_a_day_has_the_same_rows_whatever_range_and_page_size(first: int, last: int) -> None:
+    first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
+    with serving(Socrata(MANY).routes) as server:
+        whole = dataset(server).read(FIRST, LAST).to_pandas()
+        part = dataset(server, page_size=50).read(first_day, last_day).to_pandas()
+    expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part.drop(columns="received_at"), expected.drop(columns="received_at"))
+    assert (
+        part.groupby("date")["received_row"].apply(list) == part.groupby("date").apply(lambda g: list(range(len(g))))
+    ).all()
+
+
+def test_a_day_of_an_ordinary_city_is_one_request_that_asks_for_what_is_used() -> None:
+    with serving(Socrata(MANY).routes) as server:
+        raw = dataset(server, token=TOKEN).read(date(2018, 3, 5), date(2018, 3, 5))
+    assert raw.num_rows == 72
+    (request,) = server.requests
+    assert request.headers["X-App-Token"] == TOKEN
+    assert request.query_params["$select"] == (
+        ":id,:updated_at,date,longitude,latitude,incident_type_description,rounds,unique_id"
+    )
+
+
+def test_times_are_the_citys_clock_and_missing_keys_and_numbers_as_text_are_read() -> None:
+    table = rows(
+        date=["2018-07-13T23:58:53", "2018-01-13T23:58:53", "2018-11-04T01:30:00"],
+        rounds=[5, None, 2],
+        latitude=[41.794573312, 41.8, None],
+        incident_type_description=["MULTIPLE GUNSHOTS", None, "SINGLE GUNSHOT"],
+    )
+    with serving(Socrata(table).routes) as server:
+        raw = dataset(server).read(date(2018, 1, 1), date(2018, 12, 31))
+    assert raw["time_utc"].to_pylist() == [
+        datetime(2018, 1, 14, 5, 58, 53, tzinfo=UTC),
+        datetime(2018, 7, 14, 4, 58, 53, tzinfo=UTC),
+        datetime(2018, 11, 4, 6, 30, tzinfo=UTC),
+    ]
+    assert raw["date"].to_pylist() == [date(2018, 1, 13), date(2018, 7, 13), date(2018, 11, 4)]
+    assert raw["rounds"].to_pylist() == [None, 5, 2]
+    assert raw["latitude"].to_pylist() == [41.8, 41.794573312, None]
+    assert raw["gunshot_type"].to_pylist() == [None, "MULTIPLE GUNSHOTS", "SINGLE GUNSHOT"]
+    kept = [None if text is None else json.loads(text) for text in raw["as_received"].to_pylist()]
+    assert kept == [
+        None,
+        None,
+        {
+            "date": "2018-11-04T01:30:00.000",
+            "longitude": "-87.7",
+            "incident_type_description": "SINGLE GUNSHOT",
+            "rounds": "2",
+            "unique_id": "SST-2",
+        },
+    ]
+
+
+def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:
+    ahead = str(datetime.now(UTC).date() + timedelta(days=40))
+    table = rows(date=[None, "2009-01-01", ahead, "2017-01-13T08:00:00", "2018-03-05T00:00:00"])
+    with serving(Socrata(table).routes) as server:
+        raw = dataset(server).read(CHICAGO.start, CHICAGO.start)
+        assert raw["source_id"].to_pylist() == ["SST-1", "SST-3", "SST-2", "SST-0"]
+        assert set(raw["date"].to_pylist()) == {CHICAGO.start}
+        assert dataset(server).read(date(2017, 1, 14), LAST)["source_id"].to_pylist() == ["SST-4"]
+        versions = dataset(server).changed_days(CHICAGO.start, LAST)
+    assert set(versions) == {CHICAGO.start, date(2018, 3, 5)}
+    assert versions[CHICAGO.start].count("1@2024-09-24T10:00:00.123Z") == 4
+
+
+def test_nested_columns_and_a_condition_of_the_citys() -> None:
+    table = MANY.slice(0, 10)
+    points = [{"type": "Point", "coordinates": [-87.5 - at / 100, 41.5]} for at in range(10)]
+    table = table.append_column("location", pa.array(points))
+    columns = {
+        "time": "date", "longitude": "location.coordinates[0]", "latitude": "location.coordinates[1]",
+        "source_id": "unique_id",
+    }  # fmt: skip
+    with serving(Socrata(table).routes) as server:
+        raw = dataset(server, columns=columns, where="rounds = 1 OR rounds = 7").read(FIRST, LAST)
+        assert dataset(server, columns=columns, where="rounds = 7").read(FIRST, LAST).num_rows == 0
+    assert raw["longitude"].to_pylist() == [-87.5 - at / 100 for at in range(10)]
+    assert set(raw["latitude"].to_pylist()) == {41.5}
+
+
+def test_text_times_in_another_form_are_filtered_here() -> None:
+    table = rows(unique_id=["a", "b"]).drop_columns("date")
+    table = table.append_column("date", pa.array(["07/13/2018 11:58:53 PM", "03/05/2018 01:00:00 AM"]))
+    with serving(Socrata(table).routes) as server:
+        source = dataset(server, time_format="%m/%d/%Y %I:%M:%S %p")
+        assert source.read(FIRST, LAST)["source_id"].to_pylist() == ["b"]
+        assert list(source.changed_days(FIRST, LAST)) == [date(2018, 3, 5)]
+    assert all("$where" not in request.query_params for request in server.requests)
+
+
+def test_epoch_times_are_compared_as_numbers() -> None:
+    table = rows(unique_id=["a", "b"]).drop_columns("date")
+    table = table.append_column("date", pa.array([1520316000000, 1520319600000 + 86_400_000 * 90]))
+    with serving(Socrata(table).routes) as server:
+        raw = dataset(server, time_format="epoch_ms", naive_times="reject").read(FIRST, LAST)
+    assert raw["time_utc"].to_pylist() == [datetime(2018, 3, 6, 6, tzinfo=UTC)]
+    assert "date >= 1519776000000 AND date < 1522627200000" in server.requests[0].query_params["$where"]
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503", "202", "truncated", "not json", "busy 200"])
+def test_passing_failures_are_asked_again(fault: str) -> None:
+    with serving(Socrata(MANY).routes) as server:
+        server.faults.extend(["ok", fault])
+        raw = dataset(server, page_size=1000).read(FIRST, LAST)
+    assert raw.num_rows == 2000
+
+
+def test_retry_after_is_honoured_but_not_beyond_the_longest_wait() -> None:
+    with serving(Socrata(MANY).routes) as server:
+        server.faults.append("429")
+        before = datetime.now(UTC)
+        dataset(server).read(FIRST, FIRST)
+        waited = (datetime.now(UTC) - before).total_seconds()
+        server.faults.append("429")
+        before = datetime.now(UTC)
+        dataset(server, patience={"longest_wait_seconds": 0.1}).read(FIRST, FIRST)
+    assert waited >= 1
+    assert (datetime.now(UTC) - before).total_seconds() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("429", "HTTP 429: slow down; the publisher limits requests; set a token"),
+        ("500", "HTTP 500: Internal error; try again later"),
+        ("404", "HTTP 404: Not found; check the address"),
+        ("moved", "HTTP 301: moved to https://elsewhere.example/x; write the new address"),
+        ("html", "answered with text/html; charset=utf-8 instead of JSON (<html><title>Log in</title></html>)"),
+        ("not json", "the answer is not whole JSON (16 bytes) 3 times in a row; try again later"),
+        ("truncated", "the answer ended early 3 times in a row"),
+        ("error 200", "HTTP 200 with error 400: Unable to perform query bad; check the columns"),
+        ("an object", "the answer is not a list of rows; check domain and dataset"),
+        ("slow 2", "no whole answer in time (0.2 s without data"),
+    ],
+)
+def test_failures_that_stay_name_city_address_and_remedy(fault: str, says: str) -> None:
+    patience = {"longest_wait_seconds": 0.05, "read_seconds": 0.2 if "slow" in fault else 5}
+    with serving(Socrata(MANY).routes) as server:
+        server.faults.extend([fault] * 9)
+        with pytest.raises(SourceError) as caught:
+            dataset(server, token=TOKEN, patience=patience).read(FIRST, FIRST)
+    message = str(caught.value)
+    assert message.startswith(f"City chicago: {server.url}/resource/test-data.json?$select=")
+    assert says in message
+    assert TOKEN not in message
+    assert "\n" not in message
+
+
+def test_a_server_that_is_away() -> None:
+    with serving([]) as server:
+        pass
+    with pytest.raises(SourceError, match=r"City chicago: .*cannot be reached; check the network"):
+        dataset(server).read(FIRST, FIRST)
+
+
+def test_a_wrong_column_is_named_by_the_portal() -> None:
+    with (
+        serving(Socrata(MANY).routes) as server,
+        pytest.raises(SourceError, match=r'HTTP 400: .*"datum".*check the columns'),
+    ):
+        dataset(server, columns={"time": "datum"}).read(FIRST, FIRST)
+
+
+def test_a_wrong_token_is_refused_and_never_written(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(Socrata(MANY, token="another").routes) as server, pytest.raises(SourceError) as caught:
+        dataset(server, token=TOKEN).read(FIRST, FIRST)
+    assert "HTTP 403: Invalid app_token specified; check the token" in str(caught.value)
+    assert TOKEN not in caplog.text
+    assert "/resource/test-data.json" in caplog.text
+    with pytest.raises(SourceError, match="characters that no token has"), serving([]) as server:
+        dataset(server, token="two\nlines").read(FIRST, FIRST)
+
+
+def test_rows_that_change_between_pages_are_read_again() -> None:
+    socrata = Socrata(MANY)
+
+    def delete_once(server: Server) -> None:
+        if len(server.requests) == 2:
+            socrata.database.execute("DELETE FROM alerts WHERE _id < 'row-000010'")
+
+    with serving(socrata.routes, Server(before=delete_once)) as server:
+        raw = dataset(server, page_size=500).read(FIRST, LAST)
+    # Without reading again, the ten rows that moved to the first page would be missing.
+    assert raw.num_rows == 1990
+
+
+def test_rows_that_change_all_the_time_are_an_error() -> None:
+    socrata = Socrata(MANY)
+
+    def relabel(server: Server) -> None:
+        socrata.database.execute(
+            f"UPDATE alerts SET _updated = TIMESTAMPTZ '2025-01-01' + INTERVAL {len(server.requests)} DAY WHERE _id = 'row-000000'"
+        )
+
+    says = "the pages did not hold all rows, 3 times in a row"
+    with serving(socrata.routes, Server(before=relabel)) as server, pytest.raises(SourceError, match=says):
+        dataset(server, page_size=500).read(FIRST, LAST)
+
+
+def test_versions_of_days_change_with_the_days_rows_only() -> None:
+    socrata = Socrata(MANY)
+    day, other = date(2018, 3, 5), date(2018, 3, 6)
+    with serving(socrata.routes) as server:
+        source = dataset(server)
+        before = source.changed_days(FIRST, LAST)
+        assert len(server.requests) == 1
+        assert source.changed_days(FIRST, LAST) == before
+        assert list(source.changed_days(day, other)) == [day, other]
+        socrata.database.execute(
+            "UPDATE alerts SET rounds = 9, _updated = now() WHERE unique_id = (SELECT min(unique_id) FROM alerts "
+            "WHERE date_trunc('day', date) = DATE '2018-03-05')"
+        )
+        relabelled = source.changed_days(FIRST, LAST)
+        socrata.database.execute("DELETE FROM alerts WHERE date_trunc('day', date) = DATE '2018-03-06'")
+        deleted = source.changed_days(FIRST, LAST)
+    assert {at for at in before if before[at] != relabelled[at]} == {day}
+    assert set(before) - set(deleted) == {other}
+
+
+def test_chicagos_export_comes_through(real_data: Path) -> None:
+    sample = json.loads((real_data / "api_samples" / "chicago_shotspotter_csv_export_head.json").read_text())["rows"]
+    frame = pd.DataFrame(sample).drop(columns="LOCATION").rename(columns=str.lower)
+    frame["date"] = pd.to_datetime(frame["date"], format="%m/%d/%Y %I:%M:%S %p").astype("datetime64[ms]")
+    frame["_id"], frame["_updated"] = [f"row-{at}" for at in range(5)], pd.Timestamp("2024-09-24T10:00:00Z")
+    with serving(Socrata(pa.Table.from_pandas(frame, preserve_index=False)).routes) as server:
+        raw = dataset(server).read(CHICAGO.start, date(2024, 9, 22))
+    assert raw.select(["time_utc", "rounds", "source_id", "gunshot_type"]).to_pylist()[1] == {
+        "time_utc": datetime(2018, 7, 14, 4, 58, 53, tzinfo=UTC),
+        "rounds": 1,
+        "source_id": "SST-63963",
+        "gunshot_type": "SINGLE GUNSHOT",
+    }
+    assert raw["date"].to_pylist() == [
+        date(2018, 5, 19), date(2018, 7, 13), date(2020, 5, 31), date(2021, 4, 8), date(2023, 12, 31),
+    ]  # fmt: skip
+    box = CHICAGO.box
+    assert all(box.west <= at <= box.east for at in raw["longitude"].to_pylist())
+    assert raw["as_received"].null_count == 5

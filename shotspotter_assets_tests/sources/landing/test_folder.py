@@ -1,0 +1,650 @@
+"""The landing folder: formats, days, times, and files that cannot be used."""
+
+import io
+import json
+import logging
+import os
+import time
+import uuid
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as dt_time
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
+from shotspotter_assets.cities.source_settings import Columns, LandingSource
+from shotspotter_assets.sources.landing import files as landing_files
+from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.s3_server import S3Server
+
+CITY = load_city(TEST_CITIES / "landing_city.yaml")
+FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)
+ROWS: list[dict[str, Any]] = [
+    {"when": "2024-03-02T04:59:59Z", "lon": -76.5, "lat": 38.5, "kind": "Single_Gunshot", "rounds": 1, "id": "a"},
+    {"when": "2024-03-02T05:00:00Z", "lon": -76.4, "lat": 38.4, "kind": "PG", "rounds": None, "id": "b"},
+    {"when": "2024-03-20T12:00:00-04:00", "lon": -76.3, "lat": 38.3, "kind": None, "rounds": 7, "id": None},
+]
+DAYS = [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 20)]
+
+
+def city(**source: Any) -> City:
+    return CITY.model_copy(update={"source": CITY.source.model_copy(update=source)})
+
+
+def folder(path: Path, **source: Any) -> LandingFolder:
+    return LandingFolder(city(**source), fs.LocalFileSystem(), str(path))
+
+
+def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
+    if kind == "csv":
+        pd.DataFrame(rows).astype({"rounds": "Int32"}).to_csv(path / "a.csv", index=False)
+    elif kind == "jsonl":
+        (path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+    elif kind == "geojson":
+        features = [
+            {
+                "type": "Feature",
+                "properties": {key: value for key, value in row.items() if key not in ("lon", "lat")},
+                "geometry": {"type": "Point", "coordinates": [row["lon"], row["lat"]]},
+            }
+            for row in rows
+        ]
+        (path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    else:
+        table = pa.Table.from_pylist(rows)
+        instants = pa.array(
+            pd.to_datetime([row["when"] for row in rows], utc=True), pa.timestamp("ms", "America/Chicago")
+        )
+        pq.write_table(table.set_column(0, "when", instants), path / "a.parquet", row_group_size=1)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "geojson", "parquet"])
+def test_every_format_gives_the_same_alerts(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, ROWS, kind)
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw.schema == RAW_SCHEMA
+    assert raw["date"].to_pylist() == DAYS
+    assert raw["time_utc"].to_pylist() == [datetime.fromisoformat(row["when"]).astimezone(UTC) for row in ROWS]
+    assert raw["longitude"].to_pylist() == [-76.5, -76.4, -76.3]
+    assert raw["gunshot_type"].to_pylist() == ["Single_Gunshot", "PG", None]
+    assert raw["rounds"].to_pylist() == [1, None, 7]
+    assert raw["source_id"].to_pylist() == ["a", "b", None]
+    assert raw["received_row"].to_pylist() == [0, 1, 2]
+    assert raw["as_received"].null_count == 3
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (2, 2), (2, 20), (3, 19), (20, 31)])
+def test_a_day_has_the_same_rows_whatever_range_is_asked_for(tmp_path: Path, kind: str, first: int, last: int) -> None:
+    write(tmp_path, ROWS, kind)
+    everything = folder(tmp_path).read(FIRST, LAST)
+    asked = (date(2024, 3, first), date(2024, 3, last))
+    expected = [row for row in everything.to_pylist() if asked[0] <= row["date"] <= asked[1]]
+    assert folder(tmp_path).read(*asked).to_pylist() == expected
+
+
+def test_only_row_groups_that_can_hold_the_days_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ROWS, "parquet")
+    read: list[int] = []
+    original = pq.ParquetFile.read_row_group
+
+    def counted(self: pq.ParquetFile, group: int, **arguments: Any) -> pa.Table:
+        read.append(group)
+        return original(self, group, **arguments)
+
+    monkeypatch.setattr(landing_files.pq.ParquetFile, "read_row_group", counted)
+    assert folder(tmp_path).read(date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
+    assert read == [2]
+
+
+def test_rows_without_a_usable_date_are_filed_under_the_first_day(tmp_path: Path) -> None:
+    future = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    times = ["", "yesterday", "1970-01-01T00:00:00Z", "2070-01-01T00:00:00Z", future, "2024-02-29T12:00:00Z"]
+    write(tmp_path, [{**ROWS[0], "when": time} for time in times] + ROWS, "csv")
+    first_day = folder(tmp_path).read(FIRST, FIRST)
+    assert first_day.num_rows == len(times) + 1
+    assert first_day["time_utc"].null_count == 2
+    assert folder(tmp_path).read(FIRST + timedelta(days=1), LAST).num_rows == 2
+    assert "yesterday" in "".join(text or "" for text in first_day["as_received"].to_pylist())
+
+
+def test_times_without_zone_need_a_word_in_the_citys_file(tmp_path: Path) -> None:
+    write(tmp_path, [{**row, "when": "2024-03-10 02:30:00"} for row in ROWS], "csv")
+    with pytest.raises(SourceError, match=r"a\.csv, row 0: the time '2024-03-10 02:30:00' has no zone.*naive_times"):
+        folder(tmp_path).read(FIRST, LAST)
+    utc = folder(tmp_path, naive_times="utc").read(FIRST, LAST)
+    assert utc["time_utc"].to_pylist() == [datetime(2024, 3, 10, 2, 30, tzinfo=UTC)] * 3
+    local = folder(tmp_path, naive_times="local").read(FIRST, LAST)
+    assert local["time_utc"].to_pylist() == [datetime(2024, 3, 10, 7, 30, tzinfo=UTC)] * 3
+
+
+def test_single_times_without_zone_are_kept_for_rejection(tmp_path: Path) -> None:
+    write(tmp_path, [{**ROWS[0], "when": "2024-03-10 02:30:00"}, *ROWS], "csv")
+    assert folder(tmp_path).read(FIRST, LAST)["time_utc"].null_count == 1
+
+
+def test_written_times_of_another_form(tmp_path: Path) -> None:
+    write(tmp_path, [{**ROWS[0], "when": "04/01/2024 11:58:53 PM"}], "csv")
+    raw = folder(tmp_path, time_format="%m/%d/%Y %I:%M:%S %p", naive_times="local").read(FIRST, date(2024, 4, 2))
+    assert raw["time_utc"].to_pylist() == [datetime(2024, 4, 2, 3, 58, 53, tzinfo=UTC)]
+    assert raw["date"].to_pylist() == [date(2024, 4, 1)]
+
+
+def test_daily_files_are_chosen_by_their_name(tmp_path: Path) -> None:
+    for day in ("2024-03-02", "2024-03-03", "2024-03-20"):
+        pd.DataFrame([{**ROWS[0], "when": f"{day}T12:00:00Z", "id": day}]).to_csv(
+            tmp_path / f"drop_{day}.csv", index=False
+        )
+    (tmp_path / "drop_2024-03-21.csv").write_text("not,what,is,expected\n")
+    landing = folder(tmp_path, file_date="drop_%Y-%m-%d")
+    assert landing.read(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["2024-03-02", "2024-03-03"]
+    with pytest.raises(SourceError, match="drop_2024-03-21"):
+        landing.read(date(2024, 3, 20), date(2024, 3, 20))
+
+
+def test_a_date_far_from_the_daily_files_own_is_filed_under_the_files(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "when": f"2024-03-{day:02}T12:00:00Z"} for day in (9, 10, 15)]
+    pd.DataFrame(rows).to_csv(tmp_path / "20240310.csv", index=False)
+    landing = folder(tmp_path, file_date="%Y%m%d")
+    assert landing.read(FIRST, LAST)["date"].to_pylist() == [date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 10)]
+    with pytest.raises(SourceError, match="file_date"):
+        folder(tmp_path, file_date="drop_%Y%m%d").files()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", b"", r"a\.csv cannot be read as a CSV file.*Empty CSV"),
+        ("a.geojson", b"", r"a\.geojson cannot be read as a GeoJSON"),
+        ("a.geojson", b'{"type": "Feature"}', r"a\.geojson cannot be read as a GeoJSON"),
+        ("a.parquet", b"PAR1 torn", r"a\.parquet cannot be read as a Parquet file"),
+        (
+            "a.csv",
+            b"when,lon,lat,kind,id\n",
+            r"a\.csv has no column rounds \(source\.columns\.rounds\); it has: id, kind",
+        ),
+        ("a.jsonl", b'{"when": "x"}\n', r"a\.jsonl has no column lon"),
+        ("a.jsonl", b"\xff\xfe", r"a\.jsonl cannot be read"),
+        ("a.csv", b"when,lon,lat,kind,rounds,id,id\n", r"a\.csv has more than one column id"),
+        (
+            "a.geojson",
+            b'{"features": [{"properties": {}, "geometry": [1, 2]}]}',
+            r"a\.geojson cannot be read as a GeoJSON",
+        ),
+        ("a.docx", b"PK", r"a\.docx is of a kind that is not read \(allowed: \.parquet"),
+        ("a.xlsx", b"PK", r"a\.xlsx cannot be read as an Excel workbook"),
+        ("a.zip", b"PK", r"a\.zip cannot be read as a zip archive with one shapefile"),
+        (
+            "a.geojson",
+            b'{"features": [], "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::26985"}}}',
+            r"a\.geojson has points of urn:ogc:def:crs:EPSG::26985.*WGS84",
+        ),
+    ],
+)
+def test_unusable_file_is_named_with_what_to_do(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=says) as caught:
+        folder(tmp_path).read(FIRST, LAST)
+    assert "landing_city" in str(caught.value)
+
+
+def test_header_only_file_has_no_alerts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n")
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == 0
+
+
+def test_missing_or_empty_folder(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(SourceError, match="SHOTSPOTTER_LANDING"):
+            folder(path).read(FIRST, LAST)
+
+
+def test_unfinished_and_hidden_files_are_left_for_later(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    for name in ("b.csv.part", "c.csv.tmp", ".d.csv", "_e.csv"):
+        (tmp_path / name).write_text("torn")
+    assert [Path(file.path).name for file in folder(tmp_path).files()] == ["a.csv"]
+
+
+def test_broken_lines_are_kept_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "when,lon,lat,kind,rounds,id\n2024-03-02T12:00:00Z,-76.5,38.5,SG,1,a\nonly,three,fields\n"
+    )
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw["as_received"].to_pylist() == ["only,three,fields", None]
+    (tmp_path / "a.csv").unlink()
+    (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]) + "\n{broken\n[1]\n")
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert sorted(text for text in raw["as_received"].to_pylist() if text) == ["[1]", "{broken"]
+
+
+def test_one_line_of_ten_megabytes(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("x" * 10_000_000 + "\n")
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw.num_rows == len(ROWS) + 1
+    assert raw["time_utc"].null_count == 1
+
+
+def test_an_unmatched_quote_does_not_swallow_the_lines_that_follow(tmp_path: Path) -> None:
+    lines = [f"2024-03-0{day}T12:00:00Z,-76.5,38.5,SG,1,{day}" for day in range(2, 8)]
+    lines[1] = lines[1].replace("SG", '"SG')
+    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "\n".join(lines) + "\n")
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        folder(tmp_path).read(FIRST, LAST)
+
+
+@pytest.mark.parametrize(
+    ("when", "utc"),
+    [
+        ("2024-03-05 12:30:00+00", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
+        ("2024-03-05 12:30:00-04", datetime(2024, 3, 5, 16, 30, tzinfo=UTC)),
+        ("2024-03-05T12:30:00.250+0100", datetime(2024, 3, 5, 11, 30, 0, 250_000, tzinfo=UTC)),
+        ("2024-03-05T12:30:00 UTC", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
+        ("2024-03-05T12:30:00 Mars", None),
+    ],
+)
+def test_zones_as_databases_write_them(tmp_path: Path, when: str, utc: datetime | None) -> None:
+    write(tmp_path, [{**ROWS[0], "when": when}, *ROWS[:1]], "csv")
+    found = folder(tmp_path).read(FIRST, LAST)["time_utc"].to_pylist()
+    assert found.count(utc) == 1
+
+
+def test_the_year_at_the_end_of_a_time_is_no_zone(tmp_path: Path) -> None:
+    write(tmp_path, [{**ROWS[0], "when": "12:30 05-03-2024"}], "csv")
+    raw = folder(tmp_path, time_format="%H:%M %d-%m-%Y", naive_times="local").read(FIRST, LAST)
+    assert raw["time_utc"].to_pylist() == [datetime(2024, 3, 5, 17, 30, tzinfo=UTC)]
+    with pytest.raises(SourceError, match="has no zone"):
+        folder(tmp_path, time_format="%H:%M %d-%m-%Y").read(FIRST, LAST)
+
+
+def test_a_nested_column_does_not_mislead_the_choice_of_row_groups(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    moments = pa.array(
+        [{"published": datetime(2020, 1, 1, tzinfo=UTC), "updated": datetime(2020, 1, 2, tzinfo=UTC)}] * 3
+    )
+    pq.write_table(table.add_column(0, "meta", moments), tmp_path / "a.parquet", row_group_size=1)
+    assert folder(tmp_path).read(date(2024, 3, 20), date(2024, 3, 20)).num_rows == 1
+
+
+def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
+    for name in ("20240101", "20990101"):
+        pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
+    landing = folder(tmp_path, file_date="%Y%m%d")
+    assert landing.read(FIRST, FIRST).num_rows == 1
+    today = datetime.now(UTC).astimezone(CITY.zone).date()
+    assert landing.read(today, today).num_rows == 1
+
+
+def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "rounds": 3_000_000_000}, {**ROWS[0], "kind": "\ud800"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n" + "[" * 200_000 + "\n")
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw.num_rows == 3
+    assert raw["rounds"].to_pylist().count(None) == 2
+    write(tmp_path, [{**ROWS[0], "when": "9999-12-31T23:59:59"}, {**ROWS[0], "when": "2024-03-05T12:00:00"}], "csv")
+    (tmp_path / "a.jsonl").unlink()
+    assert folder(tmp_path, naive_times="local").read(FIRST, LAST)["time_utc"].null_count == 1
+
+
+def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "geojson")
+    text = (tmp_path / "a.geojson").read_text().replace('"properties": {', '"properties": {"lon": null, "lat": null, ')
+    (tmp_path / "a.geojson").write_text(text)
+    assert folder(tmp_path).read(FIRST, LAST)["longitude"].to_pylist() == [-76.5, -76.4, -76.3]
+
+
+def test_real_alerts_of_a_year_are_all_read(real_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "washington_dc.parquet").symlink_to(real_data / "washington_dc.parquet")
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(date(2018, 1, 1), date(2018, 12, 31))
+    assert raw.num_rows == 4_637
+
+
+def write_workbook(file: Path, rows: list[list[Any]], sheet: str = "Alerts", second: str = "Notes") -> None:
+    book = openpyxl.Workbook()
+    book.active.title = sheet
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet(second).append(["nothing", "here"])
+    book.save(file)
+
+
+def test_workbook_with_real_dates_and_whole_numbers(tmp_path: Path) -> None:
+    header = ["id", "when", "lon", "lat", "kind", "rounds", "unmapped"]
+    rows = [
+        [63963, datetime(2024, 3, 2, 23, 58, 53), -76.5, 38.5, "SG", 5, "x"],
+        [None] * 7,
+        ["b", "3/3/2024 1:02 AM", "-76.4", 38.4, None, None, None],
+    ]
+    write_workbook(tmp_path / "a.xlsx", [header, *rows])
+    raw = folder(tmp_path, naive_times="local").read(FIRST, LAST)
+    assert raw["time_utc"].to_pylist() == [
+        datetime(2024, 3, 3, 4, 58, 53, tzinfo=UTC),
+        datetime(2024, 3, 3, 6, 2, tzinfo=UTC),
+    ]
+    assert raw["source_id"].to_pylist() == ["63963", "b"]
+    assert raw["rounds"].to_pylist() == [5, None]
+    assert raw["longitude"].to_pylist() == [-76.5, -76.4]
+    assert folder(tmp_path, naive_times="local", sheet="Alerts").read(FIRST, LAST).num_rows == 2
+    with pytest.raises(SourceError, match=r"no sheet 'Shots' \(source\.sheet\); it has: Alerts, Notes"):
+        folder(tmp_path, naive_times="local", sheet="Shots").read(FIRST, LAST)
+    with pytest.raises(SourceError, match=r"a\.xlsx has no column when .*it has: here, nothing"):
+        folder(tmp_path, sheet="Notes").read(FIRST, LAST)
+
+
+def test_workbook_with_date_and_time_of_day_apart(tmp_path: Path) -> None:
+    rows = [["when", "clock", "lon", "lat", "kind", "rounds", "id"]]
+    rows += [[date(2024, 3, 2), clock, -76.5, 38.5, "SG", 1, "a"] for clock in (dt_time(17, 28, 57), "5:28 PM", 930)]
+    write_workbook(tmp_path / "a.xlsx", rows)
+    columns = CITY.source.columns.model_copy(update={"time_of_day": "clock"})
+    raw = folder(tmp_path, columns=columns, naive_times="local").read(FIRST, LAST)
+    local = [moment.astimezone(CITY.zone) for moment in raw["time_utc"].to_pylist()]
+    assert [moment.strftime("%d %H:%M:%S") for moment in local] == ["02 09:30:00", "02 17:28:00", "02 17:28:57"]
+
+
+def write_shapefile(path: Path, system: str | None, attributes: dict[str, Any], name: str = "export/shots") -> None:
+    points = geopandas.points_from_xy([row["lon"] for row in ROWS], [row["lat"] for row in ROWS])
+    shapes = geopandas.GeoDataFrame(attributes, geometry=points, crs="EPSG:4326")
+    folder = path / "unzipped"
+    folder.mkdir()
+    shapes.to_crs(system or "EPSG:4326").to_file(folder / "shots.shp")
+    with zipfile.ZipFile(path / "a.zip", "w") as archive:
+        for file in folder.iterdir():
+            if system is not None or file.suffix != ".prj":
+                archive.write(file, f"{name}{file.suffix}")
+    for file in folder.iterdir():
+        file.unlink()
+
+
+ATTRIBUTES = {name: [row[name] for row in ROWS] for name in ("when", "kind", "rounds", "id")}
+
+
+@pytest.mark.parametrize("system", ["EPSG:26985", "EPSG:2248", "EPSG:4326", None])
+def test_shapefile_in_any_system_gives_longitude_and_latitude(tmp_path: Path, system: str | None) -> None:
+    write_shapefile(tmp_path, system, ATTRIBUTES)
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw["date"].to_pylist() == DAYS
+    assert raw["longitude"].to_pylist() == pytest.approx([-76.5, -76.4, -76.3], abs=2e-5)
+    assert raw["latitude"].to_pylist() == pytest.approx([38.5, 38.4, 38.3], abs=2e-5)
+    assert raw["rounds"].to_pylist() == [1, None, 7]
+    assert raw["source_id"].to_pylist() == ["a", "b", None]
+
+
+def test_shapefile_whose_own_columns_have_the_points(tmp_path: Path) -> None:
+    write_shapefile(tmp_path, "EPSG:26985", {**ATTRIBUTES, "lon": [-76.9, None, -76.7], "lat": [38.9, None, 38.7]})
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw["longitude"].to_pylist() == pytest.approx([-76.9, -76.4, -76.7], abs=2e-5)
+
+
+def test_shapefiles_that_cannot_be_used(tmp_path: Path) -> None:
+    write_shapefile(tmp_path, "EPSG:26985", ATTRIBUTES)
+    original = (tmp_path / "a.zip").read_bytes()
+
+    def without(*endings: str, twice: bool = False) -> None:
+        with (
+            zipfile.ZipFile(io.BytesIO(original)) as source,
+            zipfile.ZipFile(tmp_path / "a.zip", "w") as archive,
+        ):
+            for name in source.namelist():
+                if not name.endswith(endings or ("none",)):
+                    archive.writestr(name, source.read(name))
+                    if twice:
+                        archive.writestr(f"second/{name}", source.read(name))
+
+    for endings, twice, says in (
+        ((".prj",), False, r"a\.zip cannot be read .*no \.prj, and its coordinates are not longitudes"),
+        ((".shp",), False, r"it holds 0 \.shp files"),
+        ((), True, r"it holds 2 \.shp files"),
+        ((".shx",), False, r"a\.zip cannot be read"),
+        ((".dbf",), False, r"it has no attributes; its \.dbf is missing"),
+    ):
+        without(*endings, twice=twice)
+        with pytest.raises(SourceError, match=says):
+            folder(tmp_path).read(FIRST, LAST)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_csv_in_the_encodings_and_with_the_separators_of_vendors(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    rows = [{**row, "kind": "Zündung" if row["kind"] else None, "Straße": "x" * 50} for row in ROWS] * 1000
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding=encoding, sep=delimiter)
+    raw = folder(tmp_path).read(FIRST, LAST)
+    assert raw.num_rows == 3000
+    assert raw["gunshot_type"].unique().to_pylist() == ["Zündung", None]
+    assert raw["time_utc"].null_count == 0
+
+
+def test_an_encoding_that_only_shows_far_into_the_file(tmp_path: Path) -> None:
+    rows = [ROWS[0]] * 3000 + [{**ROWS[0], "kind": "Zündung"}]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding="latin-1")
+    assert "Zündung" in folder(tmp_path).read(FIRST, LAST)["gunshot_type"].to_pylist()
+
+
+def test_an_unmatched_quote_in_a_column_that_is_not_used(tmp_path: Path) -> None:
+    head, line = "when,note,lon,lat,kind,rounds,id\n", "2024-03-02T12:00:00Z,{},-76.5,38.5,SG,1,a\n"
+    for notes in ('"open', "x", "y"), ('"open', '"closed"', "y"), ("x", '"open', 'y"'):
+        (tmp_path / "a.csv").write_text(head + "".join(line.format(note) for note in notes))
+        with pytest.raises(SourceError, match=r"a\.csv"):
+            folder(tmp_path).read(FIRST, LAST)
+    address = '"5400 S WESTERN\nChicago, IL\n(41.79, -87.68)"'
+    (tmp_path / "a.csv").write_text(head + line.format(address) * 3)
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
+
+
+def test_json_rows_with_nested_values_and_names_with_dots(tmp_path: Path) -> None:
+    rows = [
+        {"event.time": "2024-03-02T12:00:00Z", "the point": {"c": [-76.5, 38.5]}, "id": 1},
+        {"event.time": "2024-03-03T12:00:00Z", "the point": {"c": [-76.4, 38.4]}, "info": {"kind": "SG"}},
+        {"id": "no time, no point"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    columns = Columns(
+        time="event.time", longitude='"the point".c[0]', latitude='"the point".c[1]', gunshot_type="info.kind",
+        rounds="info.rounds", source_id="id",
+    )  # fmt: skip
+    raw = folder(tmp_path, columns=columns).read(FIRST, LAST)
+    assert raw["longitude"].to_pylist() == [None, -76.5, -76.4] or raw["longitude"].to_pylist() == [-76.5, -76.4, None]
+    assert sorted(kind or "" for kind in raw["gunshot_type"].to_pylist()) == ["", "", "SG"]
+    assert raw["rounds"].null_count == 3
+    with pytest.raises(SourceError, match=r"no column info\.when \(source\.columns\.time\); it has: event\.time, id"):
+        folder(tmp_path, columns=columns.model_copy(update={"time": "info.when"})).read(FIRST, LAST)
+
+
+def test_epoch_times_in_parquet_choose_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.Table.from_pylist(ROWS)
+    millis = pa.array([int(datetime.fromisoformat(row["when"]).timestamp() * 1000) for row in ROWS])
+    pq.write_table(table.set_column(0, "when", millis), tmp_path / "a.parquet", row_group_size=1)
+    assert folder(tmp_path, time_format="epoch_ms").read(FIRST, LAST)["date"].to_pylist() == DAYS
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
+    assert folder(tmp_path, time_format="epoch_ms").read(date(2024, 3, 10), date(2024, 3, 12)).num_rows == 0
+
+
+def test_the_order_of_day_and_month_is_one_for_all_row_groups(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "when": when} for when in ("01/03/2024 10:00", "02/03/2024 10:00", "31/03/2024 10:00")]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=1)
+    raw = folder(tmp_path, naive_times="local").read(FIRST, LAST)
+    assert raw["date"].to_pylist() == [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 31)]
+
+
+def settled(path: Path, seconds: float) -> None:
+    moment = time.time() - seconds
+    os.utime(path, (moment, moment))
+
+
+def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, ROWS, "csv")
+    write(tmp_path, ROWS, "jsonl")
+    settled(tmp_path / "a.csv", 60)
+    landing = folder(tmp_path, settle_seconds=30)
+    versions, waiting = landing.file_versions()
+    assert (list(versions), waiting) == ([str(tmp_path / "a.csv")], [str(tmp_path / "a.jsonl")])
+    with caplog.at_level(logging.WARNING):
+        assert landing.read(FIRST, LAST).num_rows == 3
+    assert "a.jsonl" in caplog.text
+    settled(tmp_path / "a.csv", 0)
+    with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(a\.csv, a\.jsonl\).*settle_seconds"):
+        landing.read(FIRST, LAST)
+    assert landing.file_versions() == ({}, [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
+    assert folder(tmp_path / "absent").file_versions() == ({}, [])
+    settled(tmp_path / "a.csv", -3600)
+    assert landing.file_versions()[1] == [str(tmp_path / "a.jsonl")]
+
+
+def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ROWS, "csv")
+    read_csv = landing_files.READERS[".csv"]
+
+    def slowly(*arguments: Any) -> Any:
+        yield from read_csv(*arguments)
+        with (tmp_path / "a.csv").open("a") as file:
+            file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
+
+    monkeypatch.setitem(landing_files.READERS, ".csv", slowly)
+    with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
+        folder(tmp_path).read(FIRST, LAST)
+
+
+def test_versions_tell_which_files_and_days_changed(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    write(tmp_path, ROWS, "parquet")
+    landing = folder(tmp_path)
+    files, csv_file = landing.file_versions()[0], str(tmp_path / "a.csv")
+    days = landing.day_versions(csv_file)
+    assert list(days) == DAYS
+    assert list(landing.day_versions(str(tmp_path / "a.parquet"))) == DAYS
+    pd.DataFrame([ROWS[2], {**ROWS[1], "kind": "SG"}, ROWS[0]]).astype({"rounds": "Int32"}).to_csv(
+        csv_file, index=False
+    )
+    now, _ = landing.file_versions()
+    assert {file for file in files if now[file] != files[file]} == {csv_file}
+    changed = landing.day_versions(csv_file)
+    assert [day for day in DAYS if changed[day] != days[day]] == [date(2024, 3, 2)]
+    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n")
+    assert landing.day_versions(csv_file) == {}
+    with pytest.raises(SourceError, match="gone"):
+        landing.day_versions(str(tmp_path / "gone.csv"))
+
+
+def test_many_landed_files_are_listed_quickly(tmp_path: Path) -> None:
+    for at in range(5_000):
+        (tmp_path / f"{at}.csv").touch()
+    started = time.process_time()
+    assert len(folder(tmp_path).file_versions()[0]) == 5_000
+    assert time.process_time() - started < 2
+
+
+def test_objects_on_s3_do_not_wait(s3_server: S3Server) -> None:
+    key = f"landing_{uuid.uuid4().hex}/a.csv"
+    text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
+    s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
+    system = fs.S3FileSystem(
+        access_key=s3_server.access_key, secret_key=s3_server.secret_key, region="us-east-1",
+        endpoint_override=s3_server.endpoint,
+    )  # fmt: skip
+    landing = LandingFolder(city(settle_seconds=3600), system, f"{s3_server.bucket}/{key.rpartition('/')[0]}")
+    assert landing.file_versions()[1] == []
+    assert landing.read(FIRST, LAST)["date"].to_pylist() == DAYS
+    (path,), _ = landing.file_versions()
+    assert list(landing.day_versions(path)) == DAYS
+    with pytest.raises(SourceError, match=r"landing folder no-such-bucket.*(cannot be listed|is missing)"):
+        LandingFolder(CITY, system, "no-such-bucket/landing").read(FIRST, LAST)
+
+
+def test_a_second_source_of_the_city_has_its_own_folder_and_columns(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    other = LandingSource(
+        kind="landing", folder="landing_city/calls", settle_seconds=0,
+        columns=Columns(time="when", longitude="lon", latitude="lat"),
+    )  # fmt: skip
+    raw = LandingFolder(CITY, fs.LocalFileSystem(), str(tmp_path), other).read(FIRST, LAST)
+    assert raw["gunshot_type"].null_count == raw["source_id"].null_count == 3
+    for wrong in ("/etc", "../other", "a/../b", "a//b", "", "a/", "C:\\x"):
+        with pytest.raises(ValueError, match="folder"):
+            LandingSource(kind="landing", folder=wrong, columns=Columns(time="when"))
+
+
+def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: Path) -> None:
+    name = "dc_shotspotter_csv_export_head_2018.csv"
+    (tmp_path / name).symlink_to(real_data / "api_samples" / name)
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    source = LandingSource(
+        kind="landing", ignore_zone=True, naive_times="local",
+        columns=Columns(
+            time="DATE_", time_of_day="TIME", longitude="LONGITUDE", latitude="LATITUDE", gunshot_type="TYPE",
+            source_id="ID",
+        ),
+    )  # fmt: skip
+    day = date(2014, 2, 25)
+    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path), source).read(day, day)
+    assert raw["time_utc"][0].as_py() == datetime(2014, 2, 25, 22, 28, 57, tzinfo=UTC)
+    assert raw["source_id"].to_pylist()[:4] == ["3D43542", "6D103465", "7D120096", "6D103469"]
+
+
+def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
+    name = "dc_shotspotter_opendata_head_2019.geojson"
+    (tmp_path / name).symlink_to(real_data / "api_samples" / name)
+    washington = load_city(TEST_CITIES / "washington_dc.yaml")
+    source = LandingSource(
+        kind="landing", columns=Columns(time="DATETIME", longitude="LONGITUDE", latitude="LATITUDE", source_id="ID")
+    )
+    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path), source).read(
+        date(2014, 7, 4), date(2014, 7, 5)
+    )
+    assert raw.num_rows == 5
+    assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
+
+
+def test_real_rows_of_the_chicago_export(real_data: Path, tmp_path: Path) -> None:
+    rows = json.loads((real_data / "api_samples" / "chicago_shotspotter_csv_export_head.json").read_text())["rows"]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False)
+    settled(tmp_path / "a.csv", 60)
+    chicago = CITY.model_copy(update={"time_zone": "America/Chicago", "start": date(2017, 1, 1)})
+    source = LandingSource(
+        kind="landing", naive_times="local",
+        columns=Columns(
+            time="DATE", longitude="LONGITUDE", latitude="LATITUDE", gunshot_type="INCIDENT_TYPE_DESCRIPTION",
+            rounds="ROUNDS", source_id="UNIQUE_ID",
+        ),
+    )  # fmt: skip
+    raw = LandingFolder(chicago, fs.LocalFileSystem(), str(tmp_path), source).read(chicago.start, date(2024, 9, 5))
+    found = {row["source_id"]: row["time_utc"] for row in raw.to_pylist()}
+    assert found["SST-359776"] == datetime(2021, 4, 8, 17, 25, 50, tzinfo=UTC)
+    assert len(found) == len(rows)
+    assert raw["rounds"].null_count == 0
+
+
+@pytest.mark.parametrize(("name", "rows"), [("oakland_ca", 17_173), ("cincinnati_oh", 10_631)])
+def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, name: str, rows: int) -> None:
+    (tmp_path / "a.parquet").symlink_to(real_data / f"{name}.parquet")
+    shipped = load_city(PACKAGE_CITIES / f"{name}.yaml")
+    raw = LandingFolder(shipped, fs.LocalFileSystem(), str(tmp_path)).read(shipped.start, date(2023, 12, 31))
+    assert raw.num_rows == rows
+    box = shipped.box
+    assert box.west <= pc.min(raw["longitude"]).as_py() <= pc.max(raw["longitude"]).as_py() <= box.east
+    assert box.south <= pc.min(raw["latitude"]).as_py() <= pc.max(raw["latitude"]).as_py() <= box.north
+    assert raw["date"].to_pylist()[0] == shipped.start
+
+
+def test_geojson_that_names_wgs84(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "geojson")
+    content = json.loads((tmp_path / "a.geojson").read_text())
+    for name in ("urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4326"):
+        (tmp_path / "a.geojson").write_text(json.dumps({**content, "crs": {"properties": {"name": name}}}))
+        assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
