@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 from next_day import BENCHMARKS, Fold, folds, forecasts_of
 
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, without_firework_days
+from shotspotter_assets.evaluation.forecasts_table import without_firework_days
+from shotspotter_assets.evaluation.gains import bootstrap_gain
 from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs

@@ -28,7 +28,9 @@ from reliability_plot import reliability_by_city
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, model_names, score_table, without_firework_days
+from shotspotter_assets.evaluation.forecasts_table import model_names, without_firework_days
+from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import dense_window, grid_tensors
 from shotspotter_assets.models.fold_windows import split_days
@@ -242,7 +244,7 @@ APART = np.timedelta64(7 * 2_000, "D")
 
 
 def forecasts_of(fold: Fold, forecasts: dict[str, np.ndarray]) -> pa.Table:
-    """The forecasts table (see `evaluation.report`) of one fold."""
+    """The forecasts table (see `evaluation.forecasts_table`) of one fold."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
     observed = history.observed[test]
     days, cells = observed.shape

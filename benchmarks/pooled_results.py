@@ -11,7 +11,9 @@ from typing import Any
 
 from shotspotter_assets.defs.environment import STORE_ROOT
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, pool_forecasts, score_table, without_firework_days
+from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
+from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.storage.store import Partition
 
 COLUMNS = {
@@ -31,7 +33,7 @@ def main(city: str, folds: list[date]) -> None:
     store = StoreResource(root=STORE_ROOT).open()
     partitions = [Partition("evaluation_reports", city, "fold", fold) for fold in folds]
     reports = [json.loads(store.read_bytes(partition, "report.json")) for partition in partitions]
-    forecasts = pool_forecasts([store.read_table(partition, "forecasts.parquet") for partition in partitions])
+    forecasts = pool_tables([store.read_table(partition, "forecasts.parquet") for partition in partitions])
     seconds = {
         name: sum(report["models"][name]["seconds_to_train"] or 0 for report in reports)
         for name in reports[0]["models"]

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
+from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, weekly_sums
 from shotspotter_assets.evaluation.plots import COLOURS, MARKERS, new_figure
-from shotspotter_assets.evaluation.pooling import DRAWS, LEVEL, days_of, observed_of, weekly_sums
 
 Array = npt.NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
     Most cell-days have a tiny forecast: bins of equally many of them would put nearly all alerts into the last one.
 
     Args:
-        forecasts: a forecasts table (see `evaluation.report`).
+        forecasts: a forecasts table (see `evaluation.forecasts_table`).
         model: its column.
     """
     probability, seen = forecasts[model].to_numpy().astype(np.float64), observed_of(forecasts)

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 from next_day import APART, EAST, PACIFIC, Benchmark, Fold, quarters
 
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, score_table
+from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.next_day.regime_regression import Pretrained, RegimeRegressionForecaster
 from shotspotter_assets.models.registry import forecaster

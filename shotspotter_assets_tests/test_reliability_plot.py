@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.reliability_plot import reliability_by_city, weekly_reliability
-from shotspotter_assets.evaluation.pooling import observed_of
+from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 TABLE = forecasts_table(date(2021, 1, 4), 364, shape=(8, 8), seed=3)

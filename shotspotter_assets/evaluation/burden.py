@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.areas import CellAreas
-from shotspotter_assets.evaluation.pooling import days_of, observed_of
+from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, observed_of
 from shotspotter_assets.evaluation.scores import flagged_shares
 
 FLAGGED_PERCENT: Final = 5
@@ -25,7 +25,7 @@ def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLA
     Cells that tie for the last places of a day are flagged in part, so the sums are those of breaking ties at random.
 
     Args:
-        forecasts: one row per day and covered cell (see `evaluation.report`); days without a row have no flags.
+        forecasts: one row per day and covered cell (see `evaluation.forecasts_table`); days without a row have no flags.
         model: its column.
         areas: of the city's cells.
         percent: flagged share of the covered cells, one of `evaluation.scores.AREAS`.
@@ -38,7 +38,7 @@ def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLA
     """
     observed, days = observed_of(forecasts), days_of(forecasts)
     flagged = flagged_shares(forecasts[model].to_numpy(), days)[str(percent)]
-    row, column = (forecasts[name].to_numpy().astype(np.int64) for name in ("row", "column"))
+    row, column = cells_of(forecasts)
     area, at = np.unique(areas.names[row, column], return_inverse=True)
     cell_days, flags = np.bincount(at).astype(np.float64), np.bincount(at, weights=flagged)
     alerts, hits = np.bincount(at, weights=observed), np.bincount(at, weights=flagged * observed)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.evaluation.pooling import pooled_scores
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.next_day.lag_features import day_axis, occupied_cells
 from shotspotter_assets.models.probability import clip_probability
 
@@ -65,8 +66,13 @@ def build_report(
                 f"City {city}, fold {fold}: the forecast of {name} has shape {probability.shape}, not "
                 f"{observed.shape} (test days, covered cells)."
             )
-    forecasts = _forecasts_table(day_axis(first_day, len(counts))[tested], covered, observed, probabilities)
-    scores = pooled_scores(forecasts)
+    forecasts = forecasts_table(
+        day_axis(first_day, len(counts))[tested],
+        np.nonzero(covered),
+        observed,
+        # Kept as they are scored, so that the scores can be computed from the table alone.
+        {name: clip_probability(probability) for name, probability in probabilities.items()},
+    )
     report = {
         "city": city,
         "fold": fold.isoformat(),
@@ -79,9 +85,10 @@ def build_report(
         "base_rate": float(observed.mean()),
         "config": dict(config),
         "models": {
-            name: {**of_model, "seconds_to_train": seconds.get(name)} for name, of_model in scores["all_days"].items()
+            name: {**of_model, "seconds_to_train": seconds.get(name)}
+            for name, of_model in score_table(forecasts).items()
         },
-        "without_firework_days": scores["without_firework_days"],
+        "without_firework_days": score_table(without_firework_days(forecasts)),
         "model_settings": {name: dict(of_model) for name, of_model in settings.items()},
         "score_definitions": dict(SCORE_DEFINITIONS),
     }
@@ -94,22 +101,3 @@ def _window_dates(first_day: date, **windows: range) -> dict[str, str]:
         dates[f"{name}_first"] = (first_day + timedelta(days=days[0])).isoformat()
         dates[f"{name}_last"] = (first_day + timedelta(days=days[-1])).isoformat()
     return dates
-
-
-def _forecasts_table(
-    days: npt.NDArray[np.datetime64],
-    covered: npt.NDArray[np.bool_],
-    observed: npt.NDArray[np.bool_],
-    probabilities: Mapping[str, npt.NDArray[np.floating]],
-) -> pa.Table:
-    row, column = np.nonzero(covered)
-    return pa.table(
-        {
-            "date": pa.array(np.repeat(days, len(row)), pa.date32()),
-            "row": pa.array(np.tile(row, len(days)), pa.int16()),
-            "column": pa.array(np.tile(column, len(days)), pa.int16()),
-            "observed": pa.array(observed.ravel().astype(np.int8)),
-            # Kept as they are scored, so that the scores can be computed from the table alone.
-            **{name: pa.array(clip_probability(values).ravel()) for name, values in probabilities.items()},
-        }
-    )

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.evaluation.pooling import gain_interval, model_names, observed_of, weekly_losses
+from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
+from shotspotter_assets.evaluation.gains import gain_interval, weekly_losses
 from shotspotter_assets.models.probability import clip_probability
 
 BASELINES: Final = (
@@ -48,7 +49,7 @@ class Verdict:
         served: name of the candidate, or of the best baseline.
         candidate: name.
         best_baseline: the servable baseline with the least log loss.
-        gain: of the candidate over the best baseline; see `evaluation.pooling.gain_interval`.
+        gain: of the candidate over the best baseline; see `evaluation.gains.gain_interval`.
         gain_over_constant: the same over the observed frequency of these very days as the forecast of every cell and
             day, which a forecast that knows anything beats.
         predicted_over_observed: None without positives.
@@ -75,7 +76,7 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
     are weeks and positives enough to say so.
 
     Args:
-        forecasts: the candidate and the baselines on the same cell-days (see `evaluation.report`).
+        forecasts: the candidate and the baselines on the same cell-days (see `evaluation.forecasts_table`).
         candidate: its column.
         baselines: names that count as baselines; those that are not in the table are left out.
 

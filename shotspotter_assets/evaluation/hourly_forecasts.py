@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
 from shotspotter_assets.models.gunshot_types import (
     day_beginnings,
@@ -39,7 +40,6 @@ def hour_forecasts(
     """
     clock = calendar(history)
     fitted = NextHours(horizons=tuple(horizons)).fit(history, train, validation)
-    row, column = np.nonzero(history.covered)
     tables = []
     for horizon in horizons:
         issues = issues_of_days(clock, test, horizon)
@@ -49,16 +49,13 @@ def hour_forecasts(
         }
         dates, hours = _local(history, issues)
         tables.append(
-            pa.table(
-                {
-                    "date": pa.array(np.repeat(dates, len(row)), pa.date32()),
-                    "hour": pa.array(np.repeat(hours, len(row)), pa.int8()),
-                    "horizon": pa.array(np.full(len(issues) * len(row), horizon), pa.int8()),
-                    "row": pa.array(np.tile(row, len(issues)), pa.int16()),
-                    "column": pa.array(np.tile(column, len(issues)), pa.int16()),
-                    "observed": pa.array(history.occupied_within(horizon)[issues].ravel().astype(np.int8)),
-                    **{name: pa.array(p.ravel().astype(np.float32)) for name, p in models.items()},
-                }
+            forecasts_table(
+                dates,
+                np.nonzero(history.covered),
+                history.occupied_within(horizon)[issues],
+                {name: probability.astype(np.float32) for name, probability in models.items()},
+                hours=hours,
+                horizon=horizon,
             )
         )
     return pa.concat_tables(tables, promote_options="default")

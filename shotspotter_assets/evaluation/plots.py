@@ -206,7 +206,7 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str
     """Gain of models over `over` in each fold, with intervals.
 
     Args:
-        gains: model to fold to its gain (see `evaluation.pooling.gain_interval`); folds without one are left out.
+        gains: model to fold to its gain (see `evaluation.gains.gain_interval`); folds without one are left out.
         over: name of what the gains are over.
     """
     figure = new_figure(7.6, 4.6)

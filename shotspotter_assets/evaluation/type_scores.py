@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
-from shotspotter_assets.evaluation.pooling import days_of, gain_interval, weekly_sums
+from shotspotter_assets.evaluation.forecasts_table import days_of
+from shotspotter_assets.evaluation.gains import gain_interval, weekly_sums
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 TRAILING_MIX: Final = "trailing_mix"

@@ -13,20 +13,19 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import CellAreas
 from shotspotter_assets.evaluation.burden import burden
-from shotspotter_assets.evaluation.gate import BASELINES, judge
-from shotspotter_assets.evaluation.plots import reliability_bins
-from shotspotter_assets.evaluation.pooling import (
+from shotspotter_assets.evaluation.forecasts_table import (
+    cells_of,
     days_of,
-    gain_interval,
-    grouped_scores,
     model_names,
     observed_of,
-    pool_forecasts,
-    score_table,
-    weekly_losses,
+    pool_tables,
     without_firework_days,
 )
+from shotspotter_assets.evaluation.gains import gain_interval, weekly_losses
+from shotspotter_assets.evaluation.gate import BASELINES, judge
+from shotspotter_assets.evaluation.plots import reliability_bins
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.evaluation.table_scores import grouped_scores, score_table
 from shotspotter_assets.evaluation.type_scores import type_scores
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_day.lag_features import WEEKDAYS
@@ -60,7 +59,7 @@ def walk_forward_report(
 
     Args:
         city: whose folds they are.
-        folds: next-day forecasts tables (see `evaluation.report`).
+        folds: next-day forecasts tables (see `evaluation.forecasts_table`).
         candidate: the forecast that is to be served, named before anyone saw the scores.
         areas: of the city's cells.
         hourly: forecasts of shorter horizons: `date`, `hour` (local, of issue), `horizon` (hours), `row`, `column`,
@@ -81,14 +80,13 @@ def walk_forward_report(
         MissingForecastsError: a fold lacks the candidate or a baseline that other folds have.
         ValueError: there is no fold, or two of them forecast the same day.
     """
-    forecasts = pool_forecasts(list(folds.values()))
+    forecasts = pool_tables(list(folds.values()))
     left_out = _require_forecasts(city, folds, candidate)
     verdict = judge(forecasts, candidate)
     best = verdict.best_baseline
     days, observed = days_of(forecasts), observed_of(forecasts)
     baselines = [name for name in model_names(forecasts) if name in BASELINES]
     fold_names = np.repeat([cutoff.isoformat() for cutoff in folds], [len(table) for table in folds.values()])
-    row, column = (forecasts[name].to_numpy() for name in ("row", "column"))
     return {
         "city": city.name,
         "folds": [cutoff.isoformat() for cutoff in folds],
@@ -112,9 +110,9 @@ def walk_forward_report(
             forecasts, np.where(is_holiday_fireworks(days), "firework day", "ordinary"), best
         ),
         "by_weekday": _by_weekday(forecasts, days, best),
-        "by_area": {"kind": areas.kind, "areas": grouped_scores(forecasts, areas.names[row, column], best)},
+        "by_area": {"kind": areas.kind, "areas": grouped_scores(forecasts, areas.names[cells_of(forecasts)], best)},
         "burden": {name: burden(forecasts, name, areas) for name in dict.fromkeys((verdict.served, candidate))},
-        "horizons": horizon_scores(pool_forecasts(list(hourly.values())), hourly_candidate) if hourly else {},
+        "horizons": horizon_scores(pool_tables(list(hourly.values())), hourly_candidate) if hourly else {},
         "gunshot_types": type_scores(list(types.values())) if types else {},
         "models_left_out": left_out,
         "score_definitions": {**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
@@ -132,7 +130,7 @@ def horizon_scores(forecasts: pa.Table, candidate: str) -> dict[str, Any]:
 
     Returns:
         Hours as text to `cell_periods`, `positives`, `base_rate`, `verdict` (see `evaluation.gate.Verdict`), `models`
-        (scores with `gain_over` each baseline) and `by_hour` (see `evaluation.pooling.grouped_scores`).
+        (scores with `gain_over` each baseline) and `by_hour` (see `evaluation.table_scores.grouped_scores`).
     """
     horizon = forecasts["horizon"].to_numpy()
     found = {}
@@ -193,4 +191,4 @@ def _by_weekday(forecasts: pa.Table, days: npt.NDArray[np.datetime64], best: str
 
 
 def _cells(table: pa.Table) -> int:
-    return len(np.unique(table["row"].to_numpy().astype(np.int64) * 100_000 + table["column"].to_numpy()))
+    return np.unique(np.stack(cells_of(table)), axis=1).shape[1]

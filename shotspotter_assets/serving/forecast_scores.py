@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, model_names, observed_of
+from shotspotter_assets.evaluation.gains import bootstrap_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, days_of, observed_of
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.next_day.lag_features import day_axis
 from shotspotter_assets.serving.live_gate import gate_of
@@ -37,24 +38,24 @@ MIN_OUTSIDE: Final = 10
 
 
 def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer]) -> pa.Table:
-    """A day's forecast with what happened, as a forecasts table (see `evaluation.live_gate.cell_day_table`).
+    """A day's forecast with what happened, as a forecasts table (see `evaluation.forecasts_table`).
 
     Args:
         forecast: the rows of the next day of an issued forecast.
         day: the day that it is for.
         alerts: of the forecast types on that day, shape (rows, columns).
     """
-    row, column = (forecast[name].to_numpy().astype(np.int64) for name in ("row", "column"))
-    columns: dict[str, Any] = {
-        "date": pa.repeat(pa.scalar(day, pa.date32()), len(row)),
-        "row": forecast["row"],
-        "column": forecast["column"],
-        "observed": alerts[row, column] > 0,
-        SERVED: forecast["probability"],
-        CANDIDATE: forecast[CANDIDATE_COLUMN],
+    columns = {SERVED: "probability", CANDIDATE: CANDIDATE_COLUMN}
+    columns |= {
+        name.removeprefix(BASELINE_PREFIX): name for name in forecast.column_names if name.startswith(BASELINE_PREFIX)
     }
-    named = [name for name in forecast.column_names if name.startswith(BASELINE_PREFIX)]
-    return pa.table(columns | {name.removeprefix(BASELINE_PREFIX): forecast[name] for name in named})
+    cells = cells_of(forecast)
+    return forecasts_table(
+        np.array([day], dtype="datetime64[D]"),
+        cells,
+        alerts[cells][None] > 0,
+        {model: forecast[column].to_numpy() for model, column in columns.items()},
+    )
 
 
 def day_scores(scored: pa.Table, expected: float, alerts: int) -> dict[str, Any]:
@@ -168,8 +169,7 @@ def drift_of(
 
 def baselines_of(scored: pa.Table) -> tuple[str, ...]:
     """The baselines of a table of `scored_day`."""
-    known = ("date", "row", "column", "observed", SERVED, CANDIDATE)
-    return tuple(name for name in scored.column_names if name not in known)
+    return tuple(name for name in model_names(scored) if name not in (SERVED, CANDIDATE))
 
 
 def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:

@@ -1,6 +1,5 @@
 """Whether a live candidate may serve, and whether what was trained is better than what has been served."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -8,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.gains import bootstrap_gain
 from shotspotter_assets.evaluation.gate import judge
-from shotspotter_assets.evaluation.pooling import bootstrap_gain
 
 Array = npt.NDArray[np.float64]
 
@@ -18,30 +17,6 @@ MIN_ISSUED_DAYS: Final = 28
 
 TRAINED: Final = "trained"
 ISSUED: Final = "issued"
-
-
-def cell_day_table(
-    days: npt.NDArray[np.datetime64],
-    covered: npt.NDArray[np.bool_],
-    observed: npt.NDArray[np.bool_],
-    probabilities: Mapping[str, Array],
-) -> pa.Table:
-    """A forecasts table as `evaluation.report` has them: date, row, column, observed and a column for each model.
-
-    Args:
-        days: shape (days,).
-        covered: shape (rows, columns).
-        observed: shape (days, cells).
-        probabilities: each (days, cells).
-    """
-    row, column = np.nonzero(covered)
-    columns: dict[str, Any] = {
-        "date": pa.array(np.repeat(days.astype("datetime64[D]"), len(row))),
-        "row": np.tile(row.astype(np.int16), len(days)),
-        "column": np.tile(column.astype(np.int16), len(days)),
-        "observed": observed.ravel(),
-    }
-    return pa.table(columns | {name: np.ascontiguousarray(of).ravel() for name, of in probabilities.items()})
 
 
 def gate_of(table: pa.Table, candidate: str, baselines: tuple[str, ...]) -> dict[str, Any]:
@@ -57,7 +32,7 @@ def against_issued(trained: pa.Table, served: str, issued: pa.Table | None) -> d
     issue date. That is in favour of those issued, so what is in force is left alone rather too often than too seldom.
 
     Args:
-        trained: see `cell_day_table`.
+        trained: a forecasts table (see `evaluation.forecasts_table`).
         served: its column of what would be served.
         issued: date (of the forecast day), row, column and probability; None where there is none.
 

@@ -7,8 +7,9 @@ import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import quadrants
+from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
+from shotspotter_assets.evaluation.gains import bootstrap_gain
 from shotspotter_assets.evaluation.model_card import model_card
-from shotspotter_assets.evaluation.pooling import bootstrap_gain, pool_forecasts, without_firework_days
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError, walk_forward_report
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
@@ -57,7 +58,7 @@ def hourly(first: date, seed: int) -> pa.Table:
 
 def test_is_plain_json_that_says_what_was_tested():
     assert json.loads(json.dumps(REPORT, allow_nan=False)) == json.loads(json.dumps(REPORT))
-    observed = pool_forecasts(list(FOLDS.values()))["observed"].to_numpy()
+    observed = pool_tables(list(FOLDS.values()))["observed"].to_numpy()
     assert (REPORT["city"], REPORT["folds"]) == ("made_up", ["2021-01-04", "2021-06-01"])
     assert (REPORT["first_day"], REPORT["last_day"], REPORT["days"]) == ("2021-01-04", "2021-08-30", 181)
     assert (REPORT["cell_days"], REPORT["positives"]) == (181 * 36, observed.sum())
@@ -74,7 +75,7 @@ def test_the_verdict_is_on_the_candidate_that_was_named():
 
 
 def test_scores_and_gains_are_those_of_the_pooled_table():
-    pooled = pool_forecasts(list(FOLDS.values()))
+    pooled = pool_tables(list(FOLDS.values()))
     p, observed, reference = (pooled[name].to_numpy() for name in ("residual_boosting", "observed", "historical_mean"))
     scores = score_cell_days(p, observed == 1, reference, pooled["date"].to_numpy())
     of_model = REPORT["models"]["residual_boosting"]

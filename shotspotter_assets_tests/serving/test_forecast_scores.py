@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.serving.forecast_scores import (
     day_scores,
     drift_of,
@@ -14,7 +15,7 @@ from shotspotter_assets.serving.forecast_scores import (
     rolling_scores,
     scored_day,
 )
-from shotspotter_assets.serving.live_gate import against_issued, cell_day_table
+from shotspotter_assets.serving.live_gate import against_issued
 from shotspotter_assets_tests.serving.test_live_models import TOWN
 
 COVERED = np.ones((4, 4), dtype=bool)
@@ -78,10 +79,12 @@ def test_what_is_issued_is_kept_only_if_it_is_significantly_better() -> None:
     days = np.datetime64(FIRST) + np.arange(DAYS)
     truth = np.tile(np.linspace(0.02, 0.6, 16), (DAYS, 1))
     observed = random.random(truth.shape) < truth
-    trained = cell_day_table(days, COVERED, observed, {"residual_boosting": np.full(truth.shape, truth.mean())})
+    trained = forecasts_table(
+        days, np.nonzero(COVERED), observed, {"residual_boosting": np.full(truth.shape, truth.mean())}
+    )
 
     def issued(last_days: int, probability: np.ndarray) -> pa.Table:
-        table = cell_day_table(days, COVERED, observed, {"probability": probability})
+        table = forecasts_table(days, np.nonzero(COVERED), observed, {"probability": probability})
         return table.drop_columns(["observed"])[-last_days * 16 :]
 
     assert against_issued(trained, "residual_boosting", issued(91, truth))["keep_issued"]

@@ -157,9 +157,10 @@ def _train(
     `before` is the record of models that could be kept.
     """
     from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+    from shotspotter_assets.evaluation.forecasts_table import forecasts_table
     from shotspotter_assets.gridding.coverage import coverage_of, covered_on
     from shotspotter_assets.models.alert_counts import fit_alert_counts
-    from shotspotter_assets.serving.live_gate import against_issued, cell_day_table, gate_of
+    from shotspotter_assets.serving.live_gate import against_issued, gate_of
     from shotspotter_assets.serving.live_models import (
         BASELINES,
         CANDIDATE,
@@ -185,7 +186,8 @@ def _train(
     fitted = fit_next_day(history, train, validation, read_pretrained(store, city, day))
     window = slice(validation.start, validation.stop)
     axis, observed = history.days()[window], history.observed[window]
-    judged = cell_day_table(axis, covered, observed, {name: validation_of(of) for name, of in fitted.models.items()})
+    validated = {name: validation_of(model) for name, model in fitted.models.items()}
+    judged = forecasts_table(axis, np.nonzero(covered), observed, validated)
     gate = gate_of(judged, CANDIDATE, BASELINES)
     issued = None if before is None else _issued(store, city.name, days[validation.start], day)
     comparison = against_issued(judged, gate["served"], issued)

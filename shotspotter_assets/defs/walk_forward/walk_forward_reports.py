@@ -113,9 +113,9 @@ def _pretrained(store: Store, city: str, folds: Mapping[date, pa.Table], candida
 def _plots(report: dict[str, Any], folds: Mapping[date, pa.Table]) -> dict[str, bytes]:
     """PNG by name: reliability, and the gain over the best baseline by fold."""
     from shotspotter_assets.evaluation import plots
-    from shotspotter_assets.evaluation.pooling import observed_of, pool_forecasts
+    from shotspotter_assets.evaluation.forecasts_table import observed_of, pool_tables
 
-    forecasts = pool_forecasts(list(folds.values()))
+    forecasts = pool_tables(list(folds.values()))
     names, best = _plotted(report), report["verdict"]["best_baseline"]
     gains = {
         name: {fold: scores["models"][name]["gain_over_best_baseline"] for fold, scores in report["by_fold"].items()}

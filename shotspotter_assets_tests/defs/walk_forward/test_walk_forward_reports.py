@@ -14,8 +14,8 @@ from shotspotter_assets.defs.walk_forward.evaluation_reports import evaluation_r
 from shotspotter_assets.defs.walk_forward.fold_models import fold_models
 from shotspotter_assets.defs.walk_forward.report_checks import forecast_beats_best_baseline
 from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError, walk_forward_reports
+from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.gate import BASELINES, TRUTH, judge
-from shotspotter_assets.evaluation.pooling import model_names
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import resources, run_days, run_fold

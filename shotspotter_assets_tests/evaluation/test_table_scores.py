@@ -4,18 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.pooling import (
-    bootstrap_gain,
-    gain_interval,
-    grouped_scores,
-    model_names,
-    pool_forecasts,
-    pooled_scores,
-    score_table,
-    weekly_losses,
-    without_firework_days,
-)
+from shotspotter_assets.evaluation.forecasts_table import model_names, pool_tables, without_firework_days
+from shotspotter_assets.evaluation.gains import bootstrap_gain, gain_interval, weekly_losses
 from shotspotter_assets.evaluation.scores import score_forecast
+from shotspotter_assets.evaluation.table_scores import grouped_scores, score_table
 from shotspotter_assets.models.probability import log_losses
 
 
@@ -38,8 +30,8 @@ def table(first: date, days: int, cells: int, seed: int = 0, skill: float = 1.0,
 
 def test_pools_folds_with_different_coverage():
     first, second = table(date(2021, 4, 1), 30, 40), table(date(2021, 5, 1), 20, 25, seed=1)
-    pooled = pool_forecasts([first, second])
-    scores = pooled_scores(pooled)["all_days"]["network"]
+    pooled = pool_tables([first, second])
+    scores = score_table(pooled)["network"]
     losses = np.concatenate(
         [log_losses(t["network"].to_numpy(), t["observed"].to_numpy() == 1) for t in (first, second)]
     )
@@ -56,32 +48,31 @@ def test_pools_folds_with_different_coverage():
 
 def test_keeps_the_models_that_all_folds_have():
     more = {"true_intensity": np.full(200, 0.1)}
-    pooled = pool_forecasts([table(date(2021, 4, 1), 20, 10, **more), table(date(2021, 5, 1), 20, 10)])
+    pooled = pool_tables([table(date(2021, 4, 1), 20, 10, **more), table(date(2021, 5, 1), 20, 10)])
     assert model_names(pooled) == ["network", "historical_mean"]
 
 
 def test_refuses_nothing_and_overlapping_folds():
     with pytest.raises(ValueError, match="No forecasts"):
-        pool_forecasts([])
+        pool_tables([])
     with pytest.raises(ValueError, match="2021-04-10 is forecast by two"):
-        pool_forecasts([table(date(2021, 4, 1), 10, 5), table(date(2021, 4, 10), 10, 5)])
+        pool_tables([table(date(2021, 4, 1), 10, 5), table(date(2021, 4, 10), 10, 5)])
 
 
 def test_leaves_firework_days_out():
     forecasts = table(date(2021, 7, 1), 7, 10)
     kept = without_firework_days(forecasts)
     assert [day.day for day in kept["date"].unique().to_pylist()] == [1, 2, 6, 7]
-    scores = pooled_scores(forecasts)
     losses = log_losses(kept["network"].to_numpy(), kept["observed"].to_numpy() == 1)
-    assert scores["without_firework_days"]["network"]["log_loss"] == pytest.approx(losses.mean())
-    assert scores["all_days"]["network"]["log_loss"] != pytest.approx(losses.mean())
-    assert pooled_scores(table(date(2021, 7, 3), 3, 10))["without_firework_days"] == {}
+    assert score_table(kept)["network"]["log_loss"] == pytest.approx(losses.mean())
+    assert score_table(forecasts)["network"]["log_loss"] != pytest.approx(losses.mean())
+    assert score_table(without_firework_days(table(date(2021, 7, 3), 3, 10))) == {}
 
 
 def test_bootstrap_finds_the_gain_and_a_sane_interval():
     forecasts = table(date(2021, 1, 4), 182, 60)
     result = bootstrap_gain(forecasts, "network", "historical_mean")
-    gain = pooled_scores(forecasts)["all_days"]["network"]["gain_nats_per_positive"]
+    gain = score_table(forecasts)["network"]["gain_nats_per_positive"]
     assert result["gain"] == pytest.approx(gain)
     assert 0 < result["low"] < result["gain"] < result["high"]
     assert result["weeks"] == 26

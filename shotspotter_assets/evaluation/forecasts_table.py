@@ -1,0 +1,99 @@
+"""The forecasts table: a row per period and cell, with what was observed there and a column of probabilities per model.
+
+The columns are `date` (local day), `row`, `column`, `observed` (whether there was an alert), and one per model. Forecasts
+of the next hours also have the `hour` (local, of issue) and the `horizon` (hours); each hour is then a period of its own.
+Every score can be computed from such a table alone, so anyone who has it can repeat the evaluation.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+
+KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")
+"""The columns of a forecasts table that are not forecasts."""
+
+
+def forecasts_table(
+    dates: npt.NDArray[np.datetime64],
+    cells: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]],
+    observed: npt.NDArray[np.bool_],
+    probabilities: Mapping[str, npt.NDArray[np.floating]],
+    *,
+    hours: npt.NDArray[np.integer] | None = None,
+    horizon: int | None = None,
+) -> pa.Table:
+    """The table of the same cells in several periods.
+
+    Args:
+        dates: local day of each period, shape (periods,).
+        cells: (row, column) of the cells, each of shape (cells,).
+        observed: whether a cell had an alert in the period, shape (periods, cells).
+        probabilities: of at least one alert by model, each of the shape of `observed`.
+        hours: local hour at which each period was issued, shape (periods,); None for days.
+        horizon: hours of each period; None for days.
+    """
+    periods, number = observed.shape
+    columns = {"date": pa.array(np.repeat(dates.astype("datetime64[D]"), number), pa.date32())}
+    if hours is not None:
+        columns["hour"] = pa.array(np.repeat(hours, number), pa.int8())
+    if horizon is not None:
+        columns["horizon"] = pa.array(np.full(observed.size, horizon), pa.int8())
+    for name, axis in zip(("row", "column"), cells, strict=True):
+        columns[name] = pa.array(np.tile(axis, periods), pa.int16())
+    columns["observed"] = pa.array(observed.ravel().astype(np.int8))
+    return pa.table(columns | {name: pa.array(p.ravel()) for name, p in probabilities.items()})
+
+
+def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
+    """The tables of several folds as one, with the models that all of them have.
+
+    Raises:
+        ValueError: there is no table, or two of them forecast the same day.
+    """
+    if not tables:
+        raise ValueError("No forecasts to pool: materialise the evaluation reports of at least one fold.")
+    shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
+    days = np.concatenate([np.unique(days_of(table)) for table in tables])
+    distinct, count = np.unique(days, return_counts=True)
+    if (count > 1).any():
+        raise ValueError(
+            f"Day {distinct[count > 1][0]} is forecast by two of the folds; pool folds that follow each other."
+        )
+    return pa.concat_tables([table.select(shared) for table in tables])
+
+
+def without_firework_days(forecasts: pa.Table) -> pa.Table:
+    """The rows whose day is not a firework day."""
+    return forecasts.filter(pa.array(~is_holiday_fireworks(days_of(forecasts))))
+
+
+def model_names(forecasts: pa.Table) -> list[str]:
+    """The models, in the order of their columns."""
+    return [name for name in forecasts.column_names if name not in KEY_COLUMNS]
+
+
+def days_of(forecasts: pa.Table) -> npt.NDArray[np.datetime64]:
+    """The local day of each row."""
+    return forecasts["date"].to_numpy().astype("datetime64[D]")
+
+
+def periods_of(forecasts: pa.Table) -> npt.NDArray[np.datetime64]:
+    """A label of the period of each row: its day, or its hour of issue."""
+    hours = days_of(forecasts).astype("datetime64[h]")
+    return hours + forecasts["hour"].to_numpy().astype(np.int64) if "hour" in forecasts.column_names else hours
+
+
+def cells_of(forecasts: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(row, column) of each row of the table."""
+    row, column = (forecasts[name].to_numpy().astype(np.int64) for name in ("row", "column"))
+    return row, column
+
+
+def observed_of(forecasts: pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether each row had an alert."""
+    return forecasts["observed"].to_numpy().astype(bool)
