@@ -159,11 +159,6 @@ class City(Described):
         return self.source, *self.other_sources
 
     @property
-    def polls(self) -> bool:
-        """Whether any of its sources has to be asked, as no file announces a new day."""
-        return any(source.kind != "landing" for source in self.all_sources)
-
-    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the grid."""
         return self.grid.rows, self.grid.columns

@@ -40,8 +40,17 @@ class Columns(Described):
         return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
 
 
-class TabularSource(Described):
-    """What is said of every source that hands over rows with columns of its own."""
+class SourceSettings(Described):
+    """What the settings of every kind of source have beside their `kind`."""
+
+    @property
+    def has_gunshot_types(self) -> bool:
+        """Whether the source gives gunshot types."""
+        return True
+
+
+class TabularSource(SourceSettings):
+    """Settings of every source that hands over rows with columns of its own."""
 
     columns: Columns
     time_format: str | None = None
@@ -52,6 +61,10 @@ class TabularSource(Described):
     naive_times: NaiveTimes = "reject"
     ignore_zone: bool = False
     """The publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers): the stamp is not believed."""
+
+    @property
+    def has_gunshot_types(self) -> bool:
+        return self.columns.gunshot_type is not None
 
     @model_validator(mode="after")
     def _times_have_one_meaning(self) -> Self:
@@ -89,7 +102,7 @@ class LandingSource(TabularSource):
         return value
 
 
-class SimulatedCitySource(Described):
+class SimulatedCitySource(SourceSettings):
     """The embedded simulation with known true intensity."""
 
     kind: Literal["simulated"]

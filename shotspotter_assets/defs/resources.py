@@ -6,21 +6,21 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.defs.environment import LANDING_ROOT, STORE_ROOT, UI_URL
+from shotspotter_assets.sources.registry import KINDS, Access, open_sources
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
     from shotspotter_assets.notifications.notifier import Notifier
-    from shotspotter_assets.sources.protocol import AlertSource
+    from shotspotter_assets.sources.protocol import AlertSource, SimulatedTruth
     from shotspotter_assets.storage.store import Store
 
 
@@ -46,46 +46,22 @@ class SourcesResource(dg.ConfigurableResource):
 
     def open(self, city: City) -> "AlertSource":
         """All sources that the city's file names, as one."""
-        from shotspotter_assets.sources.combined import together
+        from shotspotter_assets.sources.combined import combined
 
-        return together(self.parts(city))
+        return combined(self.parts(city))
 
     def parts(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
         """Each of `city.all_sources`, in that order. Landed files of `left_out` (path to version) are not read."""
-        return [self._reader(city, source, left_out) for source in city.all_sources]
-
-    def _reader(self, city: City, source: Source, left_out: Mapping[str, str] | None) -> "AlertSource":
-        if source.kind == "simulated":
-            from shotspotter_assets.sources.simulated.source import SimulatedSource
-
-            return SimulatedSource(city)
-        if source.kind == "landing":
-            from shotspotter_assets.sources.landing.folder import LandingFolder
-
-            filesystem, root = self._landing()
-            return LandingFolder(city, filesystem, f"{root}/{source.folder or city.name}", source, left_out)
-        if source.kind == "socrata":
-            from shotspotter_assets.sources.api.socrata import SocrataDataset
-
-            token = os.environ.get(source.token_variable) if source.token_variable else None
-            return SocrataDataset(city, source, token)
-        if source.kind == "arcgis":
-            from shotspotter_assets.sources.api.arcgis import ArcgisLayer
-
-            return ArcgisLayer(city, source)
-        from shotspotter_assets.sources.api.alerts_api import AlertsApi
-
-        return AlertsApi(city, source, os.environ.get(source.token.variable) if source.token else None)
+        return open_sources(city, Access(self._landing, os.environ, left_out or {}))
 
     def true_forecasts(
         self, city: City, days: Sequence[date], covered: npt.NDArray[np.bool_]
     ) -> dict[str, npt.NDArray[np.float64]]:
         """The truth as a forecast, shape (days, covered cells), named `true_intensity`; empty for a real city."""
-        if city.source.kind != "simulated":
+        if not KINDS[city.source.kind].knows_truth:
             return {}
-        from shotspotter_assets.sources.simulated.source import SimulatedSource
-
-        return {"true_intensity": SimulatedSource(city).true_probability(days[0], days[-1])[:, covered]}
+        (source,) = cast("list[SimulatedTruth]", self.parts(city))
+        return {"true_intensity": source.true_probability(days[0], days[-1])[:, covered]}
 
     def _landing(self) -> tuple["fs.FileSystem", str]:
         from pyarrow import fs

@@ -116,7 +116,7 @@ def _daily(window: Window, incidents: pa.Table, known: Usual) -> Usual:
 
 
 def _untyped(window: Window, alerts: pa.Table) -> Finding:
-    if window.city.source.kind != "simulated" and window.city.source.columns.gunshot_type is None:
+    if not window.city.source.has_gunshot_types:
         return Finding("share_untyped", True, "The city's file names no column with the gunshot type: all are unknown.")
     dates, untyped = alerts["date"].to_numpy().astype("datetime64[D]"), alerts["gunshot_type"].is_null().to_numpy()
     return too_many(

@@ -11,7 +11,7 @@ ORDER = [(name, "ascending") for name in ("date", "time_utc", "received_from", "
 
 
 class CombinedSources:
-    """The rows of all of some sources, filed under the days that each of them says."""
+    """The rows of several sources, each filed under the day that its source gives."""
 
     def __init__(self, sources: Sequence[AlertSource]) -> None:
         self.sources = sources
@@ -21,6 +21,6 @@ class CombinedSources:
         return pa.concat_tables([source.read(first, last) for source in self.sources]).sort_by(ORDER)
 
 
-def together(sources: Sequence[AlertSource]) -> AlertSource:
-    """Some sources as one."""
+def combined(sources: Sequence[AlertSource]) -> AlertSource:
+    """The source that reads all of `sources`."""
     return sources[0] if len(sources) == 1 else CombinedSources(sources)

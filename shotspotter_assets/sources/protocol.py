@@ -3,6 +3,8 @@
 from datetime import date
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 
@@ -23,7 +25,12 @@ class AlertSource(Protocol):
 
 @runtime_checkable
 class ChangingSource(AlertSource, Protocol):
-    """A source that can say which days it has other rows for than before, without much being asked of it."""
+    """A source that can be asked which days it has other rows for than before."""
+
+    @property
+    def counts_by_day(self) -> bool:
+        """Whether `changed_days` is answered without handing over all rows of the days."""
+        ...
 
     def changed_days(self, first: date, last: date) -> dict[date, str]:
         """A short text for each day from `first` to `last` that has rows; it is another one when the rows change.
@@ -34,6 +41,14 @@ class ChangingSource(AlertSource, Protocol):
         Raises:
             SourceError: the source cannot be read, or not understood.
         """
+        ...
+
+
+class SimulatedTruth(AlertSource, Protocol):
+    """A simulated source, which knows how likely its alerts were."""
+
+    def true_probability(self, first: date, last: date) -> npt.NDArray[np.float64]:
+        """P(at least one alert in the cell on the local day | all alerts before the day): (days, rows, columns)."""
         ...
 
 

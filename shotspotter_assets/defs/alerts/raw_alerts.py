@@ -57,7 +57,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
     """
     from shotspotter_assets.sources.api.json_rows import versions_of_days
-    from shotspotter_assets.sources.combined import together
+    from shotspotter_assets.sources.combined import combined
     from shotspotter_assets.sources.history import PUBLISHED, keep_first_seen
     from shotspotter_assets.sources.protocol import ChangingSource
     from shotspotter_assets.storage.fingerprints import day_fingerprints
@@ -71,7 +71,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
         asked_at = datetime.now(UTC)
         # Asked for before the rows, so that rows that come in between make the day look changed, not the other way round.
         source_versions = _counted_versions(parts, days)
-        rows = together(parts).read(days[0], days[-1])
+        rows = combined(parts).read(days[0], days[-1])
         withdrawn = None
         if before is not None:
             rows = _with_rows_of_unread_files(context, rows, before, parts)
@@ -154,10 +154,10 @@ def _stored_before(
 
 def _counted_versions(parts: "list[AlertSource]", days: list[date]) -> dict[date, str] | None:
     """The source's versions of the days, if it can tell them without handing over its rows."""
-    from shotspotter_assets.sources.api.socrata import SocrataDataset
+    from shotspotter_assets.sources.protocol import ChangingSource
 
     source = parts[0]
-    if len(parts) > 1 or not isinstance(source, SocrataDataset) or not source.counts_by_day:
+    if len(parts) > 1 or not isinstance(source, ChangingSource) or not source.counts_by_day:
         return None
     return source.changed_days(days[0], days[-1])
 

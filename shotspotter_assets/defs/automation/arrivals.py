@@ -27,9 +27,11 @@ from shotspotter_assets.defs.automation.runs import (
 )
 from shotspotter_assets.defs.environment import CITIES
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.sources.registry import KINDS, Arrival, arrivals, needs_clock
 from shotspotter_assets.storage.file_names import SEEN, UNREADABLE_FILE
 
 if TYPE_CHECKING:
+    from shotspotter_assets.sources.landing.folder import LandingFolder
     from shotspotter_assets.sources.protocol import ChangingSource
     from shotspotter_assets.storage.store import Store
 
@@ -61,7 +63,7 @@ def landing_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
     """Asks for the days of files that were landed or replaced, one run per stretch of days."""
-    return _look_at_cities(context, store.open(), sources, "landing", frozenset({"landing"}))
+    return _look_at_cities(context, store.open(), sources, "landing", "landed")
 
 
 @dg.sensor(
@@ -74,7 +76,7 @@ def polled_arrivals(
     context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
     """Asks for new and corrected days of the live sources, every quarter of an hour."""
-    return _look_at_cities(context, store.open(), sources, "polled", frozenset({"socrata", "arcgis", "alerts_api"}))
+    return _look_at_cities(context, store.open(), sources, "polled", "polled")
 
 
 _lasting: "dict[str, Future[_Look | None]]" = {}
@@ -82,7 +84,7 @@ _lasting: "dict[str, Future[_Look | None]]" = {}
 
 
 def _look_at_cities(
-    context: dg.SensorEvaluationContext, store: "Store", sources: SourcesResource, sensor: str, kinds: frozenset[str]
+    context: dg.SensorEvaluationContext, store: "Store", sources: SourcesResource, sensor: str, arrival: Arrival
 ) -> dg.SensorResult:
     """One tick. The cursor holds each city's generation of its table of what was seen, and whose turn is next.
 
@@ -91,7 +93,7 @@ def _look_at_cities(
     """
     cursor: dict[str, Any] = json.loads(context.cursor or "{}")
     generations: dict[str, int] = cursor.get("generations", {})
-    cities = [city for city in CITIES.values() if kinds & {source.kind for source in city.all_sources}]
+    cities = [city for city in CITIES.values() if arrival in arrivals(city)]
     turn = cursor.get("turn", 0) % max(len(cities), 1)
     started = monotonic()
     failed = cities_with_failures(context.instance)
@@ -103,7 +105,7 @@ def _look_at_cities(
         return monotonic() - started > SECONDS_PER_TICK
 
     def look(city: City, seen: _Seen) -> _Look | None:
-        return None if enough() else _look_at(sources, city, kinds, seen, enough)
+        return None if enough() else _look_at(sources, city, arrival, seen, enough)
 
     pool = ThreadPoolExecutor(CITIES_AT_ONCE)
     waiting: dict[Future[_Look | None], City] = {}
@@ -120,7 +122,7 @@ def _look_at_cities(
             if found is None:
                 continue
             requests += _requests(context, city, found)
-            if city.name in failed and city.polls == ("landing" not in kinds):
+            if city.name in failed and needs_clock(city) == (arrival != "landed"):
                 requests += failed_again(context.instance, city.name)
             generations[city.name] = found.seen.generation
             left_out += found.seen.unreadable()
@@ -230,28 +232,25 @@ class _Look:
     unfinished: int
 
 
-def _look_at(
-    sources: SourcesResource, city: City, kinds: frozenset[str], seen: _Seen, enough: Callable[[], bool]
-) -> _Look:
-    """A look at those of the city's sources that are of the kinds."""
+def _look_at(sources: SourcesResource, city: City, arrival: Arrival, seen: _Seen, enough: Callable[[], bool]) -> _Look:
+    """A look at those of the city's sources whose days become known in this way."""
     from shotspotter_assets.sources.arrivals import landing_arrivals, polled_arrivals
-    from shotspotter_assets.sources.landing.folder import LandingFolder
 
     last = last_day_over(city)
     table, unfinished = seen.table, 0
     days: dict[date, str] = {}
     unreadable: dict[str, str] = {}
     for at, (source, reader) in enumerate(zip(city.all_sources, sources.parts(_impatient(city)), strict=True)):
-        if source.kind not in kinds:
+        if KINDS[source.kind].arrival != arrival:
             continue
-        if isinstance(reader, LandingFolder):
-            arrivals = landing_arrivals(reader, table, last, enough)
+        if arrival == "landed":
+            arrived = landing_arrivals(cast("LandingFolder", reader), table, last, enough)
         else:
-            arrivals = polled_arrivals(cast("ChangingSource", reader), f"source {at}", table, city.start, last)
-        table = arrivals.seen
-        days |= {day: days.get(day, "") + version for day, version in arrivals.days.items()}
-        unreadable |= arrivals.unreadable
-        unfinished += arrivals.unfinished
+            arrived = polled_arrivals(cast("ChangingSource", reader), f"source {at}", table, city.start, last)
+        table = arrived.seen
+        days |= {day: days.get(day, "") + version for day, version in arrived.days.items()}
+        unreadable |= arrived.unreadable
+        unfinished += arrived.unfinished
     return _Look(seen, table, days, unreadable, unfinished)
 
 

@@ -22,6 +22,7 @@ from shotspotter_assets.defs.daily.forecast_scores import read_scores
 from shotspotter_assets.defs.environment import CITIES
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.sources.registry import arrivals
 from shotspotter_assets.storage.file_names import unreadable_reasons
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _unreadable_files(store: "Store") -> "Iterator[Message]":
     from shotspotter_assets.notifications.messages import corrupt_file
 
     for city in CITIES.values():
-        if any(source.kind == "landing" for source in city.all_sources):
+        if "landed" in arrivals(city):
             for path, found in sorted(unreadable_reasons(store, city.name).items()):
                 yield corrupt_file(city.name, PurePosixPath(path).name, found["error"])
 

@@ -17,6 +17,7 @@ from shotspotter_assets.defs.automation.runs import (
 )
 from shotspotter_assets.defs.environment import CITIES
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.sources.registry import needs_clock
 
 AT: Final = "30 6 * * *"
 """Half past six local: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
@@ -25,7 +26,7 @@ AT: Final = "30 6 * * *"
 def _polled(cities: list[City]) -> dict[str, list[City]]:
     by_zone: dict[str, list[City]] = {}
     for city in cities:
-        if city.polls:
+        if needs_clock(city):
             by_zone.setdefault(city.time_zone, []).append(city)
     return by_zone
 

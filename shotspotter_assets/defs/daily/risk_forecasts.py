@@ -229,13 +229,13 @@ def _until_now(
 
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import grid_tensors as tensors_of
-    from shotspotter_assets.sources.combined import together
+    from shotspotter_assets.sources.combined import combined
 
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     days = days_between(first, today)
-    raw = together(sources.parts(city, unreadable_files(store, city.name))).read(first, today)
+    raw = combined(sources.parts(city, unreadable_files(store, city.name))).read(first, today)
     cleaned = {
         day: of.alerts.filter(pc.less_equal(of.alerts["time_utc"], pa.scalar(now, pa.timestamp("us", "UTC"))))
         for day, of in clean_alerts(raw, days, city).items()

@@ -30,6 +30,8 @@ class AlertsApi:
     first day is asked for.
     """
 
+    counts_by_day = False
+
     def __init__(self, city: City, source: AlertsApiSource, token: str | None) -> None:
         """`token` is the content of the variable that the city's file names."""
         self.city = city

@@ -39,6 +39,8 @@ class ArcgisLayer:
     from the future are filed under the city's first day.
     """
 
+    counts_by_day = False
+
     def __init__(self, city: City, source: ArcgisSource) -> None:
         self.city = city
         self.source = source

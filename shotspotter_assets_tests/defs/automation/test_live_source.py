@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.definitions import defs
 from shotspotter_assets.defs.automation import arrivals, runs, schedules
 from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
@@ -27,8 +26,9 @@ class Redirected(SourcesResource):
 
     url: str
 
-    def _reader(self, city: City, source: Source, left_out: Mapping[str, str] | None) -> AlertSource:
-        return super()._reader(city, source.model_copy(update={"domain": self.url}), left_out)
+    def parts(self, city: City, left_out: Mapping[str, str] | None = None) -> list[AlertSource]:
+        redirected = city.source.model_copy(update={"domain": self.url})
+        return super().parts(city.model_copy(update={"source": redirected}), left_out)
 
 
 class Portal:

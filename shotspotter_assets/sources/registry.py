@@ -1,0 +1,106 @@
+"""The kinds of source: for each `kind` that a city's file may name, its reader and how its new days become known.
+
+A new kind is a model of its settings in `cities.source_settings` (and its place in `Source` there), a module with its
+reader, and a row here. Readers are imported when they are opened, as definitions must load quickly.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import (
+    AlertsApiSource,
+    ArcgisSource,
+    LandingSource,
+    SimulatedCitySource,
+    SocrataSource,
+)
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+    from shotspotter_assets.sources.protocol import AlertSource
+
+Arrival = Literal["landed", "polled", "daily"]
+"""How new days become known: as files (a `LandingFolder`), by asking for changes (a `ChangingSource`), or not at all, so
+that each day is asked for once it is over."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """What readers need beside the city's file."""
+
+    landing: "Callable[[], tuple[fs.FileSystem, str]]"
+    """The filesystem of the landing folders, and their root there; called by readers of files alone."""
+    environ: Mapping[str, str] = field(repr=False)
+    """Holds the tokens of APIs."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Landed files (path to version) that are not read for as long as they have that version."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the registry of sources."""
+
+    open: "Callable[[City, Any, Access], AlertSource]"
+    """Makes the reader of a city's source from its settings."""
+    arrival: Arrival
+    knows_truth: bool = False
+    """Whether the reader is a `SimulatedTruth`; such a source is its city's only one."""
+
+
+def _landing(city: City, settings: LandingSource, access: Access) -> "AlertSource":
+    from shotspotter_assets.sources.landing.folder import LandingFolder
+
+    filesystem, root = access.landing()
+    return LandingFolder(city, filesystem, f"{root}/{settings.folder or city.name}", settings, access.left_out)
+
+
+def _socrata(city: City, settings: SocrataSource, access: Access) -> "AlertSource":
+    from shotspotter_assets.sources.api.socrata import SocrataDataset
+
+    return SocrataDataset(city, settings, access.environ.get(settings.token_variable or ""))
+
+
+def _arcgis(city: City, settings: ArcgisSource, _access: Access) -> "AlertSource":
+    from shotspotter_assets.sources.api.arcgis import ArcgisLayer
+
+    return ArcgisLayer(city, settings)
+
+
+def _alerts_api(city: City, settings: AlertsApiSource, access: Access) -> "AlertSource":
+    from shotspotter_assets.sources.api.alerts_api import AlertsApi
+
+    return AlertsApi(city, settings, access.environ.get(settings.token.variable) if settings.token else None)
+
+
+def _simulated(city: City, _settings: SimulatedCitySource, _access: Access) -> "AlertSource":
+    from shotspotter_assets.sources.simulated.source import SimulatedSource
+
+    return SimulatedSource(city)
+
+
+KINDS: Final[dict[str, Entry]] = {
+    "landing": Entry(_landing, "landed"),
+    "socrata": Entry(_socrata, "polled"),
+    "arcgis": Entry(_arcgis, "polled"),
+    "alerts_api": Entry(_alerts_api, "polled"),
+    "simulated": Entry(_simulated, "daily", knows_truth=True),
+}
+"""The registry, by `kind`."""
+
+
+def open_sources(city: City, access: Access) -> "list[AlertSource]":
+    """The reader of each of `city.all_sources`, in that order."""
+    return [KINDS[settings.kind].open(city, settings, access) for settings in city.all_sources]
+
+
+def arrivals(city: City) -> set[Arrival]:
+    """How new days of the city's sources become known."""
+    return {KINDS[settings.kind].arrival for settings in city.all_sources}
+
+
+def needs_clock(city: City) -> bool:
+    """Whether a clock asks for each day once it is over, as not all of the city's sources announce it with a file."""
+    return arrivals(city) != {"landed"}

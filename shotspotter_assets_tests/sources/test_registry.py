@@ -1,0 +1,121 @@
+"""The registry of sources; a toy kind shows that a new one needs settings, a reader and a row, and nothing else."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Literal, get_args
+
+import pyarrow as pa
+import pytest
+import yaml
+from pyarrow import fs
+from pydantic import Field
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.cities.source_settings import Source, SourceSettings
+from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, as_asked, polled_arrivals
+from shotspotter_assets.sources.combined import combined
+from shotspotter_assets.sources.protocol import ChangingSource
+from shotspotter_assets.sources.registry import KINDS, Access, Entry, arrivals, needs_clock, open_sources
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+
+
+def no_landing() -> tuple[fs.FileSystem, str]:
+    raise AssertionError("only readers of files need the landing folders")
+
+
+def kinds_of_settings() -> set[str]:
+    settings = get_args(get_args(Source)[0])
+    return {kind for model in settings for kind in get_args(model.model_fields["kind"].annotation)}
+
+
+def test_each_kind_of_settings_has_a_reader() -> None:
+    assert set(KINDS) == kinds_of_settings()
+
+
+@pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)
+def test_the_readers_of_all_shipped_cities_open(city: City) -> None:
+    access = Access(lambda: (fs.LocalFileSystem(), "landing"), environ={})
+    readers = open_sources(city, access)
+    assert len(readers) == len(city.all_sources)
+    for settings, reader in zip(city.all_sources, readers, strict=True):
+        assert isinstance(reader, ChangingSource) == (KINDS[settings.kind].arrival == "polled")
+
+
+# settings, in cities/source_settings.py
+class BulletinSettings(SourceSettings):
+    """A bulletin that lists the hours of a day's alerts, all at one place."""
+
+    kind: Literal["bulletin"]
+    hours: tuple[int, ...]
+    place: tuple[float, float]
+
+
+class BulletinCity(City):
+    """City, with the new model in `Source`."""
+
+    source: Annotated[Source | BulletinSettings, Field(discriminator="kind")]
+
+
+# reader, in a module of sources/
+class Bulletin:
+    """The alerts that a bulletin lists."""
+
+    counts_by_day = True
+
+    def __init__(self, city: City, settings: BulletinSettings) -> None:
+        self._days, self._settings = (city.start, city.end or city.start), settings
+
+    def read(self, first: date, last: date) -> pa.Table:
+        rows = [
+            self._row(day, hour, at)
+            for day in self._listed(first, last)
+            for at, hour in enumerate(self._settings.hours)
+        ]
+        return pa.Table.from_pylist(rows, RAW_SCHEMA)
+
+    def changed_days(self, first: date, last: date) -> dict[date, str]:
+        return {day: str(self._settings.hours) for day in self._listed(first, last)}
+
+    def _listed(self, first: date, last: date) -> Sequence[date]:
+        return [day for day in self._days if first <= day <= last]
+
+    def _row(self, day: date, hour: int, at: int) -> dict[str, object]:
+        longitude, latitude = self._settings.place
+        instant = datetime.combine(day, time(hour), UTC)
+        place = {"longitude": longitude, "latitude": latitude, "gunshot_type": "Single_Gunshot"}
+        return place | {
+            "date": day, "time_utc": instant, "received_from": "bulletin", "received_row": at, "received_at": instant,
+        }  # fmt: skip
+
+
+@pytest.fixture
+def bulletin_city(monkeypatch: pytest.MonkeyPatch) -> City:
+    monkeypatch.setitem(KINDS, "bulletin", Entry(lambda city, settings, access: Bulletin(city, settings), "polled"))
+    file = """
+        name: tiny_city
+        time_zone: UTC
+        start: 2024-03-01
+        end: 2024-03-03
+        box: {west: -77.0, south: 38.0, east: -76.0, north: 39.0}
+        source: {kind: bulletin, hours: [3, 21], place: [-76.5, 38.5]}
+    """
+    return BulletinCity.model_validate(yaml.safe_load(file))
+
+
+def test_a_new_kind_is_read(bulletin_city: City) -> None:
+    rows = combined(open_sources(bulletin_city, Access(no_landing, environ={}))).read(
+        date(2024, 3, 1), date(2024, 3, 2)
+    )
+    assert rows["time_utc"].to_pylist() == [datetime(2024, 3, 1, hour, tzinfo=UTC) for hour in (3, 21)]
+
+
+def test_a_new_kind_is_watched(bulletin_city: City) -> None:
+    assert arrivals(bulletin_city) == {"polled"}
+    assert needs_clock(bulletin_city)
+    (reader,) = open_sources(bulletin_city, Access(no_landing, environ={}))
+    first, last = date(2024, 3, 1), date(2024, 3, 2)
+    look = polled_arrivals(reader, "source 0", SEEN_SCHEMA.empty_table(), first, last)
+    assert list(look.days) == [first, last]
+    look = polled_arrivals(reader, "source 0", as_asked(look.seen, set(look.days)), first, last)
+    assert look.days == {first: "(3, 21)", last: ""}
