@@ -13,19 +13,24 @@ from hourly_data import read_hours
 from next_day import BENCHMARKS
 
 from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.gunshot_types import (
-    day_beginnings,
+    TypedAlerts,
     fit_gunshot_types,
     trailing_mix,
-    type_brier,
     type_losses,
     typed_alerts,
 )
-from shotspotter_assets.models.next_hours.features import HourlyHistory, calendar
+from shotspotter_assets.models.hourly_history import HourlyHistory
 
 VALIDATION_SHARE = 0.15
 DRAWS = 1000
+
+
+def type_brier(probability: np.ndarray, alerts: TypedAlerts) -> np.ndarray:
+    """Brier score, summed over the types, of each row's alerts together, shape (rows,)."""
+    return alerts.number * ((probability - np.eye(probability.shape[1])[alerts.gunshot_type]) ** 2).sum(axis=1)
 
 
 def city_scores(name: str, data: Path, cache: Path) -> np.ndarray:
@@ -42,12 +47,11 @@ def city_scores(name: str, data: Path, cache: Path) -> np.ndarray:
         history = HourlyHistory(city, of.start, counts[: bounds[2]], covered)
         model = fit_gunshot_types(history, range(bounds[0]), range(bounds[0], bounds[1]))
         alerts = typed_alerts(history).within(range(bounds[1], bounds[2]))
-        clock = calendar(history)
-        issues = day_beginnings(clock, alerts.hour)
+        issues = history.day_beginnings(alerts.hour)
         mix, forecast = trailing_mix(history, issues), model.predict(history, issues, alerts.hour, alerts.cell)
-        week = (history.starts[alerts.hour].astype("datetime64[D]").astype(np.int64) + 3) // 7
+        week = weeks(history.starts[alerts.hour])
         losses = [score(p, alerts) for score in (type_losses, type_brier) for p in (mix, forecast)]
-        scores.append(np.stack([week, alerts.number, *losses, clock.fireworks[alerts.hour]], axis=1))
+        scores.append(np.stack([week, alerts.number, *losses, history.clock.fireworks[alerts.hour]], axis=1))
         print(f"{name} {cutoff}: trust {model.trust}, validation {model.validation}", flush=True)
     return np.concatenate(scores)
 

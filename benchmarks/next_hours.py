@@ -18,11 +18,13 @@ from hourly_data import read_hours
 from next_day import BENCHMARKS
 
 from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.alert_counts import fit_alert_counts
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, fit_hour_baselines
-from shotspotter_assets.models.next_hours.features import HourlyHistory, ahead, calendar, issues_of_days
+from shotspotter_assets.models.next_hours.features import ahead
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.probability import log_losses
 
@@ -52,18 +54,17 @@ def fold_scores(name: str, cutoff: int, horizons: list[int], data: Path, cache: 
     covered = estimate_coverage(counts[: bounds[0]].sum(axis=1))
     history = HourlyHistory(city, of.start, counts[: bounds[2]], covered)
     train, validation, test = range(bounds[0]), range(bounds[0], bounds[1]), range(bounds[1], bounds[2])
-    clock = calendar(history)
     started = time.perf_counter()
     fitted = NextHours(horizons=tuple(missing)).fit(history, train, validation)
     seconds = time.perf_counter() - started
     for horizon in missing:
         baselines = fit_hour_baselines(history, train, validation, test, horizon)
-        issues = issues_of_days(clock, test, horizon)
+        issues = history.issues(test, horizon)
         forecasts = {name: baseline.probability for name, baseline in baselines.items()}
         forecasts["model"] = fitted.predict(history, issues, horizon)
         observed = history.occupied_within(horizon)[issues]
         scores[str(horizon)] = weekly_sums(history, issues, forecasts, observed) | {"seconds_to_fit": seconds}
-        before = issues_of_days(clock, validation, horizon)
+        before = history.issues(validation, horizon)
         scores[str(horizon)] |= count_scores(
             history, fitted.predict(history, before, horizon), before, forecasts["model"], issues, horizon
         )
@@ -76,11 +77,10 @@ def weekly_sums(
     history: HourlyHistory, issues: np.ndarray, forecasts: dict[str, np.ndarray], observed: np.ndarray
 ) -> dict[str, Any]:
     """Positives, log losses and predicted sums by week, and the calibration line of the model."""
-    clock = calendar(history)
-    week = (history.starts[issues].astype("datetime64[D]").astype(np.int64) + 3) // 7
+    week = weeks(history.starts[issues])
     at = np.unique(week, return_inverse=True)[1]
     losses = {name: log_losses(p, observed).sum(axis=1) for name, p in forecasts.items()}
-    ordinary = ~clock.fireworks[issues]
+    ordinary = ~history.clock.fireworks[issues]
     slope, intercept = calibration(forecasts["model"].ravel(), observed.ravel())
     return {
         "positives": np.bincount(at, observed.sum(axis=1)).tolist(),
@@ -102,7 +102,7 @@ def count_scores(
     horizon: int,
 ) -> dict[str, Any]:
     """Expected against observed alerts, log scores of the counts beside Poisson's, coverage of the city's 80% interval."""
-    fireworks = ahead(calendar(history).fireworks, horizon) > 0
+    fireworks = ahead(history.clock.fireworks, horizon) > 0
     totals = np.cumsum(np.concatenate([np.zeros((1, history.alerts.shape[1]), np.int64), history.alerts]), axis=0)
     counts, past = (totals[at + horizon] - totals[at] for at in (issues, before))
     model = fit_alert_counts(past, fitted_on, fireworks[before])

@@ -1,4 +1,4 @@
-"""A city's clock: local civil days and hours, with the 23 and 25 hour days that daylight saving makes."""
+"""Local civil days and the wall clock of a city, with the days of 23 and 25 hours that daylight saving makes."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -38,6 +38,22 @@ def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.int64]
     starts = day_starts([*days, *[day + timedelta(days=1) for day in days[-1:]]], zone)
     seconds = np.diff(starts).astype("timedelta64[s]").astype(np.int64)
     return -(-seconds // 3600)
+
+
+def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
+    """Instants (datetime64[s], UTC) at which hours begin, from the midnight of a local day on, shape (hours,)."""
+    days = [first_day + timedelta(days=offset) for offset in range(hours // 23 + 2)]
+    lengths = hours_of_days(days, zone)
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    starts = np.repeat(day_starts(days, zone).astype("datetime64[s]"), lengths) + within.astype("timedelta64[h]")
+    return starts[:hours]
+
+
+def wall_clock(instants: npt.NDArray[np.datetime64] | pa.ChunkedArray, zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
+    """What the city's clock shows at instants (UTC, none of them null), as datetime64[us]; same shape."""
+    if isinstance(instants, np.ndarray):
+        instants = pa.array(instants.astype("datetime64[us]"), pa.timestamp("us", "UTC"))
+    return pc.local_timestamp(instants.cast(pa.timestamp("us", zone.key))).to_numpy()
 
 
 def local_dates(time_utc: pa.ChunkedArray | pa.Array, zone: ZoneInfo) -> pa.ChunkedArray | pa.Array:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, days_between, rows_of_days
+from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
 from shotspotter_assets.cleaning.gunshot_types import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.cleaning.incidents import incident_numbers
@@ -334,7 +335,4 @@ def _tidy(
 
 
 def _yyyymmdd(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    months = days.astype("datetime64[M]")
-    year, month = np.divmod(months.astype(np.int64), 12)
-    day_of_month = (days.astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
-    return (year + 1970) * 10_000 + (month + 1) * 100 + day_of_month + 1
+    return (days.astype("datetime64[Y]").astype(np.int64) + 1970) * 10_000 + month_days(days)

@@ -3,23 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
 from shotspotter_assets.models.gunshot_types import (
-    day_beginnings,
     fit_gunshot_types,
     trailing_mix,
     typed_alerts,
 )
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baselines import fit_hour_baselines
-from shotspotter_assets.models.next_hours.features import HourlyHistory, calendar, issues_of_days
 from shotspotter_assets.models.next_hours.next_hours import NextHours
-
-Indexes = npt.NDArray[np.int64]
 
 
 def hour_forecasts(
@@ -38,16 +33,15 @@ def hour_forecasts(
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
         `observed`, and one column per model (float32), null where it does not forecast the horizon.
     """
-    clock = calendar(history)
     fitted = NextHours(horizons=tuple(horizons)).fit(history, train, validation)
     tables = []
     for horizon in horizons:
-        issues = issues_of_days(clock, test, horizon)
+        issues = history.issues(test, horizon)
         baselines = fit_hour_baselines(history, train, validation, test, horizon)
         models = {fitted.name: fitted.predict(history, issues, horizon)} | {
             name: baseline.probability for name, baseline in baselines.items()
         }
-        dates, hours = _local(history, issues)
+        dates, hours = history.clock.day[issues], history.clock.hour[issues]
         tables.append(
             forecasts_table(
                 dates,
@@ -68,16 +62,15 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
         One row per alert: `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
         for the mix of the 90 days before.
     """
-    clock = calendar(history)
     alerts = typed_alerts(history).within(test)
-    issues = day_beginnings(clock, alerts.hour)
+    issues = history.day_beginnings(alerts.hour)
     model = fit_gunshot_types(history, train, validation)
     forecasts = {
         model.name: model.predict(history, issues, alerts.hour, alerts.cell),
         TRAILING_MIX: trailing_mix(history, issues),
     }
     row, column = np.nonzero(history.covered)
-    dates, hours = _local(history, alerts.hour)
+    dates, hours = history.clock.day[alerts.hour], history.clock.hour[alerts.hour]
     table = pa.table(
         {
             "date": pa.array(dates, pa.date32()),
@@ -89,11 +82,3 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
         }
     )
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
-
-
-def _local(history: HourlyHistory, hours: Indexes) -> tuple[npt.NDArray[np.datetime64], Indexes]:
-    """(local day, hour that the local clock shows) of hours, each of shape (hours,)."""
-    stamps = pa.array(history.starts[hours].astype("datetime64[us]"), pa.timestamp("us", history.city.time_zone))
-    local = pc.local_timestamp(stamps).to_numpy()
-    days = local.astype("datetime64[D]")
-    return days, (local - days).astype("timedelta64[h]").astype(np.int64)

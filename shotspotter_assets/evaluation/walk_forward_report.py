@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import CellAreas
 from shotspotter_assets.evaluation.burden import burden
@@ -28,7 +29,6 @@ from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.evaluation.table_scores import grouped_scores, score_table
 from shotspotter_assets.evaluation.type_scores import type_scores
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.models.next_day.lag_features import WEEKDAYS
 from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY
 
 Folds = Mapping[date, pa.Table]
@@ -185,8 +185,7 @@ def _reliability(probability: npt.NDArray[np.float64], observed: npt.NDArray[np.
 
 
 def _by_weekday(forecasts: pa.Table, days: npt.NDArray[np.datetime64], best: str) -> dict[str, Any]:
-    # Day 0 of the calendar, 1 January 1970, was a Thursday.
-    by_number = grouped_scores(forecasts, (days.astype(np.int64) + 3) % 7, best)
+    by_number = grouped_scores(forecasts, weekdays(days), best)
     return {WEEKDAYS[int(number)]: scores for number, scores in by_number.items()}
 
 

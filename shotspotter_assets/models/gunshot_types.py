@@ -15,15 +15,12 @@ import numpy.typing as npt
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.features import (
-    DAY,
     Array,
-    Calendar,
-    HourlyHistory,
-    HourlyHistoryError,
     Indexes,
-    calendar,
     recursive_mean,
     smoother,
 )
@@ -67,17 +64,11 @@ def typed_alerts(history: HourlyHistory) -> TypedAlerts:
     return TypedAlerts(hour, cell, gunshot_type, counts[hour, gunshot_type, cell].astype(np.int64))
 
 
-def day_beginnings(clock: Calendar, hours: Indexes) -> Indexes:
-    """The first hour of the local day of each hour."""
-    first = np.flatnonzero((clock.hour == 0) & np.r_[True, clock.hour[:-1] != 0])
-    return first[np.searchsorted(first, hours, "right") - 1]
-
-
 def trailing_mix(history: HourlyHistory, issues: Indexes) -> Array:
     """Class mix of the city's `TRAILING_DAYS` before each issue, shape (issues, types)."""
     totals = _city_counts(history).cumsum(axis=0)
     totals = np.concatenate([np.zeros((1, TYPES)), totals])
-    seen = totals[issues] - totals[np.maximum(issues - TRAILING_DAYS * DAY, 0)] + PSEUDO_ALERTS
+    seen = totals[issues] - totals[np.maximum(issues - TRAILING_DAYS * DAY_HOURS, 0)] + PSEUDO_ALERTS
     return seen / seen.sum(axis=1, keepdims=True)
 
 
@@ -131,7 +122,7 @@ def fit_gunshot_types(history: HourlyHistory, train: range, validation: range) -
     Raises:
         HourlyHistoryError: training or validation has no typed alert.
     """
-    clock, alerts = calendar(history), typed_alerts(history)
+    alerts = typed_alerts(history)
     fitted, checked = alerts.within(range(train.start, train.stop)), alerts.within(validation)
     if not len(fitted.hour) or not len(checked.hour):
         raise HourlyHistoryError(
@@ -139,9 +130,9 @@ def fit_gunshot_types(history: HourlyHistory, train: range, validation: range) -
             "forecast types only of cities whose source gives them, and on a longer window."
         )
     to_fit, to_check = (
-        _inputs(history, day_beginnings(clock, part.hour), part.hour, part.cell) for part in (fitted, checked)
+        _inputs(history, history.day_beginnings(part.hour), part.hour, part.cell) for part in (fitted, checked)
     )
-    plain = trailing_mix(history, day_beginnings(clock, checked.hour))
+    plain = trailing_mix(history, history.day_beginnings(checked.hour))
     best, chosen, trusted = np.inf, INVERSE_PENALTIES[0], 0.0
     for penalty in INVERSE_PENALTIES:
         weights, intercept = _regression(to_fit, fitted, penalty)
@@ -162,16 +153,11 @@ def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
     return alerts.number.astype(np.float64) * -np.log(chosen)
 
 
-def type_brier(probability: Array, alerts: TypedAlerts) -> Array:
-    """Brier score, summed over the types, of each row's alerts together, shape (rows,)."""
-    return alerts.number * ((probability - np.eye(TYPES)[alerts.gunshot_type]) ** 2).sum(axis=1)
-
-
 def _regression(inputs: Array, alerts: TypedAlerts, inverse_penalty: float) -> tuple[Array, Array]:
     from sklearn.linear_model import LogisticRegression
 
     centre, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
-    age = (alerts.hour.max() - alerts.hour) / DAY
+    age = (alerts.hour.max() - alerts.hour) / DAY_HOURS
     # A burst of one episode says little more than one alert does.
     weight = np.sqrt(alerts.number) * 2.0 ** (-age / MEMORY_DAYS)
     seen = np.unique(alerts.gunshot_type)
@@ -196,30 +182,30 @@ def _city_counts(history: HourlyHistory) -> Array:
 
 def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
     """Log ratios of trailing mixes before the issues, and the calendar of the hours, shape (rows, inputs)."""
-    clock = calendar(history)
+    clock = history.clock
     city = _city_counts(history).astype(np.float32)
     distinct, at = np.unique(issues, return_inverse=True)
     span = range(int(distinct[0]), int(distinct[-1]) + 1)
     columns = [_log_ratios(trailing_mix(history, distinct)[at])]
     mixes = {}
     for days in CITY_DAYS:
-        memory = days * DAY / np.log(2)
-        seen = recursive_mean(city, span, days * DAY)[distinct - span.start] * memory + PSEUDO_ALERTS
+        memory = days * DAY_HOURS / np.log(2)
+        seen = recursive_mean(city, span, days * DAY_HOURS)[distinct - span.start] * memory + PSEUDO_ALERTS
         mixes[days] = seen / seen.sum(axis=1, keepdims=True)
         columns.append(_log_ratios(mixes[days][at]))
     near = smoother(history.covered, NEAR_WIDTH)
     by_type = [history.counts[:, code][:, history.covered].astype(np.float32) for code in range(TYPES)]
     for days in PLACE_DAYS:
         prior = PLACE_ALERTS * mixes[days]
-        memory = days * DAY / np.log(2)
-        here = [recursive_mean(counts, span, days * DAY)[distinct - span.start] * memory for counts in by_type]
+        memory = days * DAY_HOURS / np.log(2)
+        here = [recursive_mean(counts, span, days * DAY_HOURS)[distinct - span.start] * memory for counts in by_type]
         own = np.stack([each[at, cells] for each in here], axis=1) + prior[at]
         around = np.stack([np.einsum("rc,rc->r", each[at], near[cells]) for each in here], axis=1)
         # Relative to the city's mix, which the columns above give.
         columns += [_log_ratios(own) - _log_ratios(prior[at])]
         around = around * (1 / np.square(near[cells]).sum(axis=1))[:, None] + prior[at]
         columns += [_log_ratios(around) - _log_ratios(prior[at])]
-    angle = 2 * np.pi * clock.hour[hours] / DAY
+    angle = 2 * np.pi * clock.hour[hours] / DAY_HOURS
     season = 2 * np.pi * clock.season[hours]
     # Friday 18:00 to Sunday 18:00.
     weekend = (clock.hour_of_week[hours] >= 114) & (clock.hour_of_week[hours] < 162)
@@ -229,7 +215,7 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         np.cos(season),
         weekend,
         clock.fireworks[hours],
-        clock.peak[hours],
+        clock.firework_peak[hours],
     ]
     return np.concatenate([*columns, np.stack(calendar_columns, axis=1).astype(np.float64)], axis=1).astype(np.float64)
 

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.quality.finding import Finding, blocks, in_block
 
@@ -108,8 +108,7 @@ def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
 
 
 def _second_of_day(alerts: pa.Table, city: City) -> npt.NDArray[np.float64]:
-    wall = pc.local_timestamp(alerts["time_utc"].cast(pa.timestamp("us", city.zone.key)))
-    micros = wall.to_numpy().astype("datetime64[us]").astype(np.int64)
+    micros = wall_clock(alerts["time_utc"], city.zone).astype(np.int64)
     return (micros % (DAY_SECONDS * 1_000_000)) / 1e6
 
 

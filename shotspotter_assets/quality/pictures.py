@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shotspotter_assets.calendar.local_time import wall_clock
+from shotspotter_assets.calendar.weekdays import hours_of_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.tensors import cells
 
@@ -31,7 +32,7 @@ def day_pictures(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
 
     row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
     day_of = alerts["date"].to_numpy().astype("datetime64[D]")
-    hour = pc.hour(pc.local_timestamp(alerts["time_utc"].cast(pa.timestamp("us", city.zone.key)))).to_numpy()
+    hour = hours_of_day(wall_clock(alerts["time_utc"], city.zone))
     place = np.column_stack([alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy()])
     # One figure whose contents change is several times as fast as one figure a day.
     figure = Figure(figsize=(6.0, 2.8), dpi=80)

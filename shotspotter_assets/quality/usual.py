@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from shotspotter_assets.calendar.public_holidays import public_holidays
+from shotspotter_assets.calendar.weekdays import weekdays
+from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, named_days
 
@@ -72,17 +75,12 @@ def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
         days: contiguous days.
         country: `US`, or with a subdivision `US-DC`.
     """
-    import holidays
-
-    name, _, subdivision = country.partition("-")
-    years = range(days[0].year - 1, days[-1].year + 2)
-    public = np.array(list(holidays.country_holidays(name, subdiv=subdivision or None, years=years)), "datetime64[D]")
-    numbers = np.array(days, dtype="datetime64[D]")
-    near = np.isin(numbers, np.concatenate([public - 1, public, public + 1]))
-    month_day = np.array([day.month * 100 + day.day for day in days])
+    dates = np.array(days, dtype="datetime64[D]")
+    public = public_holidays(country, dates)
+    special = np.isin(dates, np.concatenate([public - 1, public, public + 1]))
     for first, last in FIREWORK_SEASONS:
-        near |= (month_day >= first) & (month_day <= last)
-    return near
+        special |= (month_days(dates) >= first) & (month_days(dates) <= last)
+    return special
 
 
 def usual_volume(
@@ -101,7 +99,7 @@ def usual_volume(
     cap = ordinary.rolling(YEAR_DAYS, min_periods=MIN_DAYS).quantile(CAP_QUANTILE).shift(1)
     capped = np.minimum(ordinary, np.maximum(np.ceil(cap), 1).fillna(np.inf))
     of_year = capped.rolling(YEAR_DAYS, min_periods=MIN_DAYS).mean().shift(1)
-    factor = _weekday_factor(capped, of_year, np.array([day.weekday() for day in days]))
+    factor = _weekday_factor(capped, of_year, weekdays(np.array(days, dtype="datetime64[D]")))
     level = (capped / factor).rolling(LEVEL_DAYS, min_periods=LEVEL_DAYS // 2).mean()
     mean = np.maximum(level.shift(1) * factor, 1e-3)
     excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=MIN_DAYS).sum().shift(1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shotspotter_assets.models.history import History
-    from shotspotter_assets.models.next_hours.features import HourlyHistory
+    from shotspotter_assets.models.hourly_history import HourlyHistory
     from shotspotter_assets.serving.live_models import LiveRecord
     from shotspotter_assets.serving.risk_forecasts import LoadedModels
 
@@ -65,7 +65,7 @@ class Days:
 
     def hourly(self, covered: "npt.NDArray[np.bool_]") -> "HourlyHistory":
         """By hour."""
-        from shotspotter_assets.models.next_hours.features import HourlyHistory
+        from shotspotter_assets.models.hourly_history import HourlyHistory
 
         return HourlyHistory(self.city, self.days[0], self.by("hour"), covered)
 

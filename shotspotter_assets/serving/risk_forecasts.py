@@ -10,21 +10,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.special import expit, logit
 from scipy.stats import norm
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
+from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
+from shotspotter_assets.calendar.weekdays import WEEK_HOURS, hours_of_day, hours_of_week
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCounts
 from shotspotter_assets.models.forecaster import Array, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.features import next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import FittedRegimeRegression
 from shotspotter_assets.models.next_day.residual_boosting import FittedResidualBoosting
-from shotspotter_assets.models.next_hours.features import WEEK, HourlyHistory, calendar
 from shotspotter_assets.models.next_hours.next_hours import FittedNextHours
 from shotspotter_assets.serving.live_models import CANDIDATE
 
@@ -104,7 +104,9 @@ def next_day_table(models: LoadedModels, history: History, mixes: Array | None) 
     level = level_of_day(models.level, fireworks)
     mix = None
     if mixes is not None:
-        mix = np.tensordot(profile_of_day(models.hours.profile if models.hours else np.ones(WEEK), day), mixes, axes=1)
+        mix = np.tensordot(
+            profile_of_day(models.hours.profile if models.hours else np.ones(WEEK_HOURS), day), mixes, axes=1
+        )
     table = risk_table(
         NEXT_DAY_HORIZON,
         _instants([day], history.city)[0],
@@ -143,7 +145,7 @@ def next_hours_table(
     """
     if models.hours is None:
         raise ValueError(f"City {history.city.name} has no forecaster of the next hours.")
-    clock = calendar(history)
+    clock = history.clock
     tables = []
     for horizon, of_horizon in zip(models.hours.models, probability, strict=True):
         mix = None
@@ -238,12 +240,10 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
             for start, hours in zip(_instants(days, city), lengths, strict=True)
         ]
     )
-    wall = pc.local_timestamp(pa.array(starts, pa.timestamp("us", city.time_zone))).to_numpy()
+    wall = wall_clock(starts, city.zone)
     date_of = wall.astype("datetime64[D]")
-    hour = (wall - date_of).astype("timedelta64[h]").astype(np.int64)
-    weekday = (date_of.astype(np.int64) + 3) % 7
-    kept = (date_of == np.datetime64(day)) | (hour < NOON)
-    level = profile[(weekday * 24 + hour)]
+    kept = (date_of == np.datetime64(day)) | (hours_of_day(wall) < NOON)
+    level = profile[hours_of_week(wall)]
     share = (level / level[date_of == np.datetime64(day)].sum())[kept]
     expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
     cells, hours = len(expected), int(kept.sum())

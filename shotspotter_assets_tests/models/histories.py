@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 
+from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.history import History
 
@@ -27,7 +28,7 @@ def history(days: int = 290, seed: int = 0, late: bool = True) -> History:
     """Steady hot spots; twice as many alerts on weekends; on firework days alerts everywhere."""
     random = np.random.default_rng(seed)
     empty = History(CITY, FIRST_DAY, np.zeros((days, 4, 6, 5), np.uint16), COVERED)
-    weekend = ((empty.days().astype(np.int64) + 3) % 7 >= 5)[:, None, None, None]
+    weekend = (weekdays(empty.days()) >= 5)[:, None, None, None]
     firework = np.isin(empty.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05", "2021-12-31", "2022-01-01"])
     rate = random.gamma(0.6, 0.15, (1, 1, 6, 5)) * np.array([0.4, 0.3, 0.2, 0.1])[None, :, None, None]
     rate = rate * (1 + weekend) + 0.3 * firework[:, None, None, None]

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.next_hours.features import HourlyHistory
+from shotspotter_assets.models.hourly_history import HourlyHistory
 
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
@@ -39,3 +39,7 @@ def counts(days: int = 360, seed: int = 0, repeats: float = 0.15) -> np.ndarray:
 
 def history(hours: int | None = None, **changed: object) -> HourlyHistory:
     return HourlyHistory(city(**changed), FIRST_DAY, counts()[:hours], COVERED)
+
+
+def quiet(first_day: date, hours: int) -> HourlyHistory:
+    return HourlyHistory(city(), first_day, np.zeros((hours, 4, 6, 6), np.uint16), COVERED)

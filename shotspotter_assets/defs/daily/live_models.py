@@ -274,7 +274,7 @@ def _hours(
 ) -> _Hours:
     """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
     from shotspotter_assets.models.gunshot_types import fit_gunshot_types
-    from shotspotter_assets.models.next_hours.features import HourlyHistoryError
+    from shotspotter_assets.models.hourly_history import HourlyHistoryError
     from shotspotter_assets.models.next_hours.next_hours import NextHours
     from shotspotter_assets.serving.live_models import NEXT_HOURS, TYPES, WEEK, version_of
 

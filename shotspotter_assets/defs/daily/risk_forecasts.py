@@ -39,7 +39,7 @@ from shotspotter_assets.storage.file_names import GRID_FILE, unreadable_files
 from shotspotter_assets.storage.store import Partition
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.next_hours.features import HourlyHistory
+    from shotspotter_assets.models.hourly_history import HourlyHistory
     from shotspotter_assets.serving.live_models import LiveRecord
     from shotspotter_assets.storage.store import Store
 
@@ -68,8 +68,8 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     Beside it the expected alerts by hour, the 20 places with the highest risk and why, and the map as GeoJSON. Automation
     leaves what was issued on past days as it was.
     """
+    from shotspotter_assets.calendar.weekdays import DAY_HOURS, WEEK_HOURS
     from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
-    from shotspotter_assets.models.next_hours.features import DAY, WEEK
     from shotspotter_assets.serving.live_models import CANDIDATE
     from shotspotter_assets.serving.risk_forecasts import (
         drivers,
@@ -91,7 +91,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     hourly = None if city.time_precision == "day" else read.hourly(covered)
     day = issue + timedelta(days=1)
 
-    mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY)
+    mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
     candidate: Any = models.next_day[CANDIDATE]
     try:
         next_day, why = next_day_table(models, history, mixes), drivers(candidate.linear, history)
@@ -105,7 +105,7 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
         at = len(hourly)
         tables.append(next_hours_table(models, hourly, at, models.hours.predict_all(hourly, at), mixes))
     forecast = pa.concat_tables(tables, promote_options="default")
-    profile = np.ones(WEEK) if models.hours is None else models.hours.profile
+    profile = np.ones(WEEK_HOURS) if models.hours is None else models.hours.profile
     top = top_locations(next_day, why, city)
     fireworks = np.array([_is_firework_day(day)])
     probability = next_day["probability"].to_numpy()

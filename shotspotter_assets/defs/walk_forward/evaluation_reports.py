@@ -143,7 +143,7 @@ def _write_hours(
 ) -> None:
     """The tables of the next hours and of the types, where the city's times and types allow."""
     from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
-    from shotspotter_assets.models.next_hours.features import HourlyHistory
+    from shotspotter_assets.models.hourly_history import HourlyHistory
 
     gunshots = city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (config.horizons or (config.types and gunshots)):

@@ -15,9 +15,12 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import lfilter
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.public_holidays import public_holidays
+from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
+from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import WEEKDAYS, YEAR, smooth_within
+from shotspotter_assets.models.next_day.lag_features import smooth_within
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -184,7 +187,7 @@ def _recency(occupied: Array, covered: Booleans, wanted: Integers) -> Iterator[t
 
 def _weekend(history: History, occupied: Array, kept: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
     """How much busier a cell is on days of the target day's kind (weekend or not) than on all days, over years."""
-    weekend = _weekdays(history.days(more=1)) >= 5
+    weekend = weekdays(history.days(more=1)) >= 5
     usual = masked_mean(occupied, kept, MAX_DAYS_REMEMBERED)[wanted]
     of_kind = [masked_mean(occupied, kept & (weekend[:-1] == kind), MAX_DAYS_REMEMBERED)[wanted] for kind in (0, 1)]
     same = np.where(weekend[wanted, None], of_kind[1], of_kind[0])
@@ -203,39 +206,28 @@ def _city(share: Array, kept: Booleans, wanted: Integers) -> Iterator[tuple[str,
 
 
 def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    import holidays
-
     days = history.days(more=1)[wanted]
-    weekday = _weekdays(days)
+    weekday = weekdays(days)
     for at, name in enumerate(WEEKDAYS):
         yield name, (weekday == at).astype(np.float64)[:, None]
-    phase = 2 * np.pi * (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) / YEAR
+    phase = 2 * np.pi * days_of_year(days) / YEAR_DAYS
     for harmonic in (1, 2):
         yield f"season_sine_{harmonic}", np.sin(harmonic * phase)[:, None]
         yield f"season_cosine_{harmonic}", np.cos(harmonic * phase)[:, None]
-    country, _, subdivision = history.city.holidays.partition("-")
-    public = holidays.country_holidays(country, subdiv=subdivision or None)
-    free = np.array([day in public for day in days.tolist()])
-    yield "is_public_holiday", free.astype(np.float64)[:, None]
-    one = np.timedelta64(1, "D")
-    before = np.array([day in public for day in (days + one).tolist()])
-    yield "is_eve_of_public_holiday", before.astype(np.float64)[:, None]
+    public = public_holidays(history.city.holidays, days)
+    yield "is_public_holiday", np.isin(days, public).astype(np.float64)[:, None]
+    yield "is_eve_of_public_holiday", np.isin(days + 1, public).astype(np.float64)[:, None]
     # Fireworks go off around the firework days too.
     beside = np.zeros(len(days), dtype=bool)
     for shift in (-3, -2, -1, 1, 2, 3):
-        beside |= is_holiday_fireworks(days + shift * one)
+        beside |= is_holiday_fireworks(days + shift)
     yield "is_beside_firework_days", beside.astype(np.float64)[:, None]
     yield "is_firework_day", is_holiday_fireworks(days).astype(np.float64)[:, None]
-
-
-def _weekdays(days: npt.NDArray[np.datetime64]) -> Integers:
-    # Day 0 of the calendar, 1 January 1970, was a Thursday.
-    return (days.astype(np.int64) + 3) % 7
 
 
 def _outages(alerts: Integers) -> Booleans:
     """Days so deep in a silence of the whole city that chance does not explain it, from the days up to them alone."""
     day = np.arange(len(alerts))
     last_heard = np.maximum.accumulate(np.where(alerts > 0, day, -1))
-    usual = masked_mean(alerts.astype(np.float64), np.ones(len(alerts), dtype=bool), YEAR)[last_heard + 1]
+    usual = masked_mean(alerts.astype(np.float64), np.ones(len(alerts), dtype=bool), YEAR_DAYS)[last_heard + 1]
     return day - last_heard >= np.maximum(SILENT_DAYS, SILENT_ALERTS / np.maximum(usual, 1e-9))

@@ -16,6 +16,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from shotspotter_assets.calendar.year import YEAR_DAYS, month_days
+
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
@@ -32,7 +34,6 @@ PLACE_PRIOR: Final = 3.0
 PLACE_WIDTH: Final = 0.7
 """Standard deviation, in cells, of the smoothing of places."""
 MAX_LEVEL: Final = 12.0
-YEAR: Final = 365.2425
 
 
 def firework_probability(
@@ -55,7 +56,7 @@ def firework_probability(
     """
     levels = np.array([_level(*of) for of in zip(past_logits, past_observed, strict=True)])
     mean, variance = _posterior(day, past_days, levels, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
-    years_ago = (day - past_days).astype(np.float64) / YEAR
+    years_ago = (day - past_days).astype(np.float64) / YEAR_DAYS
     place = _places(years_ago, expit(past_logits + levels[:, None]), past_observed, covered)
     points, weights = np.polynomial.hermite_e.hermegauss(9)
     shifted = (logit + place)[None, :] + (mean + np.sqrt(variance) * points)[:, None]
@@ -73,8 +74,8 @@ def _posterior(
 ) -> tuple[float, float]:
     """Mean and variance of the level of `day`; `noise` is the error variance of the past levels."""
     days = np.append(past_days, day).astype("datetime64[D]")
-    years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR
-    date = days - days.astype("datetime64[M]") + 100 * (days.astype("datetime64[M]").astype(np.int64) % 12)
+    years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR_DAYS
+    date = month_days(days)
     same = date[:, None] == date[None, :]
     kernel = SHARED_VARIANCE * np.exp(-years / SHARED_YEARS) + same * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
     total = SHARED_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE

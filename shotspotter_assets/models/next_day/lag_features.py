@@ -14,6 +14,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
+from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year, same_date_last_year
 
 Array = npt.NDArray[np.float64]
 
@@ -25,8 +27,6 @@ CITY_HALF_LIVES: Final = (7, 30)
 MAX_ALERTS_COUNTED: Final = 3
 """Alerts of one cell and day above this are not counted, so that no firework day dominates a rate."""
 MAX_DAYS_REMEMBERED: Final = 730
-YEAR: Final = 365.2425
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @dataclass(frozen=True)
@@ -159,18 +159,15 @@ def _firework_rates(
 
 
 def _same_day_last_year(city: Array, days: npt.NDArray[np.datetime64], firework: npt.NDArray[np.bool_]) -> Array:
-    months = days.astype("datetime64[M]")
-    last_year = (months - np.timedelta64(12, "M")).astype("datetime64[D]") + (days - months.astype("datetime64[D]"))
-    at = (last_year - days[:1]).astype(np.int64) if len(days) else np.zeros(0, dtype=np.int64)
+    at = (same_date_last_year(days) - days[:1]).astype(np.int64) if len(days) else np.zeros(0, dtype=np.int64)
     return np.where(firework & (at >= 0), city[np.maximum(at, 0)], 0.0)
 
 
 def _calendar(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
-    # Day 0 of the calendar, 1 January 1970, was a Thursday.
-    weekday = (days.astype(np.int64) + 3) % 7
+    weekday = weekdays(days)
     for at, name in enumerate(WEEKDAYS):
         yield name, (weekday == at).astype(np.float64)[:, None]
-    phase = 2 * np.pi * (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) / YEAR
+    phase = 2 * np.pi * days_of_year(days) / YEAR_DAYS
     for harmonic in (1, 2):
         yield f"season_sine_{harmonic}", np.sin(harmonic * phase)[:, None]
         yield f"season_cosine_{harmonic}", np.cos(harmonic * phase)[:, None]

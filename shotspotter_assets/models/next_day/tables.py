@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.models.forecaster import Array, Forecaster, through
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.lag_features import exponential_mean, smooth_within
@@ -219,7 +220,7 @@ def _of(daily: npt.NDArray[Any], days: range) -> npt.NDArray[Any]:
 
 
 def _weekday(history: History, days: range) -> npt.NDArray[np.int64]:
-    return (history.first_day.weekday() + np.arange(days.start, days.stop)) % 7
+    return weekdays(history.days(more=1)[days.start : days.stop])
 
 
 def _yesterday(history: History, days: range) -> npt.NDArray[np.bool_]:

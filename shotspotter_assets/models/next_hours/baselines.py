@@ -15,18 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.features import (
-    DAY,
     NEAR_WIDTHS,
     PROFILE_WIDTHS,
     Array,
-    Calendar,
-    HourlyHistory,
     Indexes,
     ahead,
-    calendar,
     hour_profile,
-    issues_of_days,
     recursive_mean,
     smoother,
 )
@@ -72,7 +69,6 @@ class HourBaseline:
 @dataclass(frozen=True)
 class _Fold:
     history: HourlyHistory
-    clock: Calendar
     train: range
     validation: range
     test: range
@@ -88,7 +84,7 @@ class _Fold:
         return range(self.train.start, self.validation.stop)
 
     def issues(self, hours: range) -> Indexes:
-        return issues_of_days(self.clock, hours, self.horizon)
+        return self.history.issues(hours, self.horizon)
 
     def labels(self, hours: range) -> npt.NDArray[np.bool_]:
         return self.occupied[self.issues(hours)]
@@ -100,7 +96,7 @@ class _Fold:
 def fit_hour_baselines(
     history: HourlyHistory, train: range, validation: range, test: range, horizon: int
 ) -> dict[str, HourBaseline]:
-    """All baselines of one fold and horizon by name; forecasts are issued at `issues_of_days` of the test hours.
+    """All baselines of one fold and horizon by name; forecasts are issued at `HourlyHistory.issues` of the test hours.
 
     Args:
         history: up to the last test hour at least.
@@ -109,8 +105,7 @@ def fit_hour_baselines(
         test: see `train`.
         horizon: in hours.
     """
-    clock = calendar(history)
-    fold = _Fold(history, clock, train, validation, test, horizon, history.occupied_within(horizon))
+    fold = _Fold(history, train, validation, test, horizon, history.occupied_within(horizon))
     kinds: dict[str, Callable[[_Fold], tuple[Array, dict[str, Any]]]] = {
         CLIMATOLOGY: _climatology,
         "climatology_hour_of_week": _climatology_hour_of_week,
@@ -129,7 +124,7 @@ def fit_hour_baselines(
 def _frequency(fold: _Fold, hours: range, pseudo_days: float) -> Array:
     """Share of horizons with an alert, drawn towards the city's mean as if by `pseudo_days` days of it; (cells,)."""
     labels = fold.labels(hours)
-    pseudo = pseudo_days * DAY / fold.horizon
+    pseudo = pseudo_days * DAY_HOURS / fold.horizon
     return (labels.sum(axis=0) + pseudo * labels.mean()) / (len(labels) + pseudo)
 
 
@@ -146,14 +141,14 @@ def _climatology_hour_of_week(fold: _Fold) -> tuple[Array, dict[str, Any]]:
 
     def forecast(fitted: range, issued: range, pseudo: float, width: float) -> Array:
         rate = -np.log1p(-_frequency(fold, fitted, pseudo))
-        profile = hour_profile(fold.history, fold.clock, fitted, width)
-        busy = ahead(profile[fold.clock.hour_of_week], fold.horizon)
+        profile = hour_profile(fold.history, fitted, width)
+        busy = ahead(profile[fold.history.clock.hour_of_week], fold.horizon)
         _, first, times = np.unique(week[fold.issues(fitted)], return_index=True, return_counts=True)
         by_week = rate * busy[fold.issues(fitted)[first], None]
         scale = _scale(by_week, fold.labels(fitted).sum(), times[:, None])
         return -np.expm1(-scale * rate * busy[fold.issues(issued), None])
 
-    week = fold.clock.hour_of_week
+    week = fold.history.clock.hour_of_week
     grid = list(product(PSEUDO_DAYS, PROFILE_WIDTHS))
     losses = {chosen: fold.loss(forecast(fold.train, fold.validation, *chosen)) for chosen in grid}
     best = min(losses, key=losses.__getitem__)
@@ -173,7 +168,7 @@ class Background:
     def rate(self, history: HourlyHistory, hours: range) -> Array:
         """Expected occupied hours in an hour, without the hour of week; shape (len(hours), cells)."""
         occupied = (history.alerts[: hours.stop] > 0).astype(np.float32)
-        recent = recursive_mean(occupied, hours, self.half_life_days * DAY)
+        recent = recursive_mean(occupied, hours, self.half_life_days * DAY_HOURS)
         whole = recursive_mean(occupied, hours, np.inf)
         city = recent.mean(axis=1, keepdims=True)
         rest = 1 - self.recent - self.history
@@ -183,7 +178,7 @@ class Background:
 
 def tune_background(fold: _Fold) -> "Background":
     """The background with the least validation log loss of `TUNING_HORIZON` hours: shorter ones say the same, dearer."""
-    history, clock, validation = fold.history, fold.clock, fold.validation
+    history, clock, validation = fold.history, fold.history.clock, fold.validation
     horizon = max(fold.horizon, TUNING_HORIZON)
     fold = replace(fold, horizon=horizon, occupied=history.occupied_within(horizon))
     at = fold.issues(validation)
@@ -192,7 +187,7 @@ def tune_background(fold: _Fold) -> "Background":
     rows = at - validation.start
     whole = recursive_mean(occupied, validation, np.inf)[rows]
     busy = {
-        width: ahead(hour_profile(history, clock, fold.train, width)[clock.hour_of_week], horizon)[at, None]
+        width: ahead(hour_profile(history, fold.train, width)[clock.hour_of_week], horizon)[at, None]
         for width in PROFILE_WIDTHS
     }
 
@@ -204,7 +199,7 @@ def tune_background(fold: _Fold) -> "Background":
 
     steps = [at / MIXTURE_STEPS for at in range(MIXTURE_STEPS)]
     mixtures = [(first, second) for first, second in product(steps, repeat=2) if 0 < first + second < 1]
-    recents = {days: recursive_mean(occupied, validation, days * DAY)[rows] for days in HALF_LIVES}
+    recents = {days: recursive_mean(occupied, validation, days * DAY_HOURS)[rows] for days in HALF_LIVES}
     tried = [Background(days, *mixture, PROFILE_WIDTHS[1]) for days, mixture in product(HALF_LIVES, mixtures)]
     best = min(tried, key=lambda background: loss(recents[background.half_life_days], background))
     widths = [replace(best, profile_hours=width) for width in PROFILE_WIDTHS]
@@ -216,8 +211,8 @@ def _ewma_hour_of_week(fold: _Fold) -> tuple[Array, dict[str, Any]]:
 
     def expected(profiled: range, issued: range) -> Array:
         at = fold.issues(issued)
-        profile = hour_profile(fold.history, fold.clock, profiled, background.profile_hours)
-        busy = ahead(profile[fold.clock.hour_of_week], fold.horizon)[at, None]
+        profile = hour_profile(fold.history, profiled, background.profile_hours)
+        busy = ahead(profile[fold.history.clock.hour_of_week], fold.horizon)[at, None]
         return fold.horizon * background.rate(fold.history, issued)[at - issued.start] * busy
 
     before = expected(fold.train, fold.validation)
@@ -240,7 +235,7 @@ def _self_exciting(fold: _Fold) -> tuple[Array, dict[str, Any]]:
 
     recent = range(max(fold.train.start, fold.train.stop - TRIGGER_HOURS), fold.train.stop)
     # A night of fireworks would pass for contagion.
-    ordinary = ~fold.clock.fireworks[recent.start : recent.stop]
+    ordinary = ~fold.history.clock.fireworks[recent.start : recent.stop]
     occupied = fold.history.alerts[recent.start : recent.stop][ordinary] > 0
     best: tuple[float, float, Array, float] | None = None
     for half_life in TRIGGER_HALF_LIVES:
@@ -262,8 +257,8 @@ def _self_exciting(fold: _Fold) -> tuple[Array, dict[str, Any]]:
 def _intensity_parts(
     fold: _Fold, background: Background, weights: npt.NDArray[np.float32], hours: range, half_life: float
 ) -> list[npt.NDArray[np.float32]]:
-    profile = hour_profile(fold.history, fold.clock, hours, background.profile_hours)
-    busy = profile[fold.clock.hour_of_week[hours.start : hours.stop], None]
+    profile = hour_profile(fold.history, hours, background.profile_hours)
+    busy = profile[fold.history.clock.hour_of_week[hours.start : hours.stop], None]
     own = _excitation(fold, hours, half_life)
     rate = background.rate(fold.history, hours)
     return [(rate * busy).astype(np.float32), own, own @ weights.T]
@@ -299,11 +294,11 @@ def _expected(
     """Expected occupied hours within the horizon, what the hours ahead trigger themselves included; (issues, cells)."""
     at = fold.issues(hours)
     own = _excitation(fold, hours, half_life)[at - hours.start].astype(np.float64)
-    profile = hour_profile(fold.history, fold.clock, range(fold.train.start, hours.start), background.profile_hours)
+    profile = hour_profile(fold.history, range(fold.train.start, hours.start), background.profile_hours)
     steady = strengths[0] * background.rate(fold.history, hours)[at - hours.start]
     total = np.zeros_like(own)
     for step in range(fold.horizon):
-        now = steady * profile[fold.clock.hour_of_week[at + step], None]
+        now = steady * profile[fold.history.clock.hour_of_week[at + step], None]
         now = now + strengths[1] * own + strengths[2] * (own @ weights.T)
         total += now
         own = own * 2.0 ** (-1 / half_life) + now

@@ -1,4 +1,4 @@
-"""What forecasts of the next hours are made from: hourly history, the hours ahead, and rates by recursive filters.
+"""What forecasts of the next hours are made from: the hours ahead, and rates of the past by recursive filters.
 
 An hour is named by its index on the hour axis. Issued at hour t, a forecast is for the hours t to t + h - 1, and uses
 alerts of hours before t only.
@@ -6,30 +6,23 @@ alerts of hours before t only.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 from scipy.sparse import csr_array
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.calendar.hourly_clock import YEAR_HOURS
+from shotspotter_assets.calendar.weekdays import DAY_HOURS, WEEK_HOURS
+from shotspotter_assets.models.hourly_history import HourlyHistory
 
 Array = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Booleans = npt.NDArray[np.bool_]
 Indexes = npt.NDArray[np.int64]
 
-DAY: Final = 24
-WEEK: Final = 168
-YEAR_HOURS: Final = 365.2425 * DAY
 HORIZONS: Final = (1, 2, 4, 6, 12)
 """Hours ahead that are forecast; at most a day."""
 MAX_ALERTS_COUNTED: Final = 3
@@ -47,134 +40,6 @@ NIGHT_HOURS: Final = (21, 22, 23, 0, 1, 2)
 NIGHT_PSEUDO_ALERTS: Final = 20.0
 PROFILE_WIDTHS: Final = (0.5, 1.0, 1.5, 2.0)
 """Standard deviations of the smoothing of the hour-of-week profile, in hours."""
-
-
-class HourlyHistoryError(ValueError):
-    """The arrays of an hourly history do not fit together, or the city's times are too coarse for hours."""
-
-
-@dataclass(frozen=True)
-class HourlyHistory:
-    """A city's contiguous hours from the midnight of a local day on; the last day may be incomplete.
-
-    Attributes:
-        city: its clock, and the type codes that are forecast.
-        first_day: local day whose first hour is `counts[0]`.
-        counts: alerts, shape (hours, layers, rows, columns), as `gridding.tensors.dense_window` makes them by hour.
-        covered: cells that are forecast, shape (rows, columns).
-
-    Raises:
-        HourlyHistoryError: the city publishes days only, shapes do not fit, or nothing is covered.
-    """
-
-    city: City
-    first_day: date
-    counts: npt.NDArray[np.integer]
-    covered: Booleans
-
-    def __post_init__(self) -> None:
-        if self.city.time_precision == "day":
-            raise HourlyHistoryError(
-                f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot "
-                "be forecast. Forecast the next day."
-            )
-        if self.covered.shape != self.counts.shape[2:] or not self.covered.any():
-            raise HourlyHistoryError(
-                f"City {self.city.name}: the coverage has shape {self.covered.shape} and {int(self.covered.sum())} cells, "
-                f"the counts have a grid of {self.counts.shape[2:]}; estimate the coverage on training days with alerts."
-            )
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    @cached_property
-    def alerts(self) -> npt.NDArray[np.uint16]:
-        """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
-        total = np.zeros((len(self), self.covered.size), np.uint16)
-        for code in self.city.forecast_codes:
-            total += self.counts[:, code].reshape(total.shape).astype(np.uint16, copy=False)
-        return np.take(total, np.flatnonzero(self.covered), axis=1)
-
-    @cached_property
-    def starts(self) -> npt.NDArray[np.datetime64]:
-        """Instants (datetime64[s], UTC) at which the hours begin, with a day more than counted hours."""
-        days = [self.first_day + timedelta(days=at) for at in range(len(self) // 23 + 3)]
-        hours = hours_of_days(days, self.city.zone)
-        within = np.arange(hours.sum()) - np.repeat(np.cumsum(hours) - hours, hours)
-        starts = np.repeat(day_starts(days, self.city.zone).astype("datetime64[s]"), hours)
-        instants: npt.NDArray[np.datetime64] = starts + within.astype("timedelta64[h]")
-        return instants[: len(self) + DAY]
-
-    def hour_at(self, instant: datetime) -> int:
-        """The first hour that begins at or after an instant, which has a zone."""
-        return int(np.searchsorted(self.starts, np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "s")))
-
-    def until(self, instant: datetime) -> "HourlyHistory":
-        """The hours that had begun before an instant.
-
-        Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
-        """
-        return HourlyHistory(self.city, self.first_day, self.counts[: self.hour_at(instant)], self.covered)
-
-    def occupied_within(self, horizon: int) -> Booleans:
-        """Whether a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
-        seen = np.concatenate([np.zeros((1, self.alerts.shape[1]), np.int32), (self.alerts > 0).cumsum(0, np.int32)])
-        return seen[horizon:] > seen[:-horizon]
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """The city's clock at hours; every array has shape (hours,).
-
-    Attributes:
-        hour: local hour of day.
-        hour_of_week: 0 is Monday 0:00.
-        season: share of the year gone by, 0 to 1.
-        fireworks: whether the local day is one of `cleaning.fireworks.FIREWORK_DAYS`.
-        peak: 2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year, on firework days; else 0.
-        last_year: the hour as many hours after midnight of the same date last year; negative before the first hour.
-    """
-
-    hour: Indexes
-    hour_of_week: Indexes
-    season: Array
-    fireworks: Booleans
-    peak: Array
-    last_year: Indexes
-
-
-def calendar(history: HourlyHistory) -> Calendar:
-    """The calendar of all hours of `history.starts`."""
-    stamps = pa.array(history.starts.astype("datetime64[us]"), pa.timestamp("us", history.city.time_zone))
-    local = pc.local_timestamp(stamps).to_numpy()
-    day = local.astype("datetime64[D]")
-    hour = (local - day).astype("timedelta64[h]").astype(np.int64)
-    # Day 0 of the calendar, 1 January 1970, was a Thursday.
-    weekday = (day.astype(np.int64) + 3) % 7
-    year = day.astype("datetime64[Y]")
-    months = day.astype("datetime64[M]")
-    before = (months - 12).astype("datetime64[D]") + (day - months.astype("datetime64[D]"))
-    fireworks = is_holiday_fireworks(day)
-    # Midnights of the year, in hours of the wall clock from 1 January 0:00.
-    since = (local - year).astype("timedelta64[h]").astype(np.int64)
-    length = ((year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")).astype(np.int64) * DAY
-    july = (year.astype("datetime64[M]") + 6).astype("datetime64[D]") + 4 - year.astype("datetime64[D]")
-    distance = np.min([since, length - since, np.abs(since - july.astype(np.int64) * DAY)], axis=0)
-    # The shift of whole days keeps the local hour, but for days on which only one of both years changes its clock.
-    return Calendar(
-        hour=hour,
-        hour_of_week=weekday * DAY + hour,
-        season=since / YEAR_HOURS,
-        fireworks=fireworks,
-        peak=np.where(fireworks, 2.0 ** (-distance / 3), 0.0),
-        last_year=np.arange(len(hour)) - (day - before).astype(np.int64) * DAY,
-    )
-
-
-def issues_of_days(clock: Calendar, hours: range, horizon: int) -> Indexes:
-    """The hours at which the local clock shows a multiple of `horizon`, and from which all of it lies within `hours`."""
-    at = np.arange(hours.start, hours.stop - horizon + 1)
-    return at[clock.hour[at] % horizon == 0]
 
 
 def ahead(values: npt.NDArray[Any], horizon: int) -> Array:
@@ -222,18 +87,19 @@ def smoother(covered: Booleans, width: float) -> Singles:
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def hour_profile(history: HourlyHistory, clock: Calendar, hours: range, width: float) -> Array:
+def hour_profile(history: HourlyHistory, hours: range, width: float) -> Array:
     """Occupied cells by hour of week over their mean, without firework days, shape (168,).
 
     Smoothed around the week by a Gaussian of `width` hours; flat where nothing has happened.
     """
+    clock = history.clock
     at = np.arange(hours.start, hours.stop)
     at = at[~clock.fireworks[at]]
     occupied = (history.alerts[at] > 0).sum(axis=1)
     week = clock.hour_of_week[at]
-    mean = np.bincount(week, occupied, WEEK) / np.maximum(np.bincount(week, minlength=WEEK), 1)
+    mean = np.bincount(week, occupied, WEEK_HOURS) / np.maximum(np.bincount(week, minlength=WEEK_HOURS), 1)
     smooth = gaussian_filter1d(mean, width, mode="wrap")
-    return np.maximum(smooth / smooth.mean(), 1e-3) if smooth.any() else np.ones(WEEK)
+    return np.maximum(smooth / smooth.mean(), 1e-3) if smooth.any() else np.ones(WEEK_HOURS)
 
 
 @dataclass(frozen=True)
@@ -256,25 +122,26 @@ CELL_FEATURES: Final = (
 )
 
 
-def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Array, clock: Calendar) -> Singles:
+def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Array) -> Singles:
     """`CELL_FEATURES` of the rows: what alerts before each hour say, shape (rows, features)."""
-    columns = _cell_columns(history, hours, profile, clock)
+    columns = _cell_columns(history, hours, profile)
     values = np.empty((len(rows.hour), len(CELL_FEATURES)), np.float32, order="F")
     for at, column in enumerate(columns):
         values[:, at] = column[rows.hour, rows.cell] if column.shape[1] > 1 else column[rows.hour, 0]
     return values
 
 
-def _cell_columns(history: HourlyHistory, hours: range, profile: Array, clock: Calendar) -> Iterator[Singles]:
+def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Iterator[Singles]:
     """Shape (hours, cells) or (hours, 1) each."""
+    clock = history.clock
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
-    before = {days * DAY: _state(occupied[: hours.start], days * DAY) for days in OWN_DAYS}
+    before = {days * DAY_HOURS: _state(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
     latest: dict[float, Singles] = {half_life: _state(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
     whole = next(_means(occupied, hours, {np.inf: before[np.inf]}))
     yield from (_log_rate(rate) for rate in _means(occupied, hours, before))
     near = [smoother(history.covered, width) for width in NEAR_WIDTHS]
-    smoothed = {days * DAY: before[days * DAY] for days in NEAR_DAYS}
+    smoothed = {days * DAY_HOURS: before[days * DAY_HOURS] for days in NEAR_DAYS}
     for weights in near:
         yield from (_log_rate(rate) for rate in _means(occupied, hours, smoothed, weights))
     for around in (None, *near):
@@ -293,9 +160,9 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array, clock: C
     for days in CITY_DAYS:
         # Within a firework night its own level counts; it says nothing about the level of the weeks after.
         counted = ordinary if days > 1 else np.ones_like(ordinary)
-        seen = recursive_mean(city * counted, hours, days * DAY)
-        foreseen = recursive_mean(expected * counted, hours, days * DAY)
-        prior = np.float32(3 / DAY / max(days, 1))
+        seen = recursive_mean(city * counted, hours, days * DAY_HOURS)
+        foreseen = recursive_mean(expected * counted, hours, days * DAY_HOURS)
+        prior = np.float32(3 / DAY_HOURS / max(days, 1))
         yield np.log((seen + prior * long_run) / ((foreseen + prior) * np.maximum(long_run, 1e-9)))[:, None]
 
 
@@ -329,9 +196,9 @@ WINDOW_FEATURES: Final = (
 )
 
 
-def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array, clock: Calendar) -> Singles:
+def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array) -> Singles:
     """`WINDOW_FEATURES` of the `horizon` hours from each of `hours` on: what the calendar says, shape (hours, features)."""
-    here = slice(hours.start, hours.stop)
+    clock, here = history.clock, slice(hours.start, hours.stop)
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
     occupied = (history.alerts > 0).mean(axis=1)
@@ -347,7 +214,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
             np.sin(phase),
             np.cos(phase),
             fireworks,
-            ahead(clock.peak, horizon)[here],
+            ahead(clock.firework_peak, horizon)[here],
             np.where(known, np.log((past + 0.1 * usual) / usual), 0),
         ],
         axis=1,

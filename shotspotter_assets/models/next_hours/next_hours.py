@@ -16,27 +16,25 @@ import numpy.typing as npt
 from scipy.special import expit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.features import (
     CELL_FEATURES,
-    DAY,
     HORIZONS,
     WINDOW_FEATURES,
     Array,
-    HourlyHistory,
-    HourlyHistoryError,
     Indexes,
     Rows,
     Singles,
-    calendar,
     cell_features,
     hour_profile,
     window_features,
 )
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
-WARM_UP_HOURS: Final = 90 * DAY
+WARM_UP_HOURS: Final = 90 * DAY_HOURS
 """First hours of all history that are not fitted on, as their rates rest on a few days."""
-FIREWORK_MEMORY_HOURS: Final = 180 * DAY
+FIREWORK_MEMORY_HOURS: Final = 180 * DAY_HOURS
 """Half-life of the weight of firework hours in the fit: how many of their alerts are published changes by the year."""
 ROWS_AT_ONCE: Final = 1_000_000
 MODEL_FILE: Final = "next_hours.json"
@@ -68,8 +66,7 @@ class NextHours:
         Raises:
             HourlyHistoryError: the ranges do not follow each other within the history, or there is nothing to learn.
         """
-        clock = calendar(history)
-        profile = hour_profile(history, clock, train, self.profile_hours)
+        profile = hour_profile(history, train, self.profile_hours)
         hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
         if not (train.stop == validation.start and train and validation and validation.stop <= len(history)):
             raise HourlyHistoryError(
@@ -83,11 +80,11 @@ class NextHours:
         everything = Rows(
             *(np.concatenate([getattr(s.rows, axis) for s in samples.values()]) for axis in ("hour", "cell"))
         )
-        of_cells = cell_features(history, hours, everything, profile, clock)
+        of_cells = cell_features(history, hours, everything, profile)
         bounds = np.cumsum([0, *(len(sample.positive) for sample in samples.values())])
         models = {}
         for at, (horizon, sample) in enumerate(samples.items()):
-            of_windows = window_features(history, hours, horizon, profile, clock)[sample.rows.hour]
+            of_windows = window_features(history, hours, horizon, profile)[sample.rows.hour]
             models[horizon] = self._fit_horizon(sample, of_cells[bounds[at] : bounds[at + 1]], of_windows)
         return FittedNextHours(self, profile, models)
 
@@ -225,16 +222,15 @@ class FittedNextHours:
                 f"City {history.city.name}: cannot forecast {list(horizons)} hours at {len(issues)} issues; fitted are "
                 f"{list(self.models)} hours, and issues must ascend from 1 to {len(history)}."
             )
-        clock = calendar(history)
         cells = history.alerts.shape[1]
         blocks: list[list[Array]] = []
         for part in np.array_split(issues, -(-len(issues) * cells // ROWS_AT_ONCE)):
             hours = range(int(part[0]), int(part[-1]) + 1)
             rows = Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
-            of_cells = cell_features(history, hours, rows, self.profile, clock)
+            of_cells = cell_features(history, hours, rows, self.profile)
             blocks.append([])
             for horizon in horizons:
-                of_windows = window_features(history, hours, horizon, self.profile, clock)[rows.hour]
+                of_windows = window_features(history, hours, horizon, self.profile)[rows.hour]
                 logit = self.models[horizon].logit(_linear_inputs(of_cells, of_windows))
                 blocks[-1].append(clip_probability(expit(logit)).reshape(-1, cells))
         return [np.concatenate(each) for each in zip(*blocks, strict=True)]
@@ -268,7 +264,7 @@ def load_next_hours(files: Mapping[str, bytes]) -> FittedNextHours:
 def _linear_inputs(of_cells: Singles, of_windows: Singles) -> Singles:
     """What the regression sees, shape (rows, inputs): hours as waves, and the products that a line needs."""
     window = {name: of_windows[:, at] for at, name in enumerate(WINDOW_FEATURES)}
-    angle = np.float32(2 * np.pi / DAY) * window.pop("hour")
+    angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]
     night = of_cells[:, CELL_FEATURES.index("night_share")]
     products = [

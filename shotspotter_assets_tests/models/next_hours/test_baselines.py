@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, HOUR_OF_WEEK, HourBaseline, fit_hour_baselines
-from shotspotter_assets.models.next_hours.features import HourlyHistory, calendar, issues_of_days
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import (
     COVERED,
@@ -24,7 +24,7 @@ def baselines() -> dict[str, HourBaseline]:
 
 
 def loss(baseline: HourBaseline) -> float:
-    observed = history().occupied_within(HOUR)[issues_of_days(calendar(history()), TEST, HOUR)]
+    observed = history().occupied_within(HOUR)[history().issues(TEST, HOUR)]
     return float(log_losses(baseline.probability, observed).mean())
 
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, fit_hour_baselines
-from shotspotter_assets.models.next_hours.features import HourlyHistory, HourlyHistoryError, calendar, issues_of_days
 from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours, load_next_hours
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import (
@@ -26,7 +26,7 @@ def fitted() -> FittedNextHours:
 
 @pytest.mark.parametrize("horizon", [1, 4])
 def test_it_beats_the_baselines_and_is_calibrated(fitted, horizon):
-    issues = issues_of_days(calendar(history()), TEST, horizon)
+    issues = history().issues(TEST, horizon)
     observed = history().occupied_within(horizon)[issues]
     forecast = fitted.predict(history(), issues, horizon)
     assert forecast.shape == observed.shape

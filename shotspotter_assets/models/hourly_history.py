@@ -1,0 +1,97 @@
+"""What a forecaster of hours is given: a city's hourly counts, the cells to forecast, and the city's clock."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.calendar.hourly_clock import HourlyClock
+from shotspotter_assets.calendar.local_time import hour_starts
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.cities.city import City
+
+
+class HourlyHistoryError(ValueError):
+    """The arrays of an hourly history do not fit together, or the city's times are too coarse for hours."""
+
+
+@dataclass(frozen=True)
+class HourlyHistory:
+    """A city's contiguous hours from the midnight of a local day on; the last day may be incomplete.
+
+    Attributes:
+        city: its clock, and the type codes that are forecast.
+        first_day: local day whose first hour is `counts[0]`.
+        counts: alerts, shape (hours, layers, rows, columns), as `gridding.tensors.dense_window` makes them by hour.
+        covered: cells that are forecast, shape (rows, columns).
+
+    Raises:
+        HourlyHistoryError: the city publishes days only, shapes do not fit, or nothing is covered.
+    """
+
+    city: City
+    first_day: date
+    counts: npt.NDArray[np.integer]
+    covered: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.city.time_precision == "day":
+            raise HourlyHistoryError(
+                f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot "
+                "be forecast. Forecast the next day."
+            )
+        if self.covered.shape != self.counts.shape[2:] or not self.covered.any():
+            raise HourlyHistoryError(
+                f"City {self.city.name}: the coverage has shape {self.covered.shape} and {int(self.covered.sum())} cells, "
+                f"the counts have a grid of {self.counts.shape[2:]}; estimate the coverage on training days with alerts."
+            )
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def alerts(self) -> npt.NDArray[np.uint16]:
+        """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
+        total = np.zeros((len(self), self.covered.size), np.uint16)
+        for code in self.city.forecast_codes:
+            total += self.counts[:, code].reshape(total.shape).astype(np.uint16, copy=False)
+        return np.take(total, np.flatnonzero(self.covered), axis=1)
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.datetime64]:
+        """Instants (datetime64[s], UTC) at which the hours begin, with a day more than counted hours."""
+        return hour_starts(self.first_day, len(self) + DAY_HOURS, self.city.zone)
+
+    @cached_property
+    def clock(self) -> HourlyClock:
+        """The clock at all hours of `starts`."""
+        return HourlyClock.of_hours(self.starts, self.city.zone)
+
+    def hour_at(self, instant: datetime) -> int:
+        """The first hour that begins at or after an instant, which has a zone."""
+        return int(np.searchsorted(self.starts, np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "s")))
+
+    def until(self, instant: datetime) -> "HourlyHistory":
+        """The hours that had begun before an instant.
+
+        Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
+        """
+        return HourlyHistory(self.city, self.first_day, self.counts[: self.hour_at(instant)], self.covered)
+
+    def issues(self, hours: range, horizon: int) -> npt.NDArray[np.int64]:
+        """The hours at which the city's clock shows a multiple of `horizon`, and from which all of it lies in `hours`."""
+        at = np.arange(hours.start, hours.stop - horizon + 1)
+        return at[self.clock.hour[at] % horizon == 0]
+
+    def day_beginnings(self, hours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The first hour of the local day of each of some hours; same shape."""
+        clock_hour = self.clock.hour
+        first = np.flatnonzero((clock_hour == 0) & np.r_[True, clock_hour[:-1] != 0])
+        return first[np.searchsorted(first, hours, "right") - 1]
+
+    def occupied_within(self, horizon: int) -> npt.NDArray[np.bool_]:
+        """Whether a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
+        seen = np.concatenate([np.zeros((1, self.alerts.shape[1]), np.int32), (self.alerts > 0).cumsum(0, np.int32)])
+        return seen[horizon:] > seen[:-horizon]
