@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TIMED := definitions_load clean_and_grid socrata_range patrol_plans peephole_layer reference_network sensor_ticks
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
+PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help setup demo rehearsal test test-slow ui lint lock bench
@@ -25,11 +26,11 @@ demo: setup      ## run the whole chain on the embedded simulated city and show 
 rehearsal: setup ## a fortnight in minutes with the real daemon (ARGS="--alerts FILE --kill", ARGS=--help)
 	$(BIN)/python -m shotspotter_assets.rehearsal $(ARGS)
 
-test: setup      ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest
+test: setup      ## run the tests, but for the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: setup ## run the slow tests: short rehearsals
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
