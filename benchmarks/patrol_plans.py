@@ -78,11 +78,11 @@ def main() -> None:
             started = time.process_time()
             plan = plan_day(city, day, expected, covered, areas=areas if rules else None, history=history)
             seconds.append(time.process_time() - started)
-            over_naive += [shift["over_naive"] for shift in patrol_audit(plan, city, expected, covered)["shifts"]]
+            over_naive += [shift.over_naive for shift in patrol_audit(plan, city, expected, covered).shifts]
             history[day] = plan.patrolled
             methods += [shift.method == "exact" for shift in plan.shifts]
             ratios += [shift.greedy_ratio for shift in plan.shifts]
-            shares += [shift.covered / shift.total for shift in plan.shifts]
+            shares += [shift.reached / shift.total for shift in plan.shifts]
         print(
             f"{'all' if rules else 'none':<8} {np.median(seconds):>13.2f} {max(seconds):>8.2f} "
             f"{sum(methods):>3}/{len(methods):<3} {min(ratios):>6.3f}-{max(ratios):.3f} {np.mean(shares):>8.1%} "

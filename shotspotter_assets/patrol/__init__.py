@@ -1,1 +1,1 @@
-"""Where to send patrol units: maximum coverage of expected alerts, exports for dispatch systems, audit numbers."""
+"""Where to send patrol units: a maximum coverage problem over expected alerts, exports for dispatch systems, audit numbers."""

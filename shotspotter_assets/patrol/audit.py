@@ -1,109 +1,172 @@
 """What a patrol plan does to a city, in numbers: units by area, repeats of cells, gain over the hottest cells."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.patrol.cover import covered_alerts
-from shotspotter_assets.patrol.plan import DayPlan, cell_days
-from shotspotter_assets.patrol.reach import areas_of_groups, by_group, group_name, reach_matrix
+from shotspotter_assets.gridding.cells import cell_name
+from shotspotter_assets.patrol.cover import reached_alerts
+from shotspotter_assets.patrol.plan import DayPlan, days_patrolled
+from shotspotter_assets.patrol.reach import areas_of_groups, by_group, reach_matrix
 
-_NAMED_REPEATS: Final = 10
+MAX_NAMED_REPEATS: Final = 10
+
+
+@dataclass(frozen=True)
+class AreaAudit:
+    """Units of all shifts in one area."""
+
+    units: int
+    share_of_units: float
+    share_of_expected_alerts: float
+
+
+@dataclass(frozen=True)
+class CellRepeats:
+    """On how many of the last days a cell (group) got units."""
+
+    cell: str
+    days: int
+
+
+@dataclass(frozen=True)
+class RepeatsAudit:
+    """Cells (groups) that get units day after day.
+
+    Attributes:
+        days: looked back over, the plan's own included.
+        most: days of the cell that was patrolled most often.
+        patrolled: cells of this plan.
+        patrolled_before: those of them that had units before.
+        most_often: those of them with the most days.
+    """
+
+    days: int
+    most: int
+    patrolled: int
+    patrolled_before: int
+    most_often: list[CellRepeats]
+
+
+@dataclass(frozen=True)
+class ShiftAudit:
+    """What a shift's plan reaches, beside the naive plan.
+
+    The naive plan sends one unit to each of the cells (groups) that expect most alerts of their own, whatever a unit
+    reaches beyond them and whatever the rules say; so a plan under strict rules may reach less than it.
+
+    Attributes:
+        covered: expected alerts that the plan reaches, and `naive` those that the naive plan reaches.
+        over_naive: their ratio; None where the naive plan reaches none.
+        one_more_unit: see `ShiftPlan.one_more`; `method`, `gap` and `greedy_ratio` are those of the plan too.
+    """
+
+    shift: str
+    units: int
+    recommended_units: int
+    expected_alerts: float
+    covered: float
+    naive: float
+    over_naive: float | None
+    one_more_unit: float
+    method: str
+    gap: float | None
+    greedy_ratio: float
+
+
+@dataclass(frozen=True)
+class PatrolAudit:
+    """Audit numbers of a day's plan, stored as `audit.json`; the area "" stands for cells in no area."""
+
+    day: str
+    areas: dict[str, AreaAudit]
+    repeats: RepeatsAudit
+    shifts: list[ShiftAudit]
 
 
 def patrol_audit(
     plan: DayPlan,
     city: City,
     expected: npt.NDArray[np.floating],
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     *,
     areas: npt.NDArray[np.str_] | None = None,
     history: Mapping[date, npt.NDArray[np.bool_]] | None = None,
     days: int = 7,
-) -> dict[str, Any]:
-    """Audit numbers of a plan, ready for JSON; arguments as of `plan_day`.
-
-    The naive plan sends one unit to each of the cells (groups) that expect most alerts of their own, whatever a unit
-    reaches beyond them and whatever the rules say; so a plan under strict rules may cover less than it.
-
-    Returns:
-        "areas": by name, units, their share, and the share of expected alerts ("" stands for cells in no area);
-        "repeats": most days of one cell among the last `days` (the plan's day included), cells (groups) of this plan,
-        how many of them had units before, and which were patrolled most often;
-        "shifts": expected alerts covered, those that the naive plan covers and their ratio (null where that is 0),
-        the value of one more unit, how the plan was found.
-    """
+) -> PatrolAudit:
+    """The audit of a plan; arguments as of `plan_day`, and the `days` over which repeats are counted."""
     if city.patrol is None:
         raise ValueError(f"City {city.name} has no patrol rules: give its file a section patrol.")
-    alerts = np.where(covered, expected, 0.0).astype(np.float64)
-    own = by_group(alerts, plan.group).sum(axis=-1).reshape(len(plan.shifts), -1)
+    alerts = np.where(in_coverage, expected, 0.0).astype(np.float64)
+    group_alerts = by_group(alerts, plan.group).sum(axis=-1).reshape(len(plan.shifts), -1)
     reach = reach_matrix(city, plan.group, city.patrol.radius_m)
-    usable = np.flatnonzero(by_group(covered, plan.group).any(axis=-1))
+    usable = np.flatnonzero(by_group(in_coverage, plan.group).any(axis=-1))
     shifts = []
     for at, shift in enumerate(plan.shifts):
-        hottest = usable[np.argsort(-own[at][usable], kind="stable")]
+        hottest = usable[np.argsort(-group_alerts[at][usable], kind="stable")]
         sent = np.resize(hottest, int(shift.units.sum()) if len(hottest) else 0)
         units = np.bincount(sent, minlength=shift.units.size).astype(np.int64)
-        naive = covered_alerts(alerts[at].ravel(), reach, city.patrol.shares, units)
+        naive = reached_alerts(alerts[at].ravel(), reach, city.patrol.shares, units)
         shifts.append(
-            {
-                "shift": shift.shift.name,
-                "units": int(shift.units.sum()),
-                "recommended_units": int(shift.recommended.sum()),
-                "expected_alerts": shift.total,
-                "covered": shift.covered,
-                "naive": naive,
-                "over_naive": shift.covered / naive if naive else None,
-                "one_more_unit": shift.one_more,
-                "method": shift.method,
-                "gap": shift.gap,
-                "greedy_ratio": shift.greedy_ratio,
-            }
+            ShiftAudit(
+                shift=shift.shift.name,
+                units=int(shift.units.sum()),
+                recommended_units=int(shift.recommended.sum()),
+                expected_alerts=shift.total,
+                covered=shift.reached,
+                naive=naive,
+                over_naive=shift.reached / naive if naive else None,
+                one_more_unit=shift.one_more,
+                method=shift.method,
+                gap=shift.gap,
+                greedy_ratio=shift.greedy_ratio,
+            )
         )
-    return {
-        "day": plan.day.isoformat(),
-        "areas": _areas(plan, own.sum(axis=0), areas_of_groups(areas, covered, plan.group)),
-        "repeats": _repeats(plan, history or {}, days, city.shape),
-        "shifts": shifts,
-    }
+    return PatrolAudit(
+        day=plan.day.isoformat(),
+        areas=_areas(plan, group_alerts.sum(axis=0), *areas_of_groups(areas, in_coverage, plan.group)),
+        repeats=_repeats(plan, history or {}, days, city.shape),
+        shifts=shifts,
+    )
 
 
 def _areas(
-    plan: DayPlan, alerts: npt.NDArray[np.float64], of_groups: tuple[npt.NDArray[np.int64], list[str]]
-) -> dict[str, dict[str, float]]:
-    area, names = of_groups
-    units = np.sum([shift.units for shift in plan.shifts], axis=0).ravel()
-    in_area = np.bincount(area + 1, units, minlength=len(names) + 1)
+    plan: DayPlan, alerts: npt.NDArray[np.float64], area: npt.NDArray[np.int64], names: list[str]
+) -> dict[str, AreaAudit]:
+    group_units = np.sum([shift.units for shift in plan.shifts], axis=0).ravel()
+    units = np.bincount(area + 1, group_units, minlength=len(names) + 1)
     expected = np.bincount(area + 1, alerts, minlength=len(names) + 1)
     return {
-        name: {
-            "units": int(in_area[at]),
-            "share_of_units": float(in_area[at] / max(in_area.sum(), 1)),
-            "share_of_expected_alerts": float(expected[at] / expected.sum()) if expected.any() else 0.0,
-        }
+        name: AreaAudit(
+            units=int(units[at]),
+            share_of_units=float(units[at] / max(units.sum(), 1)),
+            share_of_expected_alerts=float(expected[at] / expected.sum()) if expected.any() else 0.0,
+        )
         for at, name in enumerate(["", *names])
-        if name or in_area[at] or expected[at]
+        if name or units[at] or expected[at]
     }
 
 
 def _repeats(
     plan: DayPlan, history: Mapping[date, npt.NDArray[np.bool_]], days: int, shape: tuple[int, int]
-) -> dict[str, Any]:
-    before = cell_days(history, plan.day, days - 1, shape)
-    times = by_group(before + plan.patrolled, plan.group).max(axis=-1)
+) -> RepeatsAudit:
+    cell_days = days_patrolled(history, plan.day, days - 1, shape) + plan.patrolled
+    group_days = by_group(cell_days, plan.group).max(axis=-1)
     sent = plan.patrolled[:: plan.group, :: plan.group]
     row, column = np.nonzero(sent)
-    often = sorted(zip((-times[sent]).tolist(), row.tolist(), column.tolist(), strict=True))[:_NAMED_REPEATS]
-    return {
-        "days": days,
-        "most": int((before + plan.patrolled).max(initial=0)),
-        "patrolled": int(sent.sum()),
-        "patrolled_before": int((times[sent] > 1).sum()),
-        "most_often": [
-            {"cell": group_name(r * plan.group, c * plan.group, plan.group), "days": -days_} for days_, r, c in often
+    ranked = sorted(zip((-group_days[sent]).tolist(), row.tolist(), column.tolist(), strict=True))
+    return RepeatsAudit(
+        days=days,
+        most=int(cell_days.max(initial=0)),
+        patrolled=int(sent.sum()),
+        patrolled_before=int((group_days[sent] > 1).sum()),
+        most_often=[
+            CellRepeats(cell_name(row * plan.group, column * plan.group, plan.group), -minus_days)
+            for minus_days, row, column in ranked[:MAX_NAMED_REPEATS]
         ],
-    }
+    )

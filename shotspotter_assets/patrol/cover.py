@@ -1,6 +1,6 @@
 """The maximum coverage problem of one shift: its value, a greedy answer, and the exact one by mixed-integer programming.
 
-Where n units cover a cell, they cover the share G(n) = s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ...
+n units that reach a cell cover the share G(n) = s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ...
 The value of a plan is the sum of that over all cells, which has diminishing returns in every unit.
 
 After Church and ReVelle (1974), "The maximal covering location problem", with several units per cell.
@@ -21,29 +21,29 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CoverProblem:
-    """Where units may go and what they cover there."""
+    """Where units may go and which cells they reach from there."""
 
     expected: Values
-    """Expected alerts of each cell, shape (cells,); zero where nothing is to be covered."""
+    """Expected alerts of each cell, shape (cells,); zero where nothing is to be reached."""
     reach: "csc_array"
-    """1 where a unit in a group covers a cell, shape (cells, groups)."""
+    """1 where a unit in a group reaches a cell, shape (cells, groups)."""
     shares: tuple[float, ...]
     """s_1, s_2, ...: never rising, in sum at most 1."""
-    most: Units
-    """Most units of each group, shape (groups,); 0 where none may go."""
+    max_units: Units
+    """Of each group, shape (groups,); 0 where none may go."""
     area: Units
-    """Area of each group, an index into `least`, or -1; shape (groups,)."""
-    least: Units
-    """Least units of each area, shape (areas,)."""
+    """Area of each group, an index into `min_units`, or -1; shape (groups,)."""
+    min_units: Units
+    """Of each area, shape (areas,)."""
 
     def value(self, units: Units) -> float:
-        """Expected alerts that `units`, shape (groups,), cover."""
-        return covered_alerts(self.expected, self.reach, self.shares, units)
+        """Expected alerts that `units`, shape (groups,), reach."""
+        return reached_alerts(self.expected, self.reach, self.shares, units)
 
     def gains(self, units: Units) -> Values:
         """Expected alerts that one more unit in each group would add to `units`, shape (groups,)."""
-        there = self.reach @ units
-        added = _covered_share(there + 1, self.shares) - _covered_share(there, self.shares)
+        reaching = self.reach @ units
+        added = _reached_share(reaching + 1, self.shares) - _reached_share(reaching, self.shares)
         gains: Values = self.reach.T @ (self.expected * added)
         return gains
 
@@ -53,35 +53,35 @@ class Solution:
     """An answer of the solver."""
 
     units: Units | None
-    """Null where the time was over before any plan was found."""
+    """None if the time was over before any plan was found."""
     proven: bool
     """No plan is better (within the solver's tolerance of 1e-6)."""
     bound: float | None
-    """No plan is worth more than this; null where that is unknown."""
+    """No plan is worth more than this; None if that is unknown."""
 
 
-def covered_alerts(expected: Values, reach: "csc_array", shares: tuple[float, ...], units: Units) -> float:
+def reached_alerts(expected: Values, reach: "csc_array", shares: tuple[float, ...], units: Units) -> float:
     """The value of a plan; arguments as the fields of `CoverProblem`, `units` of shape (groups,)."""
-    return float(expected @ _covered_share(reach @ units, shares))
+    return float(expected @ _reached_share(reach @ units, shares))
 
 
-def _covered_share(units: Values, shares: tuple[float, ...]) -> Values:
+def _reached_share(units: Values, shares: tuple[float, ...]) -> Values:
     return np.interp(units, np.arange(len(shares) + 1), np.cumsum([0.0, *shares]))
 
 
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
-    """Places `number` units one by one, each where it adds most; areas keep enough units for their least.
+    """Place `number` units one by one, each where it adds most; areas keep enough units for their minimum.
 
-    Without `least`, at least 1 - 1/e of the best value. Needs limits that can be met.
+    Without minima, at least 1 - 1/e of the best value. Needs limits that can be met.
 
     Returns:
         The groups in the order in which they get their units, and what each unit added.
     """
-    units = np.zeros_like(problem.most)
-    missing = problem.least.copy()
-    groups, gains = [], []
+    units = np.zeros_like(problem.max_units)
+    missing = problem.min_units.copy()
+    groups, added = [], []
     for left in range(number, 0, -1):
-        free = units < problem.most
+        free = units < problem.max_units
         if missing.sum() >= left:
             free &= (problem.area >= 0) & (np.append(missing, 0)[problem.area] > 0)
         gain = np.where(free, problem.gains(units), -np.inf)
@@ -90,13 +90,13 @@ def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
         if problem.area[group] >= 0:
             missing[problem.area[group]] = max(missing[problem.area[group]] - 1, 0)
         groups.append(group)
-        gains.append(max(float(gain[group]), 0.0))
-    return groups, gains
+        added.append(max(float(gain[group]), 0.0))
+    return groups, added
 
 
 def in_order_of_value(problem: CoverProblem, units: Units) -> tuple[list[int], list[float]]:
     """The units of a plan, each time the one that adds most to those before it; what they add never rises."""
-    return greedy(replace(problem, most=units, least=np.zeros_like(problem.least)), int(units.sum()))
+    return greedy(replace(problem, max_units=units, min_units=np.zeros_like(problem.min_units)), int(units.sum()))
 
 
 def exact(problem: CoverProblem, number: int, time_limit_s: float) -> Solution:
@@ -108,7 +108,7 @@ def exact(problem: CoverProblem, number: int, time_limit_s: float) -> Solution:
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array, eye_array, hstack, kron
 
-    groups, cells = np.flatnonzero(problem.most), np.flatnonzero(problem.expected)
+    groups, cells = np.flatnonzero(problem.max_units), np.flatnonzero(problem.expected)
     levels = len(problem.shares)
     reach = csr_array(problem.reach)[cells][:, groups]
     # The solver's tolerances are absolute, and expected alerts may be thousandths.
@@ -118,18 +118,18 @@ def exact(problem: CoverProblem, number: int, time_limit_s: float) -> Solution:
     sum_of_levels = kron(eye_array(len(cells)), np.ones((1, levels)))
     levels_of_units = LinearConstraint(hstack([-reach, sum_of_levels], format="csr"), ub=0.0)
     all_units = np.concatenate([np.ones(len(groups)), np.zeros(len(cells) * levels)])[None]
-    named = np.flatnonzero(problem.area[groups] >= 0)
-    of_area = csr_array(
-        (np.ones(len(named)), (problem.area[groups][named], named)),
-        shape=(len(problem.least), len(objective)),
+    in_area = np.flatnonzero(problem.area[groups] >= 0)
+    area_units = csr_array(
+        (np.ones(len(in_area)), (problem.area[groups][in_area], in_area)),
+        shape=(len(problem.min_units), len(objective)),
     )
     constraints = [levels_of_units, LinearConstraint(all_units, number, number)]
-    if len(problem.least):
-        constraints.append(LinearConstraint(of_area, lb=problem.least))
+    if len(problem.min_units):
+        constraints.append(LinearConstraint(area_units, lb=problem.min_units))
     result = milp(
         objective,
         integrality=np.concatenate([np.ones(len(groups)), np.zeros(len(cells) * levels)]),
-        bounds=Bounds(0, np.concatenate([problem.most[groups], np.ones(len(cells) * levels)])),
+        bounds=Bounds(0, np.concatenate([problem.max_units[groups], np.ones(len(cells) * levels)])),
         constraints=constraints,
         options={"time_limit": time_limit_s, "mip_rel_gap": 1e-6},
     )
@@ -138,6 +138,6 @@ def exact(problem: CoverProblem, number: int, time_limit_s: float) -> Solution:
         bound = -float(result.mip_dual_bound) / scale
     if result.x is None:
         return Solution(None, proven=False, bound=bound)
-    units = np.zeros_like(problem.most)
+    units = np.zeros_like(problem.max_units)
     units[groups] = np.rint(result.x[: len(groups)]).astype(np.int64)
     return Solution(units, proven=result.status == 0, bound=bound)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.gridding.cells import DECIMALS, cell_edges, cell_name, polygon_feature
 from shotspotter_assets.patrol.plan import DayPlan
-from shotspotter_assets.patrol.reach import by_group, group_name
+from shotspotter_assets.patrol.reach import by_group
 from shotspotter_assets.patrol.shifts import shift_window
 
 DISPATCH_SCHEMA: Final = pa.schema(
@@ -48,9 +49,6 @@ units add to those ranked before them, in the cells around as well. `row` and `c
 cell of a group of `cells` x `cells`. The last four columns are its edges, in WGS84 degrees like the centre.
 """
 
-_DECIMALS: Final = 7
-"""Of a degree: about a centimetre."""
-
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for a formula, full-width signs among them; https://owasp.org/www-community/attacks/CSV_Injection"""
 
@@ -60,7 +58,7 @@ def dispatch_table(
     city: City,
     expected: npt.NDArray[np.floating],
     probability: npt.NDArray[np.floating],
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     *,
     areas: npt.NDArray[np.str_] | None = None,
     reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
@@ -71,29 +69,21 @@ def dispatch_table(
         expected: expected alerts of each shift, shape (shifts, rows, columns).
         probability: chance of at least one alert in each shift and cell, same shape; in groups, cells are taken as
             independent.
-        covered: cells that the sensors hear, shape (rows, columns); what is forecast elsewhere is left out.
+        in_coverage: cells that the sensors hear, shape (rows, columns); what is forecast elsewhere is left out.
         areas: name of the area of each cell, "" for none; a cell without an area gets the name of the nearest one.
         reasons: main reasons by (row, column); a group has those of its cell with the most expected alerts.
     """
     size = plan.group
     names = None if areas is None else by_group(nearest_areas(areas), size)
-    box, (rows, columns) = city.box, city.shape
     records = []
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
-        alerts, chance = (by_group(np.where(covered, of_shift[at], 0.0), size) for of_shift in (expected, probability))
+        alerts, chance = (by_group(np.where(in_coverage, values[at], 0.0), size) for values in (expected, probability))
         hottest = alerts.argmax(axis=-1)
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             first_row, first_column, cell = row * size, column * size, int(hottest[row, column])
-            west, east = (
-                round(box.west + (box.east - box.west) * edge / columns, _DECIMALS)
-                for edge in (first_column, first_column + size)
-            )
-            south, north = (
-                round(box.south + (box.north - box.south) * edge / rows, _DECIMALS)
-                for edge in (first_row, first_row + size)
-            )
+            west, south, east, north = cell_edges(city, first_row, first_column, size)
             records.append(
                 {
                     "day": plan.day,
@@ -101,15 +91,15 @@ def dispatch_table(
                     "starts_at": starts_at.isoformat(),
                     "ends_at": ends_at.isoformat(),
                     "rank": int(shift_plan.rank[row, column]),
-                    "cell": group_name(first_row, first_column, size),
+                    "cell": cell_name(first_row, first_column, size),
                     "area": None if names is None else str(names[row, column, cell]) or None,
                     "units": int(shift_plan.units[row, column]),
                     "recommended_units": int(shift_plan.recommended[row, column]),
                     "expected_alerts": float(alerts[row, column].sum()),
                     "covered_alerts": float(shift_plan.added_by_group[row, column]),
                     "probability": float(1 - np.prod(1 - chance[row, column].astype(np.float64))),
-                    "longitude": round((west + east) / 2, _DECIMALS),
-                    "latitude": round((south + north) / 2, _DECIMALS),
+                    "longitude": round((west + east) / 2, DECIMALS),
+                    "latitude": round((south + north) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((first_row + cell // size, first_column + cell % size), ())),
                     "row": first_row,
                     "column": first_column,
@@ -155,19 +145,10 @@ def dispatch_geojson(table: pa.Table) -> bytes:
     """A dispatch table as GeoJSON (RFC 7946): one polygon per row, its other columns as properties."""
     features = []
     for record in table.to_pylist():
-        west, south, east, north = (record.pop(edge) for edge in ("west", "south", "east", "north"))
+        edges = (record.pop("west"), record.pop("south"), record.pop("east"), record.pop("north"))
         record["day"] = record["day"].isoformat()
-        # Counter-clockwise and closed, as the standard wants outer rings.
-        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-        features.append(
-            {
-                "type": "Feature",
-                "id": f"{record['day']}/{record['shift']}/{record['cell']}",
-                "bbox": [west, south, east, north],
-                "geometry": {"type": "Polygon", "coordinates": [ring]},
-                "properties": record,
-            }
-        )
+        name = f"{record['day']}/{record['shift']}/{record['cell']}"
+        features.append(polygon_feature(edges, record, id=name, bbox=edges))
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False, indent=1).encode()
 
 

@@ -36,26 +36,26 @@ class ShiftPlan:
     shift: Shift
     units: Units
     recommended: Units
-    """Those of `units` that are worth it: each adds at least the floor, or its area's least share needs it."""
+    """Those of `units` that are worth it: each adds at least the floor, or its area's minimum needs it."""
     rank: Units
-    """1 for the group whose first unit covers most, then 2 and so on; 0 for groups without units."""
+    """1 for the group whose first unit adds most, then 2 and so on; 0 for groups without units."""
     added: npt.NDArray[np.float64]
     """Expected alerts that each unit adds to those ranked before it, shape (units,); never rising."""
     added_by_group: npt.NDArray[np.float64]
     """`added`, summed over the units of each group."""
-    covered: float
-    """Expected alerts that the plan covers."""
+    reached: float
+    """Expected alerts that the plan reaches."""
     best: float
-    """Expected alerts covered by the best plan found; `covered` is at most the near-tie share below it."""
+    """Expected alerts reached by the best plan found; `reached` is at most the near-tie share below it."""
     total: float
-    """Expected alerts in all covered cells."""
+    """Expected alerts of all cells in coverage."""
     one_more: float
-    """Expected alerts that the best plan with one unit more would cover beyond `best`; at least so many if not exact."""
+    """Expected alerts that the best plan with one unit more would reach beyond `best`; at least so many if not exact."""
     method: Method
     gap: float | None
-    """How far above `best`, as a share of it, the true best may lie; 0 for exact, null where it is unknown."""
+    """How far above `best`, as a share of it, the true best may lie; 0 for exact, None if unknown."""
     greedy_ratio: float
-    """What the greedy plan covers, as a share of `best`."""
+    """What the greedy plan reaches, as a share of `best`."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class DayPlan:
 
 
 @dataclass(frozen=True)
-class _Ground:
-    """What all shifts of a day share."""
+class _Groups:
+    """The groups of a day's plan, the same for all its shifts."""
 
     reach: "csc_array"
-    open_groups: npt.NDArray[np.bool_]
-    """Groups that units may be sent to, shape (groups,)."""
-    resting: npt.NDArray[np.bool_]
-    """Groups that would be open but for the cap on repeats, shape (groups,)."""
+    is_open: npt.NDArray[np.bool_]
+    """Whether units may be sent to a group, shape (groups,)."""
+    is_resting: npt.NDArray[np.bool_]
+    """Whether it would be open but for the cap on repeats, shape (groups,)."""
     area: Units
     area_names: list[str]
 
@@ -95,7 +95,7 @@ def plan_day(
     city: City,
     day: date,
     expected: npt.NDArray[np.floating],
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     *,
     areas: npt.NDArray[np.str_] | None = None,
     history: Mapping[date, npt.NDArray[np.bool_]] | None = None,
@@ -103,12 +103,12 @@ def plan_day(
 ) -> DayPlan:
     """The plan of all shifts that begin on the local `day`, by the rules in the city's file.
 
-    Every shift is planned for itself, with all its units: what is not worth placing is told by `recommended`. Among
-    plans that cover nearly as much as the best one, chance chooses, the same way for the same seed, day and shift.
+    Every shift is planned for itself, with all its units; `recommended` tells those worth placing. Among plans that
+    reach nearly as much as the best one, chance chooses, the same way for the same seed, day and shift.
 
     Args:
         expected: expected alerts of each shift, shape (shifts, rows, columns).
-        covered: cells that the sensors hear, shape (rows, columns); units go nowhere else.
+        in_coverage: cells that the sensors hear, shape (rows, columns); units go nowhere else.
         areas: name of the area (district) of each cell, "" for none, shape (rows, columns).
         history: cells patrolled on days before, `DayPlan.patrolled`; days that are absent had no patrols.
         time_limit_s: limit of each run of the solver, of which a shift takes at most two.
@@ -120,19 +120,19 @@ def plan_day(
     rules = city.patrol
     if rules is None:
         raise ValueError(f"City {city.name} has no patrol rules: give its file a section patrol.")
-    _check_arrays(city, rules, day, expected, covered, areas, history or {})
-    ground = _ground(city, rules, day, covered, areas, history or {})
+    _check_arrays(city, rules, day, expected, in_coverage, areas, history or {})
+    groups = _groups(city, rules, day, in_coverage, areas, history or {})
     plans = []
     for at, shift in enumerate(rules.shifts):
         problem = CoverProblem(
-            expected=np.where(covered, expected[at], 0.0).astype(np.float64).ravel(),
-            reach=ground.reach,
+            expected=np.where(in_coverage, expected[at], 0.0).astype(np.float64).ravel(),
+            reach=groups.reach,
             shares=rules.shares,
-            most=np.where(ground.open_groups, rules.most_units_per_cell, 0),
-            area=ground.area,
-            least=ground.areas_with_groups * math.ceil(rules.least_share_per_area * shift.units - 1e-9),
+            max_units=np.where(groups.is_open, rules.most_units_per_cell, 0),
+            area=groups.area,
+            min_units=groups.areas_with_groups * math.ceil(rules.least_share_per_area * shift.units - 1e-9),
         )
-        _check_feasible(city, rules, day, shift, problem, ground)
+        _check_feasible(city, rules, day, shift, problem, groups)
         generator = np.random.default_rng([rules.seed, day.toordinal(), at])
         plans.append(_plan_shift(city, rules, shift, problem, generator, time_limit_s))
     return DayPlan(day, rules.group, tuple(plans))
@@ -146,11 +146,11 @@ def _plan_shift(
     generator: np.random.Generator,
     time_limit_s: float,
 ) -> ShiftPlan:
-    greedy_units = _as_units(problem, greedy(problem, shift.units)[0])
+    greedy_units = np.bincount(greedy(problem, shift.units)[0], minlength=len(problem.max_units)).astype(np.int64)
     best, method, gap = _best(problem, greedy_units, time_limit_s)
     best_value = problem.value(best)
     chosen = _near_tie(problem, best, rules.near_tie, generator)
-    one_more = float(problem.gains(best)[best < problem.most].max(initial=0.0))
+    one_more = float(problem.gains(best)[best < problem.max_units].max(initial=0.0))
     if method == "exact":  # else the solver's next run would be out of time as well
         one_more = max(one_more, _with_one_more(problem, shift.units, time_limit_s) - best_value)
     groups, added = in_order_of_value(problem, chosen)
@@ -162,7 +162,7 @@ def _plan_shift(
         rank=_ranks(groups, len(chosen)).reshape(shape),
         added=np.array(added),
         added_by_group=np.bincount(groups, added, minlength=len(chosen)).astype(np.float64).reshape(shape),
-        covered=problem.value(chosen),
+        reached=problem.value(chosen),
         best=best_value,
         total=float(problem.expected.sum()),
         one_more=one_more,
@@ -189,7 +189,7 @@ def _method(solution: Solution) -> Method:
 
 
 def _near_tie(problem: CoverProblem, best: Units, near_tie: float, generator: np.random.Generator) -> Units:
-    """A plan drawn among those that cover at least 1 - `near_tie` of what `best` covers.
+    """A plan drawn among those that reach at least 1 - `near_tie` of what `best` reaches.
 
     One unit after the other, in random order, is taken out and put to a group drawn in proportion to what it adds
     there, among the groups where the plan loses no more than the unit's part of what may be lost.
@@ -200,9 +200,11 @@ def _near_tie(problem: CoverProblem, best: Units, near_tie: float, generator: np
     for step, group in enumerate(generator.permutation(np.repeat(np.arange(len(best)), best)), start=1):
         units[group] -= 1
         gains = problem.gains(units)
-        may_go = (units < problem.most) & (problem.value(units) + gains >= best_value * (1 - near_tie * step / number))
+        may_go = (units < problem.max_units) & (
+            problem.value(units) + gains >= best_value * (1 - near_tie * step / number)
+        )
         area = problem.area[group]
-        if area >= 0 and units[problem.area == area].sum() < problem.least[area]:
+        if area >= 0 and units[problem.area == area].sum() < problem.min_units[area]:
             may_go &= problem.area == area
         # Where it was is always among them; rounding and units that add nothing must not leave it without a chance.
         chance = np.where(may_go, np.maximum(gains, 0.0), 0.0)
@@ -211,17 +213,17 @@ def _near_tie(problem: CoverProblem, best: Units, near_tie: float, generator: np
 
 
 def _with_one_more(problem: CoverProblem, number: int, time_limit_s: float) -> float:
-    """Value of the best plan found with one unit more, areas keeping their least; 0 where no cell has room for it."""
-    if number >= problem.most.sum() or not problem.expected.any():
+    """Value of the best plan found with one unit more, areas keeping their minimum; 0 where no cell has room for it."""
+    if number >= problem.max_units.sum() or not problem.expected.any():
         return 0.0
     units = exact(problem, number + 1, time_limit_s).units
     return 0.0 if units is None else problem.value(units)
 
 
 def _recommended(problem: CoverProblem, groups: list[int], added: list[float], floor: float) -> Units:
-    """Units per group, shape (groups,), that add something and at least `floor`, or that their area's least share needs."""
-    missing = problem.least.copy()
-    recommended = np.zeros_like(problem.most)
+    """Units per group, shape (groups,), that add something and at least `floor`, or that their area's minimum needs."""
+    missing = problem.min_units.copy()
+    recommended = np.zeros_like(problem.max_units)
     for group, gain in zip(groups, added, strict=True):
         area = problem.area[group]
         needed = area >= 0 and missing[area] > 0
@@ -238,34 +240,30 @@ def _ranks(groups: list[int], number: int) -> Units:
     return rank
 
 
-def _as_units(problem: CoverProblem, groups: list[int]) -> Units:
-    return np.bincount(groups, minlength=len(problem.most)).astype(np.int64)
-
-
-def _ground(
+def _groups(
     city: City,
     rules: PatrolRules,
     day: date,
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     areas: npt.NDArray[np.str_] | None,
     history: Mapping[date, npt.NDArray[np.bool_]],
-) -> _Ground:
-    usable = by_group(covered, rules.group).any(axis=-1).ravel()
-    resting = np.zeros_like(usable)
+) -> _Groups:
+    usable = by_group(in_coverage, rules.group).any(axis=-1).ravel()
+    is_resting = np.zeros_like(usable)
     if rules.repeats is not None:
-        days = cell_days(history, day, rules.repeats.days - 1, city.shape)
-        resting = usable & (by_group(days, rules.group).max(axis=-1).ravel() >= rules.repeats.most)
-    area, names = areas_of_groups(areas, covered, rules.group)
-    return _Ground(
+        days = days_patrolled(history, day, rules.repeats.days - 1, city.shape)
+        is_resting = usable & (by_group(days, rules.group).max(axis=-1).ravel() >= rules.repeats.most)
+    area, names = areas_of_groups(areas, in_coverage, rules.group)
+    return _Groups(
         reach=reach_matrix(city, rules.group, rules.radius_m),
-        open_groups=usable & ~resting,
-        resting=resting,
+        is_open=usable & ~is_resting,
+        is_resting=is_resting,
         area=area,
         area_names=names,
     )
 
 
-def cell_days(
+def days_patrolled(
     history: Mapping[date, npt.NDArray[np.bool_]], day: date, days: int, shape: tuple[int, int]
 ) -> npt.NDArray[np.int64]:
     """On how many of the `days` days before `day` each cell was patrolled, shape (rows, columns)."""
@@ -278,7 +276,7 @@ def _check_arrays(
     rules: PatrolRules,
     day: date,
     expected: npt.NDArray[np.floating],
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     areas: npt.NDArray[np.str_] | None,
     history: Mapping[date, npt.NDArray[np.bool_]],
 ) -> None:
@@ -293,13 +291,13 @@ def _check_arrays(
         )
     for name, array, shape in (
         ("expected alerts", expected, (len(rules.shifts), *city.shape)),
-        ("covered cells", covered, city.shape),
+        ("cells in coverage", in_coverage, city.shape),
         ("areas", areas, city.shape),
         *((f"cells patrolled on {past}", patrolled, city.shape) for past, patrolled in history.items()),
     ):
         if array is not None and array.shape != shape:
             raise ValueError(f"City {city.name}, {day}: the {name} have shape {array.shape}, the plan needs {shape}.")
-    wrong = ~(np.isfinite(expected) & (expected >= 0)) & covered
+    wrong = ~(np.isfinite(expected) & (expected >= 0)) & in_coverage
     if wrong.any():
         shift, row, column = np.argwhere(wrong)[0].tolist()
         raise ValueError(
@@ -309,32 +307,34 @@ def _check_arrays(
 
 
 def _check_feasible(
-    city: City, rules: PatrolRules, day: date, shift: Shift, problem: CoverProblem, ground: _Ground
+    city: City, rules: PatrolRules, day: date, shift: Shift, problem: CoverProblem, groups: _Groups
 ) -> None:
-    """Whether the rules leave room for the shift's units; the last rule that takes it away is the one named."""
+    """Refuse rules that leave no room for the shift's units; the last rule that takes it away is the one named."""
     per_cell = rules.most_units_per_cell
-    who = f"shift {shift.name} has {shift.units} units"
-    if int(problem.least.sum()) > shift.units:
+    units = f"shift {shift.name} has {shift.units} units"
+    if int(problem.min_units.sum()) > shift.units:
         raise PatrolRulesError(
             city.name,
             day,
             "least_share_per_area",
-            f"{who}, and {np.count_nonzero(problem.least)} areas want at least {problem.least.max()} each",
+            f"{units}, and {np.count_nonzero(problem.min_units)} areas want at least {problem.min_units.max()} each",
             "Lower the share or add units.",
         )
-    places = [("all areas", np.ones_like(ground.open_groups), shift.units)]
-    places += [(f"area {name}", ground.area == at, int(problem.least[at])) for at, name in enumerate(ground.area_names)]
-    for place, here, wanted in places:
-        room = int(ground.open_groups[here].sum()) * per_cell
+    places = [("all areas", np.ones_like(groups.is_open), shift.units)]
+    places += [
+        (f"area {name}", groups.area == at, int(problem.min_units[at])) for at, name in enumerate(groups.area_names)
+    ]
+    for place, inside, wanted in places:
+        room = int(groups.is_open[inside].sum()) * per_cell
         if room >= wanted:
             continue
-        rested = int(ground.resting[here].sum())
-        if room + rested * per_cell >= wanted:
+        resting = int(groups.is_resting[inside].sum())
+        if room + resting * per_cell >= wanted:
             raise PatrolRulesError(
                 city.name,
                 day,
                 "repeats",
-                f"{who}, {wanted} of them for {place}, where {rested} cells were patrolled as often as allowed and "
+                f"{units}, {wanted} of them for {place}, where {resting} cells were patrolled as often as allowed and "
                 f"the others have room for {room}",
                 "Allow more repeats, more units per cell or fewer units.",
             )
@@ -342,6 +342,6 @@ def _check_feasible(
             city.name,
             day,
             "most_units_per_cell",
-            f"{who}, {wanted} of them for {place}, where covered cells have room for {room}",
+            f"{units}, {wanted} of them for {place}, where covered cells have room for {room}",
             "Allow more units per cell or fewer units.",
         )

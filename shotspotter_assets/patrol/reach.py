@@ -1,4 +1,4 @@
-"""Which cells a unit reaches: square groups of cells, and the cells within the travel radius of each."""
+"""The cells that a unit reaches: square groups of cells, and the cells within the travel radius of each."""
 
 import math
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
-    """1 where a unit in a group covers a cell, else 0; shape (cells, groups), both in C order.
+    """1 where a unit in a group reaches a cell, else 0; shape (cells, groups), both in C order.
 
-    A unit covers all cells of its own group, and every other cell whose middle is at most `radius_m` from the middle
+    A unit reaches all cells of its own group, and every other cell whose middle is at most `radius_m` from the middle
     of the group. Parts of cells are not told apart: with halves of cells the exact plan took ten times as long.
 
     Args:
@@ -29,16 +29,16 @@ def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
     # Offsets of the cells within reach from the first cell of a group, and of their middles from the group's.
     row_offset, north_m = _offsets(height_m, group, radius_m)
     column_offset, east_m = _offsets(width_m, group, radius_m)
-    covers = north_m[:, None] ** 2 + east_m[None] ** 2 <= radius_m**2
-    covers[np.ix_((row_offset >= 0) & (row_offset < group), (column_offset >= 0) & (column_offset < group))] = True
-    at_row, at_column = np.nonzero(covers)
-    row = np.arange(0, rows, group)[:, None, None] + row_offset[at_row]
-    column = np.arange(0, columns, group)[None, :, None] + column_offset[at_column]
+    reached = north_m[:, None] ** 2 + east_m[None] ** 2 <= radius_m**2
+    reached[np.ix_((row_offset >= 0) & (row_offset < group), (column_offset >= 0) & (column_offset < group))] = True
+    row_at, column_at = np.nonzero(reached)
+    row = np.arange(0, rows, group)[:, None, None] + row_offset[row_at]
+    column = np.arange(0, columns, group)[None, :, None] + column_offset[column_at]
     inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
     groups = np.arange((rows // group) * (columns // group)).reshape(rows // group, columns // group, 1)
-    cell, of_group = np.broadcast_arrays(row * columns + column, groups)
+    cell, cell_group = np.broadcast_arrays(row * columns + column, groups)
     shape = (rows * columns, groups.size)
-    return csc_array((np.ones(int(inside.sum())), (cell[inside], of_group[inside])), shape=shape)
+    return csc_array((np.ones(int(inside.sum())), (cell[inside], cell_group[inside])), shape=shape)
 
 
 def cell_metres(city: City) -> tuple[float, float]:
@@ -51,9 +51,9 @@ def cell_metres(city: City) -> tuple[float, float]:
 
 def by_group(values: npt.NDArray, group: int) -> npt.NDArray:
     """Values of cells, (..., rows, columns), by group: (..., group rows, group columns, cells of the group)."""
-    *others, rows, columns = values.shape
-    blocks = values.reshape(*others, rows // group, group, columns // group, group).swapaxes(-3, -2)
-    return blocks.reshape(*others, rows // group, columns // group, group * group)
+    *axes, rows, columns = values.shape
+    blocks = values.reshape(*axes, rows // group, group, columns // group, group).swapaxes(-3, -2)
+    return blocks.reshape(*axes, rows // group, columns // group, group * group)
 
 
 def to_cells(values: npt.NDArray, group: int) -> npt.NDArray:
@@ -62,25 +62,17 @@ def to_cells(values: npt.NDArray, group: int) -> npt.NDArray:
 
 
 def areas_of_groups(
-    areas: npt.NDArray[np.str_] | None, covered: npt.NDArray[np.bool_], group: int
+    areas: npt.NDArray[np.str_] | None, in_coverage: npt.NDArray[np.bool_], group: int
 ) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The area of each group, an index into the sorted names or -1, shape (groups,); and the names of covered areas.
+    """The area of each group, an index into the sorted names or -1, shape (groups,); and the names of areas in coverage.
 
-    A group that lies in several areas belongs to the one with most of its covered cells.
+    A group that lies in several areas belongs to the one with most of its cells in coverage.
     """
-    names = [] if areas is None else sorted(set(areas[covered].tolist()) - {""})
+    names = [] if areas is None else sorted(set(areas[in_coverage].tolist()) - {""})
     if areas is None or not names:
-        return np.full(covered.size // group**2, -1), []
-    cells = np.stack([by_group(covered & (areas == name), group).sum(axis=-1).ravel() for name in names])
+        return np.full(in_coverage.size // group**2, -1), []
+    cells = np.stack([by_group(in_coverage & (areas == name), group).sum(axis=-1).ravel() for name in names])
     return np.where(cells.any(axis=0), cells.argmax(axis=0), -1), names
-
-
-def group_name(row: int, column: int, group: int) -> str:
-    """Name of the group whose south-western cell is (row, column): R12C07, or R12-13C06-07 for 2 x 2 cells."""
-    last_row, last_column = row + group - 1, column + group - 1
-    if group == 1:
-        return f"R{row:02d}C{column:02d}"
-    return f"R{row:02d}-{last_row:02d}C{column:02d}-{last_column:02d}"
 
 
 def _offsets(cell_m: float, group: int, radius_m: float) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]:

@@ -17,6 +17,7 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
 from shotspotter_assets.calendar.weekdays import WEEK_HOURS, hours_of_day, hours_of_week
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCounts
 from shotspotter_assets.models.forecaster import Array, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
@@ -283,13 +284,13 @@ def top_locations(next_day: pa.Table, why: list[tuple[str, ...]], city: City, nu
     probability = next_day["probability"].to_numpy()
     best = np.argsort(-probability, kind="stable")[:number]
     row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
-    box, (rows, columns) = city.box, city.shape
+    longitude, latitude = cell_middles(city, row, column)
     values = {
         "rank": np.arange(1, len(best) + 1, dtype=np.int32),
         "row": row.astype(np.int16),
         "column": column.astype(np.int16),
-        "longitude": np.round(box.west + (column + 0.5) / columns * (box.east - box.west), 6),
-        "latitude": np.round(box.south + (row + 0.5) / rows * (box.north - box.south), 6),
+        "longitude": np.round(longitude, 6),
+        "latitude": np.round(latitude, 6),
         **{name: next_day[name].to_numpy()[best] for name in ("probability", "low", "high", "expected")},
         "why": ["; ".join(why[at]) or "close to the average cell" for at in best],
     }
@@ -298,16 +299,14 @@ def top_locations(next_day: pa.Table, why: list[tuple[str, ...]], city: City, nu
 
 def risk_geojson(next_day: pa.Table, city: City) -> bytes:
     """The next day's cells as GeoJSON polygons (RFC 7946) with probability, interval and expected alerts."""
-    box, (rows, columns) = city.box, city.shape
-    features = []
     shown = ("row", "column", "probability", "low", "high", "expected")
-    for record in next_day.select(shown).to_pylist():
-        west, east = (round(box.west + (record["column"] + e) / columns * (box.east - box.west), 7) for e in (0, 1))
-        south, north = (round(box.south + (record["row"] + e) / rows * (box.north - box.south), 7) for e in (0, 1))
-        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-        properties = {name: round(value, 6) for name, value in record.items()}
-        geometry = {"type": "Polygon", "coordinates": [ring]}
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    features = [
+        polygon_feature(
+            cell_edges(city, record["row"], record["column"]),
+            {name: round(value, 6) for name, value in record.items()},
+        )
+        for record in next_day.select(shown).to_pylist()
+    ]
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 

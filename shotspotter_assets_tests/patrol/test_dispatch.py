@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import asdict
 from datetime import date, timedelta
 
 import geopandas as gpd
@@ -21,7 +22,7 @@ from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
 DAY = date(2024, 5, 1)
-COVERED = np.ones((6, 6), dtype=bool)
+IN_COVERAGE = np.ones((6, 6), dtype=bool)
 AREAS = np.array([["First"] * 3 + [""] * 3] * 3 + [["=cmd()"] * 3 + [""] * 3] * 3)
 
 
@@ -32,12 +33,12 @@ def expected_alerts(shifts=3, seed=0):
 def made(group=1, **rules):
     city = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", group=group, **rules)
     expected = expected_alerts()
-    plan = plan_day(city, DAY, expected, COVERED)
+    plan = plan_day(city, DAY, expected, IN_COVERAGE)
     reasons = {(row, column): ("+2 alerts in 7 days", "Friday night") for row in range(6) for column in range(6)}
     return (
         city,
         plan,
-        dispatch_table(plan, city, expected, 1 - np.exp(-expected), COVERED, areas=AREAS, reasons=reasons),
+        dispatch_table(plan, city, expected, 1 - np.exp(-expected), IN_COVERAGE, areas=AREAS, reasons=reasons),
     )
 
 
@@ -50,7 +51,7 @@ class TestTable:
             own = [row for row in rows if row["shift"] == shift.shift.name]
             assert sum(row["units"] for row in own) == shift.shift.units
             assert [row["rank"] for row in own] == list(range(1, len(own) + 1))
-            assert sum(row["covered_alerts"] for row in own) == pytest.approx(shift.covered)
+            assert sum(row["covered_alerts"] for row in own) == pytest.approx(shift.reached)
         night = [row for row in rows if row["shift"] == "shift 2"]
         assert {(row["starts_at"], row["ends_at"]) for row in night} == {
             ("2024-05-01T22:00:00-04:00", "2024-05-02T06:00:00-04:00")
@@ -81,17 +82,17 @@ class TestTable:
         assert (patrolled_cells(table, city) == plan.patrolled).all()
 
     def test_cells_that_no_sensor_hears_are_left_out_of_their_group(self):
-        city, covered = patrol_city(6, 6, 1, group=6), np.zeros((6, 6), dtype=bool)
-        covered[2, 3] = True
-        expected = np.where(covered, 0.5, np.nan)[None]
-        plan = plan_day(city, DAY, expected, covered)
-        (row,) = dispatch_table(plan, city, expected, expected, covered, reasons={(2, 3): ("heard",)}).to_pylist()
+        city, in_coverage = patrol_city(6, 6, 1, group=6), np.zeros((6, 6), dtype=bool)
+        in_coverage[2, 3] = True
+        expected = np.where(in_coverage, 0.5, np.nan)[None]
+        plan = plan_day(city, DAY, expected, in_coverage)
+        (row,) = dispatch_table(plan, city, expected, expected, in_coverage, reasons={(2, 3): ("heard",)}).to_pylist()
         assert (row["expected_alerts"], row["probability"], row["reasons"]) == (0.5, 0.5, ["heard"])
 
     def test_without_units_there_are_no_rows(self):
         city = patrol_city(6, 6, 0)
-        plan = plan_day(city, DAY, expected_alerts(1), COVERED)
-        table = dispatch_table(plan, city, expected_alerts(1), expected_alerts(1), COVERED)
+        plan = plan_day(city, DAY, expected_alerts(1), IN_COVERAGE)
+        table = dispatch_table(plan, city, expected_alerts(1), expected_alerts(1), IN_COVERAGE)
         assert (len(table), table.schema) == (0, DISPATCH_SCHEMA)
         assert json.loads(dispatch_geojson(table))["features"] == []
 
@@ -156,20 +157,20 @@ class TestAudit:
     def test_shares_of_areas(self):
         city, expected = patrol_city(6, 6, (4, 4), least_share_per_area=0.5), expected_alerts(2)
         areas = np.array([["south"] * 6] * 3 + [["north"] * 6] * 3)
-        plan = plan_day(city, DAY, expected, COVERED, areas=areas)
-        shares = patrol_audit(plan, city, expected, COVERED, areas=areas)["areas"]
-        assert {name: numbers["units"] for name, numbers in shares.items()} == {"south": 4, "north": 4}
-        assert shares["south"]["share_of_units"] == 0.5
+        plan = plan_day(city, DAY, expected, IN_COVERAGE, areas=areas)
+        shares = patrol_audit(plan, city, expected, IN_COVERAGE, areas=areas).areas
+        assert {name: area.units for name, area in shares.items()} == {"south": 4, "north": 4}
+        assert shares["south"].share_of_units == 0.5
         south = expected[:, :3].sum() / expected.sum()
-        assert shares["south"]["share_of_expected_alerts"] == pytest.approx(south)
+        assert shares["south"].share_of_expected_alerts == pytest.approx(south)
 
     def test_repeats(self):
         city, expected = patrol_city(6, 6, 1, radius_m=0), np.zeros((1, 6, 6))
         expected[0, 2, 3] = 1.0
-        plan = plan_day(city, DAY, expected, COVERED)
+        plan = plan_day(city, DAY, expected, IN_COVERAGE)
         days = {DAY - timedelta(days=back): plan.patrolled for back in (1, 3, 7)}
-        repeats = patrol_audit(plan, city, expected, COVERED, history=days)["repeats"]
-        assert repeats == {
+        repeats = patrol_audit(plan, city, expected, IN_COVERAGE, history=days).repeats
+        assert asdict(repeats) == {
             "days": 7,
             "most": 3,  # the day before, three days before, and the plan's own
             "patrolled": 1,
@@ -182,8 +183,9 @@ class TestAudit:
         expected = np.zeros((1, 6, 6))
         expected[0, 1, 1:4], expected[0, 5, 5] = [3.0, 4.0, 3.5], 2.0
         city = patrol_city(6, 6, 2, radius_m=510, shares=(1.0,))
-        plan = plan_day(city, DAY, expected, COVERED)
-        (shift,) = patrol_audit(plan, city, expected, COVERED)["shifts"]
-        assert (shift["covered"], shift["naive"]) == (pytest.approx(12.5), pytest.approx(10.5))
-        assert shift["over_naive"] == pytest.approx(12.5 / 10.5)
-        json.dumps(patrol_audit(plan, city, expected, COVERED))
+        plan = plan_day(city, DAY, expected, IN_COVERAGE)
+        audit = patrol_audit(plan, city, expected, IN_COVERAGE)
+        (shift,) = audit.shifts
+        assert (shift.covered, shift.naive) == (pytest.approx(12.5), pytest.approx(10.5))
+        assert shift.over_naive == pytest.approx(12.5 / 10.5)
+        json.dumps(asdict(audit))

@@ -41,8 +41,8 @@ def all_placements(cells, number, most):
 
 def plan(city, expected, **arguments):
     expected = np.broadcast_to(expected, (len(city.patrol.shifts), *city.shape))
-    covered = arguments.pop("covered", np.ones(city.shape, dtype=bool))
-    return plan_day(city, arguments.pop("day", DAY), expected, covered, **arguments)
+    in_coverage = arguments.pop("in_coverage", np.ones(city.shape, dtype=bool))
+    return plan_day(city, arguments.pop("day", DAY), expected, in_coverage, **arguments)
 
 
 def random_alerts(seed, shape):
@@ -62,8 +62,8 @@ class TestAgainstBruteForce:
         )
         (shift,) = plan(city, expected).shifts
         assert shift.method == "exact"
-        assert shift.covered == pytest.approx(best, rel=1e-5)
-        assert shift.covered == pytest.approx(value_by_hand(shift.units, expected, radius_m / 500, shares))
+        assert shift.reached == pytest.approx(best, rel=1e-5)
+        assert shift.reached == pytest.approx(value_by_hand(shift.units, expected, radius_m / 500, shares))
 
     @pytest.mark.parametrize("seed", range(4))
     def test_with_areas_and_a_cap_on_repeats(self, seed):
@@ -82,7 +82,7 @@ class TestAgainstBruteForce:
         ]
         best = max(value_by_hand(units, expected, 1.02, city.patrol.shares) for units in allowed)
         (shift,) = plan(city, expected, areas=areas, history={DAY - timedelta(days=1): rested}).shifts
-        assert shift.covered == pytest.approx(best, rel=1e-5)
+        assert shift.reached == pytest.approx(best, rel=1e-5)
         assert any((shift.units == units).all() for units in allowed)
 
     @pytest.mark.parametrize("seed", range(4))
@@ -96,7 +96,7 @@ class TestAgainstBruteForce:
         # Greedy takes a middle cell (2 + 3 + 3) and then adds 4; the two beside the middle cover all.
         expected = np.array([[2.0, 2, 3, 3, 2, 2], [0] * 6])
         (shift,) = plan(patrol_city(2, 6, 2, radius_m=510, shares=(1.0,)), expected).shifts
-        assert shift.covered == pytest.approx(14)
+        assert shift.reached == pytest.approx(14)
         assert shift.greedy_ratio == pytest.approx(12 / 14)
 
 
@@ -112,34 +112,34 @@ class TestProperties:
         (more,) = plan(patrol_city(4, 4, number + 1, **rules), expected).shifts
         slack = 1e-5 * expected.sum()
         assert more.best >= fewer.best - slack
-        assert fewer.covered <= fewer.best + slack <= expected.sum() + 2 * slack
-        assert fewer.covered >= 0.95 * fewer.best - slack
+        assert fewer.reached <= fewer.best + slack <= expected.sum() + 2 * slack
+        assert fewer.reached >= 0.95 * fewer.best - slack
         assert fewer.units.sum() == number
         assert fewer.units.max() <= 2
         assert 1 - 1 / np.e <= fewer.greedy_ratio <= 1 + 1e-5
-        assert fewer.added.sum() == pytest.approx(fewer.covered)
+        assert fewer.added.sum() == pytest.approx(fewer.reached)
         assert (np.diff(fewer.added) <= 1e-9).all()
 
     @settings(max_examples=25, deadline=None)
     @given(
         expected=alerts,
-        covered=hnp.arrays(bool, (4, 4)),
+        in_coverage=hnp.arrays(bool, (4, 4)),
         rested=hnp.arrays(bool, (4, 4)),
         share=st.sampled_from([0.0, 0.2, 0.4]),
         near_tie=st.sampled_from([0.0, 0.1]),
     )
-    def test_rules_are_kept_or_named(self, expected, covered, rested, share, near_tie):
+    def test_rules_are_kept_or_named(self, expected, in_coverage, rested, share, near_tie):
         areas = np.array([["a", "a", "b", "b"]] * 3 + [[""] * 4])
         city = patrol_city(4, 4, 5, least_share_per_area=share, repeats=Repeats(most=1, days=3), near_tie=near_tie)
         history = {DAY - timedelta(days=2): rested}
-        room = {name: 2 * (covered & ~rested & (areas == name)).sum() for name in ("a", "b")}
-        least = {name: int(np.ceil(share * 5)) for name in ("a", "b") if (covered & (areas == name)).any()}
-        if 2 * (covered & ~rested).sum() < 5 or any(room[name] < least[name] for name in least):
+        room = {name: 2 * (in_coverage & ~rested & (areas == name)).sum() for name in ("a", "b")}
+        least = {name: int(np.ceil(share * 5)) for name in ("a", "b") if (in_coverage & (areas == name)).any()}
+        if 2 * (in_coverage & ~rested).sum() < 5 or any(room[name] < least[name] for name in least):
             with pytest.raises(PatrolRulesError, match=r"rule patrol\.(repeats|most_units_per_cell)"):
-                plan(city, expected, covered=covered, areas=areas, history=history)
+                plan(city, expected, in_coverage=in_coverage, areas=areas, history=history)
             return
-        (shift,) = plan(city, expected, covered=covered, areas=areas, history=history).shifts
-        assert not shift.units[~covered | rested].any()
+        (shift,) = plan(city, expected, in_coverage=in_coverage, areas=areas, history=history).shifts
+        assert not shift.units[~in_coverage | rested].any()
         assert all(shift.units[areas == name].sum() >= number for name, number in least.items())
 
     @settings(max_examples=30, deadline=None)
@@ -166,7 +166,7 @@ class TestNearTies:
         again = plan(patrol_city(6, 6, 3, radius_m=0, near_tie=0.01, seed=3), expected)
         assert (again.shifts[0].units == plans[3].shifts[0].units).all()
         assert len({plan.shifts[0].units.tobytes() for plan in plans.values()}) == 5
-        assert all(plan.shifts[0].covered == pytest.approx(0.18) for plan in plans.values())
+        assert all(plan.shifts[0].reached == pytest.approx(0.18) for plan in plans.values())
 
     def test_days_and_shifts_are_drawn_apart(self):
         city = patrol_city(6, 6, (3, 3), radius_m=0, near_tie=0.01)
@@ -204,7 +204,7 @@ class TestFloor:
 
     def test_nothing_expected_recommends_nobody(self):
         (shift,) = plan(patrol_city(3, 3, 3), 0.0).shifts
-        assert (shift.units.sum(), shift.recommended.sum(), shift.covered, shift.one_more) == (3, 0, 0, 0)
+        assert (shift.units.sum(), shift.recommended.sum(), shift.reached, shift.one_more) == (3, 0, 0, 0)
 
 
 class TestGroups:
@@ -214,7 +214,7 @@ class TestGroups:
         city = patrol_city(4, 6, 1, group=2, radius_m=0, shares=(1.0,))
         day = plan(city, expected)
         assert day.shifts[0].units.tolist() == [[0, 0, 0], [0, 0, 1]]
-        assert day.shifts[0].covered == pytest.approx(1.0)
+        assert day.shifts[0].reached == pytest.approx(1.0)
         assert day.patrolled.nonzero()[0].tolist() == [2, 2, 3, 3]
 
     def test_the_radius_counts_from_the_middle_of_the_group(self):
@@ -270,7 +270,7 @@ class TestInfeasible:
             plan_day(patrol_city(3, 3), DAY, np.ones((2, 3, 3)), np.ones((3, 3), dtype=bool))
         with pytest.raises(ValueError, match=r"cells patrolled on 2024-04-30 have shape \(2, 2\)"):
             plan(patrol_city(3, 3), 1.0, history={DAY - timedelta(days=1): np.ones((2, 2), dtype=bool)})
-        unheard = plan(patrol_city(3, 3), expected, covered=~np.isnan(expected[0])).shifts[0]
+        unheard = plan(patrol_city(3, 3), expected, in_coverage=~np.isnan(expected[0])).shifts[0]
         assert unheard.total == 8
 
     @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Patrol plans, by city and issue date: for the day after it."""
 
 import json
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     plan = plan_day(city, day, expected, covered, areas=areas, history=history)
     reasons = {(int(row), int(column)): of for key, of in said["drivers"].items() for row, column in [key.split(",")]}
     table = dispatch_table(plan, city, expected, probability, covered, areas=areas, reasons=reasons)
-    audit = patrol_audit(plan, city, expected, covered, areas=areas, history=history)
+    audit = asdict(patrol_audit(plan, city, expected, covered, areas=areas, history=history))
     csv = dispatch_csv(table)
     _write(opened, city.name, issue, table, audit, csv, dispatch_geojson(table))
     return dg.MaterializeResult(
@@ -86,7 +87,7 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
             **panel.rounded(
                 {
                     "expected_alerts": float(sum(shift.total for shift in plan.shifts)),
-                    "covered_alerts": float(sum(shift.covered for shift in plan.shifts)),
+                    "covered_alerts": float(sum(shift.reached for shift in plan.shifts)),
                     **{f"one_more_unit_{shift.shift.name.replace(' ', '_')}": shift.one_more for shift in plan.shifts},
                 }
             ),

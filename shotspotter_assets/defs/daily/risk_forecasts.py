@@ -280,12 +280,12 @@ def _map(table: pa.Table, city: City, title: str) -> bytes:
 
 def _shown_top(top: pa.Table) -> list[dict[str, Any]]:
     """Few columns, as the panel is narrow; the files have all of them."""
-    from shotspotter_assets.patrol.reach import group_name
+    from shotspotter_assets.gridding.cells import cell_name
 
     return [
         {
             "rank": row["rank"],
-            "cell": group_name(row["row"], row["column"], 1),
+            "cell": cell_name(row["row"], row["column"]),
             "middle": f"{row['latitude']:.4f}, {row['longitude']:.4f}",
             "probability": f"{row['probability']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
             "expected": row["expected"],
