@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 from next_day import BENCHMARKS, Fold, folds, forecasts_of
 
-from shotspotter_assets.evaluation.forecasts_table import without_firework_days
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.forecasts_table import model_names, without_firework_days
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs
@@ -111,8 +111,8 @@ def _show(title: str, forecasts: pa.Table, names: list[str]) -> None:
     print(f"\n### {title}\n\n| model | log loss | gain over {FULL} |\n| --- | --- | --- |")
     observed = forecasts["observed"].to_numpy().astype(bool)
     for name in names:
-        gain = bootstrap_gain(forecasts, name, FULL)
-        shown = "" if name == FULL else f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})"
+        gain = table_gain(forecasts, name, FULL)
+        shown = "" if name == FULL else gain.text()
         print(f"| {name} | {log_losses(forecasts[name].to_numpy(), observed).mean():.5f} | {shown} |")
 
 
@@ -127,7 +127,7 @@ def main() -> None:
     found = folds(chosen.city, chosen.data, chosen.cache)[: chosen.folds]
     tables = [forecasts_of(fold, _all_forecasts(fold, chosen.cache)) for fold in found]
     table = pa.concat_tables(tables)
-    names = [name for name in table.column_names if name not in ("date", "row", "column", "observed")]
+    names = model_names(table)
     _show(chosen.city, table, names)
     _show(f"{chosen.city} without firework days", without_firework_days(table), names)
     print(json.dumps({"folds": [str(fold) for fold in BENCHMARKS[chosen.city].cutoffs[: chosen.folds]]}))

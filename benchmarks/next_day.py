@@ -28,8 +28,8 @@ from reliability_plot import reliability_by_city
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.evaluation.forecasts_table import model_names, without_firework_days
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table, model_names, without_firework_days
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import dense_window, grid_tensors
@@ -246,18 +246,7 @@ APART = np.timedelta64(7 * 2_000, "D")
 def forecasts_of(fold: Fold, forecasts: dict[str, np.ndarray]) -> pa.Table:
     """The forecasts table (see `evaluation.forecasts_table`) of one fold."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
-    observed = history.observed[test]
-    days, cells = observed.shape
-    row, column = np.nonzero(history.covered)
-    return pa.table(
-        {
-            "date": pa.array(np.repeat(history.days()[test], cells), pa.date32()),
-            "row": np.tile(row, days),
-            "column": np.tile(column, days),
-            "observed": observed.ravel().astype(np.int8),
-            **{name: of.ravel() for name, of in forecasts.items()},
-        }
-    )
+    return forecasts_table(history.days()[test], np.nonzero(history.covered), history.observed[test], forecasts)
 
 
 def show(title: str, forecasts: pa.Table) -> None:
@@ -272,12 +261,11 @@ def show(title: str, forecasts: pa.Table) -> None:
         + " |"
     )
     print("| --- " * (6 + len(over)) + "|")
-    for name, of in sorted(scores.items(), key=lambda item: item[1]["log_loss"]):
-        gains = [bootstrap_gain(forecasts, name, baseline) for baseline in over]
-        shown = [f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})" for gain in gains]
+    for name, own in sorted(scores.items(), key=lambda item: item[1].log_loss):
+        shown = [table_gain(forecasts, name, baseline).text() for baseline in over]
         print(
-            f"| {name} | {of['log_loss']:.5f} | {of['predicted_over_observed']:.3f} | {of['calibration_slope']:.2f} | "
-            f"{of['average_precision']:.3f} | {of['hit_rate']['5']:.3f} | " + " | ".join(shown) + " |"
+            f"| {name} | {own.log_loss:.5f} | {own.predicted_over_observed:.3f} | {own.calibration_slope:.2f} | "
+            f"{own.average_precision:.3f} | {own.hit_rate[5]:.3f} | " + " | ".join(shown) + " |"
         )
 
 

@@ -4,15 +4,15 @@ Reads the store (`SHOTSPOTTER_STORE`); the folds must have been reported before.
 90% intervals of the gain over the historical mean and over gradient boosting from a weekly block bootstrap.
 """
 
-import json
 import sys
 from datetime import date
 from typing import Any
 
 from shotspotter_assets.defs.environment import STORE_ROOT
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.storage.store import Partition
 
@@ -32,12 +32,9 @@ def main(city: str, folds: list[date]) -> None:
     """Print both tables and the training times."""
     store = StoreResource(root=STORE_ROOT).open()
     partitions = [Partition("evaluation_reports", city, "fold", fold) for fold in folds]
-    reports = [json.loads(store.read_bytes(partition, "report.json")) for partition in partitions]
+    reports = [FoldReport.model_validate_json(store.read_bytes(partition, "report.json")) for partition in partitions]
     forecasts = pool_tables([store.read_table(partition, "forecasts.parquet") for partition in partitions])
-    seconds = {
-        name: sum(report["models"][name]["seconds_to_train"] or 0 for report in reports)
-        for name in reports[0]["models"]
-    }
+    seconds = {name: sum(report.models[name].seconds_to_train or 0 for report in reports) for name in reports[0].models}
     for title, table in (
         ("All days", forecasts),
         ("Without 3-5 July, 31 December, 1 January", without_firework_days(forecasts)),
@@ -62,23 +59,19 @@ def show(table: Any, seconds: dict[str, float]) -> None:
     ]
     print("| " + " | ".join(head) + " |")
     print("| " + " | ".join("---" for _ in head) + " |")
-    for name, scores in sorted(score_table(table).items(), key=lambda item: item[1]["log_loss"]):
-        numbers = [form.format(scores[key]) if scores[key] is not None else "-" for key, (_, form) in COLUMNS.items()]
-        gains = [interval(bootstrap_gain(table, name, over)) for over in ("historical_mean", "gradient_boosting")]
+    for name, scores in sorted(score_table(table).items(), key=lambda item: item[1].log_loss):
+        values = [(getattr(scores, key), form) for key, (_, form) in COLUMNS.items()]
+        numbers = ["-" if value is None else form.format(value) for value, form in values]
+        gains = [table_gain(table, name, over).text("+.3f") for over in ("historical_mean", "gradient_boosting")]
         row = [
             name,
             *numbers,
-            f"{scores['hit_rate']['5']:.3f}",
-            f"{scores['pai']['5']:.2f}",
+            f"{scores.hit_rate[5]:.3f}",
+            f"{scores.pai[5]:.2f}",
             *gains,
             f"{seconds[name]:,.0f} s",
         ]
         print("| " + " | ".join(row) + " |")
-
-
-def interval(gain: dict[str, Any]) -> str:
-    """A gain in nats per positive with its 90% interval."""
-    return f"{gain['gain']:+.3f} ({gain['low']:+.3f}, {gain['high']:+.3f})"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from next_day import APART, EAST, PACIFIC, Benchmark, Fold, quarters
 
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.next_day.regime_regression import Pretrained, RegimeRegressionForecaster
@@ -87,11 +87,10 @@ def forecasts(fold: Fold, start: Pretrained, cache: Path) -> dict[str, np.ndarra
 
 def line(name: str, table: pa.Table, cells: str) -> str:
     """One row: what was tested, calibration, and the gain over each of `OVER`."""
-    gains = [bootstrap_gain(table, STARTED, over) for over in OVER]
-    shown = [f"{gain['gain']:+.3f} ({gain['low']:+.3f}, {gain['high']:+.3f})" for gain in gains]
-    of = score_table(table)[STARTED]
+    shown = [table_gain(table, STARTED, over).text("+.3f") for over in OVER]
+    ratio = score_table(table)[STARTED].predicted_over_observed
     positives = int(table["observed"].to_numpy().sum())
-    return f"| {name} | {cells} | {positives} | " + " | ".join(shown) + f" | {of['predicted_over_observed']:.2f} |"
+    return f"| {name} | {cells} | {positives} | " + " | ".join(shown) + f" | {ratio:.2f} |"
 
 
 def main() -> None:

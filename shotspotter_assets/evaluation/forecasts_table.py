@@ -20,7 +20,7 @@ KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")
 
 def forecasts_table(
     dates: npt.NDArray[np.datetime64],
-    cells: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]],
+    cells: tuple[npt.NDArray[np.integer], ...],
     observed: npt.NDArray[np.bool_],
     probabilities: Mapping[str, npt.NDArray[np.floating]],
     *,

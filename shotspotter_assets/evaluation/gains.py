@@ -1,4 +1,4 @@
-"""How much better one forecast is than another, in nats per positive, with an interval from a bootstrap of whole weeks."""
+"""How much better one forecast is than another: nats per positive, with an interval from a bootstrap of whole weeks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
 from shotspotter_assets.models.probability import log_losses
 
@@ -15,6 +16,42 @@ Array = npt.NDArray[np.float64]
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Gain of one forecast over another in nats per positive.
+
+    Attributes:
+        gain: None without positives.
+        low: lower end of the interval; None if no draw of the bootstrap has a positive.
+        high: upper end, as `low`.
+        level: share of the draws that the interval holds.
+        weeks: number of whole weeks that were drawn from.
+        draws: of the bootstrap.
+    """
+
+    gain: float | None
+    low: float | None
+    high: float | None
+    level: float
+    weeks: int
+    draws: int
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.low is not None and self.low > 0
+
+    def ends(self) -> dict[str, float]:
+        """`gain`, `low` and `high` as far as they are known."""
+        return {name: value for name in ("gain", "low", "high") if (value := getattr(self, name)) is not None}
+
+    def text(self, form: str = "+.4f", *, unknown: str = "-") -> str:
+        """The gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
+        if self.gain is None or self.low is None or self.high is None:
+            return unknown
+        return f"{self.gain:{form}} ({self.low:{form}}, {self.high:{form}})"
 
 
 @dataclass(frozen=True)
@@ -30,25 +67,9 @@ class WeeklySums:
     losses: dict[str, Array]
 
 
-def bootstrap_gain(
-    forecasts: pa.Table, model: str, over: str, *, draws: int = DRAWS, level: float = LEVEL, seed: int = 0
-) -> dict[str, Any]:
-    """Gain in nats per positive of `model` over `over`; see `gain_interval`."""
-    weekly = weekly_losses(forecasts, (model, over))
-    return gain_interval([weekly], [(model, over)], draws=draws, level=level, seed=seed)
-
-
-def weekly_losses(forecasts: pa.Table, models: Iterable[str]) -> WeeklySums:
-    """Positives and log losses (nats) of a forecasts table by calendar week, Monday to Sunday."""
-    observed = observed_of(forecasts)
-    losses = {name: log_losses(forecasts[name].to_numpy(), observed) for name in dict.fromkeys(models)}
-    return weekly_sums(days_of(forecasts), observed, losses)
-
-
 def weekly_sums(days: npt.NDArray[np.datetime64], positive: npt.NDArray[Any], losses: dict[str, Array]) -> WeeklySums:
-    """Sums by calendar week of what is given for each row, all of shape (rows,)."""
-    # Day 0 of the calendar, 1 January 1970, was a Thursday.
-    _, week = np.unique((days.astype(np.int64) + 3) // 7, return_inverse=True)
+    """Sums by calendar week, Monday to Sunday, of what is given for each row, all of shape (rows,)."""
+    _, week = np.unique(weeks(days), return_inverse=True)
 
     def summed(values: npt.NDArray[Any]) -> Array:
         return np.bincount(week, weights=values).astype(np.float64)
@@ -56,51 +77,49 @@ def weekly_sums(days: npt.NDArray[np.datetime64], positive: npt.NDArray[Any], lo
     return WeeklySums(summed(positive), {name: summed(of_model) for name, of_model in losses.items()})
 
 
-def gain_interval(
-    cities: Sequence[WeeklySums],
-    compared: Sequence[tuple[str, str]],
-    *,
-    draws: int = DRAWS,
-    level: float = LEVEL,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Gain in nats per positive, with a percentile interval from a weekly block bootstrap, pooled over cities.
+def weekly_losses(forecasts: pa.Table, models: Iterable[str]) -> WeeklySums:
+    """Positives and log losses (nats) of a forecasts table by calendar week."""
+    observed = observed_of(forecasts)
+    losses = {name: log_losses(forecasts[name].to_numpy(), observed) for name in dict.fromkeys(models)}
+    return weekly_sums(days_of(forecasts), observed, losses)
 
-    Whole weeks (Monday to Sunday) are drawn with replacement, since neighbouring days and cells are not independent;
-    in each city as many as it has. A draw without any positive has no gain and is left out.
+
+def table_gain(forecasts: pa.Table, model: str, over: str) -> Gain:
+    """Gain of `model` over `over`, two columns of a forecasts table."""
+    return weekly_gain(weekly_losses(forecasts, (model, over)), model, over)
+
+
+def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
+    """Gain of `model` over `over` in the weeks of one city."""
+    return pooled_gain([weekly], [(model, over)])
+
+
+def pooled_gain(cities: Sequence[WeeklySums], compared: Sequence[tuple[str, str]]) -> Gain:
+    """Gain with a percentile interval from a weekly block bootstrap, pooled over cities.
+
+    Whole weeks are drawn with replacement, since neighbouring days and cells are not independent; in each city as many
+    as it has. A draw without any positive has no gain and is left out.
 
     Args:
         cities: the weeks of each city.
         compared: of each city, the model and what it is compared with.
-        draws: of the bootstrap.
-        level: share of the draws that the interval holds.
-        seed: of the bootstrap.
-
-    Returns:
-        {"gain", "low", "high": float or None, "level", "weeks", "draws"}.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     gained, positives, weeks = 0.0, 0.0, 0
-    drawn_gains, drawn_positives = np.zeros(draws), np.zeros(draws)
+    drawn_gains, drawn_positives = np.zeros(DRAWS), np.zeros(DRAWS)
     for city, (model, over) in zip(cities, compared, strict=True):
-        difference, of_city = city.losses[over] - city.losses[model], len(city.positives)
-        if not of_city:
+        difference, city_weeks = city.losses[over] - city.losses[model], len(city.positives)
+        if not city_weeks:
             continue
-        times_drawn = random.multinomial(of_city, np.full(of_city, 1 / of_city), size=draws)
+        times_drawn = random.multinomial(city_weeks, np.full(city_weeks, 1 / city_weeks), size=DRAWS)
         drawn_gains += times_drawn @ difference
         drawn_positives += times_drawn @ city.positives
-        gained, positives, weeks = gained + difference.sum(), positives + city.positives.sum(), weeks + of_city
-    some = drawn_positives > 0
-    low, high = (
-        np.quantile(drawn_gains[some] / drawn_positives[some], [(1 - level) / 2, (1 + level) / 2])
-        if some.any()
-        else (None, None)
-    )
-    return {
-        "gain": float(gained / positives) if positives else None,
-        "low": None if low is None else float(low),
-        "high": None if high is None else float(high),
-        "level": level,
-        "weeks": weeks,
-        "draws": draws,
-    }
+        gained, positives, weeks = gained + difference.sum(), positives + city.positives.sum(), weeks + city_weeks
+    usable = drawn_positives > 0
+    low = high = None
+    if usable.any():
+        low, high = (
+            float(end)
+            for end in np.quantile(drawn_gains[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        )
+    return Gain(float(gained / positives) if positives else None, low, high, LEVEL, weeks, DRAWS)

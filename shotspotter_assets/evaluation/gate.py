@@ -7,13 +7,13 @@ would flatter itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import gain_interval, weekly_losses
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
 from shotspotter_assets.models.probability import clip_probability
 
 BASELINES: Final = (
@@ -49,7 +49,7 @@ class Verdict:
         served: name of the candidate, or of the best baseline.
         candidate: name.
         best_baseline: the servable baseline with the least log loss.
-        gain: of the candidate over the best baseline; see `evaluation.gains.gain_interval`.
+        gain: of the candidate over the best baseline; see `evaluation.gains.Gain`.
         gain_over_constant: the same over the observed frequency of these very days as the forecast of every cell and
             day, which a forecast that knows anything beats.
         predicted_over_observed: None without positives.
@@ -61,8 +61,8 @@ class Verdict:
     served: str
     candidate: str
     best_baseline: str
-    gain: dict[str, Any]
-    gain_over_constant: dict[str, Any]
+    gain: Gain
+    gain_over_constant: Gain
     predicted_over_observed: float | None
     positives: int
     reasons: tuple[str, ...]
@@ -97,21 +97,21 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
     )
     weekly = weekly_losses(table, (candidate, *compared, _CONSTANT))
     best = min(compared, key=lambda name: weekly.losses[name].sum())
-    gain = gain_interval([weekly], [(candidate, best)])
-    over_constant = gain_interval([weekly], [(candidate, _CONSTANT)])
+    gain = weekly_gain(weekly, candidate, best)
+    over_constant = weekly_gain(weekly, candidate, _CONSTANT)
     ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
 
     lowest, highest = PREDICTED_OVER_OBSERVED
     failed: list[str] = []
     held: list[str] = []
     for holds, reason in (
-        (gain["weeks"] >= MIN_WEEKS, f"{gain['weeks']} weeks were tested; at least {MIN_WEEKS} are needed."),
+        (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
         (
             positives >= MIN_POSITIVES,
             f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed.",
         ),
-        (_above_zero(gain), _in_words(gain, f"{best} (the best baseline)")),
-        (_above_zero(over_constant), _in_words(over_constant, "one constant probability for every cell and day")),
+        (gain.is_shown, _in_words(gain, f"{best} (the best baseline)")),
+        (over_constant.is_shown, _in_words(over_constant, "one constant probability for every cell and day")),
         (
             ratio is not None and lowest <= ratio <= highest,
             f"Predicted / observed is {_number(ratio, '.2f')}; between {lowest} and {highest} is allowed.",
@@ -131,15 +131,11 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
     )
 
 
-def _above_zero(gain: dict[str, Any]) -> bool:
-    return gain["low"] is not None and gain["low"] > 0
-
-
-def _in_words(gain: dict[str, Any], over: str) -> str:
-    low, high = _number(gain["low"], "+.4f"), _number(gain["high"], "+.4f")
+def _in_words(gain: Gain, over: str) -> str:
+    middle, low, high = (_number(value, "+.4f") for value in (gain.gain, gain.low, gain.high))
     return (
-        f"The gain over {over} is {_number(gain['gain'], '+.4f')} nats per positive, {gain['level']:.0%} interval {low} "
-        f"to {high}; its lower end must be above zero."
+        f"The gain over {over} is {middle} nats per positive, {gain.level:.0%} interval {low} to {high}; its lower end "
+        "must be above zero."
     )
 
 

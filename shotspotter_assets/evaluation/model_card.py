@@ -1,13 +1,16 @@
 """The model card of a city: what its forecast is, how good it is, and what it must not be used for, in Markdown.
 
-The numbers are those of `evaluation.walk_forward.walk_forward_report`; the text about sensors and about predictive
+The numbers are those of `evaluation.walk_forward_report`; the text about sensors and about predictive
 policing in general states what the named sources say.
 """
 
-from typing import Any, Final
+from typing import Final
 
-from shotspotter_assets.evaluation.burden import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.burden import FLAGGED_PERCENT, Burden
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, TRUTH
+from shotspotter_assets.evaluation.table_scores import GroupScores
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
 CANNOT: Final = """\
 ## What it can and cannot do
@@ -60,15 +63,15 @@ NOT_FOR: Final = """\
 """
 
 
-def model_card(report: dict[str, Any]) -> str:
+def model_card(report: WalkForwardReport) -> str:
     """Markdown for people who decide whether to use the forecast.
 
     Args:
-        report: of a city (see `evaluation.walk_forward`).
+        report: of a city.
     """
-    served = report["verdict"]["served"]
+    served = report.verdict.served
     parts = [
-        f"# Model card: next-day alert forecast of {report['city']}\n\n{_opening(report)}\n",
+        f"# Model card: next-day alert forecast of {report.city}\n\n{_opening(report)}\n",
         _verdict(report),
         _target(report),
         _skill(report, served),
@@ -76,155 +79,140 @@ def model_card(report: dict[str, Any]) -> str:
         CANNOT,
         CRITICISM,
         FAIRNESS,
-        _burden(report["burden"][served], report["by_area"]["kind"]),
+        _burden(report.burden[served], report.by_area.kind),
         NOT_FOR,
     ]
     return "\n".join(parts)
 
 
-def _opening(report: dict[str, Any]) -> str:
-    flags = report["burden"][report["verdict"]["served"]]
+def _opening(report: WalkForwardReport) -> str:
+    flags = report.burden[report.verdict.served]
     text = (
-        f"On an average day {_percent(report['base_rate'])} of the covered cells have an alert. With the {FLAGGED_PERCENT}% "
-        f"of cells flagged that the forecast ranks highest ({flags['flagged_cells_per_day']:.1f} a day), "
-        f"**{flags['empty_of_ten']:.1f} of ten flagged cells see nothing** (precision {_percent(flags['precision'])})"
+        f"On an average day {_percent(report.base_rate)} of the covered cells have an alert. With the {FLAGGED_PERCENT}% "
+        f"of cells flagged that the forecast ranks highest ({flags.flagged_cells_per_day:.1f} a day), "
+        f"**{flags.empty_of_ten:.1f} of ten flagged cells see nothing** (precision {_percent(flags.precision)})"
     )
-    hit = flags["hit_rate"]
-    return text + (f"; they hold {_percent(hit)} of the cells with an alert." if hit is not None else ".")
+    if flags.hit_rate is None:
+        return f"{text}."
+    return f"{text}; they hold {_percent(flags.hit_rate)} of the cells with an alert."
 
 
-def _verdict(report: dict[str, Any]) -> str:
-    verdict = report["verdict"]
-    kind = (
-        "the candidate" if verdict["passed"] else f"the best baseline, as {verdict['candidate']} did not pass the gate"
-    )
-    reasons = "\n".join(f"- {reason}" for reason in verdict["reasons"])
-    return f"## Which forecast is served, and why\n\nServed: **{verdict['served']}**, {kind}.\n\n{reasons}\n"
+def _verdict(report: WalkForwardReport) -> str:
+    verdict = report.verdict
+    kind = "the candidate" if verdict.passed else f"the best baseline, as {verdict.candidate} did not pass the gate"
+    reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
+    return f"## Which forecast is served, and why\n\nServed: **{verdict.served}**, {kind}.\n\n{reasons}\n"
 
 
-def _target(report: dict[str, Any]) -> str:
-    cells = sorted(set(report["covered_cells"].values()))
+def _target(report: WalkForwardReport) -> str:
+    cells = sorted(set(report.covered_cells.values()))
     covered = f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}"
-    rows, columns = report["grid"]
+    rows, columns = report.grid
     return (
         "## Target and data\n\n"
         "- Target: whether a cell has at least one *published alert* on the next local day. Not shootings, crime or people.\n"
-        f"- Tested on {report['first_day']} to {report['last_day']}: {report['days']:,} days, folds "
-        f"{', '.join(report['folds'])}, each forecast by models that saw only the days before its cutoff.\n"
-        f"- Coverage: {covered} of {rows * columns:,} cells, {report['coverage']}.\n"
-        f"- Base rate: {_percent(report['base_rate'])} ({report['positives']:,} of {report['cell_days']:,} cell-days had an "
-        f"alert). Never forecasting one is right in {_percent(1 - report['base_rate'])} of them: accuracy says nothing here.\n"
-    ) + _pretrained(report["pretrained"])
+        f"- Tested on {report.first_day} to {report.last_day}: {report.days:,} days, folds "
+        f"{', '.join(map(str, report.folds))}, each forecast by models that saw only the days before its cutoff.\n"
+        f"- Coverage: {covered} of {rows * columns:,} cells, {report.coverage}.\n"
+        f"- Base rate: {_percent(report.base_rate)} ({report.positives:,} of {report.cell_days:,} cell-days had an "
+        f"alert). Never forecasting one is right in {_percent(1 - report.base_rate)} of them: accuracy says nothing here.\n"
+    ) + _pretrained(report)
 
 
-def _pretrained(origins: dict[str, str]) -> str:
+def _pretrained(report: WalkForwardReport) -> str:
     lines = [
         f"- Fold {fold}: pulled towards the model of {origin}, for want of own alerts."
-        for fold, origin in origins.items()
+        for fold, origin in report.pretrained.items()
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _skill(report: dict[str, Any], served: str) -> str:
-    best = report["verdict"]["best_baseline"]
+def _skill(report: WalkForwardReport, served: str) -> str:
+    best = report.verdict.best_baseline
     lines = [
         "| forecast | log loss | gain over historical mean | gain over best baseline | Brier skill | average precision "
         "| hit rate at 5% | PAI at 5% |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, scores in report["models"].items():
-        gains = [_gain(scores["gain_over"][over]) for over in ("historical_mean", best)]
-        numbers = (scores["brier_skill"], scores["average_precision"], scores["hit_rate"]["5"], scores["pai"]["5"])
+    for name, scores in report.models.items():
+        gains = [scores.gain_over[over].text() for over in (HISTORICAL_MEAN, best)]
+        numbers = (scores.brier_skill, scores.average_precision, scores.hit_rate[5], scores.pai[5])
         mark = f"**{name}** (served)" if name == served else f"{name} (the process itself)" if name == TRUTH else name
-        lines.append(f"| {mark} | {scores['log_loss']:.5f} | {gains[0]} | {gains[1]} | {_row(numbers)} |")
+        lines.append(f"| {mark} | {scores.log_loss:.5f} | {gains[0]} | {gains[1]} | {_row(numbers)} |")
     lines += [
         "",
         "Gains are in nats per cell-day with an alert, with the 90% interval of a bootstrap of whole weeks. The best "
         f"baseline is {best}.",
     ]
-    ordinary = report["without_firework_days"]
-    if ordinary:
-        gain = _gain(ordinary[served]["gain_over"]["historical_mean"])
+    if report.without_firework_days:
+        gain = report.without_firework_days[served].gain_over[HISTORICAL_MEAN].text()
         lines += [
             f"Without 3-5 July, 31 December and 1 January the served forecast gains {gain} over the historical mean."
         ]
-    areas = report["by_area"]
-    lines += ["", f"By area ({areas['kind']}):", "", *_groups(areas["areas"], served)]
-    for hours, of_horizon in report["horizons"].items():
-        verdict = of_horizon["verdict"]
-        best_ahead = verdict["best_baseline"]
-        told = "; ".join(
-            f"{name} {_gain(of['gain_over'][best_ahead])}"
-            for name, of in of_horizon["models"].items()
-            if name != best_ahead
-        )
+    lines += ["", f"By area ({report.by_area.kind}):", "", *_groups(report.by_area.areas, served)]
+    for hours, horizon in report.horizons.items():
+        over = horizon.verdict.best_baseline
+        gains = [f"{name} {scores.gain_over[over].text()}" for name, scores in horizon.models.items() if name != over]
         lines += [
             "",
-            f"Next {hours} hours: {verdict['served']} is served. Gain over {best_ahead}, the best baseline: {told}.",
+            f"Next {hours} hours: {horizon.verdict.served} is served. Gain over {over}, the best baseline: {'; '.join(gains)}.",
         ]
-    types = report["gunshot_types"]
-    if types:
-        told = "; ".join(
-            f"{name} {_gain(of['gain'])}" for name, of in types["models"].items() if name != types["reference"]
-        )
+    types = report.gunshot_types
+    if types is not None:
+        gains = [f"{name} {scores.gain.text()}" for name, scores in types.models.items() if name != types.reference]
         lines += [
             "",
-            f"Type given an alert, gain over {types['reference']} in nats per alert: {told or 'no other forecast'}.",
+            f"Type given an alert, gain over {types.reference} in nats per alert: {'; '.join(gains) or 'no other forecast'}.",
         ]
     return "## Skill\n\n" + "\n".join(lines) + "\n"
 
 
-def _groups(groups: dict[str, Any], served: str) -> list[str]:
+def _groups(groups: dict[str, GroupScores], served: str) -> list[str]:
     lines = [
         "| | cell-days with an alert | gain over historical mean | predicted / observed |",
         "| --- | --- | --- | --- |",
     ]
     for name, group in groups.items():
-        scores = group["models"][served]
-        numbers = (scores["gain_over_reference"], scores["predicted_over_observed"])
-        lines.append(f"| {name} | {group['positives']:,} | {_row(numbers)} |")
+        scores = group.models[served]
+        numbers = (scores.gain_over_reference, scores.predicted_over_observed)
+        lines.append(f"| {name} | {group.positives:,} | {_row(numbers)} |")
     return lines
 
 
-def _calibration(report: dict[str, Any], served: str) -> str:
-    scores, bins = report["models"][served], report["reliability"][served]
+def _calibration(report: WalkForwardReport, served: str) -> str:
+    scores, bins = report.models[served], report.reliability[served]
     lowest, highest = PREDICTED_OVER_OBSERVED
     ratio, slope, intercept = (
-        _number(scores[name]) for name in ("predicted_over_observed", "calibration_slope", "calibration_intercept")
+        _number(number)
+        for number in (scores.predicted_over_observed, scores.calibration_slope, scores.calibration_intercept)
     )
     return (
         "## Calibration\n\n"
         f"Predicted / observed {ratio} (allowed {lowest} to {highest}), slope {slope} (1 is calibrated), intercept "
         f"{intercept} (0 is calibrated). In the tenth of the cell-days with the highest forecasts, "
-        f"{_percent(bins['mean_forecast'][-1])} was forecast and {_percent(bins['observed_frequency'][-1])} happened.\n"
+        f"{_percent(bins.mean_forecast[-1])} was forecast and {_percent(bins.observed_frequency[-1])} happened.\n"
     )
 
 
-def _burden(burden: dict[str, Any], kind: str) -> str:
+def _burden(burden: Burden, kind: str) -> str:
     lines = [
         f"| {kind} | share of covered cell-days | share of flags | share of alerts | precision of flags |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, area in burden["by_area"].items():
-        shares = (area[key] for key in ("share_of_covered", "share_of_flagged", "share_of_alerts", "precision"))
+    for name, area in burden.by_area.items():
+        shares = (area.share_of_covered, area.share_of_flagged, area.share_of_alerts, area.precision)
         lines.append(f"| {name} | {' | '.join('-' if share is None else _percent(share) for share in shares)} |")
-    repeats = burden["repeats"]
-    top = repeats["top_cells"][0]
+    repeats = burden.repeats
+    top = repeats.top_cells[0]
     lines += [
         "",
-        f"Of {repeats['cells']} covered cells, {repeats['cells_never_flagged']} were never flagged and "
-        f"{repeats['cells_flagged_almost_always']} on at least {repeats['almost_always_means_share_of_days']:.0%} of the days. "
-        f"The most flagged cell (row {top['row']}, column {top['column']}) was flagged on "
-        f"{_percent(top['share_of_days_flagged'])} of the days and had an alert on {_percent(top['share_of_days_with_alert'])}; "
-        f"the longest run for one cell was {repeats['longest_run_days']} days.",
+        f"Of {repeats.cells} covered cells, {repeats.cells_never_flagged} were never flagged and "
+        f"{repeats.cells_flagged_almost_always} on at least {repeats.almost_always_means_share_of_days:.0%} of the days. "
+        f"The most flagged cell (row {top.row}, column {top.column}) was flagged on "
+        f"{_percent(top.share_of_days_flagged)} of the days and had an alert on {_percent(top.share_of_days_with_alert)}; "
+        f"the longest run for one cell was {repeats.longest_run_days} days.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _gain(gain: dict[str, Any]) -> str:
-    if gain["gain"] is None:
-        return "-"
-    return f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})"
 
 
 def _row(numbers: tuple[float | None, ...]) -> str:

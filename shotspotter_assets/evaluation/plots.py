@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import Box
+from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.reliability import reliability
 from shotspotter_assets.evaluation.scores import AREAS, Scores
 
 Array = npt.NDArray[np.float64]
@@ -18,7 +20,6 @@ Booleans = npt.NDArray[np.bool_]
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 WINDOW_COLOURS: Final = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
-RELIABILITY_BINS: Final = 10
 COLOUR_LIMIT_QUANTILE: Final = 0.995
 
 
@@ -135,20 +136,19 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
     for at, (name, probability) in enumerate(probabilities.items()):
         if np.ptp(probability) == 0:
             continue
-        forecast, frequency, low, high = reliability_bins(probability.ravel(), observed.ravel())
-        seen = frequency > 0
-        points += [forecast[seen], frequency[seen]]
-        below, above = (frequency - low)[seen], (high - frequency)[seen]
-        style: dict[str, Any] = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
+        bins = reliability(probability.ravel(), observed.ravel())
+        columns = np.array([bins.mean_forecast, bins.observed_frequency, bins.low, bins.high])
+        forecast, frequency, low, high = columns[:, columns[1] > 0]
+        points += [forecast, frequency]
         axes.errorbar(
-            forecast[seen],
-            frequency[seen],
-            yerr=[below, above],
+            forecast,
+            frequency,
+            yerr=[frequency - low, high - frequency],
             label=name,
             markersize=5,
             linewidth=1,
             elinewidth=0.7,
-            **style,
+            **line_style(at),
         )
     values = np.concatenate(points) if points else np.zeros(0)
     # A bin at one in a million must not push all others into a corner.
@@ -174,20 +174,12 @@ def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
     figure = new_figure(6.6, 5.2)
     axes = figure.add_subplot()
     # The key lists the best model first, in the order in which its lines end.
-    ranked = sorted(scores.items(), key=lambda item: item[1]["hit_rate"][str(AREAS[-1])] or 0.0, reverse=True)
-    colour_of = {name: at for at, name in enumerate(scores)}
-    for name, of_model in ranked:
-        rates = [100 * (of_model["hit_rate"][str(area)] or 0.0) for area in AREAS]
-        at = colour_of[name]
-        axes.plot(
-            (0, *AREAS),
-            (0, *rates),
-            color=COLOURS[at % len(COLOURS)],
-            marker=MARKERS[at % len(MARKERS)],
-            markersize=5,
-            linewidth=1.2,
-            label=name,
-        )
+    ranked = sorted(scores.items(), key=lambda item: item[1].hit_rate[AREAS[-1]] or 0.0, reverse=True)
+    numbers = {name: number for number, name in enumerate(scores)}
+    for name, own in ranked:
+        rates = [100 * (own.hit_rate[area] or 0.0) for area in AREAS]
+        style = line_style(numbers[name])
+        axes.plot((0, *AREAS), (0, *rates), markersize=5, linewidth=1.2, label=name, **style)
     axes.plot((0, AREAS[-1]), (0, AREAS[-1]), color="0.5", linestyle="--", linewidth=1, label="chance")
     axes.set(
         xlabel="flagged share of the covered cells, each day (%)",
@@ -202,27 +194,32 @@ def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
     return as_png(figure)
 
 
-def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str) -> bytes:
+def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
     """Gain of models over `over` in each fold, with intervals.
 
     Args:
-        gains: model to fold to its gain (see `evaluation.gains.gain_interval`); folds without one are left out.
+        gains: model to fold to its gain (see `evaluation.gains.Gain`); folds without one are left out.
         over: name of what the gains are over.
     """
     figure = new_figure(7.6, 4.6)
     axes = figure.add_subplot()
-    folds = list(dict.fromkeys(fold for of_model in gains.values() for fold in of_model))
-    for at, (name, of_model) in enumerate(gains.items()):
-        known = [(folds.index(fold), gain) for fold, gain in of_model.items() if gain["gain"] is not None]
-        middle = [gain["gain"] for _, gain in known]
-        errors = [[gain["gain"] - gain["low"] for _, gain in known], [gain["high"] - gain["gain"] for _, gain in known]]
+    folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))
+    for at, (name, by_fold) in enumerate(gains.items()):
+        offset = 0.5 * ((at + 0.5) / len(gains) - 0.5)
+        known = [
+            (folds.index(fold) + offset, gain.gain, gain.low, gain.high)
+            for fold, gain in by_fold.items()
+            if gain.gain is not None
+        ]
+        x, middle, low, high = np.array(known, dtype=np.float64).reshape(-1, 4).T
+        style = line_style(at)
         axes.errorbar(
-            [fold + 0.5 * ((at + 0.5) / len(gains) - 0.5) for fold, _ in known],
+            x,
             middle,
             # A percentile interval of few weeks may leave its own mean out.
-            yerr=np.maximum(errors, 0),
-            fmt=MARKERS[at % len(MARKERS)],
-            color=COLOURS[at % len(COLOURS)],
+            yerr=np.maximum([middle - low, high - middle], 0),
+            fmt=style["marker"],
+            color=style["color"],
             markersize=6,
             elinewidth=1,
             capsize=3,
@@ -237,19 +234,9 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Mapping[str, Any]]], over: str
     return as_png(figure)
 
 
-def reliability_bins(probability: Array, observed: Booleans) -> tuple[Array, Array, Array, Array]:
-    """Mean forecast, observed frequency and its 95% Wilson interval in at most ten quantile bins; shape (bins,) each.
-
-    Equal forecasts share a bin, so there may be fewer bins.
-    """
-    edges = np.unique(np.quantile(probability, np.arange(1, RELIABILITY_BINS) / RELIABILITY_BINS))
-    which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
-    number = np.bincount(which).astype(np.float64)
-    frequency = np.bincount(which, weights=observed) / number
-    z = 1.959964
-    centre = (frequency + z**2 / (2 * number)) / (1 + z**2 / number)
-    half = z / (1 + z**2 / number) * np.sqrt(frequency * (1 - frequency) / number + z**2 / (4 * number**2))
-    return np.bincount(which, weights=probability) / number, frequency, centre - half, centre + half
+def line_style(number: int) -> dict[str, Any]:
+    """Colour and marker of the line of that number."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:

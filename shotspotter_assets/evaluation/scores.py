@@ -5,6 +5,7 @@ forecast (the historical mean), sums and means over all covered cells and test d
 (2004) for hit rate, Chainey et al. (2008) for PAI, Hunt (2016) for PEI, and Murphy (1973) for the Brier score.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,8 +17,6 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
-Scores = dict[str, Any]
-
 AREAS: Final = (1, 5, 10, 20)
 """Flagged shares of the covered cells in percent."""
 
@@ -45,6 +44,25 @@ SCORE_DEFINITIONS: Final = {
 """Score name to its formula. A score that is not defined (no positives, constant forecast) is None."""
 
 
+@dataclass(frozen=True)
+class Scores:
+    """The scores of `SCORE_DEFINITIONS`; those by area map each share of `AREAS` to its value."""
+
+    log_loss: float
+    gain_nats_per_positive: float | None
+    brier_skill: float
+    average_precision: float | None
+    roc_auc: float | None
+    hit_rate: dict[int, float | None]
+    pai: dict[int, float | None]
+    pei: dict[int, float | None]
+    predicted_over_observed: float | None
+    calibration_slope: float | None
+    calibration_intercept: float | None
+    accuracy: float
+    weighted_accuracy_10: float
+
+
 def score_forecast(
     probability: npt.NDArray[np.floating], observed: Booleans, reference: npt.NDArray[np.floating]
 ) -> Scores:
@@ -54,9 +72,6 @@ def score_forecast(
         probability: forecast probability of at least one alert, shape (days, cells).
         observed: whether there was one, same shape.
         reference: probability of the historical mean, same shape.
-
-    Returns:
-        Score name to float or None; `hit_rate`, `pai` and `pei` hold one value per area ("1", "5", "10", "20").
     """
     day = np.repeat(np.arange(len(observed)), observed.shape[1])
     return score_cell_days(probability.ravel(), observed.ravel(), reference.ravel(), day)
@@ -79,25 +94,25 @@ def score_cell_days(
     p, r = clip_probability(probability), clip_probability(reference)
     positives = int(observed.sum())
     losses = log_losses(p, observed)
-    brier_reference = np.mean((r - observed) ** 2)
+    reference_brier = np.mean((r - observed) ** 2)
     slope, intercept = calibration(p, observed)
     weights = np.where(observed, 10.0, 1.0)
     hit_rate, pai, pei = _area_scores(p, observed, day)
-    return {
-        "log_loss": float(losses.mean()),
-        "gain_nats_per_positive": _ratio((log_losses(r, observed) - losses).sum(), positives),
-        "brier_skill": float(1 - np.mean((p - observed) ** 2) / brier_reference),
-        "average_precision": _average_precision(p, observed),
-        "roc_auc": _roc_auc(p, observed),
-        "hit_rate": hit_rate,
-        "pai": pai,
-        "pei": pei,
-        "predicted_over_observed": _ratio(p.sum(), positives),
-        "calibration_slope": slope,
-        "calibration_intercept": intercept,
-        "accuracy": float(np.mean((p >= 0.5) == observed)),
-        "weighted_accuracy_10": float(np.average((p >= 1 / 11) == observed, weights=weights)),
-    }
+    return Scores(
+        log_loss=float(losses.mean()),
+        gain_nats_per_positive=ratio((log_losses(r, observed) - losses).sum(), positives),
+        brier_skill=float(1 - np.mean((p - observed) ** 2) / reference_brier),
+        average_precision=_average_precision(p, observed),
+        roc_auc=_roc_auc(p, observed),
+        hit_rate=hit_rate,
+        pai=pai,
+        pei=pei,
+        predicted_over_observed=ratio(p.sum(), positives),
+        calibration_slope=slope,
+        calibration_intercept=intercept,
+        accuracy=float(np.mean((p >= 0.5) == observed)),
+        weighted_accuracy_10=float(np.average((p >= 1 / 11) == observed, weights=weights)),
+    )
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
@@ -128,7 +143,7 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
     return float(slope), float(fit.x[0] - slope * centre)
 
 
-def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[str, Array]:
+def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
     """How far each cell-day is flagged, by area: 1 within the k highest of its day, 0 below, shape (cell-days,).
 
     Tied cells share the places left to them equally: what row order or one seed would give is luck.
@@ -148,8 +163,8 @@ def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[str, Array
     shares = {}
     for area in AREAS:
         flagged = _flagged_cells(cells, area)
-        shares[str(area)] = np.empty(len(p))
-        shares[str(area)][order] = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)[tie]
+        shares[area] = np.empty(len(p))
+        shares[area][order] = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)[tie]
     return shares
 
 
@@ -160,17 +175,18 @@ def _flagged_cells(cells: npt.NDArray[np.integer], area: int) -> Array:
 
 def _area_scores(
     p: Array, observed: Booleans, day: npt.NDArray[Any]
-) -> tuple[dict[str, float | None], dict[str, float | None], dict[str, float | None]]:
+) -> tuple[dict[int, float | None], dict[int, float | None], dict[int, float | None]]:
+    """(hit rate, PAI, PEI) by area."""
     _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
     day_positives = np.bincount(day_at, weights=observed)
-    hit_rate: dict[str, float | None] = {}
-    pai: dict[str, float | None] = {}
-    pei: dict[str, float | None] = {}
+    hit_rate: dict[int, float | None] = {}
+    pai: dict[int, float | None] = {}
+    pei: dict[int, float | None] = {}
     for area, share in flagged_shares(p, day).items():
-        flagged, hits = _flagged_cells(cells, int(area)), share[observed].sum()
-        hit_rate[area] = _ratio(hits, day_positives.sum())
-        pai[area] = _ratio(hits / (flagged.sum() / cells.sum()), day_positives.sum())
-        pei[area] = _ratio(hits, np.minimum(flagged, day_positives).sum())
+        flagged, hits = _flagged_cells(cells, area), share[observed].sum()
+        hit_rate[area] = ratio(hits, day_positives.sum())
+        pai[area] = ratio(hits / (flagged.sum() / cells.sum()), day_positives.sum())
+        pei[area] = ratio(hits, np.minimum(flagged, day_positives).sum())
     return hit_rate, pai, pei
 
 
@@ -186,5 +202,6 @@ def _roc_auc(p: Array, observed: Booleans) -> float | None:
     return float(roc_auc_score(observed, p)) if observed.any() and not observed.all() else None
 
 
-def _ratio(numerator: float, denominator: float) -> float | None:
+def ratio(numerator: float, denominator: float) -> float | None:
+    """The quotient, or None where the denominator is zero."""
     return float(numerator / denominator) if denominator else None

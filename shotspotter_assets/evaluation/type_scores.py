@@ -1,7 +1,8 @@
 """Scores of the forecast gunshot type of an alert, given that there is one, against the recent mix of types."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +10,48 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import days_of
-from shotspotter_assets.evaluation.gains import gain_interval, weekly_sums
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 TRAILING_MIX: Final = "trailing_mix"
 """The forecast of a type by its share in the last 90 days; the reference of the type scores."""
 TYPE_KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "gunshot_type")
+
+
+@dataclass(frozen=True)
+class TypeModelScores:
+    """Scores of one model's types.
+
+    Attributes:
+        log_loss: -mean(ln p of the type that came); None without alerts, as `brier_score`.
+        brier_score: mean of sum_k (p_k - o_k)^2 over the types (Brier 1950, as it was first defined).
+        mean_forecast: of each type.
+        gain: over the reference, in nats per alert.
+    """
+
+    log_loss: float | None
+    brier_score: float | None
+    mean_forecast: dict[str, float]
+    gain: Gain
+
+
+@dataclass(frozen=True)
+class TypeScores:
+    """Scores of all models over the alerts of known type.
+
+    Attributes:
+        alerts: of known type.
+        alerts_of_unknown_type: these are not scored.
+        reference: model that gains are over.
+        share: of each type among the alerts.
+        models: scores by model.
+    """
+
+    alerts: int
+    alerts_of_unknown_type: int
+    reference: str
+    share: dict[str, float]
+    models: dict[str, TypeModelScores]
 
 
 def type_models(forecasts: pa.Table) -> list[str]:
@@ -23,20 +60,13 @@ def type_models(forecasts: pa.Table) -> list[str]:
     return [name for name in names if all(f"{name}_{code}" in forecasts.column_names for code in GUNSHOT_TYPES)]
 
 
-def type_scores(tables: Sequence[pa.Table], reference: str = TRAILING_MIX) -> dict[str, Any]:
-    """Scores of each model over all alerts of known type, pooled over the folds.
-
-    Log loss is -mean(ln p of the type that came), Brier score the mean of sum_k (p_k - o_k)^2 over the three types
-    (Brier 1950, as it was first defined). Forecasts are scaled so that they sum to 1.
+def type_scores(tables: Sequence[pa.Table], reference: str = TRAILING_MIX) -> TypeScores:
+    """Scores of each model over all alerts of known type, pooled over the folds; forecasts are scaled to sum to 1.
 
     Args:
         tables: one row per alert, `date`, `gunshot_type` (0, 1, 2 or null) and the columns `<model>_0`, `_1`, `_2` of
             each model, `reference` among them.
-        reference: model that the gain (nats per alert, with a weekly block-bootstrap interval) is over.
-
-    Returns:
-        `alerts`, `alerts_of_unknown_type`, `reference`, `share` of each type, and `models`: each with `log_loss`,
-        `brier_score`, `mean_forecast` of each type and `gain`.
+        reference: model that gains are over.
 
     Raises:
         ValueError: no table, or the reference is not among the models.
@@ -54,21 +84,21 @@ def type_scores(tables: Sequence[pa.Table], reference: str = TRAILING_MIX) -> di
     losses = {name: -np.log(p[np.arange(len(came)), came]) for name, p in probability.items()}
     weekly = weekly_sums(days_of(typed), np.ones(len(came)), losses)
     one_hot = np.eye(len(GUNSHOT_TYPES))[came]
-    return {
-        "alerts": len(came),
-        "alerts_of_unknown_type": len(pooled) - len(came),
-        "reference": reference,
-        "share": _by_type(one_hot),
-        "models": {
-            name: {
-                "log_loss": float(losses[name].mean()) if len(came) else None,
-                "brier_score": float(((p - one_hot) ** 2).sum(axis=1).mean()) if len(came) else None,
-                "mean_forecast": _by_type(p),
-                "gain": gain_interval([weekly], [(name, reference)]),
-            }
+    return TypeScores(
+        alerts=len(came),
+        alerts_of_unknown_type=len(pooled) - len(came),
+        reference=reference,
+        share=_by_type(one_hot),
+        models={
+            name: TypeModelScores(
+                log_loss=float(losses[name].mean()) if len(came) else None,
+                brier_score=float(((p - one_hot) ** 2).sum(axis=1).mean()) if len(came) else None,
+                mean_forecast=_by_type(p),
+                gain=weekly_gain(weekly, name, reference),
+            )
             for name, p in probability.items()
         },
-    }
+    )
 
 
 def _probability(forecasts: pa.Table, model: str) -> npt.NDArray[np.float64]:

@@ -1,19 +1,20 @@
-"""All folds of a city as one report: scores, intervals, groups, burdens and the gate's verdict, as JSON values."""
+"""All folds of a city as one report: scores, intervals, groups, burdens and the gate's verdict."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import field_serializer, field_validator
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import CellAreas
-from shotspotter_assets.evaluation.burden import burden
+from shotspotter_assets.evaluation.burden import Burden, burden
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
     days_of,
@@ -22,12 +23,13 @@ from shotspotter_assets.evaluation.forecasts_table import (
     pool_tables,
     without_firework_days,
 )
-from shotspotter_assets.evaluation.gains import gain_interval, weekly_losses
-from shotspotter_assets.evaluation.gate import BASELINES, judge
-from shotspotter_assets.evaluation.plots import reliability_bins
-from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
-from shotspotter_assets.evaluation.table_scores import grouped_scores, score_table
-from shotspotter_assets.evaluation.type_scores import type_scores
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.gate import BASELINES, Verdict, judge
+from shotspotter_assets.evaluation.reliability import Reliability, reliability
+from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
+from shotspotter_assets.evaluation.stored_report import StoredReport
+from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
+from shotspotter_assets.evaluation.type_scores import TypeScores, type_scores
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY
 
@@ -44,6 +46,92 @@ class MissingForecastsError(ValueError):
     """Folds of a city cannot be compared, as some lack a forecast that others have."""
 
 
+@dataclass(frozen=True)
+class ComparedScores(Scores):
+    """The scores of a model, with its gain over each baseline."""
+
+    gain_over: dict[str, Gain]
+
+
+@dataclass(frozen=True)
+class ScoresByArea:
+    """Scores by area, and what the areas are."""
+
+    kind: str
+    areas: dict[str, GroupScores]
+
+
+@dataclass(frozen=True)
+class HorizonReport:
+    """The scores of one horizon of hours.
+
+    Attributes:
+        cell_periods: number of forecasts.
+        positives: of them with an alert.
+        base_rate: their share.
+        verdict: on the candidate for hours.
+        models: scores by model, the best first.
+        by_hour: scores by local hour of issue.
+    """
+
+    cell_periods: int
+    positives: int
+    base_rate: float
+    verdict: Verdict
+    models: dict[str, ComparedScores]
+    by_hour: dict[str, GroupScores]
+
+
+class WalkForwardReport(StoredReport):
+    """The report of a city over its folds."""
+
+    city: str
+    folds: list[date]
+    first_day: date
+    last_day: date
+    days: int
+    cell_days: int
+    positives: int
+    """Cell-days with an alert."""
+    base_rate: float
+    covered_cells: dict[date, int]
+    """Number by fold."""
+    coverage: str
+    """Where the coverage is from, in words."""
+    grid: tuple[int, int]
+    """Rows and columns."""
+    pretrained: dict[date, str]
+    """Of folds whose candidate starts at another city's model, that city and its cutoff."""
+    verdict: Verdict
+    baselines: list[str]
+    models: dict[str, ComparedScores]
+    """The best first."""
+    without_firework_days: dict[str, ComparedScores]
+    reliability: dict[str, Reliability]
+    by_fold: dict[str, GroupScores]
+    by_day_kind: dict[str, GroupScores]
+    by_weekday: dict[str, GroupScores]
+    by_area: ScoresByArea
+    burden: dict[str, Burden]
+    """Of the forecast that the verdict serves, and of the candidate."""
+    horizons: dict[int, HorizonReport]
+    """By horizon in hours; empty where hours are not forecast."""
+    gunshot_types: TypeScores | None
+    """None (stored as an empty object) where types are not forecast."""
+    models_left_out: list[str]
+    """Those that only some folds have."""
+    score_definitions: dict[str, str]
+
+    @field_serializer("gunshot_types")
+    def _empty_without_types(self, types: TypeScores | None) -> TypeScores | dict[str, Any]:
+        return types or {}
+
+    @field_validator("gunshot_types", mode="before")
+    @classmethod
+    def _none_without_types(cls, types: Any) -> Any:
+        return types or None
+
+
 def walk_forward_report(
     *,
     city: City,
@@ -54,7 +142,7 @@ def walk_forward_report(
     hourly_candidate: str = "next_hours",
     types: Folds | None = None,
     pretrained: Mapping[date, str] | None = None,
-) -> dict[str, Any]:
+) -> WalkForwardReport:
     """The report of a city.
 
     Args:
@@ -62,19 +150,11 @@ def walk_forward_report(
         folds: next-day forecasts tables (see `evaluation.forecasts_table`).
         candidate: the forecast that is to be served, named before anyone saw the scores.
         areas: of the city's cells.
-        hourly: forecasts of shorter horizons: `date`, `hour` (local, of issue), `horizon` (hours), `row`, `column`,
-            `observed` and one column per model, `climatology` (the cell's rate at any hour) among them. A model that
-            does not forecast a horizon has nulls there.
+        hourly: forecasts tables of shorter horizons, with `climatology` (the cell's rate at any hour) among the models. A
+            model that does not forecast a horizon has nulls there.
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
-        pretrained: of folds whose candidate starts at another city's model, that city and its cutoff.
-
-    Returns:
-        What was tested (`folds`, `first_day`, `last_day`, `days`, `cell_days`, `positives`, `base_rate`,
-        `covered_cells` and `pretrained` by fold), `verdict` (see `evaluation.gate.Verdict`), `baselines`, `models` and
-        `without_firework_days` (scores, with `gain_over` each baseline), `reliability`, `by_fold`, `by_day_kind`,
-        `by_weekday`, `by_area`, `burden` of the served and the candidate forecast, `horizons` and `gunshot_types` where
-        there are such forecasts, `models_left_out` that only some folds have, and the definitions of the scores.
+        pretrained: see `WalkForwardReport.pretrained`.
 
     Raises:
         MissingForecastsError: a fold lacks the candidate or a baseline that other folds have.
@@ -87,77 +167,75 @@ def walk_forward_report(
     days, observed = days_of(forecasts), observed_of(forecasts)
     baselines = [name for name in model_names(forecasts) if name in BASELINES]
     fold_names = np.repeat([cutoff.isoformat() for cutoff in folds], [len(table) for table in folds.values()])
-    return {
-        "city": city.name,
-        "folds": [cutoff.isoformat() for cutoff in folds],
-        "first_day": str(days.min()),
-        "last_day": str(days.max()),
-        "days": len(np.unique(days)),
-        "cell_days": len(forecasts),
-        "positives": int(observed.sum()),
-        "base_rate": float(observed.mean()),
-        "covered_cells": {cutoff.isoformat(): _cells(table) for cutoff, table in folds.items()},
-        "coverage": "published" if city.coverage else "estimated from the alerts before each cutoff",
-        "grid": list(city.shape),
-        "pretrained": {cutoff.isoformat(): origin for cutoff, origin in (pretrained or {}).items()},
-        "verdict": asdict(verdict),
-        "baselines": baselines,
-        "models": _scores(forecasts, baselines),
-        "without_firework_days": _scores(without_firework_days(forecasts), baselines),
-        "reliability": {name: _reliability(forecasts[name].to_numpy(), observed) for name in model_names(forecasts)},
-        "by_fold": grouped_scores(forecasts, fold_names, best),
-        "by_day_kind": grouped_scores(
-            forecasts, np.where(is_holiday_fireworks(days), "firework day", "ordinary"), best
-        ),
-        "by_weekday": _by_weekday(forecasts, days, best),
-        "by_area": {"kind": areas.kind, "areas": grouped_scores(forecasts, areas.names[cells_of(forecasts)], best)},
-        "burden": {name: burden(forecasts, name, areas) for name in dict.fromkeys((verdict.served, candidate))},
-        "horizons": horizon_scores(pool_tables(list(hourly.values())), hourly_candidate) if hourly else {},
-        "gunshot_types": type_scores(list(types.values())) if types else {},
-        "models_left_out": left_out,
-        "score_definitions": {**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
-    }
+    day_kinds = np.where(is_holiday_fireworks(days), "firework day", "ordinary")
+    return WalkForwardReport(
+        city=city.name,
+        folds=list(folds),
+        first_day=days.min().astype(date),
+        last_day=days.max().astype(date),
+        days=len(np.unique(days)),
+        cell_days=len(forecasts),
+        positives=int(observed.sum()),
+        base_rate=float(observed.mean()),
+        covered_cells={
+            cutoff: np.unique(np.stack(cells_of(table)), axis=1).shape[1] for cutoff, table in folds.items()
+        },
+        coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
+        grid=city.shape,
+        pretrained=dict(pretrained or {}),
+        verdict=verdict,
+        baselines=baselines,
+        models=_compared_scores(forecasts, baselines),
+        without_firework_days=_compared_scores(without_firework_days(forecasts), baselines),
+        reliability={name: reliability(forecasts[name].to_numpy(), observed) for name in model_names(forecasts)},
+        by_fold=grouped_scores(forecasts, fold_names, best),
+        by_day_kind=grouped_scores(forecasts, day_kinds, best),
+        by_weekday=_by_weekday(forecasts, days, best),
+        by_area=ScoresByArea(areas.kind, grouped_scores(forecasts, areas.names[cells_of(forecasts)], best)),
+        burden={name: burden(forecasts, name, areas) for name in dict.fromkeys((verdict.served, candidate))},
+        horizons=horizon_reports(pool_tables(list(hourly.values())), hourly_candidate) if hourly else {},
+        gunshot_types=type_scores(list(types.values())) if types else None,
+        models_left_out=left_out,
+        score_definitions={**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
+    )
 
 
-def horizon_scores(forecasts: pa.Table, candidate: str) -> dict[str, Any]:
-    """Scores of shorter horizons: each horizon apart, and within it by local hour of issue.
+def horizon_reports(forecasts: pa.Table, candidate: str) -> dict[int, HorizonReport]:
+    """Reports of shorter horizons by their hours.
 
     Periods of one horizon overlap where they are issued every hour; whole weeks are drawn, so the intervals hold.
 
     Args:
         forecasts: pooled over the folds (see `walk_forward_report`).
         candidate: the forecast that is to be served.
-
-    Returns:
-        Hours as text to `cell_periods`, `positives`, `base_rate`, `verdict` (see `evaluation.gate.Verdict`), `models`
-        (scores with `gain_over` each baseline) and `by_hour` (see `evaluation.table_scores.grouped_scores`).
     """
     horizon = forecasts["horizon"].to_numpy()
-    found = {}
-    for hours in np.unique(horizon):
-        of_horizon = forecasts.filter(pa.array(horizon == hours))
-        rows = of_horizon.select(
-            [name for name in of_horizon.column_names if of_horizon[name].null_count < len(of_horizon)]
-        )
-        observed, verdict = observed_of(rows), judge(rows, candidate)
-        baselines = [name for name in model_names(rows) if name in BASELINES]
-        found[str(hours)] = {
-            "cell_periods": len(rows),
-            "positives": int(observed.sum()),
-            "base_rate": float(observed.mean()),
-            "verdict": asdict(verdict),
-            "models": _scores(rows, baselines, CLIMATOLOGY),
-            "by_hour": grouped_scores(rows, rows["hour"].to_numpy(), verdict.best_baseline, CLIMATOLOGY),
-        }
-    return found
+    return {
+        int(hours): _horizon_report(forecasts.filter(pa.array(horizon == hours)), candidate)
+        for hours in np.unique(horizon)
+    }
+
+
+def _horizon_report(forecasts: pa.Table, candidate: str) -> HorizonReport:
+    rows = forecasts.select([name for name in forecasts.column_names if forecasts[name].null_count < len(forecasts)])
+    observed, verdict = observed_of(rows), judge(rows, candidate)
+    baselines = [name for name in model_names(rows) if name in BASELINES]
+    return HorizonReport(
+        cell_periods=len(rows),
+        positives=int(observed.sum()),
+        base_rate=float(observed.mean()),
+        verdict=verdict,
+        models=_compared_scores(rows, baselines, CLIMATOLOGY),
+        by_hour=grouped_scores(rows, rows["hour"].to_numpy(), verdict.best_baseline, CLIMATOLOGY),
+    )
 
 
 def _require_forecasts(city: City, folds: Folds, candidate: str) -> list[str]:
     """The models that only some folds have, none of which may be the candidate or a baseline."""
-    of_fold = {cutoff: set(model_names(table)) for cutoff, table in folds.items()}
-    everywhere, anywhere = set.intersection(*of_fold.values()), set.union(*of_fold.values())
+    names_by_fold = {cutoff: set(model_names(table)) for cutoff, table in folds.items()}
+    everywhere, anywhere = set.intersection(*names_by_fold.values()), set.union(*names_by_fold.values())
     needed = {candidate, *(anywhere & set(BASELINES))}
-    for cutoff, names in of_fold.items():
+    for cutoff, names in names_by_fold.items():
         if needed - names:
             raise MissingForecastsError(
                 f"City {city.name}, fold {cutoff}: no forecast of {', '.join(sorted(needed - names))}, only of "
@@ -167,27 +245,20 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> list[str]:
     return sorted(anywhere - everywhere)
 
 
-def _scores(forecasts: pa.Table, baselines: list[str], reference: str = HISTORICAL_MEAN) -> dict[str, Any]:
-    """Scores by model, the best first, each with its gain over each baseline."""
+def _compared_scores(
+    forecasts: pa.Table, baselines: list[str], reference: str = HISTORICAL_MEAN
+) -> dict[str, ComparedScores]:
+    """Scores by model, the best first; {} where there is no row."""
     scores = score_table(forecasts, reference)
     if not scores:
         return {}
     weekly = weekly_losses(forecasts, scores)
     return {
-        name: of_model | {"gain_over": {over: gain_interval([weekly], [(name, over)]) for over in baselines}}
-        for name, of_model in sorted(scores.items(), key=lambda item: item[1]["log_loss"])
+        name: ComparedScores(**vars(own), gain_over={over: weekly_gain(weekly, name, over) for over in baselines})
+        for name, own in sorted(scores.items(), key=lambda item: item[1].log_loss)
     }
 
 
-def _reliability(probability: npt.NDArray[np.float64], observed: npt.NDArray[np.bool_]) -> dict[str, list[float]]:
-    names = ("mean_forecast", "observed_frequency", "low", "high")
-    return {name: values.tolist() for name, values in zip(names, reliability_bins(probability, observed), strict=True)}
-
-
-def _by_weekday(forecasts: pa.Table, days: npt.NDArray[np.datetime64], best: str) -> dict[str, Any]:
+def _by_weekday(forecasts: pa.Table, days: npt.NDArray[np.datetime64], best: str) -> dict[str, GroupScores]:
     by_number = grouped_scores(forecasts, weekdays(days), best)
     return {WEEKDAYS[int(number)]: scores for number, scores in by_number.items()}
-
-
-def _cells(table: pa.Table) -> int:
-    return np.unique(np.stack(cells_of(table)), axis=1).shape[1]

@@ -1,6 +1,7 @@
 """How an issued forecast did on its day, how the last weeks of forecasts did, and whether the alerts have drifted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, model_names, observed_of
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.next_day.lag_features import day_axis
@@ -69,11 +70,11 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> dict[str, Any]
     p, observed = scored[SERVED].to_numpy(), observed_of(scored)
     scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
     return {
-        "log_loss": scores["log_loss"],
+        "log_loss": scores.log_loss,
         "brier": float(np.mean((p - observed) ** 2)),
-        "gain_over_historical_mean": scores["gain_nats_per_positive"],
-        "hit_rate": scores["hit_rate"],
-        "predicted_over_observed": scores["predicted_over_observed"],
+        "gain_over_historical_mean": scores.gain_nats_per_positive,
+        "hit_rate": {str(area): rate for area, rate in scores.hit_rate.items()},
+        "predicted_over_observed": scores.predicted_over_observed,
         "predicted_cells": float(p.sum()),
         "observed_cells": int(observed.sum()),
         "expected_alerts": expected,
@@ -91,10 +92,10 @@ def rolling_scores(scored: pa.Table, last: date) -> dict[str, dict[str, Any]]:
         found[str(days)] = {
             "days": len(np.unique(days_of(rows))),
             "positives": int(observed.sum()),
-            "log_loss": scores["log_loss"],
-            "hit_rate": scores["hit_rate"],
-            "predicted_over_observed": scores["predicted_over_observed"],
-            "gain_over": {name: bootstrap_gain(rows, SERVED, name) for name in baselines_of(rows)},
+            "log_loss": scores.log_loss,
+            "hit_rate": {str(area): rate for area, rate in scores.hit_rate.items()},
+            "predicted_over_observed": scores.predicted_over_observed,
+            "gain_over": {name: asdict(table_gain(rows, SERVED, name)) for name in baselines_of(rows)},
         }
     return found
 

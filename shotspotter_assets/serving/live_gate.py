@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import judge
 
 Array = npt.NDArray[np.float64]
@@ -47,13 +47,13 @@ def against_issued(trained: pa.Table, served: str, issued: pa.Table | None) -> d
             f"{MIN_ISSUED_DAYS} are needed."
         )
         return {"days": days, "keep_issued": False, "gain": None, "words": words}
-    gain = bootstrap_gain(shared, ISSUED, TRAINED)
-    keep = gain["low"] is not None and gain["low"] > 0
-    said = "unknown" if gain["gain"] is None else f"{gain['gain']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
+    gain = table_gain(shared, ISSUED, TRAINED)
+    keep = gain.is_shown
+    said = "unknown" if gain.gain is None else f"{gain.gain:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
     words = f"On {days} days, the forecasts issued gain {said} nats per positive over what was trained: " + (
         "the model in force is kept." if keep else "not significantly better."
     )
-    return {"days": days, "keep_issued": keep, "gain": gain, "words": words}
+    return {"days": days, "keep_issued": keep, "gain": asdict(gain), "words": words}
 
 
 def _shared(trained: pa.Table, served: str, issued: pa.Table) -> pa.Table:

@@ -18,48 +18,46 @@ def test_precision_is_what_flagging_the_highest_cells_gives():
     p, observed = (FORECASTS[name].to_numpy().reshape(60, 36) for name in ("truth", "observed"))
     top = np.argsort(-p, axis=1)[:, :2]  # 5% of 36 cells
     hits = np.take_along_axis(observed, top, axis=1).sum()
-    assert found["flagged_cells_per_day"] == 2
-    assert found["precision"] == pytest.approx(hits / 120)
-    assert found["empty_of_ten"] == pytest.approx(10 - 10 * hits / 120)
+    assert found.flagged_cells_per_day == 2
+    assert found.precision == pytest.approx(hits / 120)
+    assert found.empty_of_ten == pytest.approx(10 - 10 * hits / 120)
     scores = score_cell_days(p.ravel(), observed.ravel() == 1, p.ravel(), np.repeat(np.arange(60), 36))
-    assert found["hit_rate"] == pytest.approx(scores["hit_rate"]["5"])
+    assert found.hit_rate == pytest.approx(scores.hit_rate[5])
 
 
 def test_shares_by_area_are_those_of_a_count():
-    found = burden(FORECASTS, "historical_mean", AREAS, percent=20)["by_area"]
+    found = burden(FORECASTS, "historical_mean", AREAS, percent=20).by_area
     assert set(found) == {"north-east", "north-west", "south-east", "south-west"}
     for key in ("share_of_covered", "share_of_flagged", "share_of_alerts"):
-        assert sum(area[key] for area in found.values()) == pytest.approx(1)
+        assert sum(getattr(area, key) for area in found.values()) == pytest.approx(1)
     p = FORECASTS["historical_mean"].to_numpy().reshape(60, 6, 6)
     flagged = np.zeros((60, 36))
     np.put_along_axis(flagged, np.argsort(-p.reshape(60, 36), axis=1)[:, :7], 1, axis=1)
     observed = FORECASTS["observed"].to_numpy().reshape(60, 6, 6)
     north_west = flagged.reshape(60, 6, 6)[:, 3:, :3]
     assert north_west.sum() > 0
-    assert found["north-west"]["share_of_flagged"] == pytest.approx(north_west.sum() / flagged.sum())
-    assert found["north-west"]["share_of_alerts"] == pytest.approx(observed[:, 3:, :3].sum() / observed.sum())
-    assert found["north-west"]["precision"] == pytest.approx(
-        (north_west * observed[:, 3:, :3]).sum() / north_west.sum()
-    )
+    assert found["north-west"].share_of_flagged == pytest.approx(north_west.sum() / flagged.sum())
+    assert found["north-west"].share_of_alerts == pytest.approx(observed[:, 3:, :3].sum() / observed.sum())
+    assert found["north-west"].precision == pytest.approx((north_west * observed[:, 3:, :3]).sum() / north_west.sum())
 
 
 def test_an_area_that_is_never_flagged_has_no_precision():
     p = np.where(FORECASTS["row"].to_numpy() < 3, 0.2, 0.01)
-    found = burden(with_column(FORECASTS, "south", p), "south", AREAS)["by_area"]
-    assert found["north-east"]["precision"] is None
-    assert found["north-east"]["share_of_flagged"] == 0
+    found = burden(with_column(FORECASTS, "south", p), "south", AREAS).by_area
+    assert found["north-east"].precision is None
+    assert found["north-east"].share_of_flagged == 0
 
 
 def test_a_static_map_flags_the_same_cells_every_day():
-    repeats = burden(FORECASTS, "historical_mean", AREAS)["repeats"]
-    assert (repeats["cells"], repeats["cells_never_flagged"], repeats["cells_flagged_almost_always"]) == (36, 34, 2)
-    assert repeats["longest_run_days"] == 60
-    top = repeats["top_cells"][0]
+    repeats = burden(FORECASTS, "historical_mean", AREAS).repeats
+    assert (repeats.cells, repeats.cells_never_flagged, repeats.cells_flagged_almost_always) == (36, 34, 2)
+    assert repeats.longest_run_days == 60
+    top = repeats.top_cells[0]
     mean = FORECASTS["historical_mean"].to_numpy().reshape(60, 6, 6)[0]
-    assert mean[top["row"], top["column"]] in np.sort(mean.ravel())[-2:]
-    assert top["share_of_days_flagged"] == 1
-    here = FORECASTS["observed"].to_numpy().reshape(60, 6, 6)[:, top["row"], top["column"]]
-    assert top["share_of_days_with_alert"] == pytest.approx(here.mean())
+    assert mean[top.row, top.column] in np.sort(mean.ravel())[-2:]
+    assert top.share_of_days_flagged == 1
+    here = FORECASTS["observed"].to_numpy().reshape(60, 6, 6)[:, top.row, top.column]
+    assert top.share_of_days_with_alert == pytest.approx(here.mean())
 
 
 def test_runs_end_where_a_day_is_not_forecast_or_another_cell_is_flagged():
@@ -78,14 +76,14 @@ def test_runs_end_where_a_day_is_not_forecast_or_another_cell_is_flagged():
         }
     )
     found = burden(table, "model", quadrants((2, 2)))
-    runs = {cell["column"]: cell["longest_run_days"] for cell in found["repeats"]["top_cells"]}
+    runs = {cell.column: cell.longest_run_days for cell in found.repeats.top_cells}
     assert runs == {0: 3, 1: 1}
-    assert found["hit_rate"] is None
-    assert found["empty_of_ten"] == 10
+    assert found.hit_rate is None
+    assert found.empty_of_ten == 10
 
 
 def test_ties_are_flagged_in_part():
     found = burden(FORECASTS, "city_mean", AREAS)
-    assert found["precision"] == pytest.approx(FORECASTS["observed"].to_numpy().mean())
-    assert found["flagged_cells_per_day"] == pytest.approx(2)
-    assert found["by_area"]["south-west"]["share_of_flagged"] == pytest.approx(0.25)
+    assert found.precision == pytest.approx(FORECASTS["observed"].to_numpy().mean())
+    assert found.flagged_cells_per_day == pytest.approx(2)
+    assert found.by_area["south-west"].share_of_flagged == pytest.approx(0.25)

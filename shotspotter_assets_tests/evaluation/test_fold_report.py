@@ -6,27 +6,35 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.fold_report import ForecastShapeError, build_report
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, score_forecast
-from shotspotter_assets.models.next_day.lag_features import occupied_cells
+from shotspotter_assets.models.history import History
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 
 NETWORK = "conv_lstm"
 CELLS = int(COVERED.sum())
+CITY = City.model_validate(
+    {
+        "name": "washington_dc",
+        "time_zone": "America/New_York",
+        "start": FIRST_DAY,
+        "box": {"west": -77.1, "south": 38.8, "east": -77.0, "north": 38.9},
+        "grid": {"rows": 6, "columns": 6},
+        "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
+    }
+)
 
 
 def arguments() -> dict[str, Any]:
     random = np.random.default_rng(0)
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
     return {
-        "city": "washington_dc",
+        "history": History(CITY, FIRST_DAY, counts(), COVERED),
         "fold": date(2021, 11, 17),
-        "first_day": FIRST_DAY,
         "train": TRAIN,
         "validation": VALIDATION,
         "test": TEST,
-        "counts": counts(),
-        "covered": COVERED,
         "probabilities": {
             NETWORK: random.uniform(0, 0.3, (40, CELLS)).astype(np.float32),
             "true_intensity": np.zeros((40, CELLS)),
@@ -41,30 +49,30 @@ def arguments() -> dict[str, Any]:
 
 def test_report_and_table_say_what_was_forecast_and_what_came():
     given = arguments()
-    report, table = build_report(**given)
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
-    assert list(report["models"]) == [NETWORK, "true_intensity", "never", "historical_mean"]
-    assert report["city"] == "washington_dc"
-    assert report["fold"] == "2021-11-17"
-    assert (report["train_days"], report["validation_days"], report["test_days"]) == (260, 60, 40)
-    assert (report["train_first"], report["train_last"]) == ("2021-01-01", "2021-09-17")
-    assert (report["test_first"], report["test_last"]) == ("2021-11-17", "2021-12-26")
-    assert report["config"] == {"filters": 8}
-    alerts = given["counts"][TEST.start :].astype(int)
-    assert report["covered_cells"] == CELLS
-    assert report["alerts"] == alerts.sum()  # this city has no alert outside its coverage
-    assert report["base_rate"] == pytest.approx((alerts.sum(axis=1) > 0).sum() / (40 * CELLS))
-    network = report["models"][NETWORK]
-    assert set(network) == {*SCORE_DEFINITIONS, "seconds_to_train"}
-    assert network["seconds_to_train"] == 12.5
-    assert report["models"]["true_intensity"]["seconds_to_train"] is None
-    assert report["models"]["historical_mean"]["gain_nats_per_positive"] == 0
-    assert report["model_settings"]["historical_mean"] == {"pseudo_days": 10}
+    report, table = fold_report(**given)
+    json.dumps(report.model_dump(mode="json"), allow_nan=False)
+    assert list(report.models) == [NETWORK, "true_intensity", "never", "historical_mean"]
+    assert report.city == "washington_dc"
+    assert report.fold == date(2021, 11, 17)
+    assert (report.train_days, report.validation_days, report.test_days) == (260, 60, 40)
+    assert (report.train_first, report.train_last) == (date(2021, 1, 1), date(2021, 9, 17))
+    assert (report.test_first, report.test_last) == (date(2021, 11, 17), date(2021, 12, 26))
+    assert report.config == {"filters": 8}
+    alerts = counts()[TEST.start :].astype(int)
+    assert report.covered_cells == CELLS
+    assert report.alerts == alerts.sum()  # this city has no alert outside its coverage
+    assert report.base_rate == pytest.approx((alerts.sum(axis=1) > 0).sum() / (40 * CELLS))
+    network = report.models[NETWORK]
+    assert set(vars(network)) == {*SCORE_DEFINITIONS, "seconds_to_train"}
+    assert network.seconds_to_train == 12.5
+    assert report.models["true_intensity"].seconds_to_train is None
+    assert report.models["historical_mean"].gain_nats_per_positive == 0
+    assert report.model_settings["historical_mean"] == {"pseudo_days": 10}
 
     assert table.schema.field("date").type == pa.date32()
     assert table.schema.field("row").type == table.schema.field("column").type == pa.int16()
     assert table.schema.field("observed").type == pa.int8()
-    assert all(table.schema.field(name).type == pa.float64() for name in report["models"])
+    assert all(table.schema.field(name).type == pa.float64() for name in report.models)
     assert len(table) == 40 * CELLS
     line = table.slice(7 * CELLS + 4, 1).to_pylist()[0]
     row, column = (int(axis[4]) for axis in np.nonzero(COVERED))
@@ -75,20 +83,20 @@ def test_report_and_table_say_what_was_forecast_and_what_came():
 
 def test_scores_can_be_computed_again_from_the_table():
     given = arguments()
-    report, table = build_report(**given)
-    observed = occupied_cells(given["counts"], COVERED)[TEST.start :]
+    report, table = fold_report(**given)
+    observed = counts()[TEST.start :].max(axis=1)[:, COVERED] > 0
     assert (table["observed"].to_numpy().reshape(observed.shape) == observed).all()
     reference = table["historical_mean"].to_numpy().reshape(observed.shape)
-    for name, scores in report["models"].items():
+    for name, scores in report.models.items():
         again = score_forecast(table[name].to_numpy().reshape(observed.shape), observed, reference)
-        assert again == {key: value for key, value in scores.items() if key != "seconds_to_train"}
+        assert vars(scores) == vars(again) | {"seconds_to_train": scores.seconds_to_train}
 
 
 def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
-    expected, _ = build_report(**given)
-    given["counts"][:, :, ~COVERED] = 3
-    assert build_report(**given)[0] == expected
+    expected, _ = fold_report(**given)
+    given["history"].counts[:, :, ~COVERED] = 3
+    assert fold_report(**given)[0] == expected
 
 
 def test_refuses_a_forecast_of_another_shape():
@@ -97,4 +105,4 @@ def test_refuses_a_forecast_of_another_shape():
     with pytest.raises(
         ForecastShapeError, match=r"washington_dc, fold 2021-11-17: the forecast of conv_lstm has shape \(39"
     ):
-        build_report(**given)
+        fold_report(**given)

@@ -46,7 +46,7 @@ def test_a_better_forecast_is_served_and_the_reasons_say_so():
     verdict = judge(FORECASTS, "better")
     assert verdict.passed
     assert (verdict.served, verdict.candidate, verdict.best_baseline) == ("better", "better", "historical_mean")
-    assert 0 < verdict.gain["low"] < verdict.gain["gain"] < verdict.gain["high"]
+    assert 0 < verdict.gain.low < verdict.gain.gain < verdict.gain.high
     assert verdict.predicted_over_observed == pytest.approx(1, abs=0.1)
     assert "The gain over historical_mean (the best baseline) is +0." in " ".join(verdict.reasons)
     assert json.loads(json.dumps(asdict(verdict), allow_nan=False))["served"] == "better"
@@ -63,7 +63,7 @@ def test_shuffled_labels_fail_even_without_a_baseline_that_knows_no_place():
     table = shuffled(FORECASTS, within_days=False).drop_columns("city_mean")
     flatter = 0.5 * table["historical_mean"].to_numpy() + 0.5 * table["historical_mean"].to_numpy().mean()
     verdict = judge(with_column(table, "flatter", flatter), "flatter")
-    assert verdict.gain["low"] > 0  # it is indeed better than the only baseline
+    assert verdict.gain.low > 0  # it is indeed better than the only baseline
     assert not verdict.passed
     assert verdict.served == "historical_mean"
     assert any("one constant probability" in reason for reason in verdict.reasons)
@@ -73,7 +73,7 @@ def test_yesterdays_map_fails():
     verdict = judge(with_column(FORECASTS, "yesterday", yesterdays_map(FORECASTS)), "yesterday")
     assert not verdict.passed
     assert verdict.served == "historical_mean"
-    assert verdict.gain["high"] < 0
+    assert verdict.gain.high < 0
 
 
 def test_a_weighted_forecast_that_is_called_a_probability_fails():
@@ -88,7 +88,7 @@ def test_a_weighted_forecast_that_is_called_a_probability_fails():
 def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
     p = np.clip(factor * FORECASTS["truth"].to_numpy(), 0, 0.99)
     verdict = judge(with_column(FORECASTS, "network", p), "network")
-    assert verdict.gain["low"] > 0
+    assert verdict.gain.low > 0
     assert not verdict.passed
     assert len(verdict.reasons) == 1
     assert verdict.reasons[0].startswith("Predicted / observed is")
@@ -193,7 +193,7 @@ def test_real_alerts_a_better_forecast_is_served(washington):
     verdict = judge(washington, "network")
     assert verdict.passed, verdict
     assert verdict.best_baseline == "ew_kde"
-    assert verdict.gain["weeks"] == 53
+    assert verdict.gain.weeks == 53
 
 
 @pytest.mark.parametrize("within_days", [True, False])
@@ -222,6 +222,6 @@ def test_real_alerts_a_weighted_forecast_fails_and_passes_when_the_weight_is_und
 def test_real_alerts_an_equal_forecast_fails(washington):
     best = washington["ew_kde"].to_numpy()
     verdict = judge(with_column(washington, "network", best), "network")
-    assert (verdict.passed, verdict.gain["gain"]) == (False, 0)
+    assert (verdict.passed, verdict.gain.gain) == (False, 0)
     noise = np.random.default_rng(0).normal(0, 0.05, len(best))
     assert not judge(with_column(washington, "network", np.clip(best * np.exp(noise), 0, 0.99)), "network").passed

@@ -6,13 +6,13 @@ import pytest
 from matplotlib.image import imread
 
 from shotspotter_assets.cities.city import Box
+from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.plots import (
     FoldWindows,
     coverage_grid,
     forecast_beside_observed,
     gain_by_fold,
     hit_rate_against_area,
-    reliability_bins,
     reliability_curve,
     walk_forward_windows,
 )
@@ -41,9 +41,10 @@ def scored(*forecasts: np.ndarray) -> dict:
 
 
 NEVER = np.full(PROBABILITY.shape, 1e-6)
-UNKNOWN = {"gain": None, "low": None, "high": None}
-GAIN = {"gain": 0.02, "low": -0.01, "high": 0.04}
-SKEWED = {"gain": 0.05, "low": 0.06, "high": 0.07}
+UNKNOWN, GAIN, SKEWED = (
+    Gain(*ends, level=0.9, weeks=13, draws=1000)
+    for ends in ((None, None, None), (0.02, -0.01, 0.04), (0.05, 0.06, 0.07))
+)
 PLOTS = {
     "coverage": lambda: coverage_grid(COVERED, BOX),
     "coverage with alerts": lambda: coverage_grid(COVERED, BOX, 50 * ALERTS),
@@ -86,23 +87,3 @@ def test_maps_put_the_south_below():
     assert upper == 0 < lower
     upper, lower = ink(9)
     assert lower == 0 < upper
-
-
-def test_reliability_bins_hold_all_cell_days():
-    p, o = PROBABILITY.ravel(), OBSERVED.ravel()
-    forecast, frequency, low, high = reliability_bins(p, o)
-    assert len(forecast) == 10
-    assert forecast.mean() == pytest.approx(p.mean(), rel=0.01)
-    assert frequency.mean() == pytest.approx(o.mean(), rel=0.01)
-    assert (np.diff(forecast) > 0).all()
-    assert (low <= frequency).all()
-    assert (frequency <= high).all()
-    lowest = p <= np.quantile(p, 0.1)
-    assert forecast[0] == pytest.approx(p[lowest].mean())
-    assert frequency[0] == pytest.approx(o[lowest].mean())
-
-
-def test_equal_forecasts_share_a_bin():
-    forecast, frequency, _, _ = reliability_bins(np.array([0.1] * 30 + [0.4] * 10), np.arange(40) % 2 == 0)
-    assert forecast == pytest.approx([0.1, 0.4])
-    assert frequency == pytest.approx([0.5, 0.5])

@@ -5,7 +5,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shotspotter_assets.evaluation.fold_report import build_report
+from shotspotter_assets.evaluation.fold_report import FoldReport, fold_report
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets_tests.evaluation import test_fold_report, test_walk_forward_report
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
 
@@ -29,11 +30,11 @@ def layout(value: Any) -> Any:
     return type(value).__name__
 
 
-def fold_report() -> dict[str, Any]:
-    return build_report(**test_fold_report.arguments())[0]
+def one_fold() -> FoldReport:
+    return fold_report(**test_fold_report.arguments())[0]
 
 
-def walk_forward_report() -> dict[str, Any]:
+def all_folds() -> WalkForwardReport:
     hourly = test_walk_forward_report.hourly
     return test_walk_forward_report.report(
         hourly={date(2021, 1, 4): hourly(date(2021, 1, 4), 1), date(2021, 6, 1): hourly(date(2021, 6, 1), 2)},
@@ -43,7 +44,12 @@ def walk_forward_report() -> dict[str, Any]:
 
 
 def test_reports_keep_the_layout_of_those_that_are_stored():
-    reports = {"evaluation_reports": fold_report(), "walk_forward_reports": walk_forward_report()}
-    found = {asset: layout(json.loads(json.dumps(report))) for asset, report in reports.items()}
+    reports = {"evaluation_reports": one_fold(), "walk_forward_reports": all_folds()}
+    found = {asset: layout(json.loads(report.content())) for asset, report in reports.items()}
     # As text, so that the order of the keys counts too.
     assert json.dumps(found, indent=1) == LAYOUT.read_text().rstrip("\n")
+
+
+def test_stored_reports_are_read_as_they_were_made():
+    for report in (one_fold(), all_folds(), test_walk_forward_report.REPORT):
+        assert type(report).model_validate_json(report.content()) == report

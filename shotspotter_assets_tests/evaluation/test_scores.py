@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, log_loss, r
 from shotspotter_assets.evaluation.scores import (
     AREAS,
     SCORE_DEFINITIONS,
+    Scores,
     score_cell_days,
     score_forecast,
 )
@@ -25,33 +27,33 @@ def example(seed: int = 0, days: int = 30, cells: int = 50) -> tuple[np.ndarray,
     return forecast, observed, reference
 
 
-def flat(scores: dict) -> dict:
-    nested = {name: value if isinstance(value, dict) else {"": value} for name, value in scores.items()}
+def flat(scores: Scores) -> dict:
+    nested = {name: value if isinstance(value, dict) else {"": value} for name, value in vars(scores).items()}
     return {f"{name} {area}": number for name, value in nested.items() for area, number in value.items()}
 
 
 def test_against_sklearn_and_plain_arithmetic():
     p, o, r = example()
     scores = score_forecast(p, o, r)
-    assert scores["log_loss"] == pytest.approx(log_loss(o.ravel(), p.ravel()))
-    assert scores["average_precision"] == pytest.approx(average_precision_score(o.ravel(), p.ravel()))
-    assert scores["roc_auc"] == pytest.approx(roc_auc_score(o.ravel(), p.ravel()))
-    assert scores["accuracy"] == pytest.approx(accuracy_score(o.ravel(), p.ravel() >= 0.5))
+    assert scores.log_loss == pytest.approx(log_loss(o.ravel(), p.ravel()))
+    assert scores.average_precision == pytest.approx(average_precision_score(o.ravel(), p.ravel()))
+    assert scores.roc_auc == pytest.approx(roc_auc_score(o.ravel(), p.ravel()))
+    assert scores.accuracy == pytest.approx(accuracy_score(o.ravel(), p.ravel() >= 0.5))
     gain = (log_loss(o.ravel(), r.ravel(), normalize=False) - log_loss(o.ravel(), p.ravel(), normalize=False)) / o.sum()
-    assert scores["gain_nats_per_positive"] == pytest.approx(gain)
-    assert scores["brier_skill"] == pytest.approx(1 - ((p - o) ** 2).sum() / ((r - o) ** 2).sum())
-    assert scores["predicted_over_observed"] == pytest.approx(p.sum() / o.sum())
+    assert scores.gain_nats_per_positive == pytest.approx(gain)
+    assert scores.brier_skill == pytest.approx(1 - ((p - o) ** 2).sum() / ((r - o) ** 2).sum())
+    assert scores.predicted_over_observed == pytest.approx(p.sum() / o.sum())
     weighted = 10 * p / (1 + 9 * p)  # the odds of a 10:1 weighted loss
     expected = accuracy_score(o.ravel(), weighted.ravel() >= 0.5, sample_weight=np.where(o.ravel(), 10, 1))
-    assert scores["weighted_accuracy_10"] == pytest.approx(expected)
+    assert scores.weighted_accuracy_10 == pytest.approx(expected)
 
 
 def test_calibration_maximises_the_likelihood():
     p, o, r = example(3)
     fit = LogisticRegression(C=np.inf, tol=1e-8).fit(np.log(p / (1 - p)).reshape(-1, 1), o.ravel())
     scores = score_forecast(p, o, r)
-    assert scores["calibration_slope"] == pytest.approx(fit.coef_[0, 0], abs=1e-4)
-    assert scores["calibration_intercept"] == pytest.approx(fit.intercept_[0], abs=1e-4)
+    assert scores.calibration_slope == pytest.approx(fit.coef_[0, 0], abs=1e-4)
+    assert scores.calibration_intercept == pytest.approx(fit.intercept_[0], abs=1e-4)
 
 
 def test_calibration_undoes_a_known_distortion():
@@ -59,9 +61,9 @@ def test_calibration_undoes_a_known_distortion():
     line = score_forecast(p, o, r)
     logit = np.log(p / (1 - p))
     distorted = score_forecast(1 / (1 + np.exp(-(logit / 2 - 1))), o, r)
-    assert distorted["calibration_slope"] == pytest.approx(2 * line["calibration_slope"], rel=1e-4)
-    expected = line["calibration_intercept"] + 2 * line["calibration_slope"]
-    assert distorted["calibration_intercept"] == pytest.approx(expected, abs=1e-4)
+    assert distorted.calibration_slope == pytest.approx(2 * line.calibration_slope, rel=1e-4)
+    expected = line.calibration_intercept + 2 * line.calibration_slope
+    assert distorted.calibration_intercept == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -72,18 +74,17 @@ def test_hit_rates_by_counting_cell_by_cell(seed):
         flagged = max(int(50 * area / 100 + 0.5), 1)
         hits = sum(o[day, sorted(range(50), key=lambda c, d=day: -p[d, c])[:flagged]].sum() for day in range(30))
         best = sum(np.sort(o[day])[::-1][:flagged].sum() for day in range(30))
-        key = str(area)
-        assert scores["hit_rate"][key] == pytest.approx(hits / o.sum())
-        assert scores["pai"][key] == pytest.approx(hits / o.sum() / (flagged / 50))
-        assert scores["pei"][key] == pytest.approx(hits / best)
+        assert scores.hit_rate[area] == pytest.approx(hits / o.sum())
+        assert scores.pai[area] == pytest.approx(hits / o.sum() / (flagged / 50))
+        assert scores.pei[area] == pytest.approx(hits / best)
 
 
 def test_ties_score_what_breaking_them_at_random_scores_on_average():
     p, o, r = example(5)
     coarse = np.round(p, 1)
     random = np.random.default_rng(0)
-    by_chance = [score_forecast(coarse + 1e-4 * random.random(p.shape), o, r)["hit_rate"]["10"] for _ in range(150)]
-    assert score_forecast(coarse, o, r)["hit_rate"]["10"] == pytest.approx(np.mean(by_chance), abs=0.005)
+    by_chance = [score_forecast(coarse + 1e-4 * random.random(p.shape), o, r).hit_rate[10] for _ in range(150)]
+    assert score_forecast(coarse, o, r).hit_rate[10] == pytest.approx(np.mean(by_chance), abs=0.005)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,12 +96,12 @@ def test_invariants(data, days, cells):
     o = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size))).reshape(days, cells)
     r = np.full(p.shape, 0.2)
     scores = score_forecast(p, o, r)
-    json.dumps(scores, allow_nan=False)
+    json.dumps(asdict(scores), allow_nan=False)
     if o.any():
         for area in AREAS:
-            key, flagged = str(area), max(int(cells * area / 100 + 0.5), 1)
-            assert scores["pai"][key] * flagged / cells == pytest.approx(scores["hit_rate"][key])
-            assert 0 <= scores["hit_rate"][key] <= scores["pei"][key] <= 1 + 1e-12
+            flagged = max(int(cells * area / 100 + 0.5), 1)
+            assert scores.pai[area] * flagged / cells == pytest.approx(scores.hit_rate[area])
+            assert 0 <= scores.hit_rate[area] <= scores.pei[area] <= 1 + 1e-12
     order = np.array(data.draw(st.permutations(range(size))))
     day = np.repeat(np.arange(days), cells)
     shuffled = score_cell_days(p.ravel()[order], o.ravel()[order], r.ravel(), day[order])
@@ -114,11 +115,11 @@ def test_invariants(data, days, cells):
 def test_perfect_forecast():
     _, o, r = example()
     scores = score_forecast(o.astype(float), o, r)
-    assert scores["log_loss"] == pytest.approx(MIN_PROBABILITY, rel=0.01)
-    assert scores["brier_skill"] == pytest.approx(1)
-    assert scores["average_precision"] == scores["roc_auc"] == scores["accuracy"] == scores["weighted_accuracy_10"] == 1
-    assert list(scores["pei"].values()) == pytest.approx([1.0] * 4)
-    assert scores["calibration_slope"] is None  # any slope fits a forecast that separates
+    assert scores.log_loss == pytest.approx(MIN_PROBABILITY, rel=0.01)
+    assert scores.brier_skill == pytest.approx(1)
+    assert scores.average_precision == scores.roc_auc == scores.accuracy == scores.weighted_accuracy_10 == 1
+    assert list(scores.pei.values()) == pytest.approx([1.0] * 4)
+    assert scores.calibration_slope is None  # any slope fits a forecast that separates
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.03])
@@ -126,23 +127,23 @@ def test_constant_forecast_is_chance(constant):
     _, o, r = example()
     scores = score_forecast(np.full(o.shape, constant), o, r)
     base_rate = o.mean()
-    assert scores["roc_auc"] == 0.5
-    assert scores["average_precision"] == pytest.approx(base_rate)
-    assert scores["accuracy"] == pytest.approx(1 - base_rate)
-    assert scores["weighted_accuracy_10"] == pytest.approx((1 - base_rate) / (1 + 9 * base_rate))
-    assert scores["calibration_slope"] is None
-    assert scores["calibration_intercept"] is None
+    assert scores.roc_auc == 0.5
+    assert scores.average_precision == pytest.approx(base_rate)
+    assert scores.accuracy == pytest.approx(1 - base_rate)
+    assert scores.weighted_accuracy_10 == pytest.approx((1 - base_rate) / (1 + 9 * base_rate))
+    assert scores.calibration_slope is None
+    assert scores.calibration_intercept is None
     # 1% of 50 cells is half a cell, so one cell is flagged.
-    assert scores["hit_rate"] == pytest.approx({"1": 1 / 50, "5": 3 / 50, "10": 0.1, "20": 0.2})
-    assert scores["pai"] == pytest.approx(dict.fromkeys(scores["pai"], 1.0))
-    json.dumps(scores, allow_nan=False)
+    assert scores.hit_rate == pytest.approx({1: 1 / 50, 5: 3 / 50, 10: 0.1, 20: 0.2})
+    assert scores.pai == pytest.approx(dict.fromkeys(scores.pai, 1.0))
+    json.dumps(asdict(scores), allow_nan=False)
 
 
 def test_without_positives_only_what_is_defined_has_a_value():
     p, o, r = example()
     scores = score_forecast(p, np.zeros_like(o), r)
-    json.dumps(scores, allow_nan=False)
-    undefined = {name for name, value in scores.items() if value is None or value == dict.fromkeys(map(str, AREAS))}
+    json.dumps(asdict(scores), allow_nan=False)
+    undefined = {name for name, value in vars(scores).items() if value is None or value == dict.fromkeys(AREAS)}
     assert undefined == {
         "gain_nats_per_positive", "average_precision", "roc_auc", "hit_rate", "pai", "pei",
         "predicted_over_observed", "calibration_slope", "calibration_intercept",
@@ -153,13 +154,12 @@ def test_decision_of_weighted_accuracy_is_at_one_in_eleven():
     observed, reference = np.array([[True, False]]), np.full((1, 2), 0.5)
     both = score_forecast(np.array([[1 / 11, 1 / 11]]), observed, reference)
     none = score_forecast(np.array([[0.0909, 0.0909]]), observed, reference)
-    assert both["weighted_accuracy_10"] == pytest.approx(10 / 11)
-    assert none["weighted_accuracy_10"] == pytest.approx(1 / 11)
+    assert both.weighted_accuracy_10 == pytest.approx(10 / 11)
+    assert none.weighted_accuracy_10 == pytest.approx(1 / 11)
 
 
 def test_every_score_is_defined():
-    p, o, r = example()
-    assert list(score_forecast(p, o, r)) == list(SCORE_DEFINITIONS)
+    assert [field.name for field in fields(Scores)] == list(SCORE_DEFINITIONS)
 
 
 def test_refuses_forecasts_that_are_not_numbers():

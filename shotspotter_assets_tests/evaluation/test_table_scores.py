@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, pool_tables, without_firework_days
-from shotspotter_assets.evaluation.gains import bootstrap_gain, gain_interval, weekly_losses
+from shotspotter_assets.evaluation.gains import pooled_gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.scores import score_forecast
 from shotspotter_assets.evaluation.table_scores import grouped_scores, score_table
 from shotspotter_assets.models.probability import log_losses
@@ -35,15 +35,15 @@ def test_pools_folds_with_different_coverage():
     losses = np.concatenate(
         [log_losses(t["network"].to_numpy(), t["observed"].to_numpy() == 1) for t in (first, second)]
     )
-    assert scores["log_loss"] == pytest.approx(losses.mean())
+    assert scores.log_loss == pytest.approx(losses.mean())
     parts = []
     for fold, shape in ((first, (30, 40)), (second, (20, 25))):
         p, r, o = (fold[name].to_numpy().reshape(shape) for name in ("network", "historical_mean", "observed"))
         parts.append(score_forecast(p, o == 1, r))
     positives = np.array([t["observed"].to_numpy().sum() for t in (first, second)])
-    hit_rate = np.array([part["hit_rate"]["20"] for part in parts]) @ positives / positives.sum()
-    assert scores["hit_rate"]["20"] == pytest.approx(hit_rate)
-    assert scores["pai"]["20"] == pytest.approx(hit_rate / ((30 * 8 + 20 * 5) / (30 * 40 + 20 * 25)))
+    hit_rate = np.array([part.hit_rate[20] for part in parts]) @ positives / positives.sum()
+    assert scores.hit_rate[20] == pytest.approx(hit_rate)
+    assert scores.pai[20] == pytest.approx(hit_rate / ((30 * 8 + 20 * 5) / (30 * 40 + 20 * 25)))
 
 
 def test_keeps_the_models_that_all_folds_have():
@@ -64,21 +64,21 @@ def test_leaves_firework_days_out():
     kept = without_firework_days(forecasts)
     assert [day.day for day in kept["date"].unique().to_pylist()] == [1, 2, 6, 7]
     losses = log_losses(kept["network"].to_numpy(), kept["observed"].to_numpy() == 1)
-    assert score_table(kept)["network"]["log_loss"] == pytest.approx(losses.mean())
-    assert score_table(forecasts)["network"]["log_loss"] != pytest.approx(losses.mean())
+    assert score_table(kept)["network"].log_loss == pytest.approx(losses.mean())
+    assert score_table(forecasts)["network"].log_loss != pytest.approx(losses.mean())
     assert score_table(without_firework_days(table(date(2021, 7, 3), 3, 10))) == {}
 
 
 def test_bootstrap_finds_the_gain_and_a_sane_interval():
     forecasts = table(date(2021, 1, 4), 182, 60)
-    result = bootstrap_gain(forecasts, "network", "historical_mean")
-    gain = score_table(forecasts)["network"]["gain_nats_per_positive"]
-    assert result["gain"] == pytest.approx(gain)
-    assert 0 < result["low"] < result["gain"] < result["high"]
-    assert result["weeks"] == 26
-    assert bootstrap_gain(forecasts, "network", "historical_mean") == result
-    turned = bootstrap_gain(forecasts, "historical_mean", "network")
-    assert (turned["low"], turned["high"]) == pytest.approx((-result["high"], -result["low"]))
+    result = table_gain(forecasts, "network", "historical_mean")
+    gain = score_table(forecasts)["network"].gain_nats_per_positive
+    assert result.gain == pytest.approx(gain)
+    assert 0 < result.low < result.gain < result.high
+    assert result.weeks == 26
+    assert table_gain(forecasts, "network", "historical_mean") == result
+    turned = table_gain(forecasts, "historical_mean", "network")
+    assert (turned.low, turned.high) == pytest.approx((-result.high, -result.low))
     # By a loop over explicitly drawn weeks.
     observed = forecasts["observed"].to_numpy().reshape(26, -1) == 1
     p, r = (forecasts[name].to_numpy().reshape(26, -1) for name in ("network", "historical_mean"))
@@ -86,38 +86,38 @@ def test_bootstrap_finds_the_gain_and_a_sane_interval():
     random = np.random.default_rng(5)
     drawn = [random.integers(0, 26, 26) for _ in range(4000)]
     loop = np.quantile([difference[weeks].sum() / observed[weeks].sum() for weeks in drawn], [0.05, 0.95])
-    spread = result["high"] - result["low"]
-    assert [result["low"], result["high"]] == pytest.approx(list(loop), abs=0.15 * spread)
+    spread = result.high - result.low
+    assert [result.low, result.high] == pytest.approx(list(loop), abs=0.15 * spread)
 
 
 def test_bootstrap_of_a_model_over_itself_is_nothing():
-    result = bootstrap_gain(table(date(2021, 1, 1), 30, 20), "network", "network")
-    assert (result["gain"], result["low"], result["high"]) == (0, 0, 0)
+    result = table_gain(table(date(2021, 1, 1), 30, 20), "network", "network")
+    assert (result.gain, result.low, result.high) == (0, 0, 0)
 
 
 def test_bootstrap_without_positives_has_no_gain():
     forecasts = table(date(2021, 1, 1), 10, 5)
     silent = forecasts.set_column(3, "observed", pa.array(np.zeros(50, dtype=np.int8)))
-    result = bootstrap_gain(silent, "network", "historical_mean")
-    assert (result["gain"], result["low"], result["high"]) == (None, None, None)
+    result = table_gain(silent, "network", "historical_mean")
+    assert (result.gain, result.low, result.high) == (None, None, None)
 
 
 def test_gain_over_several_cities_is_that_of_all_their_cell_days():
     cities = [table(date(2021, 1, 4), 91, 40), table(date(2018, 1, 1), 56, 15, seed=1)]
     weekly = [weekly_losses(city, ("network", "historical_mean")) for city in cities]
-    found = gain_interval(weekly, [("network", "historical_mean")] * 2)
-    together = bootstrap_gain(pa.concat_tables(cities), "network", "historical_mean")
-    assert found["gain"] == pytest.approx(together["gain"])
-    assert found["weeks"] == 13 + 8
-    assert found["low"] < found["gain"] < found["high"]
+    found = pooled_gain(weekly, [("network", "historical_mean")] * 2)
+    together = table_gain(pa.concat_tables(cities), "network", "historical_mean")
+    assert found.gain == pytest.approx(together.gain)
+    assert found.weeks == 13 + 8
+    assert found.low < found.gain < found.high
     # A city in which nothing is compared dilutes the gain by its positives.
-    diluted = gain_interval(weekly, [("network", "historical_mean"), ("network", "network")])
-    assert 0 < diluted["gain"] < found["gain"]
+    diluted = pooled_gain(weekly, [("network", "historical_mean"), ("network", "network")])
+    assert 0 < diluted.gain < found.gain
 
 
 def test_gain_without_any_week_is_unknown():
     empty = weekly_losses(table(date(2021, 1, 4), 7, 5).slice(0, 0), ("network", "historical_mean"))
-    assert gain_interval([empty], [("network", "historical_mean")])["gain"] is None
+    assert pooled_gain([empty], [("network", "historical_mean")]).gain is None
 
 
 def test_grouped_scores_are_the_scores_of_the_rows_of_each_group():
@@ -125,14 +125,14 @@ def test_grouped_scores_are_the_scores_of_the_rows_of_each_group():
     groups = np.where(forecasts["column"].to_numpy() < 10, "left", "right")
     found = grouped_scores(forecasts, groups, "historical_mean")
     assert list(found) == ["left", "right"]
-    assert sum(group["cell_days"] for group in found.values()) == len(forecasts)
+    assert sum(group.cell_days for group in found.values()) == len(forecasts)
     left = forecasts.filter(pa.array(groups == "left"))
     scores = score_table(left)["network"]
-    of_group = found["left"]["models"]["network"]
+    of_group = found["left"].models["network"]
     for name in ("log_loss", "brier_skill", "predicted_over_observed"):
-        assert of_group[name] == pytest.approx(scores[name])
-    assert of_group["gain_over_reference"] == pytest.approx(scores["gain_nats_per_positive"])
-    assert of_group["gain_over_best_baseline"] == bootstrap_gain(left, "network", "historical_mean")
+        assert getattr(of_group, name) == pytest.approx(getattr(scores, name))
+    assert of_group.gain_over_reference == pytest.approx(scores.gain_nats_per_positive)
+    assert of_group.gain_over_best_baseline == table_gain(left, "network", "historical_mean")
 
 
 def test_hours_are_periods_of_their_own():
@@ -142,4 +142,4 @@ def test_hours_are_periods_of_their_own():
     two_days = pa.array(np.repeat(np.datetime64("2021-01-04") + np.repeat([0, 1], 24), 20), pa.date32())
     hourly = hourly.set_column(0, "date", two_days)
     assert model_names(hourly) == model_names(by_day)
-    assert score_table(hourly)["network"]["hit_rate"] == score_table(by_day)["network"]["hit_rate"]
+    assert score_table(hourly)["network"].hit_rate == score_table(by_day)["network"].hit_rate

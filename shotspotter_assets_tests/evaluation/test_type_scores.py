@@ -32,25 +32,25 @@ def test_scores_are_the_multiclass_log_loss_and_brier_score_of_known_types():
     forecasts = table()
     found = type_scores([forecasts])
     rows = forecasts.filter(forecasts["gunshot_type"].is_valid()).to_pylist()
-    assert (found["alerts"], found["alerts_of_unknown_type"]) == (len(rows), len(forecasts) - len(rows))
+    assert (found.alerts, found.alerts_of_unknown_type) == (len(rows), len(forecasts) - len(rows))
     p = np.array([[row[f"knowing_{code}"] for code in range(3)] for row in rows])
     came = np.array([row["gunshot_type"] for row in rows])
-    knowing = found["models"]["knowing"]
-    assert knowing["log_loss"] == pytest.approx(-np.log(p[np.arange(len(p)), came]).mean())
-    assert knowing["brier_score"] == pytest.approx(((p - np.eye(3)[came]) ** 2).sum(axis=1).mean())
-    mix = found["models"]["trailing_mix"]
-    assert knowing["gain"]["gain"] == pytest.approx(mix["log_loss"] - knowing["log_loss"])
-    assert 0 < knowing["gain"]["low"] < knowing["gain"]["high"]
-    assert mix["gain"]["gain"] == 0
-    assert found["share"]["multiple gunshots"] == pytest.approx((came == 1).mean())
-    assert knowing["mean_forecast"]["gunshot or firecracker"] == pytest.approx(p[:, 2].mean())
+    knowing = found.models["knowing"]
+    assert knowing.log_loss == pytest.approx(-np.log(p[np.arange(len(p)), came]).mean())
+    assert knowing.brier_score == pytest.approx(((p - np.eye(3)[came]) ** 2).sum(axis=1).mean())
+    mix = found.models["trailing_mix"]
+    assert knowing.gain.gain == pytest.approx(mix.log_loss - knowing.log_loss)
+    assert 0 < knowing.gain.low < knowing.gain.high
+    assert mix.gain.gain == 0
+    assert found.share["multiple gunshots"] == pytest.approx((came == 1).mean())
+    assert knowing.mean_forecast["gunshot or firecracker"] == pytest.approx(p[:, 2].mean())
 
 
 def test_pools_folds_and_keeps_the_models_that_all_have():
     first, second = table(), table(date(2021, 4, 14), seed=1).drop_columns(["knowing_2"])
     found = type_scores([first, second])
-    assert set(found["models"]) == {"trailing_mix"}
-    assert found["alerts"] + found["alerts_of_unknown_type"] == 1600
+    assert set(found.models) == {"trailing_mix"}
+    assert found.alerts + found.alerts_of_unknown_type == 1600
 
 
 def test_forecasts_are_scaled_to_sum_to_one_and_kept_off_zero():
@@ -59,20 +59,20 @@ def test_forecasts_are_scaled_to_sum_to_one_and_kept_off_zero():
     for code in range(3):
         at = doubled.column_names.index(f"knowing_{code}")
         doubled = doubled.set_column(at, f"knowing_{code}", pa.array(2 * forecasts[f"knowing_{code}"].to_numpy()))
-    same = type_scores([forecasts])["models"]["knowing"]["log_loss"]
-    assert type_scores([doubled])["models"]["knowing"]["log_loss"] == pytest.approx(same)
+    same = type_scores([forecasts]).models["knowing"].log_loss
+    assert type_scores([doubled]).models["knowing"].log_loss == pytest.approx(same)
     certain = forecasts
     for code in range(3):
         at = certain.column_names.index(f"knowing_{code}")
         certain = certain.set_column(at, f"knowing_{code}", pa.array(np.full(len(forecasts), float(code == 0))))
-    assert 1 < type_scores([certain])["models"]["knowing"]["log_loss"] < 14
+    assert 1 < type_scores([certain]).models["knowing"].log_loss < 14
 
 
 def test_no_typed_alert_gives_no_score():
     untyped = table().set_column(4, "gunshot_type", pa.nulls(800, pa.int8()))
     found = type_scores([untyped])
-    assert (found["alerts"], found["models"]["knowing"]["log_loss"]) == (0, None)
-    assert found["models"]["knowing"]["gain"]["gain"] is None
+    assert (found.alerts, found.models["knowing"].log_loss) == (0, None)
+    assert found.models["knowing"].gain.gain is None
 
 
 def test_refuses_a_table_without_the_reference_and_a_forecast_that_is_not_a_number():

@@ -8,7 +8,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import quadrants
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
-from shotspotter_assets.evaluation.gains import bootstrap_gain
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.model_card import model_card
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError, walk_forward_report
@@ -57,58 +57,58 @@ def hourly(first: date, seed: int) -> pa.Table:
 
 
 def test_is_plain_json_that_says_what_was_tested():
-    assert json.loads(json.dumps(REPORT, allow_nan=False)) == json.loads(json.dumps(REPORT))
+    json.dumps(REPORT.model_dump(mode="json"), allow_nan=False)
     observed = pool_tables(list(FOLDS.values()))["observed"].to_numpy()
-    assert (REPORT["city"], REPORT["folds"]) == ("made_up", ["2021-01-04", "2021-06-01"])
-    assert (REPORT["first_day"], REPORT["last_day"], REPORT["days"]) == ("2021-01-04", "2021-08-30", 181)
-    assert (REPORT["cell_days"], REPORT["positives"]) == (181 * 36, observed.sum())
-    assert REPORT["base_rate"] == pytest.approx(observed.mean())
-    assert REPORT["covered_cells"] == {"2021-01-04": 36, "2021-06-01": 36}
-    assert REPORT["baselines"] == ["historical_mean", "city_mean"]
+    assert (REPORT.city, REPORT.folds) == ("made_up", list(FOLDS))
+    assert (REPORT.first_day, REPORT.last_day, REPORT.days) == (date(2021, 1, 4), date(2021, 8, 30), 181)
+    assert (REPORT.cell_days, REPORT.positives) == (181 * 36, observed.sum())
+    assert REPORT.base_rate == pytest.approx(observed.mean())
+    assert REPORT.covered_cells == dict.fromkeys(FOLDS, 36)
+    assert REPORT.baselines == ["historical_mean", "city_mean"]
 
 
 def test_the_verdict_is_on_the_candidate_that_was_named():
-    assert REPORT["verdict"]["served"] == "residual_boosting"
-    assert REPORT["verdict"]["passed"]
+    assert REPORT.verdict.served == "residual_boosting"
+    assert REPORT.verdict.passed
     # Another candidate may be better still; it was not the one to be judged.
-    assert list(REPORT["models"]).index("better") < list(REPORT["models"]).index("residual_boosting")
+    assert list(REPORT.models).index("better") < list(REPORT.models).index("residual_boosting")
 
 
 def test_scores_and_gains_are_those_of_the_pooled_table():
     pooled = pool_tables(list(FOLDS.values()))
     p, observed, reference = (pooled[name].to_numpy() for name in ("residual_boosting", "observed", "historical_mean"))
     scores = score_cell_days(p, observed == 1, reference, pooled["date"].to_numpy())
-    of_model = REPORT["models"]["residual_boosting"]
-    assert {key: value for key, value in of_model.items() if key != "gain_over"} == scores
-    assert of_model["gain_over"]["city_mean"] == bootstrap_gain(pooled, "residual_boosting", "city_mean")
-    ordinary = bootstrap_gain(without_firework_days(pooled), "residual_boosting", "city_mean")
-    assert REPORT["without_firework_days"]["residual_boosting"]["gain_over"]["city_mean"] == ordinary
-    assert ordinary != of_model["gain_over"]["city_mean"]
+    own = REPORT.models["residual_boosting"]
+    assert vars(own) == vars(scores) | {"gain_over": own.gain_over}
+    assert own.gain_over["city_mean"] == table_gain(pooled, "residual_boosting", "city_mean")
+    ordinary = table_gain(without_firework_days(pooled), "residual_boosting", "city_mean")
+    assert REPORT.without_firework_days["residual_boosting"].gain_over["city_mean"] == ordinary
+    assert ordinary != own.gain_over["city_mean"]
 
 
 def test_groups_hold_all_cell_days():
-    for groups in (REPORT["by_fold"], REPORT["by_day_kind"], REPORT["by_weekday"], REPORT["by_area"]["areas"]):
-        assert sum(group["cell_days"] for group in groups.values()) == REPORT["cell_days"]
-        assert sum(group["positives"] for group in groups.values()) == REPORT["positives"]
-    assert REPORT["by_day_kind"]["firework day"]["cell_days"] == 3 * 36
-    assert next(iter(REPORT["by_weekday"])) == "monday"
+    for groups in (REPORT.by_fold, REPORT.by_day_kind, REPORT.by_weekday, REPORT.by_area.areas):
+        assert sum(group.cell_days for group in groups.values()) == REPORT.cell_days
+        assert sum(group.positives for group in groups.values()) == REPORT.positives
+    assert REPORT.by_day_kind["firework day"].cell_days == 3 * 36
+    assert next(iter(REPORT.by_weekday)) == "monday"
     mondays = sum(table["date"].to_pandas().map(date.weekday).eq(0).sum() for table in FOLDS.values())
-    assert REPORT["by_weekday"]["monday"]["cell_days"] == mondays
-    second = bootstrap_gain(FOLDS[date(2021, 6, 1)], "residual_boosting", "historical_mean")
-    assert REPORT["by_fold"]["2021-06-01"]["models"]["residual_boosting"]["gain_over_best_baseline"] == second
+    assert REPORT.by_weekday["monday"].cell_days == mondays
+    second = table_gain(FOLDS[date(2021, 6, 1)], "residual_boosting", "historical_mean")
+    assert REPORT.by_fold["2021-06-01"].models["residual_boosting"].gain_over_best_baseline == second
 
 
 def test_reliability_is_close_to_the_diagonal_for_the_truth():
-    bins = REPORT["reliability"]["truth"]
-    forecast, low, high = (np.array(bins[name]) for name in ("mean_forecast", "low", "high"))
+    bins = REPORT.reliability["truth"]
+    forecast, low, high = (np.array(values) for values in (bins.mean_forecast, bins.low, bins.high))
     assert ((low <= forecast) & (forecast <= high)).mean() >= 0.7
 
 
 def test_folds_may_have_further_candidates_that_are_left_out_and_named():
     first, second = FOLDS.values()
     found = report(dict(zip(FOLDS, (first.drop_columns("better"), second), strict=True)))
-    assert found["models_left_out"] == ["better"]
-    assert "better" not in found["models"]
+    assert found.models_left_out == ["better"]
+    assert "better" not in found.models
 
 
 @pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])
@@ -119,49 +119,49 @@ def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
 
 
 def test_burden_of_the_served_and_of_the_candidate_forecast():
-    assert set(REPORT["burden"]) == {"residual_boosting"}
+    assert set(REPORT.burden) == {"residual_boosting"}
     failed = {
         cutoff: with_column(table, "residual_boosting", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()
     }
     found = report(failed)
-    assert found["verdict"]["served"] == "historical_mean"
-    assert set(found["burden"]) == {"historical_mean", "residual_boosting"}
+    assert found.verdict.served == "historical_mean"
+    assert set(found.burden) == {"historical_mean", "residual_boosting"}
 
 
 def test_shorter_horizons_are_scored_apart_and_by_hour():
     folds = {date(2021, 1, 4): hourly(date(2021, 1, 4), 1), date(2021, 6, 1): hourly(date(2021, 6, 1), 2)}
-    horizons = report(hourly=folds)["horizons"]
-    assert list(horizons) == ["1", "4"]
-    one = horizons["1"]
-    assert one["cell_periods"] == 2 * 2 * 30 * 36
-    assert one["base_rate"] < horizons["4"]["base_rate"]
-    assert list(one["by_hour"]) == ["2", "20"]
-    assert one["verdict"]["best_baseline"] == "climatology"
-    assert set(one["models"]["next_hours"]["gain_over"]) == {"climatology", "ewma_hour_of_week", "self_exciting"}
-    assert set(horizons["4"]["models"]["next_hours"]["gain_over"]) == {"climatology", "ewma_hour_of_week"}
-    assert one["models"]["climatology"]["gain_nats_per_positive"] == 0
-    assert horizons["4"]["models"]["next_hours"]["gain_over"]["climatology"]["low"] > 0
+    horizons = report(hourly=folds).horizons
+    assert list(horizons) == [1, 4]
+    one = horizons[1]
+    assert one.cell_periods == 2 * 2 * 30 * 36
+    assert one.base_rate < horizons[4].base_rate
+    assert list(one.by_hour) == ["2", "20"]
+    assert one.verdict.best_baseline == "climatology"
+    assert set(one.models["next_hours"].gain_over) == {"climatology", "ewma_hour_of_week", "self_exciting"}
+    assert set(horizons[4].models["next_hours"].gain_over) == {"climatology", "ewma_hour_of_week"}
+    assert one.models["climatology"].gain_nats_per_positive == 0
+    assert horizons[4].models["next_hours"].gain_over["climatology"].low > 0
     # Ten weeks of two folds are too few for a verdict, whatever the gain.
-    assert horizons["4"]["verdict"]["served"] == "climatology"
+    assert horizons[4].verdict.served == "climatology"
 
 
 def test_types_are_scored_where_there_are_type_forecasts():
-    found = report(types={date(2021, 1, 4): types_table()})["gunshot_types"]
-    assert found["models"]["knowing"]["gain"]["low"] > 0
-    assert REPORT["gunshot_types"] == REPORT["horizons"] == {}
+    found = report(types={date(2021, 1, 4): types_table()}).gunshot_types
+    assert found.models["knowing"].gain.low > 0
+    assert (REPORT.gunshot_types, REPORT.horizons) == (None, {})
 
 
 def test_the_card_states_the_reports_numbers():
     card = model_card(REPORT)
-    flags = REPORT["burden"]["residual_boosting"]
-    assert f"**{flags['empty_of_ten']:.1f} of ten flagged cells see nothing**" in card
-    assert f"precision {flags['precision']:.1%}" in card
+    flags = REPORT.burden["residual_boosting"]
+    assert f"**{flags.empty_of_ten:.1f} of ten flagged cells see nothing**" in card
+    assert f"precision {flags.precision:.1%}" in card
     assert "Served: **residual_boosting**, the candidate." in card
     assert "36 of 36 cells, estimated from the alerts before each cutoff" in card
-    assert f"Base rate: {REPORT['base_rate']:.1%} ({REPORT['positives']:,} of 6,516" in card
-    gain = REPORT["models"]["residual_boosting"]["gain_over"]["historical_mean"]
-    assert f"{gain['gain']:+.4f} ({gain['low']:+.4f}, {gain['high']:+.4f})" in card
-    assert f"Predicted / observed {REPORT['models']['residual_boosting']['predicted_over_observed']:.3f}" in card
+    assert f"Base rate: {REPORT.base_rate:.1%} ({REPORT.positives:,} of 6,516" in card
+    gain = REPORT.models["residual_boosting"].gain_over["historical_mean"]
+    assert f"{gain.gain:+.4f} ({gain.low:+.4f}, {gain.high:+.4f})" in card
+    assert f"Predicted / observed {REPORT.models['residual_boosting'].predicted_over_observed:.3f}" in card
     for heading in (
         "Which forecast is served, and why", "Target and data", "Skill", "Calibration", "What it can and cannot do",
         "Known criticism of the data, on both sides", "Feedback and fairness", "What it must not be used for",
@@ -188,7 +188,7 @@ def test_the_card_says_that_the_baseline_is_served_when_the_gate_fails():
 
 def test_the_card_says_which_folds_start_at_another_city():
     found = report(pretrained={date(2021, 6, 1): "big_city|2021-04-01"})
-    assert found["pretrained"] == {"2021-06-01": "big_city|2021-04-01"}
+    assert found.pretrained == {date(2021, 6, 1): "big_city|2021-04-01"}
     assert "- Fold 2021-06-01: pulled towards the model of big_city|2021-04-01" in model_card(found)
     assert "pulled towards" not in model_card(REPORT)
 
@@ -198,6 +198,6 @@ def test_a_city_without_an_alert_still_has_a_card():
         cutoff: with_column(table, "observed", np.zeros(len(table), dtype=np.int8)) for cutoff, table in FOLDS.items()
     }
     found = report(silent)
-    assert not found["verdict"]["passed"]
-    json.dumps(found, allow_nan=False)
+    assert not found.verdict.passed
+    json.dumps(found.model_dump(mode="json"), allow_nan=False)
     assert "**10.0 of ten flagged cells see nothing**" in model_card(found)

@@ -1,6 +1,5 @@
 """Evaluation reports, by city and fold whose test window is over."""
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.plots import FoldWindows
 
 REPORT_FILE = "report.json"
@@ -74,7 +74,7 @@ def evaluation_reports(
 
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
-    from shotspotter_assets.evaluation.fold_report import build_report
+    from shotspotter_assets.evaluation.fold_report import fold_report
     from shotspotter_assets.models.history import History, late_alerts
     from shotspotter_assets.models.next_day.baselines import fit_baselines
     from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
@@ -108,15 +108,12 @@ def evaluation_reports(
     for name, baseline in fit_baselines(history, train, validation, test).items():
         probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
     forecast_counts = counts[:, list(city.forecast_codes)]
-    report, forecasts = build_report(
-        city=city.name,
+    report, forecasts = fold_report(
+        history=history,
         fold=cutoff,
-        first_day=before[0],
         train=train,
         validation=validation,
         test=test,
-        counts=forecast_counts,
-        covered=covered,
         probabilities=probabilities,
         seconds=seconds,
         settings=settings,
@@ -128,7 +125,7 @@ def evaluation_reports(
     for name, png in pictures.items():
         opened.write_bytes(partition, f"{name}.png", png)
     opened.write_table(partition, FORECASTS_FILE, forecasts)
-    opened.write_bytes(partition, REPORT_FILE, json.dumps(report, indent=2).encode())
+    opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
 
@@ -175,13 +172,13 @@ def _plots(
     record: FoldRecord,
     counts: npt.NDArray[np.uint16],
     covered: npt.NDArray[np.bool_],
-    report: dict[str, Any],
+    report: "FoldReport",
     forecasts: pa.Table,
 ) -> dict[str, bytes]:
     """PNG by name: the grid with coverage, a forecast beside what happened, the folds, reliability, hit rates."""
     from shotspotter_assets.evaluation import plots
 
-    drawn = [*record.models, *(name for name in DRAWN_BASELINES if name in report["models"])]
+    drawn = [*record.models, *(name for name in DRAWN_BASELINES if name in report.models)]
     shown = next(iter(record.models))
     observed = forecasts["observed"].to_numpy().astype(bool)
     before = record.train_days + record.validation_days
@@ -195,7 +192,7 @@ def _plots(
         "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, day=days[at], model=shown),
         "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
         "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in drawn}, observed),
-        "hit_rate": plots.hit_rate_against_area({name: report["models"][name] for name in drawn}),
+        "hit_rate": plots.hit_rate_against_area({name: report.models[name] for name in drawn}),
     }
 
 
@@ -216,14 +213,14 @@ def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     ]
 
 
-def _metadata(report: dict[str, Any], record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
+def _metadata(report: "FoldReport", record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
     """Numbers that plot over the folds, the table of models, and the pictures."""
     records = [
-        {"model": name} | {score: scores[score] for score in SHOWN} | {"hit_rate_5": scores["hit_rate"]["5"]}
-        for name, scores in sorted(report["models"].items(), key=lambda item: item[1]["log_loss"])
+        {"model": name} | {score: getattr(scores, score) for score in SHOWN} | {"hit_rate_5": scores.hit_rate[5]}
+        for name, scores in sorted(report.models.items(), key=lambda item: item[1].log_loss)
     ]
     of_models = {
-        f"{name}_{score}": report["models"][name][score]
+        f"{name}_{score}": getattr(report.models[name], score)
         for name in record.models
         for score in ("log_loss", "gain_nats_per_positive")
     }
@@ -231,7 +228,7 @@ def _metadata(report: dict[str, Any], record: FoldRecord, pictures: dict[str, by
     return {
         "best_model": records[0]["model"],
         "scores": panel.table(records),
-        **panel.rounded(of_models | {key: report[key] for key in of_data}),
+        **panel.rounded(of_models | {key: getattr(report, key) for key in of_data}),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
         "path": path,
     }

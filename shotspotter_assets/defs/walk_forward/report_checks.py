@@ -1,7 +1,5 @@
 """Checks of the reports: whether the forecast that is to be served was shown to be better than the best baseline."""
 
-import json
-
 import dagster as dg
 
 from shotspotter_assets.defs.environment import PARTITIONS
@@ -16,20 +14,21 @@ def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: 
 
     The lower end of the 90% interval of its gain is above zero, and predicted / observed lies within 0.8 to 1.25.
     """
-    opened = store.open()
-    report = json.loads(opened.read_bytes(walk_forward_partition(context.partition_key), REPORT_FILE))
-    verdict = report["verdict"]
-    reasons = " ".join(verdict["reasons"])
+    from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+
+    content = store.open().read_bytes(walk_forward_partition(context.partition_key), REPORT_FILE)
+    report = WalkForwardReport.model_validate_json(content)
+    verdict = report.verdict
     return dg.AssetCheckResult(
-        passed=verdict["passed"],
+        passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{context.partition_key}: {verdict['served']} is served. {reasons}",
+        description=f"{context.partition_key}: {verdict.served} is served. {' '.join(verdict.reasons)}",
         metadata={
-            "served": verdict["served"],
-            "candidate": verdict["candidate"],
-            "best_baseline": verdict["best_baseline"],
-            **{end: verdict["gain"][end] for end in ("gain", "low", "high") if verdict["gain"][end] is not None},
-            "days": report["days"],
-            "positives": verdict["positives"],
+            "served": verdict.served,
+            "candidate": verdict.candidate,
+            "best_baseline": verdict.best_baseline,
+            **verdict.gain.ends(),
+            "days": report.days,
+            "positives": verdict.positives,
         },
     )

@@ -1,9 +1,8 @@
 """Walk-forward reports, by city: all of its folds together, with the verdict and the model card."""
 
-import json
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
@@ -23,6 +22,9 @@ from shotspotter_assets.defs.walk_forward.evaluation_reports import (
 from shotspotter_assets.models.stored_models import RECORD_FILE, read_record
 from shotspotter_assets.partitions import ALL_FOLDS
 from shotspotter_assets.storage.store import Partition, Store
+
+if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.walk_forward_report import ComparedScores, WalkForwardReport
 
 CARD_FILE = "model_card.md"
 
@@ -87,7 +89,7 @@ def walk_forward_reports(
     for name, png in pictures.items():
         opened.write_bytes(partition, f"{name}.png", png)
     opened.write_bytes(partition, CARD_FILE, card.encode())
-    opened.write_bytes(partition, REPORT_FILE, json.dumps(report, indent=2).encode())
+    opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, card, pictures, opened.uri(partition, REPORT_FILE)))
 
 
@@ -110,15 +112,15 @@ def _pretrained(store: Store, city: str, folds: Mapping[date, pa.Table], candida
     return {cutoff: origin["from"] for cutoff, origin in said.items() if origin and origin["used"]}
 
 
-def _plots(report: dict[str, Any], folds: Mapping[date, pa.Table]) -> dict[str, bytes]:
+def _plots(report: "WalkForwardReport", folds: Mapping[date, pa.Table]) -> dict[str, bytes]:
     """PNG by name: reliability, and the gain over the best baseline by fold."""
     from shotspotter_assets.evaluation import plots
     from shotspotter_assets.evaluation.forecasts_table import observed_of, pool_tables
 
     forecasts = pool_tables(list(folds.values()))
-    names, best = _plotted(report), report["verdict"]["best_baseline"]
+    names, best = _plotted(report), report.verdict.best_baseline
     gains = {
-        name: {fold: scores["models"][name]["gain_over_best_baseline"] for fold, scores in report["by_fold"].items()}
+        name: {fold: scores.models[name].gain_over_best_baseline for fold, scores in report.by_fold.items()}
         for name in names
         if name != best
     }
@@ -130,44 +132,44 @@ def _plots(report: dict[str, Any], folds: Mapping[date, pa.Table]) -> dict[str, 
     }
 
 
-def _plotted(report: dict[str, Any]) -> list[str]:
+def _plotted(report: "WalkForwardReport") -> list[str]:
     """The candidates, the best baselines and the reference, the best first."""
-    ranked = list(report["models"])
-    baselines = [name for name in ranked if name in report["baselines"]]
-    kept = {*baselines[:PLOTTED_BASELINES], report["verdict"]["best_baseline"], "historical_mean"}
+    ranked = list(report.models)
+    baselines = [name for name in ranked if name in report.baselines]
+    kept = {*baselines[:PLOTTED_BASELINES], report.verdict.best_baseline, "historical_mean"}
     return [name for name in ranked if name not in baselines or name in kept]
 
 
-def _metadata(report: dict[str, Any], card: str, pictures: Mapping[str, bytes], path: str) -> dict[str, Any]:
+def _metadata(report: "WalkForwardReport", card: str, pictures: Mapping[str, bytes], path: str) -> dict[str, Any]:
     """The verdict, the card, the table of models, numbers, and the pictures."""
-    verdict = report["verdict"]
-    best, flags = verdict["best_baseline"], report["burden"][verdict["served"]]
-    records = [_record(name, scores, best) for name, scores in report["models"].items()]
-    gain = {f"gain_{end}": verdict["gain"][end] for end in ("gain", "low", "high") if verdict["gain"][end] is not None}
+    verdict = report.verdict
+    best, flags = verdict.best_baseline, report.burden[verdict.served]
+    records = [_record(name, scores, best) for name, scores in report.models.items()]
+    gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
     return {
-        "served": verdict["served"],
-        "passed": verdict["passed"],
-        "why": panel.bullets(verdict["reasons"]),
+        "served": verdict.served,
+        "passed": verdict.passed,
+        "why": panel.bullets(verdict.reasons),
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(records),
         "best_baseline": best,
         **panel.rounded(gain),
-        "empty_of_ten_flagged_cells": flags["empty_of_ten"],
-        **panel.rounded({key: report[key] for key in ("days", "positives", "base_rate")}),
-        "folds": dg.MetadataValue.json(report["folds"]),
+        "empty_of_ten_flagged_cells": flags.empty_of_ten,
+        **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),
+        "folds": dg.MetadataValue.json([str(fold) for fold in report.folds]),
         "path": path,
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }
 
 
-def _record(name: str, scores: dict[str, Any], best: str) -> dict[str, Any]:
-    over_mean, over_best = scores["gain_over"]["historical_mean"], scores["gain_over"][best]
+def _record(name: str, scores: "ComparedScores", best: str) -> dict[str, Any]:
+    over_best = scores.gain_over[best]
     return {
         "model": name,
-        **{score: scores[score] for score in SHOWN},
-        "hit_rate_5": scores["hit_rate"]["5"],
-        "gain_over_historical_mean": over_mean["gain"],
-        "gain_over_best_baseline": over_best["gain"],
-        "low": over_best["low"],
-        "high": over_best["high"],
+        **{score: getattr(scores, score) for score in SHOWN},
+        "hit_rate_5": scores.hit_rate[5],
+        "gain_over_historical_mean": scores.gain_over["historical_mean"].gain,
+        "gain_over_best_baseline": over_best.gain,
+        "low": over_best.low,
+        "high": over_best.high,
     }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def test_from_the_folds_of_a_simulated_city(tmp_path: Path, instance: dg.Dagster
     _, made, check = run(tmp_path, instance, candidate)
     report = json.loads(store.read_bytes(Partition("walk_forward_reports", CITY), "report.json"))
     verdict = judge(forecasts, candidate)
-    assert report["verdict"]["gain"] == verdict.gain
+    assert report["verdict"]["gain"] == asdict(verdict.gain)
     assert check.passed == verdict.passed
     assert made.metadata["served"].value == verdict.served
     # Nobody knows more than the process itself, which is never served.
