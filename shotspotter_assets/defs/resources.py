@@ -19,7 +19,7 @@ from shotspotter_assets.sources.registry import KINDS, Access, open_sources
 if TYPE_CHECKING:
     from pyarrow import fs
 
-    from shotspotter_assets.notifications.notifier import Notifier
+    from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.protocol import AlertSource, SimulatedTruth
     from shotspotter_assets.storage.store import Store
 
@@ -83,10 +83,10 @@ class NoticesResource(dg.ConfigurableResource):
 
     def open(self) -> "Notifier | None":
         """The notifier; None where nobody is to hear."""
-        from shotspotter_assets.notifications.notifier import Notifier
-        from shotspotter_assets.notifications.settings import settings_from
+        from shotspotter_assets.notifications.send import Notifier
+        from shotspotter_assets.notifications.settings import NotificationSettings
 
-        settings = settings_from(os.environ)
+        settings = NotificationSettings.from_environment(os.environ)
         return Notifier(settings) if settings.webhook_url or settings.smtp_url else None
 
     def run_url(self, run_id: str) -> str:

@@ -1,1 +1,1 @@
-"""Telling someone: what went wrong, to a webhook and by e-mail, once."""
+"""Notices of problems: their messages, their texts, and how they are sent to a webhook and by e-mail."""

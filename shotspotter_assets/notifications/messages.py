@@ -1,4 +1,4 @@
-"""The messages: what each kind says, and the key by which the same problem is known again."""
+"""The kinds of messages: the text of each, and the key by which a problem is recognised when it is met again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file
 
 @dataclass(frozen=True)
 class Message:
-    """One problem that someone should hear of."""
+    """One problem that someone has to know of."""
 
     kind: Kind
     subject: str
@@ -28,7 +28,7 @@ class Message:
 
 
 def run_failure(job: str, partition: str | None, step: str | None, error: str, run_url: str | None = None) -> Message:
-    """A run failed; the same job failing for other partitions is another problem."""
+    """A run failed; the same job that fails for other partitions is another problem."""
     subject = f"{job} for {partition}" if partition else job
     where = f"Step {step} failed" if step else "The run failed"
     return Message("run failure", subject, f"{where}: {error}", f"run failure|{subject}|{step or ''}", run_url)
@@ -42,18 +42,18 @@ def late_city(city: str, last_day: date | None, expected_by: datetime, run_url: 
 
 
 def failed_gate(city: str, day: date, serving: str, reason: str, run_url: str | None = None) -> Message:
-    """The model of a day was not accepted, or the served one was turned off; `serving` is what serves instead."""
+    """The model of a day was not accepted, or is no longer served; `serving` is what serves in its place."""
     text = f"{day}: {reason} Serving now: {serving}."
     return Message("failed gate", f"{city}, {day}", text, f"failed gate|{city}|{day}", run_url)
 
 
 def drift(city: str, day: date, reasons: Sequence[str], run_url: str | None = None) -> Message:
-    """A city's alerts, or the level of its forecasts, are no longer what they were; `reasons` are sentences."""
+    """A city's alerts, or the level of its forecasts, have changed; `reasons` are sentences."""
     text = f"{day}: {' '.join(reasons)} Look at the latest forecast scores."
     return Message("drift", f"{city}, {day}", text, f"drift|{city}", run_url)
 
 
 def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) -> Message:
-    """A dropped file cannot be read; the rest of the city goes on."""
+    """A landed file cannot be read; the other files of the city are used."""
     text = f"{file} cannot be used: {reason}. Drop a mended file under the same name; other files are unaffected."
     return Message("corrupt file", f"{city}, {file}", text, f"corrupt file|{city}|{file}", run_url)

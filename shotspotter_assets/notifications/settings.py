@@ -1,9 +1,9 @@
-"""Where notifications go and as whom: read from environment variables that the caller hands over."""
+"""Where notifications go and from which address: settings, read from environment variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import getaddresses
-from typing import Final
+from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -24,18 +24,18 @@ class MailServer:
     host: str
     port: int
     implicit_tls: bool
-    """TLS from the first byte; else STARTTLS, where the server offers it."""
+    """TLS from the first byte; otherwise STARTTLS, where the server offers it."""
     user: str | None
     password: str | None = field(repr=False)
 
     @property
     def tls_required(self) -> bool:
-        """A password travels over TLS or not at all, except on this machine."""
+        """Whether TLS is needed: a password is sent over TLS alone, except on this machine."""
         return self.user is not None and self.host not in _LOOPBACK
 
 
 class NotificationSettings(BaseModel):
-    """Channels of notifications; neither webhook nor e-mail means that nothing is sent. Never shows its secrets."""
+    """Channels of notifications; nothing is sent where there is neither webhook nor e-mail. Never shows its secrets."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -44,6 +44,38 @@ class NotificationSettings(BaseModel):
     smtp_url: SecretStr | None = None
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; an empty variable is an absent one.
+
+        SMTP URLs read smtp://user:password@host:587 (STARTTLS; without a login, where the server offers it) or
+        smtps://... (TLS from the start), with special characters of user and password percent-encoded (%40). Several
+        receivers are separated by commas.
+
+        Raises:
+            ValueError: a variable cannot be used; the message names it and never shows a secret.
+        """
+        webhook, smtp = environ.get(WEBHOOK_URL, "").strip(), environ.get(SMTP_URL, "").strip()
+        mail_from = environ.get(MAIL_FROM, "").strip()
+        mail_to = tuple(address for _, address in getaddresses([environ.get(MAIL_TO, "")]) if address)
+        if webhook and not _is_url(webhook, ("http", "https")):
+            raise ValueError(f"{WEBHOOK_URL} is not an http(s) URL: set it to the webhook's address or to nothing.")
+        if smtp:
+            if not _is_url(smtp, ("smtp", "smtps")):
+                raise ValueError(f"{SMTP_URL} is not of the form smtp://user:password@host:587 (or smtps://...).")
+            for name, addresses in ((MAIL_FROM, (mail_from,)), (MAIL_TO, mail_to or ("",))):
+                wrong = [address for address in addresses if "@" not in address or set(address) & set("\r\n")]
+                if wrong:
+                    raise ValueError(
+                        f"{name} is {wrong[0]!r}: e-mail ({SMTP_URL}) needs addresses such as risk@city.gov."
+                    )
+        return cls(
+            webhook_url=SecretStr(webhook) if webhook else None,
+            smtp_url=SecretStr(smtp) if smtp else None,
+            mail_from=mail_from,
+            mail_to=mail_to,
+        )
 
     @property
     def mail_server(self) -> MailServer | None:
@@ -58,36 +90,6 @@ class NotificationSettings(BaseModel):
             user=unquote(url.username) if url.username else None,
             password=unquote(url.password or "") if url.username else None,
         )
-
-
-def settings_from(environ: Mapping[str, str]) -> NotificationSettings:
-    """The settings in SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; an empty variable is an absent one.
-
-    SMTP URLs read smtp://user:password@host:587 (STARTTLS; without a login, where the server offers it) or
-    smtps://... (TLS from the start), special characters of user and password as %40. Several receivers are separated
-    by commas.
-
-    Raises:
-        ValueError: a variable cannot be used; the message names it and never shows a secret.
-    """
-    webhook, smtp = environ.get(WEBHOOK_URL, "").strip(), environ.get(SMTP_URL, "").strip()
-    mail_from = environ.get(MAIL_FROM, "").strip()
-    mail_to = tuple(address for _, address in getaddresses([environ.get(MAIL_TO, "")]) if address)
-    if webhook and not _is_url(webhook, ("http", "https")):
-        raise ValueError(f"{WEBHOOK_URL} is not an http(s) URL: set it to the webhook's address or to nothing.")
-    if smtp:
-        if not _is_url(smtp, ("smtp", "smtps")):
-            raise ValueError(f"{SMTP_URL} is not of the form smtp://user:password@host:587 (or smtps://...).")
-        for name, addresses in ((MAIL_FROM, (mail_from,)), (MAIL_TO, mail_to or ("",))):
-            wrong = [address for address in addresses if "@" not in address or set(address) & set("\r\n")]
-            if wrong:
-                raise ValueError(f"{name} is {wrong[0]!r}: e-mail ({SMTP_URL}) needs addresses such as risk@city.gov.")
-    return NotificationSettings(
-        webhook_url=SecretStr(webhook) if webhook else None,
-        smtp_url=SecretStr(smtp) if smtp else None,
-        mail_from=mail_from,
-        mail_to=mail_to,
-    )
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

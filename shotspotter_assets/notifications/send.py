@@ -1,42 +1,30 @@
-"""Sends messages to a webhook and by e-mail: each problem once in a period, never raising, never showing a secret."""
+"""Sends messages to a webhook and by e-mail: each problem once per period. Never raises, never shows a secret."""
 
 import contextlib
 import logging
-import re
 import smtplib
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
+from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
 
 import requests
+from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from shotspotter_assets.notifications.messages import Message
 from shotspotter_assets.notifications.settings import MailServer, NotificationSettings
+from shotspotter_assets.notifications.texts import Texts
 
 State = dict[str, dict[str, str]]
 """By channel, the keys sent within the period and when (ISO 8601): JSON that the caller keeps between calls."""
 
-_MAX_MESSAGES: Final = 20
-"""Messages spelt out in one post; of further ones only the titles are sent."""
-_MAX_TITLES: Final = 100
-_MAX_TEXT: Final = 1_000
-_MAX_TITLE: Final = 200
-_SHORTEST_SECRET: Final = 4
-_MAX_KEYS: Final = 2_000
-_TOO_MANY_REQUESTS: Final = 429
-
-_CREDENTIALS: Final = (
-    (re.compile(r"(?<=://)[^/\s@]+@"), "***@"),
-    (re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|signature|sig)\s*[=:]\s*)[^&\s,;'\"]+"), r"\1***"),
-)
+MAX_KEYS: Final = 2_000
+"""Keys of messages that are remembered per channel."""
+TOO_MANY_REQUESTS: Final = 429
 
 
 @dataclass(frozen=True)
@@ -61,47 +49,51 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Notifier:
-    """Sends to the channels in `settings`; all messages of one call go out together, in one post and one e-mail.
+    """Sends to the channels in `settings`: all messages of one call in one post and in one e-mail.
 
     A channel that does not answer takes at most attempts x (about two time-outs + waits): 40 s with these defaults.
     """
 
     settings: NotificationSettings
     period: timedelta = timedelta(hours=24)
-    """A key that was sent is not sent again for so long."""
+    """A key that was sent is not sent again within this time."""
     timeout_s: float = 5.0
-    """Of connecting, and of each answer."""
+    """Of connecting, and of waiting for each answer."""
     attempts: int = 3
     first_wait_s: float = 1.0
     """Before the second attempt; doubled for each further one."""
 
     def send(self, messages: Sequence[Message], state: Mapping[str, Any], now: datetime) -> Outcome:
-        """Sends the messages whose keys were not sent within the period. Never raises.
+        """Send the messages whose keys were not sent within the period. Never raises.
 
         Args:
-            state: of the last call, {} for none; what is not a state counts as none.
+            state: `Outcome.state` of the last call; {}, or anything that is not a state, for none.
             now: with a time zone.
         """
-        kept, sent, failures = self._recent(state, now), {}, {}
-        channels: list[tuple[str, object, Callable[[list[Message], datetime], str | None]]] = [
+        kept, sent, failures, texts = self._recent(state, now), {}, {}, self._texts
+        channels: list[tuple[str, Any, Callable[[Any, list[Message], datetime], str | None]]] = [
             ("webhook", self.settings.webhook_url, self._post),
-            ("e-mail", self.settings.smtp_url, self._mail),
+            ("e-mail", self.settings.mail_server, self._mail),
         ]
-        for channel, configured, deliver in channels:
+        for channel, target, deliver in channels:
             known = kept.setdefault(channel, {})
-            due = {key: message for message in messages if (key := self._redacted(message.key)) not in known}
-            if configured is None or not due:
+            due = {key: message for message in messages if (key := texts.redacted(message.key)) not in known}
+            if target is None or not due:
                 continue
             try:
-                complaint = self._retrying()(deliver, list(due.values()), now)
+                complaint = self._retrying()(deliver, target, list(due.values()), now)
             except Exception as error:  # whatever it is, it must not fail what it tells of
                 failures[channel] = self._reason(error)
                 continue
             if complaint:
                 failures[channel] = complaint
             sent[channel] = list(due)
-            kept[channel] = dict(list((known | dict.fromkeys(due, now.isoformat())).items())[-_MAX_KEYS:])
+            kept[channel] = dict(list((known | dict.fromkeys(due, now.isoformat())).items())[-MAX_KEYS:])
         return Outcome(kept, sent, failures)
+
+    @property
+    def _texts(self) -> Texts:
+        return Texts(self.settings)
 
     def _recent(self, state: Mapping[str, Any], now: datetime) -> State:
         recent: State = {}
@@ -121,15 +113,12 @@ class Notifier:
             reraise=True,
         )
 
-    def _post(self, messages: list[Message], _now: datetime) -> str | None:
-        url = self.settings.webhook_url
-        if url is None:
-            return None
+    def _post(self, url: SecretStr, messages: list[Message], _now: datetime) -> None:
         with (
             _url_kept_out_of_logs(),
             requests.post(
                 url.get_secret_value(),
-                json={"text": self._slack_text(messages)},
+                json={"text": self._texts.slack(messages)},
                 timeout=self.timeout_s,
                 allow_redirects=False,
                 stream=True,
@@ -139,93 +128,29 @@ class Notifier:
                 answer = next(response.iter_content(200), b"").decode(errors="replace")
                 raise _RefusedError(
                     f"answered {response.status_code} {answer}".strip(),
-                    temporary=response.status_code >= 500 or response.status_code == _TOO_MANY_REQUESTS,
+                    temporary=response.status_code >= 500 or response.status_code == TOO_MANY_REQUESTS,
                 )
-        return None
 
-    def _mail(self, messages: list[Message], now: datetime) -> str | None:
-        server = self.settings.mail_server
-        if server is None:
-            return None
-        email = self._email(messages, now)
+    def _mail(self, server: MailServer, messages: list[Message], now: datetime) -> str | None:
+        """Returns which receivers were refused where others were not."""
+        email = self._texts.email(messages, now)
         with _connected(server, self.timeout_s) as smtp:
             refused = smtp.send_message(email)
         return f"refused for {', '.join(sorted(refused))}; sent to the others" if refused else None
 
-    def _slack_text(self, messages: list[Message]) -> str:
-        parts = []
-        for message in messages[:_MAX_MESSAGES]:
-            lines = [f"*{_escaped(self._title(message))}*", _escaped(self._text(message))]
-            if url := self._run_url(message):
-                lines.append(f"<{_escaped(url)}|Open the run>")
-            parts.append("\n".join(lines))
-        return "\n\n".join([*parts, *map(_escaped, self._further(messages))])
-
-    def _email(self, messages: list[Message], now: datetime) -> EmailMessage:
-        email = EmailMessage()
-        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-        email["Subject"] = self._title(messages[0]) + more
-        email["From"] = self.settings.mail_from
-        email["To"] = ", ".join(self.settings.mail_to)
-        email["Date"] = format_datetime(now.astimezone(UTC))
-        email["Message-ID"] = make_msgid(domain=self.settings.mail_from.rpartition("@")[2].rstrip("> "))
-        parts = []
-        for message in messages[:_MAX_MESSAGES]:
-            url = self._run_url(message)
-            parts.append("\n".join([self._title(message), self._text(message), *([f"Run: {url}"] if url else [])]))
-        email.set_content("\n\n".join([*parts, *self._further(messages)]) + "\n")
-        return email
-
-    def _title(self, message: Message) -> str:
-        return self._redacted(message.title)[:_MAX_TITLE]
-
-    def _text(self, message: Message) -> str:
-        text = self._redacted(message.text)
-        return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... (shortened)"
-
-    def _run_url(self, message: Message) -> str | None:
-        url = message.run_url or ""
-        # What would end a link early, such as > or |, is percent-encoded.
-        return (
-            quote(self._redacted(url), safe=":/?#[]@!$&'()*+,;=%~") if url.startswith(("http://", "https://")) else None
-        )
-
-    def _further(self, messages: list[Message]) -> list[str]:
-        titles = [self._title(message) for message in messages[_MAX_MESSAGES : _MAX_MESSAGES + _MAX_TITLES]]
-        rest = len(messages) - _MAX_MESSAGES - _MAX_TITLES
-        return (["\n".join(titles)] if titles else []) + ([f"And {rest} more."] if rest > 0 else [])
-
-    def _redacted(self, text: str) -> str:
-        """`text` without this notifier's secrets and without what looks like anyone's credentials."""
-        for secret in self._secrets():
-            text = text.replace(secret, "***")
-        for pattern, instead in _CREDENTIALS:
-            text = pattern.sub(instead, text)
-        return text.encode(errors="replace").decode()  # lone surrogates, as in names of odd files, cannot be sent
-
-    def _secrets(self) -> list[str]:
-        secrets = []
-        if self.settings.webhook_url is not None:
-            url = self.settings.webhook_url.get_secret_value()
-            secrets += [url, urlsplit(url).path]
-        if self.settings.smtp_url is not None:
-            url, server = self.settings.smtp_url.get_secret_value(), self.settings.mail_server
-            secrets += [url, urlsplit(url).password or "", (server.password if server else None) or ""]
-        return [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-
     def _reason(self, error: Exception) -> str:
-        """Why sending failed. The texts of connection errors hold the URL, so only their kind is told."""
+        """Why sending failed. The texts of connection errors hold the URL, so only their class is named."""
         if isinstance(error, smtplib.SMTPResponseException):
             answer = (
                 error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
             )
-            return self._redacted(f"the server answered {error.smtp_code} {answer}")
+            return self._texts.redacted(f"the server answered {error.smtp_code} {answer}")
         if isinstance(error, smtplib.SMTPRecipientsRefused):
             return f"refused for {', '.join(sorted(error.recipients))}"
         if isinstance(error, _RefusedError):
-            return self._redacted(str(error))
+            return self._texts.redacted(str(error))
         if isinstance(error, smtplib.SMTPException):
-            return self._redacted(f"{type(error).__name__}: {error}")
+            return self._texts.redacted(f"{type(error).__name__}: {error}")
         return type(error).__name__
 
 
@@ -260,14 +185,14 @@ def _url_kept_out_of_logs() -> Iterator[None]:
     """urllib3 logs the paths of requests at DEBUG, and the webhook's path is its secret."""
     thread, logger = threading.get_ident(), logging.getLogger("urllib3.connectionpool")
 
-    def of_other_threads(record: logging.LogRecord) -> bool:
+    def is_from_another_thread(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    logger.addFilter(of_other_threads)
+    logger.addFilter(is_from_another_thread)
     try:
         yield
     finally:
-        logger.removeFilter(of_other_threads)
+        logger.removeFilter(is_from_another_thread)
 
 
 def _is_temporary(error: BaseException) -> bool:
@@ -281,10 +206,5 @@ def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, requests.RequestException):
         unreachable = isinstance(error, requests.ConnectionError | requests.Timeout)
         return unreachable and not isinstance(error, requests.exceptions.SSLError)
-    for_good = smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError
-    return isinstance(error, OSError) and not isinstance(error, for_good)
-
-
-def _escaped(text: str) -> str:
-    """`text` as Slack wants it: no mentions and no links of its own."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    permanent = smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError
+    return isinstance(error, OSError) and not isinstance(error, permanent)

@@ -20,8 +20,8 @@ from shotspotter_assets.notifications.messages import (
     late_city,
     run_failure,
 )
-from shotspotter_assets.notifications.notifier import Notifier
-from shotspotter_assets.notifications.settings import settings_from
+from shotspotter_assets.notifications.send import Notifier
+from shotspotter_assets.notifications.settings import NotificationSettings
 from shotspotter_assets_tests.notifications.servers import PATH, Mailbox, Webhook, smtp_server, webhook_server
 
 # The test server says that it takes passwords without TLS, which is the point of some tests.
@@ -41,7 +41,9 @@ def webhook() -> Iterator[Webhook]:
 
 def notifier_for(webhook: Webhook | None = None, smtp_url: str = "", **options: float) -> Notifier:
     environ = {"SHOTSPOTTER_WEBHOOK_URL": webhook.url if webhook else "", "SHOTSPOTTER_SMTP_URL": smtp_url, **SENDER}
-    return Notifier(settings_from(environ), **{"first_wait_s": 0.01, "timeout_s": 2.0, **options})
+    return Notifier(
+        NotificationSettings.from_environment(environ), **{"first_wait_s": 0.01, "timeout_s": 2.0, **options}
+    )
 
 
 def smtp_url(mailbox: Mailbox, password: str | None = None) -> str:
@@ -293,11 +295,13 @@ class TestMessages:
 
 class TestSettings:
     def test_nothing_set_sends_nothing(self):
-        outcome = Notifier(settings_from({})).send([LATE], {}, NOW)
+        outcome = Notifier(NotificationSettings.from_environment({})).send([LATE], {}, NOW)
         assert (outcome.sent, outcome.failures) == ({}, {})
 
     def test_login_with_special_characters(self):
-        settings = settings_from({"SHOTSPOTTER_SMTP_URL": "smtps://a%40b:p%2Fq@mail.city.gov", **SENDER})
+        settings = NotificationSettings.from_environment(
+            {"SHOTSPOTTER_SMTP_URL": "smtps://a%40b:p%2Fq@mail.city.gov", **SENDER}
+        )
         server = settings.mail_server
         assert server is not None
         assert (server.user, server.password, server.port, server.implicit_tls) == ("a@b", "p/q", 465, True)
@@ -316,5 +320,5 @@ class TestSettings:
     )
     def test_a_wrong_variable_is_named_without_its_secret(self, environ, named):
         with pytest.raises(ValueError, match=named) as error:
-            settings_from(environ)
+            NotificationSettings.from_environment(environ)
         assert "s3cret" not in str(error.value)
