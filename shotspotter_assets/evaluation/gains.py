@@ -1,6 +1,6 @@
 """How much better one forecast is than another: nats per positive, with an interval from a bootstrap of whole weeks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ class Gain:
     """Gain of one forecast over another in nats per positive.
 
     Attributes:
-        gain: None without positives.
-        low: lower end of the interval; None if no draw of the bootstrap has a positive.
-        high: upper end, as `low`.
+        gain: None without positives, as are `low` and `high`.
+        low: lower end of the interval.
+        high: upper end.
         level: share of the draws that the interval holds.
         weeks: number of whole weeks that were drawn from.
         draws: of the bootstrap.
@@ -90,36 +90,16 @@ def table_gain(forecasts: pa.Table, model: str, over: str) -> Gain:
 
 
 def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
-    """Gain of `model` over `over` in the weeks of one city."""
-    return pooled_gain([weekly], [(model, over)])
+    """Gain of `model` over `over`, with a percentile interval from a weekly block bootstrap.
 
-
-def pooled_gain(cities: Sequence[WeeklySums], compared: Sequence[tuple[str, str]]) -> Gain:
-    """Gain with a percentile interval from a weekly block bootstrap, pooled over cities.
-
-    Whole weeks are drawn with replacement, since neighbouring days and cells are not independent; in each city as many
-    as it has. A draw without any positive has no gain and is left out.
-
-    Args:
-        cities: the weeks of each city.
-        compared: of each city, the model and what it is compared with.
+    Whole weeks are drawn with replacement, since neighbouring days and cells are not independent. A draw without any
+    positive has no gain and is left out.
     """
-    random = np.random.default_rng(0)
-    gained, positives, weeks = 0.0, 0.0, 0
-    drawn_gains, drawn_positives = np.zeros(DRAWS), np.zeros(DRAWS)
-    for city, (model, over) in zip(cities, compared, strict=True):
-        difference, city_weeks = city.losses[over] - city.losses[model], len(city.positives)
-        if not city_weeks:
-            continue
-        times_drawn = random.multinomial(city_weeks, np.full(city_weeks, 1 / city_weeks), size=DRAWS)
-        drawn_gains += times_drawn @ difference
-        drawn_positives += times_drawn @ city.positives
-        gained, positives, weeks = gained + difference.sum(), positives + city.positives.sum(), weeks + city_weeks
+    difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
+    if not positives.sum():
+        return Gain(None, None, None, LEVEL, weeks, DRAWS)
+    times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
+    gained, drawn_positives = times_drawn @ difference, times_drawn @ positives
     usable = drawn_positives > 0
-    low = high = None
-    if usable.any():
-        low, high = (
-            float(end)
-            for end in np.quantile(drawn_gains[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        )
-    return Gain(float(gained / positives) if positives else None, low, high, LEVEL, weeks, DRAWS)
+    low, high = np.quantile(gained[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Gain(float(difference.sum() / positives.sum()), float(low), float(high), LEVEL, weeks, DRAWS)

@@ -63,32 +63,18 @@ class Scores:
     weighted_accuracy_10: float
 
 
-def score_forecast(
-    probability: npt.NDArray[np.floating], observed: Booleans, reference: npt.NDArray[np.floating]
-) -> Scores:
-    """All scores of `SCORE_DEFINITIONS` for one fold.
-
-    Args:
-        probability: forecast probability of at least one alert, shape (days, cells).
-        observed: whether there was one, same shape.
-        reference: probability of the historical mean, same shape.
-    """
-    day = np.repeat(np.arange(len(observed)), observed.shape[1])
-    return score_cell_days(probability.ravel(), observed.ravel(), reference.ravel(), day)
-
-
 def score_cell_days(
     probability: npt.NDArray[np.floating],
     observed: Booleans,
     reference: npt.NDArray[np.floating],
     day: npt.NDArray[Any],
 ) -> Scores:
-    """`score_forecast` for cell-days in any order, so that days may differ in their number of covered cells.
+    """All scores of cell-days in any order; days may differ in their number of covered cells.
 
     Args:
-        probability: shape (cell-days,).
-        observed: same shape.
-        reference: same shape.
+        probability: forecast probability of at least one alert, shape (cell-days,).
+        observed: whether there was one, same shape.
+        reference: probability of the historical mean, same shape.
         day: any sortable label of the day of each; cells are ranked among those of the same label.
     """
     p, r = clip_probability(probability), clip_probability(reference)

@@ -5,6 +5,8 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.scores import Scores, score_cell_days
+
 
 def forecasts_table(
     first: date, days: int, shape: tuple[int, int] = (6, 6), seed: int = 0, rate: float = 0.08, **more: float
@@ -47,3 +49,26 @@ def with_column(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, pa.array(values))
     return table.append_column(name, pa.array(values))
+
+
+def random_table(first: date, days: int, cells: int, seed: int = 0, skill: float = 1.0, **more: np.ndarray) -> pa.Table:
+    random = np.random.default_rng(seed)
+    truth = np.clip(random.gamma(0.6, 0.15, (days, cells)), 1e-4, 0.9)
+    observed = random.random((days, cells)) < truth
+    return pa.table(
+        {
+            "date": pa.array(np.repeat(np.datetime64(first) + np.arange(days), cells), pa.date32()),
+            "row": pa.array(np.zeros(days * cells, dtype=np.int16)),
+            "column": pa.array(np.tile(np.arange(cells, dtype=np.int16), days)),
+            "observed": pa.array(observed.ravel().astype(np.int8)),
+            "network": (skill * truth + (1 - skill) * truth.mean()).ravel(),
+            "historical_mean": np.full(days * cells, truth.mean()),
+            **more,
+        }
+    )
+
+
+def score_days(probability: np.ndarray, observed: np.ndarray, reference: np.ndarray) -> Scores:
+    """Scores of forecasts of shape (days, cells)."""
+    day = np.repeat(np.arange(len(observed)), observed.shape[1])
+    return score_cell_days(probability.ravel(), observed.ravel(), reference.ravel(), day)

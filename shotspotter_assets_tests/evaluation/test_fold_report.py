@@ -8,9 +8,10 @@ import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
-from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, score_forecast
+from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.history import History
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
+from shotspotter_assets_tests.evaluation.forecasts import score_days
 
 NETWORK = "conv_lstm"
 CELLS = int(COVERED.sum())
@@ -88,7 +89,7 @@ def test_scores_can_be_computed_again_from_the_table():
     assert (table["observed"].to_numpy().reshape(observed.shape) == observed).all()
     reference = table["historical_mean"].to_numpy().reshape(observed.shape)
     for name, scores in report.models.items():
-        again = score_forecast(table[name].to_numpy().reshape(observed.shape), observed, reference)
+        again = score_days(table[name].to_numpy().reshape(observed.shape), observed, reference)
         assert vars(scores) == vars(again) | {"seconds_to_train": scores.seconds_to_train}
 
 

@@ -16,7 +16,7 @@ from shotspotter_assets.evaluation.plots import (
     reliability_curve,
     walk_forward_windows,
 )
-from shotspotter_assets.evaluation.scores import score_forecast
+from shotspotter_assets_tests.evaluation.forecasts import score_days
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
 RANDOM = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def fold(number: int) -> FoldWindows:
 
 
 def scored(*forecasts: np.ndarray) -> dict:
-    return {f"model {at}": score_forecast(p, OBSERVED, PROBABILITY) for at, p in enumerate(forecasts)}
+    return {f"model {at}": score_days(p, OBSERVED, PROBABILITY) for at, p in enumerate(forecasts)}
 
 
 NEVER = np.full(PROBABILITY.shape, 1e-6)

@@ -13,9 +13,9 @@ from shotspotter_assets.evaluation.scores import (
     SCORE_DEFINITIONS,
     Scores,
     score_cell_days,
-    score_forecast,
 )
 from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability
+from shotspotter_assets_tests.evaluation.forecasts import score_days
 
 
 def example(seed: int = 0, days: int = 30, cells: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,7 +34,7 @@ def flat(scores: Scores) -> dict:
 
 def test_against_sklearn_and_plain_arithmetic():
     p, o, r = example()
-    scores = score_forecast(p, o, r)
+    scores = score_days(p, o, r)
     assert scores.log_loss == pytest.approx(log_loss(o.ravel(), p.ravel()))
     assert scores.average_precision == pytest.approx(average_precision_score(o.ravel(), p.ravel()))
     assert scores.roc_auc == pytest.approx(roc_auc_score(o.ravel(), p.ravel()))
@@ -51,16 +51,16 @@ def test_against_sklearn_and_plain_arithmetic():
 def test_calibration_maximises_the_likelihood():
     p, o, r = example(3)
     fit = LogisticRegression(C=np.inf, tol=1e-8).fit(np.log(p / (1 - p)).reshape(-1, 1), o.ravel())
-    scores = score_forecast(p, o, r)
+    scores = score_days(p, o, r)
     assert scores.calibration_slope == pytest.approx(fit.coef_[0, 0], abs=1e-4)
     assert scores.calibration_intercept == pytest.approx(fit.intercept_[0], abs=1e-4)
 
 
 def test_calibration_undoes_a_known_distortion():
     p, o, r = example(4, days=200)
-    line = score_forecast(p, o, r)
+    line = score_days(p, o, r)
     logit = np.log(p / (1 - p))
-    distorted = score_forecast(1 / (1 + np.exp(-(logit / 2 - 1))), o, r)
+    distorted = score_days(1 / (1 + np.exp(-(logit / 2 - 1))), o, r)
     assert distorted.calibration_slope == pytest.approx(2 * line.calibration_slope, rel=1e-4)
     expected = line.calibration_intercept + 2 * line.calibration_slope
     assert distorted.calibration_intercept == pytest.approx(expected, abs=1e-4)
@@ -69,7 +69,7 @@ def test_calibration_undoes_a_known_distortion():
 @pytest.mark.parametrize("seed", range(3))
 def test_hit_rates_by_counting_cell_by_cell(seed):
     p, o, r = example(seed)
-    scores = score_forecast(p, o, r)
+    scores = score_days(p, o, r)
     for area in AREAS:
         flagged = max(int(50 * area / 100 + 0.5), 1)
         hits = sum(o[day, sorted(range(50), key=lambda c, d=day: -p[d, c])[:flagged]].sum() for day in range(30))
@@ -83,8 +83,8 @@ def test_ties_score_what_breaking_them_at_random_scores_on_average():
     p, o, r = example(5)
     coarse = np.round(p, 1)
     random = np.random.default_rng(0)
-    by_chance = [score_forecast(coarse + 1e-4 * random.random(p.shape), o, r).hit_rate[10] for _ in range(150)]
-    assert score_forecast(coarse, o, r).hit_rate[10] == pytest.approx(np.mean(by_chance), abs=0.005)
+    by_chance = [score_days(coarse + 1e-4 * random.random(p.shape), o, r).hit_rate[10] for _ in range(150)]
+    assert score_days(coarse, o, r).hit_rate[10] == pytest.approx(np.mean(by_chance), abs=0.005)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,7 +95,7 @@ def test_invariants(data, days, cells):
     p = np.array(data.draw(st.lists(levels, min_size=size, max_size=size))).reshape(days, cells)
     o = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size))).reshape(days, cells)
     r = np.full(p.shape, 0.2)
-    scores = score_forecast(p, o, r)
+    scores = score_days(p, o, r)
     json.dumps(asdict(scores), allow_nan=False)
     if o.any():
         for area in AREAS:
@@ -114,7 +114,7 @@ def test_invariants(data, days, cells):
 
 def test_perfect_forecast():
     _, o, r = example()
-    scores = score_forecast(o.astype(float), o, r)
+    scores = score_days(o.astype(float), o, r)
     assert scores.log_loss == pytest.approx(MIN_PROBABILITY, rel=0.01)
     assert scores.brier_skill == pytest.approx(1)
     assert scores.average_precision == scores.roc_auc == scores.accuracy == scores.weighted_accuracy_10 == 1
@@ -125,7 +125,7 @@ def test_perfect_forecast():
 @pytest.mark.parametrize("constant", [0.0, 0.03])
 def test_constant_forecast_is_chance(constant):
     _, o, r = example()
-    scores = score_forecast(np.full(o.shape, constant), o, r)
+    scores = score_days(np.full(o.shape, constant), o, r)
     base_rate = o.mean()
     assert scores.roc_auc == 0.5
     assert scores.average_precision == pytest.approx(base_rate)
@@ -141,7 +141,7 @@ def test_constant_forecast_is_chance(constant):
 
 def test_without_positives_only_what_is_defined_has_a_value():
     p, o, r = example()
-    scores = score_forecast(p, np.zeros_like(o), r)
+    scores = score_days(p, np.zeros_like(o), r)
     json.dumps(asdict(scores), allow_nan=False)
     undefined = {name for name, value in vars(scores).items() if value is None or value == dict.fromkeys(AREAS)}
     assert undefined == {
@@ -152,8 +152,8 @@ def test_without_positives_only_what_is_defined_has_a_value():
 
 def test_decision_of_weighted_accuracy_is_at_one_in_eleven():
     observed, reference = np.array([[True, False]]), np.full((1, 2), 0.5)
-    both = score_forecast(np.array([[1 / 11, 1 / 11]]), observed, reference)
-    none = score_forecast(np.array([[0.0909, 0.0909]]), observed, reference)
+    both = score_days(np.array([[1 / 11, 1 / 11]]), observed, reference)
+    none = score_days(np.array([[0.0909, 0.0909]]), observed, reference)
     assert both.weighted_accuracy_10 == pytest.approx(10 / 11)
     assert none.weighted_accuracy_10 == pytest.approx(1 / 11)
 
