@@ -47,19 +47,6 @@ def keep_first_seen(rows: pa.Table, before: pa.Table, asked_at: datetime) -> tup
     )
 
 
-def known_at(rows: pa.Table, withdrawn: pa.Table, instant: datetime) -> pa.Table:
-    """The rows (`RAW_SCHEMA`) as they were known at an instant, from stored rows and withdrawn ones of the same days.
-
-    A file's rows are known from the time at which the file was last written on.
-    """
-    when = pa.scalar(instant, pa.timestamp("us", "UTC"))
-    known = rows.filter(pc.less_equal(rows["received_at"], when))
-    still = withdrawn.filter(
-        pc.and_(pc.less_equal(withdrawn["received_at"], when), pc.greater(withdrawn["withdrawn_at"], when))
-    )
-    return pa.concat_tables([known, still.drop_columns(["withdrawn_at"]).cast(RAW_SCHEMA)])
-
-
 def _occurrences(table: pa.Table) -> pd.DataFrame:
     """Each row's hash and how many equal rows come before it."""
     hashes: npt.NDArray[np.uint64] = row_hashes(table.select(PUBLISHED))

@@ -1,1 +1,1 @@
-"""The simulated city, whose true intensity is known."""
+"""The simulated city, whose true probabilities are known: where clusters begin, their offspring, the truth."""

@@ -1,14 +1,12 @@
 """The embedded simulated city: alerts of a self-exciting point process whose true probabilities are known.
 
-Clusters (Hawkes & Oakes 1974, "A cluster process representation of a self-exciting process"): first alerts come
-as `sources.simulated_background` says, and every alert has offspring as `sources.simulated_offspring` says.
-A point outside the box or in a cell without sensors is no alert and has no offspring, so that the alerts alone
-are the whole history:
+Clusters (Hawkes & Oakes 1974, "A cluster process representation of a self-exciting process"): first alerts are drawn
+from `background`, and every alert has offspring as in `offspring`. A point outside the box or in a cell without
+sensors is no alert and has no offspring, so that the alerts alone are the whole history:
 
     intensity(t, x) = sensor(x) * (background(t, x) + OFFSPRING * sum over earlier alerts lag(t - ti) step(x - xi))
 """
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -34,7 +32,7 @@ from shotspotter_assets.sources.simulated.truth import Oracle
 RECEIVED_FROM = "simulated city"
 
 GENERATIONS = 8
-"""Offspring of offspring are followed so far, which loses fewer than one alert in ten thousand."""
+"""Generations of offspring that are followed; fewer than one alert in ten thousand is lost."""
 MAX_LAG_DAYS = timedelta(days=MAX_LAG // (24 * HOUR) + 1)
 """Alerts of days before this have no offspring left; the extra day covers days of 23 hours."""
 LOOK_BACK = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
@@ -75,10 +73,14 @@ class SimulatedSource:
 
     Everything is a function of the city alone: a day has the same alerts and the same truth whatever range it is
     asked for with. The sensors' reports start on `city.start`; the shooting did not, so there is no ramp-up.
-    Raises ValueError if the city's source is of another kind.
     """
 
     def __init__(self, city: City) -> None:
+        """Derive the city's hot spots and sensors from its seed.
+
+        Raises:
+            ValueError: the city's source is of another kind.
+        """
         if city.source.kind != "simulated":
             raise ValueError(
                 f"city {city.name} has a source of kind {city.source.kind!r}: only a city whose source is "
@@ -93,10 +95,6 @@ class SimulatedSource:
         usual = self._steps.in_parts(self._background.usual_cells())
         heard = float(self._steps.onward(usual)[self._steps.sensors].sum())
         self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
-
-    def sensor_cells(self) -> npt.NDArray[np.bool_]:
-        """Which cells (rows, columns) have sensors."""
-        return self._background.sensors.copy()
 
     def read(self, first: date, last: date) -> pa.Table:
         """Alerts of the local days from `first` to `last`, both included, in the order of time (`RAW_SCHEMA`).
@@ -137,15 +135,8 @@ class SimulatedSource:
         """P(at least one alert in the cell on the local day | all alerts before the day).
 
         (days, rows, columns) for the days from `first` to `last`, both included; zero in cells without sensors
-        and before `city.start`. What is approximate in it: `simulated_truth.Oracle`.
+        and before `city.start`. `truth.Oracle` says what is approximate in it.
         """
-        return self._truth(first, last, self._oracle.probability)
-
-    def true_number(self, first: date, last: date) -> Floats:
-        """Expected number of alerts in the cell on the local day, given all alerts before the day; else alike."""
-        return self._truth(first, last, self._oracle.number)
-
-    def _truth(self, first: date, last: date, forecast: Callable[[Day, Integers, Floats, Floats], Floats]) -> Floats:
         truth = np.zeros(((last - first).days + 1, *self._city.shape))
         reported = max(first, self._city.start)
         if reported > last:
@@ -153,7 +144,7 @@ class SimulatedSource:
         days, alerts = self._alerts(reported - MAX_LAG_DAYS, last)
         for index, day in enumerate(days[MAX_LAG_DAYS.days :], (reported - first).days):
             before = slice(*np.searchsorted(alerts.time, [day.start - MAX_LAG, day.start]))
-            truth[index] = forecast(day, alerts.time[before], alerts.row[before], alerts.column[before])
+            truth[index] = self._oracle.probability(day, alerts.time[before], alerts.row[before], alerts.column[before])
         return truth
 
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:

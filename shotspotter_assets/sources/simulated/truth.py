@@ -1,4 +1,4 @@
-"""What a day of the simulated city is expected to bring, given all alerts before it: the oracle's forecast."""
+"""The true forecast of a day of the simulated city: probabilities given all alerts before it."""
 
 import numpy as np
 from scipy.special import gammainc
@@ -6,8 +6,8 @@ from scipy.special import gammainc
 from shotspotter_assets.sources.simulated.background import Background, Day, Floats, Integers
 from shotspotter_assets.sources.simulated.offspring import MEAN_LAG, OFFSPRING, Steps, lag_share
 
-GENERATIONS = np.arange(5)
-"""Generations of a family that are followed within the day: the root itself is generation 0."""
+GENERATIONS = np.arange(3)
+"""Generations of a family that are followed within the day: roots, their children, their grandchildren."""
 
 
 class Oracle:
@@ -21,10 +21,6 @@ class Oracle:
 
     Approximations, all within families, which are a small part of a day's alerts: entries are expected numbers, of
     children and grandchildren; an alert is anywhere in its part of a cell; lags are not cut.
-
-    Both methods take alerts before the day, of which the last `MAX_LAG` matter: `time` (alerts) in microseconds
-    since 1970 UTC; `row`, `column` (alerts) in cells from the box's south-west corner. Both return (rows, columns),
-    zero in cells without sensors.
     """
 
     def __init__(self, background: Background, steps: Steps) -> None:
@@ -32,35 +28,37 @@ class Oracle:
         self._steps = steps
 
     def probability(self, day: Day, time: Integers, row: Floats, column: Floats) -> Floats:
-        """P(at least one alert in the cell on the day | the alerts before it)."""
+        """P(at least one alert in the cell on the day | the alerts before it).
+
+        Args:
+            day: the day.
+            time: (alerts) before the day, in microseconds since 1970 UTC; the last `MAX_LAG` matters.
+            row: (alerts) in cells from the box's south edge.
+            column: (alerts) in cells from the box's west edge.
+
+        Returns:
+            (rows, columns), zero in cells without sensors.
+        """
         steps = self._steps
-        roots, for_children, for_grandchildren = self._able(day, time, row, column)[:3]
+        roots, for_children, for_grandchildren = self._weighted_roots(day, time, row, column)
         parents = steps.sensors * steps.onward(for_grandchildren)
         children = steps.onward(for_children) - steps.stay * for_children
         grandchildren = steps.onward(parents) - steps.stay * parents - steps.back * for_grandchildren
         reached = steps.in_cells(roots + OFFSPRING * children + OFFSPRING**2 * grandchildren)
         return -np.expm1(-reached * self._sensors)
 
-    def number(self, day: Day, time: Integers, row: Floats, column: Floats) -> Floats:
-        """Expected number of alerts in the cell on the day, given the alerts before it."""
-        able = self._able(day, time, row, column)
-        number = able[-1]
-        for roots in able[-2::-1]:
-            number = roots + OFFSPRING * self._steps.sensors * self._steps.onward(number)
-        return self._steps.in_cells(number)
-
-    def _able(self, day: Day, time: Integers, row: Floats, column: Floats) -> Floats:
+    def _weighted_roots(self, day: Day, time: Integers, row: Floats, column: Floats) -> Floats:
         """Expected roots of the day by part (generations, part rows, part columns).
 
         Each is weighted with the share of its descendants of that generation that still come on the day.
         """
-        able = np.multiply.outer(_inherited_shares(day), self._inherited(day, time, row, column))
+        roots = np.multiply.outer(_inherited_shares(day), self._inherited(day, time, row, column))
         for begin in day.beginnings:
             left = day.end - (day.hour_edges[:-1] + day.hour_edges[1:]) / 2
             shares = gammainc(GENERATIONS[:, None], left / MEAN_LAG) @ begin.hours
             cells = self._steps.in_parts(begin.cells.reshape(self._sensors.shape))
-            able += np.multiply.outer(shares * begin.number, cells)
-        return able
+            roots += np.multiply.outer(shares * begin.number, cells)
+        return roots
 
     def _inherited(self, day: Day, time: Integers, row: Floats, column: Floats) -> Floats:
         """Expected direct offspring (part rows, part columns) on the day of the alerts before it."""

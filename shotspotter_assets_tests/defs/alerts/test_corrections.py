@@ -11,7 +11,6 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.definitions import defs
-from shotspotter_assets.sources.history import known_at
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import resources, run_days
 
@@ -120,8 +119,14 @@ def test_what_was_known_can_be_asked_for(town: Town) -> None:
         town.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 2), date(2024, 3, 2))
         for file in ("alerts.parquet", "withdrawn.parquet")
     )
+
+    def known_at(instant: datetime) -> list[str]:
+        known = [row for row in rows.to_pylist() if row["received_at"] <= instant]
+        known += [row for row in withdrawn.to_pylist() if row["received_at"] <= instant < row["withdrawn_at"]]
+        return [row["gunshot_type"] for row in known]
+
     types = [
-        known_at(rows, withdrawn, instant)["gunshot_type"].to_pylist()
+        known_at(instant)
         for instant in (datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 7, tzinfo=UTC), datetime.now(UTC))
     ]
     assert types == [[], ["Single_Gunshot"], ["Multiple_Gunshots"]]
