@@ -1,13 +1,15 @@
 """The model card of a city: what its forecast is, how good it is, and what it must not be used for, in Markdown.
 
-The numbers are those of `evaluation.walk_forward_report`; the text about sensors and about predictive
-policing in general states what the named sources say.
+The numbers are those of the walk-forward report; the text about sensors and about predictive policing in general states
+what the named sources say.
 """
 
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from shotspotter_assets.evaluation.burden import FLAGGED_PERCENT, Burden
-from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, TRUTH
+from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, TRUTH, Verdict
 from shotspotter_assets.evaluation.table_scores import GroupScores
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
@@ -63,18 +65,37 @@ NOT_FOR: Final = """\
 """
 
 
-def model_card(report: WalkForwardReport) -> str:
+@dataclass(frozen=True)
+class InService:
+    """What makes a city's daily forecasts.
+
+    Attributes:
+        forecaster: its name.
+        since: first day of its service without a break.
+        day: the last day for which this is known.
+        reasons: why that one, in words.
+    """
+
+    forecaster: str
+    since: date
+    day: date
+    reasons: tuple[str, ...]
+
+
+def model_card(report: WalkForwardReport, in_service: InService | None = None) -> str:
     """Markdown for people who decide whether to use the forecast.
 
     Args:
         report: of a city.
+        in_service: what makes the city's daily forecasts; None if none are made. The scores of the card are those of the
+            forecast that the report's verdict serves, whatever is in service.
     """
     served = report.verdict.served
     parts = [
-        f"# Model card: next-day alert forecast of {report.city}\n\n{_opening(report)}\n",
-        _verdict(report),
+        f"# Model card: next-day alert forecast of {report.city}\n\n{_opening(report.burden[served], report.base_rate)}\n",
+        _verdict(report.verdict, in_service),
         _target(report),
-        _skill(report, served),
+        _skill(report, in_service),
         _calibration(report, served),
         CANNOT,
         CRITICISM,
@@ -85,10 +106,9 @@ def model_card(report: WalkForwardReport) -> str:
     return "\n".join(parts)
 
 
-def _opening(report: WalkForwardReport) -> str:
-    flags = report.burden[report.verdict.served]
+def _opening(flags: Burden, base_rate: float) -> str:
     text = (
-        f"On an average day {_percent(report.base_rate)} of the covered cells have an alert. With the {FLAGGED_PERCENT}% "
+        f"On an average day {_percent(base_rate)} of the covered cells have an alert. With the {FLAGGED_PERCENT}% "
         f"of cells flagged that the forecast ranks highest ({flags.flagged_cells_per_day:.1f} a day), "
         f"**{flags.empty_of_ten:.1f} of ten flagged cells see nothing** (precision {_percent(flags.precision)})"
     )
@@ -97,11 +117,30 @@ def _opening(report: WalkForwardReport) -> str:
     return f"{text}; they hold {_percent(flags.hit_rate)} of the cells with an alert."
 
 
-def _verdict(report: WalkForwardReport) -> str:
-    verdict = report.verdict
+def _verdict(verdict: Verdict, in_service: InService | None) -> str:
     kind = "the candidate" if verdict.passed else f"the best baseline, as {verdict.candidate} did not pass the gate"
-    reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
-    return f"## Which forecast is served, and why\n\nServed: **{verdict.served}**, {kind}.\n\n{reasons}\n"
+    parts = ["## Which forecast is served, and why"]
+    if in_service is None:
+        parts += [f"Served: **{verdict.served}**, {kind}.", _bullets(verdict.reasons)]
+    else:
+        parts += [
+            f"In service since {in_service.since} (as of {in_service.day}): **{in_service.forecaster}**, because:",
+            _bullets(in_service.reasons),
+            f"Over the folds the verdict is {'the same' if _agree(verdict, in_service) else 'another one'}: "
+            f"**{verdict.served}**, {kind}.",
+            _bullets(verdict.reasons),
+        ]
+        if not _agree(verdict, in_service):
+            parts.append(f"The scores below are those of {verdict.served}, unless another one is named.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _agree(verdict: Verdict, in_service: InService) -> bool:
+    return verdict.served == in_service.forecaster
+
+
+def _bullets(lines: tuple[str, ...]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _target(report: WalkForwardReport) -> str:
@@ -121,24 +160,30 @@ def _target(report: WalkForwardReport) -> str:
 
 def _pretrained(report: WalkForwardReport) -> str:
     lines = [
-        f"- Fold {fold}: pulled towards the model of {origin}, for want of own alerts."
+        f"- Fold {fold}: shrunk towards the model of {origin}, for want of own alerts."
         for fold, origin in report.pretrained.items()
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _skill(report: WalkForwardReport, served: str) -> str:
-    best = report.verdict.best_baseline
+def _skill(report: WalkForwardReport, in_service: InService | None) -> str:
+    served, best = report.verdict.served, report.verdict.best_baseline
+    marks = {TRUTH: f"{TRUTH} (the process itself)", served: f"**{served}** (served)"}
+    if in_service is not None:
+        marks |= {served: f"**{served}** (verdict)", in_service.forecaster: f"**{in_service.forecaster}** (in service)"}
+        if _agree(report.verdict, in_service):
+            marks[served] = f"**{served}** (verdict, in service)"
     lines = [
+        "## Skill",
+        "",
         "| forecast | log loss | gain over historical mean | gain over best baseline | Brier skill | average precision "
         "| hit rate at 5% | PAI at 5% |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, scores in report.models.items():
-        gains = [scores.gain_over[over].text() for over in (HISTORICAL_MEAN, best)]
+        gains = " | ".join(scores.gain_over[over].text() for over in (HISTORICAL_MEAN, best))
         numbers = (scores.brier_skill, scores.average_precision, scores.hit_rate[5], scores.pai[5])
-        mark = f"**{name}** (served)" if name == served else f"{name} (the process itself)" if name == TRUTH else name
-        lines.append(f"| {mark} | {scores.log_loss:.5f} | {gains[0]} | {gains[1]} | {_row(numbers)} |")
+        lines.append(f"| {marks.get(name, name)} | {scores.log_loss:.5f} | {gains} | {_row(numbers)} |")
     lines += [
         "",
         "Gains are in nats per cell-day with an alert, with the 90% interval of a bootstrap of whole weeks. The best "
@@ -146,25 +191,20 @@ def _skill(report: WalkForwardReport, served: str) -> str:
     ]
     if report.without_firework_days:
         gain = report.without_firework_days[served].gain_over[HISTORICAL_MEAN].text()
-        lines += [
-            f"Without 3-5 July, 31 December and 1 January the served forecast gains {gain} over the historical mean."
-        ]
+        subject = "the served forecast" if in_service is None else served
+        lines.append(f"Without 3-5 July, 31 December and 1 January {subject} gains {gain} over the historical mean.")
     lines += ["", f"By area ({report.by_area.kind}):", "", *_groups(report.by_area.areas, served)]
     for hours, horizon in report.horizons.items():
         over = horizon.verdict.best_baseline
-        gains = [f"{name} {scores.gain_over[over].text()}" for name, scores in horizon.models.items() if name != over]
-        lines += [
-            "",
-            f"Next {hours} hours: {horizon.verdict.served} is served. Gain over {over}, the best baseline: {'; '.join(gains)}.",
-        ]
+        others = [f"{name} {scores.gain_over[over].text()}" for name, scores in horizon.models.items() if name != over]
+        served_hours = f"Next {hours} hours: {horizon.verdict.served} is served."
+        lines += ["", f"{served_hours} Gain over {over}, the best baseline: {'; '.join(others)}."]
     types = report.gunshot_types
     if types is not None:
-        gains = [f"{name} {scores.gain.text()}" for name, scores in types.models.items() if name != types.reference]
-        lines += [
-            "",
-            f"Type given an alert, gain over {types.reference} in nats per alert: {'; '.join(gains) or 'no other forecast'}.",
-        ]
-    return "## Skill\n\n" + "\n".join(lines) + "\n"
+        others = [f"{name} {scores.gain.text()}" for name, scores in types.models.items() if name != types.reference]
+        gains = "; ".join(others) or "no other forecast"
+        lines += ["", f"Type given an alert, gain over {types.reference} in nats per alert: {gains}."]
+    return "\n".join(lines) + "\n"
 
 
 def _groups(groups: dict[str, GroupScores], served: str) -> list[str]:

@@ -9,7 +9,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import quadrants
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.model_card import model_card
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError, walk_forward_report
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
@@ -149,55 +148,3 @@ def test_types_are_scored_where_there_are_type_forecasts():
     found = report(types={date(2021, 1, 4): types_table()}).gunshot_types
     assert found.models["knowing"].gain.low > 0
     assert (REPORT.gunshot_types, REPORT.horizons) == (None, {})
-
-
-def test_the_card_states_the_reports_numbers():
-    card = model_card(REPORT)
-    flags = REPORT.burden["residual_boosting"]
-    assert f"**{flags.empty_of_ten:.1f} of ten flagged cells see nothing**" in card
-    assert f"precision {flags.precision:.1%}" in card
-    assert "Served: **residual_boosting**, the candidate." in card
-    assert "36 of 36 cells, estimated from the alerts before each cutoff" in card
-    assert f"Base rate: {REPORT.base_rate:.1%} ({REPORT.positives:,} of 6,516" in card
-    gain = REPORT.models["residual_boosting"].gain_over["historical_mean"]
-    assert f"{gain.gain:+.4f} ({gain.low:+.4f}, {gain.high:+.4f})" in card
-    assert f"Predicted / observed {REPORT.models['residual_boosting'].predicted_over_observed:.3f}" in card
-    for heading in (
-        "Which forecast is served, and why", "Target and data", "Skill", "Calibration", "What it can and cannot do",
-        "Known criticism of the data, on both sides", "Feedback and fairness", "What it must not be used for",
-    ):  # fmt: skip
-        assert f"\n## {heading}\n" in card
-    assert "None" not in card
-    assert "nan" not in card
-
-
-def test_the_card_says_that_the_baseline_is_served_when_the_gate_fails():
-    failed = {
-        cutoff: with_column(table, "residual_boosting", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()
-    }
-    found = report(
-        failed, hourly={date(2021, 1, 4): hourly(date(2021, 1, 4), 1)}, types={date(2021, 1, 4): types_table()}
-    )
-    card = model_card(found)
-    assert "Served: **historical_mean**, the best baseline, as residual_boosting did not pass the gate." in card
-    assert "| **historical_mean** (served) |" in card
-    assert "Predicted / observed is" in card
-    assert "Next 4 hours: climatology is served. Gain over climatology, the best baseline: " in card
-    assert "Type given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
-
-
-def test_the_card_says_which_folds_start_at_another_city():
-    found = report(pretrained={date(2021, 6, 1): "big_city|2021-04-01"})
-    assert found.pretrained == {date(2021, 6, 1): "big_city|2021-04-01"}
-    assert "- Fold 2021-06-01: pulled towards the model of big_city|2021-04-01" in model_card(found)
-    assert "pulled towards" not in model_card(REPORT)
-
-
-def test_a_city_without_an_alert_still_has_a_card():
-    silent = {
-        cutoff: with_column(table, "observed", np.zeros(len(table), dtype=np.int8)) for cutoff, table in FOLDS.items()
-    }
-    found = report(silent)
-    assert not found.verdict.passed
-    json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert "**10.0 of ten flagged cells see nothing**" in model_card(found)
