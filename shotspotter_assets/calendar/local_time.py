@@ -19,6 +19,11 @@ def days_between(first: date, last: date) -> list[date]:
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
+def day_axis(first: date, days: int) -> npt.NDArray[np.datetime64]:
+    """Contiguous local days from `first` on, shape (days,)."""
+    return np.datetime64(first, "D") + np.arange(days).astype("timedelta64[D]")
+
+
 def day_start(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local civil day begins."""
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)

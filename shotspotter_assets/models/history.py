@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import hours_of_days
+from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.next_day.lag_features import day_axis
 
 LATE_HALF_LIFE_HOURS: Final = 4.0
 """How fast an alert's say in `History.late` fades with its distance from midnight: near repeats come within hours."""
@@ -61,11 +60,16 @@ class History:
     @property
     def observed(self) -> npt.NDArray[np.bool_]:
         """Whether a covered cell had any alert of the forecast types, shape (days, cells): the target."""
-        return (self.counts[:, list(self.city.forecast_codes)].max(axis=1) > 0)[:, self.covered]
+        return occupied_cells(self.counts[:, list(self.city.forecast_codes)], self.covered)
 
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:
         """The day axis, with `more` days after the last counted one; shape (days + more,)."""
         return day_axis(self.first_day, len(self.counts) + more)
+
+
+def occupied_cells(counts: npt.NDArray[np.integer], covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Whether a covered cell has any alert of any type on a day, shape (days, cells); the target of every forecast."""
+    return (counts.max(axis=1) > 0)[:, covered]
 
 
 def late_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:

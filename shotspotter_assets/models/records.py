@@ -47,12 +47,6 @@ class FoldRecord(BaseModel):
     """Of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
     models: dict[str, TrainedModel]
 
-    def covered_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """`covered` as a mask of the grid's shape (rows, columns)."""
-        mask = np.zeros(shape, dtype=bool)
-        mask[tuple(np.array(self.covered, dtype=np.int64).reshape(-1, 2).T)] = True
-        return mask
-
 
 def installed_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a model depends on."""

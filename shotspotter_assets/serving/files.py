@@ -1,24 +1,16 @@
 """The files of the live chain in the store, and how they are read."""
 
 import json
-from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.models.stored_models import RECORD_FILE, read_files
-from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
 
-    from shotspotter_assets.models.history import History
-    from shotspotter_assets.models.hourly_history import HourlyHistory
     from shotspotter_assets.serving.live_models import LiveRecord
     from shotspotter_assets.serving.risk_forecasts import LoadedModels
 
@@ -39,45 +31,6 @@ AUDIT_FILE: Final = "audit.json"
 
 STALE_SCORES: Final = timedelta(days=14)
 """Scores older than this say nothing about the model in force."""
-
-
-@dataclass(frozen=True)
-class Days:
-    """The days of a city from its start to a day, as the store has them."""
-
-    city: City
-    days: list[date]
-    frames: "pa.Table"
-
-    def by(self, unit: Literal["day", "hour"]) -> "npt.NDArray[np.uint16]":
-        """Dense counts; see `gridding.tensors.dense_window`."""
-        from shotspotter_assets.gridding.tensors import dense_window
-
-        return dense_window(self.frames, self.days, self.city, unit)
-
-    def history(self, covered: "npt.NDArray[np.bool_]", counts: "npt.NDArray[np.uint16] | None" = None) -> "History":
-        """By day, as next-day forecasters take it."""
-        from shotspotter_assets.models.history import History, late_alerts
-
-        known = self.city.time_precision != "day"
-        late = late_alerts(self.frames, self.days, self.city) if known else None
-        return History(self.city, self.days[0], self.by("day") if counts is None else counts, covered, late)
-
-    def hourly(self, covered: "npt.NDArray[np.bool_]") -> "HourlyHistory":
-        """By hour."""
-        from shotspotter_assets.models.hourly_history import HourlyHistory
-
-        return HourlyHistory(self.city, self.days[0], self.by("hour"), covered)
-
-
-def read_days(store: Store, city: City, last: date) -> Days:
-    """All days of the city to `last`.
-
-    Raises:
-        MissingPartitionsError: days are missing; it names them.
-    """
-    frames = store.read_window("grid_tensors", city.name, GRID_FILE, city.start, last)
-    return Days(city, days_between(city.start, last), frames)
 
 
 def day_partition(asset: str, city: str, day: date) -> Partition:

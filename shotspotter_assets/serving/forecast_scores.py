@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_axis
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, model_names, observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.models.next_day.lag_features import day_axis
 from shotspotter_assets.serving.live_gate import gate_of
 from shotspotter_assets.serving.live_models import CANDIDATE
 from shotspotter_assets.serving.risk_forecasts import BASELINE_PREFIX, CANDIDATE_COLUMN

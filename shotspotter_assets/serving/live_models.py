@@ -85,12 +85,6 @@ class LiveRecord(BaseModel):
     against_issued: dict[str, Any]
     """How what was trained compares with the forecasts that were issued in the validation window."""
 
-    def covered_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """`covered` as a mask of the grid's shape (rows, columns)."""
-        mask = np.zeros(shape, dtype=bool)
-        mask[tuple(np.array(self.covered, dtype=np.int64).reshape(-1, 2).T)] = True
-        return mask
-
     @property
     def data_version(self) -> str:
         """The same whenever the same files serve."""

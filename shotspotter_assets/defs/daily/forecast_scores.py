@@ -5,11 +5,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
@@ -18,9 +15,9 @@ from shotspotter_assets.defs.daily.windows import DAY_BEFORE, LAST_FORTNIGHT
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.stored_models import RECORD_FILE
 from shotspotter_assets.serving.files import FORECAST_SCORES, day_partition, next_day_forecasts
-from shotspotter_assets.storage.file_names import GRID_FILE
 
 DRIFT_DAYS = 28 * 14
 """The last block of 28 days and the thirteen of the year before it."""
@@ -43,7 +40,6 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
     The first day has no forecast and a record that says so. Made again when alerts of the last fortnight are corrected.
     """
     from shotspotter_assets.gridding.coverage import estimate_coverage
-    from shotspotter_assets.gridding.tensors import dense_window
     from shotspotter_assets.serving.forecast_scores import (
         WINDOWS,
         day_scores,
@@ -58,10 +54,8 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
     opened = store.open()
     forecasts = next_day_forecasts(opened, city.name, day - timedelta(days=WINDOWS[-1]), day - timedelta(days=1))
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
-    days = days_between(first, day)
-    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, first, day)
-    counts = dense_window(frames, days, city)
-    alerts = counts[:, list(city.forecast_codes)].sum(axis=1, dtype=np.int64)
+    stored = CityHistory.load(opened, city, day, first)
+    alerts = stored.alerts
     scored = {of: scored_day(table, of, alerts[(of - first).days]) for of, table in forecasts.items()}
     record: dict[str, Any] = {
         "city": city.name,
@@ -77,7 +71,7 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
         row, column = (forecasts[day][name].to_numpy() for name in ("row", "column"))
         expected = float(forecasts[day]["expected"].to_numpy().sum())
         record["scores"] = day_scores(scored[day], expected, int(alerts[-1][row, column].sum()))
-        covered = _mask(forecasts[day], city)
+        covered = covered_mask(list(zip(row, column, strict=True)), city.shape)
     else:
         record["note"] = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
     if scored:
@@ -85,19 +79,13 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
         record["rolling"] = rolling_scores(together, day)
         record["rolling_gate"] = rolling_gate(together, day)
         record["level_is_off"] = level_is_off(record["rolling"])
-    record["drift"] = drift_of(counts, first, covered, city)
+    record["drift"] = drift_of(stored.daily_counts, first, covered, city)
     partition = day_partition(FORECAST_SCORES, city.name, day)
     content = json.dumps(record, indent=1)
     opened.write_bytes(partition, RECORD_FILE, content.encode())
     return dg.MaterializeResult(
         metadata={**panel.rounded(_metadata(record)), "path": opened.uri(partition, RECORD_FILE)},
     )
-
-
-def _mask(forecast: pa.Table, city: City) -> Any:
-    covered = np.zeros(city.shape, dtype=bool)
-    covered[forecast["row"].to_numpy(), forecast["column"].to_numpy()] = True
-    return covered
 
 
 def _metadata(record: dict[str, Any]) -> dict[str, Any]:

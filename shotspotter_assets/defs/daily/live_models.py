@@ -18,14 +18,13 @@ from shotspotter_assets.defs.daily.windows import LAST_FORTNIGHT, TRAIN_ONCE
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.records import TrainedModel, counts_sha256, files_sha256, installed_versions
 from shotspotter_assets.models.stored_models import RECORD_FILE, read_pretrained, write_models
 from shotspotter_assets.serving.files import (
     LIVE_MODELS,
-    Days,
     day_partition,
     next_day_forecasts,
-    read_days,
     read_live_record,
     record_before,
     scores_before,
@@ -158,7 +157,6 @@ def _train(
     """
     from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
     from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-    from shotspotter_assets.gridding.coverage import coverage_of, covered_on
     from shotspotter_assets.models.alert_counts import fit_alert_counts
     from shotspotter_assets.serving.live_gate import against_issued, gate_of
     from shotspotter_assets.serving.live_models import (
@@ -176,11 +174,10 @@ def _train(
 
     started = perf_counter()
     train, validation = live_windows(city, (day - city.start).days + 1, config.validation_days)
-    history_days = read_days(store, city, day)
-    counts, days = history_days.by("day"), history_days.days
-    forecast_counts = counts[:, list(city.forecast_codes)].sum(axis=1, dtype=np.int64)
-    covered = covered_on(coverage_of(city, forecast_counts, days), [day + timedelta(days=1)])[-1]
-    history = history_days.history(covered, counts)
+    history_days = CityHistory.load(store, city, day)
+    days = history_days.days
+    covered = history_days.covered(day + timedelta(days=1))
+    history = history_days.daily(covered)
     context.log.info(f"{city.name}|{day}: {len(days):,} days read in {perf_counter() - started:.1f} s")
 
     fitted = fit_next_day(history, train, validation, read_pretrained(store, city, day))
@@ -228,9 +225,9 @@ def _train(
         train_last=days[train[-1]],
         validation_first=days[validation[0]],
         validation_last=day,
-        covered=[(int(row), int(column)) for row, column in np.argwhere(covered)],
+        covered=covered_cells(covered),
         level=level_interval(served, observed, axis),
-        data_sha256=counts_sha256(counts),
+        data_sha256=counts_sha256(history.counts),
         config=config.model_dump(),
         versions=installed_versions(),
         gate=gate,
@@ -265,7 +262,7 @@ class _Hours:
 
 def _hours(
     context: dg.AssetExecutionContext,
-    history_days: Days,
+    history_days: CityHistory,
     covered: Any,
     train: range,
     validation: range,

@@ -20,6 +20,7 @@ from shotspotter_assets.defs.daily.windows import ALL_DAYS, ISSUE_ONCE, LAST_FOR
 from shotspotter_assets.defs.environment import CITIES, PARTITIONS
 from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.stored_models import RECORD_FILE
 from shotspotter_assets.serving.files import (
     FORECAST_FILE,
@@ -29,10 +30,8 @@ from shotspotter_assets.serving.files import (
     NOWCASTS,
     RISK_FORECASTS,
     TOP_FILE,
-    Days,
     day_partition,
     load_models,
-    read_days,
     read_live_record,
 )
 from shotspotter_assets.storage.file_names import GRID_FILE, unreadable_files
@@ -85,10 +84,10 @@ def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> d
     opened = store.open()
     record = read_live_record(opened, city.name, issue)
     models = load_models(opened, record)
-    read = read_days(opened, city, issue)
-    covered = record.covered_mask(city.shape)
-    history = read.history(covered)
-    hourly = None if city.time_precision == "day" else read.hourly(covered)
+    stored = CityHistory.load(opened, city, issue)
+    covered = covered_mask(record.covered, city.shape)
+    history = stored.daily(covered)
+    hourly = None if city.time_precision == "day" else stored.hourly(covered)
     day = issue + timedelta(days=1)
 
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
@@ -246,11 +245,11 @@ def _until_now(
         for day, of in tensors_of(pa.concat_tables(dated), days, city).items()
     ]
     if first > city.start:
-        frames.insert(0, read_days(store, city, first - timedelta(days=1)).frames)
+        frames.insert(0, CityHistory.load(store, city, first - timedelta(days=1)).frames)
     metadata = frames[-1].schema.metadata
     together = pa.concat_tables([of.replace_schema_metadata(metadata) for of in frames])
-    covered = record.covered_mask(city.shape)
-    return Days(city, days_between(city.start, today), together).hourly(covered), cleaned[today].num_rows
+    covered = covered_mask(record.covered, city.shape)
+    return CityHistory(city, days_between(city.start, today), together).hourly(covered), cleaned[today].num_rows
 
 
 def _is_firework_day(day: date) -> bool:

@@ -17,11 +17,10 @@ from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.defs.walk_forward.fold_models import fold_models
-from shotspotter_assets.gridding.tensors import dense_window
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.records import FoldRecord, counts_sha256
 from shotspotter_assets.models.stored_models import RECORD_FILE, model_partition, read_files, read_record
 from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
-from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ def evaluation_reports(
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
     from shotspotter_assets.evaluation.fold_report import fold_report
-    from shotspotter_assets.models.history import History, late_alerts
     from shotspotter_assets.models.next_day.baselines import fit_baselines
     from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
     from shotspotter_assets.models.registry import forecaster
@@ -84,14 +82,12 @@ def evaluation_reports(
     opened = store.open()
     before, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
-    days = [*before, *tested]
-    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
-    counts = dense_window(frames, days, city)
-    _refuse_stale(record, counts[: len(before)])
-    covered = record.covered_mask(city.shape)
+    stored = CityHistory.load(opened, city, tested[-1])
+    covered = covered_mask(record.covered, city.shape)
+    history = stored.daily(covered)
+    _refuse_stale(record, history.counts[: len(before)])
     train, validation = range(record.train_days), range(record.train_days, len(before))
-    test = range(len(before), len(days))
-    history = History(city, before[0], counts, covered, late_alerts(frames, days, city))
+    test = range(len(before), len(stored.days))
 
     probabilities = sources.true_forecasts(city, tested, covered)
     seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
@@ -107,7 +103,7 @@ def evaluation_reports(
     context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
     for name, baseline in fit_baselines(history, train, validation, test).items():
         probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
-    forecast_counts = counts[:, list(city.forecast_codes)]
+    forecast_counts = history.counts[:, list(city.forecast_codes)]
     report, forecasts = fold_report(
         history=history,
         fold=cutoff,
@@ -120,7 +116,7 @@ def evaluation_reports(
         config=record.config,
     )
     partition = Partition(context.asset_key.path[-1], city.name, "fold", cutoff)
-    _write_hours(context, config, opened, partition, city, frames, record)
+    _write_hours(context, config, opened, partition, stored, record)
     pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
     for name, png in pictures.items():
         opened.write_bytes(partition, f"{name}.png", png)
@@ -134,26 +130,23 @@ def _write_hours(
     config: ReportConfig,
     store: Store,
     partition: Partition,
-    city: City,
-    frames: pa.Table,
+    stored: CityHistory,
     record: FoldRecord,
 ) -> None:
     """The tables of the next hours and of the types, where the city's times and types allow."""
     from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
-    from shotspotter_assets.models.hourly_history import HourlyHistory
 
+    city = stored.city
     gunshots = city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (config.horizons or (config.types and gunshots)):
         return
-    before, tested = fold_days(city, record.fold)
-    counts = dense_window(frames, [*before, *tested], city, by="hour")
-    history = HourlyHistory(city, before[0], counts, record.covered_mask(city.shape))
-    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, tested[0]))
-    windows = range(validation), range(validation, test), range(test, len(counts))
+    history = stored.hourly(covered_mask(record.covered, city.shape))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
+    windows = range(validation), range(validation, test), range(test, len(history))
     if config.horizons:
         context.log.info(f"{partition.key}: forecasting the next {', '.join(map(str, config.horizons))} hours")
         store.write_table(partition, HOURLY_FILE, hour_forecasts(history, *windows, config.horizons))
-    if config.types and gunshots and counts[windows[1].start :, : len(GUNSHOT_TYPES)].any():
+    if config.types and gunshots and history.counts[windows[1].start :, : len(GUNSHOT_TYPES)].any():
         store.write_table(partition, TYPES_FILE, type_forecasts(history, *windows))
 
 

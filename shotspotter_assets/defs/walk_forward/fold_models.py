@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 from pydantic import Field
 
 from shotspotter_assets.defs import panel
@@ -13,8 +12,7 @@ from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
 from shotspotter_assets.defs.environment import PARTITIONS
 from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.gridding.coverage import coverage_of, covered_on
-from shotspotter_assets.gridding.tensors import dense_window
+from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.records import (
@@ -32,7 +30,6 @@ from shotspotter_assets.models.stored_models import (
     write_models,
 )
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, fold_days
-from shotspotter_assets.storage.file_names import GRID_FILE
 
 REFERENCE = "conv_lstm"
 
@@ -64,7 +61,6 @@ def fold_models(
     The reference network of a run that was killed goes on after its last finished epoch when it is started again with
     the same settings.
     """
-    from shotspotter_assets.models.history import History, late_alerts
     from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
     from shotspotter_assets.models.registry import forecaster
 
@@ -72,17 +68,15 @@ def fold_models(
     before, _ = fold_days(city, cutoff)
     train, validation = split_days(len(before), config.validation_share, config.days)
     opened = store.open()
-    frames = opened.read_window("grid_tensors", city.name, GRID_FILE, before[0], before[-1])
-    counts = dense_window(frames, before, city)
-    forecast_counts = counts[:, list(city.forecast_codes)].sum(axis=1, dtype=np.int64)
-    covered = covered_on(coverage_of(city, forecast_counts, before), [cutoff])[-1]
+    stored = CityHistory.load(opened, city, before[-1])
+    covered = stored.covered(cutoff)
     context.log.info(
         f"{city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
-        f"{int(covered.sum())} of {covered.size} cells covered, {int(forecast_counts.sum()):,} alerts"
+        f"{int(covered.sum())} of {covered.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
     network = NetworkConfig(**config.model_dump(exclude={"models"}))
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
-    history = History(city, before[0], counts, covered, late_alerts(frames, before, city))
+    history = stored.daily(covered)
     start = read_pretrained(opened, city, cutoff)
     files, trained = {}, {}
     for name in config.models:
@@ -105,10 +99,10 @@ def fold_models(
         validation_first=before[validation[0]],
         validation_last=before[-1],
         validation_days=len(validation),
-        covered=[(int(row), int(column)) for row, column in np.argwhere(covered)],
+        covered=covered_cells(covered),
         config=config.model_dump(),
         versions=installed_versions(),
-        data_sha256=counts_sha256(counts),
+        data_sha256=counts_sha256(history.counts),
         models=trained,
     )
     partition = model_partition(city.name, cutoff)

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_axis
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year, same_date_last_year
 
@@ -42,16 +43,6 @@ class LagFeatures:
     values: npt.NDArray[np.float32]
     names: tuple[str, ...]
     is_rate: npt.NDArray[np.bool_]
-
-
-def day_axis(first_day: date, days: int) -> npt.NDArray[np.datetime64]:
-    """The contiguous local days of a day axis, shape (days,)."""
-    return np.datetime64(first_day, "D") + np.arange(days).astype("timedelta64[D]")
-
-
-def occupied_cells(counts: npt.NDArray[np.integer], covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Whether a covered cell has any alert of any type on a day, shape (days, cells); the target of every forecast."""
-    return (counts.max(axis=1) > 0)[:, covered]
 
 
 def exponential_mean(daily: Array, half_life: float) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.evaluation.gate import BASELINES
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, occupied_cells
 from shotspotter_assets.models.next_day.baselines import (
     STORED_BASELINES,
     BaselineForecast,
@@ -12,7 +12,6 @@ from shotspotter_assets.models.next_day.baselines import (
     NothingToLearnError,
     fit_baselines,
 )
-from shotspotter_assets.models.next_day.lag_features import occupied_cells
 from shotspotter_assets.models.next_day.means import PSEUDO_DAYS
 from shotspotter_assets.models.probability import MIN_PROBABILITY, log_losses
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from shotspotter_assets.models.history import occupied_cells
 from shotspotter_assets.models.next_day.lag_features import (
     exponential_mean,
     lag_features,
-    occupied_cells,
     smooth_within,
 )
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, counts

@@ -1,0 +1,72 @@
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.gridding.tensors import GRID_COLUMNS, grid_schema
+from shotspotter_assets.models.city_history import CityHistory, covered_cells, covered_mask
+from shotspotter_assets.storage.errors import MissingPartitionsError
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.models.histories import CITY, COVERED
+
+LAST = date(2021, 3, 31)
+"""With the day on which the clock is put forward."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Each day has an alert of unknown type in its last hour, and one more in another cell on odd days."""
+    store = Store(str(tmp_path))
+    for at, day in enumerate(days_between(CITY.start, LAST)):
+        hours = 23 if day == date(2021, 3, 14) else 24
+        rows = [(hours - 1, 3, 2, 1, 1), (0, 0, 5, 4, 2)][: 1 + at % 2]
+        columns = [
+            pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), GRID_COLUMNS, strict=True)
+        ]
+        table = pa.table(columns, schema=grid_schema(hours, CITY))
+        store.write_tables("grid_tensors", CITY.name, "grid.parquet", {day: table})
+    return store
+
+
+def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: Store) -> None:
+    stored = CityHistory.load(store, CITY, LAST)
+    assert (stored.days[0], stored.days[-1]) == (CITY.start, LAST)
+    assert stored.daily_counts.shape == (90, 4, 6, 5)
+    assert stored.alerts[1, 5, 4] == 2
+    daily, hourly = stored.daily(COVERED), stored.hourly(COVERED)
+    assert daily.first_day == hourly.first_day == CITY.start
+    assert len(hourly) == 90 * 24 - 1
+    np.testing.assert_array_equal(daily.alerts.sum(axis=(1, 2)), stored.alerts.sum(axis=(1, 2)))
+    assert daily.late is not None
+    assert daily.late[0, 2, 1] == 1
+    assert stored.daily(COVERED).counts is daily.counts
+
+
+def test_a_later_first_day_leaves_the_days_before_out(store: Store) -> None:
+    part = CityHistory.load(store, CITY, LAST, date(2021, 3, 1))
+    assert part.days == days_between(date(2021, 3, 1), LAST)
+    np.testing.assert_array_equal(part.alerts, CityHistory.load(store, CITY, LAST).alerts[-31:])
+
+
+def test_a_missing_day_is_named(store: Store) -> None:
+    with pytest.raises(MissingPartitionsError, match="2021-04-01"):
+        CityHistory.load(store, CITY, date(2021, 4, 1))
+
+
+def test_a_city_that_publishes_days_has_no_late_alerts(store: Store) -> None:
+    stored = CityHistory.load(store, CITY, LAST)
+    dates_only = CityHistory(CITY.model_copy(update={"time_precision": "day"}), stored.days, stored.frames)
+    assert dates_only.daily(COVERED).late is None
+
+
+def test_coverage_is_estimated_from_the_days_there_are(store: Store) -> None:
+    assert covered_cells(CityHistory.load(store, CITY, LAST).covered(LAST)) == [(2, 1), (5, 4)]
+    assert covered_cells(CityHistory.load(store, CITY, date(2021, 1, 3)).covered(LAST)) == [(2, 1)]
+
+
+def test_covered_cells_can_be_turned_back_into_their_mask() -> None:
+    np.testing.assert_array_equal(covered_mask(covered_cells(COVERED), COVERED.shape), COVERED)
+    assert not covered_mask([], COVERED.shape).any()
