@@ -6,8 +6,7 @@ from datetime import date
 import pyarrow as pa
 
 from shotspotter_assets.sources.protocol import AlertSource
-
-ORDER = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
+from shotspotter_assets.sources.schema import ORDER
 
 
 class CombinedSources:

@@ -1,8 +1,10 @@
 """The table that every source hands over: alerts as received, filed under local civil days."""
 
+from typing import Final
+
 import pyarrow as pa
 
-RAW_SCHEMA = pa.schema(
+RAW_SCHEMA: Final = pa.schema(
     [
         pa.field("date", pa.date32(), nullable=False),
         pa.field("time_utc", pa.timestamp("us", "UTC")),
@@ -17,5 +19,8 @@ RAW_SCHEMA = pa.schema(
         pa.field("received_at", pa.timestamp("us", "UTC")),
     ]
 )
-"""`date` is the local day that a row is filed under. `as_received` is the row's own text, kept for rows
-whose time or point could not be read. `received_row` counts from 0 within `received_from`."""
+"""`date` is the local day that a row is filed under. `as_received` is the row's own text, kept for rows whose time or point
+could not be read. `received_row` counts from 0 within `received_from`."""
+
+ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
+"""How rows are sorted."""

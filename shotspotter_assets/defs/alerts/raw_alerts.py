@@ -169,8 +169,8 @@ def _with_rows_of_unread_files(
 
     A file that is tidied away, or spoiled, must not empty its days.
     """
-    from shotspotter_assets.sources.combined import ORDER
     from shotspotter_assets.sources.landing.folder import LandingFolder
+    from shotspotter_assets.sources.schema import ORDER
 
     files = before["received_from"].unique().to_pylist()
     unread = sorted(set().union(*(part.unread(files) for part in parts if isinstance(part, LandingFolder))))

@@ -1,12 +1,13 @@
 """The landing folder as a source: files as vendors and publishers write them, local or on S3.
 
-How the content of one file becomes a table is `landing_files`' task, what its values mean `received`'s.
+Which files are ready and which days they may hold belongs here. `formats` has the readers that make a table of one file,
+`received` what its values mean.
 """
 
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
@@ -20,11 +21,11 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.history import PUBLISHED
-from shotspotter_assets.sources.landing.file_errors import Interval
-from shotspotter_assets.sources.landing.files import READERS
+from shotspotter_assets.sources.landing.file_readers import Interval
+from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.received import to_raw
-from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import day_fingerprints, row_hashes
 
 UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
@@ -36,17 +37,18 @@ log = logging.getLogger(__name__)
 
 
 class LandedFile(NamedTuple):
-    """One file of the landing folder, and the local day in its name where the city's file says that it has one."""
+    """One file of the landing folder, and the local days of its rows."""
 
     path: str
     modified: datetime
     version: str
     """Another one after each time that the file is written to."""
-    day: date | None
-
-    def filing_day(self, start: date, today: date) -> date:
-        """Where rows without a usable date are filed: the day in the name, kept within the city's days, or the first."""
-        return start if self.day is None else min(max(self.day, start), today)
+    named_day: date | None
+    """The day in its name, where the city's file says that names have one (`file_date`)."""
+    filing_day: date
+    """Where rows without a usable date are filed: the day in its name, kept within the city's days, else the first."""
+    plausible_days: tuple[date, date]
+    """First and last local day that a row's own time may name; a row that names another is filed under `filing_day`."""
 
 
 class LandingFolder:
@@ -56,7 +58,7 @@ class LandingFolder:
     from the future are filed under the day in the file's name (`file_date`), else under the city's first day.
 
     Files that a transfer may still be writing are left for later: those that end like one (`UNFINISHED`), and local
-    ones that were written to within the source's `settle_seconds`. `waiting` names the latter.
+    ones that were written to within the source's `settle_seconds`.
     """
 
     def __init__(
@@ -71,14 +73,14 @@ class LandingFolder:
 
         Files of `left_out` (path to version) are not read for as long as they have that version.
         """
-        named = source or city.source
-        assert isinstance(named, LandingSource)
+        settings = source or city.source
+        assert isinstance(settings, LandingSource)
         self.city = city
-        self.source = named
+        self.source = settings
         self.filesystem = filesystem
         self.left_out = left_out or {}
-        described = (named.model_dump_json(), city.time_zone, city.start.isoformat())
-        self._description = hashlib.sha256("".join(described).encode()).hexdigest()[:8]
+        described = (settings.model_dump_json(), city.time_zone, city.start.isoformat())
+        self._description_hash = hashlib.sha256("".join(described).encode()).hexdigest()[:8]
         self.folder = str(PurePosixPath(folder))
         # Objects on S3 appear whole, and its listing tells their times more exactly than the object itself.
         self._is_local = isinstance(filesystem, fs.LocalFileSystem)
@@ -91,7 +93,8 @@ class LandingFolder:
                 column or is written to at the same time.
         """
         today = self._today()
-        found, waiting = self._ready()
+        ready, waiting = self._listing()
+        self._require_files(ready, waiting)
         if waiting:
             log.warning(
                 "City %s: left for later, as their transfer may not be over: %s. Run again in %g s (source.settle_seconds).",
@@ -99,47 +102,12 @@ class LandingFolder:
                 ", ".join(info.path for info in waiting),
                 self.source.settle_seconds,
             )
-        found = [info for info in found if self.left_out.get(info.path) != self._look(info)]
-        files = [file for file in map(self._landed, found) if self._may_hold(file, first, last, today)]
+        files = [self._landed(info, today) for info in ready if not self._is_left_out(info)]
+        files = [file for file in files if _may_hold(file, first, last)]
         # Reading is bound by the disk or the network and by Arrow, both of which let other threads run.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            tables = pool.map(lambda file: self._rows(file, first, last, today), files)
-            return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(
-                [
-                    ("date", "ascending"),
-                    ("time_utc", "ascending"),
-                    ("received_from", "ascending"),
-                    ("received_row", "ascending"),
-                ]
-            )
-
-    def files(self) -> list[LandedFile]:
-        """The files of the folder and its subfolders that are ready to be read, by path.
-
-        Raises:
-            SourceError: the folder is missing or holds no such file, a file is of a kind that is not read, or its
-                name does not have the date that `file_date` promises.
-        """
-        return [self._landed(info) for info in self._ready()[0]]
-
-    def file_versions(self) -> tuple[dict[str, str], list[str]]:
-        """A short text per file that is ready, another one after each time that it is written to; and paths that wait.
-
-        What was written to too recently to be read waits.
-
-        It is another one too once the city's file describes the source in another way: what could not be read, or meant
-        something else, has to be looked at again. A folder that is missing or empty has no files yet. One listing.
-
-        Raises:
-            SourceError: the folder cannot be listed.
-        """
-        ready, waiting = self._listing()
-        return {info.path: self._look(info) for info in ready}, [info.path for info in waiting]
-
-    def unread(self, paths: Iterable[str]) -> set[str]:
-        """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
-        read = {info.path for info in self._listing()[0] if self.left_out.get(info.path) != self._look(info)}
-        return {path for path in paths if path.startswith(f"{self.folder}/")} - read
+            tables = pool.map(lambda file: self._rows(file, first, last), files)
+            return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
 
     def day_versions(self, path: str) -> dict[date, str]:
         """A hash of the rows of each local day that one file holds, whatever their order; reads the file once.
@@ -149,51 +117,47 @@ class LandingFolder:
         Raises:
             SourceError: see `read`.
         """
-        file = self._landed(self.filesystem.get_file_info(path))
         today = self._today()
-        parts = [
+        file = self._landed(self.filesystem.get_file_info(path), today)
+        hashes = [
             pa.table({"date": rows["date"], "hash": row_hashes(rows.select(PUBLISHED))})
-            for rows in self._chunks(file, None, today)
+            for rows in self._chunks(file, None)
         ]
-        hashes = pa.concat_tables(
-            [pa.table({"date": pa.array([], pa.date32()), "hash": pa.array([], pa.uint64())}), *parts]
-        )
-        days = set(pc.unique(hashes["date"]).to_pylist())
-        if file.day is not None and self.city.start <= file.day <= today:
-            days.add(file.day)
-        return day_fingerprints(hashes, sorted(days))
+        no_hashes = pa.table({"date": pa.array([], pa.date32()), "hash": pa.array([], pa.uint64())})
+        table = pa.concat_tables([no_hashes, *hashes])
+        days = set(pc.unique(table["date"]).to_pylist())
+        if file.named_day is not None and self.city.start <= file.named_day <= today:
+            days.add(file.named_day)
+        return day_fingerprints(table, sorted(days))
 
-    def _look(self, info: fs.FileInfo) -> str:
-        return f"{_version(info)}:{self._description}"
+    def file_versions(self) -> tuple[dict[str, str], list[str]]:
+        """Versions of the files that are ready, by path, and the paths of those that were written to too recently.
 
-    def _ready(self) -> tuple[list[fs.FileInfo], list[fs.FileInfo]]:
-        """See `_listing`; an error where no file is ready."""
+        A version is a short text that changes each time that the file is written to. It also changes when the city's file
+        describes the source in another way, as what could not be read, or meant something else, has to be looked at
+        again. A folder that is missing or empty has no files yet. One listing.
+
+        Raises:
+            SourceError: the folder cannot be listed.
+        """
         ready, waiting = self._listing()
-        if ready:
-            return ready, waiting
-        if waiting:
-            names = ", ".join(PurePosixPath(info.path).name for info in waiting[:5])
-            raise SourceError(
-                f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
-                f"{self.source.settle_seconds:g} s ({names}{', ...' if len(waiting) > 5 else ''}), so their transfer may "
-                "not be over. Run again shortly, or set source.settle_seconds in the city's file."
-            )
-        raise SourceError(
-            f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
-            f"({', '.join(READERS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
-            f"{self.source.folder or self.city.name}/."
-        )
+        return {info.path: self._version_as_described(info) for info in ready}, [info.path for info in waiting]
+
+    def unread(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
+        read = {info.path for info in self._listing()[0] if not self._is_left_out(info)}
+        return {path for path in paths if path.startswith(f"{self.folder}/")} - read
 
     def _listing(self) -> tuple[list[fs.FileInfo], list[fs.FileInfo]]:
-        """The files that are ready and those that wait, by path."""
+        """The files of the folder and its subfolders that are ready and those that wait, by path."""
         try:
-            found = self.filesystem.get_file_info(fs.FileSelector(self.folder, recursive=True, allow_not_found=True))
+            infos = self.filesystem.get_file_info(fs.FileSelector(self.folder, recursive=True, allow_not_found=True))
         except OSError as error:
             raise SourceError(
                 f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
                 "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             ) from None
-        files = sorted((info for info in found if self._is_finished_file(info)), key=lambda info: info.path)
+        files = sorted((info for info in infos if self._is_finished_file(info)), key=lambda info: info.path)
         # A time in the future, from another clock, must not keep a file waiting forever.
         now, settle = time.time_ns(), self.source.settle_seconds * 1e9 if self._is_local else 0
         ready = [info for info in files if abs(now - info.mtime_ns) >= settle]
@@ -209,58 +173,84 @@ class LandingFolder:
             and not info.path.lower().endswith(UNFINISHED)
         )
 
-    def _landed(self, info: fs.FileInfo) -> LandedFile:
-        name = PurePosixPath(info.path)
+    def _require_files(self, ready: Sequence[fs.FileInfo], waiting: Sequence[fs.FileInfo]) -> None:
+        if ready:
+            return
+        if waiting:
+            names = ", ".join(PurePosixPath(info.path).name for info in waiting[:5])
+            raise SourceError(
+                f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
+                f"{self.source.settle_seconds:g} s ({names}{', ...' if len(waiting) > 5 else ''}), so their transfer may "
+                "not be over. Run again shortly, or set source.settle_seconds in the city's file."
+            )
+        raise SourceError(
+            f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
+            f"({', '.join(READERS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
+            f"{self.source.folder or self.city.name}/."
+        )
+
+    def _landed(self, info: fs.FileInfo, today: date) -> LandedFile:
+        name, start = PurePosixPath(info.path), self.city.start
         if name.suffix.lower() not in READERS:
             raise SourceError(
                 f"City {self.city.name}: {info.path} is of a kind that is not read (allowed: {', '.join(READERS)}); "
                 "convert it, or move it out of the landing folder."
             )
-        day = None
-        if self.source.file_date is not None:
-            try:
-                day = datetime.strptime(name.stem, self.source.file_date).date()
-            except ValueError:
-                raise SourceError(
-                    f"City {self.city.name}: the name of {info.path} does not have the form {self.source.file_date} that "
-                    "source.file_date of the city's file promises; rename the file or correct file_date."
-                ) from None
-        return LandedFile(info.path, info.mtime, _version(info), day)
+        if self.source.file_date is None:
+            return LandedFile(info.path, info.mtime, _version(info), None, start, (start, today))
+        try:
+            day = datetime.strptime(name.stem, self.source.file_date).date()
+        except ValueError:
+            raise SourceError(
+                f"City {self.city.name}: the name of {info.path} does not have the form {self.source.file_date} that "
+                "source.file_date of the city's file promises; rename the file or correct file_date."
+            ) from None
+        plausible_days = max(start, day - ONE_DAY), min(today, day + ONE_DAY)
+        return LandedFile(info.path, info.mtime, _version(info), day, min(max(day, start), today), plausible_days)
 
-    def _may_hold(self, file: LandedFile, first: date, last: date, today: date) -> bool:
-        return file.day is None or first - ONE_DAY <= file.filing_day(self.city.start, today) <= last + ONE_DAY
+    def _is_left_out(self, info: fs.FileInfo) -> bool:
+        return self.left_out.get(info.path) == self._version_as_described(info)
 
-    def _rows(self, file: LandedFile, first: date, last: date, today: date) -> pa.Table:
-        interval = self._interval(first, last, file.filing_day(self.city.start, today))
+    def _version_as_described(self, info: fs.FileInfo) -> str:
+        return f"{_version(info)}:{self._description_hash}"
+
+    def _rows(self, file: LandedFile, first: date, last: date) -> pa.Table:
+        """The rows of a file that are filed under the days."""
+        # If rows may be filed under one of the days for want of a time, all rows matter.
+        interval = None if first <= file.filing_day <= last else self._interval(first, last)
         days = (pc.field("date") >= pa.scalar(first)) & (pc.field("date") <= pa.scalar(last))
-        chunks = [rows.filter(days) for rows in self._chunks(file, interval, today)]
+        chunks = [rows.filter(days) for rows in self._chunks(file, interval)]
         return pa.concat_tables([RAW_SCHEMA.empty_table(), *chunks])
 
-    def _chunks(self, file: LandedFile, interval: Interval | None, today: date) -> Iterator[pa.Table]:
+    def _interval(self, first: date, last: date) -> Interval:
+        """The hours of the days, with a day more on each side, which covers any zone."""
+        return day_start(first - ONE_DAY, self.city.zone), day_start(last + 2 * ONE_DAY, self.city.zone)
+
+    def _chunks(self, file: LandedFile, interval: Interval | None) -> Iterator[pa.Table]:
         """The rows of a file that may lie within the interval, as `RAW_SCHEMA`."""
         reader = READERS[PurePosixPath(file.path).suffix.lower()]
-        fallback, plausible = file.filing_day(self.city.start, today), self._plausible(file, today)
         for chunk, first_row in reader(self.filesystem, file.path, self.city, self.source, interval):
-            yield to_raw(chunk, first_row, self.city, self.source, file.path, file.modified, fallback, plausible)
+            yield to_raw(
+                chunk,
+                first_row,
+                self.city,
+                self.source,
+                file.path,
+                file.modified,
+                file.filing_day,
+                file.plausible_days,
+            )
         if self._is_local and _version(self.filesystem.get_file_info(file.path)) != file.version:
             raise SourceError(
                 f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
             )
 
-    def _plausible(self, file: LandedFile, today: date) -> tuple[date, date]:
-        """The local days that a row's own time may name; a row that names another is filed under the fallback day."""
-        if file.day is None:
-            return self.city.start, today
-        return max(self.city.start, file.day - ONE_DAY), min(today, file.day + ONE_DAY)
-
-    def _interval(self, first: date, last: date, fallback: date) -> Interval | None:
-        """Where nothing is filed by fallback, only the days' own hours matter; a day on each side covers any zone."""
-        if first <= fallback <= last:
-            return None
-        return day_start(first - ONE_DAY, self.city.zone), day_start(last + 2 * ONE_DAY, self.city.zone)
-
     def _today(self) -> date:
         return datetime.now(UTC).astimezone(self.city.zone).date()
+
+
+def _may_hold(file: LandedFile, first: date, last: date) -> bool:
+    return file.named_day is None or first - ONE_DAY <= file.filing_day <= last + ONE_DAY
 
 
 def _version(info: fs.FileInfo) -> str:

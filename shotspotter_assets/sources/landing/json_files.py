@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.landing.file_errors import Chunks, Interval, missing_columns, own_columns, unreadable
+from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, missing_columns, own_columns, unreadable
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.received import BROKEN
 

@@ -24,8 +24,8 @@ from pyarrow import fs
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
-from shotspotter_assets.sources.landing import files as landing_files
 from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -106,7 +106,7 @@ def test_only_row_groups_that_can_hold_the_days_are_read(tmp_path: Path, monkeyp
         read.append(group)
         return original(self, group, **arguments)
 
-    monkeypatch.setattr(landing_files.pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
     assert folder(tmp_path).read(date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
     assert read == [2]
 
@@ -162,7 +162,7 @@ def test_a_date_far_from_the_daily_files_own_is_filed_under_the_files(tmp_path: 
     landing = folder(tmp_path, file_date="%Y%m%d")
     assert landing.read(FIRST, LAST)["date"].to_pylist() == [date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 10)]
     with pytest.raises(SourceError, match="file_date"):
-        folder(tmp_path, file_date="drop_%Y%m%d").files()
+        folder(tmp_path, file_date="drop_%Y%m%d").read(FIRST, LAST)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_unfinished_and_hidden_files_are_left_for_later(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     for name in ("b.csv.part", "c.csv.tmp", ".d.csv", "_e.csv"):
         (tmp_path / name).write_text("torn")
-    assert [Path(file.path).name for file in folder(tmp_path).files()] == ["a.csv"]
+    assert [Path(path).name for path in folder(tmp_path).file_versions()[0]] == ["a.csv"]
 
 
 def test_broken_lines_are_kept_not_lost(tmp_path: Path) -> None:
@@ -509,14 +509,14 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
 
 def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, ROWS, "csv")
-    read_csv = landing_files.READERS[".csv"]
+    read_csv = READERS[".csv"]
 
     def slowly(*arguments: Any) -> Any:
         yield from read_csv(*arguments)
         with (tmp_path / "a.csv").open("a") as file:
             file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
 
-    monkeypatch.setitem(landing_files.READERS, ".csv", slowly)
+    monkeypatch.setitem(READERS, ".csv", slowly)
     with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
         folder(tmp_path).read(FIRST, LAST)
 

@@ -1,4 +1,4 @@
-"""What the readers of the landing folder's files share: their shape, and the errors that name file and remedy."""
+"""What the readers of file formats share: their signature, and the errors that name the file and the remedy."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -11,13 +11,14 @@ from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.protocol import SourceError
 
 Interval = tuple[datetime, datetime]
-"""First instant and first instant after, in UTC."""
+"""Start and end (excluded), in UTC."""
 
 Chunks = Iterator[tuple[pa.Table, int]]
 """Tables with the source's own column names, each with the number of its first row within the file. A text format
 adds the column `received.BROKEN` for lines that do not parse: their text, null for sound lines."""
 
-Reader = Callable[[fs.FileSystem, str, City, LandingSource, Interval | None], Chunks]
+FileReader = Callable[[fs.FileSystem, str, City, LandingSource, Interval | None], Chunks]
+"""Reads one file: (filesystem, path, city, source, interval whose rows are wanted or None for all) -> chunks."""
 
 
 def own_columns(source: LandingSource) -> list[str]:
