@@ -1,4 +1,4 @@
-"""Which named area of the city each cell lies in, for scores and burdens by area."""
+"""The named area in which each cell of a city lies, for scores and burdens by area."""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.coverage_file import read_areas
+from shotspotter_assets.gridding.cells import cell_middles
 
 OUTSIDE: Final = "outside the published areas"
 
@@ -27,7 +28,7 @@ class CellAreas:
 
 
 def cell_areas(city: City) -> CellAreas:
-    """The areas of the city's coverage file, which is read, or the quadrants of the grid where there is none."""
+    """The areas of the city's coverage file, which is read, or the quadrants of the grid if there is none."""
     return quadrants(city.shape) if city.coverage is None else published_areas(city)
 
 
@@ -41,15 +42,13 @@ def quadrants(shape: tuple[int, int]) -> CellAreas:
 
 
 def published_areas(city: City) -> CellAreas:
-    """The area of `City.coverage` that holds the centre of each cell; the first one of the file where they overlap."""
+    """The area of `City.coverage` that holds the middle of each cell; if several do, the first one in the file."""
     import shapely  # type: ignore[import-untyped]
 
     assert city.coverage is not None
-    box, (rows, columns) = city.box, city.shape
-    longitude = box.west + (np.arange(columns) + 0.5) / columns * (box.east - box.west)
-    latitude = box.south + (np.arange(rows) + 0.5) / rows * (box.north - box.south)
+    longitude, latitude = cell_middles(city, *np.indices(city.shape))
     names = np.full(city.shape, OUTSIDE, dtype=object)
     for name, geometry in reversed(read_areas(city.coverage.file, city.coverage.name_property)):
         area = shapely.make_valid(shapely.from_geojson(json.dumps(geometry)))
-        names[shapely.intersects_xy(area, *np.meshgrid(longitude, latitude))] = name
+        names[shapely.intersects_xy(area, longitude, latitude)] = name
     return CellAreas("published area", names.astype(np.str_))

@@ -33,15 +33,16 @@ class FoldWindows:
     test: tuple[date, date]
 
 
-def coverage_grid(covered: Booleans, box: Box, alerts: npt.NDArray[np.integer] | None = None) -> bytes:
-    """The grid over the city's box: covered cells plain, or shaded by `alerts` (rows, columns); others hatched."""
+def coverage_grid(covered: Booleans, box: Box, alerts: npt.NDArray[np.integer]) -> bytes:
+    """The grid over the city's box, covered cells coloured by their `alerts`, others hatched; both (rows, columns)."""
+    from matplotlib.colors import LogNorm
+
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
-    # The scale is logarithmic, so a silent covered cell takes the colour of one alert.
-    shade = np.where(covered, 0.25, np.nan) if alerts is None else np.where(covered, np.maximum(alerts, 1), np.nan)
-    image = draw_map(axes, box, shade, cmap="Blues", **_count_scale(shade, alerts is not None))
-    if alerts is not None:
-        figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
+    # The scale is logarithmic, so a covered cell without an alert takes the colour of one alert.
+    colours = LogNorm(1, max(int(alerts[covered].max(initial=1)), 2))
+    image = draw_map(axes, box, np.where(covered, np.maximum(alerts, 1), np.nan), cmap="Blues", norm=colours)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
     rows, columns = covered.shape
     axes.set_title(
         f"Grid of {rows} x {columns} cells, {int(covered.sum())} covered (hatched: not covered)", fontsize=10
@@ -66,9 +67,7 @@ def forecast_beside_observed(
     left, right = figure.subplots(1, 2)
     percent = np.full(covered.shape, np.nan)
     percent[covered] = 100 * probability
-    top = max(float(np.quantile(percent[covered], COLOUR_LIMIT_QUANTILE)), 1e-4)
-    image = draw_map(left, box, percent, cmap="cividis", vmin=0.0, vmax=top)
-    figure.colorbar(image, ax=left, shrink=0.8, extend="max", label="probability of an alert (%)")
+    draw_risk(figure, left, box, percent, "probability of an alert (%)")
     left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=9)
     draw_map(right, box, np.where(covered, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
     row, column = np.nonzero(alerts)
@@ -96,20 +95,12 @@ def walk_forward_windows(folds: Sequence[FoldWindows]) -> bytes:
 
     figure = new_figure(9.0, 1.5 + 0.42 * len(folds))
     axes = figure.add_subplot()
-    for at, fold in enumerate(folds):
+    for line, fold in enumerate(folds):
         for window, colour in WINDOW_COLOURS.items():
             first, last = getattr(fold, window)
-            until = last + timedelta(days=1)
-            axes.barh(at, until - first, left=first, height=0.62, color=colour, edgecolor="white")
-        axes.annotate(
-            f"{fold.test[0]}",
-            (fold.test[0], at),
-            (-3, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
+            axes.barh(line, last + timedelta(days=1) - first, left=first, height=0.62, color=colour, edgecolor="white")
+        label = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 8}
+        axes.annotate(str(fold.test[0]), (fold.test[0], line), (-3, 0), **label)
     axes.set_yticks(range(len(folds)), [f"fold {fold.name}" for fold in folds])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.4)
@@ -268,12 +259,12 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
     return image
 
 
-def _count_scale(shade: Array, is_count: bool) -> dict[str, Any]:
-    from matplotlib.colors import LogNorm
-
-    if is_count and np.isfinite(shade).any():
-        return {"norm": LogNorm(1, max(float(np.nanmax(shade)), 2.0))}
-    return {"vmin": 0, "vmax": 1}
+def draw_risk(figure: Any, axes: Any, box: Box, values: Array, label: str) -> None:
+    """Cells coloured by a risk (rows, columns) with a scale beside them; NaN where nothing is forecast."""
+    # The few highest cells would leave all others one colour.
+    top = max(float(np.nanquantile(values, COLOUR_LIMIT_QUANTILE)), 1e-4)
+    image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
+    figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -15,7 +15,6 @@ from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 TRAILING_MIX: Final = "trailing_mix"
 """The forecast of a type by its share in the last 90 days; the reference of the type scores."""
-TYPE_KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "gunshot_type")
 
 
 @dataclass(frozen=True)
@@ -56,45 +55,44 @@ class TypeScores:
 
 def type_models(forecasts: pa.Table) -> list[str]:
     """Models with a column `<model>_<type>` for every gunshot type, in the order of the table."""
-    names = [name[:-2] for name in forecasts.column_names if name.endswith("_0") and name not in TYPE_KEY_COLUMNS]
+    names = [name.removesuffix("_0") for name in forecasts.column_names if name.endswith("_0")]
     return [name for name in names if all(f"{name}_{code}" in forecasts.column_names for code in GUNSHOT_TYPES)]
 
 
-def type_scores(tables: Sequence[pa.Table], reference: str = TRAILING_MIX) -> TypeScores:
+def type_scores(tables: Sequence[pa.Table]) -> TypeScores:
     """Scores of each model over all alerts of known type, pooled over the folds; forecasts are scaled to sum to 1.
 
     Args:
         tables: one row per alert, `date`, `gunshot_type` (0, 1, 2 or null) and the columns `<model>_0`, `_1`, `_2` of
-            each model, `reference` among them.
-        reference: model that gains are over.
+            each model, `trailing_mix` among them.
 
     Raises:
-        ValueError: no table, or the reference is not among the models.
+        ValueError: there is no `trailing_mix`, or a forecast is not a number.
     """
     models = [name for name in type_models(tables[0]) if all(name in type_models(table) for table in tables)]
-    if reference not in models:
+    if TRAILING_MIX not in models:
         raise ValueError(
-            f"The type forecasts have {', '.join(models) or 'no model'} but not the reference {reference!r}."
+            f"The type forecasts have {', '.join(models) or 'no model'} but not the reference {TRAILING_MIX!r}."
         )
     columns = [f"{name}_{code}" for name in models for code in GUNSHOT_TYPES]
     pooled = pa.concat_tables([table.select(["date", "gunshot_type", *columns]) for table in tables])
     typed = pooled.filter(pooled["gunshot_type"].is_valid())
-    came = typed["gunshot_type"].to_numpy().astype(np.int64)
+    gunshot_type = typed["gunshot_type"].to_numpy().astype(np.int64)
     probability = {name: _probability(typed, name) for name in models}
-    losses = {name: -np.log(p[np.arange(len(came)), came]) for name, p in probability.items()}
-    weekly = weekly_sums(days_of(typed), np.ones(len(came)), losses)
-    one_hot = np.eye(len(GUNSHOT_TYPES))[came]
+    losses = {name: -np.log(p[np.arange(len(typed)), gunshot_type]) for name, p in probability.items()}
+    weekly = weekly_sums(days_of(typed), np.ones(len(typed)), losses)
+    one_hot = np.eye(len(GUNSHOT_TYPES))[gunshot_type]
     return TypeScores(
-        alerts=len(came),
-        alerts_of_unknown_type=len(pooled) - len(came),
-        reference=reference,
+        alerts=len(typed),
+        alerts_of_unknown_type=len(pooled) - len(typed),
+        reference=TRAILING_MIX,
         share=_by_type(one_hot),
         models={
             name: TypeModelScores(
-                log_loss=float(losses[name].mean()) if len(came) else None,
-                brier_score=float(((p - one_hot) ** 2).sum(axis=1).mean()) if len(came) else None,
+                log_loss=float(losses[name].mean()) if len(typed) else None,
+                brier_score=float(((p - one_hot) ** 2).sum(axis=1).mean()) if len(typed) else None,
                 mean_forecast=_by_type(p),
-                gain=weekly_gain(weekly, name, reference),
+                gain=weekly_gain(weekly, name, TRAILING_MIX),
             )
             for name, p in probability.items()
         },

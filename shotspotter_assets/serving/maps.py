@@ -1,12 +1,10 @@
 """Maps of a forecast and of a patrol plan, as PNG bytes."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import Box
-from shotspotter_assets.evaluation.plots import COLOUR_LIMIT_QUANTILE, COLOURS, as_png, draw_map, new_figure
+from shotspotter_assets.evaluation.plots import COLOURS, as_png, draw_risk, new_figure
 
 Array = npt.NDArray[np.float64]
 
@@ -15,7 +13,7 @@ def risk_map(percent: Array, box: Box, title: str, label: str = "probability of 
     """The risk of each cell, shape (rows, columns); NaN where nothing is forecast."""
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
-    _risk(figure, axes, percent, box, label)
+    draw_risk(figure, axes, box, percent, label)
     axes.set_title(title, fontsize=10)
     return as_png(figure)
 
@@ -24,7 +22,7 @@ def patrol_map(expected: Array, units: npt.NDArray[np.integer], box: Box, title:
     """Units of all shifts (rows, columns) as numbers over the expected alerts of the shifts, NaN where not forecast."""
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
-    _risk(figure, axes, expected, box, "expected alerts in the shifts")
+    draw_risk(figure, axes, box, expected, "expected alerts in the shifts")
     rows, columns = units.shape
     row, column = np.nonzero(units)
     longitude = box.west + (column + 0.5) * (box.east - box.west) / columns
@@ -34,9 +32,3 @@ def patrol_map(expected: Array, units: npt.NDArray[np.integer], box: Box, title:
         axes.annotate(str(int(number)), (x, y), ha="center", va="center", fontsize=7, color="white")
     axes.set_title(title, fontsize=10)
     return as_png(figure)
-
-
-def _risk(figure: Any, axes: Any, values: Array, box: Box, label: str) -> None:
-    top = max(float(np.nanquantile(values, COLOUR_LIMIT_QUANTILE)), 1e-4)
-    image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
-    figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)
