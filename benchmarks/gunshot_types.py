@@ -16,8 +16,8 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.gunshot_types import (
+    GunshotTypes,
     TypedAlerts,
-    fit_gunshot_types,
     trailing_mix,
     type_losses,
     typed_alerts,
@@ -45,14 +45,14 @@ def city_scores(name: str, data: Path, cache: Path) -> np.ndarray:
         bounds = [axis.hour_at(day_start(day, city.zone)) for day in (checked, cutoff, end)]
         covered = estimate_coverage(counts[: bounds[0]].sum(axis=1))
         history = HourlyHistory(city, of.start, counts[: bounds[2]], covered)
-        model = fit_gunshot_types(history, range(bounds[0]), range(bounds[0], bounds[1]))
+        model = GunshotTypes.fit(history, range(bounds[0]), range(bounds[0], bounds[1]))
         alerts = typed_alerts(history).within(range(bounds[1], bounds[2]))
         issues = history.day_beginnings(alerts.hour)
         mix, forecast = trailing_mix(history, issues), model.predict(history, issues, alerts.hour, alerts.cell)
         week = weeks(history.starts[alerts.hour])
         losses = [score(p, alerts) for score in (type_losses, type_brier) for p in (mix, forecast)]
         scores.append(np.stack([week, alerts.number, *losses, history.clock.fireworks[alerts.hour]], axis=1))
-        print(f"{name} {cutoff}: trust {model.trust}, validation {model.validation}", flush=True)
+        print(f"{name} {cutoff}: weight {model.regression_weight}, validation {model.validation}", flush=True)
     return np.concatenate(scores)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.models.alert_counts import AlertCounts, fit_alert_counts
+from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.live_models import level_interval, validation_of
@@ -54,7 +54,7 @@ def by_day(fold: next_day.Fold, cache: Path, days: int) -> dict[str, np.ndarray]
     counts, fireworks = history.alerts[:, history.covered], is_holiday_fireworks(history.days())
     past = validation_forecast(fold, cache)[-days:]
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
-    model = fit_alert_counts(counts[window], past, fireworks[window])
+    model = AlertCounts.fit(counts[window], past, fireworks[window])
     p, night, seen = next_day.candidates_of(fold, cache, (MODEL,))[0][MODEL], fireworks[test, None], counts[test]
     (low, high), total, of_city = model.total_interval(p, night, LEVEL), seen.sum(axis=1), model.total(p, night)
     within, expected = cell_shares(model, p, night, seen)

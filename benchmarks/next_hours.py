@@ -21,11 +21,12 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.models.alert_counts import fit_alert_counts
+from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, fit_hour_baselines
+from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.models.next_hours.features import ahead
 from shotspotter_assets.models.next_hours.next_hours import NextHours
+from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import log_losses
 
 VALIDATION_SHARE = 0.15
@@ -57,10 +58,18 @@ def fold_scores(name: str, cutoff: int, horizons: list[int], data: Path, cache: 
     started = time.perf_counter()
     fitted = NextHours(horizons=tuple(missing)).fit(history, train, validation)
     seconds = time.perf_counter() - started
+    baselines = [
+        entry.forecaster(tuple(missing)).fit(history, train, validation)
+        for entry in HOURLY_FORECASTERS.values()
+        if entry.is_baseline
+    ]
     for horizon in missing:
-        baselines = fit_hour_baselines(history, train, validation, test, horizon)
         issues = history.issues(test, horizon)
-        forecasts = {name: baseline.probability for name, baseline in baselines.items()}
+        forecasts = {
+            baseline.name: baseline.predict(history, issues, horizon)
+            for baseline in baselines
+            if horizon in baseline.models
+        }
         forecasts["model"] = fitted.predict(history, issues, horizon)
         observed = history.occupied_within(horizon)[issues]
         scores[str(horizon)] = weekly_sums(history, issues, forecasts, observed) | {"seconds_to_fit": seconds}
@@ -105,7 +114,7 @@ def count_scores(
     fireworks = ahead(history.clock.fireworks, horizon) > 0
     totals = np.cumsum(np.concatenate([np.zeros((1, history.alerts.shape[1]), np.int64), history.alerts]), axis=0)
     counts, past = (totals[at + horizon] - totals[at] for at in (issues, before))
-    model = fit_alert_counts(past, fitted_on, fireworks[before])
+    model = AlertCounts.fit(past, fitted_on, fireworks[before])
     night = fireworks[issues, None]
     rate = -np.log1p(-forecast)
     from scipy.stats import poisson
@@ -144,7 +153,7 @@ def show(title: str, folds: list[dict[str, Any]]) -> None:
         "| forecast | gain over climatology | model's gain over it (90%) | the same without firework days | pred/obs |"
     )
     print("| --- | --- | --- | --- | --- |")
-    base = sum(sum(fold["losses"][CLIMATOLOGY]) for fold in folds)
+    base = sum(sum(fold["losses"][Climatology.name]) for fold in folds)
     for name in [*names, "model"]:
         over = (base - sum(sum(fold["losses"][name]) for fold in folds)) / positives
         ratio = sum(fold["predicted"][name] for fold in folds) / positives

@@ -7,14 +7,9 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
-from shotspotter_assets.models.gunshot_types import (
-    fit_gunshot_types,
-    trailing_mix,
-    typed_alerts,
-)
+from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.baselines import fit_hour_baselines
-from shotspotter_assets.models.next_hours.next_hours import NextHours
+from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 
 
 def hour_forecasts(
@@ -33,14 +28,12 @@ def hour_forecasts(
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
         `observed`, and one column per model (float32), null where it does not forecast the horizon.
     """
-    fitted = NextHours(horizons=tuple(horizons)).fit(history, train, validation)
+    forecasters = [entry.forecaster(tuple(horizons)) for entry in HOURLY_FORECASTERS.values()]
+    fitted = [forecaster.fit(history, train, validation) for forecaster in forecasters]
     tables = []
     for horizon in horizons:
         issues = history.issues(test, horizon)
-        baselines = fit_hour_baselines(history, train, validation, test, horizon)
-        models = {fitted.name: fitted.predict(history, issues, horizon)} | {
-            name: baseline.probability for name, baseline in baselines.items()
-        }
+        models = {each.name: each.predict(history, issues, horizon) for each in fitted if horizon in each.models}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
         tables.append(
             forecasts_table(
@@ -64,7 +57,7 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
     """
     alerts = typed_alerts(history).within(test)
     issues = history.day_beginnings(alerts.hour)
-    model = fit_gunshot_types(history, train, validation)
+    model = GunshotTypes.fit(history, train, validation)
     forecasts = {
         model.name: model.predict(history, issues, alerts.hour, alerts.cell),
         TRAILING_MIX: trailing_mix(history, issues),

@@ -31,7 +31,7 @@ from shotspotter_assets.evaluation.stored_report import StoredReport
 from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
 from shotspotter_assets.evaluation.type_scores import TypeScores, type_scores
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY
+from shotspotter_assets.models.next_hours.climatology import Climatology
 
 Folds = Mapping[date, pa.Table]
 """A table of each fold by its cutoff."""
@@ -225,8 +225,8 @@ def _horizon_report(forecasts: pa.Table, candidate: str) -> HorizonReport:
         positives=int(observed.sum()),
         base_rate=float(observed.mean()),
         verdict=verdict,
-        models=_compared_scores(rows, baselines, CLIMATOLOGY),
-        by_hour=grouped_scores(rows, rows["hour"].to_numpy(), verdict.best_baseline, CLIMATOLOGY),
+        models=_compared_scores(rows, baselines, Climatology.name),
+        by_hour=grouped_scores(rows, rows["hour"].to_numpy(), verdict.best_baseline, Climatology.name),
     )
 
 

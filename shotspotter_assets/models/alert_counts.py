@@ -2,14 +2,14 @@
 
 Alerts come in bursts, so a Poisson distribution with the same probability of none has far too few cells with many.
 P(N = 0) = 1 - p, and for k >= 1 P(N = k) = p f(k) / (1 - f(0)), with f the negative binomial of mean m and size r
-(variance m + m^2 / r). m grows with the forecast, log m = a + b log(-log(1 - p)), as a busy place has more bursts; m and
+(variance m + m^2 / r). m grows with the forecast, log m = a + b log(-log(1 - p)), as a place of many alerts has more bursts; m and
 r have values of their own on firework days where the training window has enough of them (Cameron and Trivedi 2013,
 Regression Analysis of Count Data, 4.4 and 4.5).
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,10 +22,10 @@ Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 MIN_POSITIVES: Final = 20
-"""Fewer occupied cells than this do not say how firework days differ."""
+"""Fewer occupied cells than this do not tell how firework days differ."""
 FIREWORK_VARIANCE: Final = 0.7
 """Variance of a factor of mean 1 that all cells of a firework day share, beyond that of other days: the likeliest one on
-those of Washington DC of 2016 and 2017. A validation window has too few of them to say."""
+those of Washington DC of 2016 and 2017. A validation window has too few of them to tell."""
 COUNTS_FILE: Final = "alert_counts.json"
 
 
@@ -40,16 +40,50 @@ class AlertCounts:
     `probability` and `fireworks` (whether the period is one of fireworks) of all methods have any shapes that broadcast.
 
     Attributes:
-        level: a, and what firework days add to it.
+        intercept: a, and what firework days add to it.
         growth: b.
         size: log r, and what firework days add to it.
         city_variance: variance of a factor that all cells of a period share, of mean 1.
     """
 
-    level: tuple[float, float]
+    intercept: tuple[float, float]
     growth: float
     size: tuple[float, float]
     city_variance: float
+
+    @classmethod
+    def fit(cls, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> "AlertCounts":
+        """The distribution of maximum likelihood.
+
+        Args:
+            counts: alerts, shape (periods, cells).
+            probability: forecast of at least one, same shape; of days that its model was not fitted on, best.
+            fireworks: shape (periods,).
+
+        Raises:
+            NoAlertsError: no cell has an alert.
+        """
+        some = counts > 0
+        if not some.any():
+            raise NoAlertsError(
+                f"None of {counts.size} cells and periods has an alert; fit the counts on a longer window."
+            )
+        number, log_expected = counts[some].astype(np.float64), np.log(-np.log1p(-probability[some]))
+        night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
+        own_nights = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
+        more = night * own_nights
+
+        def loss(values: Array) -> float:
+            intercept, growth, size, intercept_more, size_more = values
+            mean = np.exp(intercept + intercept_more * more + growth * log_expected)
+            # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
+            return float((0.01 * values**2).sum() - _log_truncated(number, mean, np.exp(size + size_more * more)).sum())
+
+        bounds = [(-12, 6), (0, 2), (-6, 5), (-6, 6), (-6, 6)]
+        start = np.array([0.0, 0.2, 0.0, 0.0, 0.0])
+        intercept, growth, size, intercept_more, size_more = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+        fitted = cls((intercept, intercept_more * own_nights), growth, (size, size_more * own_nights), 0.0)
+        return replace(fitted, city_variance=_shared_variance(fitted, counts, probability, fireworks))
 
     def expected(self, probability: Array, fireworks: Booleans) -> Array:
         """Expected number of alerts."""
@@ -74,13 +108,13 @@ class AlertCounts:
         parts = [np.exp(self.log_probability(np.full(shape, count), probability, fireworks)) for count in range(most)]
         return np.stack([*parts, np.maximum(1 - np.sum(parts, axis=0), 0)], axis=-1)
 
-    def quantile(self, level: float, probability: Array, fireworks: Booleans) -> Array:
-        """The least number that is not exceeded with probability `level`."""
+    def quantile(self, share: float, probability: Array, fireworks: Booleans) -> Array:
+        """The least number that is not exceeded with probability `share`."""
         mean, size = self._parameters(probability, fireworks)
         none = 1 - _more_than_none(mean, size)
-        within = np.clip((level - (1 - probability)) / probability, 0, 1)
+        within = np.clip((share - (1 - probability)) / probability, 0, 1)
         some = nbinom.ppf(none + within * (1 - none), size, size / (size + mean))
-        return np.where(level <= 1 - probability, 0, np.maximum(some, 1))
+        return np.where(share <= 1 - probability, 0, np.maximum(some, 1))
 
     def total(self, probability: Array, fireworks: Booleans) -> Any:
         """Distribution of the alerts of all cells together, summed over the last axis, as a frozen `scipy.stats.nbinom`.
@@ -94,61 +128,26 @@ class AlertCounts:
         size = mean**2 / (variance - mean)
         return nbinom(size, size / (size + mean))
 
-    def total_interval(self, probability: Array, fireworks: Booleans, level: float = 0.8) -> tuple[Array, Array]:
+    def total_interval(self, probability: Array, fireworks: Booleans, confidence: float = 0.8) -> tuple[Array, Array]:
         """(low, high) of the alerts of all cells together, summed over the last axis."""
         total = self.total(probability, fireworks)
-        return total.ppf((1 - level) / 2), total.ppf((1 + level) / 2)
+        return total.ppf((1 - confidence) / 2), total.ppf((1 + confidence) / 2)
 
     def files(self) -> dict[str, bytes]:
         """The distribution as a JSON file."""
-        return {COUNTS_FILE: json.dumps(asdict(self), indent=1).encode()}
+        record = asdict(self)
+        return {COUNTS_FILE: json.dumps({"level": record.pop("intercept"), **record}, indent=1).encode()}
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> "AlertCounts":
+        """What `files` gave."""
+        record = json.loads(files[COUNTS_FILE])
+        return cls(tuple(record["level"]), record["growth"], tuple(record["size"]), record["city_variance"])
 
     def _parameters(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
-        level = self.level[0] + self.level[1] * fireworks
-        mean = np.exp(level + self.growth * np.log(-np.log1p(-probability)))
+        intercept = self.intercept[0] + self.intercept[1] * fireworks
+        mean = np.exp(intercept + self.growth * np.log(-np.log1p(-probability)))
         return mean, np.exp(self.size[0] + self.size[1] * fireworks)
-
-
-def fit_alert_counts(counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> AlertCounts:
-    """The distribution of maximum likelihood.
-
-    Args:
-        counts: alerts, shape (periods, cells).
-        probability: forecast of at least one, same shape; of days that its model was not fitted on, best.
-        fireworks: shape (periods,).
-
-    Raises:
-        NoAlertsError: no cell has an alert.
-    """
-    some = counts > 0
-    if not some.any():
-        raise NoAlertsError(f"None of {counts.size} cells and periods has an alert; fit the counts on a longer window.")
-    number, p = counts[some].astype(np.float64), probability[some]
-    night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
-    own_nights = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
-    steepness = np.log(-np.log1p(-p))
-
-    def loss(values: Array) -> float:
-        level, growth, size, level_more, size_more = values
-        more = night * own_nights
-        mean = np.exp(level + level_more * more + growth * steepness)
-        # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
-        return float((0.01 * values**2).sum() - _log_truncated(number, mean, np.exp(size + size_more * more)).sum())
-
-    bounds = [(-12, 6), (0, 2), (-6, 5), (-6, 6), (-6, 6)]
-    level, growth, size, level_more, size_more = minimize(
-        loss, np.array([0.0, 0.2, 0.0, 0.0, 0.0]), method="L-BFGS-B", bounds=bounds
-    ).x
-    fitted = AlertCounts((level, level_more * own_nights), growth, (size, size_more * own_nights), 0.0)
-    return AlertCounts(
-        fitted.level, fitted.growth, fitted.size, _shared_variance(fitted, counts, probability, fireworks)
-    )
-
-
-def load_alert_counts(files: Mapping[str, bytes]) -> AlertCounts:
-    """The distribution that `AlertCounts.files` was called on."""
-    record = json.loads(files[COUNTS_FILE])
-    return AlertCounts(tuple(record["level"]), record["growth"], tuple(record["size"]), record["city_variance"])
 
 
 def _shared_variance(

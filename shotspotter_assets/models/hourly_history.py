@@ -60,6 +60,16 @@ class HourlyHistory:
         return np.take(total, np.flatnonzero(self.covered), axis=1)
 
     @cached_property
+    def occupied(self) -> npt.NDArray[np.bool_]:
+        """Whether a covered cell had any alert of the forecast types, shape (hours, cells)."""
+        return self.alerts > 0
+
+    @cached_property
+    def occupied_share(self) -> npt.NDArray[np.float64]:
+        """Share of the covered cells with an alert, shape (hours,)."""
+        return self.occupied.mean(axis=1)
+
+    @cached_property
     def starts(self) -> npt.NDArray[np.datetime64]:
         """Instants (datetime64[s], UTC) at which the hours begin, with a day more than counted hours."""
         return hour_starts(self.first_day, len(self) + DAY_HOURS, self.city.zone)
@@ -93,5 +103,8 @@ class HourlyHistory:
 
     def occupied_within(self, horizon: int) -> npt.NDArray[np.bool_]:
         """Whether a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
-        seen = np.concatenate([np.zeros((1, self.alerts.shape[1]), np.int32), (self.alerts > 0).cumsum(0, np.int32)])
-        return seen[horizon:] > seen[:-horizon]
+        stop = len(self) - horizon + 1
+        within = self.occupied[:stop].copy()
+        for step in range(1, horizon):
+            within |= self.occupied[step : stop + step]
+        return within

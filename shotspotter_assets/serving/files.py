@@ -82,9 +82,9 @@ def load_models(store: Store, record: "LiveRecord") -> "LoadedModels":
     Raises:
         ModelMismatchError: their files were changed or removed.
     """
-    from shotspotter_assets.models.alert_counts import load_alert_counts
-    from shotspotter_assets.models.gunshot_types import load_gunshot_types
-    from shotspotter_assets.models.next_hours.next_hours import load_next_hours
+    from shotspotter_assets.models.alert_counts import AlertCounts
+    from shotspotter_assets.models.gunshot_types import GunshotTypes
+    from shotspotter_assets.models.next_hours.next_hours import NextHours
     from shotspotter_assets.models.registry import forecaster
     from shotspotter_assets.serving.live_models import COUNTS, NEXT_DAY, NEXT_HOURS, TYPES
     from shotspotter_assets.serving.risk_forecasts import LoadedModels
@@ -100,10 +100,10 @@ def load_models(store: Store, record: "LiveRecord") -> "LoadedModels":
     return LoadedModels(
         served=record.served,
         next_day={name: forecaster(name).load(days[name]) for name in NEXT_DAY},
-        counts=load_alert_counts(days[COUNTS]),
+        counts=AlertCounts.load(days[COUNTS]),
         level=record.level,
-        hours=load_next_hours(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
-        types=load_gunshot_types(hours[TYPES]) if TYPES in hours else None,
+        hours=NextHours.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
+        types=GunshotTypes.load(hours[TYPES]) if TYPES in hours else None,
     )
 
 

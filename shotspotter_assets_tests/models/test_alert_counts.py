@@ -6,8 +6,6 @@ from shotspotter_assets.models.alert_counts import (
     FIREWORK_VARIANCE,
     AlertCounts,
     NoAlertsError,
-    fit_alert_counts,
-    load_alert_counts,
 )
 
 NIGHTS = np.zeros(400, dtype=bool)
@@ -26,7 +24,7 @@ def made_up(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def fitted() -> AlertCounts:
-    return fit_alert_counts(*made_up(), NIGHTS)
+    return AlertCounts.fit(*made_up(), NIGHTS)
 
 
 def test_totals_are_right_on_other_days_and_the_score_is_better_than_poissons(fitted):
@@ -60,7 +58,7 @@ def test_the_distribution_sums_to_one_and_has_the_probability_and_the_mean(fitte
 
 def test_the_interval_of_the_total_holds_what_it_says(fitted):
     counts, probability = made_up(seed=2)
-    low, high = fitted.total_interval(probability, NIGHTS[:, None], level=0.8)
+    low, high = fitted.total_interval(probability, NIGHTS[:, None], confidence=0.8)
     total = counts.sum(axis=1)
     assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
 
@@ -85,23 +83,23 @@ def test_one_flag_of_fireworks_stands_for_all_cells(fitted):
 def test_days_on_which_all_cells_move_together_widen_it(fitted):
     counts, probability = made_up()
     together = np.random.default_rng(3).gamma(2, 1 / 2, 400)
-    wide = fit_alert_counts(np.round(counts * together[:, None]).astype(np.int64), probability, NIGHTS)
+    wide = AlertCounts.fit(np.round(counts * together[:, None]).astype(np.int64), probability, NIGHTS)
     assert wide.city_variance > fitted.city_variance + 0.1
 
 
 def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
     counts, probability = made_up()
-    single = fit_alert_counts(np.minimum(counts, 1), probability, np.zeros(400, dtype=bool))
+    single = AlertCounts.fit(np.minimum(counts, 1), probability, np.zeros(400, dtype=bool))
     assert single.expected(probability, np.zeros((400, 1), dtype=bool)).sum() == pytest.approx(
         np.minimum(counts, 1).sum(), rel=0.1
     )
-    assert single.level[1] == single.size[1] == 0
+    assert single.intercept[1] == single.size[1] == 0
 
 
 def test_files_hold_it(fitted):
-    assert load_alert_counts(fitted.files()) == fitted
+    assert AlertCounts.load(fitted.files()) == fitted
 
 
 def test_silence_cannot_be_fitted():
     with pytest.raises(NoAlertsError, match="None of 24000"):
-        fit_alert_counts(np.zeros((400, 60), dtype=np.int64), np.full((400, 60), 0.1), NIGHTS)
+        AlertCounts.fit(np.zeros((400, 60), dtype=np.int64), np.full((400, 60), 0.1), NIGHTS)

@@ -3,8 +3,6 @@ import pytest
 
 from shotspotter_assets.models.gunshot_types import (
     GunshotTypes,
-    fit_gunshot_types,
-    load_gunshot_types,
     trailing_mix,
     type_losses,
     typed_alerts,
@@ -24,7 +22,7 @@ from shotspotter_assets_tests.models.hours import (
 
 @pytest.fixture(scope="module")
 def fitted() -> GunshotTypes:
-    return fit_gunshot_types(history(), TRAIN, VALIDATION)
+    return GunshotTypes.fit(history(), TRAIN, VALIDATION)
 
 
 def forecast(model: GunshotTypes, of: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +57,7 @@ def test_the_trailing_mix_is_that_of_ninety_days():
     np.testing.assert_allclose(trailing_mix(history(), issue)[0], seen / seen.sum())
 
 
-def test_labels_that_change_their_meaning_are_not_trusted():
+def test_labels_that_change_their_meaning_are_not_relied_on():
     changed = counts()
     # From the validation on, what was single or multiple is shuffled: place says nothing any more.
     random = np.random.default_rng(1)
@@ -67,8 +65,8 @@ def test_labels_that_change_their_meaning_are_not_trusted():
     single = random.binomial(both, 0.5)
     changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
     of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
-    model = fit_gunshot_types(of, TRAIN, VALIDATION)
-    assert model.trust <= 0.5
+    model = GunshotTypes.fit(of, TRAIN, VALIDATION)
+    assert model.regression_weight <= 0.5
     ours, mix = forecast(model, of)
     alerts = typed_alerts(of).within(TEST)
     assert type_losses(ours, alerts).sum() < 1.03 * type_losses(mix, alerts).sum()
@@ -79,18 +77,18 @@ def test_a_type_that_never_occurred_is_not_impossible():
     changed[:, 1] += changed[:, 2]
     changed[:, 2] = 0
     of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
-    ours, _ = forecast(fit_gunshot_types(of, TRAIN, VALIDATION), of)
+    ours, _ = forecast(GunshotTypes.fit(of, TRAIN, VALIDATION), of)
     assert (ours > 0).all()
     assert ours[:, 2].max() < 0.02
 
 
 def test_files_hold_it(fitted):
     issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
-    loaded = load_gunshot_types(fitted.files())
+    loaded = GunshotTypes.load(fitted.files())
     np.testing.assert_array_equal(
         loaded.predict(history(), issues, hours, cells), fitted.predict(history(), issues, hours, cells)
     )
-    assert loaded.trust == fitted.trust
+    assert loaded.regression_weight == fitted.regression_weight
 
 
 def test_a_city_without_types_is_refused():
@@ -98,4 +96,4 @@ def test_a_city_without_types_is_refused():
     untyped[:, 3] += untyped[:, :3].sum(axis=1)
     untyped[:, :3] = 0
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 typed alerts"):
-        fit_gunshot_types(HourlyHistory(city(), FIRST_DAY, untyped, COVERED), TRAIN, VALIDATION)
+        GunshotTypes.fit(HourlyHistory(city(), FIRST_DAY, untyped, COVERED), TRAIN, VALIDATION)

@@ -157,7 +157,7 @@ def _train(
     """
     from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
     from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-    from shotspotter_assets.models.alert_counts import fit_alert_counts
+    from shotspotter_assets.models.alert_counts import AlertCounts
     from shotspotter_assets.serving.live_gate import against_issued, gate_of
     from shotspotter_assets.serving.live_models import (
         BASELINES,
@@ -195,7 +195,7 @@ def _train(
 
     served = validation_of(fitted.models[gate["served"]])
     fireworks = is_holiday_fireworks(axis)
-    distribution = fit_alert_counts(history.alerts[window][:, covered], served, fireworks)
+    distribution = AlertCounts.fit(history.alerts[window][:, covered], served, fireworks)
     files = {name: of.files() for name, of in fitted.models.items()} | {COUNTS: distribution.files()}
     settings: dict[str, dict[str, Any]] = {name: of.settings for name, of in fitted.models.items()} | {COUNTS: {}}
     models = {
@@ -270,7 +270,7 @@ def _hours(
     day: date,
 ) -> _Hours:
     """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
-    from shotspotter_assets.models.gunshot_types import fit_gunshot_types
+    from shotspotter_assets.models.gunshot_types import GunshotTypes
     from shotspotter_assets.models.hourly_history import HourlyHistoryError
     from shotspotter_assets.models.next_hours.next_hours import NextHours
     from shotspotter_assets.serving.live_models import NEXT_HOURS, TYPES, WEEK, version_of
@@ -285,7 +285,7 @@ def _hours(
     first_hours = np.r_[0, np.cumsum(hours_of_days(history_days.days, city.zone))]
     windows = [range(int(first_hours[of.start]), int(first_hours[of.stop])) for of in (train, validation)]
     files, models, without = {}, {}, {}
-    for name, fit in ((NEXT_HOURS, NextHours().fit), (TYPES, fit_gunshot_types)):
+    for name, fit in ((NEXT_HOURS, NextHours().fit), (TYPES, GunshotTypes.fit)):
         began = perf_counter()
         try:
             fitted = fit(history, *windows)

@@ -7,9 +7,9 @@ less than 0.01 nats per positive at 4, and are left out.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,23 +20,21 @@ from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.features import (
     CELL_FEATURES,
-    HORIZONS,
     WINDOW_FEATURES,
-    Array,
-    Indexes,
     Rows,
-    Singles,
     cell_features,
     hour_profile,
     window_features,
 )
+from shotspotter_assets.models.next_hours.filters import Singles, span
+from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS
 """First hours of all history that are not fitted on, as their rates rest on a few days."""
-FIREWORK_MEMORY_HOURS: Final = 180 * DAY_HOURS
-"""Half-life of the weight of firework hours in the fit: how many of their alerts are published changes by the year."""
-ROWS_AT_ONCE: Final = 1_000_000
+FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS
+"""Of the weight of firework hours in the fit: how many of their alerts are published changes by the year."""
+MAX_ROWS_AT_ONCE: Final = 1_000_000
 MODEL_FILE: Final = "next_hours.json"
 
 
@@ -50,18 +48,13 @@ class NextHours:
     negatives_per_positive: int = 8
     inverse_penalty: float = 0.01
     seed: int = 0
-    name: str = field(default="next_hours", init=False)
+    name: ClassVar[str] = "next_hours"
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> "FittedNextHours":
-        """The forecaster of all horizons.
+        """See `HourlyForecaster.fit`.
 
         How well one fitted on the training hours does on the validation hours is kept in `HorizonModel.validation`;
         the one that is kept is fitted on both.
-
-        Args:
-            history: up to the last validation hour at least.
-            train: indices of hours; `validation` starts where it ends.
-            validation: see `train`.
 
         Raises:
             HourlyHistoryError: the ranges do not follow each other within the history, or there is nothing to learn.
@@ -80,13 +73,25 @@ class NextHours:
         everything = Rows(
             *(np.concatenate([getattr(s.rows, axis) for s in samples.values()]) for axis in ("hour", "cell"))
         )
-        of_cells = cell_features(history, hours, everything, profile)
+        cell_inputs = cell_features(history, hours, everything, profile)
         bounds = np.cumsum([0, *(len(sample.positive) for sample in samples.values())])
         models = {}
         for at, (horizon, sample) in enumerate(samples.items()):
-            of_windows = window_features(history, hours, horizon, profile)[sample.rows.hour]
-            models[horizon] = self._fit_horizon(sample, of_cells[bounds[at] : bounds[at + 1]], of_windows)
+            window_inputs = window_features(history, hours, horizon, profile)[sample.rows.hour]
+            models[horizon] = self._fit_horizon(sample, cell_inputs[bounds[at] : bounds[at + 1]], window_inputs)
         return FittedNextHours(self, profile, models)
+
+    @staticmethod
+    def load(files: Mapping[str, bytes]) -> "FittedNextHours":
+        """What `files` of a fitted one gave."""
+        record = json.loads(files[MODEL_FILE])
+        settings = {key: value for key, value in record["settings"].items() if key != "name"}
+        models = {
+            int(horizon): HorizonModel(np.array(model["weights"]), model["intercept"], model["validation"])
+            for horizon, model in record["models"].items()
+        }
+        fitted_with = NextHours(**settings | {"horizons": tuple(settings["horizons"])})
+        return FittedNextHours(fitted_with, np.array(record["profile"]), models)
 
     def _sample(
         self, history: HourlyHistory, hours: range, train_stop: int, horizon: int, random: np.random.Generator
@@ -109,15 +114,15 @@ class NextHours:
         hour, cell, at = hour[whole], cell[whole], at[whole]
         return _Sample(Rows(hour, cell), occupied[hour, cell], at >= train_stop, keep_positive, keep_negative)
 
-    def _fit_horizon(self, sample: "_Sample", of_cells: Singles, of_windows: Singles) -> "HorizonModel":
-        inputs, check = _linear_inputs(of_cells, of_windows), sample.is_validation
+    def _fit_horizon(self, sample: "_Sample", cell_inputs: Singles, window_inputs: Singles) -> "HorizonModel":
+        inputs, check = _linear_inputs(cell_inputs, window_inputs), sample.is_validation
         age = sample.rows.hour.max() - sample.rows.hour
-        fireworks = of_windows[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
-        say = np.where(fireworks, 2.0 ** (-age / FIREWORK_MEMORY_HOURS), 1.0)
-        on_train = self._regression(inputs[~check], sample.positive[~check], say[~check])
+        fireworks = window_inputs[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
+        sample_weight = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
+        on_train = self._regression(inputs[~check], sample.positive[~check], sample_weight[~check])
         forecast = expit(on_train.logit(inputs[check]) - sample.log_odds)
         observed, weight = sample.positive[check], sample.weight[check]
-        on_both = self._regression(inputs, sample.positive, say)
+        on_both = self._regression(inputs, sample.positive, sample_weight)
         return HorizonModel(
             weights=on_both.weights,
             intercept=on_both.intercept - sample.log_odds,
@@ -127,13 +132,13 @@ class NextHours:
             },
         )
 
-    def _regression(self, inputs: Singles, positive: npt.NDArray[np.bool_], say: Array) -> "HorizonModel":
+    def _regression(self, inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight: Array) -> "HorizonModel":
         from sklearn.linear_model import LogisticRegression
 
         centre, spread = inputs.mean(axis=0, dtype=np.float64), np.maximum(inputs.std(axis=0, dtype=np.float64), 1e-6)
         model = LogisticRegression(C=self.inverse_penalty, max_iter=1000)
         with threadpool_limits(1):
-            model.fit((inputs - centre.astype(np.float32)) / spread.astype(np.float32), positive, say)
+            model.fit((inputs - centre.astype(np.float32)) / spread.astype(np.float32), positive, sample_weight)
         weights = model.coef_[0].astype(np.float64) / spread
         return HorizonModel(weights, float(model.intercept_[0] - weights @ centre), {})
 
@@ -182,12 +187,7 @@ class FittedNextHours:
         return self.settings.name
 
     def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
-        """Probability of at least one alert in the `horizon` hours from each issue on, shape (issues, cells).
-
-        Args:
-            history: alerts of the hours before each issue are used, none from it on.
-            issues: indices of hours, ascending; `len(history)` is the hour after the last counted one.
-            horizon: one of the fitted horizons.
+        """See `FittedHourly.predict`.
 
         Raises:
             HourlyHistoryError: the horizon was not fitted, or an issue lies outside the history.
@@ -212,8 +212,8 @@ class FittedNextHours:
             history: hours up to now or later; what it holds of hours that have not begun by `now` is not looked at.
             now: an instant with a zone.
         """
-        seen = history.until(now)
-        return seen.starts[len(seen)], self.predict_all(seen, len(seen))
+        begun = history.until(now)
+        return begun.starts[len(begun)], self.predict_all(begun, len(begun))
 
     def _predict(self, history: HourlyHistory, issues: Indexes, horizons: Sequence[int]) -> list[Array]:
         missing = [horizon for horizon in horizons if horizon not in self.models]
@@ -224,21 +224,21 @@ class FittedNextHours:
             )
         cells = history.alerts.shape[1]
         blocks: list[list[Array]] = []
-        for part in np.array_split(issues, -(-len(issues) * cells // ROWS_AT_ONCE)):
-            hours = range(int(part[0]), int(part[-1]) + 1)
+        for part in np.array_split(issues, -(-len(issues) * cells // MAX_ROWS_AT_ONCE)):
+            hours = span(part)
             rows = Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
-            of_cells = cell_features(history, hours, rows, self.profile)
+            cell_inputs = cell_features(history, hours, rows, self.profile)
             blocks.append([])
             for horizon in horizons:
-                of_windows = window_features(history, hours, horizon, self.profile)[rows.hour]
-                logit = self.models[horizon].logit(_linear_inputs(of_cells, of_windows))
+                window_inputs = window_features(history, hours, horizon, self.profile)[rows.hour]
+                logit = self.models[horizon].logit(_linear_inputs(cell_inputs, window_inputs))
                 blocks[-1].append(clip_probability(expit(logit)).reshape(-1, cells))
         return [np.concatenate(each) for each in zip(*blocks, strict=True)]
 
     def files(self) -> dict[str, bytes]:
         """The forecaster as a JSON file."""
         record = {
-            "settings": asdict(self.settings),
+            "settings": asdict(self.settings) | {"name": self.name},
             "profile": self.profile.tolist(),
             "models": {
                 str(horizon): asdict(model) | {"weights": model.weights.tolist()}
@@ -248,27 +248,14 @@ class FittedNextHours:
         return {MODEL_FILE: json.dumps(record, indent=1).encode()}
 
 
-def load_next_hours(files: Mapping[str, bytes]) -> FittedNextHours:
-    """The forecaster that `FittedNextHours.files` was called on."""
-    record = json.loads(files[MODEL_FILE])
-    settings = {key: value for key, value in record["settings"].items() if key != "name"}
-    models = {
-        int(horizon): HorizonModel(np.array(model["weights"]), model["intercept"], model["validation"])
-        for horizon, model in record["models"].items()
-    }
-    return FittedNextHours(
-        NextHours(**settings | {"horizons": tuple(settings["horizons"])}), np.array(record["profile"]), models
-    )
-
-
-def _linear_inputs(of_cells: Singles, of_windows: Singles) -> Singles:
+def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:
     """What the regression sees, shape (rows, inputs): hours as waves, and the products that a line needs."""
-    window = {name: of_windows[:, at] for at, name in enumerate(WINDOW_FEATURES)}
+    window = {name: window_inputs[:, at] for at, name in enumerate(WINDOW_FEATURES)}
     angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]
-    night = of_cells[:, CELL_FEATURES.index("night_share")]
+    night = cell_inputs[:, CELL_FEATURES.index("night_share")]
     products = [
         night * window["log_profile_ahead"],
         *(window[season] * wave for season in ("season_sine", "season_cosine") for wave in waves[:2]),
     ]
-    return np.column_stack([of_cells, *window.values(), *waves, *products])
+    return np.column_stack([cell_inputs, *window.values(), *waves, *products])

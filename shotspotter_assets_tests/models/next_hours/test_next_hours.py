@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.baselines import CLIMATOLOGY, fit_hour_baselines
-from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours, load_next_hours
+from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import (
     COVERED,
@@ -25,15 +24,14 @@ def fitted() -> FittedNextHours:
 
 
 @pytest.mark.parametrize("horizon", [1, 4])
-def test_it_beats_the_baselines_and_is_calibrated(fitted, horizon):
+def test_it_beats_the_baselines_and_is_calibrated(fitted, baselines, horizon):
     issues = history().issues(TEST, horizon)
     observed = history().occupied_within(horizon)[issues]
     forecast = fitted.predict(history(), issues, horizon)
     assert forecast.shape == observed.shape
-    baselines = fit_hour_baselines(history(), TRAIN, VALIDATION, TEST, horizon)
-    loss = log_losses(forecast, observed).mean()
-    assert loss < log_losses(baselines["ewma_hour_of_week"].probability, observed).mean()
-    assert loss < log_losses(baselines[CLIMATOLOGY].probability, observed).mean()
+    for name in ("ewma_hour_of_week", "climatology"):
+        baseline = baselines[name].predict(history(), issues, horizon)
+        assert log_losses(forecast, observed).mean() < log_losses(baseline, observed).mean()
     assert forecast.sum() == pytest.approx(observed.sum(), rel=0.1)
 
 
@@ -75,7 +73,7 @@ def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent
 
 
 def test_files_hold_the_whole_forecaster(fitted):
-    loaded = load_next_hours(fitted.files())
+    loaded = NextHours.load(fitted.files())
     assert loaded.settings == fitted.settings
     assert set(loaded.models[4].validation) == {"log_loss", "predicted_over_observed"}
     np.testing.assert_array_equal(

@@ -1,0 +1,55 @@
+"""The cell's climatology by hour of week: its expected number times the city's profile of the hours ahead."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, HourlyBaseline, burst_scale
+from shotspotter_assets.models.next_hours.climatology import PSEUDO_DAYS, shrunk_frequency
+from shotspotter_assets.models.next_hours.features import PROFILE_WIDTHS, hour_profile, profile_ahead
+from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
+
+
+@dataclass(frozen=True)
+class FittedHourOfWeek:
+    """The expected number by cell (cells,), and the city's profile of the hours of the week (168,)."""
+
+    horizon: int
+    rate: Array
+    profile: Array
+    scale: float
+    settings: dict[str, float]
+
+    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
+        """See `FittedHorizon.probability`."""
+        level = profile_ahead(history, self.profile, self.horizon)
+        return -np.expm1(-self.scale * self.rate * level[issues, None])
+
+
+class ClimatologyHourOfWeek(HourlyBaseline):
+    """See the module."""
+
+    name: ClassVar[str] = "climatology_hour_of_week"
+
+    def _fit_horizon(self, fold: Fold) -> FittedHorizon:
+        losses = {}
+        for pseudo_days, width in product(PSEUDO_DAYS, PROFILE_WIDTHS):
+            tried = _fitted(fold, fold.train, pseudo_days, width, {})
+            losses[pseudo_days, width] = fold.loss(tried.probability(fold.history, fold.issues))
+        best = min(losses, key=losses.__getitem__)
+        settings = {"pseudo_days": best[0], "profile_hours": best[1], "validation_log_loss": losses[best]}
+        return _fitted(fold, fold.both, *best, settings)
+
+
+def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float, settings: dict[str, float]) -> FittedHourOfWeek:
+    observed, issues = fold.observed_in(hours), fold.history.issues(hours, fold.horizon)
+    rate = -np.log1p(-shrunk_frequency(observed, fold.horizon, pseudo_days))
+    profile = hour_profile(fold.history, hours, width)
+    level = profile_ahead(fold.history, profile, fold.horizon)
+    # All issues of one hour of the week are alike.
+    _, first, times = np.unique(fold.history.clock.hour_of_week[issues], return_index=True, return_counts=True)
+    scale = burst_scale(rate * level[issues[first], None], observed.sum(), times[:, None])
+    return FittedHourOfWeek(fold.horizon, rate, profile, scale, settings)

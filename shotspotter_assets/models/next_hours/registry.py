@@ -1,0 +1,35 @@
+"""The forecasters of the next hours, one row each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.climatology_hour_of_week import ClimatologyHourOfWeek
+from shotspotter_assets.models.next_hours.ewma_hour_of_week import EwmaHourOfWeek
+from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.next_hours import NextHours
+from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
+
+
+@dataclass(frozen=True)
+class HourlyEntry:
+    """One row of the registry of hourly forecasters.
+
+    Attributes:
+        forecaster: makes it for some horizons.
+        is_baseline: whether it is what others have to beat.
+    """
+
+    forecaster: Callable[[tuple[int, ...]], HourlyForecaster]
+    is_baseline: bool = True
+
+
+HOURLY_FORECASTERS: Final = {
+    NextHours.name: HourlyEntry(NextHours, is_baseline=False),
+    Climatology.name: HourlyEntry(Climatology),
+    ClimatologyHourOfWeek.name: HourlyEntry(ClimatologyHourOfWeek),
+    EwmaHourOfWeek.name: HourlyEntry(EwmaHourOfWeek),
+    SelfExciting.name: HourlyEntry(SelfExciting),
+}
+"""By name, which is also the column of its forecasts in reports."""

@@ -1,0 +1,125 @@
+"""A Hawkes process on cells and hours: alerts make alerts of the next hours in the same and in near cells likelier.
+
+An occupied hour of cell i has the intensity b r_i(t) g(t) + sum over s < t of a^(t-1-s) (k x_i(s) + l (S x)_i(s)), with r
+the background, g the profile of the hour of week, x occupied hours and S a Gaussian smoothing. It is fitted by
+likelihood: an hour has 1 - exp(-intensity) where it is occupied, else exp(-intensity). In the sum over hours that are
+not, the intensity is linear, so that only occupied hours need to be looked at one by one.
+"""
+
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, HourlyBaseline, burst_scale, occurrence
+from shotspotter_assets.models.next_hours.ewma_hour_of_week import Background, tuned_background
+from shotspotter_assets.models.next_hours.features import NEAR_WIDTHS, hour_profile
+from shotspotter_assets.models.next_hours.filters import Singles, recursive_mean, smoothing_weights, span
+from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
+
+TRIGGER_HALF_LIVES_HOURS: Final = (0.5, 1.0, 3.0)
+MAX_FIT_HOURS: Final = 2 * 8766
+"""The process is fitted on the last two years: its few numbers need no more."""
+STRENGTHS: Final = ("background", "own_cell", "near_cells")
+INITIAL_STRENGTHS: Final = (0.8, 0.03, 0.03)
+
+
+@dataclass(frozen=True)
+class FittedSelfExciting:
+    """The process; `strengths` are b, k and l, `profile` is that of the hour of week (168,)."""
+
+    horizon: int
+    background: Background
+    profile: Array
+    half_life: float
+    strengths: Array
+    scale: float
+    settings: dict[str, float]
+
+    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
+        """See `FittedHorizon.probability`."""
+        return occurrence(
+            self.expected(history, issues, _background_rate(self.background, history, issues)), self.scale
+        )
+
+    def expected(self, history: HourlyHistory, issues: Indexes, rate: Array) -> Array:
+        """Expected occupied hours within the horizon, with what the hours ahead trigger themselves; (issues, cells).
+
+        Args:
+            rate: of the background at the issues, shape (issues, cells).
+        """
+        hours = span(issues)
+        near = smoothing_weights(history.covered, NEAR_WIDTHS[0])
+        own = _excitation(history, hours, self.half_life)[issues - hours.start].astype(np.float64)
+        steady = self.strengths[0] * rate
+        total = np.zeros_like(own)
+        for step in range(self.horizon):
+            now = steady * self.profile[history.clock.hour_of_week[issues + step], None]
+            now = now + self.strengths[1] * own + self.strengths[2] * (own @ near.T)
+            total += now
+            own = own * 2.0 ** (-1 / self.half_life) + now
+        return total
+
+
+class SelfExciting(HourlyBaseline):
+    """See the module."""
+
+    name: ClassVar[str] = "self_exciting"
+    max_horizon: ClassVar[int] = 4
+    """What an alert triggers is over by then."""
+
+    def _fit_horizon(self, fold: Fold) -> FittedHorizon:
+        history, background, train = fold.history, tuned_background(fold), fold.train
+        recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
+        # A night of fireworks would pass for contagion.
+        ordinary = ~history.clock.fireworks[recent.start : recent.stop]
+        occupied = history.occupied[recent.start : recent.stop][ordinary]
+        level = hour_profile(history, recent, background.profile_hours)[
+            history.clock.hour_of_week[recent.start : recent.stop], None
+        ]
+        steady = (background.rate(history, recent) * level).astype(np.float32)[ordinary]
+        near = smoothing_weights(history.covered, NEAR_WIDTHS[0])
+        profile = hour_profile(history, train, background.profile_hours)
+        rate, positives = _background_rate(background, history, fold.issues), fold.observed.sum()
+        tried = []
+        for half_life in TRIGGER_HALF_LIVES_HOURS:
+            own = _excitation(history, recent, half_life)
+            strengths = _likeliest([steady, own[ordinary], (own @ near.T)[ordinary]], occupied)
+            fitted = FittedSelfExciting(fold.horizon, background, profile, half_life, strengths, 1.0, {})
+            expected = fitted.expected(history, fold.issues, rate)
+            scale = burst_scale(expected, positives)
+            tried.append((fold.loss(occurrence(expected, scale)), replace(fitted, scale=scale)))
+        loss, best = min(tried, key=itemgetter(0))
+        settings = dict(zip(STRENGTHS, best.strengths.tolist(), strict=True))
+        settings |= {"half_life_hours": best.half_life, "validation_log_loss": loss}
+        return replace(best, profile=hour_profile(history, fold.both, background.profile_hours), settings=settings)
+
+
+def _background_rate(background: Background, history: HourlyHistory, issues: Indexes) -> Array:
+    hours = span(issues)
+    return background.rate(history, hours)[issues - hours.start]
+
+
+def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
+    """Strengths of the intensity's parts, each (hours, cells), of maximum likelihood."""
+    at_alerts = np.stack([part[occupied] for part in parts], axis=1).astype(np.float64)
+    elsewhere = np.array([part.sum(dtype=np.float64) for part in parts]) - at_alerts.sum(axis=0)
+
+    def loss(logs: Array) -> tuple[float, Array]:
+        strengths = np.exp(logs)
+        intensity = np.maximum(at_alerts @ strengths, 1e-12)
+        value = elsewhere @ strengths - np.log(-np.expm1(-intensity)).sum()
+        slope = elsewhere - (at_alerts / np.expm1(intensity)[:, None]).sum(axis=0)
+        return value / len(at_alerts), slope * strengths / len(at_alerts)
+
+    return np.exp(minimize(loss, np.log(INITIAL_STRENGTHS), jac=True, method="L-BFGS-B", bounds=[(-12, 3)] * 3).x)
+
+
+def _excitation(history: HourlyHistory, hours: range, half_life: float) -> Singles:
+    """Sum over the hours before each of `hours` of a^(hours gone by) x, shape (len(hours), cells)."""
+    occupied = history.occupied[: hours.stop].astype(np.float32)
+    return recursive_mean(occupied, hours, half_life) / np.float32(1 - 2.0 ** (-1 / half_life))

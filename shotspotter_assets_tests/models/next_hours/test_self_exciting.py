@@ -1,0 +1,21 @@
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
+from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, TRAIN, VALIDATION, city, counts, history
+
+
+def test_near_repeats_beat_the_hour_of_week(loss):
+    assert loss("self_exciting") < loss("ewma_hour_of_week") < loss("climatology")
+
+
+def test_the_strength_of_near_repeats_is_found(baselines):
+    settings = baselines["self_exciting"].models[1].settings
+    # Repeats come in the next hour: whatever the half-life, that is what its first hour tells.
+    assert 0.1 < settings["own_cell"] < 0.25
+    assert settings["near_cells"] < 0.05
+    calm = HourlyHistory(city(), FIRST_DAY, counts(repeats=0.0), COVERED)
+    without = SelfExciting(horizons=(1,)).fit(calm, TRAIN, VALIDATION).models[1].settings
+    assert without["own_cell"] + without["near_cells"] < 0.05
+
+
+def test_what_is_triggered_is_over_after_four_hours():
+    assert list(SelfExciting(horizons=(4, 6)).fit(history(), TRAIN, VALIDATION).models) == [4]
