@@ -13,7 +13,7 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, AlertsApiSource
 from shotspotter_assets.sources.api.http import Answer, JsonApi, Token
-from shotspotter_assets.sources.api.json_rows import ONE_DAY, AskedDays, Row, finder, raw_of_rows, versions_of_days
+from shotspotter_assets.sources.api.json_rows import ONE_DAY, AskedDays, Row, finder, to_raw_rows, versions_of_days
 from shotspotter_assets.sources.protocol import SourceError
 
 Query = dict[str, str | int]
@@ -22,11 +22,11 @@ Query = dict[str, str | int]
 class AlertsApi:
     """An API that is asked for the alerts between two instants and for the corrections since the first of these.
 
-    A correction is made after its alert, so that those since the first day hold all that concern the days. Of
-    versions with the same `source_id` the latest counts, also where it moves the alert to another day.
+    A correction is made after its alert, so that those since the first day include all that concern the days. If a
+    `source_id` has several versions, the latest is used, also where it moves the alert to another day.
 
     Rows are filed under the local day of their time; those without a readable time, from before the city's start or
-    from the future under the city's first day. They can only be found by asking for all days, which is done when the
+    from the future under the city's first day. These can only be found by asking for all days, which is done when the
     first day is asked for.
     """
 
@@ -46,8 +46,8 @@ class AlertsApi:
             SourceError: the token is not set, or the API cannot be asked, refuses, or answers in another form than
                 the city's file says.
         """
-        asked = AskedDays.of(self.city, first, last)
-        begin, end = (asked.start, asked.today) if asked.unusable else (first, last)
+        asked = AskedDays.from_city(self.city, first, last)
+        begin, end = (asked.start, asked.today) if asked.with_unusable else (first, last)
         begin, end = begin - ONE_DAY, end + 2 * ONE_DAY
         with JsonApi(self.city.name, self.source.patience, self._sent_token()) as api:
             rows = [row for url in self._questions(begin, end) for row in self._pages(api, url, self.source.rows)]
@@ -55,7 +55,7 @@ class AlertsApi:
             if corrections is not None:
                 url = self._filled(corrections.url, since=day_start(begin, self.city.zone))
                 rows += self._pages(api, url, corrections.rows or self.source.rows)
-        return raw_of_rows(self._latest(rows), self.city, self.source, self.address, asked)
+        return to_raw_rows(self._latest(rows), self.city, self.source, self.address, asked)
 
     def changed_days(self, first: date, last: date) -> dict[date, str]:
         """See `ChangingSource.changed_days`: alerts and corrections are read."""
@@ -75,7 +75,7 @@ class AlertsApi:
         return Token(self._token, header=sent.name, prefix=sent.prefix)
 
     def _questions(self, begin: date, end: date) -> Iterator[str]:
-        """Addresses that cover the days from `begin` to before `end`, each as many as the API lets one ask for."""
+        """Addresses that cover the days from `begin` to before `end`, each with as many days as the API allows."""
         step = timedelta(days=self.source.longest_days or (end - begin).days)
         while begin < end:
             stop = min(begin + step, end)
@@ -122,9 +122,9 @@ class AlertsApi:
                 step = self._next(api, answer, url, size)
 
     def _has_more(self, answer: Answer, rows: list[Row]) -> bool:
-        says_more = self.source.paging.next
+        next_path = self.source.paging.next
         # A page may hold fewer rows than asked for although more follow, so that only an empty one is surely the last.
-        return bool(rows) if says_more is None else bool(finder(says_more)(answer.content))
+        return bool(rows) if next_path is None else bool(finder(next_path)(answer.content))
 
     def _next(self, api: JsonApi, answer: Answer, url: str, size: Query) -> tuple[str, Query] | None:
         paging = self.source.paging
@@ -138,8 +138,8 @@ class AlertsApi:
     def _latest(self, rows: list[Row]) -> list[Row]:
         """The latest version of each alert, without those that were taken back."""
         source = self.source
-        revises = source.version or source.corrections or source.withdrawn
-        if source.columns.source_id is None or not revises or not rows:
+        has_versions = source.version or source.corrections or source.withdrawn
+        if source.columns.source_id is None or not has_versions or not rows:
             return rows
         find_id = finder(source.columns.source_id)
         alerts = pd.DataFrame({"id": [find_id(row) for row in rows], "at": range(len(rows))})
@@ -158,10 +158,10 @@ class AlertsApi:
         if (numbers.notna() == texts.notna()).all():
             return numbers
         instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-        unread = texts[instants.isna() & texts.notna()]
-        if len(unread):
+        unreadable = texts[instants.isna() & texts.notna()]
+        if len(unreadable):
             raise SourceError(
-                f"City {self.city.name}: {self.address}: the version {unread.iloc[0]!r} is neither a number nor an ISO 8601 "
+                f"City {self.city.name}: {self.address}: the version {unreadable.iloc[0]!r} is neither a number nor an ISO 8601 "
                 "time; correct source.version in the city's file."
             )
         return instants

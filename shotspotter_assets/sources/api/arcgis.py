@@ -12,11 +12,11 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ArcgisSource
 from shotspotter_assets.sources.api.http import JsonApi
-from shotspotter_assets.sources.api.json_rows import AskedDays, Row, raw_of_rows, roots, versions_of_days
+from shotspotter_assets.sources.api.json_rows import AskedDays, Row, to_raw_rows, top_level_keys, versions_of_days
 from shotspotter_assets.sources.protocol import SourceError
 
 ATTEMPTS = 3
-"""How often a range is read from its start when the publisher changes rows in the meantime."""
+"""How often a range is read from its start because the publisher changes rows in the meantime."""
 
 GEOMETRY = "geometry"
 
@@ -24,11 +24,11 @@ NUMBERS = ("esriFieldTypeDouble", "esriFieldTypeSingle", "esriFieldTypeInteger",
 
 
 class Layer(NamedTuple):
-    """What a layer says of itself: field types by name, the field that numbers its rows, and how it is paged."""
+    """A layer's description: field types by name, the field that numbers its rows, and how it is paged."""
 
     fields: dict[str, str]
     row_id: str
-    most_rows: int
+    max_rows: int
     has_pages: bool
 
 
@@ -52,14 +52,14 @@ class ArcgisLayer:
         Raises:
             SourceError: the server cannot be asked, refuses the query, or changes the rows with every attempt.
         """
-        asked = AskedDays.of(self.city, first, last)
+        asked = AskedDays.from_city(self.city, first, last)
         with JsonApi(self.city.name, self.source.patience) as api:
             layer = self._layer(api)
             where = self._condition(layer, asked)
             for _ in range(ATTEMPTS):
                 rows = self._rows(api, layer, where)
                 if rows is not None:
-                    return raw_of_rows(rows, self.city, self.source, self.address, asked)
+                    return to_raw_rows(rows, self.city, self.source, self.address, asked)
         raise SourceError(
             f"City {self.city.name}: {self.address}: the publisher changed rows between the pages, {ATTEMPTS} times in a "
             f"row; try again later, or ask for fewer days than {first} to {last}."
@@ -70,8 +70,8 @@ class ArcgisLayer:
         return versions_of_days(self.read(first, last))
 
     def _layer(self, api: JsonApi) -> Layer:
-        said = api.get(self.address, {"f": "json"}).content
-        fields = said.get("fields") if isinstance(said, dict) else None
+        description = api.get(self.address, {"f": "json"}).content
+        fields = description.get("fields") if isinstance(description, dict) else None
         if not fields:
             raise api.error(
                 self.address,
@@ -79,11 +79,11 @@ class ArcgisLayer:
                 "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N",
             )
         types = {field["name"]: field["type"] for field in fields}
-        numbering = [name for name, kind in types.items() if kind == "esriFieldTypeOID"]
-        row_id = said.get("objectIdField") or (numbering[0] if numbering else None)
+        numbering = (name for name, kind in types.items() if kind == "esriFieldTypeOID")
+        row_id = description.get("objectIdField") or next(numbering, None)
         if row_id is None:
             raise api.error(self.address, None, "the layer has no field that numbers its rows, so it cannot be paged")
-        missing = [name for name in roots(self.source) if name not in types and name != GEOMETRY]
+        missing = [name for name in top_level_keys(self.source) if name not in types and name != GEOMETRY]
         if missing:
             raise api.error(
                 self.address,
@@ -91,54 +91,48 @@ class ArcgisLayer:
                 f"the layer has no field {', '.join(missing)} (it has: {', '.join(types)}); correct source.columns in the "
                 "city's file",
             )
-        most = said.get("maxRecordCount") or 1000
-        capabilities = said.get("advancedQueryCapabilities") or {}
-        has_pages = bool(capabilities.get("supportsPagination", said.get("supportsPagination", False)))
-        return Layer(types, row_id, min(most, self.source.page_size or most), has_pages)
+        max_rows = description.get("maxRecordCount") or 1000
+        capabilities = description.get("advancedQueryCapabilities") or {}
+        has_pages = bool(capabilities.get("supportsPagination", description.get("supportsPagination", False)))
+        return Layer(types, row_id, min(max_rows, self.source.page_size or max_rows), has_pages)
 
     def _rows(self, api: JsonApi, layer: Layer, where: str) -> list[Row] | None:
-        """All rows; null where those of the pages are not those that the layer has."""
-        rows, ids = [], []
-        pages = self._pages(api, layer, where) if layer.has_pages else self._ranges(api, layer, where)
-        number_of_pages = 0
-        for page in pages:
-            number_of_pages += 1
-            for feature in page:
-                attributes = feature["attributes"]
-                ids.append(attributes[layer.row_id])
-                rows.append(attributes | {GEOMETRY: feature.get(GEOMETRY)})
-        if number_of_pages > 1:
+        """All rows; None where those of the pages are not those that the layer has."""
+        pages = list(self._pages(api, layer, where) if layer.has_pages else self._ranges(api, layer, where))
+        features = [feature for page in pages for feature in page]
+        if len(pages) > 1:
+            ids = {feature["attributes"][layer.row_id] for feature in features}
             count = api.get(self._query, {"where": where, "returnCountOnly": "true", "f": "json"}).content["count"]
-            if not len(set(ids)) == len(ids) == count:
+            if not len(ids) == len(features) == count:
                 return None
-        return rows
+        return [feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features]
 
     def _pages(self, api: JsonApi, layer: Layer, where: str) -> Iterator[list[Row]]:
         offset = 0
         while True:
-            page = {"resultOffset": offset, "resultRecordCount": layer.most_rows}
-            features, more = self._features(api, layer, where, page)
+            page = {"resultOffset": offset, "resultRecordCount": layer.max_rows}
+            features, has_more = self._features(api, layer, where, page)
             yield features
             offset += len(features)
             # Servers before 10.3.1 do not say that there is more after a page.
-            if not features or (len(features) < layer.most_rows and not more):
+            if not features or (len(features) < layer.max_rows and not has_more):
                 return
 
     def _ranges(self, api: JsonApi, layer: Layer, where: str) -> Iterator[list[Row]]:
-        """Layers without pages: all row numbers, which have no limit, and then ranges of these."""
+        """The pages of a layer without paging: all row numbers, which have no limit, and then ranges of these."""
         query = {"where": where, "returnIdsOnly": "true", "f": "json"}
         ids = sorted(api.get(self._query, query).content.get("objectIds") or ())
-        for begin in range(0, len(ids), layer.most_rows):
-            part = ids[begin : begin + layer.most_rows]
+        for start in range(0, len(ids), layer.max_rows):
+            part = ids[start : start + layer.max_rows]
             within = f"({where}) AND {layer.row_id} >= {part[0]} AND {layer.row_id} <= {part[-1]}"
             yield self._features(api, layer, within, {})[0]
 
     def _features(self, api: JsonApi, layer: Layer, where: str, page: dict[str, int]) -> tuple[list[Row], bool]:
-        wanted = roots(self.source)
+        keys = top_level_keys(self.source)
         query = {
             "where": where,
-            "outFields": ",".join(dict.fromkeys([layer.row_id, *(name for name in wanted if name != GEOMETRY)])),
-            "returnGeometry": "true" if GEOMETRY in wanted else "false",
+            "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in keys if key != GEOMETRY)])),
+            "returnGeometry": "true" if GEOMETRY in keys else "false",
             "outSR": 4326,
             "orderByFields": layer.row_id,
             "f": "json",
@@ -168,8 +162,8 @@ class ArcgisLayer:
         if kind == "esriFieldTypeDateOnly":
             return lambda day: f"DATE '{day.isoformat()}'"
         if kind == "esriFieldTypeDate":
-            words = {"timestamp": "TIMESTAMP ", "date": "DATE ", "text": ""}[self.source.time_literal]
-            return lambda day: f"{words}'{day.isoformat()} 00:00:00'"
+            keyword = {"timestamp": "TIMESTAMP ", "date": "DATE ", "text": ""}[self.source.time_literal]
+            return lambda day: f"{keyword}'{day.isoformat()} 00:00:00'"
         if kind in NUMBERS:
             unit = EPOCH_UNITS.get(self.source.time_format or "")
             return None if unit is None else lambda day: str(_seconds(day) * unit)

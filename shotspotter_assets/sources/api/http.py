@@ -1,12 +1,12 @@
-"""JSON over HTTP as all live sources need it: retries, time-outs, tokens that stay secret, and errors that say what to do.
+"""JSON over HTTP for all live sources: retries, time-outs, tokens that stay secret, errors with a remedy.
 
-What the answers of one platform mean is its own module's task.
+What the answers of one platform mean belongs to its own module.
 """
 
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
@@ -14,28 +14,20 @@ from urllib.parse import quote, quote_plus, urljoin, urlsplit
 import requests
 import tenacity
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
 from shotspotter_assets.cities.source_settings import Patience
+from shotspotter_assets.sources.api.http_errors import REMEDIES, publisher_message, unreachable
 from shotspotter_assets.sources.protocol import SourceError
 
 RETRIED = (202, 429, 500, 502, 503, 504)
-"""Socrata answers 202 while it still works on a query."""
+"""Statuses that are asked again. Socrata answers 202 while it still works on a query."""
 
 JSON_TYPES = ("json", "text/plain")
 """Parts of content types that may hold JSON; ArcGIS servers call their JSON plain text."""
 
 LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
-"""These write whole addresses, their query parameters included."""
-
-REMEDIES = {
-    400: "check the columns and `where` in the city's file against the publisher's names",
-    401: "check the token",
-    403: "check the token, and that it may read this data set",
-    404: "check the address in the city's file; the publisher may have moved or withdrawn the data set",
-    429: "the publisher limits requests; set a token if it offers one, or ask for fewer days",
-}
+"""Loggers that write whole addresses, their query parameters included."""
 
 
 class Token(NamedTuple):
@@ -61,13 +53,13 @@ class _BrokenAnswerError(Exception):
 class JsonApi:
     """One publisher's API, for one `with` block.
 
-    429 and 5xx are asked again by urllib3, which honours Retry-After; answers that end early or are not JSON, and
-    passing errors that come as HTTP 200, by tenacity. Redirects are not followed, so that a token only ever goes to
-    the host in the city's file.
+    urllib3 repeats requests after 429 and 5xx, and honours Retry-After; tenacity repeats them after answers that end early
+    or are not JSON, and after temporary errors that come as HTTP 200. Redirects are not followed, so that a token is only
+    sent to the host in the city's file.
     """
 
     def __init__(self, city: str, patience: Patience, token: Token | None = None) -> None:
-        """`city` is the name for messages.
+        """`city` is the name that messages have.
 
         Raises:
             SourceError: the token cannot be sent.
@@ -83,7 +75,7 @@ class JsonApi:
         patience = self._patience
         self._session = requests.Session()
         self._session.auth = self._authorise
-        again = Retry(
+        retries = Retry(
             total=patience.retries,
             status_forcelist=RETRIED,
             allowed_methods=("GET",),
@@ -94,7 +86,7 @@ class JsonApi:
             raise_on_status=False,
         )
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=again))
+            self._session.mount(scheme, HTTPAdapter(max_retries=retries))
         for name in LOGGERS:
             logging.getLogger(name).addFilter(self._filter)
         return self
@@ -110,10 +102,11 @@ class JsonApi:
         """The JSON at an address.
 
         Raises:
-            SourceError: no usable answer, after all retries; the message has status, address without token, remedy.
+            SourceError: no usable answer after all retries; the message has status, address without token, and remedy.
         """
         patience = self._patience
-        again = tenacity.Retrying(
+        # Not left to urllib3, which hands over bodies before they are whole.
+        retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_BrokenAnswerError),
             stop=tenacity.stop_after_attempt(patience.retries + 1),
             wait=tenacity.wait_random_exponential(
@@ -122,9 +115,8 @@ class JsonApi:
             reraise=True,
         )
         try:
-            return again(self._get_once, url, parameters or {})
+            return retrying(self._get_once, url, parameters or {})
         except _BrokenAnswerError as broken:
-            # Broken answers are asked for again here, as urllib3 hands over bodies before they are whole.
             problem = f"{broken} {patience.retries + 1} times in a row; try again later"
         raise self.error(url, parameters, problem)
 
@@ -141,15 +133,15 @@ class JsonApi:
 
     def error(self, url: str, parameters: Mapping[str, str | int] | None, problem: str) -> SourceError:
         """The error of an address, without the token."""
-        readable = "&".join(f"{name}={value}" for name, value in (parameters or {}).items())
-        asked = f"{url}{'&' if '?' in url else '?'}{readable}" if parameters else url
-        return SourceError(self.clean(f"City {self._city}: {asked}: {problem}."))
+        query = "&".join(f"{name}={value}" for name, value in (parameters or {}).items())
+        address = f"{url}{'&' if '?' in url else '?'}{query}" if parameters else url
+        return SourceError(self.clean(f"City {self._city}: {address}: {problem}."))
 
     def clean(self, text: str) -> str:
         """`text` without the token."""
-        for form in (str, quote, quote_plus) if self._token is not None else ():
-            assert self._token is not None
-            text = text.replace(form(self._token.secret), "[token]")
+        if self._token is not None:
+            for encode in (str, quote, quote_plus):
+                text = text.replace(encode(self._token.secret), "[token]")
         return text
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -175,10 +167,10 @@ class JsonApi:
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
             failure: Exception = _BrokenAnswerError("the answer ended early")
         except requests.exceptions.RequestException as error:
-            failure = self.error(url, parameters, _unreachable(error, patience))
+            failure = self.error(url, parameters, unreachable(error, patience))
         else:
-            return self._understood(response, body, url, parameters)
-        # Raised here, as the errors caught above may hold the token and would be shown beside this one.
+            return self._parsed(response, body, url, parameters)
+        # Raised outside the handlers, as the errors that they caught may hold the token and would be shown with this one.
         raise failure
 
     def _body(self, response: requests.Response) -> bytes:
@@ -190,7 +182,7 @@ class JsonApi:
                 raise requests.exceptions.ReadTimeout
         return b"".join(parts)
 
-    def _understood(
+    def _parsed(
         self, response: requests.Response, body: bytes, url: str, parameters: Mapping[str, str | int]
     ) -> Answer:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
@@ -201,12 +193,12 @@ class JsonApi:
             )
         if status >= 400 or status == 202:
             remedy = REMEDIES.get(status, "try again later" if status >= 500 or status == 202 else "see the message")
-            raise self.error(url, parameters, f"HTTP {status}: {_said(body)}; {remedy}")
+            raise self.error(url, parameters, f"HTTP {status}: {publisher_message(body)}; {remedy}")
         if kind and not any(name in kind.lower() for name in JSON_TYPES):
             raise self.error(
                 url,
                 parameters,
-                f"HTTP {status}: answered with {kind} instead of JSON ({_said(body)}); check that the address in the "
+                f"HTTP {status}: answered with {kind} instead of JSON ({publisher_message(body)}); check that the address in the "
                 "city's file is that of an API and needs no log-in",
             )
         try:
@@ -221,53 +213,21 @@ class JsonApi:
     def _refuse(self, content: Mapping[str, Any], url: str, parameters: Mapping[str, str | int]) -> None:
         error = content["error"]
         code = error.get("code") if isinstance(error, dict) else content.get("code")
-        said = _said(json.dumps(content).encode())
-        if isinstance(code, int) and (code >= 500 or code == 429):
-            raise _BrokenAnswerError(f"HTTP 200 with error {code}: {said}")
-        remedy = "the layer needs a log-in" if code in (498, 499) else REMEDIES.get(_number(code), "see the message")
-        raise self.error(url, parameters, f"HTTP 200 with error {code}: {said}; {remedy}")
+        number = code if isinstance(code, int) else 0
+        message = publisher_message(json.dumps(content).encode())
+        if number >= 500 or number == 429:
+            raise _BrokenAnswerError(f"HTTP 200 with error {code}: {message}")
+        remedy = "the layer needs a log-in" if number in (498, 499) else REMEDIES.get(number, "see the message")
+        raise self.error(url, parameters, f"HTTP 200 with error {code}: {message}; {remedy}")
 
 
 class _Redaction(logging.Filter):
-    def __init__(self, clean: Any) -> None:
+    """Takes the token out of log records."""
+
+    def __init__(self, clean: Callable[[str], str]) -> None:
         super().__init__()
         self._clean = clean
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self._clean(record.getMessage()), ()
         return True
-
-
-def _number(code: Any) -> int:
-    return code if isinstance(code, int) else 0
-
-
-def _unreachable(error: requests.exceptions.RequestException, patience: Patience) -> str:
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the host's certificate cannot be verified; check the address, or the certificates of this machine"
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return f"no connection within {patience.connect_seconds:g} s, asked {patience.retries + 1} times"
-    if isinstance(error, requests.exceptions.ReadTimeout) or isinstance(reason, ReadTimeoutError):
-        return (
-            f"no whole answer in time ({patience.read_seconds:g} s without data, {patience.answer_seconds:g} s in all); "
-            "raise source.patience in the city's file, or ask for fewer days"
-        )
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return "cannot be reached; check the network, the proxy settings and the address in the city's file"
-    return f"cannot be asked ({type(error).__name__}); check the address in the city's file"
-
-
-def _said(body: bytes) -> str:
-    """What the publisher says of an error, in at most 300 characters."""
-    text = body.decode(errors="replace")
-    try:
-        content = json.loads(text)
-        error = content.get("error")
-        content = error if isinstance(error, dict) else content
-        details = " ".join(str(detail) for detail in content.get("details") or ())
-        text = f"{content.get('message') or error or text} {details}"
-    except (ValueError, AttributeError, TypeError):
-        pass
-    return " ".join(text.split())[:300] or "no message"

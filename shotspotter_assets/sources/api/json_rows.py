@@ -1,4 +1,4 @@
-"""Rows of JSON, as APIs hand them over, to `RAW_SCHEMA`: nested keys, missing keys, and row numbers that stay."""
+"""From rows of JSON, as APIs return them, to `RAW_SCHEMA`: nested keys, missing keys, and stable row numbers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,16 +19,15 @@ from shotspotter_assets.storage.fingerprints import day_fingerprints
 Row = dict[str, Any]
 
 ORDER = ("date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received")
-"""Rows that are equal in all of these are the same to everyone, so that their order does not matter."""
+"""How the rows of a day are sorted. Rows that are equal in all of these are interchangeable."""
 
 ONE_DAY = timedelta(days=1)
 
 
 class AskedDays(NamedTuple):
-    """Local days that are asked for, `first` to `last`, and which days there can be.
+    """Local days that are asked for, `first` to `last`, and the days `start` to `today` that a usable time can be on.
 
-    Rows without a readable time, from before the city's start or from the future are filed under the city's first
-    day; `unusable` says that they are wanted too. `start` and `today` are the days between which times are usable.
+    Rows without a usable time are filed under the city's first day.
     """
 
     first: date
@@ -37,32 +36,32 @@ class AskedDays(NamedTuple):
     today: date
 
     @classmethod
-    def of(cls, city: City, first: date, last: date) -> "AskedDays":
+    def from_city(cls, city: City, first: date, last: date) -> "AskedDays":
         """With today's date on the city's clock."""
         return cls(first, last, city.start, datetime.now(UTC).astimezone(city.zone).date())
 
     @property
-    def unusable(self) -> bool:
-        """Whether rows without a usable date are among the days."""
+    def with_unusable(self) -> bool:
+        """Whether rows without a usable time are filed under one of the days."""
         return self.first <= self.start <= self.last
 
     def condition(self, field: str, literal: Callable[[date], str]) -> str:
-        """The condition, in SQL, on rows that can be filed under these days.
+        """The condition, in SQL, on rows that may be filed under these days.
 
-        One day more on each side, so that it holds whatever zone the field has.
+        It has one day more on each side, so that it holds in whatever zone the field is.
 
         Args:
             field: the field of the rows' time.
-            literal: writes the beginning of a day as the field's type wants it.
+            literal: writes the beginning of a day as the field's type needs it.
         """
         condition = f"{field} >= {literal(self.first - ONE_DAY)} AND {field} < {literal(self.last + 2 * ONE_DAY)}"
-        if self.unusable:
+        if self.with_unusable:
             before, after = literal(self.start + ONE_DAY), literal(self.today)
             condition = f"({condition}) OR {field} IS NULL OR {field} < {before} OR {field} >= {after}"
         return condition
 
 
-def raw_of_rows(rows: Sequence[Row], city: City, source: ApiSource, received_from: str, asked: AskedDays) -> pa.Table:
+def to_raw_rows(rows: Sequence[Row], city: City, source: ApiSource, received_from: str, asked: AskedDays) -> pa.Table:
     """The rows that are filed under the days asked for, as `RAW_SCHEMA`, sorted by day.
 
     `received_row` is a row's rank within its day by `ORDER`, which is the same whatever the range and the paging.
@@ -80,22 +79,22 @@ def raw_of_rows(rows: Sequence[Row], city: City, source: ApiSource, received_fro
         pc.and_(pc.greater_equal(days, pa.scalar(asked.first)), pc.less_equal(days, pa.scalar(asked.last)))
     )
     raw = raw.sort_by([(name, "ascending") for name in ORDER])
-    numbers = raw["date"].to_numpy().astype("datetime64[D]")
-    ranks = np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
+    dates = raw["date"].to_numpy().astype("datetime64[D]")
+    ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
     return raw.set_column(
         raw.schema.get_field_index("received_row"), RAW_SCHEMA.field("received_row"), pa.array(ranks, pa.int64())
     )
 
 
 def finder(path: str) -> Callable[[Any], Any]:
-    """Looks up a plain key, or a JMESPath; null where there is nothing."""
+    """A function that looks up a plain key, or a JMESPath, in a row; it returns None where there is nothing."""
     if PLAIN_KEY.fullmatch(path):
         return lambda row: row.get(path) if isinstance(row, dict) else None
     return jmespath.compile(path).search
 
 
-def roots(source: ApiSource) -> list[str]:
-    """The top-level keys of a row that the columns of a source are taken from, each once."""
+def top_level_keys(source: ApiSource) -> list[str]:
+    """The top-level keys of a row that hold the columns of a source, each once."""
     return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in source.columns.named().values()))
 
 
@@ -104,7 +103,7 @@ def _finders(source: ApiSource) -> dict[str, Callable[[Any], Any]]:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Values of one type as they are; anything else as text, objects and lists as JSON."""
+    """Values as they are where they have one type, else as text; objects and lists as JSON."""
     try:
         column = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -118,9 +117,10 @@ def _column(values: list[Any]) -> pa.Array:
 
 def _texts(raw: pa.Table, rows: Sequence[Row]) -> pa.Array:
     """The whole row where a part of it could not be read, not only the columns that the city's file names."""
-    wanted = raw["as_received"].is_valid().to_pylist()
+    is_unread = raw["as_received"].is_valid().to_pylist()
     return pa.array(
-        [json.dumps(row, sort_keys=True) if kept else None for row, kept in zip(rows, wanted, strict=True)], pa.string()
+        [json.dumps(row, sort_keys=True) if unread else None for row, unread in zip(rows, is_unread, strict=True)],
+        pa.string(),
     )
 
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, PLAIN_KEY, SocrataSource
 from shotspotter_assets.sources.api.http import JsonApi, Token
-from shotspotter_assets.sources.api.json_rows import AskedDays, Row, raw_of_rows, roots, versions_of_days
+from shotspotter_assets.sources.api.json_rows import AskedDays, Row, to_raw_rows, top_level_keys, versions_of_days
 from shotspotter_assets.sources.protocol import SourceError
 
 ATTEMPTS = 3
-"""How often a range is read from its start when the publisher changes rows in the meantime."""
+"""How often a range is read from its start because the publisher changes rows in the meantime."""
 
-UNCHECKED = 1000
+MAX_UNCHECKED_ROWS = 1000
 """Fewer rows come on one page whatever a portal's limit (1000 is the default); more are counted afterwards."""
 
 ROW_ID, ROW_CHANGED = ":id", ":updated_at"
@@ -42,12 +42,12 @@ class SocrataDataset:
         Raises:
             SourceError: the portal cannot be asked, refuses the query, or changes the rows with every attempt.
         """
-        asked = AskedDays.of(self.city, first, last)
+        asked = AskedDays.from_city(self.city, first, last)
         with JsonApi(self.city.name, self.source.patience, self._token) as api:
             for _ in range(ATTEMPTS):
                 rows = [row for page in self._pages(api, self._condition(asked)) for row in page]
-                if len(rows) < min(self.source.page_size, UNCHECKED) or self._are_whole(api, rows, asked):
-                    return raw_of_rows(_without_system_fields(rows), self.city, self.source, self.address, asked)
+                if len(rows) < min(self.source.page_size, MAX_UNCHECKED_ROWS) or self._are_whole(api, rows, asked):
+                    return to_raw_rows(_without_system_fields(rows), self.city, self.source, self.address, asked)
         raise SourceError(
             f"City {self.city.name}: {self.address}: {first} to {last}: the pages did not hold all rows, {ATTEMPTS} times "
             "in a row. The publisher is changing them (try again later), or its portal gives fewer rows than asked for (set "
@@ -67,7 +67,7 @@ class SocrataDataset:
         source = self.source
         if not self.counts_by_day:
             return versions_of_days(self.read(first, last))
-        asked = AskedDays.of(self.city, first, last)
+        asked = AskedDays.from_city(self.city, first, last)
         day = f"date_trunc_ymd({source.columns.time})"
         query = {
             "$select": f"{day} as day,count(*) as number,max({ROW_CHANGED}) as changed",
@@ -78,23 +78,22 @@ class SocrataDataset:
         }
         with JsonApi(self.city.name, source.patience, self._token) as api:
             groups: list[Row] = []
-            while len(groups) % source.page_size == 0:
-                page = self._rows(api, query | {"$offset": len(groups)})
+            while page := self._rows(api, query | {"$offset": len(groups)}):
                 groups += page
-                if not page:
+                if len(page) < source.page_size:
                     break
         versions: dict[date, str] = {}
         for group in groups:
-            at = date.fromisoformat(group["day"][:10]) if group.get("day") else asked.start
-            at = at if asked.start <= at <= asked.today else asked.start
-            if first <= at <= last:
+            filed = date.fromisoformat(group["day"][:10]) if group.get("day") else asked.start
+            filed = filed if asked.start <= filed <= asked.today else asked.start
+            if first <= filed <= last:
                 version = f"{group['number']}@{group.get('changed')}"
-                versions[at] = f"{versions[at]} {version}" if at in versions else version
+                versions[filed] = f"{versions[filed]} {version}" if filed in versions else version
         return versions
 
     def _pages(self, api: JsonApi, condition: str) -> Iterator[list[Row]]:
         size, offset = self.source.page_size, 0
-        columns = ",".join(dict.fromkeys((ROW_ID, ROW_CHANGED, *roots(self.source))))
+        columns = ",".join(dict.fromkeys((ROW_ID, ROW_CHANGED, *top_level_keys(self.source))))
         while True:
             query = {"$select": columns, "$order": ROW_ID, "$limit": size, "$offset": offset}
             page = self._rows(api, query | ({"$where": condition} if condition else {}))
@@ -129,9 +128,9 @@ class SocrataDataset:
         return " AND ".join(f"({condition})" for condition in conditions)
 
     def _can_filter(self) -> bool:
-        """Timestamps and ISO text can be compared, and numbers; text in another form cannot."""
-        form = self.source.time_format
-        return PLAIN_KEY.fullmatch(self.source.columns.time) is not None and (form is None or form in EPOCH_UNITS)
+        """Whether times can be compared: timestamps, ISO text and numbers can, text in another form cannot."""
+        time_format, is_plain = self.source.time_format, PLAIN_KEY.fullmatch(self.source.columns.time) is not None
+        return is_plain and (time_format is None or time_format in EPOCH_UNITS)
 
     def _literal(self) -> Callable[[date], str]:
         unit = EPOCH_UNITS.get(self.source.time_format or "")
