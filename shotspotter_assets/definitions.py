@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from shotspotter_assets import dagster_patches
 from shotspotter_assets import defs as package
 from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
 from shotspotter_assets.defs.resources import resources
@@ -11,6 +12,7 @@ from shotspotter_assets.defs.resources import resources
 @dg.definitions
 def defs() -> dg.Definitions:
     """All assets, checks, sensors, schedules and resources."""
+    dagster_patches.apply()
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(package),
         asset_checks=dg.load_asset_checks_from_package_module(package),

@@ -6,39 +6,20 @@ cutoff: it trains on the days before it and is tested on the days from it to the
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.dagster_patches.key_ranges import RangeRememberingPartitions
 
 FOLD_CRON = "0 0 1 */3 *"
 """Quarterly cutoffs: four folds test every season."""
 
 ALL_BEFORE = -100
 """Start offset, in folds, of a window that reaches back to the first day: mapped windows are clamped to the days there are."""
-
-
-class CityDatePartitions(dg.MultiPartitionsDefinition):
-    """City by date, which remembers the keys of the last range that was asked for.
-
-    Dagster lists a run's whole range again for every partition whose metadata is added: 1,826 days would list
-    three million keys.
-    """
-
-    def get_partition_keys_in_range(
-        self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
-    ) -> Sequence[dg.MultiPartitionKey]:
-        """The keys of a range, in the order of the cities and days."""
-        remembered = self.__dict__.setdefault("_remembered", {})
-        if partition_key_range not in remembered:
-            keys = super().get_partition_keys_in_range(partition_key_range, dynamic_partitions_store)
-            remembered.clear()
-            remembered[partition_key_range] = keys
-        return remembered[partition_key_range]
 
 
 @dataclass(frozen=True)
@@ -65,7 +46,7 @@ def build_partitions(cities: Mapping[str, City]) -> Partitions:
         for end_offset in (0, 1)
     }
     return Partitions(
-        city_date=CityDatePartitions({"city": city, "date": dg.DailyPartitionsDefinition(start.isoformat())}),
+        city_date=RangeRememberingPartitions({"city": city, "date": dg.DailyPartitionsDefinition(start.isoformat())}),
         city_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[1]}),
         city_tested_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[0]}),
         cities=city,

@@ -1,8 +1,8 @@
 """SQLite event log that stores a batch of events in one transaction; named in `dagster.yaml`.
 
-The stock storage opens a connection and commits twice for every event, so a backfill of thousands of days
-spends minutes on it. Here all events of a batch go through the stock code, over one connection and one
-transaction per database (the run's and the index), so what is stored is what the stock storage stores.
+The stock storage opens a connection and commits twice for every event, so a backfill of thousands of days spends
+minutes on it (dagster-io/dagster#19829). Here all events of a batch go through the stock code, over one connection
+and one transaction per database (the run's and the index), so what is stored is what the stock storage stores.
 """
 
 import os
@@ -15,32 +15,40 @@ from typing import TYPE_CHECKING, Any
 from dagster import EventLogEntry, Field, StringSource
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
-from dagster_shared.record import replace
 from sqlalchemy.engine import Connection
+
+from shotspotter_assets.dagster_patches.guard import known
 
 if TYPE_CHECKING:
     from dagster._config.config_schema import UserConfigSchema
 
-from shotspotter_assets.dagster_patches.window_memory import remember_windows
-
-os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
-remember_windows()
+for _method, _parameters, _source in (
+    ("__init__", "self, base_dir, inst_data", "264c15baa761"),
+    ("store_event", "self, event", "f89aed406024"),
+    ("store_event_batch", "self, events", "d710189545db"),
+    ("has_table", "self, table_name", "577d801c70b2"),
+    ("_has_asset_key_col_on_connection", "self, conn, column_name", "981049dfa81d"),
+    ("_connect", "self, shard", "b8435f266568"),
+):
+    known(
+        f"dagster._core.storage.event_log.sqlite.sqlite_event_log:SqliteEventLogStorage.{_method}",
+        parameters=_parameters,
+        sources=(_source,),
+        purpose="the events of thousands of days are stored in one transaction",
+    )
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """Stock SQLite event log, but for batches: all of a batch is stored, or nothing.
 
     `base_dir` is where the databases are; left out, it is where the stock storage keeps them,
-    `$DAGSTER_HOME/history/runs`. `pools` have their default limit from the start.
+    `$DAGSTER_HOME/history/runs`.
 
     The index is committed before the run's database. A process killed between the two leaves a materialization
     that the run's own log does not show.
     """
 
-    def __init__(
-        self, base_dir: str, inst_data: ConfigurableClassData | None = None, pools: Sequence[str] = ()
-    ) -> None:
-        self._pools = frozenset(pools)
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._batch = threading.local()
         self._existing: set[str] = set()
         super().__init__(base_dir, inst_data)
@@ -49,16 +57,13 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def config_type(cls) -> "UserConfigSchema":
-        return {
-            "base_dir": Field(StringSource, is_required=False),
-            "pools": Field([str], default_value=[]),
-        }
+        return {"base_dir": Field(StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "BatchedSqliteEventLogStorage":
-        return cls(config_value.get("base_dir") or _stock_folder(), inst_data, config_value.get("pools", ()))
+        return cls(config_value.get("base_dir") or _stock_folder(), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
@@ -67,31 +72,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._batch.connections = {shard: stack.enter_context(self._connect(shard)) for shard in shards}
             for event in events:
                 self.store_event(event)
-
-    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
-        """A check of a run over several partitions is planned as it is evaluated: once, for the run.
-
-        The stock storage plans it for each partition, each time with the set of all of them: the size of a backfill's
-        events grows with the square of its days, and the plans of single partitions are never fulfilled.
-        """
-        dagster_event = event.get_dagster_event()
-        planned: Any = dagster_event.event_specific_data
-        if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
-            of_run = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
-            event = event._replace(dagster_event=of_run)
-        super()._store_asset_check_evaluation_planned(event, event_id)
-
-    def get_concurrency_keys(self) -> set[str]:
-        """Stock, but with `pools`, which get the default limit before anybody asks.
-
-        The stock queue asks which pools are limited before it gives a pool that it meets for the first time its default:
-        on a fresh instance, all runs of it that wait are started at once.
-        """
-        keys = super().get_concurrency_keys()
-        missing = self._pools - keys
-        for pool in missing:
-            self.initialize_concurrency_limit_to_default(pool)
-        return super().get_concurrency_keys() if missing else keys
 
     def has_table(self, table_name: str) -> bool:
         probe = super().has_table

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.instance.config import PoolGranularity
 
+from shotspotter_assets.dagster_patches.instance import PatchedInstance
 from shotspotter_assets.dagster_patches.sqlite_event_log import BatchedSqliteEventLogStorage
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,7 @@ def test_the_shipped_configuration_is_what_the_readme_says(checkout: Path, monke
     home = checkout / ".dagster_home"
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with dg.DagsterInstance.get() as instance:
+        assert isinstance(instance, PatchedInstance)
         storage = instance.event_log_storage
         assert isinstance(storage, BatchedSqliteEventLogStorage)
         assert Path(storage.path_for_shard("index")) == home / "history/runs/index.db"
@@ -52,6 +55,37 @@ def test_commands_in_the_checkout_find_it_without_an_export(checkout: Path) -> N
     assert f"base_dir: {checkout}/.dagster_home/history/" in run.stdout
     assert "class: BatchedSqliteEventLogStorage" in run.stdout
     assert (checkout / ".dagster_home/history/runs/index.db").exists()
+
+
+def test_opening_the_instance_patches_the_process_whatever_the_storage(checkout: Path) -> None:
+    home = checkout / ".dagster_home"
+    shipped = yaml.safe_load((home / "dagster.yaml").read_text())
+    del shipped["event_log_storage"]
+    (home / "dagster.yaml").write_text(yaml.safe_dump(shipped))
+    code = """
+import os
+import dagster as dg
+from dagster._core.definitions.partitions.mapping import time_window
+from dagster._core.execution.plan import execute_step
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+with dg.DagsterInstance.get() as instance:
+    print(type(instance.event_log_storage).__name__, os.environ["DAGSTER_EVENT_BATCH_SIZE"])
+print(time_window._offsetted_datetime.__module__)
+print(execute_step._get_output_asset_events.__module__)
+print(SqlEventLogStorage._store_asset_check_evaluation_planned.__module__)
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_EVENT_BATCH_SIZE"}
+    environment |= {"DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=checkout, env=environment, capture_output=True, text=True, check=True
+    )
+    patches = "shotspotter_assets.dagster_patches"
+    assert run.stdout.splitlines() == [
+        "SqliteEventLogStorage 500",
+        f"{patches}.window_memory",
+        f"{patches}.partition_versions",
+        f"{patches}.planned_checks",
+    ]
 
 
 def test_a_storage_without_a_place_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The batched event log against the stock one: the same events must leave the same databases."""
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -130,15 +129,6 @@ def test_batches_leave_the_same_databases_as_single_events(tmp_path: Path, size:
         "event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"
     }  # fmt: skip
     assert len(expected[f"{RUN_ID}.db"]["event_logs"]) == len(events)
-
-
-def test_a_check_of_a_run_over_many_days_is_one_row_that_its_result_fills(tmp_path: Path) -> None:
-    ours = BatchedSqliteEventLogStorage(str(tmp_path))
-    ours.store_event_batch([check_planned(KEYS[0], PARTITIONS), checked(KEYS[0], None, passed=True)])
-    rows = dump(tmp_path)["index.db"]["asset_check_executions"]
-    assert len(rows) == 1
-    record = ours.get_asset_check_execution_history(dg.AssetCheckKey(KEYS[0], "rows"), limit=5)
-    assert [(one.partition, one.status.value) for one in record] == [(None, "SUCCEEDED")]
 
 
 def test_a_batch_of_several_runs_goes_to_each_runs_database(tmp_path: Path) -> None:
@@ -373,12 +363,3 @@ def test_real_runs_leave_the_same_answers(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(found[0]["first"]["partitions"]) == 56
     assert len(found[0]["third"]["partitions"]) == 50
     assert len(found[0]["third"]["not done"]) == 16
-
-
-def test_importing_the_storage_turns_batches_on() -> None:
-    code = (
-        "import os, shotspotter_assets.dagster_patches.sqlite_event_log; print(os.environ['DAGSTER_EVENT_BATCH_SIZE'])"
-    )
-    environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_EVENT_BATCH_SIZE"}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "500"

@@ -1,0 +1,44 @@
+"""The instance of the shipped `dagster.yaml`: opening it patches the process, whatever the storage.
+
+The web server and the daemon never load the definitions, but compute which folds a backfill's days belong to, plan
+checks and start runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._core.instance.config import ConcurrencyConfig
+from dagster._core.instance.ref import InstanceRef
+
+from shotspotter_assets.dagster_patches import apply
+
+
+class PatchedInstance(dg.DagsterInstance):
+    """Stock instance in a patched process; `limited_pools` have their default limit from the start.
+
+    The stock queue asks which pools are limited before it gives a pool that it meets for the first time its default
+    limit: on a fresh instance, all runs of it that wait are started at once (dagster-io/dagster#31936 may be this).
+    """
+
+    def __init__(self, *arguments: Any, limited_pools: Sequence[str] = (), **named: Any) -> None:
+        apply()
+        self._limited_pools = frozenset(limited_pools)
+        super().__init__(*arguments, **named)
+
+    @classmethod
+    def config_schema(cls) -> Mapping[str, dg.Field]:
+        """What `dagster.yaml` may hold beside the stock settings."""
+        return {"limited_pools": dg.Field([str], default_value=[])}
+
+    @classmethod
+    def config_defaults(cls, base_dir: str) -> Mapping[str, Any]:
+        """The stock storages and launchers where `dagster.yaml` names none."""
+        return InstanceRef.config_defaults(base_dir)
+
+    def get_concurrency_config(self) -> ConcurrencyConfig:
+        """Stock; the queue asks for it before it looks at the pools."""
+        pools, self._limited_pools = self._limited_pools, frozenset()  # the default limit is asked for from here, too
+        for pool in pools - self.event_log_storage.get_concurrency_keys() if pools else ():
+            self.event_log_storage.initialize_concurrency_limit_to_default(pool)
+        return super().get_concurrency_config()

@@ -1,0 +1,34 @@
+"""Partitions of two dimensions that remember the keys of the last range that was asked for.
+
+Dagster lists a run's whole range again for every partition whose metadata is added: 1,826 days would list three
+million keys. Metadata of single partitions can be added in no other way.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from shotspotter_assets.dagster_patches.guard import known
+
+STOCK = known(
+    "dagster:MultiPartitionsDefinition.get_partition_keys_in_range",
+    parameters="self, partition_key_range, dynamic_partitions_store",
+    sources=("2f624885278f",),
+    purpose="the keys of a run over years are listed once",
+)
+
+
+class RangeRememberingPartitions(dg.MultiPartitionsDefinition):
+    """Stock partitions of two dimensions, but for the memory of the last range."""
+
+    def get_partition_keys_in_range(
+        self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
+    ) -> Sequence[dg.MultiPartitionKey]:
+        """The keys of a range, in the order of the dimensions."""
+        remembered = self.__dict__.setdefault("_remembered", {})
+        if partition_key_range not in remembered:
+            keys = STOCK(self, partition_key_range, dynamic_partitions_store)
+            remembered.clear()
+            remembered[partition_key_range] = keys
+        return remembered[partition_key_range]
