@@ -1,10 +1,10 @@
-"""What has arrived at a city's source since it was last looked at: the local days with new or changed rows.
+"""What has arrived at a city's source since the last look: the local days with new or changed rows.
 
 What was seen is one small table per city, kept by the caller between looks.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -27,26 +27,28 @@ SEEN_SCHEMA: Final = pa.schema(
         pa.field("error", pa.string()),
     ]
 )
-"""One row per file and local day that it holds: a hash of the day's rows in the file, and whether this version of the
-day was asked for, which waits until the day is over and all files are looked at. A day that has gone from a file has no
-version until it is asked for. A file that cannot be read has one row, without a day, with the error; the days that it
-had before stay as asked for, with `UNREAD` in place of a version that was not. So do those of a file that is being
-written to, with `UNREAD` as its version. A polled source is one `file` named after its place among the city's sources."""
+"""One row per file and local day that it holds: a hash of the day's rows in the file, and whether a run was asked for this
+version of the day, which waits until the day is over and all files are looked at.
 
+- A day that has gone from a file has no version until it is asked for.
+- A file that cannot be read has one row without a day, with the error. The days that it had before stay as they were asked
+  for; one whose version was not asked for has `UNREAD` in its place.
+- A file that is being written to is treated alike, with `UNREAD` as its own version.
+- A polled source is one `file`, named after its place among the city's sources.
+"""
 
 UNREAD: Final = "unreadable"
 
+NOT_ASKED: Final = "first look"
+"""Version of the days of a polled source before it was ever asked for versions."""
 
 LOOK_BACK_DAYS: Final = 200
-"""Some publishers load a quarter at a time; most live sources can only say which days have changed by handing over their
-rows, so not all of history is asked for at every look."""
+"""Days of a polled source that a look compares. Some publishers load a quarter at a time; most can only tell changed days by
+returning their rows, so not all of history is asked for at every look."""
 
-
-NOT_ASKED: Final = "first look"
-
-
-FILES_AT_ONCE: Final = 8
+MAX_FILES_AT_ONCE: Final = 8
 """Files that are opened at the same time: on S3, most of the time of a small one is waiting."""
+
 FILES_PER_BATCH: Final = 100
 """Handed to the threads together: those that are left for the next look must not be gone through one by one."""
 
@@ -57,10 +59,10 @@ class Arrivals:
 
     Attributes:
         days: days to read (again), each with a version that differs whenever its rows do.
-        seen: `SEEN_SCHEMA`, to be handed to the next look; as it is, that one finds the same days. See `as_asked`.
-        unreadable: what is wrong with each file that was found unreadable in this look.
+        seen: `SEEN_SCHEMA`, for the next look, which finds the same days again unless they are marked by `as_asked`.
+        unreadable: the error of each file that was found unreadable in this look.
         unfinished: number of new or changed files left for the next look; no day is named until all are looked at, so
-            that many files are not many runs over the same days.
+            that many files do not cause many runs over the same days.
     """
 
     days: Mapping[date, str]
@@ -79,27 +81,27 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
         enough: asked before each file is opened; once true, the rest is left for the next look.
     """
     versions, waiting = folder.file_versions()
-    own = pc.starts_with(seen["file"], f"{folder.folder}/")  # a city may have several folders
-    others, seen = seen.filter(pc.invert(own)), seen.filter(own)
-    before = dict(zip(seen["file"].to_pylist(), seen["file_version"].to_pylist(), strict=True))
-    changed = sorted(file for file, version in versions.items() if before.get(file) != version)
-    was = _days_of_files(seen, [*changed, *waiting])
+    is_own = pc.starts_with(seen["file"], f"{folder.folder}/")  # a city may have several folders
+    others, seen = seen.filter(pc.invert(is_own)), seen.filter(is_own)
+    seen_versions = dict(zip(seen["file"].to_pylist(), seen["file_version"].to_pylist(), strict=True))
+    changed = sorted(file for file, version in versions.items() if seen_versions.get(file) != version)
+    known_days = _days_of_files(seen, [*changed, *waiting])
     rows: list[dict[str, Any]] = []
     looked_at: list[str] = []
-    for file, found in _looks(folder, changed, enough):
+    for file, result in _looks(folder, changed, enough):
         looked_at.append(file)
         entry = {"file": file, "file_version": versions[file], "day": None, "day_version": None, "asked": False}
-        if isinstance(found, SourceError):
-            rows += [{**entry, "error": str(found)}, *_unread(file, versions[file], was.get(file, {}))]
+        known = known_days.get(file, {})
+        if isinstance(result, SourceError):
+            rows += [{**entry, "error": str(result)}, *_unread(file, versions[file], known)]
             continue
-        known = was.get(file, {})
-        for day in sorted({*found, *known}):
-            version = found.get(day)
+        for day in sorted({*result, *known}):
+            version = result.get(day)
             rows.append({**entry, "day": day, "day_version": version, "asked": known.get(day) == (version, True)})
-        if not found and not known:
+        if not result and not known:
             rows.append(entry)
     for file in waiting:
-        rows += _unread(file, UNREAD, was.get(file, {}))
+        rows += _unread(file, UNREAD, known_days.get(file, {}))
     kept = seen.filter(pc.invert(pc.is_in(seen["file"], pa.array(looked_at, pa.string()))))
     # A file that has gone is looked at again if it comes back; one that is being written to has not gone.
     kept = kept.filter(pc.is_in(kept["file"], pa.array(list(versions), pa.string())))
@@ -108,10 +110,10 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
     due = _due(table, last) if not unfinished else table.slice(0, 0)
     if folder.source.file_date is None and due.num_rows:
         # No file will come for a day of its own, so a day between the files' days was a day without alerts.
-        like = {**due.slice(due.num_rows - 1).to_pylist()[0], "day_version": ""}
-        silent = [{**like, "day": day} for day in _gaps(set(pc.unique(table["day"]).to_pylist()) - {None}, last)]
-        filled = pa.Table.from_pylist(silent, SEEN_SCHEMA)
-        table, due = pa.concat_tables([table, filled]), pa.concat_tables([due, filled])
+        template = {**due.slice(due.num_rows - 1).to_pylist()[0], "day_version": ""}
+        silent_days = _gaps(set(pc.unique(table["day"]).to_pylist()) - {None}, last)
+        silent = pa.Table.from_pylist([{**template, "day": day} for day in silent_days], SEEN_SCHEMA)
+        table, due = pa.concat_tables([table, silent]), pa.concat_tables([due, silent])
     return Arrivals(
         days=_versions(due),
         seen=pa.concat_tables([others, table]),
@@ -121,9 +123,9 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
 
 
 def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: date, last: date) -> Arrivals:
-    """Days whose version at a polled source is another than when it was last looked at, or that have gone from it.
+    """Days whose version at a polled source has changed since the last look, or that have gone from it.
 
-    The first look asks for all days without asking the source; later ones are at the last `LOOK_BACK_DAYS`.
+    The first look names all days without asking the source; later ones compare the last `LOOK_BACK_DAYS`.
 
     Args:
         source: the source.
@@ -132,30 +134,30 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
         start: the city's first day.
         last: the last day that is over.
     """
-    own = pc.equal(seen["file"], name)
-    known = seen.filter(own)
-    before = known.filter(known["asked"])
-    was = dict(zip(before["day"].to_pylist(), before["day_version"].to_pylist(), strict=True))
-    if was:
+    is_own = pc.equal(seen["file"], name)
+    known = seen.filter(is_own)
+    asked = known.filter(known["asked"])
+    asked_versions = dict(zip(asked["day"].to_pylist(), asked["day_version"].to_pylist(), strict=True))
+    if asked_versions:
         first = max(start, last - timedelta(days=LOOK_BACK_DAYS))
         # A day that was seen but not asked for may have gone since, too.
         gone = dict.fromkeys((day for day in known["day"].to_pylist() if first <= day <= last), "")
-        now = gone | source.changed_days(first, last)
-        changed = [day for day, version in now.items() if was.get(day) != version]
+        versions = gone | source.changed_days(first, last)
+        changed = [day for day, version in versions.items() if asked_versions.get(day) != version]
         # A day without rows between new ones was a day without alerts.
-        silent = days_between(min(changed), max(changed)) if changed else []
-        now = dict.fromkeys((day for day in silent if day not in was), "") | now
+        between = days_between(min(changed), max(changed)) if changed else []
+        versions = dict.fromkeys((day for day in between if day not in asked_versions), "") | versions
     else:
         # All of history is one run, which asks the source itself.
-        now = dict.fromkeys(days_between(start, last), NOT_ASKED)
+        versions = dict.fromkeys(days_between(start, last), NOT_ASKED)
     entry = {"file": name, "file_version": "", "error": None}
     rows = [
-        {**entry, "day": day, "day_version": version, "asked": was.get(day) == version}
-        for day, version in sorted((was | now).items())
+        {**entry, "day": day, "day_version": version, "asked": asked_versions.get(day) == version}
+        for day, version in sorted((asked_versions | versions).items())
     ]
     return Arrivals(
-        days={day: version for day, version in sorted(now.items()) if was.get(day) != version},
-        seen=pa.concat_tables([seen.filter(pc.invert(own)), pa.Table.from_pylist(rows, SEEN_SCHEMA)]),
+        days={day: version for day, version in sorted(versions.items()) if asked_versions.get(day) != version},
+        seen=pa.concat_tables([seen.filter(pc.invert(is_own)), pa.Table.from_pylist(rows, SEEN_SCHEMA)]),
     )
 
 
@@ -170,26 +172,26 @@ def as_asked(seen: pa.Table, days: Set[date]) -> pa.Table:
 
 def has_unread(seen: pa.Table) -> bool:
     """Whether there are days of files that cannot be read now."""
-    return bool(pc.any(_of_unread_files(seen)).as_py())
+    return bool(pc.any(_is_of_unread_file(seen)).as_py())
 
 
 def as_unread(seen: pa.Table, days: Set[date]) -> pa.Table:
-    """`Arrivals.seen` while a run over these days is under way: it may not have read the files that cannot be read now."""
-    unread = pc.and_(_of_unread_files(seen), pc.is_in(seen["day"], pa.array(list(days), pa.date32())))
+    """`Arrivals.seen` while a run over these days is under way, which may not have read the files that are unreadable now."""
+    unread = pc.and_(_is_of_unread_file(seen), pc.is_in(seen["day"], pa.array(list(days), pa.date32())))
     at = seen.schema.get_field_index("day_version")
     return seen.set_column(at, SEEN_SCHEMA.field("day_version"), pc.if_else(unread, UNREAD, seen["day_version"]))
 
 
 def unreadable_files(seen: pa.Table) -> dict[str, dict[str, str]]:
     """The `version` in which each file could not be read and the `error`, by path."""
-    bad = seen.filter(pc.is_valid(seen["error"])).to_pylist()
-    return {row["file"]: {"version": row["file_version"], "error": row["error"]} for row in bad}
+    unreadable = seen.filter(pc.is_valid(seen["error"])).to_pylist()
+    return {row["file"]: {"version": row["file_version"], "error": row["error"]} for row in unreadable}
 
 
 def _looks(
     folder: LandingFolder, files: Sequence[str], enough: Callable[[], bool]
 ) -> Iterator[tuple[str, dict[date, str] | SourceError]]:
-    """Each file with the versions of its days or what is wrong with it; the first one at least, whatever `enough` says."""
+    """Each file with the versions of its days or its error; at least the first one, whatever `enough` returns."""
 
     def look(file: str) -> dict[date, str] | SourceError | None:
         if file != files[0] and enough():
@@ -199,12 +201,12 @@ def _looks(
         except SourceError as error:
             return error
 
-    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        for at in range(0, len(files), FILES_PER_BATCH):
-            batch = files[at : at + FILES_PER_BATCH]
-            for file, found in zip(batch, pool.map(look, batch), strict=True):
-                if found is not None:
-                    yield file, found
+    with ThreadPoolExecutor(MAX_FILES_AT_ONCE) as pool:
+        for start in range(0, len(files), FILES_PER_BATCH):
+            batch = files[start : start + FILES_PER_BATCH]
+            for file, result in zip(batch, pool.map(look, batch), strict=True):
+                if result is not None:
+                    yield file, result
             if enough():
                 return
 
@@ -220,7 +222,7 @@ def _days_of_files(seen: pa.Table, files: Sequence[str]) -> dict[str, dict[date,
     return days
 
 
-def _of_unread_files(seen: pa.Table) -> pa.ChunkedArray:
+def _is_of_unread_file(seen: pa.Table) -> pa.ChunkedArray:
     files = seen.filter(pc.or_(pc.is_valid(seen["error"]), pc.equal(seen["file_version"], UNREAD)))["file"]
     return pc.and_(pc.is_valid(seen["day"]), pc.is_in(seen["file"], files.combine_chunks()))
 
@@ -240,10 +242,13 @@ def _due(seen: pa.Table, last: date) -> pa.Table:
 
 def _versions(due: pa.Table) -> dict[date, str]:
     """A hash by day of the versions that its files have of it."""
-    parts: dict[date, list[str]] = {}
+    versions: dict[date, list[str]] = {}
     for day, file, version in zip(*(due[name].to_pylist() for name in ("day", "file", "day_version")), strict=True):
-        parts.setdefault(day, []).append(f"{file}:{version}")
-    return {day: _hash(of) for day, of in sorted(parts.items())}
+        versions.setdefault(day, []).append(f"{file}:{version}")
+    return {
+        day: hashlib.sha256("\n".join(sorted(of_files)).encode()).hexdigest()[:16]
+        for day, of_files in sorted(versions.items())
+    }
 
 
 def _gaps(days: Set[date], last: date) -> list[date]:
@@ -252,9 +257,5 @@ def _gaps(days: Set[date], last: date) -> list[date]:
 
 
 def _with_silent_days(versions: Mapping[date, str]) -> dict[date, str]:
-    """A day between the first and the last one of a file, of which it has no row, was a day without alerts."""
+    """`versions` with the days between the first and the last that have no row: days without alerts."""
     return {day: versions.get(day, "") for day in days_between(min(versions), max(versions))} if versions else {}
-
-
-def _hash(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
