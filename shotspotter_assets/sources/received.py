@@ -1,4 +1,4 @@
-"""From a source's own columns to `RAW_SCHEMA`: what its times, points and numbers mean, and the day of each row."""
+"""From a source's own columns to `RAW_SCHEMA`: its times, points and numbers, and the day that each row is filed under."""
 
 import json
 from datetime import date, datetime
@@ -16,10 +16,10 @@ from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times
 
-NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
+NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 BROKEN: Final = "__broken_line__"
-"""Column for the text of lines that do not parse, null for sound lines; only some sources have it."""
+"""Column with the text of lines that do not parse, null for sound lines; only some sources have it."""
 
 
 def to_raw(
@@ -68,13 +68,13 @@ def _instants(
     columns = source.columns
     column = table[columns.time]
     time_of_day = None if columns.time_of_day is None else table[columns.time_of_day]
-    instants, wall = read_times(column, time_of_day, source, f"City {city.name}: {received_from}")
-    without_zone = ~np.isnat(wall)
+    instants, wall_clock = read_times(column, time_of_day, source, f"City {city.name}: {received_from}")
+    without_zone = ~np.isnat(wall_clock)
     if without_zone.any():
         if source.naive_times == "utc":
-            instants = np.where(without_zone, wall, instants)
+            instants = np.where(without_zone, wall_clock, instants)
         elif source.naive_times == "local":
-            local = wall_clock_to_utc(pd.Series(wall[without_zone]), city.zone).dt.tz_localize(None)
+            local = wall_clock_to_utc(pd.Series(wall_clock[without_zone]), city.zone).dt.tz_localize(None)
             instants[without_zone] = local.to_numpy()
         elif np.isnat(instants).all():
             row = int(without_zone.argmax())

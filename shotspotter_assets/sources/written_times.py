@@ -1,6 +1,6 @@
 """Times as publishers write them: text in the usual forms, epoch numbers, or date and time of day in two columns.
 
-What a time without a zone means is not decided here: it is handed over as the reading of an unnamed clock.
+What a time without a zone means is not decided here: it is returned as the reading of an unnamed wall clock.
 """
 
 import logging
@@ -20,10 +20,10 @@ Moments = npt.NDArray[np.datetime64]
 ZONE = r"(?:[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)"
 
 WITH_ZONE = rf"^(.*:\d{{2}}(?:[.,]\d+)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*({ZONE})\s*$"
-"""A time of day followed by a zone; a date's last part must not be taken for one."""
+"""A time of day followed by a zone; the last part of a date must not be taken for a zone."""
 
 DATES = (
-    r"(?P<one>\d{1,2})[/.-](?P<two>\d{1,2})[/.-](?P<year>\d{4}|\d{2})",
+    r"(?P<former>\d{1,2})[/.-](?P<latter>\d{1,2})[/.-](?P<year>\d{4}|\d{2})",
     r"(?P<year>\d{4})[/.-](?P<month>\d{1,2})[/.-](?P<day>\d{1,2})",
     r"(?P<day>\d{1,2})[ -](?P<name>[A-Za-z]{3})[a-z.]*[ ,-]+(?P<year>\d{4}|\d{2})",
     r"(?P<name>[A-Za-z]{3})[a-z.]*[ -](?P<day>\d{1,2})[ ,-]+(?P<year>\d{4}|\d{2})",
@@ -38,22 +38,22 @@ CLOCK = (
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 FIRST_YEAR_OF_1900 = 69
-"""Years of two digits from here on are of the 1900s, as `strptime` takes them."""
+"""Two-digit years from here on are of the 1900s, as in `strptime`."""
 
 ISO_DAY = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:T|$)"
-"""How ISO 8601 writes a day of the calendar; pandas would also take a year alone for one."""
+"""A calendar day in ISO 8601; pandas would also take a year alone for one."""
 
 READABLE = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
-"""Times outside cannot be converted and are no time of an alert."""
+"""Range of usable times (end excluded); others cannot be converted and are no time of an alert."""
 
 log = logging.getLogger(__name__)
 
 
 class Readings(NamedTuple):
-    """What a column of times says of each row: an instant (UTC) where there is a zone, else what the clock showed."""
+    """The times of a column: an instant (UTC) where a row has a zone, else what the wall clock showed."""
 
     instants: Moments
-    wall: Moments
+    wall_clock: Moments
 
 
 def read_times(
@@ -64,8 +64,8 @@ def read_times(
     Args:
         column: times, or dates where `time_of_day` is given.
         time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
-        source: says how times are written; null in `time_format` stands for the usual forms.
-        place: names city and file in a warning.
+        source: its settings say how times are written; null in `time_format` stands for the usual forms.
+        place: city and file, for warnings.
     """
     if time_of_day is not None:
         column = _joined(column, time_of_day, source, place)
@@ -87,12 +87,12 @@ def read_times(
 
 
 def _in_usual_forms(text: pa.ChunkedArray, place: str) -> Readings:
-    """ISO 8601 first, which pandas reads quickly; then the other forms, for the rows that are left."""
+    """Times in ISO 8601, which pandas reads quickly, or else in one of the other forms."""
     iso = pc.if_else(pc.match_substring_regex(text, ISO_DAY), text, None)
     zoned = pc.fill_null(pc.match_substring_regex(text, WITH_ZONE), False)
-    instants, wall = (_parsed(pc.if_else(rows, iso, None), "ISO8601") for rows in (zoned, pc.invert(zoned)))
+    instants, wall_clock = (_parsed(pc.if_else(rows, iso, None), "ISO8601") for rows in (zoned, pc.invert(zoned)))
     written = pc.fill_null(pc.greater(pc.utf8_length(text), 0), False).to_numpy()
-    left = np.isnat(instants) & np.isnat(wall) & written
+    left = np.isnat(instants) & np.isnat(wall_clock) & written
     if left.any():
         rest, with_zone = (values.filter(pa.array(left)) for values in (text, zoned))
         ahead = np.zeros(len(rest), dtype="timedelta64[us]")
@@ -101,8 +101,8 @@ def _in_usual_forms(text: pa.ChunkedArray, place: str) -> Readings:
             rest = pc.replace_substring_regex(rest, WITH_ZONE, r"\1")
         moments = _written(rest, place)
         instants[left] = np.where(with_zone.to_numpy(), moments - ahead, np.datetime64("NaT"))
-        wall[left] = np.where(with_zone.to_numpy(), np.datetime64("NaT"), moments)
-    return Readings(_readable(instants), _readable(wall))
+        wall_clock[left] = np.where(with_zone.to_numpy(), np.datetime64("NaT"), moments)
+    return Readings(_readable(instants), _readable(wall_clock))
 
 
 def _written(text: pa.ChunkedArray, place: str) -> Moments:
@@ -113,9 +113,9 @@ def _written(text: pa.ChunkedArray, place: str) -> Moments:
         pieces = pc.extract_regex(text.take(pa.array(left)), rf"^{form}(?:[T ,]+{CLOCK})?$")
         matched = pc.is_valid(pieces).to_numpy()
         if matched.any():
-            names = [pieces.type.field(at).name for at in range(pieces.type.num_fields)]
-            found = pieces.filter(pa.array(matched))
-            parts = {name: pc.struct_field(found, name) for name in names}
+            names = [pieces.type.field(index).name for index in range(pieces.type.num_fields)]
+            matches = pieces.filter(pa.array(matched))
+            parts = {name: pc.struct_field(matches, name) for name in names}
             moments[left[matched]] = _days(parts, place) + _clock(parts)
         left = left[~matched]
         if not len(left):
@@ -126,8 +126,8 @@ def _written(text: pa.ChunkedArray, place: str) -> Moments:
 def _days(parts: dict[str, pa.ChunkedArray], place: str) -> Moments:
     year = _number(parts["year"])
     year = np.where(year < 100, year + np.where(year < FIRST_YEAR_OF_1900, 2000, 1900), year)
-    if "one" in parts:
-        return _in_likely_order(year, _number(parts["one"]), _number(parts["two"]), place)
+    if "former" in parts:
+        return _in_likely_order(year, _number(parts["former"]), _number(parts["latter"]), place)
     if "name" in parts:
         month = pc.index_in(pc.utf8_lower(parts["name"]), pa.array(MONTHS)).fill_null(-1).to_numpy() + 1
     else:
@@ -136,25 +136,27 @@ def _days(parts: dict[str, pa.ChunkedArray], place: str) -> Moments:
 
 
 def _in_likely_order(
-    year: npt.NDArray[np.int64], one: npt.NDArray[np.int64], two: npt.NDArray[np.int64], place: str
+    year: npt.NDArray[np.int64], former: npt.NDArray[np.int64], latter: npt.NDArray[np.int64], place: str
 ) -> Moments:
     """The order (month first or day first) under which more of the column's rows are dates; month first in a tie."""
-    month_first, day_first = _calendar(year, one, two), _calendar(year, two, one)
-    only = [int((~np.isnat(a) & np.isnat(b)).sum()) for a, b in ((month_first, day_first), (day_first, month_first))]
-    if all(only):
+    month_first, day_first = _calendar(year, former, latter), _calendar(year, latter, former)
+    only_month_first = int((~np.isnat(month_first) & np.isnat(day_first)).sum())
+    only_day_first = int((~np.isnat(day_first) & np.isnat(month_first)).sum())
+    if only_month_first and only_day_first:
         log.warning(
             "%s: dates are written in two ways: %d rows can only be month/day, %d only day/month. The more frequent order "
             "was taken and the others have no time; set source.time_format in the city's file.",
             place,
-            *only,
+            only_month_first,
+            only_day_first,
         )
-    elif not any(only) and not np.isnat(month_first).all():
+    elif not only_month_first and not only_day_first and not np.isnat(month_first).all():
         log.warning(
             "%s: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in the "
             "city's file to be sure.",
             place,
         )
-    return day_first if only[1] > only[0] else month_first
+    return day_first if only_day_first > only_month_first else month_first
 
 
 def _calendar(year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: npt.NDArray[np.int64]) -> Moments:
@@ -166,12 +168,12 @@ def _calendar(year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: np
 
 
 def _clock(parts: dict[str, pa.ChunkedArray]) -> npt.NDArray[np.timedelta64]:
-    """Time since midnight, which it is where no time of day is written; NaT where no clock shows that."""
+    """Time since midnight; 0 where no time of day is written, NaT where no clock shows it."""
     hour, minute, second = (_number(parts[name]) for name in ("hour", "minute", "second"))
     half = pc.utf8_lower(parts["half"])
-    twelve = pc.not_equal(half, "").to_numpy()
-    possible = np.where(twelve, (hour >= 1) & (hour <= 12), hour < 24) & (minute < 60) & (second < 60)
-    hour = np.where(twelve, hour % 12 + 12 * pc.equal(half, "p").to_numpy(), hour)
+    has_half = pc.not_equal(half, "").to_numpy()
+    possible = np.where(has_half, (hour >= 1) & (hour <= 12), hour < 24) & (minute < 60) & (second < 60)
+    hour = np.where(has_half, hour % 12 + 12 * pc.equal(half, "p").to_numpy(), hour)
     micros = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 6, padding="0"), 0, 6))
     since = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
     return np.where(possible, since.astype("timedelta64[us]"), np.timedelta64("NaT"))
@@ -186,7 +188,7 @@ def _offsets(zone: pa.ChunkedArray) -> npt.NDArray[np.timedelta64]:
 
 
 def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSource, place: str) -> pa.ChunkedArray:
-    """Text of date and time of day together, as one column would have them."""
+    """Text of date and time of day, as one column would have it."""
     clock = pc.utf8_trim_whitespace(time_of_day.cast(pa.string()))
     if source.time_format is not None:
         return pc.binary_join_element_wise(pc.utf8_trim_whitespace(days.cast(pa.string())), clock, " ")
@@ -197,9 +199,9 @@ def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: Tabular
         r"^(\d{2})(\d{2})$",
         r"\1:\2",
     )
-    # The date's own zone, if any, is that of its midnight and says nothing of which day is meant.
-    wall = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place).wall
-    text = pa.array(np.datetime_as_string(wall, unit="D"), mask=np.isnat(wall))
+    # The date's own zone, if any, is that of its midnight and does not tell which day is meant.
+    wall_clock = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place).wall_clock
+    text = pa.array(np.datetime_as_string(wall_clock, unit="D"), mask=np.isnat(wall_clock))
     return pc.binary_join_element_wise(pa.chunked_array([text]), pc.if_else(pc.equal(clock, ""), None, clock), "T")
 
 
@@ -247,5 +249,5 @@ def _with_zone(instants: Moments) -> Readings:
     return Readings(_readable(instants), _nothing(len(instants)))
 
 
-def _without_zone(wall: Moments) -> Readings:
-    return Readings(_nothing(len(wall)), _readable(wall))
+def _without_zone(wall_clock: Moments) -> Readings:
+    return Readings(_nothing(len(wall_clock)), _readable(wall_clock))
