@@ -65,7 +65,7 @@ def run(home: Path, settings: str, last: date) -> float:
     import dagster as dg
 
     from shotspotter_assets.definitions import defs
-    from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+    from shotspotter_assets.partitions import range_tags
 
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
@@ -76,7 +76,7 @@ def run(home: Path, settings: str, last: date) -> float:
         started = time.monotonic()
         job.execute_in_process(
             instance=instance,
-            tags={RANGE_START: f"{CITY}|{FIRST}", RANGE_END: f"{CITY}|{last}"},
+            tags=range_tags(CITY, FIRST, last),
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
         )
         return time.monotonic() - started

@@ -4,16 +4,17 @@ Reads the store (`SHOTSPOTTER_STORE`); the folds must have been reported before.
 90% intervals of the gain over the historical mean and over gradient boosting from a weekly block bootstrap.
 """
 
+import os
 import sys
 from datetime import date
 from typing import Any
 
-from shotspotter_assets.defs.environment import STORE_ROOT
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition
 
 COLUMNS = {
@@ -30,7 +31,7 @@ COLUMNS = {
 
 def main(city: str, folds: list[date]) -> None:
     """Print both tables and the training times."""
-    store = StoreResource(root=STORE_ROOT).open()
+    store = StoreResource(root=Settings.from_environment(os.environ).store_root).open()
     partitions = [Partition("evaluation_reports", city, "fold", fold) for fold in folds]
     reports = [FoldReport.model_validate_json(store.read_bytes(partition, "report.json")) for partition in partitions]
     forecasts = pool_tables([store.read_table(partition, "forecasts.parquet") for partition in partitions])

@@ -83,11 +83,7 @@ class Clock:
 
     def tick(self, text: str) -> int:
         """One tick, printed; the number of runs it asks for, which are recorded as finished."""
-        from shotspotter_assets.defs.resources import resources
-
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=self.defs, resources=resources()
-        )
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=self.defs)
         timer = Timer()
         result = self.sensor.evaluate_tick(context)
         runs, cursor = len(result.run_requests or []), len(result.cursor or "")
@@ -133,12 +129,12 @@ class Timer:
 
 def record_history(instance: dg.DagsterInstance, cities: Sequence[str], days: int) -> None:
     """Finished runs of each city's last days, one a day."""
-    from shotspotter_assets.defs.automation.runs import range_tags
+    from shotspotter_assets.defs.automation.runs import city_tags
 
     for back in range(days, 0, -1):
         for name in cities:
             day = TODAY - timedelta(days=back + 2)
-            record(instance, range_tags(name, day, day))
+            record(instance, city_tags(name, day, day))
 
 
 def landed_cities(folder: Path, cities: int, _size: int) -> None:
@@ -207,10 +203,9 @@ def many_objects(_folder: Path, _cities: int, objects: int) -> None:
 def conditions(_folder: Path, cities: int, _size: int) -> None:
     """The daily schedules of many polled cities, and the conditions over a fortnight of all of them."""
     from shotspotter_assets.definitions import defs
-    from shotspotter_assets.defs.automation import schedules
 
     definitions, instance, names = defs(), dg.DagsterInstance.get(), names_of(cities)
-    for schedule in schedules.daily_schedules:
+    for schedule in [one for one in definitions.schedules or [] if one.name.startswith("daily")]:
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=datetime.now(UTC))
         timer = Timer()
         asked = schedule.evaluate_tick(context).run_requests
@@ -323,7 +318,7 @@ PARTS: Final = {part.__name__: part for part in (landed_cities, polled_cities, m
 
 
 def measure(part: str, cities: int, size: int) -> None:
-    """Measure a part in a process of its own, as the definitions read the cities when they are imported."""
+    """Measure a part in a process of its own, with an environment of its own."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "home").mkdir()

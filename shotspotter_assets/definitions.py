@@ -1,24 +1,56 @@
-"""The code location: every asset and check found in the folders of `defs`, what starts their runs, and the resources."""
+"""The code location: all assets and checks, what starts their runs, and the resources, built from the settings."""
+
+import os
+import warnings
 
 import dagster as dg
 
 from shotspotter_assets import dagster_patches
-from shotspotter_assets import defs as package
+from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
 from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
+from shotspotter_assets.defs.daily import forecast_scores, live_models, nowcasts, patrol_plans, risk_forecasts
 from shotspotter_assets.defs.resources import resources
+from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, walk_forward_reports
+from shotspotter_assets.partitions import build_partitions
+from shotspotter_assets.settings import Settings
+
+ASSETS = (
+    raw_alerts,
+    cleaned_alerts,
+    grid_tensors,
+    fold_models,
+    evaluation_reports,
+    walk_forward_reports,
+    live_models,
+    risk_forecasts,
+    nowcasts,
+    patrol_plans,
+    forecast_scores,
+)
+"""In the order of the chain."""
+
+AUTOMATION = (arrivals, conditions, notices, schedules)
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.
 @dg.definitions
 def defs() -> dg.Definitions:
+    """The definitions of the installation that the environment describes."""
+    return build_definitions(Settings.from_environment(os.environ))
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
     """All assets, checks, sensors, schedules and resources."""
     dagster_patches.apply()
-    return dg.Definitions(
-        assets=dg.load_assets_from_package_module(package),
-        asset_checks=dg.load_asset_checks_from_package_module(package),
-        sensors=[arrivals.landing_arrivals, arrivals.polled_arrivals, conditions.catch_up, notices.notices],
-        schedules=[*schedules.daily_schedules, schedules.late_cities_clock],
-        resources=resources(),
+    partitions = build_partitions(settings.cities)
+    with warnings.catch_warnings():
+        # Backfill policies and checks of partitions; the tests of the definitions and of the runs stand for them.
+        for beta in (dg.BetaWarning, dg.PreviewWarning):
+            warnings.simplefilter("ignore", beta)
+        assets = [module.definitions(partitions) for module in ASSETS]
+    return dg.Definitions.merge(
+        *assets,
+        *(module.definitions(settings) for module in AUTOMATION),
         # A run's steps are short beside the start of a process of their own, which imports everything again.
-        executor=dg.in_process_executor,
+        dg.Definitions(resources=resources(settings), executor=dg.in_process_executor),
     )

@@ -1,6 +1,7 @@
 """Runs the whole chain on the embedded simulated city and prints how the forecasts did: `make demo`."""
 
 import json
+import os
 import time
 from datetime import date, timedelta
 from typing import Any
@@ -8,13 +9,12 @@ from typing import Any
 import dagster as dg
 
 from shotspotter_assets.cities.registry import find_city
-from shotspotter_assets.definitions import defs
-from shotspotter_assets.defs.environment import CITIES, STORE_ROOT
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.defs.walk_forward.evaluation_reports import REPORT_FILE
-from shotspotter_assets.partitions import next_cutoff
-from shotspotter_assets.storage.store import Partition
+from shotspotter_assets.partitions import key_of, next_cutoff, range_tags
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.file_names import REPORT_FILE
+from shotspotter_assets.storage.store import Partition, Store
 
 CITY = "simulated_city"
 FOLDS = (date(2025, 1, 1), date(2025, 4, 1))
@@ -44,47 +44,37 @@ TABLE = {
 def main() -> None:
     """Materialise two years of days and two folds into the instance of DAGSTER_HOME, then show the scores."""
     started = time.monotonic()
+    settings = Settings.from_environment(os.environ)
+    definitions = build_definitions(settings)
     with dg.DagsterInstance.get() as instance:
         # A demo that was killed could not say so, and its run would hold a place in the queue for ever.
         for run in instance.get_runs(dg.RunsFilter(tags=DEMO_TAG, statuses=[dg.DagsterRunStatus.STARTED])):
             instance.report_run_failed(run)
-        first, last = find_city(CITIES, CITY).start, next_cutoff(FOLDS[-1]) - timedelta(days=1)
+
+        def make(assets: list[str], tags: dict[str, str], ops: dict[str, Any] | None = None) -> None:
+            job = definitions.resolve_implicit_global_asset_job_def()
+            job.get_subset(asset_selection={dg.AssetKey(asset) for asset in assets}).execute_in_process(
+                run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
+                instance=instance,
+                tags=tags | DEMO_TAG,
+            )
+
+        first, last = find_city(settings.cities, CITY).start, next_cutoff(FOLDS[-1]) - timedelta(days=1)
         _say(f"1/3  alerts and grids of {CITY}, {first} to {last}")
-        _run(
-            instance,
-            ["raw_alerts", "cleaned_alerts", "grid_tensors"],
-            {RANGE_START: f"{CITY}|{first}", RANGE_END: f"{CITY}|{last}"},
-        )
+        make(["raw_alerts", "cleaned_alerts", "grid_tensors"], range_tags(CITY, first, last))
         for fold in FOLDS:
             _say(f"2/3  the models of fold {fold}, the reference network in a small size: {SMALL_NETWORK}")
-            _run(
-                instance,
-                ["fold_models"],
-                {"dagster/partition": f"{CITY}|{fold}"},
-                {"fold_models": {"config": SMALL_NETWORK}},
-            )
+            tags = {"dagster/partition": key_of(CITY, fold)}
+            make(["fold_models"], tags, {"fold_models": {"config": SMALL_NETWORK}})
         for fold in FOLDS:
             _say(f"3/3  the report of fold {fold}: baselines, scores, plots")
-            _run(instance, ["evaluation_reports"], {"dagster/partition": f"{CITY}|{fold}"})
+            make(["evaluation_reports"], {"dagster/partition": key_of(CITY, fold)})
     for fold in FOLDS:
-        _show(fold)
+        _show(StoreResource(root=settings.store_root).open(), fold)
     _say(f"done in {time.monotonic() - started:.0f} s; see the runs and the plots with: make ui")
 
 
-def _run(
-    instance: dg.DagsterInstance, assets: list[str], tags: dict[str, str], ops: dict[str, Any] | None = None
-) -> None:
-    job = defs().resolve_implicit_global_asset_job_def()
-    keys = {dg.AssetKey(asset) for asset in assets}
-    job.get_subset(asset_selection=keys).execute_in_process(
-        run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
-        instance=instance,
-        tags=tags | DEMO_TAG,
-    )
-
-
-def _show(fold: date) -> None:
-    store = StoreResource(root=STORE_ROOT).open()
+def _show(store: Store, fold: date) -> None:
     partition = Partition("evaluation_reports", CITY, "fold", fold)
     report = json.loads(store.read_bytes(partition, REPORT_FILE))
     models = report["models"]

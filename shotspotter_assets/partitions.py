@@ -1,25 +1,46 @@
-"""The partition dimensions (city, date, fold) and the mappings between them.
+"""The partition dimensions (city, date, fold), their keys `city|day`, a run's keys, and the mappings between windows.
 
 A date partition is a local civil day of its city. All cities share one label calendar, because mapped time windows
-must share a time zone; which instants belong to a day is the city's own clock's matter. A fold is named by its
-cutoff: it trains on the days before it and is tested on the days from it to the next cutoff.
+must share a time zone; the city's own clock decides which instants belong to a day. A fold is named by its cutoff: it
+trains on the days before it and is tested on the days from it to the next cutoff.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.dagster_patches.key_ranges import RangeRememberingPartitions
 
-FOLD_CRON = "0 0 1 */3 *"
+FOLD_CRON: Final = "0 0 1 */3 *"
 """Quarterly cutoffs: four folds test every season."""
 
-ALL_BEFORE = -100
+LOOK_BACK_DAYS: Final = 14
+"""Automation repairs the last days only: publishers relabel within days, and each day back costs every tick."""
+
+ALL_BEFORE: Final = -100
 """Start offset, in folds, of a window that reaches back to the first day: mapped windows are clamped to the days there are."""
+
+RANGE_START: Final = "dagster/asset_partition_range_start"
+RANGE_END: Final = "dagster/asset_partition_range_end"
+
+
+class IncompleteRunError(Exception):
+    """The run's tags name more partitions than the run was given, so the rest would silently be left out."""
+
+
+class BeforeStartError(ValueError):
+    """A partition lies before its city's first day."""
+
+
+class DayNotOverError(ValueError):
+    """A day's partition exists, but the day is not over where the city is: labels follow UTC."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +55,7 @@ class Partitions:
     cities: dg.StaticPartitionsDefinition
 
 
-def build_partitions(cities: Mapping[str, City]) -> Partitions:
+def build_partitions(cities: Cities) -> Partitions:
     """Partitions from the earliest start of all cities on; they never depend on the present date."""
     start = min(city.start for city in cities.values())
     city = dg.StaticPartitionsDefinition(list(cities))
@@ -65,16 +86,149 @@ def fold_days(city: City, cutoff: date) -> tuple[list[date], list[date]]:
     return before, [cutoff + timedelta(days=at) for at in range((next_cutoff(cutoff) - cutoff).days)]
 
 
-def _from_days(last_fold: int) -> dg.MultiPartitionMapping:
-    """Days of the same city from the first one to the end of the test window of the fold `last_fold` later."""
-    window = dg.TimeWindowPartitionMapping(
-        start_offset=ALL_BEFORE, end_offset=last_fold, allow_nonexistent_upstream_partitions=True
-    )
+def key_of(city: str, day: date) -> str:
+    """The partition key of a city's day, or of its fold with that cutoff."""
+    return f"{city}|{day}"
+
+
+def parse_key(key: str) -> tuple[str, date]:
+    """(city, day or cutoff) of a partition key."""
+    city, day = key.split("|")
+    return city, date.fromisoformat(day)
+
+
+def range_tags(city: str, first: date, last: date) -> dict[str, str]:
+    """Tags of one run over a city's days; a run over one day has them too."""
+    return {RANGE_START: key_of(city, first), RANGE_END: key_of(city, last)}
+
+
+def parse_range_tags(tags: Mapping[str, str]) -> tuple[str, date, date] | None:
+    """(city, first day, last day) of a run over a range of one city; None for other runs."""
+    if RANGE_START not in tags or RANGE_END not in tags:
+        return None
+    (city, first), (last_city, last) = parse_key(tags[RANGE_START]), parse_key(tags[RANGE_END])
+    return (city, first, last) if city == last_city else None
+
+
+def contiguous(days: Sequence[date]) -> list[list[date]]:
+    """Sorted days in stretches without a gap."""
+    stretches: list[list[date]] = []
+    for day in days:
+        if stretches and stretches[-1][-1] == day - timedelta(days=1):
+            stretches[-1].append(day)
+        else:
+            stretches.append([day])
+    return stretches
+
+
+@dataclass(frozen=True)
+class DateRange:
+    """Contiguous days of one city that a run is to make."""
+
+    city: City
+    days: list[date]
+
+    @property
+    def first(self) -> date:
+        """The first day."""
+        return self.days[0]
+
+    @property
+    def last(self) -> date:
+        """The last day."""
+        return self.days[-1]
+
+    def key(self, day: date) -> str:
+        """The partition key of a day."""
+        return key_of(self.city.name, day)
+
+
+RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+
+
+def date_ranges(context: RunContext, cities: Cities) -> list[DateRange]:
+    """The run's keys by city and contiguous days, sorted: keys come unsorted and may be of several cities.
+
+    Raises:
+        IncompleteRunError: a job backfill gave the run only the first key of its range (Dagster issue 28861).
+        BeforeStartError: a day is before its city's start.
+        DayNotOverError: a day has not ended on the city's clock, so that its last alerts would be left out.
+    """
+    refuse_part_of_a_range(context.run.tags, context.partition_keys)
+    days: dict[str, list[date]] = {}
+    for name, day in sorted(map(parse_key, context.partition_keys)):
+        city = find_city(cities, name)
+        if day < city.start:
+            raise BeforeStartError(
+                f"{key_of(name, day)} is before {city.start}, the start of {name}: choose later days."
+            )
+        if day_start(day + timedelta(days=1), city.zone) > datetime.now(UTC):
+            raise DayNotOverError(
+                f"{key_of(name, day)} is not over in {city.time_zone}: run it when the day has ended there."
+            )
+        days.setdefault(name, []).append(day)
+    return [DateRange(cities[name], stretch) for name in days for stretch in contiguous(days[name])]
+
+
+def single_day(context: RunContext, cities: Cities) -> tuple[City, date]:
+    """City and day of a run that makes one day.
+
+    Raises:
+        BeforeStartError, DayNotOverError: see `date_ranges`.
+    """
+    [date_range] = date_ranges(context, cities)
+    [day] = date_range.days
+    return date_range.city, day
+
+
+def single_fold(context: RunContext, cities: Cities) -> tuple[City, date]:
+    """City and cutoff of a run that makes one fold.
+
+    Raises:
+        BeforeStartError: the cutoff leaves no day to train on.
+    """
+    name, cutoff = parse_key(context.partition_key)
+    city = find_city(cities, name)
+    if cutoff <= city.start:
+        raise BeforeStartError(
+            f"{context.partition_key}: the fold has no day to train on, {city.name} starts on {city.start}."
+        )
+    return city, cutoff
+
+
+def refuse_part_of_a_range(tags: Mapping[str, str], keys: Sequence[str]) -> None:
+    """Fail a run that was given fewer keys than the range in its tags.
+
+    Raises:
+        IncompleteRunError: see `date_ranges`.
+    """
+    named = parse_range_tags(tags)
+    if named is None:
+        return
+    city, first, last = named
+    number = (last - first).days + 1
+    if number > len(keys):
+        raise IncompleteRunError(
+            f"The run is for {key_of(city, first)} to {key_of(city, last)} ({number} partitions) but was given {len(keys)}. "
+            "Launch the backfill from the asset's page, not from a job's: a job's runs process only the first partition of "
+            "a range."
+        )
+
+
+def _same_city(dimension: str, source: str, mapping: dg.PartitionMapping) -> dg.MultiPartitionMapping:
+    """Of the same city, the partitions of `dimension` upstream that `mapping` gives for those of `source`."""
     return dg.MultiPartitionMapping(
         {
             "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
-            "date": dg.DimensionPartitionMapping("fold", window),
+            dimension: dg.DimensionPartitionMapping(source, mapping),
         }
+    )
+
+
+def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
+    """Time windows from `first` to `last`, counted from the one that is made."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
     )
 
 
@@ -82,22 +236,23 @@ def _from_days(last_fold: int) -> dg.MultiPartitionMapping:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)
 
-    ONE_RUN = dg.BackfillPolicy.single_run()
+    ONE_RUN: Final = dg.BackfillPolicy.single_run()
     """A backfill of contiguous days of one city is one run, which reads and writes them together."""
 
-    DAYS_BEFORE_CUTOFF = _from_days(-1)
+    DAYS_BEFORE_CUTOFF: Final = _same_city("date", "fold", _window(ALL_BEFORE, -1))
     """A fold's model is made from all days before its cutoff."""
 
-    DAYS_TO_NEXT_CUTOFF = _from_days(0)
+    DAYS_TO_NEXT_CUTOFF: Final = _same_city("date", "fold", _window(ALL_BEFORE, 0))
     """A fold's report is made from the days before its cutoff (baselines) and those of its test window."""
 
-    SAME_FOLD = dg.MultiPartitionMapping(
-        {
-            "city": dg.DimensionPartitionMapping("city", dg.IdentityPartitionMapping()),
-            "fold": dg.DimensionPartitionMapping("fold", dg.TimeWindowPartitionMapping()),
-        }
-    )
+    SAME_FOLD: Final = _same_city("fold", "fold", dg.TimeWindowPartitionMapping())
     """Tested folds are a subset of the trainable ones."""
 
-    ALL_FOLDS = dg.MultiToSingleDimensionPartitionMapping("city")
-    """A city's report is made from all of its folds."""
+    ALL_OF_CITY: Final = dg.MultiToSingleDimensionPartitionMapping("city")
+    """What is of a city alone is made from all of its folds or days."""
+
+    LAST_FORTNIGHT: Final = _same_city("date", "date", _window(1 - LOOK_BACK_DAYS, 0))
+    """All days to the day are read; changes of the last ones are what automation looks for."""
+
+    DAY_BEFORE: Final = _same_city("date", "date", _window(-1, -1))
+    """A day is scored with the forecast that was issued the day before."""

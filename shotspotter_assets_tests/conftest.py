@@ -8,8 +8,6 @@ from hypothesis import settings
 
 TEST_CITIES = Path(__file__).parent / "data" / "cities"
 
-# The definitions read the environment when they are imported; tests run against their own small cities.
-os.environ["SHOTSPOTTER_CITIES"] = str(TEST_CITIES)
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ.pop("DAGSTER_HOME", None)

@@ -14,6 +14,9 @@ from shotspotter_assets.cities.coverage_file import read_areas
 PACKAGE_CITIES = Path(__file__).parent
 """The folder of the cities that the package ships."""
 
+Cities = Mapping[str, City]
+"""Cities by name."""
+
 
 class CityFileError(ValueError):
     """A city file, or the folder of city files, cannot be used; the message names file, key and remedy."""
@@ -26,7 +29,7 @@ class UnknownCityError(KeyError):
         return str(self.args[0])
 
 
-def load_cities(folder: Path = PACKAGE_CITIES) -> Mapping[str, City]:
+def load_cities(folder: Path = PACKAGE_CITIES) -> Cities:
     """All cities of `folder` (`*.yaml`, `*.yml`) by name, sorted.
 
     Raises:
@@ -88,7 +91,7 @@ def _with_coverage_beside(file: Path, city: City, coverage: Coverage) -> City:
     return city.model_copy(update={"coverage": coverage})
 
 
-def find_city(cities: Mapping[str, City], name: str) -> City:
+def find_city(cities: Cities, name: str) -> City:
     """The city called `name`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The resources that assets ask for: the store, and the source of a city's alerts.
+"""The resources that assets ask for: the cities, the store, the sources of alerts, and whom to tell of problems.
 
 Loading the definitions must stay quick, so what reads, writes and simulates is imported when a run asks for it.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.environment import LANDING_ROOT, STORE_ROOT, UI_URL
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import KINDS, Access, open_sources
 
 if TYPE_CHECKING:
@@ -101,10 +101,11 @@ def _s3_client() -> Any:
     return S3Resource().get_client()
 
 
-def resources() -> dict[str, dg.ConfigurableResource]:
-    """The resources by the name under which assets ask for them."""
+def resources(settings: Settings) -> dict[str, Any]:
+    """The resources by the name under which assets, checks, sensors and schedules ask for them."""
     return {
-        "store": StoreResource(root=STORE_ROOT),
-        "sources": SourcesResource(landing_root=LANDING_ROOT),
-        "notices_to": NoticesResource(ui_url=UI_URL),
+        "cities": settings.cities,
+        "store": StoreResource(root=settings.store_root),
+        "sources": SourcesResource(landing_root=settings.landing_root),
+        "notices_to": NoticesResource(ui_url=settings.ui_url),
     }

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256
 from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.next_day.regime_regression import Pretrained
 
-RECORD_FILE = "record.json"
 START_AT_REGRESSION = ("residual_boosting", "regime_regression")
 """Models that can start at another city's regression, and whose files hold one for another city to start at."""
 

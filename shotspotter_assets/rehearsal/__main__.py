@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import yaml
 
-from shotspotter_assets.defs.environment import CHECKOUT
 from shotspotter_assets.rehearsal.account import (
     DAILY_CHAIN,
     LIVE_CHAIN,
@@ -35,6 +34,7 @@ from shotspotter_assets.rehearsal.account import (
 from shotspotter_assets.rehearsal.cities import RehearsedCity, real_city, simulated_city, yesterday
 from shotspotter_assets.rehearsal.drops import Drop, land, land_history, steps_of
 from shotspotter_assets.rehearsal.processes import Processes, Webhook, free_port, webhook
+from shotspotter_assets.settings import CHECKOUT
 
 ZONE: Final = ZoneInfo("America/New_York")
 """Of both cities."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import requests
 
-from shotspotter_assets.defs.environment import CHECKOUT
+from shotspotter_assets.settings import CHECKOUT
 
 START_SECONDS: Final = 240.0
 """Most that the webserver may take until it answers."""

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from shotspotter_assets.models.records import TrainedModel
-from shotspotter_assets.models.stored_models import RECORD_FILE, read_files
+from shotspotter_assets.models.stored_models import read_files
+from shotspotter_assets.storage.file_names import FORECAST_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
@@ -19,15 +20,6 @@ RISK_FORECASTS: Final = "risk_forecasts"
 PATROL_PLANS: Final = "patrol_plans"
 FORECAST_SCORES: Final = "forecast_scores"
 NOWCASTS: Final = "nowcasts"
-
-FORECAST_FILE: Final = "forecast.parquet"
-HOURLY_FILE: Final = "hourly.parquet"
-TOP_FILE: Final = "top_locations.parquet"
-MAP_FILE: Final = "risk.geojson"
-PLAN_FILE: Final = "plan.parquet"
-CSV_FILE: Final = "dispatch.csv"
-GEOJSON_FILE: Final = "dispatch.geojson"
-AUDIT_FILE: Final = "audit.json"
 
 STALE_SCORES: Final = timedelta(days=14)
 """Scores older than this say nothing about the model in force."""

@@ -1,32 +1,45 @@
-"""Names of the files and metadata of the alerts' assets, and the landed files that are known to be unreadable."""
+"""Names of the stored files. The files of a model are named by the model, as `<model>.<file>`."""
 
-import json
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
+RECORD_FILE: Final = "record.json"
+"""Of every asset that has one: what was made, from what, and why."""
 
+# raw_alerts, cleaned_alerts, grid_tensors
 ALERTS_FILE: Final = "alerts.parquet"
-REJECTED_FILE: Final = "rejected.parquet"
 WITHDRAWN_FILE: Final = "withdrawn.parquet"
+REJECTED_FILE: Final = "rejected.parquet"
 GRID_FILE: Final = "grid.parquet"
 
-SEEN: Final = "arrivals"
-"""Folder of the store with what the sensors have seen of each city: `<sensor>_<generation>.parquet`."""
+# evaluation_reports, walk_forward_reports
+REPORT_FILE: Final = "report.json"
+FOLD_FORECASTS_FILE: Final = "forecasts.parquet"
+FOLD_HOURS_FILE: Final = "hourly_forecasts.parquet"
+FOLD_TYPES_FILE: Final = "type_forecasts.parquet"
+CARD_FILE: Final = "model_card.md"
+
+# risk_forecasts, nowcasts
+FORECAST_FILE: Final = "forecast.parquet"
+HOURLY_FILE: Final = "hourly.parquet"
+TOP_FILE: Final = "top_locations.parquet"
+MAP_FILE: Final = "risk.geojson"
+
+# patrol_plans
+PLAN_FILE: Final = "plan.parquet"
+DISPATCH_CSV_FILE: Final = "dispatch.csv"
+DISPATCH_GEOJSON_FILE: Final = "dispatch.geojson"
+AUDIT_FILE: Final = "audit.json"
+
+ARRIVALS: Final = "arrivals"
+"""Folder with what the sensors have seen of each city."""
 UNREADABLE_FILE: Final = "unreadable.json"
 
-SOURCE_VERSION: Final = "source_version"
-"""Metadata of a day of `raw_alerts`: the live source's own version of it when it was read."""
+
+def seen_file(sensor: str, generation: int) -> str:
+    """The table of what a sensor has seen of a city."""
+    return f"{sensor}_{generation}.parquet"
 
 
-def unreadable_files(store: "Store", city: str) -> dict[str, str]:
-    """The version in which each landed file was found unreadable by a sensor, by path."""
-    return {file: found["version"] for file, found in unreadable_reasons(store, city).items()}
-
-
-def unreadable_reasons(store: "Store", city: str) -> dict[str, dict[str, str]]:
-    """The `version` in which each landed file was found unreadable by a sensor, and the `error`, by path."""
-    from shotspotter_assets.storage.store import Partition
-
-    partition = Partition(SEEN, city)
-    return json.loads(store.read_bytes(partition, UNREADABLE_FILE)) if store.exists(partition, UNREADABLE_FILE) else {}
+def picture_file(name: str) -> str:
+    """A plot of a report."""
+    return f"{name}.png"

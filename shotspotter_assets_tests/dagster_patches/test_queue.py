@@ -25,7 +25,8 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from shotspotter_assets.definitions import defs
+from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.defs.chain import DEFINITIONS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / ".dagster_home" / "dagster.yaml"
@@ -37,7 +38,7 @@ class Queue:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
         self.daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
-        self.job: Any = defs().resolve_implicit_global_asset_job_def().get_subset(
+        self.job: Any = DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(
             asset_selection={dg.AssetKey("live_models")}
         )  # fmt: skip
 
@@ -121,6 +122,7 @@ def test_a_training_whose_process_was_killed_gives_its_place_back(
     instance = queue.instance
     monkeypatch.chdir(tmp_path)  # the checkout's .env names another home
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("SHOTSPOTTER_CITIES", str(TEST_CITIES))
         monkeypatch.setenv("SHOTSPOTTER_STORE", "s3://nowhere/store")
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):

@@ -10,11 +10,10 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from shotspotter_assets.definitions import defs
 from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets_tests.defs.chain import DEFINITIONS
 
 ROOT = Path(__file__).parents[2]
-DEFINITIONS = defs()
 
 
 def test_heavy_libraries_are_not_imported() -> None:

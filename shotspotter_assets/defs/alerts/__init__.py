@@ -1,1 +1,1 @@
-"""Raw and cleaned alerts."""
+"""Days of alerts: as received, cleaned, and as counts on the grid."""

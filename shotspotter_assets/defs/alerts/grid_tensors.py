@@ -1,40 +1,71 @@
-"""Grid tensors, by city and local day."""
+"""Grid tensors, by city and local day: the day's counts by hour, type and cell."""
 
 import dagster as dg
+import numpy as np
 
-from shotspotter_assets.defs.alerts.raw_alerts import cleaned_alerts
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.gridding.tensors import counted_alerts, dense_window
 from shotspotter_assets.gridding.tensors import grid_tensors as tensors_of
-from shotspotter_assets.partitions import ONE_RUN
+from shotspotter_assets.partitions import ONE_RUN, Partitions, date_ranges
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 
 READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_date,
-    backfill_policy=ONE_RUN,
-    group_name="grids",
-    kinds={"parquet"},
-    code_version="2",
-    automation_condition=CATCH_UP,
-    deps=[cleaned_alerts],
-)
-def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset and its check."""
+    asset = dg.asset(
+        partitions_def=partitions.city_date,
+        backfill_policy=ONE_RUN,
+        group_name="grids",
+        kinds={"parquet"},
+        code_version="2",
+        automation_condition=CATCH_UP,
+        deps=["cleaned_alerts"],
+    )
+    check = dg.asset_check(asset="grid_tensors", partitions_def=partitions.city_date, blocking=True)
+    return dg.Definitions(assets=[asset(grid_tensors)], asset_checks=[check(counts_equal_alerts)])
+
+
+def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource) -> None:
     """The day's frames as a sparse tensor: alerts, or incidents that began, per local hour, type, row and column.
 
     The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
     """
-    for stretch in stretches(context):
-        city, days = stretch.city, stretch.days
+    for date_range in date_ranges(context, cities):
+        city, days = date_range.city, date_range.days
         alerts = store.open().read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
         tensors = tensors_of(alerts, days, city)
         store.open().write_tables(context.asset_key.path[-1], city.name, GRID_FILE, tensors)
         for day, tensor in tensors.items():
             counted = int(tensor["count"].to_numpy().sum())
             metadata = {city.counted: counted, "entries": tensor.num_rows, "time_precision": city.time_precision}
-            context.add_asset_metadata(metadata, partition_key=stretch.key(day))
+            context.add_asset_metadata(metadata, partition_key=date_range.key(day))
         context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
+
+
+def counts_equal_alerts(
+    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.AssetCheckResult:
+    """The sum of the dense window equals the number of cleaned alerts, or of incidents that began, on every day."""
+    wrong: dict[str, int] = {}
+    counted = 0
+    for date_range in date_ranges(context, cities):
+        city, days = date_range.city, date_range.days
+        opened = store.open()
+        frames = opened.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
+        ids = ["user_id", "incident_id"]
+        cleaned = opened.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], ids)
+        cleaned = counted_alerts(cleaned, city)
+        gridded = dense_window(frames, days, city).sum(axis=(1, 2, 3), dtype=np.int64)
+        day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), cleaned["date"].to_numpy())
+        difference = gridded - np.bincount(day_at, minlength=len(days))
+        wrong |= {date_range.key(days[at]): int(difference[at]) for at in np.flatnonzero(difference)}
+        counted += cleaned.num_rows
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata={"alerts": counted, "counts_minus_alerts_by_partition": wrong},
+        description=f"Materialise grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
+    )

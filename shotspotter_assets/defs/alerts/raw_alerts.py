@@ -1,56 +1,57 @@
-"""Raw and cleaned alerts, by city and local day."""
+"""Raw alerts, by city and local day: what the source gave, with when it was received."""
 
-from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import rows_of_days
-from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import Stretch, stretches
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import ONE_RUN
+from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.errors import CorruptObjectError
-from shotspotter_assets.storage.file_names import (
-    ALERTS_FILE,
-    REJECTED_FILE,
-    SOURCE_VERSION,
-    WITHDRAWN_FILE,
-    unreadable_files,
-)
+from shotspotter_assets.storage.file_names import ALERTS_FILE, WITHDRAWN_FILE
 
 if TYPE_CHECKING:
+    from shotspotter_assets.quality.finding import Finding
+    from shotspotter_assets.quality.usual import Usual
     from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store
 
-SILENT_DAYS = 7
+SOURCE_VERSION: Final = "source_version"
+"""Metadata of a day: the live source's own version of it when it was read."""
+
+SILENT_DAYS: Final = 7
 """So many days without a row at the end of a range are worth a warning."""
 
-
-def _column_schema(columns: Iterable[pa.Field]) -> dict[str, dg.TableSchema]:
-    return {
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in columns])
-    }
+RHYTHM_DAYS: Final = 120
+"""Stored days that tell a city's rhythm: four months hold enough ordinary days, and are quickly read for many cities."""
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_date,
-    backfill_policy=ONE_RUN,
-    group_name="alerts",
-    kinds={"parquet"},
-    code_version="1",
-    metadata=_column_schema(column for column in RAW_SCHEMA if column.name != "date"),
-)
-def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset and its checks."""
+    asset = dg.asset(
+        partitions_def=partitions.city_date,
+        backfill_policy=ONE_RUN,
+        group_name="alerts",
+        kinds={"parquet"},
+        code_version="1",
+        metadata=panel.column_schema(column for column in RAW_SCHEMA if column.name != "date"),
+    )
+    schema_check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date, blocking=True)
+    check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date)
+    return dg.Definitions(assets=[asset(raw_alerts)], asset_checks=[schema_check(raw_schema), check(late_cities)])
+
+
+def raw_alerts(
+    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource, sources: SourcesResource
+) -> None:
     """Alerts as the city's source gives them, filed under local days, with where and when they were received.
 
     One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows. The
@@ -60,13 +61,14 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     from shotspotter_assets.sources.combined import combined
     from shotspotter_assets.sources.history import PUBLISHED, keep_first_seen
     from shotspotter_assets.sources.protocol import ChangingSource
+    from shotspotter_assets.sources.seen import unreadable_versions
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
-    for stretch in stretches(context):
-        city, days, opened = stretch.city, stretch.days, store.open()
+    for date_range in date_ranges(context, cities):
+        city, days, opened = date_range.city, date_range.days, store.open()
         place = (context.asset_key.path[-1], city.name)
         before = _stored_before(context, opened, place, days)
-        left_out = unreadable_files(opened, city.name)
+        left_out = unreadable_versions(opened, city.name)
         parts = sources.parts(city, left_out)
         asked_at = datetime.now(UTC)
         # Asked for before the rows, so that rows that come in between make the day look changed, not the other way round.
@@ -83,62 +85,49 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
         opened.write_tables(*place, ALERTS_FILE, by_day)
         versions = day_fingerprints(rows.select(PUBLISHED), days)
         for day, table in by_day.items():
-            add_version(context, stretch.key(day), versions[day])
+            add_version(context, date_range.key(day), versions[day])
             metadata: dict[str, int | str] = {"dagster/partition_row_count": table.num_rows}
             if source_versions is not None:
                 metadata[SOURCE_VERSION] = source_versions.get(day, "")
-            context.add_asset_metadata(metadata, partition_key=stretch.key(day))
-        _warn_of_silence(context, stretch, [day for day, table in by_day.items() if table.num_rows])
+            context.add_asset_metadata(metadata, partition_key=date_range.key(day))
+        _warn_of_silence(context, date_range, [day for day, table in by_day.items() if table.num_rows])
         context.log.info(
             f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
             + (f"; {withdrawn.num_rows:,} earlier rows were changed or taken back" if withdrawn else "")
         )
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_date,
-    backfill_policy=ONE_RUN,
-    group_name="alerts",
-    kinds={"parquet"},
-    code_version="2",
-    automation_condition=CATCH_UP,
-    deps=[raw_alerts],
-    metadata=_column_schema(CLEANED_SCHEMA),
-)
-def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-    """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
+def raw_schema(
+    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.AssetCheckResult:
+    """The raw table has its columns, types and nulls, and no row of the source twice."""
+    from shotspotter_assets.quality import schemas
 
-    Received rows = cleaned + rejected + exact duplicates, for every day. An incident that began before midnight goes on
-    after it, as far as the day before was received by then.
-    """
-    from shotspotter_assets.storage.fingerprints import table_fingerprints
+    found: list[tuple[DateRange, Finding]] = []
+    for date_range in date_ranges(context, cities):
+        raw = store.open().read_window(
+            "raw_alerts", date_range.city.name, ALERTS_FILE, date_range.first, date_range.last
+        )
+        found.append((date_range, schemas.schema_finding("raw_schema", schemas.raw_schema(), raw, "raw_alerts")))
+    return panel.check_result("raw_schema", found, dg.AssetCheckSeverity.ERROR)
 
-    for stretch in stretches(context):
-        city, days, opened = stretch.city, stretch.days, store.open()
-        raw = opened.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
-        # No dependency, or a change of one day would make the next one stale too, for the few incidents over midnight.
-        eve = days[0] - timedelta(days=1)
-        yesterday = opened.read_present("raw_alerts", city.name, ALERTS_FILE, eve, eve)
-        cleaned = clean_alerts(raw if yesterday is None else pa.concat_tables([yesterday, raw]), days, city)
-        name = context.asset_key.path[-1]
-        opened.write_tables(name, city.name, REJECTED_FILE, {day: result.rejected for day, result in cleaned.items()})
-        opened.write_tables(name, city.name, ALERTS_FILE, {day: result.alerts for day, result in cleaned.items()})
-        versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
-        for day, result in cleaned.items():
-            add_version(context, stretch.key(day), versions[day])
-            metadata = _metadata(result.account)
-            if city.time_precision != "second":
-                metadata["time_precision"] = dg.MetadataValue.text(city.time_precision)
-            context.add_asset_metadata(metadata, partition_key=stretch.key(day))
-        _add_pictures(context, opened, stretch)
-        accounts = [result.account for result in cleaned.values()]
-        context.log.info(_summary(city.name, accounts))
-        unknown = _total(account.unknown_types for account in accounts)
-        if unknown:
-            context.log.warning(
-                f"{city.name}: {unknown.total():,} alerts have a type that is not known and stays empty: "
-                f"{', '.join(f'{spelling!r} {alerts:,}' for spelling, alerts in unknown.most_common(10))}"
-            )
+
+def late_cities(
+    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.AssetCheckResult:
+    """No city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
+    from shotspotter_assets.quality.usual import late_cities as find_late_cities
+
+    opened = store.open()
+    served = {name: city for name, city in cities.items() if city.end is None}
+    yesterdays = {name: _yesterday(city) for name, city in served.items()}
+    finding = find_late_cities({name: _rhythm(opened, city) for name, city in served.items()}, yesterdays)
+    return dg.AssetCheckResult(
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=dict(finding.numbers),
+        description=finding.message,
+    )
 
 
 def _stored_before(
@@ -195,61 +184,33 @@ def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table)
     store.write_tables(*place, WITHDRAWN_FILE, by_day)
 
 
-def _add_pictures(context: dg.AssetExecutionContext, store: "Store", stretch: Stretch) -> None:
-    """A small map and the hours of each of the last days of a stretch; of years of days nobody looks at all."""
-    from shotspotter_assets.quality.pictures import BEFORE_DAYS, COLUMNS, PICTURED_DAYS, day_pictures
-
-    shown = stretch.days[-PICTURED_DAYS:]
-    first = shown[0] - timedelta(days=BEFORE_DAYS)
-    near = store.read_present("cleaned_alerts", stretch.city.name, ALERTS_FILE, first, shown[-1], COLUMNS)
-    if near is None:
-        return
-    for day, png in day_pictures(near, shown, stretch.city).items():
-        picture = panel.picture(str(day), png)
-        context.add_asset_metadata({"picture": picture}, partition_key=stretch.key(day))
-
-
-def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:
-    numbers = {
-        "dagster/partition_row_count": account.cleaned,
-        "received": account.received,
-        "rejected": sum(account.rejected.values()),
-        "duplicates": account.duplicates,
-        "untyped": account.untyped,
-        "incidents": account.incidents,
-    }
-    metadata: dict[str, dg.MetadataValue] = {name: dg.MetadataValue.int(number) for name, number in numbers.items()}
-    if account.rejected:
-        explained = {f"{reason}: {REASONS[reason]}": rows for reason, rows in account.rejected.items()}
-        metadata["rejected_by_reason"] = dg.MetadataValue.json(explained)
-    if account.unknown_types:
-        metadata["unknown_type_spellings"] = dg.MetadataValue.json(account.unknown_types)
-    return metadata
-
-
-def _warn_of_silence(context: dg.AssetExecutionContext, stretch: Stretch, days_with_rows: list[date]) -> None:
+def _warn_of_silence(context: dg.AssetExecutionContext, date_range: DateRange, days_with_rows: list[date]) -> None:
     """Days after the end of a file look like days without alerts."""
     last = days_with_rows[-1] if days_with_rows else None
-    silent = stretch.days if last is None else stretch.days[stretch.days.index(last) + 1 :]
+    silent = date_range.days if last is None else date_range.days[date_range.days.index(last) + 1 :]
     if len(silent) >= SILENT_DAYS:
         context.log.warning(
-            f"{stretch.city.name}: the source has no row for the last {len(silent):,} days, {silent[0]} to {silent[-1]}. They "
+            f"{date_range.city.name}: the source has no row for the last {len(silent):,} days, {silent[0]} to {silent[-1]}. They "
             "are stored as days without alerts; if the source ends before, do not train or test on them."
         )
 
 
-def _total(counts: Iterable[dict[str, int]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return total
+def _rhythm(store: "Store", city: City) -> "Usual | None":
+    """The usual volume of the newest stored days; None where there are none."""
+    from shotspotter_assets.calendar.local_time import days_between
+    from shotspotter_assets.quality.shares import rows_of_each
+    from shotspotter_assets.quality.usual import usual_volume
+
+    stored = sorted(store.days_present("raw_alerts", city.name, ALERTS_FILE))
+    if not stored:
+        return None
+    first = max(stored[0], stored[-1] - timedelta(days=RHYTHM_DAYS))
+    rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, first, stored[-1], ["received_row"])
+    assert rows is not None
+    days = days_between(first, stored[-1])
+    counts = rows_of_each(rows["date"].to_numpy().astype("datetime64[D]"), days)
+    return usual_volume({day: counts[day] for day in stored if day >= first}, days, city)
 
 
-def _summary(city: str, accounts: list[DayAccount]) -> str:
-    rejected = _total(account.rejected for account in accounts)
-    reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
-    return (
-        f"{city}: {sum(account.received for account in accounts):,} rows received on {len(accounts):,} days = "
-        f"{sum(account.cleaned for account in accounts):,} cleaned + {rejected.total():,} rejected{reasons} + "
-        f"{sum(account.duplicates for account in accounts):,} exact duplicates"
-    )
+def _yesterday(city: City) -> date:
+    return datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)

@@ -5,13 +5,12 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
-
-LOOK_BACK: Final = timedelta(days=14)
-"""Days older than this are repaired by hand: publishers relabel within days, and each day back costs every tick."""
+from shotspotter_assets.defs.automation.default_status import sensor_status
+from shotspotter_assets.partitions import LOOK_BACK_DAYS
+from shotspotter_assets.settings import Settings
 
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
-RECENT = dg.AutomationCondition.in_latest_time_window(LOOK_BACK + timedelta(days=1))
+RECENT: Final = dg.AutomationCondition.in_latest_time_window(timedelta(days=LOOK_BACK_DAYS + 1))
 
 # What is remembered from tick to tick is of the window alone, or it would grow with every day of every city.
 NEWLY_MISSING = (RECENT & dg.AutomationCondition.missing()).newly_true().with_label("newly missing")
@@ -58,13 +57,29 @@ CATCH_UP = when_settled(
 )
 """Not for the rows that a source gives again without a change: their data version stays the same."""
 
-catch_up = dg.AutomationConditionSensorDefinition(
-    name="catch_up",
-    target=dg.AssetSelection.all(),
-    minimum_interval_seconds=5,
-    default_status=SENSOR_STATUS,
-    # A backfill would wait for the daemon's next look at backfills, up to half a minute; a run per day is made anyway.
-    emit_backfills=False,
-    description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",
-)
-"""Evaluates the conditions of all assets."""
+# Within the window, as what is missing of all days of all cities takes seconds to list.
+_open = RECENT & (dg.AutomationCondition.missing() | dg.AutomationCondition.in_latest_time_window())
+
+_wanted = (NEWLY_MISSING | (_open & CHANGED)).since(HANDLED)
+
+_label = "missing, or the latest day and an input has changed"
+
+ISSUE_ONCE: Final = when_settled(_open & _wanted, _label)
+"""What was issued on a past day stays as it was: its outcome is known, and the scores must be of what was issued before."""
+
+TRAIN_ONCE: Final = when_settled(_open & (_wanted | CHANGED_WHILE_MADE), _label)
+"""The same for what takes long to make: a correction may come meanwhile."""
+
+
+def definitions(settings: Settings) -> dg.Definitions:
+    """The sensor that evaluates the conditions of all assets."""
+    catch_up = dg.AutomationConditionSensorDefinition(
+        name="catch_up",
+        target=dg.AssetSelection.all(),
+        minimum_interval_seconds=5,
+        default_status=sensor_status(settings),
+        # A backfill would wait for the daemon's next look at backfills, up to half a minute; a run per day is made anyway.
+        emit_backfills=False,
+        description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",
+    )
+    return dg.Definitions(sensors=[catch_up])

@@ -1,10 +1,15 @@
-"""Whether sensors and schedules run from the start: not on a fresh checkout, which is to ask no live source."""
-
-from typing import Final
+"""Whether sensors and schedules run from the start."""
 
 import dagster as dg
 
-from shotspotter_assets.defs.environment import AUTOMATED
+from shotspotter_assets.settings import Settings
 
-SENSOR_STATUS: Final = dg.DefaultSensorStatus.RUNNING if AUTOMATED else dg.DefaultSensorStatus.STOPPED
-SCHEDULE_STATUS: Final = dg.DefaultScheduleStatus.RUNNING if AUTOMATED else dg.DefaultScheduleStatus.STOPPED
+
+def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
+    """The status of a sensor until someone switches it."""
+    return dg.DefaultSensorStatus.RUNNING if settings.automated else dg.DefaultSensorStatus.STOPPED
+
+
+def schedule_status(settings: Settings) -> dg.DefaultScheduleStatus:
+    """The status of a schedule until someone switches it."""
+    return dg.DefaultScheduleStatus.RUNNING if settings.automated else dg.DefaultScheduleStatus.STOPPED

@@ -17,13 +17,13 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from shotspotter_assets.defs.automation.default_status import SENSOR_STATUS
+from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.defs.automation.default_status import sensor_status
 from shotspotter_assets.defs.daily.forecast_scores import read_scores
-from shotspotter_assets.defs.environment import CITIES
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import arrivals
-from shotspotter_assets.storage.file_names import unreadable_reasons
 
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.messages import Message
@@ -46,12 +46,22 @@ MAX_EVALUATIONS: Final = 200
 """Failed runs, and evaluations of one check, that one look is at."""
 
 
-@dg.sensor(
-    minimum_interval_seconds=30,
-    default_status=SENSOR_STATUS,
-    description="Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail.",
-)
-def notices(context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource) -> dg.SensorResult:
+def definitions(settings: Settings) -> dg.Definitions:
+    """The sensor."""
+    sensor = dg.sensor(
+        minimum_interval_seconds=30,
+        default_status=sensor_status(settings),
+        description="Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail.",
+    )
+    return dg.Definitions(sensors=[sensor(notices)])
+
+
+def notices(
+    context: dg.SensorEvaluationContext,
+    cities: dg.ResourceParam[Cities],
+    store: StoreResource,
+    notices_to: NoticesResource,
+) -> dg.SensorResult:
     """Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail, once a day each.
 
     The cursor holds what was sent and since when to look; a channel that did not take its notices gets them again.
@@ -65,10 +75,10 @@ def notices(context: dg.SensorEvaluationContext, store: StoreResource, notices_t
     since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_LOOK
     messages = [
         *_failed_runs(context.instance, since, notices_to),
-        *_late_cities(context.instance, since, notices_to),
+        *_late_cities(context.instance, cities, since, notices_to),
         *_failed_gates(context.instance, since, notices_to),
         *_failed_scores(context.instance, since, store.open(), notices_to),
-        *_unreadable_files(store.open()),
+        *_unreadable_files(cities, store.open()),
     ]
     outcome = notifier.send(messages, cursor.get("sent", {}), now)
     for channel, reason in outcome.failures.items():
@@ -108,15 +118,17 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str
     return None, (events and events[0].message) or "its process ended without a word"
 
 
-def _late_cities(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+def _late_cities(
+    instance: dg.DagsterInstance, cities: Cities, since: datetime, to: NoticesResource
+) -> "Iterator[Message]":
     from shotspotter_assets.calendar.local_time import day_start
     from shotspotter_assets.notifications.messages import late_city
 
     evaluations = _evaluations(instance, LATE_CITIES, since)[:1]  # each one is of all cities
     for record in filter(_has_failed, evaluations):
         for name, silent_days in _numbers(record, "days_late_").items():
-            if name in CITIES:
-                zone = CITIES[name].zone
+            if name in cities:
+                zone = cities[name].zone
                 last = _day_of(record, zone) - timedelta(days=1 + int(silent_days))
                 due = day_start(last + timedelta(days=2), zone).astimezone(zone)
                 yield late_city(name, last, due, to.run_url(record.run_id))
@@ -139,20 +151,21 @@ def _failed_scores(
     from shotspotter_assets.notifications.messages import drift, failed_gate
 
     for record in _newly_failed_partitions(instance, ROLLING_GATE, since):
-        city, day = str(record.partition).split("|")
-        scores, url = read_scores(store, city, date.fromisoformat(day)), to.run_url(record.run_id)
+        city, day = parse_key(str(record.partition))
+        scores, url = read_scores(store, city, day), to.run_url(record.run_id)
         gate = scores["rolling_gate"]
         if gate is not None and not gate["passed"]:
-            yield failed_gate(city, date.fromisoformat(day), gate["served"], " ".join(gate["reasons"]), url)
+            yield failed_gate(city, day, gate["served"], " ".join(gate["reasons"]), url)
         reasons = [*scores["drift"]["reasons"], *([LEVEL_IS_OFF] if scores["level_is_off"] else [])]
         if reasons:
-            yield drift(city, date.fromisoformat(day), reasons, url)
+            yield drift(city, day, reasons, url)
 
 
-def _unreadable_files(store: "Store") -> "Iterator[Message]":
+def _unreadable_files(cities: Cities, store: "Store") -> "Iterator[Message]":
     from shotspotter_assets.notifications.messages import corrupt_file
+    from shotspotter_assets.sources.seen import unreadable_reasons
 
-    for city in CITIES.values():
+    for city in cities.values():
         if "landed" in arrivals(city):
             for path, found in sorted(unreadable_reasons(store, city.name).items()):
                 yield corrupt_file(city.name, PurePosixPath(path).name, found["error"])
@@ -209,7 +222,8 @@ def _day_of(record: AssetCheckExecutionRecord, zone: tzinfo) -> date:
 
 
 def _partition(run: dg.DagsterRun) -> str | None:
-    first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
-    if first is None or last is None:
+    named = parse_range_tags(run.tags)
+    if named is None:
         return run.tags.get("dagster/partition")
-    return first if first == last else f"{first} to {last}"
+    city, first, last = named
+    return key_of(city, first) if first == last else f"{key_of(city, first)} to {key_of(city, last)}"

@@ -1,15 +1,22 @@
 """The runs that sensors and schedules ask for, and what is known of those already asked for."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.alerts.raw_alerts import raw_alerts
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
-from shotspotter_assets.storage.file_names import SOURCE_VERSION
+from shotspotter_assets.defs.alerts.raw_alerts import SOURCE_VERSION
+from shotspotter_assets.partitions import (
+    RANGE_END,
+    RANGE_START,
+    contiguous,
+    key_of,
+    parse_key,
+    parse_range_tags,
+    range_tags,
+)
 
 DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
@@ -44,25 +51,14 @@ def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.R
         versions = hashlib.sha256("".join(days[day] for day in stretch).encode()).hexdigest()[:16]
         yield dg.RunRequest(
             run_key=f"{city}|{first}...{last}|{versions}|{look}",
-            tags=range_tags(city, first, last),
+            tags=city_tags(city, first, last),
             asset_selection=DAILY_ASSETS,
         )
 
 
-def range_tags(city: str, first: date, last: date) -> dict[str, str]:
-    """Tags of one run over a city's days; a run over one day has them too."""
-    return {RANGE_START: f"{city}|{first}", RANGE_END: f"{city}|{last}", CITY_TAG: city}
-
-
-def contiguous(days: Sequence[date]) -> list[list[date]]:
-    """Sorted days in stretches without a gap."""
-    stretches: list[list[date]] = []
-    for day in days:
-        if stretches and stretches[-1][-1] == day - timedelta(days=1):
-            stretches[-1].append(day)
-        else:
-            stretches.append([day])
-    return stretches
+def city_tags(city: str, first: date, last: date) -> dict[str, str]:
+    """Tags of one run over a city's days, by which the runs of a city are found."""
+    return range_tags(city, first, last) | {CITY_TAG: city}
 
 
 def cities_with_failures(instance: dg.DagsterInstance) -> set[str]:
@@ -101,7 +97,9 @@ def days_under_way(instance: dg.DagsterInstance, city: str) -> set[date]:
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={CITY_TAG: city}))
     days: set[date] = set()
     for run in runs:
-        first, last = (date.fromisoformat(run.tags[tag].split("|")[1]) for tag in (RANGE_START, RANGE_END))
+        named = parse_range_tags(run.tags)
+        assert named is not None
+        _, first, last = named
         days.update(first + timedelta(days=at) for at in range((last - first).days + 1))
     return days
 
@@ -134,11 +132,12 @@ def _received_versions(instance: dg.DagsterInstance, city: str, days: Iterable[d
             assert made is not None
             assert made.partition is not None
             version = made.metadata.get(SOURCE_VERSION)
-            day = date.fromisoformat(made.partition.split("|")[1])
+            _, day = parse_key(made.partition)
             versions.setdefault(day, None if version is None else str(version.value))
         cursor, has_more = page.cursor, page.has_more
     return versions
 
 
 def _of_days(city: str, days: Iterable[date]) -> dg.AssetRecordsFilter:
-    return dg.AssetRecordsFilter(asset_key=raw_alerts.key, asset_partitions=[f"{city}|{day}" for day in sorted(days)])
+    keys = [key_of(city, day) for day in sorted(days)]
+    return dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_alerts"), asset_partitions=keys)

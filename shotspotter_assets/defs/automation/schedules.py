@@ -1,43 +1,48 @@
 """Daily clocks: of cities whose live source is polled, one schedule per time zone, and of the look for late cities."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.alerts.alert_checks import late_cities
-from shotspotter_assets.defs.automation.default_status import SCHEDULE_STATUS
-from shotspotter_assets.defs.automation.runs import (
-    DAILY_CHAIN,
-    days_under_way,
-    is_received,
-    requests_of,
-)
-from shotspotter_assets.defs.environment import CITIES
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.defs.automation.default_status import schedule_status
+from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, is_received, requests_of
+from shotspotter_assets.partitions import range_tags
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import needs_clock
 
 AT: Final = "30 6 * * *"
 """Half past six local: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
 
 
-def _polled(cities: list[City]) -> dict[str, list[City]]:
-    by_zone: dict[str, list[City]] = {}
-    for city in cities:
+def definitions(settings: Settings) -> dg.Definitions:
+    """All schedules."""
+    late_cities = dg.schedule(
+        cron_schedule="0 15 * * *",
+        target=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("raw_alerts"), "late_cities")),
+        default_status=schedule_status(settings),
+        description="Looks for late cities at 15:00 UTC: where no source gives anything, no run of raw_alerts would do so.",
+    )
+    polled: dict[str, list[City]] = {}
+    for city in settings.cities.values():
         if needs_clock(city):
-            by_zone.setdefault(city.time_zone, []).append(city)
-    return by_zone
+            polled.setdefault(city.time_zone, []).append(city)
+    daily = [_daily_schedule(zone, cities, settings) for zone, cities in polled.items()]
+    return dg.Definitions(schedules=[*daily, late_cities(late_cities_clock)])
 
 
-def _schedule(zone: str, cities: list[City]) -> dg.ScheduleDefinition:
+def _daily_schedule(zone: str, cities: Sequence[City], settings: Settings) -> dg.ScheduleDefinition:
+    """The clock of the polled cities of a time zone."""
+
     @dg.schedule(
         name=f"daily_{zone.lower().replace('/', '_').replace('-', '_').replace('+', '_')}",
         cron_schedule=AT,
         execution_timezone=zone,
         target=DAILY_CHAIN,
-        default_status=SCHEDULE_STATUS,
+        default_status=schedule_status(settings),
         description=f"Asks at 06:30 {zone} for the day before of {', '.join(city.name for city in cities)}, "
         "unless a sensor has: a day without alerts must be made too.",
     )
@@ -55,20 +60,13 @@ def _requests(instance: dg.DagsterInstance, city: City, day: date) -> Iterator[d
         yield from requests_of(city.name, {day: ""}, "by the clock")
 
 
-@dg.schedule(
-    cron_schedule="0 15 * * *",
-    target=dg.AssetSelection.checks(late_cities),
-    default_status=SCHEDULE_STATUS,
-    description="Looks for late cities at 15:00 UTC: where no source gives anything, no run of raw_alerts would do so.",
-)
-def late_cities_clock(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def late_cities_clock(
+    context: dg.ScheduleEvaluationContext, cities: dg.ResourceParam[Cities]
+) -> dg.RunRequest | dg.SkipReason:
     """One run of the check, which is of all cities whatever its day."""
-    served = next((city for city in CITIES.values() if city.end is None), None)
+    served = next((city for city in cities.values() if city.end is None), None)
     if served is None:
         return dg.SkipReason("No city is served any more.")
     day = max(served.start, context.scheduled_execution_time.date() - timedelta(days=2))  # over in every time zone
     # By tags: a partition of a run without assets is refused as one of nothing.
-    return dg.RunRequest(tags={RANGE_START: f"{served.name}|{day}", RANGE_END: f"{served.name}|{day}"})
-
-
-daily_schedules = [_schedule(zone, cities) for zone, cities in _polled(list(CITIES.values())).items()]
+    return dg.RunRequest(tags=range_tags(served.name, day, day))

@@ -7,34 +7,39 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.daily.risk_forecasts import risk_forecasts
-from shotspotter_assets.defs.daily.windows import DAY_BEFORE, LAST_FORTNIGHT
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.stored_models import RECORD_FILE
+from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, Partitions, date_ranges, single_day
 from shotspotter_assets.serving.files import FORECAST_SCORES, day_partition, next_day_forecasts
+from shotspotter_assets.storage.file_names import RECORD_FILE
 
 DRIFT_DAYS = 28 * 14
 """The last block of 28 days and the thirteen of the year before it."""
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_date,
-    group_name="forecasts",
-    kinds={"json"},
-    code_version="1",
-    deps=[
-        dg.AssetDep(risk_forecasts, partition_mapping=DAY_BEFORE),
-        dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT),
-    ],
-    automation_condition=CATCH_UP,
-)
-def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset and its check."""
+    asset = dg.asset(
+        partitions_def=partitions.city_date,
+        group_name="forecasts",
+        kinds={"json"},
+        code_version="1",
+        deps=[
+            dg.AssetDep("risk_forecasts", partition_mapping=DAY_BEFORE),
+            dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT),
+        ],
+        automation_condition=CATCH_UP,
+    )
+    check = dg.asset_check(asset="forecast_scores", name="rolling_gate", partitions_def=partitions.city_date)
+    return dg.Definitions(assets=[asset(forecast_scores)], asset_checks=[check(rolling_gate_holds)])
+
+
+def forecast_scores(
+    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.MaterializeResult:
     """How the forecast issued the day before did, with rolling skill, level, the gate on issued forecasts, and drift.
 
     The first day has no forecast and a record that says so. Made again when alerts of the last fortnight are corrected.
@@ -50,7 +55,7 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
         scored_day,
     )
 
-    ((city, day),) = [(stretch.city, of) for stretch in stretches(context) for of in stretch.days]
+    city, day = single_day(context, cities)
     opened = store.open()
     forecasts = next_day_forecasts(opened, city.name, day - timedelta(days=WINDOWS[-1]), day - timedelta(days=1))
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
@@ -85,6 +90,35 @@ def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> 
     opened.write_bytes(partition, RECORD_FILE, content.encode())
     return dg.MaterializeResult(
         metadata={**panel.rounded(_metadata(record)), "path": opened.uri(partition, RECORD_FILE)},
+    )
+
+
+def rolling_gate_holds(
+    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.AssetCheckResult:
+    """The candidate's issued forecasts pass the gate, their level is right, and the alerts have not drifted.
+
+    When the gate fails, the next live models serve the best baseline.
+    """
+    wrong: dict[str, list[str]] = {}
+    for date_range in date_ranges(context, cities):
+        for day in date_range.days:
+            record = read_scores(store.open(), date_range.city.name, day)
+            gate, rolling = record["rolling_gate"], record["rolling"]
+            reasons = list(record["drift"]["reasons"])
+            if gate is not None and not gate["passed"]:
+                reasons.insert(0, f"The rolling gate says {gate['served']}: {' '.join(gate['reasons'])}")
+            if record["level_is_off"]:
+                reasons.append(
+                    f"Predicted / observed of the last weeks is {rolling['91']['predicted_over_observed']:.2f}."
+                )
+            if reasons:
+                wrong[date_range.key(day)] = reasons
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"reasons_by_partition": wrong},
+        description=" ".join(f"{key}: {' '.join(reasons)}" for key, reasons in list(wrong.items())[:5]) or None,
     )
 
 

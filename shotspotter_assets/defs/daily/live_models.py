@@ -12,15 +12,14 @@ from pydantic import Field
 
 from shotspotter_assets.calendar.local_time import hours_of_days
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
-from shotspotter_assets.defs.daily.windows import LAST_FORTNIGHT, TRAIN_ONCE
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import stretches
+from shotspotter_assets.defs.automation.conditions import TRAIN_ONCE
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.records import TrainedModel, counts_sha256, files_sha256, installed_versions
-from shotspotter_assets.models.stored_models import RECORD_FILE, read_pretrained, write_models
+from shotspotter_assets.models.stored_models import read_pretrained, write_models
+from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
 from shotspotter_assets.serving.files import (
     LIVE_MODELS,
     day_partition,
@@ -30,6 +29,7 @@ from shotspotter_assets.serving.files import (
     scores_before,
     stored_name,
 )
+from shotspotter_assets.storage.file_names import RECORD_FILE
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.live_models import LiveRecord
@@ -46,17 +46,22 @@ class LiveModelConfig(dg.Config):
     )
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_date,
-    group_name="forecasts",
-    kinds={"lightgbm", "json"},
-    code_version="2",
-    pool="training",
-    deps=[dg.AssetDep(grid_tensors, partition_mapping=LAST_FORTNIGHT)],
-    automation_condition=TRAIN_ONCE,
-)
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset."""
+    asset = dg.asset(
+        partitions_def=partitions.city_date,
+        group_name="forecasts",
+        kinds={"lightgbm", "json"},
+        code_version="2",
+        pool="training",
+        deps=[dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT)],
+        automation_condition=TRAIN_ONCE,
+    )
+    return dg.Definitions(assets=[asset(live_models)])
+
+
 def live_models(
-    context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource
+    context: dg.AssetExecutionContext, config: LiveModelConfig, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.MaterializeResult:
     """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
 
@@ -66,7 +71,7 @@ def live_models(
     """
     from shotspotter_assets.serving.live_models import input_names, is_due
 
-    ((city, day),) = [(stretch.city, of) for stretch in stretches(context) for of in stretch.days]
+    city, day = single_day(context, cities)
     opened, key = store.open(), context.partition_key
     before, scores = record_before(opened, city.name, day), scores_before(opened, city.name, day)
     drift = scores is not None and scores["drift"]["drifted"]

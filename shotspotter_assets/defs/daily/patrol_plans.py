@@ -11,22 +11,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.daily.risk_forecasts import risk_forecasts
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import stretches
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.models.stored_models import RECORD_FILE
-from shotspotter_assets.serving.files import (
+from shotspotter_assets.partitions import Partitions, single_day
+from shotspotter_assets.serving.files import PATROL_PLANS, RISK_FORECASTS, day_partition
+from shotspotter_assets.storage.file_names import (
     AUDIT_FILE,
-    CSV_FILE,
-    GEOJSON_FILE,
+    DISPATCH_CSV_FILE,
+    DISPATCH_GEOJSON_FILE,
     HOURLY_FILE,
-    PATROL_PLANS,
     PLAN_FILE,
-    RISK_FORECASTS,
-    day_partition,
+    RECORD_FILE,
 )
 
 if TYPE_CHECKING:
@@ -38,15 +35,22 @@ HISTORY_DAYS = 366
 """Longer than any cap on repeats looks back."""
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_date,
-    group_name="forecasts",
-    kinds={"csv", "parquet"},
-    code_version="1",
-    deps=[risk_forecasts],
-    automation_condition=CATCH_UP,
-)
-def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset."""
+    asset = dg.asset(
+        partitions_def=partitions.city_date,
+        group_name="forecasts",
+        kinds={"csv", "parquet"},
+        code_version="1",
+        deps=["risk_forecasts"],
+        automation_condition=CATCH_UP,
+    )
+    return dg.Definitions(assets=[asset(patrol_plans)])
+
+
+def patrol_plans(
+    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.MaterializeResult:
     """How many units to send to which cells in each shift of the day after the issue date, by the city's patrol rules.
 
     As a table, as CSV and GeoJSON for dispatch systems, with audit numbers. A city without rules has an empty plan.
@@ -56,7 +60,7 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_geojson, dispatch_table
     from shotspotter_assets.patrol.plan import plan_day
 
-    ((city, issue),) = [(stretch.city, of) for stretch in stretches(context) for of in stretch.days]
+    city, issue = single_day(context, cities)
     opened, day = store.open(), issue + timedelta(days=1)
     partition = day_partition(PATROL_PLANS, city.name, issue)
     if city.patrol is None:
@@ -95,7 +99,7 @@ def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
             "placements": _placements(table),
             "hours": said["hours"],
             "audit": dg.MetadataValue.json(audit),
-            "csv": opened.uri(partition, CSV_FILE),
+            "csv": opened.uri(partition, DISPATCH_CSV_FILE),
             "path": opened.uri(partition, PLAN_FILE),
         },
     )
@@ -143,12 +147,12 @@ def _write(
 ) -> None:
     partition = day_partition(PATROL_PLANS, city, issue)
     if table.num_rows:
-        store.write_bytes(partition, CSV_FILE, csv)
-        store.write_bytes(partition, GEOJSON_FILE, geojson)
+        store.write_bytes(partition, DISPATCH_CSV_FILE, csv)
+        store.write_bytes(partition, DISPATCH_GEOJSON_FILE, geojson)
     else:
         # A plan that was made before the city's rules were taken away must not be dispatched.
-        store.delete(partition, CSV_FILE)
-        store.delete(partition, GEOJSON_FILE)
+        store.delete(partition, DISPATCH_CSV_FILE)
+        store.delete(partition, DISPATCH_GEOJSON_FILE)
     store.write_bytes(partition, AUDIT_FILE, json.dumps(audit, indent=1).encode())
     store.write_table(partition, PLAN_FILE, table)
 

@@ -1,1 +1,1 @@
-"""Fold models and their reports."""
+"""Folds: their models, the report of each, and the report of a city over all of its folds."""

@@ -11,27 +11,33 @@ from pydantic import Field
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.defs.walk_forward.fold_models import fold_models
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.records import FoldRecord, counts_sha256
-from shotspotter_assets.models.stored_models import RECORD_FILE, model_partition, read_files, read_record
-from shotspotter_assets.partitions import DAYS_TO_NEXT_CUTOFF, SAME_FOLD, fold_days, next_cutoff
+from shotspotter_assets.models.stored_models import model_partition, read_files, read_record
+from shotspotter_assets.partitions import (
+    DAYS_TO_NEXT_CUTOFF,
+    SAME_FOLD,
+    Partitions,
+    fold_days,
+    next_cutoff,
+    single_fold,
+)
+from shotspotter_assets.storage.file_names import (
+    FOLD_FORECASTS_FILE,
+    FOLD_HOURS_FILE,
+    FOLD_TYPES_FILE,
+    RECORD_FILE,
+    REPORT_FILE,
+    picture_file,
+)
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.plots import FoldWindows
-
-REPORT_FILE = "report.json"
-FORECASTS_FILE = "forecasts.parquet"
-HOURLY_FILE = "hourly_forecasts.parquet"
-TYPES_FILE = "type_forecasts.parquet"
-"""Files that only some cities' reports have."""
 
 DRAWN_BASELINES = ("true_intensity", "gradient_boosting", "logistic_regression", "historical_mean")
 """Beside the trained models; lines of all the others would hide each other."""
@@ -55,19 +61,28 @@ class ReportConfig(dg.Config):
     types: bool = Field(default=True, description="Score the forecast gunshot types of cities that give them.")
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_tested_fold,
-    group_name="reports",
-    kinds={"json", "parquet"},
-    code_version="1",
-    pool="training",
-    deps=[
-        dg.AssetDep(fold_models, partition_mapping=SAME_FOLD),
-        dg.AssetDep(grid_tensors, partition_mapping=DAYS_TO_NEXT_CUTOFF),
-    ],
-)
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset."""
+    asset = dg.asset(
+        partitions_def=partitions.city_tested_fold,
+        group_name="reports",
+        kinds={"json", "parquet"},
+        code_version="1",
+        pool="training",
+        deps=[
+            dg.AssetDep("fold_models", partition_mapping=SAME_FOLD),
+            dg.AssetDep("grid_tensors", partition_mapping=DAYS_TO_NEXT_CUTOFF),
+        ],
+    )
+    return dg.Definitions(assets=[asset(evaluation_reports)])
+
+
 def evaluation_reports(
-    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource
+    context: dg.AssetExecutionContext,
+    config: ReportConfig,
+    cities: dg.ResourceParam[Cities],
+    store: StoreResource,
+    sources: SourcesResource,
 ) -> dg.MaterializeResult:
     """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
 
@@ -78,7 +93,7 @@ def evaluation_reports(
     from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
     from shotspotter_assets.models.registry import forecaster
 
-    city, cutoff = city_and_cutoff(context)
+    city, cutoff = single_fold(context, cities)
     opened = store.open()
     before, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
@@ -119,8 +134,8 @@ def evaluation_reports(
     _write_hours(context, config, opened, partition, stored, record)
     pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
     for name, png in pictures.items():
-        opened.write_bytes(partition, f"{name}.png", png)
-    opened.write_table(partition, FORECASTS_FILE, forecasts)
+        opened.write_bytes(partition, picture_file(name), png)
+    opened.write_table(partition, FOLD_FORECASTS_FILE, forecasts)
     opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
@@ -145,9 +160,9 @@ def _write_hours(
     windows = range(validation), range(validation, test), range(test, len(history))
     if config.horizons:
         context.log.info(f"{partition.key}: forecasting the next {', '.join(map(str, config.horizons))} hours")
-        store.write_table(partition, HOURLY_FILE, hour_forecasts(history, *windows, config.horizons))
+        store.write_table(partition, FOLD_HOURS_FILE, hour_forecasts(history, *windows, config.horizons))
     if config.types and gunshots and history.counts[windows[1].start :, : len(GUNSHOT_TYPES)].any():
-        store.write_table(partition, TYPES_FILE, type_forecasts(history, *windows))
+        store.write_table(partition, FOLD_TYPES_FILE, type_forecasts(history, *windows))
 
 
 def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:

@@ -7,10 +7,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
-from shotspotter_assets.defs.environment import PARTITIONS
-from shotspotter_assets.defs.partition_keys import city_and_cutoff
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.fold_windows import split_days
@@ -23,13 +21,13 @@ from shotspotter_assets.models.records import (
     installed_versions,
 )
 from shotspotter_assets.models.stored_models import (
-    RECORD_FILE,
     START_AT_REGRESSION,
     model_partition,
     read_pretrained,
     write_models,
 )
-from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, fold_days
+from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
+from shotspotter_assets.storage.file_names import RECORD_FILE
 
 REFERENCE = "conv_lstm"
 
@@ -45,16 +43,21 @@ class FoldModelConfig(dg.Config, NetworkConfig):
     )
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.city_fold,
-    group_name="models",
-    kinds={"keras", "lightgbm"},
-    code_version="3",
-    pool="training",
-    deps=[dg.AssetDep(grid_tensors, partition_mapping=DAYS_BEFORE_CUTOFF)],
-)
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset."""
+    asset = dg.asset(
+        partitions_def=partitions.city_fold,
+        group_name="models",
+        kinds={"keras", "lightgbm"},
+        code_version="3",
+        pool="training",
+        deps=[dg.AssetDep("grid_tensors", partition_mapping=DAYS_BEFORE_CUTOFF)],
+    )
+    return dg.Definitions(assets=[asset(fold_models)])
+
+
 def fold_models(
-    context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
+    context: dg.AssetExecutionContext, config: FoldModelConfig, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.MaterializeResult:
     """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
 
@@ -64,7 +67,7 @@ def fold_models(
     from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
     from shotspotter_assets.models.registry import forecaster
 
-    city, cutoff = city_and_cutoff(context)
+    city, cutoff = single_fold(context, cities)
     before, _ = fold_days(city, cutoff)
     train, validation = split_days(len(before), config.validation_share, config.days)
     opened = store.open()

@@ -8,25 +8,24 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.environment import CITIES, PARTITIONS
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.defs.walk_forward.evaluation_reports import (
-    FORECASTS_FILE,
-    HOURLY_FILE,
+from shotspotter_assets.models.stored_models import read_record
+from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
+from shotspotter_assets.storage.file_names import (
+    CARD_FILE,
+    FOLD_FORECASTS_FILE,
+    FOLD_HOURS_FILE,
+    FOLD_TYPES_FILE,
+    RECORD_FILE,
     REPORT_FILE,
-    TYPES_FILE,
-    evaluation_reports,
+    picture_file,
 )
-from shotspotter_assets.models.stored_models import RECORD_FILE, read_record
-from shotspotter_assets.partitions import ALL_FOLDS
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.walk_forward_report import ComparedScores, WalkForwardReport
-
-CARD_FILE = "model_card.md"
 
 SHOWN = ("log_loss", "brier_skill", "average_precision", "predicted_over_observed", "calibration_slope")
 """Scores in the UI's table; the report has all of them."""
@@ -48,15 +47,21 @@ class WalkForwardConfig(dg.Config):
     hourly_candidate: str = Field("next_hours", description="The same for the shorter horizons.")
 
 
-@dg.asset(
-    partitions_def=PARTITIONS.cities,
-    group_name="reports",
-    kinds={"json", "markdown"},
-    code_version="1",
-    deps=[dg.AssetDep(evaluation_reports, partition_mapping=ALL_FOLDS)],
-)
+def definitions(partitions: Partitions) -> dg.Definitions:
+    """The asset and its check."""
+    asset = dg.asset(
+        partitions_def=partitions.cities,
+        group_name="reports",
+        kinds={"json", "markdown"},
+        code_version="1",
+        deps=[dg.AssetDep("evaluation_reports", partition_mapping=ALL_OF_CITY)],
+    )
+    check = dg.asset_check(asset="walk_forward_reports", partitions_def=partitions.cities)
+    return dg.Definitions(assets=[asset(walk_forward_reports)], asset_checks=[check(forecast_beats_best_baseline)])
+
+
 def walk_forward_reports(
-    context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
+    context: dg.AssetExecutionContext, config: WalkForwardConfig, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.MaterializeResult:
     """All reported folds of the city as one: gains over every baseline with intervals, the verdict, and the model card.
 
@@ -66,8 +71,8 @@ def walk_forward_reports(
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
 
-    city, opened = find_city(CITIES, context.partition_key), store.open()
-    folds = _tables(opened, city.name, FORECASTS_FILE)
+    city, opened = find_city(cities, context.partition_key), store.open()
+    folds = _tables(opened, city.name, FOLD_FORECASTS_FILE)
     if not folds:
         raise NoFoldsError(
             f"City {city.name}: no fold has an evaluation report. Materialise evaluation_reports for some of its folds."
@@ -78,19 +83,44 @@ def walk_forward_reports(
         folds=folds,
         candidate=config.candidate,
         areas=cell_areas(city),
-        hourly=_tables(opened, city.name, HOURLY_FILE),
+        hourly=_tables(opened, city.name, FOLD_HOURS_FILE),
         hourly_candidate=config.hourly_candidate,
-        types=_tables(opened, city.name, TYPES_FILE),
+        types=_tables(opened, city.name, FOLD_TYPES_FILE),
         pretrained=_pretrained(opened, city.name, folds, config.candidate),
     )
     card = model_card(report)
     pictures = _plots(report, folds)
     partition = walk_forward_partition(city.name)
     for name, png in pictures.items():
-        opened.write_bytes(partition, f"{name}.png", png)
+        opened.write_bytes(partition, picture_file(name), png)
     opened.write_bytes(partition, CARD_FILE, card.encode())
     opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, card, pictures, opened.uri(partition, REPORT_FILE)))
+
+
+def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+    """The candidate forecast was shown to be better than the best baseline; where not, that baseline is served.
+
+    The lower end of the 90% interval of its gain is above zero, and predicted / observed lies within 0.8 to 1.25.
+    """
+    from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+
+    content = store.open().read_bytes(walk_forward_partition(context.partition_key), REPORT_FILE)
+    report = WalkForwardReport.model_validate_json(content)
+    verdict = report.verdict
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{context.partition_key}: {verdict.served} is served. {' '.join(verdict.reasons)}",
+        metadata={
+            "served": verdict.served,
+            "candidate": verdict.candidate,
+            "best_baseline": verdict.best_baseline,
+            **verdict.gain.ends(),
+            "days": report.days,
+            "positives": verdict.positives,
+        },
+    )
 
 
 def walk_forward_partition(city: str) -> Partition:

@@ -9,12 +9,9 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_cities
-from shotspotter_assets.defs import partition_keys
 from shotspotter_assets.gridding.tensors import GridMismatchError, dense_window
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days
 
 CITY = "landing_city"
 ALERTS = """when,lon,lat,kind,rounds,id
@@ -36,18 +33,15 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def changed_city(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> City:
-    cities = dict(load_cities(TEST_CITIES))
-    cities[CITY] = City.model_validate(cities[CITY].model_dump() | changes)
-    monkeypatch.setattr(partition_keys, "CITIES", cities)
-    return cities[CITY]
+def changed_city(**changes: Any) -> City:
+    return City.model_validate(CITIES[CITY].model_dump() | changes)
 
 
-def land(folder: Path, **files: str) -> dict[str, Any]:
+def land(folder: Path, city: City, **files: str) -> dict[str, Any]:
     for name, content in files.items():
         (folder / "landing" / name).mkdir(parents=True)
         (folder / "landing" / name / "file.csv").write_text(content)
-    return resources(str(folder / "store"), str(folder / "landing"))
+    return resources(str(folder / "store"), str(folder / "landing"), {**CITIES, CITY: city})
 
 
 def grid(store: Store, city: City) -> Any:
@@ -55,11 +49,9 @@ def grid(store: Store, city: City) -> Any:
     return dense_window(frames, [date(2024, 3, 2), date(2024, 3, 3)], city)
 
 
-def test_an_incident_over_midnight_is_counted_once(
-    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    city = changed_city(monkeypatch, counted="incidents")
-    on = land(tmp_path, landing_city=ALERTS)
+def test_an_incident_over_midnight_is_counted_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    city = changed_city(counted="incidents")
+    on = land(tmp_path, city, landing_city=ALERTS)
     # Day by day, as the days come.
     assert run_days(CITY, "2024-03-02", "2024-03-02", on, instance).success
     assert run_days(CITY, "2024-03-03", "2024-03-03", on, instance).success
@@ -67,24 +59,21 @@ def test_an_incident_over_midnight_is_counted_once(
     # The second alert belongs to the first one's incident; the third, far away, is one of unknown type.
     assert counts.sum(axis=(2, 3)).tolist() == [[1, 0, 0, 0], [0, 0, 0, 1]]
     with pytest.raises(GridMismatchError, match="Materialise"):
-        grid(Store(str(tmp_path / "store")), changed_city(monkeypatch))
+        grid(Store(str(tmp_path / "store")), changed_city())
 
 
-def test_other_events_of_another_source_have_layers_of_their_own(
-    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_events_of_another_source_have_layers_of_their_own(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     police = {
         "kind": "landing", "folder": "police", "settle_seconds": 0, "naive_times": "local",
         "columns": {"time": "reported", "longitude": "x", "latitude": "y", "gunshot_type": "offence"},
     }  # fmt: skip
     city = changed_city(
-        monkeypatch,
         other_sources=[police],
         event_types={"robbery": ["ROBBERY"], "homicide": ["homicide"], "theft": ["theft/other"]},
         gunshot_spellings={"bang": 0},
     )
     assert run_days(
-        CITY, "2024-03-02", "2024-03-03", land(tmp_path, landing_city=ALERTS, police=REPORTS), instance
+        CITY, "2024-03-02", "2024-03-03", land(tmp_path, city, landing_city=ALERTS, police=REPORTS), instance
     ).success
     counts = grid(Store(str(tmp_path / "store")), city)
     assert counts.sum(axis=(2, 3)).tolist() == [[1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 0, 1, 1]]

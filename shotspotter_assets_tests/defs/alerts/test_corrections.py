@@ -1,7 +1,7 @@
 """Corrections and late rows: which days become stale, when rows were first seen, and what the source took back."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,9 +10,8 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from shotspotter_assets.definitions import defs
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.defs.chain import DAILY, DEFINITIONS, resources, run_days
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -44,11 +43,11 @@ class Town:
         self.file.write_text(HEADER + "\n".join(rows) + "\n")
         os.utime(self.file, (at.timestamp(), at.timestamp()))
 
-    def run(self, assets: list[str] | None = None) -> None:
+    def run(self, assets: Sequence[str] = DAILY) -> None:
         assert run_days("landing_city", DAYS[0], DAYS[-1], self.resources, self.instance, assets=assets).success
 
     def stale(self, asset: str) -> list[str]:
-        graph = defs().resolve_asset_graph()
+        graph = DEFINITIONS.resolve_asset_graph()
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
         return [
             day for day in DAYS if resolver.get_status(dg.AssetKey(asset), f"landing_city|{day}") == StaleStatus.STALE

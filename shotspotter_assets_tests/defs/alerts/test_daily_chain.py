@@ -1,6 +1,5 @@
 """Raw alerts to grid tensors as runs: ranges, metadata of each partition, checks, bad days, killed runs."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,8 +15,8 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
-from shotspotter_assets.defs import partition_keys
-from shotspotter_assets.defs.partition_keys import (
+from shotspotter_assets import partitions
+from shotspotter_assets.partitions import (
     RANGE_END,
     RANGE_START,
     BeforeStartError,
@@ -27,8 +26,7 @@ from shotspotter_assets.defs.partition_keys import (
 )
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.storage.errors import MissingPartitionsError, StoreUnwritableError
-from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.defs.chain import DAILY, resources, run_days
+from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -153,7 +151,7 @@ def test_a_day_that_is_not_over_in_the_city_is_refused(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime(2024, 3, 6, 0, 30, tzinfo=UTC)
 
-    monkeypatch.setattr(partition_keys, "datetime", HalfPastSevenInTheEvening)
+    monkeypatch.setattr(partitions, "datetime", HalfPastSevenInTheEvening)
     with pytest.raises(DayNotOverError, match=r"tiny_city\|2024-03-05 is not over in America/New_York"):
         run_days("tiny_city", "2024-03-04", "2024-03-05", resources(str(tmp_path / "store")), instance)
     assert run_days("tiny_city", "2024-03-03", "2024-03-04", resources(str(tmp_path / "store")), instance).success
@@ -163,10 +161,9 @@ def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterIns
     with pytest.raises(
         MissingPartitionsError, match=r"raw_alerts of landing_city lacks .*2024-03-02.*Materialise raw_alerts"
     ):
-        dg.materialize(
-            [asset for asset in DAILY if getattr(asset, "keys", None) == {dg.AssetKey("cleaned_alerts")}],
-            partition_key="landing_city|2024-03-02", resources=resources(str(tmp_path)), instance=instance,
-        )  # fmt: skip
+        materialize(
+            ["cleaned_alerts"], resources(str(tmp_path)), partition_key="landing_city|2024-03-02", instance=instance
+        )
 
 
 def test_a_run_with_part_of_its_range_is_refused() -> None:
@@ -212,10 +209,7 @@ def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance:
     grid = store / "grid_tensors" / "city=landing_city"
     (grid / "date=2024-03-02" / "grid.parquet").write_bytes((grid / "date=2024-03-03" / "grid.parquet").read_bytes())
     tags = {RANGE_START: "landing_city|2024-03-01", RANGE_END: "landing_city|2024-03-05"}
-    selection = dg.AssetSelection.checks(*[check for check in DAILY if isinstance(check, dg.AssetChecksDefinition)])
-    result = dg.materialize(
-        DAILY, selection=selection, tags=tags, resources=arguments[0], instance=instance, raise_on_error=False
-    )
+    result = materialize((), arguments[0], checks=DAILY_CHECKS, tags=tags, instance=instance, raise_on_error=False)
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["counts_equal_alerts"]
     assert failed[0].metadata["counts_minus_alerts_by_partition"].value == {"landing_city|2024-03-02": -2}
@@ -227,10 +221,7 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         "import sys, dagster as dg; from shotspotter_assets_tests.defs.chain import *;"
         "run_days('tiny_city', '2023-07-01', '2024-06-30', resources(sys.argv[1]), dg.DagsterInstance.ephemeral())"
     )
-    environment = {**os.environ, "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code, str(store)], env=environment, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(store)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(list(store.glob("cleaned_alerts/*/*/alerts.parquet"))) < 50 and time.monotonic() < deadline:
         time.sleep(0.01)

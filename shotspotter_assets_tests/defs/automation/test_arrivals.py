@@ -4,25 +4,39 @@ import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from shotspotter_assets.cities.registry import load_cities
-from shotspotter_assets.definitions import defs
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.automation import arrivals, runs
-from shotspotter_assets.defs.automation.arrivals import landing_arrivals
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
-from shotspotter_assets.storage.file_names import SEEN
+from shotspotter_assets.partitions import parse_range_tags
+from shotspotter_assets.sources import looks
+from shotspotter_assets.storage.file_names import ARRIVALS
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.defs.chain import DAILY, resources
+from shotspotter_assets_tests.defs.chain import (
+    CITIES,
+    DAILY,
+    DAILY_CHECKS,
+    DEFINITIONS,
+    SENSORS,
+    materialize,
+    resources,
+)
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 
 
 def row(day: str, name: str = "a", kind: str = "Single_Gunshot") -> str:
     return f"{day}T17:00:00Z,-76.5,38.5,{kind},1,{name}\n"
+
+
+def asked_days(asked: dg.RunRequest) -> tuple[str, str]:
+    """First and last day that a run is asked for."""
+    named = parse_range_tags(asked.tags)
+    assert named is not None
+    return str(named[1]), str(named[2])
 
 
 class Watch:
@@ -36,25 +50,32 @@ class Watch:
         self.cursor: str | None = None
         self.message = ""
 
+    def change_source(self, **changes: Any) -> None:
+        """What the city's file would say of its landing folder."""
+        city: City = CITIES["landing_city"]
+        changed = city.model_copy(update={"source": city.source.model_copy(update=changes)})
+        self.resources = self.resources | {"cities": {**CITIES, "landing_city": changed}}
+
     def land(self, name: str, *rows: str) -> None:
         (self.landing / name).write_text(HEADER + "".join(rows))
 
     def tick(self, keep_cursor: bool = True) -> list[tuple[str, str]]:
         """One tick; the asked ranges of days."""
         context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=defs(), resources=self.resources
+            instance=self.instance, cursor=self.cursor, definitions=DEFINITIONS, resources=self.resources
         )
-        result = landing_arrivals(context)
+        result = SENSORS["landing_arrivals"](context)
         assert isinstance(result, dg.SensorResult)
         self.message = result.skip_reason.skip_message if result.skip_reason else ""
         if keep_cursor:
             self.cursor = result.cursor
         self.requests = list(result.run_requests)
-        return [(asked.tags[RANGE_START].split("|")[1], asked.tags[RANGE_END].split("|")[1]) for asked in self.requests]
+        return [asked_days(asked) for asked in self.requests]
 
     def run_asked(self) -> None:
         for asked in self.requests:
-            assert dg.materialize(DAILY, resources=self.resources, instance=self.instance, tags=asked.tags).success
+            made = materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=asked.tags)
+            assert made.success
 
 
 @pytest.fixture
@@ -149,7 +170,7 @@ def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: py
     assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
     (watch.landing / "a.csv").unlink()
     tags = watch.requests[0].tags
-    failed = dg.materialize(DAILY, resources=watch.resources, instance=watch.instance, tags=tags, raise_on_error=False)
+    failed = materialize(DAILY, watch.resources, instance=watch.instance, tags=tags, raise_on_error=False)
     assert not failed.success
     monkeypatch.setattr(runs, "WAITS", (timedelta(0),))
     assert watch.tick() == asked
@@ -157,11 +178,8 @@ def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: py
     assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
 
 
-def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    cities = dict(load_cities(TEST_CITIES))
-    source = cities["landing_city"].source.model_copy(update={"file_date": "%Y-%m-%d"})
-    cities["landing_city"] = cities["landing_city"].model_copy(update={"source": source})
-    monkeypatch.setattr(arrivals, "CITIES", cities)
+def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch) -> None:
+    watch.change_source(file_date="%Y-%m-%d")
     days = [str(date(2024, 3, 2) + timedelta(days=2 * at)) for at in range(30)]
     for day in days:
         watch.land(f"{day}.csv", row(day))
@@ -178,7 +196,7 @@ def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch, mon
 def test_a_table_without_the_column_of_what_was_asked_is_read(watch: Watch) -> None:
     watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
     watch.tick()
-    store, place = Store(str(watch.landing.parents[1] / "store")), Partition(SEEN, "landing_city")
+    store, place = Store(str(watch.landing.parents[1] / "store")), Partition(ARRIVALS, "landing_city")
     table = store.read_table(place, "landing_1.parquet")
     store.write_table(place, "landing_1.parquet", table.drop_columns(["asked"]))
     assert watch.tick() == []
@@ -191,8 +209,8 @@ def test_many_files_are_one_run_whatever_their_order(watch: Watch, monkeypatch: 
     for name, day in enumerate((9, 2, 30, 16)):
         watch.land(f"{name}.csv", row(f"2024-03-{day:02}"))
     with monkeypatch.context() as patched:
-        look_at = arrivals._look_at
-        patched.setattr(arrivals, "_look_at", lambda *given: look_at(*given[:-1], lambda: True))
+        look_at = looks.look_at
+        patched.setattr(looks, "look_at", lambda *given: look_at(*given[:-1], lambda: True))
         assert [watch.tick() for _ in range(3)] == [[], [], []]
     # A crash loses nothing of what was looked at.
     watch.tick(keep_cursor=False)
@@ -208,15 +226,10 @@ def test_the_cursor_is_small(watch: Watch) -> None:
     assert json.loads(watch.cursor or "")["generations"]["landing_city"] == 1
 
 
-def test_a_city_file_that_was_corrected_makes_its_files_be_looked_at_again(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_city_file_that_was_corrected_makes_its_files_be_looked_at_again(watch: Watch) -> None:
     (watch.landing / "a.csv").write_text(HEADER + row("2024-03-02").replace("Z,", ","))
     assert watch.tick() == []
     assert "a.csv" in watch.message
-    cities = dict(load_cities(TEST_CITIES))
-    source = cities["landing_city"].source.model_copy(update={"naive_times": "local"})
-    cities["landing_city"] = cities["landing_city"].model_copy(update={"source": source})
-    monkeypatch.setattr(arrivals, "CITIES", cities)
+    watch.change_source(naive_times="local")
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
     assert json.loads((watch.landing.parents[1] / "store/arrivals/city=landing_city/unreadable.json").read_text()) == {}

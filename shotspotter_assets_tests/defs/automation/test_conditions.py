@@ -10,7 +10,7 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._serdes import serialize_value
 
-from shotspotter_assets.definitions import defs
+from shotspotter_assets_tests.defs.chain import DEFINITIONS
 
 CITY, OTHER = "tiny_city", "landing_city"
 DAY = date(2024, 1, 20)
@@ -29,7 +29,7 @@ class Automation:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance, self.cursor, self.ticks = instance, None, 0
         self.asked_of_others: set[tuple[str, str]] = set()
-        self.job: Any = defs().resolve_implicit_global_asset_job_def()
+        self.job: Any = DEFINITIONS.resolve_implicit_global_asset_job_def()
 
     def start(self, *assets: str, day: date = DAY, city: str = CITY) -> str:
         """A run of one day of the assets that is under way."""
@@ -64,7 +64,7 @@ class Automation:
         """Assets that are asked for on `DAY`, and others with their day."""
         self.ticks += 1
         result = dg.evaluate_automation_conditions(
-            defs(), self.instance, cursor=self.cursor, evaluation_time=NOW + timedelta(seconds=5 * self.ticks)
+            DEFINITIONS, self.instance, cursor=self.cursor, evaluation_time=NOW + timedelta(seconds=5 * self.ticks)
         )
         self.cursor = result.cursor
         self.asked_of_others = {

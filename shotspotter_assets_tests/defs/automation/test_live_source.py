@@ -11,13 +11,21 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.definitions import defs
-from shotspotter_assets.defs.automation import arrivals, runs, schedules
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.defs.automation import arrivals, runs
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.sources.protocol import AlertSource, SourceError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import DAILY, run_days
+from shotspotter_assets_tests.defs.automation.test_arrivals import asked_days
+from shotspotter_assets_tests.defs.chain import (
+    CITIES,
+    DAILY,
+    DAILY_CHECKS,
+    DEFINITIONS,
+    SCHEDULES,
+    SENSORS,
+    materialize,
+    run_days,
+)
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
 
 
@@ -38,6 +46,7 @@ class Portal:
         self.server, self.data, self.instance = server, data, instance
         self.store = Store(str(folder / "store"))
         self.resources = {
+            "cities": CITIES,
             "store": StoreResource(root=str(folder / "store")),
             "sources": Redirected(landing_root=str(folder), url=server.url),
         }
@@ -45,24 +54,25 @@ class Portal:
 
     def tick(self) -> list[tuple[str, str]]:
         context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=defs(), resources=self.resources
+            instance=self.instance, cursor=self.cursor, definitions=DEFINITIONS, resources=self.resources
         )
-        result = arrivals.polled_arrivals(context)
+        result = SENSORS["polled_arrivals"](context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
         self.requests = list(result.run_requests)
-        return [(asked.tags[RANGE_START].split("|")[1], asked.tags[RANGE_END].split("|")[1]) for asked in self.requests]
+        return [asked_days(asked) for asked in self.requests]
 
     def run_asked(self) -> None:
         for asked in self.requests:
-            assert dg.materialize(DAILY, resources=self.resources, instance=self.instance, tags=asked.tags).success
+            made = materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=asked.tags)
+            assert made.success
 
     def clock(self, now: str) -> list[str]:
-        (schedule,) = [one for one in schedules.daily_schedules if one.name == "daily_america_chicago"]
+        schedule = SCHEDULES["daily_america_chicago"]
         moment = datetime.fromisoformat(now).replace(tzinfo=ZoneInfo("America/Chicago"))
         context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=moment)
         self.requests = list(schedule.evaluate_tick(context).run_requests)
-        return [asked.tags[RANGE_START] for asked in self.requests]
+        return [asked_days(asked)[0] for asked in self.requests]
 
     def alerts(self, first: date, last: date) -> pa.Table:
         return self.store.read_window("cleaned_alerts", "live_city", "alerts.parquet", first, last)
@@ -120,9 +130,7 @@ def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytes
     portal.tick()
     portal.server.faults.extend(["500"] * 50)
     (asked,) = portal.requests
-    failed = dg.materialize(
-        DAILY, resources=portal.resources, instance=portal.instance, tags=asked.tags, raise_on_error=False
-    )
+    failed = materialize(DAILY, portal.resources, instance=portal.instance, tags=asked.tags, raise_on_error=False)
     assert not failed.success
     portal.server.faults.clear()
     # The second look knows what the source has, and that nothing of it was received.
@@ -138,7 +146,7 @@ def test_a_day_that_goes_while_it_is_being_made_is_asked_for_afterwards(portal: 
     # The first look, the one that learns the versions, and one that finds them unchanged.
     assert [bool(portal.tick()) for _ in range(3)] == [True, True, False]
     portal.data.database.execute("DELETE FROM alerts WHERE unique_id = 'SST-2'")
-    tags = runs.range_tags("live_city", date(2024, 3, 3), date(2024, 3, 3))
+    tags = runs.city_tags("live_city", date(2024, 3, 3), date(2024, 3, 3))
     run = portal.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=tags))
     assert [portal.tick() for _ in range(3)] == [[], [], []]
     portal.instance.delete_run(run.run_id)
@@ -147,8 +155,8 @@ def test_a_day_that_goes_while_it_is_being_made_is_asked_for_afterwards(portal: 
 
 
 def test_a_city_that_does_not_answer_stops_no_other(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = arrivals.CITIES["live_city"]
-    monkeypatch.setattr(arrivals, "CITIES", {"live_city": live, "twin": live.model_copy(update={"name": "twin"})})
+    live = CITIES["live_city"]
+    portal.resources["cities"] = {"live_city": live, "twin": live.model_copy(update={"name": "twin"})}
     monkeypatch.setattr(arrivals, "SECONDS_PER_TICK", 1.0)
     monkeypatch.setattr(arrivals, "MAX_SECONDS", 2.0)
     portal.tick()
@@ -190,7 +198,7 @@ def test_the_portal_down_stops_the_run_before_anything_is_written(portal: Portal
 
 
 def test_the_clock_asks_for_yesterday_once(portal: Portal) -> None:
-    assert portal.clock("2024-03-06T06:30") == ["live_city|2024-03-05"]
+    assert portal.clock("2024-03-06T06:30") == ["2024-03-05"]
     portal.run_asked()
     assert portal.clock("2024-03-06T06:30") == []
     # What the sensor had made before is not made again either.

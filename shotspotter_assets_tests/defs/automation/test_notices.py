@@ -1,9 +1,6 @@
 """The notices sensor, tick by tick, on a real instance, a real store, and real webhook and mail servers."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -13,22 +10,25 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from shotspotter_assets.definitions import defs
-from shotspotter_assets.defs.alerts import alert_checks as checks
-from shotspotter_assets.defs.alerts.alert_checks import late_cities
-from shotspotter_assets.defs.alerts.raw_alerts import raw_alerts
-from shotspotter_assets.defs.automation import schedules
-from shotspotter_assets.defs.automation.arrivals import landing_arrivals
-from shotspotter_assets.defs.automation.notices import notices
-from shotspotter_assets.defs.environment import CITIES
-from shotspotter_assets.defs.partition_keys import RANGE_END, RANGE_START
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
-from shotspotter_assets.models.stored_models import RECORD_FILE
+from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.serving.files import FORECAST_SCORES, day_partition
-from shotspotter_assets.storage.file_names import SEEN, UNREADABLE_FILE
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.file_names import ARRIVALS, RECORD_FILE, UNREADABLE_FILE
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.defs.chain import (
+    CITIES,
+    DEFINITIONS,
+    SCHEDULES,
+    SENSORS,
+    SETTINGS,
+    materialize,
+    resources,
+    run_days,
+)
 from shotspotter_assets_tests.notifications.servers import Webhook, smtp_server, webhook_server
 
 UI = "http://dagster.city.gov"
@@ -47,9 +47,12 @@ class Watch:
     def tick(self) -> str:
         """One tick; what Dagster would show of it."""
         context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources=self.resources | self.notices_to, definitions=defs()
+            instance=self.instance,
+            cursor=self.cursor,
+            resources=self.resources | self.notices_to,
+            definitions=DEFINITIONS,
         )
-        result = notices(context)
+        result = SENSORS["notices"](context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor or self.cursor
         assert result.skip_reason is not None
@@ -111,7 +114,7 @@ def test_settings_that_cannot_be_used_fail_the_tick_alone(watch: Watch, monkeypa
     monkeypatch.setenv("SHOTSPOTTER_WEBHOOK_URL", "ftp://secret")
     with pytest.raises(ValueError, match="SHOTSPOTTER_WEBHOOK_URL is not an http"):
         watch.tick()
-    defs()
+    build_definitions(SETTINGS)
 
 
 def test_nothing_wrong_sends_nothing(watch: Watch, webhook: Webhook) -> None:
@@ -195,21 +198,18 @@ def test_a_city_of_which_nothing_comes_any_more_is_late_by_the_clock(watch: Watc
     folder.mkdir(parents=True)
     rows = (f"{day}T17:{minute:02}:00Z,-76.5,38.5,,1,{day}-{minute}\n" for day in days for minute in range(20))
     (folder / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "".join(rows))
-    tags = {RANGE_START: f"{city.name}|{days[0]}", RANGE_END: f"{city.name}|{days[-1]}"}
-    assert dg.materialize([raw_alerts], instance=watch.instance, resources=watch.resources, tags=tags).success
+    tags = range_tags(city.name, days[0], days[-1])
+    assert materialize(["raw_alerts"], watch.resources, checks=(), instance=watch.instance, tags=tags).success
     assert watch.tick() == "Nothing new to tell."
 
     def clock() -> None:
-        at = dg.build_schedule_context(instance=watch.instance, scheduled_execution_time=datetime.now(UTC))
-        (asked,) = schedules.late_cities_clock.evaluate_tick(at).run_requests or []
-        made = dg.materialize(
-            [raw_alerts, late_cities],
-            instance=watch.instance,
-            resources=watch.resources,
-            tags=asked.tags,
-            selection=dg.AssetSelection.checks(late_cities),
+        at = dg.build_schedule_context(
+            instance=watch.instance, scheduled_execution_time=datetime.now(UTC), resources=watch.resources
         )
-        assert made.success
+        (asked,) = SCHEDULES["late_cities_clock"].evaluate_tick(at).run_requests or []
+        assert materialize(
+            (), watch.resources, checks=["late_cities"], instance=watch.instance, tags=asked.tags
+        ).success
 
     clock()
     assert watch.tick().startswith("Told webhook: late city|landing_city")
@@ -229,12 +229,12 @@ def test_a_city_is_late_by_its_own_clock(watch: Watch, monkeypatch: pytest.Monke
     folder.mkdir(parents=True)
     rows = (f"{day}T17:{minute:02}:00Z,-76.5,38.5,,1,{day}-{minute}\n" for day in days for minute in range(20))
     (folder / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "".join(rows))
-    tags = {RANGE_START: f"{city.name}|{first}", RANGE_END: f"{city.name}|{days[-1]}"}
-    assert dg.materialize([raw_alerts], instance=watch.instance, resources=watch.resources, tags=tags).success
+    tags = range_tags(city.name, first, days[-1])
+    assert materialize(["raw_alerts"], watch.resources, checks=(), instance=watch.instance, tags=tags).success
 
     def first_late(zone: str) -> date:
         """The UTC day on which the city is found late at 12:30 UTC, when a day has just begun in Auckland."""
-        monkeypatch.setattr(checks, "CITIES", {city.name: city.model_copy(update={"time_zone": zone})})
+        cities = {city.name: city.model_copy(update={"time_zone": zone})}
         last = datetime.combine(days[-1], datetime.min.time(), UTC)
         for at in (last + timedelta(days=silent, hours=12.5) for silent in range(10)):
 
@@ -243,8 +243,8 @@ def test_a_city_is_late_by_its_own_clock(watch: Watch, monkeypatch: pytest.Monke
                 def now(cls, tz: tzinfo | None = None, at: datetime = at) -> datetime:
                     return at.astimezone(tz)
 
-            monkeypatch.setattr(checks, "datetime", Now)
-            found = late_cities(dg.build_asset_check_context(), store=watch.store)
+            monkeypatch.setattr(raw_alerts, "datetime", Now)
+            found = raw_alerts.late_cities(dg.build_asset_check_context(), cities, watch.store)
             assert isinstance(found, dg.AssetCheckResult)
             if not found.passed:
                 return at.date()
@@ -313,9 +313,9 @@ def test_a_corrupt_file_is_named_until_it_is_mended(watch: Watch, webhook: Webho
     def look() -> None:
         nonlocal cursor
         context = dg.build_sensor_context(
-            instance=watch.instance, cursor=cursor, definitions=defs(), resources=watch.resources
+            instance=watch.instance, cursor=cursor, definitions=DEFINITIONS, resources=watch.resources
         )
-        cursor = landing_arrivals(context).cursor
+        cursor = SENSORS["landing_arrivals"](context).cursor
 
     look()
     watch.tick()
@@ -337,7 +337,7 @@ def test_the_cursor_keeps_no_secret(watch: Watch, webhook: Webhook) -> None:
 
 def test_a_tick_over_many_failures_is_short(watch: Watch, webhook: Webhook) -> None:
     reasons = {f"/landing/file_{number}.csv": {"version": "1:1", "error": "not CSV"} for number in range(2_000)}
-    watch.store.open().write_bytes(Partition(SEEN, "landing_city"), UNREADABLE_FILE, json.dumps(reasons).encode())
+    watch.store.open().write_bytes(Partition(ARRIVALS, "landing_city"), UNREADABLE_FILE, json.dumps(reasons).encode())
     started = time.monotonic()
     watch.tick()
     assert time.monotonic() - started < 10
@@ -347,13 +347,11 @@ def test_a_tick_over_many_failures_is_short(watch: Watch, webhook: Webhook) -> N
 
 @pytest.mark.parametrize(("switch", "status"), [("on", "RUNNING"), ("", "STOPPED")])
 def test_automation_is_switched_on_by_the_environment(switch: str, status: str) -> None:
-    code = (
-        "from shotspotter_assets.definitions import defs; d = defs();"
-        "print(sorted({one.default_status.value for one in [*d.sensors, *d.schedules]}), len(d.sensors), len(d.schedules))"
-    )
-    environment = {**os.environ, "SHOTSPOTTER_AUTOMATION": switch, "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    shown, sensors, schedules = done.stdout.rsplit(maxsplit=2)
-    assert shown == f"['{status}']"
-    assert int(sensors) >= 4
-    assert int(schedules) >= 1
+    environment = {"SHOTSPOTTER_AUTOMATION": switch, "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
+    built = build_definitions(Settings.from_environment(environment))
+    started = [*(built.sensors or []), *(built.schedules or [])]
+    assert {one.default_status.value for one in started} == {status}
+    assert {one.name for one in started} == {
+        "landing_arrivals", "polled_arrivals", "catch_up", "notices",
+        "daily_america_chicago", "daily_america_new_york", "late_cities_clock",
+    }  # fmt: skip

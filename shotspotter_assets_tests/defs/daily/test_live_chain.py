@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,37 +13,26 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.defs import partition_keys
-from shotspotter_assets.defs.alerts.grid_tensors import grid_tensors
-from shotspotter_assets.defs.daily.forecast_scores import forecast_scores, read_scores
-from shotspotter_assets.defs.daily.live_models import live_models
-from shotspotter_assets.defs.daily.patrol_plans import patrol_plans
-from shotspotter_assets.defs.daily.risk_forecasts import nowcasts, risk_forecasts
-from shotspotter_assets.defs.daily.score_checks import rolling_gate_holds
-from shotspotter_assets.defs.environment import CITIES
-from shotspotter_assets.defs.partition_keys import BeforeStartError
+from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.defs.daily.forecast_scores import read_scores
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError
+from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.files import day_partition, read_live_record
 from shotspotter_assets.serving.live_models import LiveHistoryTooShortError, input_names
 from shotspotter_assets.serving.risk_forecasts import HOURLY_SCHEMA, RISK_SCHEMA
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, materialize, resources, run_days, with_city
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
 NEXT = DAY + timedelta(days=1)
-LIVE = [live_models, risk_forecasts, patrol_plans, forecast_scores, rolling_gate_holds]
+LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
 QUICK = {"validation_days": 28}
 RULES = PatrolRules(
     shifts=(Shift(name="evening", start=16, end=0, units=2), Shift(name="night", start=20, end=4, units=2))
 )
-
-
-def with_city(patch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """What its file would say."""
-    patch.setattr(partition_keys, "CITIES", {**CITIES, CITY: CITIES[CITY].model_copy(update=changes)})
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +49,12 @@ def issued(made_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with models, forecasts, plans and scores of `DAY` and of the day after it."""
     root = tmp_path_factory.mktemp("issued") / "store"
     shutil.copytree(made_days, root)
-    patch = pytest.MonkeyPatch()
-    with_city(patch, patrol=RULES)
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
         for day in (DAY, NEXT):
-            result = Chain(root, instance).run(day)
+            result = Chain(root, instance, patrol=RULES).run(day)
             [check] = result.get_asset_check_evaluations()
             assert check.severity == dg.AssetCheckSeverity.WARN
             assert check.passed != read_scores(Store(str(root)), CITY, day)["drift"]["drifted"]
-    patch.undo()
     return root
 
 
@@ -81,16 +67,21 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 class Chain:
     """Runs of the live chain on one store."""
 
-    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, root: Path, instance: dg.DagsterInstance, **changes: Any) -> None:
         self.root, self.instance = root, instance
         self.store = Store(str(root))
+        self.change_city(**changes)
 
-    def run(self, day: date, assets: list[Any] | None = None, **config: Any) -> dg.ExecuteInProcessResult:
-        chosen = LIVE if assets is None else assets
-        ops = {"live_models": {"config": QUICK | config}} if live_models in chosen else {}
-        return dg.materialize(
-            chosen,
-            resources=resources(str(self.root)),
+    def change_city(self, **changes: Any) -> None:
+        """What its file would say."""
+        self.cities: Cities = with_city(CITY, **changes)
+
+    def run(self, day: date, assets: Sequence[str] = LIVE, **config: Any) -> dg.ExecuteInProcessResult:
+        ops = {"live_models": {"config": QUICK | config}} if "live_models" in assets else {}
+        return materialize(
+            assets,
+            resources(str(self.root), cities=self.cities),
+            checks=["rolling_gate"] if assets is LIVE else (),
             instance=self.instance,
             partition_key=f"{CITY}|{day}",
             run_config={"ops": ops},
@@ -188,7 +179,7 @@ def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
 
 
 def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
-    result = chain.run(DAY, [patrol_plans])
+    result = chain.run(DAY, ["patrol_plans"])
     [event] = result.get_asset_materialization_events()
     assert "no patrol rules" in event.step_materialization_data.materialization.metadata["note"].value
     partition = day_partition("patrol_plans", CITY, DAY)
@@ -196,8 +187,8 @@ def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     assert not chain.store.exists(partition, "dispatch.csv")
 
 
-def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_city(monkeypatch, time_precision="day", patrol=RULES)
+def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
+    bare.change_city(time_precision="day", patrol=RULES)
     # Fewer days, as it is trained once more.
     assert bare.run(date(2023, 11, 5)).success
     record = read_live_record(bare.store, CITY, date(2023, 11, 5))
@@ -217,63 +208,61 @@ def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None
     expected = chain.forecast(DAY)
     for later in (NEXT, DAY + timedelta(days=2)):
         chain.swap_grids(later, date(2023, 7, 4))
-    chain.run(DAY, [risk_forecasts])
+    chain.run(DAY, ["risk_forecasts"])
     assert chain.forecast(DAY).equals(expected)
     chain.swap_grids(DAY, date(2023, 7, 4))
-    chain.run(DAY, [risk_forecasts])
+    chain.run(DAY, ["risk_forecasts"])
     assert not chain.forecast(DAY).equals(expected)
 
 
 def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> None:
     before, later = (read_live_record(chain.store, CITY, of) for of in (DAY, NEXT))
-    chain.run(DAY, [live_models])
+    chain.run(DAY, ["live_models"])
     again = read_live_record(chain.store, CITY, DAY)
     for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
         assert getattr(again, name) == getattr(before, name), name
     # What later days point to is still whole.
     assert later.models_from == NEXT
     assert later.hours_from == DAY
-    chain.run(NEXT, [risk_forecasts])
+    chain.run(NEXT, ["risk_forecasts"])
 
 
-def test_retraining_by_cadence(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retraining_by_cadence(chain: Chain) -> None:
     for cadence in ("weekly", "on_drift"):
-        with_city(monkeypatch, retraining=cadence)
-        chain.run(NEXT, [live_models])
+        chain.change_city(retraining=cadence)
+        chain.run(NEXT, ["live_models"])
         held = read_live_record(chain.store, CITY, NEXT)
         assert (held.trained, held.last_trained, held.models_from) == (False, DAY, DAY)
         assert held.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
-    chain.run(NEXT, [risk_forecasts])
+    chain.run(NEXT, ["risk_forecasts"])
     write_scores(chain, DAY, drifted=True)
-    chain.run(NEXT, [live_models])
+    chain.run(NEXT, ["live_models"])
     assert "drift" in read_live_record(chain.store, CITY, NEXT).reasons[0]
 
 
 @pytest.mark.parametrize("cadence", ["weekly", "on_drift"])
-def test_models_of_other_inputs_are_not_kept_in_force(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch, cadence: str
-) -> None:
+def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain, cadence: str) -> None:
     [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
     record = read_live_record(chain.store, CITY, DAY)
     assert list(record.inputs) == json.loads(file.read_bytes())["names"]
 
-    with_city(monkeypatch, retraining=cadence, time_precision="day")
+    chain.change_city(retraining=cadence, time_precision="day")
     # As what was issued foresaw everything, models in force of the same inputs would be kept.
     foresee(chain, NEXT)
-    chain.run(NEXT, [live_models, risk_forecasts])
+    chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = read_live_record(chain.store, CITY, NEXT)
     assert record.reasons[0] == "Retrained, as the inputs are others than the models in force were fitted on."
     assert (record.models_from, record.hours_from) == (NEXT, NEXT)
     assert set(record.without) == {"next_hours", "gunshot_types"}
-    assert record.inputs == input_names(partition_keys.CITIES[CITY]) != input_names(CITIES[CITY])
+    assert record.inputs == input_names(chain.cities[CITY]) != input_names(CITIES[CITY])
     assert not [reason for reason in record.reasons if "kept" in reason]
-    chain.run(NEXT + timedelta(days=1), [live_models])
+    chain.run(NEXT + timedelta(days=1), ["live_models"])
     assert not read_live_record(chain.store, CITY, NEXT + timedelta(days=1)).trained
 
 
 def test_what_was_issued_keeps_models_of_the_same_inputs(chain: Chain) -> None:
     foresee(chain, NEXT)
-    chain.run(NEXT, [live_models])
+    chain.run(NEXT, ["live_models"])
     record = read_live_record(chain.store, CITY, NEXT)
     assert (record.trained, record.models_from) == (True, DAY)
     assert record.reasons[-1].endswith("the model in force is kept.")
@@ -294,23 +283,23 @@ def foresee(chain: Chain, last: date) -> None:
         chain.store.write_table(issue, "forecast.parquet", table.set_column(at, table.schema.field(at), known))
 
 
-def test_a_forecast_by_models_of_other_inputs_says_what_to_do(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_city(monkeypatch, time_precision="day")
+def test_a_forecast_by_models_of_other_inputs_says_what_to_do(chain: Chain) -> None:
+    chain.change_city(time_precision="day")
     says = (
         rf"{CITY}\|{DAY}, models of {DAY}: .*other inputs.* Materialise live_models for {CITY}\|{DAY} with `retrain` on"
     )
     with pytest.raises(OtherInputsError, match=says):
-        chain.run(DAY, [risk_forecasts])
-    chain.run(DAY, [live_models], retrain=True)
-    chain.run(DAY, [risk_forecasts])
+        chain.run(DAY, ["risk_forecasts"])
+    chain.run(DAY, ["live_models"], retrain=True)
+    chain.run(DAY, ["risk_forecasts"])
 
 
-def test_weekly_trains_once_in_seven_days(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_city(monkeypatch, retraining="weekly")
+def test_weekly_trains_once_in_seven_days(chain: Chain) -> None:
+    chain.change_city(retraining="weekly")
     week = [DAY + timedelta(days=at) for at in range(1, 8)]
     assert run_days(CITY, str(week[2]), str(week[-1]), resources(str(chain.root)), chain.instance).success
     for day in week:
-        chain.run(day, [live_models])
+        chain.run(day, ["live_models"])
     records = [read_live_record(chain.store, CITY, day) for day in week]
     assert [record.trained for record in records] == [False] * 6 + [True]
     assert {(record.models_from, record.reasons) for record in records[:-1]} == {
@@ -320,17 +309,15 @@ def test_weekly_trains_once_in_seven_days(chain: Chain, monkeypatch: pytest.Monk
     assert records[-1].reasons[0] == f"Retrained, a week after {DAY}."
 
 
-def test_on_drift_trains_after_a_score_that_says_so_and_not_again(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_city(monkeypatch, retraining="on_drift")
+def test_on_drift_trains_after_a_score_that_says_so_and_not_again(chain: Chain) -> None:
+    chain.change_city(retraining="on_drift")
     days = [DAY + timedelta(days=at) for at in range(1, 4)]
     assert run_days(CITY, str(days[2]), str(days[2]), resources(str(chain.root)), chain.instance).success
     trained = []
     for day, drifted in zip(days, (False, True, False), strict=True):
         write_scores(chain, day - timedelta(days=1), drifted=drifted)
-        chain.run(day, [live_models, risk_forecasts])
-        chain.run(day, [forecast_scores])
+        chain.run(day, ["live_models", "risk_forecasts"])
+        chain.run(day, ["forecast_scores"])
         record = read_live_record(chain.store, CITY, day)
         trained.append((record.trained, record.models_from))
     assert trained == [(False, DAY), (True, days[1]), (False, days[1])]
@@ -338,12 +325,12 @@ def test_on_drift_trains_after_a_score_that_says_so_and_not_again(
 
 def test_rolled_back_by_hand(chain: Chain) -> None:
     assert read_live_record(chain.store, CITY, NEXT).models_from == NEXT
-    chain.run(NEXT, [live_models, risk_forecasts], serve_from=str(DAY))
+    chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
     record = read_live_record(chain.store, CITY, NEXT)
     assert (record.models_from, record.models_version) == (DAY, read_live_record(chain.store, CITY, DAY).models_version)
     assert record.reasons == (f"Rolled back by hand to what was in force after {DAY}.",)
     with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {NEXT}; name a day before {DAY}"):
-        chain.run(DAY, [live_models], serve_from=str(NEXT))
+        chain.run(DAY, ["live_models"], serve_from=str(NEXT))
 
 
 def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str, Any] | None = None) -> None:
@@ -354,8 +341,8 @@ def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str,
     chain.store.write_bytes(partition, "record.json", json.dumps(record).encode())
 
 
-def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_city(monkeypatch, retraining="weekly")
+def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
+    chain.change_city(retraining="weekly")
     partition = day_partition("live_models", CITY, DAY)
     record = read_live_record(chain.store, CITY, DAY)
     accepted = record.model_copy(
@@ -363,7 +350,7 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypa
     )
     chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
     write_scores(chain, DAY, gate={"passed": False, "served": "ew_kde", "reasons": ["Worse."]})
-    chain.run(NEXT, [live_models, risk_forecasts])
+    chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = read_live_record(chain.store, CITY, NEXT)
     assert record.served == "ew_kde"
     assert "fail the rolling gate" in record.reasons[-1]
@@ -373,23 +360,23 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain, monkeypa
     assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
     # Once the issued forecasts hold again, so does the candidate.
     write_scores(chain, DAY, gate={"passed": True, "served": "residual_boosting", "reasons": []})
-    chain.run(NEXT, [live_models])
+    chain.run(NEXT, ["live_models"])
     assert read_live_record(chain.store, CITY, NEXT).served == "residual_boosting"
 
 
 def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:
     before = read_scores(chain.store, CITY, NEXT)
     chain.swap_grids(NEXT, date(2023, 7, 4))
-    chain.run(NEXT, [forecast_scores])
+    chain.run(NEXT, ["forecast_scores"])
     after = read_scores(chain.store, CITY, NEXT)
     assert after["scores"]["observed_alerts"] > before["scores"]["observed_alerts"]
 
 
 def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     def cast(now: str) -> pa.Table:
-        dg.materialize(
-            [nowcasts],
-            resources=resources(str(chain.root)),
+        materialize(
+            ["nowcasts"],
+            resources(str(chain.root)),
             instance=chain.instance,
             partition_key=CITY,
             run_config={"ops": {"nowcasts": {"config": {"now": now}}}},
@@ -408,17 +395,17 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
 
 def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
     with pytest.raises(MissingObjectError, match=rf"live_models has no record.json for {CITY}\|{DAY}"):
-        bare.run(DAY, [risk_forecasts])
+        bare.run(DAY, ["risk_forecasts"])
     with pytest.raises(LiveHistoryTooShortError, match=r"City tiny_city: 62 days of history.*from 2023-10-28 on"):
-        bare.run(date(2023, 8, 31), [live_models])
+        bare.run(date(2023, 8, 31), ["live_models"])
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
-        bare.run(date(2024, 1, 23), [live_models])
+        bare.run(date(2024, 1, 23), ["live_models"])
     with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-01 is before"):
-        dg.materialize([live_models], resources=resources(str(bare.root)), partition_key="landing_city|2024-02-01")
+        materialize(["live_models"], resources(str(bare.root)), partition_key="landing_city|2024-02-01")
     [file] = chain.root.glob(f"live_models/*/date={DAY}/historical_mean-*.json")
     file.write_bytes(b"{}")
     with pytest.raises(ModelMismatchError, match=rf"materialise live_models for {CITY}\|{DAY} again"):
-        chain.run(DAY, [risk_forecasts])
+        chain.run(DAY, ["risk_forecasts"])
 
 
 class Ticks:
@@ -426,10 +413,6 @@ class Ticks:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
-        self.defs = dg.Definitions(
-            assets=[grid_tensors, live_models, risk_forecasts, patrol_plans, forecast_scores],
-            resources=resources("none"),
-        )
         self.cursor: Any = None
 
     def report(self, asset: str, day: str, version: str) -> None:
@@ -440,7 +423,7 @@ class Ticks:
     def tick(self, now: datetime) -> set[tuple[str, str]]:
         """(asset, day) of what is asked for, which is then reported as made."""
         result = dg.evaluate_automation_conditions(
-            self.defs, self.instance, cursor=self.cursor, evaluation_time=now,
+            DEFINITIONS, self.instance, cursor=self.cursor, evaluation_time=now,
             asset_selection=dg.AssetSelection.assets("live_models", "risk_forecasts", "patrol_plans", "forecast_scores"),
         )  # fmt: skip
         self.cursor = result.cursor

@@ -14,8 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.defs.walk_forward.evaluation_reports import StaleModelError, evaluation_reports
-from shotspotter_assets.defs.walk_forward.fold_models import fold_models
+from shotspotter_assets.defs.walk_forward.evaluation_reports import StaleModelError
 from shotspotter_assets.models.fold_windows import FoldTooShortError
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError
@@ -66,7 +65,7 @@ def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], inst
     on, store = chain
     assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
     models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
-    trained = run_fold(fold_models, CITY, FOLD, on, instance, models)
+    trained = run_fold("fold_models", CITY, FOLD, on, instance, models)
     partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
     record = json.loads(store.read_bytes(partition, "record.json"))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
@@ -79,7 +78,7 @@ def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], inst
     [event] = trained.get_asset_materialization_events()
     assert event.partition == f"{CITY}|{FOLD}"
 
-    reported = run_fold(evaluation_reports, CITY, FOLD, on, instance)
+    reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
     partition = Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1))
     report = json.loads(store.read_bytes(partition, "report.json"))
     assert set(report["models"]) == MODELS
@@ -107,30 +106,30 @@ def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], inst
 def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     on = resources(str(tmp_path / "store"))
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .* 184 of the 184 days"):
-        run_fold(fold_models, CITY, FOLD, on, instance)
+        run_fold("fold_models", CITY, FOLD, on, instance)
     run_days(CITY, "2023-07-01", "2023-12-15", on, instance)
     with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*Materialise grid_tensors"):
-        run_fold(fold_models, CITY, FOLD, on, instance)
+        run_fold("fold_models", CITY, FOLD, on, instance)
     run_days(CITY, "2023-12-16", "2024-03-31", on, instance)
     with pytest.raises(FoldTooShortError, match="184 days before the cutoff"):
-        run_fold(fold_models, CITY, FOLD, on, instance, {"days": 64, "recurrent_layers": 2})
+        run_fold("fold_models", CITY, FOLD, on, instance, {"days": 64, "recurrent_layers": 2})
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city\|2024-01-01"):
-        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+        run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
-    run_fold(fold_models, CITY, FOLD, on, instance)
+    run_fold("fold_models", CITY, FOLD, on, instance)
     grids = tmp_path / "store" / "grid_tensors" / "city=tiny_city"
     day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
     day.write_bytes(other.read_bytes())
     with pytest.raises(StaleModelError, match=r"materialise fold_models for tiny_city\|2024-01-01"):
-        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+        run_fold("evaluation_reports", CITY, FOLD, on, instance)
     day.write_bytes(content)
     model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.reference.keras"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ModelMismatchError, match="again"):
-        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+        run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
-    run_fold(fold_models, CITY, FOLD, on, instance, {"models": ["regime_regression"]})
+    run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["regime_regression"]})
     model, record = model.with_name("regime_regression.regime_regression.json"), model.with_name("record.json")
     current = model.read_bytes()
     earlier = current.replace(b"log_shrunk_", b"log_pulled_")
@@ -141,7 +140,7 @@ def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterI
         r"tiny_city\|2024-01-01, regime_regression: .*other inputs.* Materialise fold_models for tiny_city\|2024-01-01"
     )
     with pytest.raises(OtherInputsError, match=says):
-        run_fold(evaluation_reports, CITY, FOLD, on, instance)
+        run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
 
 def test_grids_on_the_store_keep_their_dense_shape(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -174,8 +173,8 @@ def test_a_landing_folder_on_s3(
 def test_reports_open_as_one_data_set(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     on = resources(str(tmp_path / "store"))
     run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
-    run_fold(fold_models, CITY, FOLD, on, instance)
-    run_fold(evaluation_reports, CITY, FOLD, on, instance, horizons=[6])
+    run_fold("fold_models", CITY, FOLD, on, instance)
+    run_fold("evaluation_reports", CITY, FOLD, on, instance, horizons=[6])
     hours = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/hourly_forecasts.parquet").collect()
     assert set(hours["horizon"]) == {6}
     assert {"next_hours", "climatology", "ewma_hour_of_week"} < set(hours.columns)

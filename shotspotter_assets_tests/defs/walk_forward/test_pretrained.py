@@ -5,19 +5,15 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from shotspotter_assets.defs import partition_keys
-from shotspotter_assets.defs.daily.live_models import live_models
-from shotspotter_assets.defs.environment import CITIES
-from shotspotter_assets.defs.walk_forward.fold_models import fold_models
-from shotspotter_assets.defs.walk_forward.walk_forward_reports import walk_forward_reports
 from shotspotter_assets.models.stored_models import ModelMismatchError, NoPretrainedModelError, read_record
 from shotspotter_assets.serving.files import read_live_record
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table
 
 CITY, OTHER = "tiny_city", "washington_dc"
@@ -31,17 +27,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained") / "store"
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
         assert run_days(CITY, "2023-07-01", str(DAY), resources(str(root)), instance).success
-        assert run_fold(fold_models, CITY, str(FOLD), resources(str(root)), instance, REGRESSION).success
+        assert run_fold("fold_models", CITY, str(FOLD), resources(str(root)), instance, REGRESSION).success
     return root
 
 
 @pytest.fixture
-def root(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, where the city's file names another city to start at."""
+def root(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that store."""
     shutil.copytree(trained, tmp_path / "store")
-    named = CITIES[CITY].model_copy(update={"pretrained": OTHER})
-    monkeypatch.setattr(partition_keys, "CITIES", {**CITIES, CITY: named})
     return tmp_path / "store"
+
+
+def on_store(root: Path) -> dict[str, Any]:
+    """The resources, where the city's file names another city to start at."""
+    return resources(str(root), cities=with_city(CITY, pretrained=OTHER))
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_a_fold_starts_at_the_latest_model_that_could_be_known(root: Path, insta
     assert "pretrained" not in alone.settings
     for cutoff in ("2023-07-01", "2023-10-01", "2024-04-01"):
         give_other_city(root, cutoff)
-    assert run_fold(fold_models, CITY, str(FOLD), resources(str(root)), instance, REGRESSION).success
+    assert run_fold("fold_models", CITY, str(FOLD), on_store(root), instance, REGRESSION).success
     started = read_record(store, CITY, FOLD).models["regime_regression"]
     assert started.settings["pretrained"] == {"from": f"{OTHER}|2023-10-01", "used": True}
     assert started.files != alone.files
@@ -72,22 +71,20 @@ def test_a_fold_starts_at_the_latest_model_that_could_be_known(root: Path, insta
     table = forecasts_table(FOLD, 91, (8, 8), regime_regression=0.7)
     store.write_table(Partition("evaluation_reports", CITY, "fold", FOLD), "forecasts.parquet", table)
     config = {"ops": {"walk_forward_reports": {"config": {"candidate": "regime_regression"}}}}
-    on = resources(str(root))
-    assert dg.materialize(
-        [walk_forward_reports], resources=on, instance=instance, partition_key=CITY, run_config=config
-    ).success
+    on = on_store(root)
+    assert materialize(["walk_forward_reports"], on, instance=instance, partition_key=CITY, run_config=config).success
     report = Partition("walk_forward_reports", CITY)
     assert json.loads(store.read_bytes(report, "report.json"))["pretrained"] == {str(FOLD): f"{OTHER}|2023-10-01"}
     card = store.read_bytes(report, "model_card.md").decode()
-    assert f"Fold {FOLD}: pulled towards the model of {OTHER}|2023-10-01" in card
+    assert f"Fold {FOLD}: shrunk towards the model of {OTHER}|2023-10-01" in card
 
 
 def test_without_such_a_model_the_error_says_what_to_do(root: Path, instance: dg.DagsterInstance) -> None:
-    on = resources(str(root))
+    on = on_store(root)
     later = give_other_city(root, "2024-04-01")
     says = rf"City {CITY}, {FOLD}: it starts at {OTHER}.*by then.*cutoff no later than {FOLD}"
     with pytest.raises(NoPretrainedModelError, match=says):
-        run_fold(fold_models, CITY, str(FOLD), on, instance, REGRESSION)
+        run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION)
     shutil.move(later, later.parent / "fold=2023-10-01")
     record = later.parent / "fold=2023-10-01" / "record.json"
     whole = record.read_text()
@@ -95,19 +92,19 @@ def test_without_such_a_model_the_error_says_what_to_do(root: Path, instance: dg
     with pytest.raises(
         NoPretrainedModelError, match=rf"no fold_models with residual_boosting in its latest one, {OTHER}"
     ):
-        run_fold(fold_models, CITY, str(FOLD), on, instance, REGRESSION)
+        run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION)
     record.write_text(whole)
     [file] = record.parent.glob("regime_regression.*")
     file.write_text(file.read_text() + " ")
     with pytest.raises(ModelMismatchError, match=rf"regime_regression of {OTHER}\|2023-10-01"):
-        run_fold(fold_models, CITY, str(FOLD), on, instance, REGRESSION)
+        run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION)
 
 
 def test_live_models_start_there_too(root: Path, instance: dg.DagsterInstance) -> None:
     give_other_city(root, "2024-01-01")
-    result = dg.materialize(
-        [live_models],
-        resources=resources(str(root)),
+    result = materialize(
+        ["live_models"],
+        on_store(root),
         instance=instance,
         partition_key=f"{CITY}|{DAY}",
         run_config={"ops": {"live_models": {"config": {"validation_days": 28}}}},

@@ -11,15 +11,12 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from shotspotter_assets.defs.walk_forward.evaluation_reports import evaluation_reports
-from shotspotter_assets.defs.walk_forward.fold_models import fold_models
-from shotspotter_assets.defs.walk_forward.report_checks import forecast_beats_best_baseline
-from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError, walk_forward_reports
+from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError
 from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.gate import BASELINES, TRUTH, judge
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources, run_days, run_fold
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 CITY = "tiny_city"
@@ -50,9 +47,9 @@ def run(
     tmp_path: Path, instance: dg.DagsterInstance, candidate: str | None = None
 ) -> tuple[dg.ExecuteInProcessResult, dg.AssetMaterialization, dg.AssetCheckEvaluation]:
     config = {"ops": {"walk_forward_reports": {"config": {"candidate": candidate}}}} if candidate else None
-    result = dg.materialize(
-        [walk_forward_reports, forecast_beats_best_baseline],
-        resources=resources(str(tmp_path / "store")),
+    result = materialize(
+        ["walk_forward_reports"],
+        resources(str(tmp_path / "store")),
         instance=instance,
         partition_key=CITY,
         run_config=config,
@@ -106,11 +103,10 @@ def test_what_is_missing_is_named(tmp_path: Path, instance: dg.DagsterInstance, 
 
 
 def test_the_report_of_a_city_is_made_from_all_its_folds() -> None:
-    asset_graph = dg.Definitions(
-        assets=[walk_forward_reports, evaluation_reports], resources=resources("store")
-    ).resolve_asset_graph()
-    mapping = asset_graph.get_partition_mapping(walk_forward_reports.key, evaluation_reports.key)
-    upstream, downstream = evaluation_reports.partitions_def, walk_forward_reports.partitions_def
+    graph = DEFINITIONS.resolve_asset_graph()
+    report, folds = dg.AssetKey("walk_forward_reports"), dg.AssetKey("evaluation_reports")
+    mapping = graph.get_partition_mapping(report, folds)
+    upstream, downstream = graph.get(folds).partitions_def, graph.get(report).partitions_def
     assert upstream is not None
     assert downstream is not None
     found = mapping.get_upstream_mapped_partitions_result_for_partitions(
@@ -128,8 +124,8 @@ def test_the_report_of_a_city_is_made_from_all_its_folds() -> None:
 def test_from_the_folds_of_a_simulated_city(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     on = resources(str(tmp_path / "store"))
     run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
-    run_fold(fold_models, CITY, "2024-01-01", on, instance)
-    run_fold(evaluation_reports, CITY, "2024-01-01", on, instance)
+    run_fold("fold_models", CITY, "2024-01-01", on, instance)
+    run_fold("evaluation_reports", CITY, "2024-01-01", on, instance)
     store = Store(str(tmp_path / "store"))
     forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", FOLDS[0]), "forecasts.parquet")
     candidate = next(name for name in model_names(forecasts) if name not in (*BASELINES, TRUTH))
