@@ -1,4 +1,4 @@
-"""The City model: what one YAML file says about a city. Reading the files is `cities.registry`'s task."""
+"""The City model: the content of one city's YAML file. `cities.registry` reads the files."""
 
 import re
 from datetime import date
@@ -9,21 +9,21 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules
-from shotspotter_assets.cities.source_settings import Described, Source
+from shotspotter_assets.cities.source_settings import Source, StrictModel
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
-"""The gunshot types by their code; an alert of unknown type has a null code."""
+"""Gunshot types by code; an alert of unknown type has no code in tables."""
 
 TimePrecision = Literal["second", "hour", "day"]
 
 UNKNOWN_TYPE_CODE = 3
-"""In grids, the code of gunshot alerts of unknown type; in tables these have a null."""
+"""Code of gunshot alerts of unknown type in grids."""
 
 FIRST_EVENT_CODE = 4
 """Codes from here on are the city's `event_types`, in the order of its file."""
 
 
-class Box(Described):
+class Box(StrictModel):
     """Bounding box of a city's grid, in WGS84 degrees; all four edges belong to it."""
 
     west: float = Field(ge=-180, le=180)
@@ -32,7 +32,7 @@ class Box(Described):
     north: float = Field(ge=-90, le=90)
 
     @model_validator(mode="after")
-    def _is_the_right_way_up(self) -> "Box":
+    def _has_ordered_edges(self) -> "Box":
         if self.west >= self.east:
             raise ValueError(f"west ({self.west}) must be less than east ({self.east})")
         if self.south >= self.north:
@@ -40,15 +40,15 @@ class Box(Described):
         return self
 
 
-class Grid(Described):
+class Grid(StrictModel):
     """Number of equal rows (south to north) and columns (west to east) that the box is cut into."""
 
     rows: int = Field(default=36, ge=2, le=500)
     columns: int = Field(default=36, ge=2, le=500)
 
 
-class Coverage(Described):
-    """Where and since when the sensors hear, where the city publishes it."""
+class Coverage(StrictModel):
+    """Published coverage: the areas with sensors, and since when."""
 
     file: Path
     """GeoJSON of polygons in WGS84; a relative path starts at the folder of the city's file."""
@@ -58,7 +58,7 @@ class Coverage(Described):
     """First covered day of each covered area; areas that are not named are not covered."""
 
 
-class City(Described):
+class City(StrictModel):
     """One city: its clock, its box and grid, the first day that has data, and where its alerts come from."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -72,13 +72,13 @@ class City(Described):
     end: date | None = None
     """Last day of the service, where it has ended."""
     coverage: Coverage | None = None
-    """Null where it is not published; it is then estimated from the alerts."""
+    """Null where it is not published; coverage is then estimated from the alerts."""
     time_precision: TimePrecision = "second"
-    """How exact the published times are; horizons shorter than that are refused."""
+    """How exact the published times are; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
-    """What the grid counts: every alert, or each incident once (where and when its first alert was)."""
+    """What the grid counts: every alert, or each incident once (in the place and hour of its first alert)."""
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
-    """The city's own spellings of gunshot types, before the common table; null for one that is no known type."""
+    """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""
     event_types: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
     forecast: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class City(Described):
     patrol: PatrolRules | None = None
     """Null for a city without patrol plans."""
     retraining: Literal["daily", "weekly", "on_drift"] = "daily"
-    """When live models are trained anew: every day, a week after the last time, or when the alerts have drifted."""
+    """When live models are trained again: every day, a week after the last time, or when the alerts have drifted."""
     pretrained: str | None = None
     """Another city, whose fold models the next-day forecast starts at; for a city with a year or two of alerts."""
 
@@ -122,10 +122,10 @@ class City(Described):
         names = [name for name in self.event_types if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
         if names:
             raise ValueError(f"event_types has {', '.join(names)}; write names like shots_fired_calls")
-        spellings = [spelling.lower() for given in self.event_types.values() for spelling in given]
-        twice = sorted({spelling for spelling in spellings if spellings.count(spelling) > 1})
-        if twice:
-            raise ValueError(f"event_types has {', '.join(twice)} under two names")
+        spellings = [spelling.lower() for of_type in self.event_types.values() for spelling in of_type]
+        repeated = sorted({spelling for spelling in spellings if spellings.count(spelling) > 1})
+        if repeated:
+            raise ValueError(f"event_types has {', '.join(repeated)} under two names")
         return self
 
     @model_validator(mode="after")
@@ -150,7 +150,7 @@ class City(Described):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The city's clock."""
+        """The city's time zone."""
         return ZoneInfo(self.time_zone)
 
     @property

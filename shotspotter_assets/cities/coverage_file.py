@@ -1,4 +1,4 @@
-"""Reads the GeoJSON file of a city's coverage."""
+"""The GeoJSON file of a city's published coverage."""
 
 import json
 from pathlib import Path

@@ -1,13 +1,13 @@
-"""What a city's file says about its patrols: shifts, units, and the rules that a plan keeps."""
+"""The patrol rules of a city's file: shifts, units, and what a plan has to keep to."""
 
 from itertools import pairwise
 
 from pydantic import Field, field_validator, model_validator
 
-from shotspotter_assets.cities.source_settings import Described
+from shotspotter_assets.cities.source_settings import StrictModel
 
 
-class Shift(Described):
+class Shift(StrictModel):
     """One shift: local hours and the units that are on duty; 22 to 6 ends on the next day."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]*$")
@@ -22,8 +22,8 @@ class Shift(Described):
         return self
 
 
-class Repeats(Described):
-    """How often units may be sent to one cell: on at most `most` of any `days` days in a row."""
+class Repeats(StrictModel):
+    """Cap on how often units are sent to one cell: on at most `most` of any `days` days in a row."""
 
     most: int = Field(ge=1)
     days: int = Field(ge=2, le=366)
@@ -35,32 +35,32 @@ class Repeats(Described):
         return self
 
 
-class PatrolRules(Described):
+class PatrolRules(StrictModel):
     """The rules of a city's patrol plans."""
 
     shifts: tuple[Shift, ...] = Field(min_length=1)
     radius_m: float = Field(default=500.0, ge=0, le=20_000)
-    """How far from the middle of its cell a unit reaches."""
+    """Distance from the middle of its cell that a unit reaches."""
     group: int = Field(default=1, ge=1, le=50)
     """Side, in cells, of the square groups that units are sent to; 1 sends them to single cells."""
     shares: tuple[float, ...] = Field(default=(0.6, 0.24, 0.1), min_length=1, max_length=10)
     """Share of a cell's alerts that its first unit covers, the second adds, and so on; further units add nothing."""
     most_units_per_cell: int = Field(default=2, ge=1)
-    """Most units of one shift in one cell (or group)."""
+    """Maximum number of units of one shift in one cell (or group)."""
     least_share_per_area: float = Field(default=0.0, ge=0, le=1)
-    """Least share of a shift's units in each area (district), rounded up to whole units."""
+    """Minimum share of a shift's units in each area (district), rounded up to whole units."""
     floor: float = Field(default=0.0, ge=0)
     """Expected alerts that a unit must add to those covered; placing one that adds less is not recommended."""
     repeats: Repeats | None = None
     """Null for no cap on sending units to one cell day after day."""
     near_tie: float = Field(default=0.01, ge=0, le=0.2)
-    """Share of the best coverage that may be given up when chance chooses among nearly equal plans."""
+    """Share of the best plan's cover that may be given up when one of several nearly equal plans is drawn at random."""
     seed: int = Field(default=0, ge=0)
-    """Chance is the same for the same seed, day and shift."""
+    """The draw is the same for the same seed, day and shift."""
 
     @field_validator("shifts")
     @classmethod
-    def _have_names_of_their_own(cls, value: tuple[Shift, ...]) -> tuple[Shift, ...]:
+    def _have_different_names(cls, value: tuple[Shift, ...]) -> tuple[Shift, ...]:
         names = [shift.name for shift in value]
         if len(set(names)) < len(names):
             raise ValueError(f"two shifts have the same name ({', '.join(names)})")

@@ -72,11 +72,11 @@ def load_city(file: Path) -> City:
         raise CityFileError(f"{file}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
-    return city if city.coverage is None else _with_coverage_beside(file, city, city.coverage)
+    return city if city.coverage is None else _with_coverage_path(file, city, city.coverage)
 
 
-def _with_coverage_beside(file: Path, city: City, coverage: Coverage) -> City:
-    """The city with the path of its coverage made absolute, once it is known that the file has the named areas."""
+def _with_coverage_path(file: Path, city: City, coverage: Coverage) -> City:
+    """The city with the absolute path of its coverage, whose file has the named areas."""
     coverage = coverage.model_copy(update={"file": file.parent.absolute() / coverage.file})
     try:
         published = {name for name, _ in read_areas(coverage.file, coverage.name_property)}
@@ -103,45 +103,45 @@ def find_city(cities: Cities, name: str) -> City:
 
 
 def _explain(problem: Any) -> str:
-    key, _ = _described(problem["loc"])
+    key, _ = _locate(problem["loc"])
     if problem["type"] == "extra_forbidden":
-        allowed = sorted(_described(problem["loc"][:-1])[1].model_fields, key=lambda name: name != "kind")
+        allowed = sorted(_locate(problem["loc"][:-1])[1].model_fields, key=lambda name: name != "kind")
         return f"{key}: unknown key; allowed here: {', '.join(allowed)}"
     if problem["type"] == "missing":
         return f"{key}: is missing"
     # A token that was pasted in place of the name of its variable must not get into logs.
     is_secret = "token" in key
-    got = "" if is_secret or isinstance(problem["input"], BaseModel | dict) else f" (got {problem['input']!r})"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}"
+    value = "" if is_secret or isinstance(problem["input"], BaseModel | dict) else f" (got {problem['input']!r})"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}{value}"
 
 
-def _described(path: Sequence[str | int]) -> tuple[str, Any]:
-    """The dotted key as written in the file, and what the City model has there.
+def _locate(path: Sequence[str | int]) -> tuple[str, Any]:
+    """The dotted key as written in the file, and the City model's annotation of it.
 
-    pydantic puts into its paths which of several models (`landing`) it chose by a tag.
+    If a tag chose one of several models (`landing`), pydantic's path has the tag as a part of its own.
     """
-    key: list[str] = []
-    there: Any = City
+    keys: list[str] = []
+    annotation: Any = City
     for part in path:
-        there = _without_wrapping(there)
-        if _is_model(there):
-            key.append(str(part))
-            there = there.model_fields[part].annotation if part in there.model_fields else None
+        annotation = _unwrapped(annotation)
+        if _is_model(annotation):
+            keys.append(str(part))
+            annotation = annotation.model_fields[part].annotation if part in annotation.model_fields else None
             continue
-        chosen = [model for model in get_args(there) if _is_model(model) and _is_tagged(model, part)]
+        chosen = [model for model in get_args(annotation) if _is_model(model) and _is_tagged(model, part)]
         if chosen:
-            there = chosen[0]
+            annotation = chosen[0]
             continue
-        key.append(str(part))
-        there = next(iter(get_args(there)[get_origin(there) is dict :]), None)
-    return ".".join(key) or "file", _without_wrapping(there)
+        keys.append(str(part))
+        annotation = next(iter(get_args(annotation)[get_origin(annotation) is dict :]), None)
+    return ".".join(keys) or "file", _unwrapped(annotation)
 
 
-def _without_wrapping(annotation: Any) -> Any:
+def _unwrapped(annotation: Any) -> Any:
     """The type within `Annotated[...]` and beside `None`."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    others = [kind for kind in get_args(annotation) if kind is not type(None)]
+    others = [member for member in get_args(annotation) if member is not type(None)]
     return others[0] if len(others) == 1 and len(get_args(annotation)) == 2 else annotation
 
 

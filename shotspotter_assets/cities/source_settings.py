@@ -1,4 +1,4 @@
-"""What a city's file says about where its alerts come from. Reading them is the task of `shotspotter_assets.sources`."""
+"""The settings of each kind of source in a city's file. `shotspotter_assets.sources` has the readers."""
 
 import re
 from typing import Annotated, Final, Literal, Self
@@ -10,17 +10,17 @@ EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
 """Values of `time_format` for numbers that count since 1970 in UTC, with how many make a second."""
 
 NaiveTimes = Literal["reject", "local", "utc"]
-"""What a time without a zone means: unusable, the city's wall clock, or UTC."""
+"""What a time without a zone means: it is unusable, on the city's wall clock, or in UTC."""
 
 
-class Described(BaseModel):
-    """Part of a city's file: unknown keys are refused, nothing changes after reading."""
+class StrictModel(BaseModel):
+    """Part of a city's file: unknown keys are refused, and it is not changed after reading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Columns(Described):
-    """Names of the source's own columns, by what they hold. A null means that the source has no such column.
+class Columns(StrictModel):
+    """Names of the source's own columns, by what they hold; null for one that the source does not have.
 
     Rows of JSON may be nested: a name that no row has as it stands is a JMESPath expression (`location.lat`,
     `geometry.coordinates[0]`).
@@ -40,8 +40,8 @@ class Columns(Described):
         return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
 
 
-class SourceSettings(Described):
-    """What the settings of every kind of source have beside their `kind`."""
+class SourceSettings(StrictModel):
+    """Settings of every kind of source, beside its `kind`."""
 
     @property
     def has_gunshot_types(self) -> bool:
@@ -60,7 +60,7 @@ class TabularSource(SourceSettings):
     the pattern is that of date, blank and time of day."""
     naive_times: NaiveTimes = "reject"
     ignore_zone: bool = False
-    """The publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers): the stamp is not believed."""
+    """Whether the zone of times is ignored, as the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
 
     @property
     def has_gunshot_types(self) -> bool:
@@ -110,19 +110,19 @@ class SimulatedCitySource(SourceSettings):
     alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
 
 
-class Patience(Described):
-    """How long an API is waited for, and how often it is asked again after 429, 5xx and broken answers."""
+class Patience(StrictModel):
+    """Time-outs of an API, and how often it is asked again after 429, 5xx and broken answers."""
 
     connect_seconds: float = Field(default=10, gt=0)
     read_seconds: float = Field(default=60, gt=0)
-    """Longest silence within an answer."""
+    """Maximum silence within an answer."""
     answer_seconds: float = Field(default=300, gt=0)
-    """Longest that one answer may take to arrive."""
+    """Maximum time for one answer to arrive."""
     retries: int = Field(default=5, ge=0, le=20)
     backoff_seconds: float = Field(default=1, ge=0)
-    """First wait before asking again; later ones are doubled, all with as much jitter."""
+    """First wait before asking again; each further one is doubled. As much jitter is added at random."""
     longest_wait_seconds: float = Field(default=120, gt=0)
-    """No wait is longer, whatever the publisher asks for (Retry-After)."""
+    """Maximum wait, whatever the publisher asks for (Retry-After)."""
 
 
 def _is_safe(url: str) -> str:
@@ -156,7 +156,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class ApiSource(TabularSource):
-    """What is said of every source that is asked over HTTP; columns may be JMESPaths into a row."""
+    """Settings of every source that is asked over HTTP; columns may be JMESPaths into a row."""
 
     patience: Patience = Patience()
 
@@ -178,7 +178,7 @@ class SocrataSource(ApiSource):
     """Further SoQL condition on the rows."""
     page_size: int = Field(default=50_000, ge=1, le=50_000)
     token_variable: Variable | None = None
-    """Environment variable of the app token; the portal also answers without one, more slowly."""
+    """Environment variable with the app token; without one the portal answers too, more slowly."""
 
 
 class ArcgisSource(ApiSource):
@@ -191,14 +191,14 @@ class ArcgisSource(ApiSource):
     time_format: str | None = "epoch_ms"
     """What ArcGIS writes for date fields."""
     time_literal: Literal["timestamp", "date", "text"] = "timestamp"
-    """How the layer's database wants times in conditions: `date` for some file geodatabases, `text` for SQL Server
+    """How the layer's database needs times in conditions: `date` for some file geodatabases, `text` for SQL Server
     where the server's standardised queries are switched off."""
     page_size: int | None = Field(default=None, ge=1)
     """Features to ask for at a time; null for as many as the layer allows."""
 
 
-class SentToken(Described):
-    """Where an API's token comes from, and how it is sent."""
+class SentToken(StrictModel):
+    """The environment variable of an API's token, and how the token is sent."""
 
     variable: Variable
     sent_as: Literal["header", "parameter"] = "header"
@@ -207,18 +207,18 @@ class SentToken(Described):
     """Put before the token in a header."""
 
 
-class Paging(Described):
-    """How an alerts API hands over more rows than fit one answer."""
+class Paging(StrictModel):
+    """How an alerts API returns more rows than fit one answer."""
 
     style: Literal["page", "offset", "cursor", "link_header"]
     parameter: str | None = None
-    """Query parameter of the page, offset or cursor; null for one that is called like the style."""
+    """Query parameter of the page, offset or cursor; null if it is named like the style."""
     first_page: int = Field(default=1, ge=0)
     size_parameter: str | None = None
     size: int = Field(default=500, ge=1)
     next: JmesPath | None = None
-    """Of the next cursor, or of the next page's address. With pages and offsets: of anything that is empty or false
-    on the last page; null where a page without rows comes after the last."""
+    """Path of the next cursor or of the next page's address. With pages and offsets: path of anything that is empty or
+    false on the last page; null where a page without rows comes after the last."""
 
     @model_validator(mode="after")
     def _finds_the_next_cursor(self) -> "Paging":
@@ -227,34 +227,34 @@ class Paging(Described):
         return self
 
 
-class Corrections(Described):
-    """Where corrections of earlier alerts are asked for; each is a whole alert with the id of the earlier one."""
+class Corrections(StrictModel):
+    """The address for corrections of earlier alerts; each is a whole alert with the id of the earlier one."""
 
     url: SafeUrl
-    """With `{since}`, the instant from which corrections are wanted."""
+    """With `{since}`: the instant from which corrections are asked for."""
     rows: JmesPath | None = None
-    """Null where they are found like alerts."""
+    """Path of the list of corrections; null if it is that of the alerts."""
 
 
 class AlertsApiSource(ApiSource):
-    """A JSON API of alerts with a token. Of several versions of a `source_id` the latest counts."""
+    """A JSON API of alerts with a token. If a `source_id` has several versions, the latest is used."""
 
     kind: Literal["alerts_api"]
     url: SafeUrl
-    """With `{first}` and `{last}`, the instants between which alerts are wanted (the second one not included); either
-    may be left out where the API has no such limit."""
+    """With `{first}` and `{last}`: the instants between which alerts are asked for (the second one excluded); either may
+    be left out where the API has no such limit."""
     token: SentToken | None = None
     paging: Paging
     rows: JmesPath = "@"
-    """The list of alerts within an answer."""
+    """Path of the list of alerts within an answer."""
     instant_format: str = "%Y-%m-%dT%H:%M:%SZ"
     """How instants are written into addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
     longest_days: int | None = Field(default=None, ge=1)
-    """Most days that one question may span; null for any number."""
+    """Maximum number of days of one request; null for any number."""
     version: JmesPath | None = None
-    """Number or time of an alert's version; null where later answers hold later versions."""
+    """Path of the number or time of an alert's version; null where later answers hold later versions."""
     withdrawn: JmesPath | None = None
-    """True for an alert that was taken back, as `status == 'dismissed'`."""
+    """Path that is true for an alert that was taken back, such as `status == 'dismissed'`."""
     corrections: Corrections | None = None
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Refuses forecasts of shorter spans than a city's published times can tell apart."""
+"""The shortest span of time that a city's published times can tell apart."""
 
 from typing import Final
 
@@ -13,10 +13,10 @@ class TimePrecisionError(ValueError):
 
 
 def require_precision(city: City, hours: float) -> None:
-    """Return if spans of so many hours can be told apart by the city's times.
+    """Refuse spans of hours that the city's times cannot tell apart.
 
     Raises:
-        TimePrecisionError: they cannot (`City.time_precision`).
+        TimePrecisionError: see `City.time_precision`.
     """
     shortest = HOURS[city.time_precision]
     if hours < shortest:
