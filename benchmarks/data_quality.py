@@ -16,9 +16,8 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shotspotter_assets.quality.alerts import alert_findings  # noqa: E402
-from shotspotter_assets.quality.finding import CHECKS  # noqa: E402
-from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load  # noqa: E402
+from shotspotter_assets.quality.all_checks import ALL_CHECKS  # noqa: E402
+from shotspotter_assets_tests.quality.real_cities import RealCity, all_findings, cities, load  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 DRAWN_DAYS = 40
@@ -64,22 +63,22 @@ def row(name: str, real: RealCity) -> str:
 def daily(loaded: dict[str, RealCity]) -> None:
     """How often each check fires in runs of one day."""
     random = np.random.default_rng(0)
-    fired: dict[str, Counter[str]] = {check: Counter() for check in CHECKS}
+    fired: dict[str, Counter[str]] = {check: Counter() for check in ALL_CHECKS}
     runs, started = 0, time.monotonic()
     for name, real in loaded.items():
         later = real.days[min(HISTORY, len(real.days) // 2) :]
         for day in random.choice(np.array(later, dtype="datetime64[D]"), min(DRAWN_DAYS, len(later)), replace=False):
             runs += 1
             one: list[date] = [day.astype(object)]
-            for finding in alert_findings(real.window(one)):
-                fired[finding.check][name] += not finding.passed
+            for check, finding in all_findings(real.window(one)).items():
+                fired[check][name] += not finding.passed
     seconds = (time.monotonic() - started) / runs
     print(
         f"{runs} runs of one day, {seconds:.2f} s each:\n\n| check | runs in which it fires | where |\n| --- | --- | --- |"
     )
-    for check, of_city in fired.items():
-        where = ", ".join(f"{name} {times}" for name, times in of_city.items() if times) or "-"
-        print(f"| `{check}` | {of_city.total()} | {where} |")
+    for check, cities_fired in fired.items():
+        where = ", ".join(f"{name} {times}" for name, times in cities_fired.items() if times) or "-"
+        print(f"| `{check}` | {cities_fired.total()} | {where} |")
 
 
 if __name__ == "__main__":

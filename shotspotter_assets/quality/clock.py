@@ -1,7 +1,5 @@
-"""Are the times what the city's file says: as exact as stated, on the city's clock, and not partly made up."""
+"""The times of alerts: as exact as the city's file states, on the city's clock, and not filled in."""
 
-from collections.abc import Sequence
-from datetime import date
 from typing import Final
 
 import numpy as np
@@ -11,7 +9,8 @@ import pyarrow as pa
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.quality.finding import Finding, blocks, in_block
+from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.window import Window, dates_of
 
 GUNFIRE_HOURS: Final = np.array(
     [98, 87, 83, 63, 43, 26, 10, 9, 7, 8, 11, 14, 12, 16, 18, 20, 21, 28, 41, 47, 68, 84, 95, 89], dtype=np.float64
@@ -20,69 +19,47 @@ GUNFIRE_HOURS: Final = np.array(
 it; police reports of shootings are within two."""
 
 MIN_ALERTS: Final = 100
-"""Alerts without which a year's hours say nothing about the clock: four hours off cost 0.2 nats an alert."""
+"""Fewer alerts in a year tell nothing about the clock: four hours off cost 0.2 nats an alert."""
 
-MAX_SHIFT: Final = 2
+MAX_SHIFT_HOURS: Final = 2
 """Hours by which a sound city's night may differ from `GUNFIRE_HOURS` (Philadelphia's shootings do by two)."""
 
-SURE: Final = 20.0
-"""Log likelihood ratio against every allowed shift beyond which the clock is wrong."""
+MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
+"""Against every allowed shift, beyond which the clock is wrong."""
 
-MORNING: Final = range(4, 10)
+MORNING_HOURS: Final = range(4, 10)
 """Local hours in which nothing that police or sensors record has its peak."""
 
-ALL: Final = 0.95
+MIN_COARSE_SHARE: Final = 0.95
 """A few odd times do not make a source exact to the second."""
 
-PART: Final = 0.05
+MAX_SHARE_AT_ONE_TIME: Final = 0.05
 """Share of alerts at exactly one time of day beyond which the time was filled in; 1.1% is the most that a sound police
 source has (midnight, Philadelphia)."""
 
 DAY_SECONDS: Final = 86_400
 
 
-def clock(alerts: pa.Table, known: Sequence[date], stretch: Sequence[date], city: City) -> Finding:
-    """Exactness of the times against `time_precision`, filled-in times of day, and the hours of the night.
-
-    Args:
-        alerts: cleaned alerts (`time_utc`, `gunshot_type`, `date`) of the stretch and the history before it.
-        known: all days that `alerts` are of, in order.
-        stretch: the days that are judged, the last ones of `known`.
-        city: its zone and stated precision.
-    """
-    seconds = _second_of_day(alerts, city)
-    day = alerts["date"].to_numpy().astype("datetime64[D]")
+def clock(window: Window) -> Finding:
+    """Times are as exact as the city's file says, and on the city's clock."""
+    city, alerts = window.city, window.alerts
+    seconds, dates = _second_of_day(alerts, city), dates_of(alerts)
     kind = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
     problems: dict[str, list[str]] = {}
     numbers: dict[str, float | int | str] = {}
-    for block in blocks(known, stretch):
-        inside = in_block(day, block)
+    for block in window.blocks:
+        inside = block.holds(dates)
         if inside.sum() < MIN_ALERTS:
             continue
-        of_block = seconds[inside]
-        found = _precision(of_block)
-        numbers["precision"] = found
-        if found in {"hour", "day"}:
-            if city.time_precision != found:
-                problems.setdefault(
-                    f"all times are whole {found}s, but the city's file says time_precision: {city.time_precision}; set it "
-                    f"to {found}, so that shorter horizons are refused",
-                    [],
-                ).append(_named(block))
-        else:
-            filled = _filled_in(of_block)
-            if filled is not None:
-                problems.setdefault(
-                    f"{filled[1]:.0%} of the alerts are at exactly {filled[0]}, which is a time that was filled in; "
-                    "these have a date only",
-                    [],
-                ).append(_named(block))
-        if found == "day":
-            continue
-        ordinary = inside & ~is_holiday_fireworks(day)
-        trouble = _wrong_hours((seconds[ordinary] // 3600).astype(np.int64), kind[ordinary])
-        if trouble:
-            problems.setdefault(trouble, []).append(_named(block))
+        precision = _precision(seconds[inside])
+        numbers["precision"] = precision
+        ordinary = inside & ~is_holiday_fireworks(dates)
+        for problem in (
+            _wrong_precision(precision, city) if precision in {"hour", "day"} else _filled_in(seconds[inside]),
+            None if precision == "day" else _wrong_hours((seconds[ordinary] // 3600).astype(np.int64), kind[ordinary]),
+        ):
+            if problem is not None:
+                problems.setdefault(problem, []).append(str(block))
     message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
     if not numbers:
         message = f"Fewer than {MIN_ALERTS} alerts a year: nothing to say about the clock."
@@ -90,7 +67,7 @@ def clock(alerts: pa.Table, known: Sequence[date], stretch: Sequence[date], city
         message = f"Times are exact to the {numbers['precision']}, as the city's file allows, and on the city's clock."
     else:
         message = message[0].upper() + message[1:] + "."
-    return Finding("clock", not problems, message, numbers)
+    return Finding(not problems, message, numbers)
 
 
 def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
@@ -103,7 +80,7 @@ def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
     law = np.log(GUNFIRE_HOURS / GUNFIRE_HOURS.sum())
     shifts = np.arange(-11, 13)
     likelihood = np.array([counts @ np.roll(law, shift) for shift in shifts])
-    allowed = np.abs(shifts) <= MAX_SHIFT
+    allowed = np.abs(shifts) <= MAX_SHIFT_HOURS
     return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[allowed].max())
 
 
@@ -114,26 +91,38 @@ def _second_of_day(alerts: pa.Table, city: City) -> npt.NDArray[np.float64]:
 
 def _precision(seconds: npt.NDArray[np.float64]) -> str:
     for name, step in (("day", DAY_SECONDS), ("hour", 3600), ("minute", 60)):
-        if np.mean(seconds % step == 0) >= ALL:
+        if np.mean(seconds % step == 0) >= MIN_COARSE_SHARE:
             return name
     return "second"
 
 
-def _filled_in(seconds: npt.NDArray[np.float64]) -> tuple[str, float] | None:
+def _wrong_precision(precision: str, city: City) -> str | None:
+    if city.time_precision == precision:
+        return None
+    return (
+        f"all times are whole {precision}s, but the city's file says time_precision: {city.time_precision}; set it to "
+        f"{precision}, so that shorter horizons are refused"
+    )
+
+
+def _filled_in(seconds: npt.NDArray[np.float64]) -> str | None:
     times, counts = np.unique(seconds, return_counts=True)
     share = counts.max() / len(seconds)
-    if share < PART:
+    if share < MAX_SHARE_AT_ONE_TIME:
         return None
-    minutes = int(times[counts.argmax()]) // 60
-    return f"{minutes // 60:02d}:{minutes % 60:02d}", float(share)
+    hour, minute = divmod(int(times[counts.argmax()]) // 60, 60)
+    return (
+        f"{share:.0%} of the alerts are at exactly {hour:02d}:{minute:02d}, which is a time that was filled in; these have "
+        "a date only"
+    )
 
 
 def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> str | None:
     """What is wrong with the hours of the day; gunshots are judged by the shape of their night, all else by its peak."""
     gunshots = kind <= UNKNOWN_TYPE_CODE
     if gunshots.sum() >= MIN_ALERTS:
-        shift, certainty = best_shift(hours[gunshots])
-        if abs(shift) > MAX_SHIFT and certainty > SURE:
+        shift, ratio = best_shift(hours[gunshots])
+        if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO:
             return (
                 f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: the times are not on the "
                 "city's clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
@@ -142,13 +131,9 @@ def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> st
     if len(others) >= MIN_ALERTS:
         three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))
         peak = int(np.argmax(three_hours))
-        if peak in MORNING:
+        if peak in MORNING_HOURS:
             return (
                 f"most incidents are at {peak:02d}:00 local time, when there are least: the times are not on the city's "
                 "clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
             )
     return None
-
-
-def _named(block: tuple[date, date]) -> str:
-    return f"{block[0]} to {block[1]}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_ROUNDS: Final = 1000
 """The largest number of rounds in nine cities' alerts is 120; a larger one than this is another column's value."""
 
-SHOWN_FAILURES: Final = 5
+MAX_FAILURES_SHOWN: Final = 5
 
 _NULLABLE_INTEGERS: Final = {pa.int8(): pd.Int8Dtype(), pa.int32(): pd.Int32Dtype()}
 
@@ -26,12 +26,11 @@ def raw_schema() -> "pandera.DataFrameSchema":
     """`RAW_SCHEMA` with its `date`: where each row came from is known, what it says may be missing."""
     import pandera.pandas as pandera
 
-    received = _received(pandera)
     return pandera.DataFrameSchema(
         {
             "date": pandera.Column("object", nullable=False),
             "gunshot_type": pandera.Column(str, nullable=True),
-            **received,
+            **_received(pandera),
         },
         unique=["date", "received_from", "received_row"],
         report_duplicates="exclude_first",
@@ -85,11 +84,10 @@ def cleaned_schema(city: City) -> "pandera.DataFrameSchema":
     )
 
 
-def schema_finding(check: str, schema: "pandera.DataFrameSchema", table: pa.Table, asset: str) -> Finding:
+def schema_finding(schema: "pandera.DataFrameSchema", table: pa.Table, asset: str) -> Finding:
     """Whether a stored table is as its schema says.
 
     Args:
-        check: name of the check.
         schema: of the table.
         table: with the local `date`.
         asset: the asset that wrote the table, for the message.
@@ -99,24 +97,24 @@ def schema_finding(check: str, schema: "pandera.DataFrameSchema", table: pa.Tabl
     try:
         schema.validate(table.to_pandas(types_mapper=_NULLABLE_INTEGERS.get), lazy=True)
     except pandera.errors.SchemaErrors as errors:
-        return _failed(check, errors.failure_cases, table, asset)
-    return Finding(check, True, f"{table.num_rows:,} rows are as their schema says.", {"rows": table.num_rows})
+        return _failed(errors.failure_cases, table, asset)
+    return Finding(True, f"{table.num_rows:,} rows are as their schema says.", {"rows": table.num_rows})
 
 
-def _failed(check: str, cases: pd.DataFrame, table: pa.Table, asset: str) -> Finding:
-    of_rule = cases.groupby(["column", "check"], dropna=False, sort=False)
+def _failed(cases: pd.DataFrame, table: pa.Table, asset: str) -> Finding:
+    broken_rules = cases.groupby(["column", "check"], dropna=False, sort=False)
     rules = [
         f"{f'{column}: ' if isinstance(column, str) else ''}{rule}, {len(rows):,} rows such as {rows['failure_case'].iloc[0]!r}"
-        for (column, rule), rows in of_rule
+        for (column, rule), rows in broken_rules
     ]
     at = cases["index"].dropna().unique().astype(int)
     dates: Sequence[date] = table["date"].take(pa.array(at)).to_pylist() if "date" in table.column_names else []
     days = {day: float(dates.count(day)) for day in sorted(set(dates))}
     message = (
-        f"{asset}: {'; '.join(rules[:SHOWN_FAILURES])}. The files were changed or written by other code: materialise "
-        f"{asset} again for {', '.join(map(str, list(days)[:SHOWN_FAILURES])) or 'these days'}."
+        f"{asset}: {'; '.join(rules[:MAX_FAILURES_SHOWN])}. The files were changed or written by other code: materialise "
+        f"{asset} again for {', '.join(map(str, list(days)[:MAX_FAILURES_SHOWN])) or 'these days'}."
     )
-    return Finding(check, False, message, {"rows": table.num_rows, "rules_broken": len(rules)}, days)
+    return Finding(False, message, {"rows": table.num_rows, "rules_broken": len(rules)}, days)
 
 
 def _received(pandera: Any) -> "dict[str, pandera.Column]":

@@ -17,12 +17,18 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import grid_tensors
-from shotspotter_assets.quality.alerts import Window, alert_findings
+from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.schemas import cleaned_schema, raw_schema, rejected_schema, schema_finding
+from shotspotter_assets.quality.window import HISTORY_DAYS, Window
 from shotspotter_assets.sources.landing.folder import LandingFolder
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
+
+
+def all_findings(window: Window) -> dict[str, Finding]:
+    """The finding of each check by its name."""
+    return {name: check(window) for name, check in ALL_CHECKS.items()}
 
 
 @dataclass(frozen=True)
@@ -39,23 +45,22 @@ class RealCity:
     def window(self, days: list[date] | None = None) -> Window:
         """The checks' window over all days, or over some of them with the year before as history."""
         if days is None:
-            return Window.of(self.city, self.days, self.days, self.alerts, self.raw, self.rejected)
-        stored = [day for day in self.days if (days[0] - day).days <= 456 and day <= days[-1]]
+            return Window.of_tables(self.city, self.days, self.days, self.alerts, self.raw, self.rejected)
+        stored = [day for day in self.days if (days[0] - day).days <= HISTORY_DAYS and day <= days[-1]]
         within = pc.and_(
             pc.greater_equal(self.alerts["date"], pa.scalar(stored[0])),
             pc.less_equal(self.alerts["date"], pa.scalar(days[-1])),
         )
-        return Window.of(self.city, days, stored, self.alerts.filter(within), self.raw, self.rejected)
+        return Window.of_tables(self.city, days, stored, self.alerts.filter(within), self.raw, self.rejected)
 
     def findings(self) -> dict[str, Finding]:
         """Of all checks over all days, the schemas among them."""
-        found = [
-            schema_finding("raw_schema", raw_schema(), self.raw, "raw_alerts"),
-            schema_finding("cleaned_schema", cleaned_schema(self.city), self.alerts, "cleaned_alerts"),
-            schema_finding("rejected_schema", rejected_schema(), self.rejected, "cleaned_alerts"),
-            *alert_findings(self.window()),
-        ]
-        return {finding.check: finding for finding in found}
+        return {
+            "raw_schema": schema_finding(raw_schema(), self.raw, "raw_alerts"),
+            "cleaned_schema": schema_finding(cleaned_schema(self.city), self.alerts, "cleaned_alerts"),
+            "rejected_schema": schema_finding(rejected_schema(), self.rejected, "cleaned_alerts"),
+            **all_findings(self.window()),
+        }
 
     def gridded(self) -> int:
         """Alerts that the grid's tensors hold."""

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.alerts import alert_findings
-from shotspotter_assets.quality.finding import CHECKS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS
+from shotspotter_assets.quality.clock import clock
+from shotspotter_assets.quality.share_outside_coverage import share_outside_coverage
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw
 
 FIRING = {
@@ -69,7 +70,7 @@ def test_known_defects_are_found_and_nothing_else(name: str, real_data: Path) ->
     assert city.gridded() == account["cleaned"] == city.alerts.num_rows
     assert account["received"] == city.raw.num_rows
     found = city.findings()
-    assert set(CHECKS) <= set(found)
+    assert set(ALL_CHECKS) <= set(found)
     firing = {check: finding.message for check, finding in found.items() if not finding.passed}
     assert set(firing) == set(FIRING[name]), firing
     for check, parts in FIRING[name].items():
@@ -81,7 +82,7 @@ def test_known_defects_are_found_and_nothing_else(name: str, real_data: Path) ->
 def test_coarse_times_must_be_said_in_the_city_file(name: str, precision: str, real_data: Path) -> None:
     city = real(name, real_data)
     silent = replace(city, city=city.city.model_copy(update={"time_precision": "second"}))
-    [finding] = [finding for finding in alert_findings(silent.window()) if finding.check == "clock"]
+    finding = clock(silent.window())
     assert not finding.passed
     assert f"all times are whole {precision}s" in finding.message.lower()
     assert f"set it to {precision}" in finding.message
@@ -97,7 +98,7 @@ def test_a_wrong_zone_is_found(name: str, hours: int, real_data: Path) -> None:
     dates = pa.array((moved.cast(pa.timestamp("us", city.city.zone.key))).to_pandas().dt.date, pa.date32())
     raw = raw.set_column(0, city.raw.schema.field("date"), dates)
     shifted = of_raw(city.city, raw.filter(pa.compute.greater_equal(raw["date"], pa.scalar(city.city.start))))
-    [finding] = [finding for finding in alert_findings(shifted.window()) if finding.check == "clock"]
+    finding = clock(shifted.window())
     assert not finding.passed
     assert f"{abs(hours)} hours too {'late' if hours > 0 else 'early'}" in finding.message
 
@@ -115,7 +116,6 @@ def test_alerts_outside_published_districts_are_found(areas: dict[str, str], pas
     file = real_data / "layers" / "washington_dc_police_districts.geojson"
     coverage = {"file": file, "name_property": "district", "areas": areas}
     published = City.model_validate(city.city.model_dump() | {"coverage": coverage})
-    found = {finding.check: finding for finding in alert_findings(replace(city, city=published).window())}
-    finding = found["share_outside_coverage"]
+    finding = share_outside_coverage(replace(city, city=published).window())
     assert finding.passed == passed, finding.message
     assert "lie where the city publishes no sensors" in finding.message

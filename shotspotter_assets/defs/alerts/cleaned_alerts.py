@@ -15,12 +15,12 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
-from shotspotter_assets.quality.finding import CHECKS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, meaning
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
 if TYPE_CHECKING:
-    from shotspotter_assets.quality.alerts import Window
     from shotspotter_assets.quality.finding import Finding
+    from shotspotter_assets.quality.window import Window
     from shotspotter_assets.storage.store import Store
 
 
@@ -39,8 +39,10 @@ def definitions(partitions: Partitions) -> dg.Definitions:
     blocking = dg.asset_check(asset="cleaned_alerts", partitions_def=partitions.city_date, blocking=True)
     quality = dg.multi_asset_check(
         specs=[
-            dg.AssetCheckSpec(name, asset="cleaned_alerts", description=text, partitions_def=partitions.city_date)
-            for name, text in CHECKS.items()
+            dg.AssetCheckSpec(
+                name, asset="cleaned_alerts", description=meaning(name), partitions_def=partitions.city_date
+            )
+            for name in ALL_CHECKS
         ]
     )
     return dg.Definitions(
@@ -129,7 +131,7 @@ def cleaned_schema(
             "cleaned_alerts", date_range.city.name, ALERTS_FILE, date_range.first, date_range.last
         )
         schema = schemas.cleaned_schema(date_range.city)
-        found.append((date_range, schemas.schema_finding("cleaned_schema", schema, alerts, "cleaned_alerts")))
+        found.append((date_range, schemas.schema_finding(schema, alerts, "cleaned_alerts")))
     return panel.check_result("cleaned_schema", found, dg.AssetCheckSeverity.ERROR)
 
 
@@ -145,7 +147,7 @@ def rejected_schema(
             "cleaned_alerts", date_range.city.name, REJECTED_FILE, date_range.first, date_range.last
         )
         schema = schemas.rejected_schema()
-        found.append((date_range, schemas.schema_finding("rejected_schema", schema, rejected, "cleaned_alerts")))
+        found.append((date_range, schemas.schema_finding(schema, rejected, "cleaned_alerts")))
     return panel.check_result("rejected_schema", found, dg.AssetCheckSeverity.ERROR)
 
 
@@ -153,20 +155,14 @@ def data_quality(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> Iterator[dg.AssetCheckResult]:
     """What is odd about the data of the run's days, against the stored days of the year before them."""
-    from shotspotter_assets.quality.alerts import alert_findings
-
-    found = [
-        (date_range, alert_findings(_window(store.open(), date_range))) for date_range in date_ranges(context, cities)
-    ]
-    for at, name in enumerate(CHECKS):
-        yield panel.check_result(
-            name, [(date_range, findings[at]) for date_range, findings in found], dg.AssetCheckSeverity.WARN
-        )
+    windows = [(date_range, _window(store.open(), date_range)) for date_range in date_ranges(context, cities)]
+    for name, check in ALL_CHECKS.items():
+        findings = [(date_range, check(window)) for date_range, window in windows]
+        yield panel.check_result(name, findings, dg.AssetCheckSeverity.WARN)
 
 
 def _window(store: "Store", date_range: DateRange) -> "Window":
-    from shotspotter_assets.quality.alerts import ALERT_COLUMNS, Window
-    from shotspotter_assets.quality.finding import HISTORY_DAYS
+    from shotspotter_assets.quality.window import ALERT_COLUMNS, HISTORY_DAYS, Window
 
     city, first, last = date_range.city.name, date_range.first, date_range.last
     since = first - timedelta(days=HISTORY_DAYS)
@@ -175,7 +171,7 @@ def _window(store: "Store", date_range: DateRange) -> "Window":
     stored = [day for day in store.days_present("cleaned_alerts", city, ALERTS_FILE) if since <= day <= last]
     raw = store.read_window("raw_alerts", city, ALERTS_FILE, first, last, ["received_row"])
     rejected = store.read_window("cleaned_alerts", city, REJECTED_FILE, first, last, ["reason"])
-    return Window.of(date_range.city, date_range.days, stored, alerts, raw, rejected)
+    return Window.of_tables(date_range.city, date_range.days, stored, alerts, raw, rejected)
 
 
 def _add_pictures(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> None:

@@ -108,7 +108,7 @@ def raw_schema(
         raw = store.open().read_window(
             "raw_alerts", date_range.city.name, ALERTS_FILE, date_range.first, date_range.last
         )
-        found.append((date_range, schemas.schema_finding("raw_schema", schemas.raw_schema(), raw, "raw_alerts")))
+        found.append((date_range, schemas.schema_finding(schemas.raw_schema(), raw, "raw_alerts")))
     return panel.check_result("raw_schema", found, dg.AssetCheckSeverity.ERROR)
 
 
@@ -116,12 +116,12 @@ def late_cities(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """No city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
-    from shotspotter_assets.quality.usual import late_cities as find_late_cities
+    from shotspotter_assets.quality.overdue_cities import overdue_cities
 
     opened = store.open()
     served = {name: city for name, city in cities.items() if city.end is None}
     yesterdays = {name: _yesterday(city) for name, city in served.items()}
-    finding = find_late_cities({name: _rhythm(opened, city) for name, city in served.items()}, yesterdays)
+    finding = overdue_cities({name: _rhythm(opened, city) for name, city in served.items()}, yesterdays)
     return dg.AssetCheckResult(
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.WARN,
@@ -198,8 +198,8 @@ def _warn_of_silence(context: dg.AssetExecutionContext, date_range: DateRange, d
 def _rhythm(store: "Store", city: City) -> "Usual | None":
     """The usual volume of the newest stored days; None where there are none."""
     from shotspotter_assets.calendar.local_time import days_between
-    from shotspotter_assets.quality.shares import rows_of_each
     from shotspotter_assets.quality.usual import usual_volume
+    from shotspotter_assets.quality.window import dates_of, rows_by_day
 
     stored = sorted(store.days_present("raw_alerts", city.name, ALERTS_FILE))
     if not stored:
@@ -208,7 +208,7 @@ def _rhythm(store: "Store", city: City) -> "Usual | None":
     rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, first, stored[-1], ["received_row"])
     assert rows is not None
     days = days_between(first, stored[-1])
-    counts = rows_of_each(rows["date"].to_numpy().astype("datetime64[D]"), days)
+    counts = rows_by_day(dates_of(rows), days)
     return usual_volume({day: counts[day] for day in stored if day >= first}, days, city)
 
 

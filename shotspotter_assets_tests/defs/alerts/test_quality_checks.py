@@ -12,12 +12,12 @@ import pytest
 
 from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.partitions import range_tags
-from shotspotter_assets.quality.finding import CHECKS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
 
 SCHEMAS = {"raw_schema", "cleaned_schema", "rejected_schema"}
-ALL = (*CHECKS, *SCHEMAS, "late_cities")
+ALL = (*ALL_CHECKS, *SCHEMAS, "late_cities")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_spoiled_files_are_found_and_their_partitions_named(tmp_path: Path, inst
     for day in range(10, 18):
         silent = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, day))
         store.write_table(silent, "alerts.parquet", alerts[:0])
-    found = run("2023-11-01", "2023-11-30", on, instance, (), list(CHECKS))
+    found = run("2023-11-01", "2023-11-30", on, instance, (), list(ALL_CHECKS))
     assert not found["silent_days"].passed
     assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
     assert found["silent_days"].metadata["partitions"].value["tiny_city|2023-11-10"] == 0
@@ -94,7 +94,7 @@ def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monk
     monkeypatch.setattr(raw_alerts, "datetime", Clock)
     [found] = run("2023-11-30", "2023-11-30", on, instance, (), ["late_cities"]).values()
     assert not found.passed
-    assert found.description.startswith("Late: tiny_city (9 days")
+    assert found.description.startswith("Overdue: tiny_city (9 days")
     assert found.metadata["days_late_tiny_city"].value == 9
 
 

@@ -1,0 +1,58 @@
+"""Cities whose newest alerts are older than their rhythm allows; of all cities at once, so it is no check of a window."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.usual import MIN_SILENT_DAYS, Usual, silence_probability
+
+MAX_CHANCE: Final = 1e-4
+"""Probability of a silence below which a city is overdue."""
+ENDED_DAYS: Final = 365
+"""A source that is silent for longer than a year is not overdue: it has ended."""
+
+
+def overdue_cities(cities: Mapping[str, Usual | None], last_days_over: Mapping[str, date]) -> Finding:
+    """No city's newest alerts are older than its rhythm allows; sources silent for a year have ended.
+
+    Args:
+        cities: the usual volume of each city's stored raw alerts, None where nothing is stored.
+        last_days_over: yesterday on each city's clock.
+    """
+    overdue: dict[str, int] = {}
+    ended: dict[str, int] = {}
+    described: dict[str, str] = {}
+    for name, usual in cities.items():
+        silence = None if usual is None else _overdue_days(usual, last_days_over[name])
+        if usual is None or silence is None:
+            continue
+        (ended if silence > ENDED_DAYS else overdue)[name] = silence
+        described[name] = f"{name} ({silence} days, usual {usual.mean[-1]:.1f} alerts a day)"
+    longest_first = sorted(overdue, key=lambda name: -overdue[name])
+    message = (
+        f"Overdue: {', '.join(described[name] for name in longest_first)}. See whether the publisher has newer alerts and "
+        "whether raw_alerts was materialised for the last days; forecasts of these cities rest on old data."
+        if overdue
+        else f"{len(cities)} cities looked at, none is overdue."
+    )
+    if ended:
+        message += f" Ended more than a year ago: {', '.join(sorted(ended))}."
+    return Finding(not overdue, message, {f"days_late_{name}": silence for name, silence in overdue.items()})
+
+
+def _overdue_days(usual: Usual, last_day_over: date) -> int | None:
+    """Days since the last day with alerts when chance does not explain them, else None."""
+    with_alerts = np.flatnonzero(usual.counts > 0)
+    if len(with_alerts) == 0:
+        return None
+    silence = (last_day_over - usual.days[with_alerts[-1]]).days
+    after = min(with_alerts[-1] + 1, len(usual.days) - 1)
+    if silence < MIN_SILENT_DAYS:
+        return None
+    # Without enough history to judge by, so long a silence is worth a look.
+    if not np.isfinite(usual.quiet_mean[after] * usual.dispersion[after]):
+        return silence
+    return silence if silence_probability(usual, after, silence) < MAX_CHANCE else None

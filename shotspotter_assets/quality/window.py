@@ -1,0 +1,149 @@
+"""What the checks look at: days that are judged, with the stored days of the year before them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.quality.usual import Usual, silences, usual_volume
+
+ALERT_COLUMNS: Final = (
+    "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "incident_id",
+)  # fmt: skip
+"""What the checks read of cleaned alerts."""
+
+HISTORY_DAYS: Final = 456
+"""Days before the judged ones that the checks look back on: a year, and the quarter that is compared with the same one of
+the year before."""
+
+BLOCK_DAYS: Final = 365
+"""What needs many rows (clock, points) is judged a year at a time, so that a defect of one year is not diluted."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """About a year of days, first and last included."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+    def holds(self, dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+        """Which of some days (datetime64[D]) lie in the block; same shape."""
+        return (dates >= np.datetime64(self.first)) & (dates <= np.datetime64(self.last))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Days to be judged, with the tables of them and of the stored days before them.
+
+    Attributes:
+        city: its zone, box, grid and holidays.
+        judged: contiguous days.
+        stored: all days with a cleaned file, in order, the judged ones last; days between them without one are unknown.
+        alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
+        received: rows received on each judged day.
+        rejected: rows rejected on each judged day.
+    """
+
+    city: City
+    judged: list[date]
+    stored: list[date]
+    alerts: pa.Table
+    received: dict[date, int]
+    rejected: dict[date, int]
+
+    @classmethod
+    def of_tables(
+        cls, city: City, judged: list[date], stored: Sequence[date], alerts: pa.Table, raw: pa.Table, rejected: pa.Table
+    ) -> "Window":
+        """From tables with the local `date`; of `raw` and `rejected` only the rows of the judged days are counted."""
+        received, rejected_rows = (rows_by_day(dates_of(table), judged) for table in (raw, rejected))
+        return cls(city, judged, sorted({*stored, *judged}), alerts, received, rejected_rows)
+
+    @cached_property
+    def judged_alerts(self) -> pa.Table:
+        """The alerts of the judged days."""
+        return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.judged[0])))
+
+    @cached_property
+    def incidents(self) -> pa.Table:
+        """The first alert of each incident."""
+        return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """See `yearly_blocks`."""
+        return yearly_blocks(self.stored, self.judged)
+
+    @cached_property
+    def usual(self) -> Usual:
+        """The usual volume of alerts."""
+        return usual_volume(self._counts(self.alerts), self._days, self.city)
+
+    @cached_property
+    def usual_without_silences(self) -> Usual:
+        """The usual volume of alerts from days outside silences only."""
+        return usual_volume(self._counts(self.alerts), self._days, self.city, silences(self.usual))
+
+    @cached_property
+    def known_alerts(self) -> Usual:
+        """`usual` with unknown counts (NaN) in silences."""
+        return replace(self.usual, counts=np.where(silences(self.usual), np.nan, self.usual.counts))
+
+    @cached_property
+    def known_incidents(self) -> Usual:
+        """`known_alerts` with counts of incidents in place of alerts."""
+        counts = self._counts(self.incidents)
+        number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
+        return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))
+
+    @property
+    def _days(self) -> list[date]:
+        return days_between(self.stored[0], self.stored[-1])
+
+    def _counts(self, rows: pa.Table) -> dict[date, int]:
+        counts = rows_by_day(dates_of(rows), self._days)
+        return {day: counts[day] for day in self.stored}
+
+
+def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:
+    """The local `date` of each row, as datetime64[D]."""
+    return table["date"].to_numpy().astype("datetime64[D]")
+
+
+def rows_by_day(dates: npt.NDArray[np.datetime64], days: Sequence[date]) -> dict[date, int]:
+    """Number of rows of each of contiguous days.
+
+    Args:
+        dates: day of each row; rows of other days are not counted.
+    """
+    at = (dates.astype("datetime64[D]") - np.datetime64(days[0])).astype(np.int64)
+    counts = np.bincount(at[(at >= 0) & (at < len(days))], minlength=len(days))
+    return {day: int(count) for day, count in zip(days, counts, strict=True)}
+
+
+def yearly_blocks(stored: Sequence[date], judged: Sequence[date]) -> list[Block]:
+    """The years that end with the last judged day, the year before, ..., as far as the judged days go, in order.
+
+    Less than a year of days is judged with as much of the year up to its end as is stored. A rest of less than half a year
+    at the beginning goes with the block after it.
+    """
+    last = judged[-1]
+    first = max(min(stored[0], judged[0]), min(judged[0], last - timedelta(days=BLOCK_DAYS - 1)))
+    edges = [last + timedelta(days=1)]
+    while (edges[-1] - first).days > 1.5 * BLOCK_DAYS:
+        edges.append(edges[-1] - timedelta(days=BLOCK_DAYS))
+    edges.append(first)
+    return [Block(start, end - timedelta(days=1)) for end, start in pairwise(edges)][::-1]

@@ -1,0 +1,75 @@
+"""Made-up alerts in which no check finds anything wrong, and what the checks find in them."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.quality.clock import GUNFIRE_HOURS
+from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.quality.real_cities import RealCity, all_findings, of_raw
+
+FIRST, LAST = date(2023, 1, 1), date(2024, 12, 31)
+CITY = City.model_validate(
+    {
+        "name": "sound_city",
+        "time_zone": "America/New_York",
+        "start": FIRST,
+        "box": {"west": -77.0, "south": 38.8, "east": -76.8, "north": 39.0},
+        "source": {"kind": "landing", "columns": {"time": "at", "gunshot_type": "kind", "source_id": "id"}},
+    }
+)
+
+
+def sound(per_day: float = 12.0, seed: int = 0) -> pd.DataFrame:
+    """Two years of alerts: bursty days, the hours of gunfire, a few dense places."""
+    random = np.random.default_rng(seed)
+    days = days_between(FIRST, LAST)
+    counts = random.poisson(random.gamma(8, per_day / 8, len(days)))
+    day = np.repeat(np.array(days, dtype="datetime64[D]"), counts)
+    hour = random.choice(24, len(day), p=GUNFIRE_HOURS / GUNFIRE_HOURS.sum())
+    wall = pd.Series(day.astype("datetime64[us]")) + pd.to_timedelta(
+        hour * 3600 + random.uniform(0, 3600, len(day)), "s"
+    )
+    utc = wall.dt.tz_localize(CITY.zone, ambiguous=np.ones(len(day), dtype=bool), nonexistent="shift_forward")
+    centre = random.integers(0, 12, len(day))
+    return pd.DataFrame(
+        {
+            "time_utc": utc.dt.tz_convert("UTC").astype("datetime64[us, UTC]"),
+            "longitude": np.clip(-76.9 + 0.05 * np.cos(centre) + random.normal(0, 0.008, len(day)), -77, -76.8),
+            "latitude": np.clip(38.9 + 0.05 * np.sin(centre) + random.normal(0, 0.008, len(day)), 38.8, 39),
+            "gunshot_type": "Multiple_Gunshots",
+            "source_id": [f"a{at}" for at in range(len(day))],
+        }
+    ).sort_values("time_utc", ignore_index=True)
+
+
+def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
+    """The rows as a source would hand them over, cleaned."""
+    rows = rows.reset_index(drop=True)
+    local = rows["time_utc"].dt.tz_convert(city.zone).dt.date
+    whole = pd.DataFrame(
+        {
+            "date": local.where(local.between(city.start, LAST), city.start),
+            **{name: rows[name] for name in rows},
+            "rounds": pd.array([1] * len(rows), "Int32"),
+            "as_received": None,
+            "received_from": "file",
+            "received_row": np.arange(len(rows)),
+            "received_at": datetime(2025, 1, 1, tzinfo=UTC),
+        }
+    )
+    return of_raw(city, pa.Table.from_pandas(whole[RAW_SCHEMA.names], RAW_SCHEMA, preserve_index=False))
+
+
+def firing(rows: pd.DataFrame, city: City = CITY, days: list[date] | None = None) -> dict[str, Finding]:
+    findings = all_findings(city_of(rows, city).window(days))
+    return {name: finding for name, finding in findings.items() if not finding.passed}
+
+
+def local_day(rows: pd.DataFrame) -> "pd.Series[date]":
+    return rows["time_utc"].dt.tz_convert(CITY.zone).dt.date

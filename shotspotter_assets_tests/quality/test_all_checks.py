@@ -1,0 +1,72 @@
+"""Each check on made-up alerts: it stays quiet on sound ones and finds what was spoiled."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, meaning
+from shotspotter_assets_tests.quality.sound_city import LAST, firing, local_day, sound
+
+
+def test_sound_data_raise_nothing() -> None:
+    for seed, per_day in ((1, 12.0), (2, 1.0), (3, 60.0)):
+        rows = sound(per_day, seed)
+        assert firing(rows) == {}
+        for day in (date(2024, 3, 9), date(2024, 7, 4), date(2024, 12, 31)):
+            assert firing(rows, days=[day]) == {}
+
+
+def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
+    """Spoiled rows, and what the message must say."""
+    day, march = local_day(rows), date(2024, 3, 1)
+    later = day >= march
+    if check == "share_rejected":
+        return rows.assign(
+            longitude=rows["longitude"].where(np.arange(len(rows)) % 20 > 0, 5.0)
+        ), "cannot be used (5.0%"
+    if check == "share_untyped":
+        return rows.assign(gunshot_type=rows["gunshot_type"].where(np.arange(len(rows)) % 10 > 0, None)), "(10.0%"
+    if check == "duplicates":
+        return pd.concat([rows, rows[::20]]), "came twice"
+    if check == "unusual_days":
+        burst = rows[:150].assign(
+            time_utc=pd.Timestamp("2024-03-09 20:00Z") + pd.to_timedelta(np.arange(150) * 20, "s"),
+            source_id=[f"b{at}" for at in range(150)],
+        )
+        return pd.concat([rows, burst]), "2024-03-09 (1"
+    if check == "silent_days":
+        return rows[(day < march) | (day > date(2024, 3, 20))], "2024-03-01 to 2024-03-20 (20 days)"
+    if check == "firework_days":
+        many = pd.concat([rows[day == date(2024, 7, 4)]] * 200)
+        offset = pd.to_timedelta(np.arange(len(many)) % 3600, "s")
+        return pd.concat([rows, many.assign(time_utc=many["time_utc"] + offset, source_id=None)]), "July 2024"
+    if check == "level_change":
+        return rows[later | (np.arange(len(rows)) % 5 == 0)], "the quarter to 2024-12-31"
+    if check == "new_area":
+        return rows[later | (rows["longitude"] < -76.9)], "cells without one in the year before"
+    if check == "points":
+        at = np.arange(len(rows)) % 15 == 0
+        return rows.assign(
+            longitude=rows["longitude"].mask(at, -76.85), latitude=rows["latitude"].mask(at, 38.85)
+        ), "38.850000, -76.850000"
+    rows = rows[day < LAST]
+    return rows.assign(time_utc=rows["time_utc"] + pd.Timedelta(hours=5)), "5 hours too late"
+
+
+@pytest.mark.parametrize("check", [name for name in ALL_CHECKS if name != "share_outside_coverage"])
+def test_what_was_spoiled_is_found_and_named(check: str) -> None:
+    rows, expected = spoil(sound(seed=4), check)
+    found = firing(rows)
+    assert check in found
+    assert expected in found[check].message
+    assert found[check].message.count(". ") >= 1 or ";" in found[check].message
+    # A level that jumps makes its first days unusual, and so does a new area.
+    also = {"level_change", "unusual_days"} if check in {"new_area", "level_change"} else set()
+    assert set(found) <= {check} | also
+
+
+def test_each_check_has_a_meaning_for_the_catalog() -> None:
+    assert meaning("share_rejected") == "Few rows cannot be used."
+    assert all(meaning(name).endswith(".") for name in ALL_CHECKS)

@@ -1,0 +1,33 @@
+from datetime import date, timedelta
+
+import pytest
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.quality.overdue_cities import overdue_cities
+from shotspotter_assets.quality.usual import usual_volume
+from shotspotter_assets_tests.quality.sound_city import CITY
+
+
+def test_overdue_cities_are_named() -> None:
+    days = days_between(date(2024, 1, 1), date(2024, 12, 31))
+    loud = usual_volume(dict.fromkeys(days, 10), days, CITY)
+    thin = usual_volume({day: day.toordinal() % 5 // 4 for day in days}, days, CITY)
+    yesterday = days[-1] + timedelta(days=6)
+    found = overdue_cities(
+        {"loud": loud, "thin": thin, "none": None}, dict.fromkeys(("loud", "thin", "none"), yesterday)
+    )
+    assert not found.passed
+    assert found.numbers == {"days_late_loud": 6}
+    assert "loud (6 days" in found.message
+    later = days[-1] + timedelta(days=400)
+    ended = overdue_cities({"loud": loud}, {"loud": later})
+    assert ended.passed
+    assert "Ended more than a year ago: loud" in ended.message
+    assert overdue_cities({"loud": loud}, {"loud": days[-1]}).passed
+
+
+@pytest.mark.parametrize("days_of_history", [31, 45, 60, 75, 100])
+def test_a_young_city_that_falls_silent_is_overdue(days_of_history: int) -> None:
+    days = days_between(date(2024, 1, 8), date(2024, 1, 7) + timedelta(days=days_of_history))
+    young = usual_volume(dict.fromkeys(days, 10), days, CITY)
+    assert not overdue_cities({"young": young}, {"young": days[-1] + timedelta(days=30)}).passed

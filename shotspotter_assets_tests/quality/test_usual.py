@@ -1,0 +1,23 @@
+from datetime import date
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.quality.usual import runs, special_days, usual_volume
+from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST
+
+
+def test_holidays_are_expected_to_be_unusual() -> None:
+    days = days_between(FIRST, LAST)
+    counts = dict.fromkeys(days, 10)
+    special = special_days(days, "US")
+    named = {day for day, holiday in zip(days, special, strict=True) if holiday}
+    assert {date(2024, 7, 4), date(2024, 1, 1), date(2024, 11, 28), date(2024, 7, 6)} <= named
+    assert date(2024, 3, 9) not in named
+    assert np.nanmax(usual_volume(counts, days, CITY).mean) == pytest.approx(10)
+
+
+def test_runs_are_the_stretches_of_true_flags() -> None:
+    assert runs(np.array([True, True, False, True])).tolist() == [[0, 2], [3, 4]]
+    assert runs(np.zeros(3, dtype=bool)).tolist() == []
