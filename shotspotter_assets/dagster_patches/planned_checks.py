@@ -23,7 +23,7 @@ STOCK = known(
 
 def apply() -> None:
     """Let all event logs in databases that this process opens plan checks once a run."""
-    SqlEventLogStorage._store_asset_check_evaluation_planned = _planned_once
+    SqlEventLogStorage._store_asset_check_evaluation_planned = _planned_once  # type: ignore[method-assign, assignment]
 
 
 def _planned_once(storage: SqlEventLogStorage, event: EventLogEntry, event_id: int | None) -> None:

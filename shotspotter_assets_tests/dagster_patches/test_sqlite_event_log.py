@@ -141,6 +141,21 @@ def test_a_batch_of_several_runs_goes_to_each_runs_database(tmp_path: Path) -> N
     assert dump(tmp_path / "ours") == dump(tmp_path / "stock")
 
 
+def test_the_database_is_asked_once_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    has_table = SqliteEventLogStorage.has_table
+
+    def spy(self: SqliteEventLogStorage, name: str) -> bool:
+        asked.append(name)
+        return has_table(self, name)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", spy)
+    storage = BatchedSqliteEventLogStorage(str(tmp_path))
+    for _ in range(3):
+        storage.store_event_batch([materialized(KEYS[0], partition) for partition in PARTITIONS])
+    assert sorted(asked) == sorted(set(asked)) != []
+
+
 class BrokenAfter(BatchedSqliteEventLogStorage):
     """Breaks once, when it is to store the event after the first few."""
 
