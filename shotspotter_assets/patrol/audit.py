@@ -138,8 +138,7 @@ def patrol_audit(
 def _areas(
     plan: DayPlan, alerts: npt.NDArray[np.float64], area: npt.NDArray[np.int64], names: list[str]
 ) -> dict[str, AreaAudit]:
-    group_units = np.sum([shift.units for shift in plan.shifts], axis=0).ravel()
-    units = np.bincount(area + 1, group_units, minlength=len(names) + 1)
+    units = np.bincount(area + 1, plan.units.ravel(), minlength=len(names) + 1)
     expected = np.bincount(area + 1, alerts, minlength=len(names) + 1)
     return {
         name: AreaAudit(

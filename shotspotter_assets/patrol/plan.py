@@ -68,9 +68,14 @@ class DayPlan:
     shifts: tuple[ShiftPlan, ...]
 
     @property
+    def units(self) -> Units:
+        """Of all shifts, shape (group rows, group columns)."""
+        return np.sum([plan.units for plan in self.shifts], axis=0)
+
+    @property
     def patrolled(self) -> npt.NDArray[np.bool_]:
         """Cells to whose group any shift sends a unit, shape (rows, columns)."""
-        return to_cells(np.sum([plan.units for plan in self.shifts], axis=0) > 0, self.group)
+        return to_cells(self.units > 0, self.group)
 
 
 @dataclass(frozen=True)

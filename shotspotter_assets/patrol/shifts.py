@@ -1,12 +1,54 @@
 """The hours of shifts on a city's clock, and the alerts expected in each."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import Shift
+
+
+@dataclass(frozen=True)
+class ShiftForecasts:
+    """What is forecast for the shifts that begin on a day.
+
+    Attributes:
+        expected: alerts, shape (shifts, rows, columns).
+        probability: of at least one alert, same shape.
+        in_coverage: cells that are forecast, shape (rows, columns).
+    """
+
+    expected: npt.NDArray[np.float64]
+    probability: npt.NDArray[np.float64]
+    in_coverage: npt.NDArray[np.bool_]
+
+
+def shift_forecasts(hourly: pa.Table, city: City, day: date) -> ShiftForecasts:
+    """The forecasts of a day's shifts from those of hours.
+
+    Args:
+        hourly: `starts_utc`, `row`, `column`, `probability` and `expected` of hours and cells.
+
+    Raises:
+        ValueError: the city has no patrol rules, or an hour of a shift is not among them.
+    """
+    if city.patrol is None:
+        raise ValueError(f"City {city.name} has no patrol rules.")
+    starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
+    row, column = (hourly[name].to_numpy() for name in ("row", "column"))
+    in_coverage = np.zeros(city.shape, dtype=bool)
+    in_coverage[row, column] = True
+    expected, hazard = np.zeros((2, len(starts), *city.shape))
+    expected[hour, row, column] = hourly["expected"].to_numpy()
+    hazard[hour, row, column] = -np.log1p(-hourly["probability"].to_numpy())
+    shift_expected, shift_hazard = (
+        expected_by_shift(values, starts, city.patrol.shifts, day, city.zone) for values in (expected, hazard)
+    )
+    return ShiftForecasts(shift_expected, -np.expm1(-shift_hazard), in_coverage)
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

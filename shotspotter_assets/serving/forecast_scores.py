@@ -1,52 +1,188 @@
-"""How an issued forecast did on its day, how the last weeks of forecasts did, and whether the alerts have drifted."""
+"""How an issued forecast did on its day, and how the last weeks of forecasts did."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import date
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_axis
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, model_names, observed_of
-from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED
+from shotspotter_assets.evaluation.gains import Gain, table_gain
+from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, judge
 from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.serving.live_gate import gate_of
-from shotspotter_assets.serving.live_models import CANDIDATE
+from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.serving.drift import Drift, drift_of
+from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_forecasts import BASELINE_PREFIX, CANDIDATE_COLUMN
+from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.storage.store import Partition, Store
 
+FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
 REFERENCE: Final = "historical_mean"
 WINDOWS: Final = (28, 91)
-"""Days of the rolling scores; the gate and the level are judged on the longer one."""
-
-BLOCK: Final = 28
-MIN_BLOCKS: Final = 6
-"""Blocks of the trailing year below which drift is not judged."""
-BLOCKS: Final = 13
-MAX_Z: Final = 3.5
-"""Modified z-score from which a block is an outlier (Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers)."""
-MIN_MIX_CHANGE: Final = 0.1
-MAX_OUTSIDE: Final = 0.1
-"""Share of the last block's alerts outside the covered cells from which the coverage has drifted."""
-MIN_OUTSIDE: Final = 10
+"""Days of the rolling scores; gate and calibration are judged on the longer one."""
+MAX_SCORE_AGE: Final = timedelta(days=14)
+"""Older scores tell nothing about the model in force."""
 
 
-def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer]) -> pa.Table:
+@dataclass(frozen=True)
+class DayScores:
+    """Scores of one day; None where a score is not defined.
+
+    Attributes:
+        predicted_cells: sum of the probabilities; `observed_cells` is the number of cells with an alert.
+        expected_alerts: of all forecast cells; `observed_alerts` came in them.
+    """
+
+    log_loss: float
+    brier: float
+    gain_over_historical_mean: float | None
+    hit_rate: dict[int, float | None]
+    predicted_over_observed: float | None
+    predicted_cells: float
+    observed_cells: int
+    expected_alerts: float
+    observed_alerts: int
+
+
+@dataclass(frozen=True)
+class RollingScores:
+    """Scores of what was served on the last days, and its gain over each baseline."""
+
+    days: int
+    positives: int
+    log_loss: float
+    hit_rate: dict[int, float | None]
+    predicted_over_observed: float | None
+    gain_over: dict[str, Gain]
+
+    @property
+    def is_off(self) -> bool:
+        """Whether predicted / observed, if the days are enough to tell, leaves what the gate allows."""
+        ratio, (lowest, highest) = self.predicted_over_observed, PREDICTED_OVER_OBSERVED
+        return self.days >= WINDOWS[0] and ratio is not None and not lowest <= ratio <= highest
+
+
+@dataclass(frozen=True)
+class RollingVerdict(Verdict):
+    """The gate on issued forecasts of the candidate, whatever was served."""
+
+    decided: bool
+    """False (and passed) where there are too few weeks to tell."""
+
+
+class ScoreRecord(BaseModel):
+    """The scores of a day and of the weeks to it; stored as `record.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    city: str
+    day: date
+    note: str | None
+    """Why the day has no score."""
+    scores: DayScores | None
+    rolling: dict[int, RollingScores] | None
+    """By number of days, see `WINDOWS`."""
+    rolling_gate: RollingVerdict | None
+    level_is_off: bool
+    """`RollingScores.is_off` of the longer window."""
+    drift: Drift
+
+    @classmethod
+    def load(cls, store: Store, city: str, day: date) -> "ScoreRecord":
+        """The record of a day.
+
+        Raises:
+            MissingObjectError: the day was not scored.
+        """
+        return cls.model_validate_json(store.read_bytes(scores_partition(city, day), RECORD_FILE))
+
+    @classmethod
+    def latest_before(cls, store: Store, city: str, day: date) -> "ScoreRecord | None":
+        """The latest record of the days shortly before; None without any."""
+        scored = store.days_present(FORECAST_SCORES, city, RECORD_FILE)
+        recent = [made for made in scored if day - MAX_SCORE_AGE <= made < day]
+        return cls.load(store, city, max(recent)) if recent else None
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the forecasts of the last weeks, in words."""
+        reasons = []
+        if self.rolling_gate is not None and not self.rolling_gate.passed:
+            reasons.append(f"The rolling gate says {self.rolling_gate.served}: {' '.join(self.rolling_gate.reasons)}")
+        reasons += self.drift.reasons
+        if self.level_is_off and self.rolling is not None:
+            ratio = self.rolling[WINDOWS[-1]].predicted_over_observed
+            reasons.append(f"Predicted / observed of the last weeks is {ratio:.2f}.")
+        return reasons
+
+
+def scores_partition(city: str, day: date) -> Partition:
+    """Where a day's scores are."""
+    return Partition(FORECAST_SCORES, city, "date", day)
+
+
+def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
+    """Scores of the last stored day and of the weeks to it.
+
+    Args:
+        stored: `drift.DRIFT_DAYS` to the day that is scored, or as many as there are.
+        forecasts: next-day rows of issued forecasts, by the day that they are for.
+        serving: what made the latest of them; None where there are none.
+    """
+    city, day, alerts = stored.city, stored.days[-1], stored.alerts
+    candidate, since = ("", None) if serving is None else (serving.candidate, serving.candidate_since)
+    scored = {
+        forecast_day: scored_day(table, forecast_day, alerts[(forecast_day - stored.days[0]).days], candidate)
+        for forecast_day, table in forecasts.items()
+    }
+    note = scores = None
+    if day in scored:
+        cells = cells_of(forecasts[day])
+        expected = float(forecasts[day]["expected"].to_numpy().sum())
+        scores = day_scores(scored[day], expected, int(alerts[-1][cells].sum()))
+        covered = covered_mask(list(zip(*cells, strict=True)), city.shape)
+    else:
+        note = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
+        covered = estimate_coverage(alerts)
+    table = pa.concat_tables(list(scored.values())) if scored else None
+    judged = [rows for forecast_day, rows in scored.items() if since is None or forecast_day > since]
+    rolling = None if table is None else rolling_scores(table, day, candidate)
+    return ScoreRecord(
+        city=city.name,
+        day=day,
+        note=note,
+        scores=scores,
+        rolling=rolling,
+        rolling_gate=rolling_gate(pa.concat_tables(judged), day, candidate) if judged else None,
+        level_is_off=rolling is not None and rolling[WINDOWS[-1]].is_off,
+        drift=drift_of(stored.daily_counts, stored.days[0], covered, city),
+    )
+
+
+def write_scores(store: Store, record: ScoreRecord) -> str:
+    """Write the record; returns where it is."""
+    partition = scores_partition(record.city, record.day)
+    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return store.uri(partition, RECORD_FILE)
+
+
+def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> pa.Table:
     """A day's forecast with what happened, as a forecasts table (see `evaluation.forecasts_table`).
 
     Args:
         forecast: the rows of the next day of an issued forecast.
         day: the day that it is for.
         alerts: of the forecast types on that day, shape (rows, columns).
+        candidate: name of the candidate's column in the table.
     """
-    columns = {SERVED: "probability", CANDIDATE: CANDIDATE_COLUMN}
+    columns = {SERVED: "probability", candidate: CANDIDATE_COLUMN}
     columns |= {
         name.removeprefix(BASELINE_PREFIX): name for name in forecast.column_names if name.startswith(BASELINE_PREFIX)
     }
@@ -59,8 +195,8 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer]) -
     )
 
 
-def day_scores(scored: pa.Table, expected: float, alerts: int) -> dict[str, Any]:
-    """Scores of one day: JSON values, null where a score is not defined.
+def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
+    """Scores of one day.
 
     Args:
         scored: see `scored_day`.
@@ -69,139 +205,53 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> dict[str, Any]
     """
     p, observed = scored[SERVED].to_numpy(), observed_of(scored)
     scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
-    return {
-        "log_loss": scores.log_loss,
-        "brier": float(np.mean((p - observed) ** 2)),
-        "gain_over_historical_mean": scores.gain_nats_per_positive,
-        "hit_rate": {str(area): rate for area, rate in scores.hit_rate.items()},
-        "predicted_over_observed": scores.predicted_over_observed,
-        "predicted_cells": float(p.sum()),
-        "observed_cells": int(observed.sum()),
-        "expected_alerts": expected,
-        "observed_alerts": alerts,
-    }
+    return DayScores(
+        log_loss=scores.log_loss,
+        brier=float(np.mean((p - observed) ** 2)),
+        gain_over_historical_mean=scores.gain_nats_per_positive,
+        hit_rate=scores.hit_rate,
+        predicted_over_observed=scores.predicted_over_observed,
+        predicted_cells=float(p.sum()),
+        observed_cells=int(observed.sum()),
+        expected_alerts=expected,
+        observed_alerts=alerts,
+    )
 
 
-def rolling_scores(scored: pa.Table, last: date) -> dict[str, dict[str, Any]]:
-    """By number of days ("28", "91"): gains of what was served over each baseline, level and hit rate of those days."""
-    found = {}
+def rolling_scores(scored: pa.Table, last: date, candidate: str) -> dict[int, RollingScores]:
+    """Scores of the days to `last`, by number of days."""
+    rolling = {}
     for days in WINDOWS:
         rows = _last_days(scored, last, days)
-        p, observed = rows[SERVED].to_numpy(), observed_of(rows)
-        scores = score_cell_days(p, observed, rows[REFERENCE].to_numpy(), days_of(rows))
-        found[str(days)] = {
-            "days": len(np.unique(days_of(rows))),
-            "positives": int(observed.sum()),
-            "log_loss": scores.log_loss,
-            "hit_rate": {str(area): rate for area, rate in scores.hit_rate.items()},
-            "predicted_over_observed": scores.predicted_over_observed,
-            "gain_over": {name: asdict(table_gain(rows, SERVED, name)) for name in baselines_of(rows)},
-        }
-    return found
-
-
-def rolling_gate(scored: pa.Table, last: date) -> dict[str, Any]:
-    """The gate on the candidate's forecasts of the last 91 days, whatever was served on them.
-
-    Returns:
-        `evaluation.gate.Verdict` as JSON, with "decided": false (and "passed": true) where there are too few weeks to
-        say anything.
-    """
-    rows = _last_days(scored, last, WINDOWS[-1])
-    verdict = gate_of(rows, CANDIDATE, baselines_of(rows))
-    if verdict["gain"]["weeks"] >= MIN_WEEKS:
-        return verdict | {"decided": True}
-    words = f"{verdict['gain']['weeks']} weeks of forecasts; the gate decides from {MIN_WEEKS} on."
-    return verdict | {"decided": False, "passed": True, "served": CANDIDATE, "reasons": [words]}
-
-
-def level_is_off(rolling: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether predicted / observed of the last 91 days, if they are enough to say so, leaves what the gate allows."""
-    longest = rolling[str(WINDOWS[-1])]
-    ratio, (lowest, highest) = longest["predicted_over_observed"], PREDICTED_OVER_OBSERVED
-    return longest["days"] >= WINDOWS[0] and ratio is not None and not lowest <= ratio <= highest
-
-
-def drift_of(
-    counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDArray[np.bool_], city: City
-) -> dict[str, Any]:
-    """Whether the last 28 days are unlike the blocks of 28 days of the year before them; firework days are left out.
-
-    A value of the last block is an outlier if it lies more than 3.5 robust standard deviations (1.4826 times the median
-    absolute deviation, at least what chance alone gives) from the median of the blocks. The seasons are among the blocks,
-    so that an ordinary summer is no drift.
-
-    Args:
-        counts: shape (days, layers, rows, columns); the last year or so to the scored day.
-        first_day: local day of `counts[0]`.
-        covered: cells that are forecast, shape (rows, columns).
-
-    Returns:
-        "rate", "mix" and "coverage", each with "drifted" and its numbers; "drifted" and "reasons" of all.
-    """
-    days = day_axis(first_day, len(counts))
-    forecast = counts[:, list(city.forecast_codes)].sum(axis=(2, 3), dtype=np.int64)
-    ordinary = ~is_holiday_fireworks(days)
-    bounds = [(max(len(days) - BLOCK * (at + 1), 0), len(days) - BLOCK * at) for at in range(BLOCKS + 1)]
-    blocks = [forecast[start:stop][ordinary[start:stop]] for start, stop in bounds if stop - start == BLOCK]
-    rate, mix = _rate_drift(blocks), _mix_drift(blocks, city)
-    inside = counts[-BLOCK:, list(city.forecast_codes)].sum(axis=(0, 1), dtype=np.int64)
-    outside, total = int(inside[~covered].sum()), int(inside.sum())
-    share = outside / total if total else 0.0
-    coverage = {
-        "drifted": outside >= MIN_OUTSIDE and share > MAX_OUTSIDE,
-        "alerts_outside": outside,
-        "share_outside": share,
-    }
-    reasons = []
-    if rate["drifted"]:
-        reasons.append(
-            f"{rate['recent']:.2f} alerts a day in the last {BLOCK} days, {rate['usual']:.2f} in the year before."
+        observed = observed_of(rows)
+        scores = score_cell_days(rows[SERVED].to_numpy(), observed, rows[REFERENCE].to_numpy(), days_of(rows))
+        rolling[days] = RollingScores(
+            days=len(np.unique(days_of(rows))),
+            positives=int(observed.sum()),
+            log_loss=scores.log_loss,
+            hit_rate=scores.hit_rate,
+            predicted_over_observed=scores.predicted_over_observed,
+            gain_over={name: table_gain(rows, SERVED, name) for name in baselines_of(rows, candidate)},
         )
-    reasons += [
-        f"Share of {name}: {of['recent']:.0%} in the last {BLOCK} days, {of['usual']:.0%} in the year before."
-        for name, of in mix["types"].items()
-        if of["drifted"]
-    ]
-    if coverage["drifted"]:
-        reasons.append(f"{share:.0%} of the alerts of the last {BLOCK} days lie outside the cells that are forecast.")
-    return {"rate": rate, "mix": mix, "coverage": coverage, "drifted": bool(reasons), "reasons": reasons}
+    return rolling
 
 
-def baselines_of(scored: pa.Table) -> tuple[str, ...]:
+def rolling_gate(scored: pa.Table, last: date, candidate: str) -> RollingVerdict:
+    """The gate on the candidate's forecasts of the last 91 days, whatever was served on them."""
+    rows = _last_days(scored, last, WINDOWS[-1])
+    verdict = vars(judge(rows, candidate, baselines_of(rows, candidate)))
+    weeks = verdict["gain"].weeks
+    if weeks >= MIN_WEEKS:
+        return RollingVerdict(**verdict, decided=True)
+    reasons = (f"{weeks} weeks of forecasts; the gate decides from {MIN_WEEKS} on.",)
+    return RollingVerdict(**verdict | {"passed": True, "served": candidate, "reasons": reasons}, decided=False)
+
+
+def baselines_of(scored: pa.Table, candidate: str) -> tuple[str, ...]:
     """The baselines of a table of `scored_day`."""
-    return tuple(name for name in model_names(scored) if name not in (SERVED, CANDIDATE))
+    return tuple(name for name in model_names(scored) if name not in (SERVED, candidate))
 
 
 def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:
     first = np.datetime64(last, "D") - np.timedelta64(days - 1, "D")
     return scored.filter(pc.greater_equal(scored["date"], pa.scalar(first.astype(object), pa.date32())))
-
-
-def _rate_drift(blocks: Sequence[npt.NDArray[np.int64]]) -> dict[str, Any]:
-    rates = np.array([block.sum() / max(len(block), 1) for block in blocks])
-    return _outlier(rates, floor=np.sqrt(max(np.median(rates[1:]), 1e-9) / BLOCK) if len(rates) > 1 else 1.0)
-
-
-def _mix_drift(blocks: Sequence[npt.NDArray[np.int64]], city: City) -> dict[str, Any]:
-    names = [city.type_names[code] for code in city.forecast_codes]
-    totals = [block.sum(axis=0) for block in blocks]
-    shares = np.array([of / max(of.sum(), 1) for of in totals]).reshape(len(totals), len(names))
-    types = {}
-    for at, name in enumerate(names):
-        usual = float(np.median(shares[1:, at])) if len(shares) > 1 else 0.0
-        chance = np.sqrt(max(usual * (1 - usual), 1e-3) / max(totals[0].sum(), 1)) if totals else 1.0
-        of = _outlier(shares[:, at], floor=chance)
-        types[name] = of | {"drifted": of["drifted"] and abs(of["recent"] - of["usual"]) >= MIN_MIX_CHANGE}
-    return {"drifted": any(of["drifted"] for of in types.values()), "types": types}
-
-
-def _outlier(values: npt.NDArray[np.float64], floor: float) -> dict[str, Any]:
-    """Whether the first value is an outlier among the others; not decided where there are few."""
-    if len(values) <= MIN_BLOCKS:
-        recent = float(values[0]) if len(values) else 0.0
-        return {"drifted": False, "decided": False, "recent": recent, "usual": 0.0, "z": None}
-    usual = float(np.median(values[1:]))
-    deviation = max(1.4826 * float(np.median(np.abs(values[1:] - usual))), float(floor))
-    z = (float(values[0]) - usual) / deviation
-    return {"drifted": abs(z) > MAX_Z, "decided": True, "recent": float(values[0]), "usual": usual, "z": z}

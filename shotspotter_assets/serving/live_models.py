@@ -1,188 +1,235 @@
-"""The models that are in force on a day: when they are retrained, how they are fitted, and the record that names them."""
+"""Which models serve a city after a day: those trained on it if the gate accepts them, else those of an earlier day."""
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+import pyarrow as pa
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.models.forecaster import Array, Fitted
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import next_day_inputs
-from shotspotter_assets.models.records import TrainedModel
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.evaluation.gains import table_gain
+from shotspotter_assets.evaluation.gate import judge
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.city_history import CityHistory, covered_cells
+from shotspotter_assets.models.records import counts_sha256, installed_versions
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.intervals import weekly_offset
+from shotspotter_assets.serving.record import COUNTS, IssuedComparison, ServingRecord, stored_name
+from shotspotter_assets.serving.training import (
+    FALLBACKS,
+    HourModels,
+    ModelFiles,
+    Windows,
+    candidate_of,
+    fit_hours,
+    fit_next_day,
+    input_names,
+    trained_model,
+    version_of,
+)
+from shotspotter_assets.storage.store import Store
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.next_day.regime_regression import Pretrained
 
-CANDIDATE: Final = "residual_boosting"
-BASELINES: Final = ("historical_mean", "ewma", "ew_kde")
-"""What the candidate has to beat, and what is served where it does not: the best baselines that can be stored."""
-NEXT_DAY: Final = (CANDIDATE, *BASELINES)
-COUNTS: Final = "alert_counts"
-NEXT_HOURS: Final = "next_hours"
-TYPES: Final = "gunshot_types"
-
-MIN_DAYS: Final = 120
-"""Of all history, below which nothing is trained: the inputs' rates need weeks, and so do training and validation."""
+MIN_ISSUED_DAYS: Final = 28
+"""Of issued forecasts within the validation window, below which they are not compared with."""
 WEEK: Final = timedelta(days=7)
 
-Cadence = Literal["daily", "weekly", "on_drift"]
+_TRAINED: Final = "trained"
+_ISSUED: Final = "issued"
 
 
-class LiveHistoryTooShortError(ValueError):
-    """A city has too few days to train on."""
+def outdated(city: City, before: ServingRecord) -> str:
+    """Why the models of an earlier record cannot serve the city any more, in words; empty where they can."""
+    if before.inputs != input_names(city):
+        return "the inputs are others than the models in force were fitted on"
+    candidate = candidate_of(city)
+    return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"
 
 
-class LiveRecord(BaseModel):
-    """Which models are in force after a day, where their files are, and why; stored as `record.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    city: str
-    day: date
-    served: str
-    """Name of the next-day forecaster that forecasts are made with."""
-    reasons: tuple[str, ...]
-    """In words: why that one, and why (not) retrained."""
-    trained: bool
-    """Whether models were trained on this day; those of an earlier day may still be the ones in force."""
-    last_trained: date
-    """The last day, this one included, on which models were trained."""
-    models_from: date
-    """The day whose partition has the files of `models`; they know the days to that one only."""
-    models_version: str
-    """Part of the files' names, so that training a day anew leaves alone what later days point to."""
-    models: dict[str, TrainedModel]
-    inputs: tuple[str, ...] = ()
-    """Names of the inputs that the candidate of `models` was fitted on; () is of a version that did not say."""
-    hours_from: date
-    """As `models_from`, of `hours`, which change slowly and are fitted at most weekly."""
-    hours_version: str
-    hours: dict[str, TrainedModel]
-    without: dict[str, str]
-    """Models that the city cannot have, by name, with the reason."""
-    train_first: date
-    train_last: date
-    validation_first: date
-    validation_last: date
-    covered: list[tuple[int, int]]
-    """(row, column) of the cells that are forecast."""
-    level: tuple[float, float]
-    """See `level_interval`."""
-    data_sha256: str
-    config: dict[str, Any]
-    versions: dict[str, str]
-    gate: dict[str, Any]
-    """The verdict on the candidate on the validation window."""
-    against_issued: dict[str, Any]
-    """How what was trained compares with the forecasts that were issued in the validation window."""
-
-    @property
-    def data_version(self) -> str:
-        """The same whenever the same files serve."""
-        said = (self.served, self.models_version, self.hours_version)
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
-
-
-def version_of(files: Mapping[str, Mapping[str, bytes]]) -> str:
-    """A short hash of the files of models (eight hexadecimal digits)."""
-    digest = hashlib.sha256()
-    for model in sorted(files):
-        for name in sorted(files[model]):
-            digest.update(f"{model}.{name}".encode())
-            digest.update(files[model][name])
-    return digest.hexdigest()[:8]
-
-
-def input_names(city: City) -> tuple[str, ...]:
-    """Names of the next-day inputs that this version makes for a city: they follow from its file, not from its alerts."""
-    counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
-    late = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    return next_day_inputs(History(city, city.start, counts, np.ones((1, 1), dtype=bool), late), [1]).names
-
-
-def is_due(cadence: Cadence, day: date, last_trained: date, drift: bool) -> str | None:
-    """Why models are trained on the day, in words; None where they are not."""
-    if cadence == "daily":
-        return "retrained, as every day"
-    if cadence == "weekly":
-        return f"retrained, a week after {last_trained}" if day - last_trained >= WEEK else None
-    return "retrained, as the latest score says drift" if drift else None
-
-
-def live_windows(city: City, days: int, validation_days: int) -> tuple[range, range]:
-    """(training, validation) as indexes of all days; validation are the last ones, at most a third of all.
-
-    Raises:
-        LiveHistoryTooShortError: there are fewer than `MIN_DAYS`.
-    """
-    if days < MIN_DAYS:
-        first = city.start + timedelta(days=MIN_DAYS - 1)
-        raise LiveHistoryTooShortError(
-            f"City {city.name}: {days} days of history, and live models need {MIN_DAYS}. Train from {first} on, or "
-            "give the city an earlier start if its source has earlier days."
-        )
-    cut = days - min(validation_days, days // 3)
-    return range(cut), range(cut, days)
-
-
-@dataclass(frozen=True)
-class FittedDay:
-    """What `fit_next_day` gives: the forecasters by name, and the seconds that each took."""
-
-    models: dict[str, Fitted]
-    seconds: dict[str, float]
-
-
-def fit_next_day(history: History, train: range, validation: range, start: "Pretrained | None" = None) -> FittedDay:
-    """The candidate and `BASELINES` on the same windows; the candidate starts at another city's regression, if given."""
-    from shotspotter_assets.models.registry import forecaster
-
-    models, seconds = {}, {}
-    for name in NEXT_DAY:
-        began = perf_counter()
-        models[name] = forecaster(name).fit(history, train, validation, start if name == CANDIDATE else None)
-        seconds[name] = perf_counter() - began
-    return FittedDay(models, seconds)
-
-
-def validation_of(fitted: Fitted) -> Array:
-    """Its forecasts of the validation window by the model fitted on the training window alone.
-
-    Raises:
-        ValueError: it was loaded from files, which do not keep them.
-    """
-    if fitted.validation_probability is None:
-        raise ValueError("A forecaster that was loaded has no forecasts of its validation window; fit it again.")
-    return fitted.validation_probability
-
-
-def level_interval(
-    probability: Array, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.datetime64]
-) -> tuple[float, float]:
-    """The 10% and 90% quantiles, over whole weeks without firework days, of log(observed / predicted occupied cells).
-
-    How far a week's level was off; it holds chance beside the model's own error, so that it is rather too wide.
+def training_reason(
+    city: City, day: date, before: ServingRecord | None, scores: ScoreRecord | None, by_hand: bool = False
+) -> str:
+    """Why models are trained on the day, in words; empty where they are not.
 
     Args:
-        probability: forecasts that were made without these days, shape (days, cells).
-        observed: same shape.
-        days: shape (days,).
+        before: the latest record before the day.
+        scores: the latest ones before the day.
+        by_hand: whether training is asked for.
     """
-    ordinary = ~is_holiday_fireworks(days)
-    whole = np.flatnonzero(ordinary)
-    whole = whole[len(whole) % 7 :]
-    if not len(whole):
-        return (0.0, 0.0)
-    seen, foreseen = (of[whole].sum(axis=1).reshape(-1, 7).sum(axis=1) for of in (observed, probability))
-    # Of few weeks, numpy's usual quantiles hold too little of the next ones: 69% of them where 13 are given.
-    low, high = np.quantile(np.log((seen + 0.5) / (foreseen + 0.5)), [0.1, 0.9], method="weibull")
-    return min(float(low), 0.0), max(float(high), 0.0)
+    if before is None:
+        return "trained for the first time"
+    if cause := outdated(city, before):
+        return f"retrained, as {cause}"
+    has_drifted = scores is not None and scores.drift.drifted
+    due = {
+        "retrained by hand": by_hand,
+        "retrained, as every day": city.retraining == "daily",
+        f"retrained, a week after {before.last_trained}": city.retraining == "weekly"
+        and day - before.last_trained >= WEEK,
+        "retrained, as the latest score says drift": city.retraining == "on_drift" and has_drifted,
+    }
+    return next((reason for reason, is_due in due.items() if is_due), "")
+
+
+def held(before: ServingRecord, city: City, day: date) -> ServingRecord:
+    """The record of a day on which nothing is trained: what the gate accepted before serves on."""
+    reason = f"Not retrained ({city.retraining}): last on {before.last_trained}."
+    changes = {"day": day, "trained": False, "served": before.gate.served, "reasons": (reason,)}
+    return before.model_copy(update=changes)
+
+
+def rolled_back(store: Store, city: str, day: date, serve_from: date) -> ServingRecord:
+    """The record of a day on which what was in force after an earlier day serves again.
+
+    Raises:
+        ValueError: `serve_from` is not earlier.
+        MissingObjectError: it has no record.
+    """
+    if serve_from >= day:
+        raise ValueError(f"{city}|{day}: serve_from is {serve_from}; name a day before {day}.")
+    reason = f"Rolled back by hand to what was in force after {serve_from}."
+    changes = {"day": day, "trained": False, "last_trained": day, "reasons": (reason,)}
+    return ServingRecord.load(store, city, serve_from).model_copy(update=changes)
+
+
+def after_scores(record: ServingRecord, scores: ScoreRecord | None) -> ServingRecord:
+    """The record, with the best baseline in the candidate's place where the rolling gate of issued forecasts fails."""
+    gate = None if scores is None else scores.rolling_gate
+    if scores is None or gate is None or gate.passed or record.served != gate.candidate:
+        return record
+    reason = f"The forecasts to {scores.day} fail the rolling gate, so {gate.served} serves: {' '.join(gate.reasons)}"
+    return record.model_copy(update={"served": gate.served, "reasons": (*record.reasons, reason)})
+
+
+def train(
+    stored: CityHistory,
+    windows: Windows,
+    reason: str,
+    *,
+    before: ServingRecord | None,
+    issued: Mapping[date, pa.Table],
+    start: "Pretrained | None",
+    config: dict[str, Any],
+    log: Callable[[str], None],
+) -> tuple[ServingRecord, ModelFiles]:
+    """(record, files by stored name) of the models trained on the stored days, or of those that are kept instead.
+
+    Args:
+        windows: of the stored days.
+        reason: see `training_reason`.
+        before: the record of models that may be kept, unless they are `outdated`.
+        issued: their next-day forecasts for days of the validation window, by the day that they are for.
+        start: another city's regression for the candidate to start at.
+        config: what the launchpad was set to, to be kept in the record.
+        log: is told what takes time.
+    """
+    city, days = stored.city, stored.days
+    covered = stored.covered(days[-1] + timedelta(days=1))
+    history = stored.daily(covered)
+    fitted = fit_next_day(history, windows, start)
+    window = slice(windows.validation.start, windows.validation.stop)
+    axis, observed = history.days()[window], history.observed[window]
+    judged = forecasts_table(
+        axis, np.nonzero(covered), observed, {name: fitted.validation(name) for name in fitted.models}
+    )
+    gate = judge(judged, candidate_of(city), FALLBACKS)
+    comparison = against_issued(judged, gate.served, issued)
+    reasons = (f"{reason[:1].upper()}{reason[1:]}.", *gate.reasons, comparison.words)
+    if comparison.keep_issued and before is not None:
+        kept = {"day": days[-1], "trained": True, "last_trained": days[-1], "served": before.gate.served}
+        return before.model_copy(update=kept | {"reasons": reasons, "against_issued": comparison}), {}
+
+    served = fitted.validation(gate.served)
+    counts = AlertCounts.fit(history.alerts[window][:, covered], served, is_holiday_fireworks(axis))
+    files = {name: model.files() for name, model in fitted.models.items()} | {COUNTS: counts.files()}
+    settings: dict[str, dict[str, Any]] = {name: model.settings for name, model in fitted.models.items()} | {COUNTS: {}}
+    version, hours = version_of(files), _hours(stored, covered, windows, before, log)
+    record = ServingRecord(
+        city=city.name,
+        day=days[-1],
+        served=gate.served,
+        reasons=reasons,
+        trained=True,
+        last_trained=days[-1],
+        models_from=days[-1],
+        models_version=version,
+        models={name: trained_model(settings[name], files[name], fitted.seconds.get(name, 0.0)) for name in files},
+        inputs=input_names(city),
+        hours_from=hours.fitted_on,
+        hours_version=hours.version,
+        hours=hours.models,
+        without=hours.without,
+        train_first=days[0],
+        train_last=days[windows.train[-1]],
+        validation_first=windows.validation_first,
+        validation_last=days[-1],
+        covered=covered_cells(covered),
+        level=weekly_offset(served, observed, axis),
+        data_sha256=counts_sha256(stored.daily_counts),
+        config=config,
+        versions=installed_versions(),
+        gate=gate,
+        against_issued=comparison,
+    )
+    stored_files = {stored_name(name, version): content for name, content in files.items()}
+    return record, stored_files | {stored_name(name, hours.version): content for name, content in hours.files.items()}
+
+
+def _hours(
+    stored: CityHistory,
+    covered: npt.NDArray[np.bool_],
+    windows: Windows,
+    before: ServingRecord | None,
+    log: Callable[[str], None],
+) -> HourModels:
+    """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
+    if before is not None and stored.days[-1] - before.hours_from < WEEK:
+        return HourModels(before.hours_from, before.hours_version, before.hours, {}, before.without)
+    return fit_hours(stored, covered, windows, log)
+
+
+def against_issued(trained: pa.Table, served: str, issued: Mapping[date, pa.Table]) -> IssuedComparison:
+    """Whether the forecasts that were issued are significantly better than what was trained, on the same cell-days.
+
+    The trained model's forecasts are those of its fit without the validation window; issued ones knew the days to their
+    issue date. That is in favour of those issued, so what is in force is left alone rather too often than too seldom.
+
+    Args:
+        trained: a forecasts table (see `evaluation.forecasts_table`).
+        served: its column of what would be served.
+        issued: row, column and probability, by the day that the forecast is for.
+    """
+    shared = _shared(trained, served, issued) if issued else None
+    days = 0 if shared is None else len(np.unique(shared["date"].to_numpy()))
+    if shared is None or days < MIN_ISSUED_DAYS:
+        words = (
+            f"Not compared with the model in force: it has forecast {days} days of the validation window, and "
+            f"{MIN_ISSUED_DAYS} are needed."
+        )
+        return IssuedComparison(days=days, keep_issued=False, gain=None, words=words)
+    gain = table_gain(shared, _ISSUED, _TRAINED)
+    gained = "unknown" if gain.gain is None else f"{gain.gain:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+    words = f"On {days} days, the forecasts issued gain {gained} nats per positive over what was trained: " + (
+        "the model in force is kept." if gain.is_shown else "not significantly better."
+    )
+    return IssuedComparison(days=days, keep_issued=gain.is_shown, gain=gain, words=words)
+
+
+def _shared(trained: pa.Table, served: str, issued: Mapping[date, pa.Table]) -> pa.Table:
+    """The cell-days of both, with the `observed`, the trained and the issued probability."""
+    key = ["date", "row", "column"]
+    left = trained.select([*key, "observed", served]).rename_columns([*key, "observed", _TRAINED])
+    right = pa.concat_tables(
+        [
+            table.select(["row", "column", "probability"]).add_column(0, "date", pa.repeat(pa.scalar(day), len(table)))
+            for day, table in issued.items()
+        ]
+    ).rename_columns([*key, _ISSUED])
+    schema = pa.schema([*(left.schema.field(name) for name in key), pa.field(_ISSUED, pa.float64())])
+    return left.join(right.cast(schema), keys=key, join_type="inner")

@@ -1,34 +1,47 @@
 """Maps of a forecast and of a patrol plan, as PNG bytes."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from shotspotter_assets.cities.city import Box
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.plots import COLOURS, as_png, draw_risk, new_figure
+from shotspotter_assets.gridding.cells import cell_middles
+
+if TYPE_CHECKING:
+    from shotspotter_assets.patrol.plan import DayPlan
+    from shotspotter_assets.patrol.shifts import ShiftForecasts
 
 Array = npt.NDArray[np.float64]
 
 
-def risk_map(percent: Array, box: Box, title: str, label: str = "probability of an alert (%)") -> bytes:
-    """The risk of each cell, shape (rows, columns); NaN where nothing is forecast."""
-    figure = new_figure(6.4, 6.0)
-    axes = figure.add_subplot()
-    draw_risk(figure, axes, box, percent, label)
-    axes.set_title(title, fontsize=10)
+def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
+    """The probability of each cell of a table with `row`, `column` and `probability`."""
+    percent: Array = np.full(city.shape, np.nan)
+    percent[cells["row"].to_numpy(), cells["column"].to_numpy()] = 100 * cells["probability"].to_numpy()
+    figure, _ = _risk(percent, city, "probability of an alert (%)", title)
     return as_png(figure)
 
 
-def patrol_map(expected: Array, units: npt.NDArray[np.integer], box: Box, title: str) -> bytes:
-    """Units of all shifts (rows, columns) as numbers over the expected alerts of the shifts, NaN where not forecast."""
-    figure = new_figure(6.4, 6.0)
-    axes = figure.add_subplot()
-    draw_risk(figure, axes, box, expected, "expected alerts in the shifts")
-    rows, columns = units.shape
-    row, column = np.nonzero(units)
-    longitude = box.west + (column + 0.5) * (box.east - box.west) / columns
-    latitude = box.south + (row + 0.5) * (box.north - box.south) / rows
+def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> bytes:
+    """Units of all shifts as numbers over the expected alerts of the shifts."""
+    expected = np.where(forecasts.in_coverage, forecasts.expected.sum(axis=0), np.nan)
+    title = f"Units of all shifts of {plan.day}, over expected alerts"
+    figure, axes = _risk(expected, city, "expected alerts in the shifts", title)
+    group_row, group_column = np.nonzero(plan.units)
+    longitude, latitude = cell_middles(city, group_row * plan.group, group_column * plan.group)
     axes.scatter(longitude, latitude, s=90, color=COLOURS[1], edgecolors="black", linewidths=0.6)
-    for x, y, number in zip(longitude, latitude, units[row, column], strict=True):
+    for x, y, number in zip(longitude, latitude, plan.units[group_row, group_column], strict=True):
         axes.annotate(str(int(number)), (x, y), ha="center", va="center", fontsize=7, color="white")
-    axes.set_title(title, fontsize=10)
     return as_png(figure)
+
+
+def _risk(values: Array, city: City, label: str, title: str) -> tuple[Any, Any]:
+    """A map of values, (rows, columns), NaN where nothing is forecast."""
+    figure = new_figure(6.4, 6.0)
+    axes = figure.add_subplot()
+    draw_risk(figure, axes, city.box, values, label)
+    axes.set_title(title, fontsize=10)
+    return figure, axes

@@ -1,43 +1,48 @@
-"""From fitted models to the tables of one forecast: risk by horizon and cell, expected alerts by hour, places and why."""
+"""One day's forecast from the models that serve: risk by horizon and cell with intervals, types, reasons, stated facts."""
 
+import hashlib
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
-from shotspotter_assets.calendar.weekdays import WEEK_HOURS, hours_of_day, hours_of_week
-from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
-from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
-from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCounts
-from shotspotter_assets.models.forecaster import Array, Fitted
+from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.features import next_day_inputs
-from shotspotter_assets.models.next_day.regime_regression import FittedRegimeRegression
+from shotspotter_assets.models.next_day.regime_regression import FittedRegimeRegression, OtherInputsError
 from shotspotter_assets.models.next_day.residual_boosting import FittedResidualBoosting
-from shotspotter_assets.models.next_hours.next_hours import FittedNextHours
-from shotspotter_assets.serving.live_models import CANDIDATE
+from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
+from shotspotter_assets.serving.intervals import ENDS, day_offset
+from shotspotter_assets.serving.record import ServingModels, ServingRecord
+from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
+from shotspotter_assets.storage.store import Partition, Store
 
+Array = npt.NDArray[np.float64]
+
+RISK_FORECASTS: Final = "risk_forecasts"
 NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"
-"""Column of the candidate's probability, whether it is served or not: a baseline in force must not keep it out for ever."""
+"""Column of the candidate's probability, whether it serves or not: a baseline in force must not keep it out for ever."""
 BASELINE_PREFIX: Final = "baseline_"
-LEVEL: Final = 0.8
-"""Of all intervals."""
-NOON: Final = 12
-"""Local hour of the day after the forecast day to which alerts by hour go, for shifts over midnight."""
-TOP: Final = 20
+INTERVAL: Final = (
+    "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window, "
+    "on firework days also how far their level usually is off; for the next day widened by how far boosting moved from the "
+    "regression that it starts at. What both miss is not in it."
+)
 
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 
@@ -59,37 +64,169 @@ RISK_SCHEMA: Final = pa.schema(
 )
 """`horizon` is "day" or hours such as "4h". `probability` is of at least one alert, `expected` the number of alerts.
 
-`low` to `high` is an 80% interval of the probability itself: how far the weekly level was off on the validation window
-(10% and 90% quantiles), and for the next day how far boosting moved from the regression that it starts at; on firework
-days also how far their level usually is off. It has no part for what both miss. `count_low` to `count_high` are the 10%
-and 90% quantiles of the number of alerts. `type_0` and so on are the probabilities of the types of an alert, given that
+`low` to `high` is an 80% interval of the probability itself (`INTERVAL`); `count_low` to `count_high` are the 10% and 90%
+quantiles of the number of alerts. `type_0` and so on are the probabilities of the types of an alert, given that
 there is one; null where the source gives no types.
 """
 
-HOURLY_SCHEMA: Final = pa.schema(
-    [
-        pa.field("starts_utc", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("row", pa.int16(), nullable=False),
-        pa.field("column", pa.int16(), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),
-        pa.field("expected", pa.float64(), nullable=False),
-    ]
-)
+
+class ForecastRecord(BaseModel):
+    """What a forecast states beside its tables; stored as `record.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    city: str
+    issue_date: date
+    day: date
+    served: str
+    models_from: date
+    why_served: tuple[str, ...]
+    expected_alerts: float
+    expected_alerts_low: float
+    expected_alerts_high: float
+    interval: str
+    hours: str
+    """How the day is divided into hours."""
+    drivers: dict[str, tuple[str, ...]]
+    """By "row,column": what lifts the candidate's odds there most over the average cell's."""
+    issued_at: str = ""
+
+    @classmethod
+    def load(cls, store: Store, city: str, issue_date: date) -> "ForecastRecord":
+        """The record of the forecast issued on a day.
+
+        Raises:
+            MissingObjectError: none was issued.
+        """
+        return cls.model_validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
+
+    def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
+        """`drivers` by (row, column)."""
+        return {
+            (int(row), int(column)): reasons
+            for key, reasons in self.drivers.items()
+            for row, column in [key.split(",")]
+        }
 
 
 @dataclass(frozen=True)
-class LoadedModels:
-    """What a forecast is made with; `hours` and `types` are None where the city has none."""
+class Forecast:
+    """One issued forecast.
 
-    served: str
-    next_day: Mapping[str, Fitted]
-    counts: AlertCounts
-    level: tuple[float, float]
-    hours: FittedNextHours | None
-    types: GunshotTypes | None
+    Attributes:
+        next_day: the rows of the next day.
+        table: those and the ones of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
+        hourly: the day's alerts by hour, `forecast_views.HOURLY_SCHEMA`.
+        top: the places with the highest risk and why.
+        geojson: the next day's cells as a map.
+        record: stated facts.
+    """
+
+    next_day: pa.Table
+    table: pa.Table
+    hourly: pa.Table
+    top: pa.Table
+    geojson: bytes
+    record: ForecastRecord
+
+    @property
+    def version(self) -> str:
+        """A hash of what is forecast and why: made again from the same days and models, nothing after it is stale."""
+        facts = self.record.model_dump(mode="json", exclude={"issued_at"})
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for table in (self.table, self.top):
+            for column in table.combine_chunks().columns:
+                digest.update(str(column.to_pylist()).encode())
+        return digest.hexdigest()[:16]
 
 
-def next_day_table(models: LoadedModels, history: History, mixes: Array | None) -> pa.Table:
+def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
+    """The forecast issued on the last stored day, for the day after it and the hours from its midnight.
+
+    Raises:
+        OtherInputsError: the models were fitted on other inputs than this version makes.
+    """
+    city, issue_date = stored.city, stored.days[-1]
+    covered = covered_mask(record.covered, city.shape)
+    history = stored.daily(covered)
+    hourly = None if city.time_precision == "day" else stored.hourly(covered)
+    mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
+    try:
+        next_day = next_day_table(record, models, history, mixes)
+        candidate: Any = models.next_day[record.candidate]
+        drivers = drivers_of(candidate.linear, history)
+    except OtherInputsError as error:
+        key = f"{city.name}|{issue_date}"
+        raise OtherInputsError(
+            f"{key}, models of {record.models_from}: {error} Materialise live_models for {key} with `retrain` on."
+        ) from error
+    tables = [next_day]
+    if models.hours is not None and hourly is not None:
+        first_hour = len(hourly)
+        probability = models.hours.predict_all(hourly, first_hour)
+        tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
+    probability = next_day["probability"].to_numpy()
+    day = issue_date + timedelta(days=1)
+    low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
+    return Forecast(
+        next_day=next_day,
+        table=pa.concat_tables(tables, promote_options="default"),
+        hourly=hourly_table(next_day, models.profile, city, day),
+        top=top_locations(next_day, drivers, city),
+        geojson=risk_geojson(next_day, city),
+        record=ForecastRecord(
+            city=city.name,
+            issue_date=issue_date,
+            day=day,
+            served=record.served,
+            models_from=record.models_from,
+            why_served=record.reasons,
+            expected_alerts=float(next_day["expected"].to_numpy().sum()),
+            expected_alerts_low=float(low),
+            expected_alerts_high=float(high),
+            interval=INTERVAL,
+            hours="by the city's hour-of-week profile" if models.hours else "flat: no hours are known",
+            drivers={
+                f"{row},{column}": reasons for (row, column), reasons in zip(record.covered, drivers, strict=True)
+            },
+            issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+    )
+
+
+def forecast_partition(city: str, issue_date: date) -> Partition:
+    """Where the forecast issued on a day is."""
+    return Partition(RISK_FORECASTS, city, "date", issue_date)
+
+
+def write_forecast(store: Store, forecast: Forecast) -> str:
+    """Write the files of a forecast; returns where its table is."""
+    partition = forecast_partition(forecast.record.city, forecast.record.issue_date)
+    store.write_table(partition, HOURLY_FILE, forecast.hourly)
+    store.write_table(partition, TOP_FILE, forecast.top)
+    store.write_bytes(partition, MAP_FILE, forecast.geojson)
+    store.write_bytes(partition, RECORD_FILE, forecast.record.model_dump_json(indent=1).encode())
+    # Last, as its presence tells that the forecast is whole.
+    store.write_table(partition, FORECAST_FILE, forecast.table)
+    return store.uri(partition, FORECAST_FILE)
+
+
+def next_day_forecasts(store: Store, city: str, first: date, last: date) -> dict[date, pa.Table]:
+    """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for."""
+    one = timedelta(days=1)
+    issued = store.days_present(RISK_FORECASTS, city, FORECAST_FILE)
+    tables = {
+        issue_date: store.read_table(forecast_partition(city, issue_date), FORECAST_FILE)
+        for issue_date in sorted(issued)
+        if first - one <= issue_date <= last - one
+    }
+    return {
+        issue_date + one: table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
+        for issue_date, table in tables.items()
+    }
+
+
+def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
     """The next local day after the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
 
     Args:
@@ -98,43 +235,36 @@ def next_day_table(models: LoadedModels, history: History, mixes: Array | None) 
     """
     at = len(history.counts)
     day: date = history.days(more=1)[-1].astype(object)
-    each = {name: of.predict(history, range(at, at + 1))[0] for name, of in models.next_day.items()}
-    probability = each[models.served]
-    below, above = _spread(models, history, at)
+    by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items()}
+    probability = by_model[record.served]
+    below, above = _spread(record, models, history, at)
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
-    level = level_of_day(models.level, fireworks)
-    mix = None
-    if mixes is not None:
-        mix = np.tensordot(
-            profile_of_day(models.hours.profile if models.hours else np.ones(WEEK_HOURS), day), mixes, axes=1
-        )
+    low, high = day_offset(record.level, fireworks)
+    mix = None if mixes is None else np.tensordot(profile_of_day(models.profile, day), mixes, axes=1)
     table = risk_table(
         NEXT_DAY_HORIZON,
-        _instants([day], history.city)[0],
+        day_starts([day], history.city.zone)[0],
         int(hours_of_days([day], history.city.zone)[0]),
         history.covered,
         probability,
-        (logit(probability) + level[0] + below, logit(probability) + level[1] + above),
+        (logit(probability) + low + below, logit(probability) + high + above),
         models.counts,
         fireworks,
         mix,
     )
-    named = {CANDIDATE_COLUMN if name == CANDIDATE else f"{BASELINE_PREFIX}{name}": of for name, of in each.items()}
-    for name, of in named.items():
-        table = table.append_column(name, pa.array(of))
+    for name, values in by_model.items():
+        column = CANDIDATE_COLUMN if name == record.candidate else f"{BASELINE_PREFIX}{name}"
+        table = table.append_column(column, pa.array(values))
     return table
 
 
-def level_of_day(level: tuple[float, float], fireworks: bool) -> tuple[float, float]:
-    """The interval of a next day's level in log odds, from that of ordinary weeks (`live.level_interval`)."""
-    if not fireworks:
-        return level
-    of_fireworks = float(norm.ppf((1 + LEVEL) / 2) * np.sqrt(np.log1p(FIREWORK_VARIANCE)))
-    return -math.hypot(level[0], of_fireworks), math.hypot(level[1], of_fireworks)
-
-
 def next_hours_table(
-    models: LoadedModels, history: HourlyHistory, issue: int, probability: Array, mixes: Array | None
+    record: ServingRecord,
+    models: ServingModels,
+    history: HourlyHistory,
+    issue: int,
+    probability: Array,
+    mixes: Array | None,
 ) -> pa.Table:
     """The next hours from hour `issue` on, of all fitted horizons, `RISK_SCHEMA`.
 
@@ -146,23 +276,24 @@ def next_hours_table(
     """
     if models.hours is None:
         raise ValueError(f"City {history.city.name} has no forecaster of the next hours.")
-    clock = history.clock
+    low, high = record.level
     tables = []
-    for horizon, of_horizon in zip(models.hours.models, probability, strict=True):
+    for horizon, horizon_probability in zip(models.hours.models, probability, strict=True):
         mix = None
         if mixes is not None:
-            weights = models.hours.profile[clock.hour_of_week[issue : issue + horizon]]
+            weights = models.hours.profile[history.clock.hour_of_week[issue : issue + horizon]]
             mix = np.tensordot(weights / weights.sum(), mixes[:horizon], axes=1)
+        log_odds = logit(horizon_probability)
         tables.append(
             risk_table(
                 f"{horizon}h",
                 history.starts[issue],
                 horizon,
                 history.covered,
-                of_horizon,
-                (logit(of_horizon) + models.level[0], logit(of_horizon) + models.level[1]),
+                horizon_probability,
+                (log_odds + low, log_odds + high),
                 models.counts,
-                bool(clock.fireworks[issue]),
+                bool(history.clock.fireworks[issue]),
                 mix,
             )
         )
@@ -199,7 +330,7 @@ def risk_table(
         mix: probabilities of the types, shape (cells, types).
     """
     row, column = np.nonzero(covered)
-    night = np.full(len(row), fireworks)
+    is_firework = np.full(len(row), fireworks)
     values: list[Any] = [
         pa.repeat(horizon, len(row)),
         pa.array(np.full(len(row), starts.astype("datetime64[us]")), pa.timestamp("us", "UTC")),
@@ -207,11 +338,11 @@ def risk_table(
         row.astype(np.int16),
         column.astype(np.int16),
         probability,
-        counts.expected(probability, night),
+        counts.expected(probability, is_firework),
         # Rounding must not leave the probability outside.
         np.minimum(expit(interval[0]), probability),
         np.maximum(expit(interval[1]), probability),
-        *(counts.quantile(q, probability, night).astype(np.int32) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)),
+        *(counts.quantile(end, probability, is_firework).astype(np.int32) for end in ENDS),
     ]
     types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
     return pa.table([pa.array(value) for value in values] + types, schema=RISK_SCHEMA)
@@ -219,46 +350,12 @@ def risk_table(
 
 def profile_of_day(profile: Array, day: date) -> Array:
     """Share of each of 24 local hours in the alerts of the day, shape (24,), by an hour-of-week profile (168,)."""
-    hours = profile[day.weekday() * 24 : day.weekday() * 24 + 24]
+    first = day.weekday() * DAY_HOURS
+    hours = profile[first : first + DAY_HOURS]
     return hours / hours.sum()
 
 
-def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> pa.Table:
-    """`HOURLY_SCHEMA`: the day's expected alerts by hour of its local clock, and those to noon of the day after.
-
-    A cell's day is divided by the city's hour-of-week profile. The hours after midnight have the same cells' levels,
-    divided alike, as no forecast reaches two days ahead.
-
-    Args:
-        next_day: the rows of the next day.
-        profile: shape (168,), 0 is Monday 0:00; flat for a city that publishes no hours.
-    """
-    days = [day, day + timedelta(days=1)]
-    lengths = hours_of_days(days, city.zone)
-    starts = np.concatenate(
-        [
-            start + np.arange(hours) * np.timedelta64(1, "h")
-            for start, hours in zip(_instants(days, city), lengths, strict=True)
-        ]
-    )
-    wall = wall_clock(starts, city.zone)
-    date_of = wall.astype("datetime64[D]")
-    kept = (date_of == np.datetime64(day)) | (hours_of_day(wall) < NOON)
-    level = profile[hours_of_week(wall)]
-    share = (level / level[date_of == np.datetime64(day)].sum())[kept]
-    expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
-    cells, hours = len(expected), int(kept.sum())
-    values = [
-        pa.array(np.repeat(starts[kept], cells), pa.timestamp("us", "UTC")),
-        pa.array(np.tile(next_day["row"].to_numpy(), hours)),
-        pa.array(np.tile(next_day["column"].to_numpy(), hours)),
-        pa.array((1 - (1 - probability) ** share[:, None]).ravel()),
-        pa.array((expected * share[:, None]).ravel()),
-    ]
-    return pa.table(values, schema=HOURLY_SCHEMA)
-
-
-def drivers(linear: FittedRegimeRegression, history: History) -> list[tuple[str, ...]]:
+def drivers_of(linear: FittedRegimeRegression, history: History) -> list[tuple[str, ...]]:
     """For each covered cell, at most two phrases: what lifts the next day's odds there most over the average cell's.
 
     The regression's contributions, relative to their mean over the cells, are summed over inputs that say the
@@ -279,49 +376,14 @@ def drivers(linear: FittedRegimeRegression, history: History) -> list[tuple[str,
     return found
 
 
-def top_locations(next_day: pa.Table, why: list[tuple[str, ...]], city: City, number: int = TOP) -> pa.Table:
-    """The cells with the highest probability, ranked, with the middle of each and the main drivers."""
-    probability = next_day["probability"].to_numpy()
-    best = np.argsort(-probability, kind="stable")[:number]
-    row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
-    longitude, latitude = cell_middles(city, row, column)
-    values = {
-        "rank": np.arange(1, len(best) + 1, dtype=np.int32),
-        "row": row.astype(np.int16),
-        "column": column.astype(np.int16),
-        "longitude": np.round(longitude, 6),
-        "latitude": np.round(latitude, 6),
-        **{name: next_day[name].to_numpy()[best] for name in ("probability", "low", "high", "expected")},
-        "why": ["; ".join(why[at]) or "close to the average cell" for at in best],
-    }
-    return pa.table(values)
-
-
-def risk_geojson(next_day: pa.Table, city: City) -> bytes:
-    """The next day's cells as GeoJSON polygons (RFC 7946) with probability, interval and expected alerts."""
-    shown = ("row", "column", "probability", "low", "high", "expected")
-    features = [
-        polygon_feature(
-            cell_edges(city, record["row"], record["column"]),
-            {name: round(value, 6) for name, value in record.items()},
-        )
-        for record in next_day.select(shown).to_pylist()
-    ]
-    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
-
-
-def _spread(models: LoadedModels, history: History, at: int) -> tuple[Array, Array]:
+def _spread(record: ServingRecord, models: ServingModels, history: History, at: int) -> tuple[Array, Array]:
     """How far the regression that boosting starts at lies below and above it, in log odds; zeros for another forecast."""
-    boosting = models.next_day[models.served]
+    boosting = models.next_day[record.served]
     if not isinstance(boosting, FittedResidualBoosting):
         return np.zeros(1), np.zeros(1)
     inputs = next_day_inputs(history, [at])
     off = (boosting.linear.logit(inputs) - boosting.logit(inputs))[0]
     return np.minimum(off, 0), np.maximum(off, 0)
-
-
-def _instants(days: list[date], city: City) -> npt.NDArray[np.datetime64]:
-    return day_starts(days, city.zone)
 
 
 def _kind(name: str) -> str | None:

@@ -1,7 +1,4 @@
-"""The tables of one forecast: hours on days of daylight saving, main drivers, places, GeoJSON."""
-
-import json
-from datetime import date
+"""The tables of one forecast, and main drivers."""
 
 import numpy as np
 import pyarrow as pa
@@ -11,25 +8,18 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import FittedRegimeRegression
-from shotspotter_assets.serving.risk_forecasts import (
-    RISK_SCHEMA,
-    drivers,
-    hourly_table,
-    level_of_day,
-    risk_geojson,
-    risk_table,
-    top_locations,
-)
-from shotspotter_assets_tests.serving.test_live_models import TOWN
+from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA, drivers_of, risk_table
+from shotspotter_assets_tests.serving.town import SOME_CELLS, TOWN
 
-COVERED = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]], dtype=bool)
-CELLS = int(COVERED.sum())
+CELLS = int(SOME_CELLS.sum())
 COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
 
 
 def next_day(probability: np.ndarray) -> pa.Table:
     ends = (np.full(CELLS, -6.0), np.full(CELLS, 1.0))
-    return risk_table("day", np.datetime64("2024-03-10T05", "us"), 23, COVERED, probability, ends, COUNTS, False, None)
+    return risk_table(
+        "day", np.datetime64("2024-03-10T05", "us"), 23, SOME_CELLS, probability, ends, COUNTS, False, None
+    )
 
 
 def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
@@ -45,40 +35,15 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table["type_0"].null_count == CELLS
 
 
-def test_the_level_of_firework_days_is_less_sure() -> None:
-    assert level_of_day((-0.2, 0.3), fireworks=False) == (-0.2, 0.3)
-    low, high = level_of_day((-0.2, 0.3), fireworks=True)
-    assert -1.1 < low < -0.9 < 0.9 < high < 1.1
-    assert high > -low
-
-
-@pytest.mark.parametrize(("day", "hours"), [(date(2024, 3, 10), 23), (date(2024, 6, 1), 24), (date(2024, 11, 3), 25)])
-def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
-    profile = 1 + np.cos(2 * np.pi * np.arange(168) / 24) ** 2
-    table = next_day(np.linspace(0.05, 0.5, CELLS))
-    hourly = hourly_table(table, profile, TOWN, day)
-    assert hourly.num_rows == (hours + 12) * CELLS
-    expected, probability = (hourly[name].to_numpy().reshape(-1, CELLS) for name in ("expected", "probability"))
-    np.testing.assert_allclose(expected[:hours].sum(axis=0), table["expected"].to_numpy())
-    np.testing.assert_allclose(1 - np.prod(1 - probability[:hours], axis=0), table["probability"].to_numpy())
-    # The hours after midnight are as busy as the same hours of the profile are within the day.
-    starts = hourly["starts_utc"].to_numpy()[::CELLS]
-    assert (np.diff(starts) == np.timedelta64(1, "h")).all()
-    local = [instant.astimezone(TOWN.zone) for instant in hourly["starts_utc"].to_pylist()[::CELLS]]
-    assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
-    levels = np.array([profile[of.weekday() * 24 + of.hour] for of in local])
-    np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
-
-
 def test_drivers_say_what_is_unlike_the_average_cell() -> None:
     counts = np.zeros((200, 4, 4, 4), dtype=np.int64)
     counts[::2, 0, 1, 1] = 1
-    history = History(TOWN, TOWN.start, counts, COVERED)
+    history = History(TOWN, TOWN.start, counts, SOME_CELLS)
     names = next_day_inputs(history, [200]).names
     weights = np.array([1.0 if name == "log_occupied_inf_days_0_cells" else 0.0 for name in names])
     linear = FittedRegimeRegression(names, weights, 0.0, np.zeros(len(names)), np.ones(len(names)), {})
-    found = drivers(linear, history)
-    busy = [tuple(cell) for cell in np.argwhere(COVERED)].index((1, 1))
+    found = drivers_of(linear, history)
+    busy = [tuple(cell) for cell in np.argwhere(SOME_CELLS)].index((1, 1))
     values = next_day_inputs(history, [200]).values[0, :, names.index("log_occupied_inf_days_0_cells")]
     factor = np.exp(values[busy] - values.mean())
     assert found[busy] == (f"alerts here over the years (odds x{factor:.1f})",)
@@ -88,7 +53,7 @@ def test_drivers_say_what_is_unlike_the_average_cell() -> None:
 def test_every_input_that_cells_differ_in_has_words() -> None:
     counts = np.zeros((200, 4, 4, 4), dtype=np.int64)
     counts[::2, 0, 1, 1] = 1
-    history = History(TOWN, TOWN.start, counts, COVERED, np.zeros((200, 4, 4)))
+    history = History(TOWN, TOWN.start, counts, SOME_CELLS, np.zeros((200, 4, 4)))
     inputs = next_day_inputs(history, [200])
     for at, name in enumerate(inputs.names):
         if is_same_for_all_cells(name):
@@ -100,20 +65,4 @@ def test_every_input_that_cells_differ_in_has_words() -> None:
             continue
         weights[at] = 1 / spread[np.abs(spread).argmax()]
         linear = FittedRegimeRegression(inputs.names, weights, 0.0, np.zeros(len(weights)), np.ones(len(weights)), {})
-        assert any(drivers(linear, history)), name
-
-
-def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
-    p = np.linspace(0.01, 0.6, CELLS)
-    top = top_locations(next_day(p), [("near",)] * (CELLS - 1) + [()], TOWN, number=3).to_pylist()
-    assert [row["probability"] for row in top] == list(p[::-1][:3])
-    assert (top[0]["row"], top[0]["column"], top[0]["longitude"], top[0]["latitude"]) == (3, 3, -76.125, 38.875)
-    assert [row["why"] for row in top] == ["close to the average cell", "near", "near"]
-
-
-def test_the_map_has_a_polygon_for_each_cell() -> None:
-    features = json.loads(risk_geojson(next_day(np.full(CELLS, 0.2)), TOWN))["features"]
-    assert len(features) == CELLS
-    [ring] = features[0]["geometry"]["coordinates"]
-    assert ring == [[-77.0, 38.0], [-76.75, 38.0], [-76.75, 38.25], [-77.0, 38.25], [-77.0, 38.0]]
-    assert features[0]["properties"]["probability"] == 0.2
+        assert any(drivers_of(linear, history)), name

@@ -19,7 +19,6 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.default_status import sensor_status
-from shotspotter_assets.defs.daily.forecast_scores import read_scores
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
 from shotspotter_assets.settings import Settings
@@ -149,14 +148,15 @@ def _failed_scores(
 ) -> "Iterator[Message]":
     """Issued forecasts that no longer hold, and alerts that have drifted."""
     from shotspotter_assets.notifications.messages import drift, failed_gate
+    from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
     for record in _newly_failed_partitions(instance, ROLLING_GATE, since):
         city, day = parse_key(str(record.partition))
-        scores, url = read_scores(store, city, day), to.run_url(record.run_id)
-        gate = scores["rolling_gate"]
-        if gate is not None and not gate["passed"]:
-            yield failed_gate(city, day, gate["served"], " ".join(gate["reasons"]), url)
-        reasons = [*scores["drift"]["reasons"], *([LEVEL_IS_OFF] if scores["level_is_off"] else [])]
+        scores, url = ScoreRecord.load(store, city, day), to.run_url(record.run_id)
+        gate = scores.rolling_gate
+        if gate is not None and not gate.passed:
+            yield failed_gate(city, day, gate.served, " ".join(gate.reasons), url)
+        reasons = [*scores.drift.reasons, *([LEVEL_IS_OFF] if scores.level_is_off else [])]
         if reasons:
             yield drift(city, day, reasons, url)
 

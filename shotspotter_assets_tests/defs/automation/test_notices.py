@@ -14,9 +14,9 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.partitions import range_tags
-from shotspotter_assets.serving.files import FORECAST_SCORES, day_partition
+from shotspotter_assets.serving.forecast_scores import RollingVerdict, write_scores
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.file_names import ARRIVALS, RECORD_FILE, UNREADABLE_FILE
+from shotspotter_assets.storage.file_names import ARRIVALS, UNREADABLE_FILE
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.defs.chain import (
@@ -30,6 +30,7 @@ from shotspotter_assets_tests.defs.chain import (
     run_days,
 )
 from shotspotter_assets_tests.notifications.servers import Webhook, smtp_server, webhook_server
+from shotspotter_assets_tests.serving.town import rolling_verdict, score_record
 
 UI = "http://dagster.city.gov"
 
@@ -264,23 +265,19 @@ def test_a_report_whose_gate_failed_is_told(watch: Watch, webhook: Webhook) -> N
     assert "tiny_city" not in text
 
 
-def score(watch: Watch, day: str, gate: dict[str, Any] | None, drift: list[str], level_is_off: bool = False) -> str:
+def score(
+    watch: Watch, day: str, gate: RollingVerdict | None = None, *drift_reasons: str, level_is_off: bool = False
+) -> str:
     """The record of a day's scores in the store, and its check."""
-    record = {
-        "rolling_gate": gate,
-        "drift": {"drifted": bool(drift), "reasons": drift},
-        "level_is_off": level_is_off,
-    }
-    partition = day_partition(FORECAST_SCORES, "tiny_city", date.fromisoformat(day))
-    watch.store.open().write_bytes(partition, RECORD_FILE, json.dumps(record).encode())
-    passed = (gate is None or gate["passed"]) and not drift and not level_is_off
+    record = score_record(drift_reasons, gate, level_is_off, city="tiny_city", day=date.fromisoformat(day))
+    write_scores(watch.store.open(), record)
+    passed = not record.warnings() and not level_is_off
     return watch.evaluate("forecast_scores", "rolling_gate", f"tiny_city|{day}", passed, {})
 
 
 def test_a_failed_rolling_gate_is_told_by_city_and_day(watch: Watch, webhook: Webhook) -> None:
-    failed = {"passed": False, "served": "kernel_density", "reasons": ["Lost.", "Twice."]}
-    run_id = score(watch, "2024-05-01", failed, [])
-    score(watch, "2024-05-02", failed | {"passed": True}, [])
+    run_id = score(watch, "2024-05-01", rolling_verdict(False, "kernel_density", "Lost.", "Twice."))
+    score(watch, "2024-05-02", rolling_verdict(True, "kernel_density", "Lost.", "Twice."))
     watch.tick()
     (text,) = texts(webhook)
     assert text == (
@@ -290,17 +287,17 @@ def test_a_failed_rolling_gate_is_told_by_city_and_day(watch: Watch, webhook: We
 
 
 def test_drift_is_told_once_for_a_city(watch: Watch, webhook: Webhook) -> None:
-    score(watch, "2024-05-01", None, ["31.50 alerts a day."], level_is_off=True)
+    score(watch, "2024-05-01", None, "31.50 alerts a day.", level_is_off=True)
     watch.tick()
-    score(watch, "2024-05-02", None, ["32.50 alerts a day."])
+    score(watch, "2024-05-02", None, "32.50 alerts a day.")
     watch.tick()
     (text,) = texts(webhook)
     assert text.startswith("*Drift: tiny_city, 2024-05-01*\n2024-05-01: 31.50 alerts a day. Forecast and observed")
 
 
 def test_a_gate_that_was_mended_since_is_no_news(watch: Watch, webhook: Webhook) -> None:
-    score(watch, "2024-05-01", {"passed": False, "served": "kernel_density", "reasons": ["Lost."]}, [])
-    score(watch, "2024-05-01", {"passed": True, "served": "residual_boosting", "reasons": []}, [])
+    score(watch, "2024-05-01", rolling_verdict(False, "kernel_density", "Lost."))
+    score(watch, "2024-05-01", rolling_verdict())
     assert watch.tick() == "Nothing new to tell."
 
 

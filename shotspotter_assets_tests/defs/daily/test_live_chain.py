@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,18 @@ import pytest
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.defs.daily.forecast_scores import read_scores
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.partitions import BeforeStartError
-from shotspotter_assets.serving.files import day_partition, read_live_record
-from shotspotter_assets.serving.live_models import LiveHistoryTooShortError, input_names
-from shotspotter_assets.serving.risk_forecasts import HOURLY_SCHEMA, RISK_SCHEMA
+from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores
+from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA
+from shotspotter_assets.serving.training import LiveHistoryTooShortError, input_names
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, materialize, resources, run_days, with_city
+from shotspotter_assets_tests.serving.town import rolling_verdict
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
@@ -33,6 +36,10 @@ QUICK = {"validation_days": 28}
 RULES = PatrolRules(
     shifts=(Shift(name="evening", start=16, end=0, units=2), Shift(name="night", start=20, end=4, units=2))
 )
+
+
+def day_partition(asset: str, city: str, day: date) -> Partition:
+    return Partition(asset, city, "date", day)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +61,7 @@ def issued(made_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             result = Chain(root, instance, patrol=RULES).run(day)
             [check] = result.get_asset_check_evaluations()
             assert check.severity == dg.AssetCheckSeverity.WARN
-            assert check.passed != read_scores(Store(str(root)), CITY, day)["drift"]["drifted"]
+            assert check.passed != ScoreRecord.load(Store(str(root)), CITY, day).drift.drifted
     return root
 
 
@@ -110,7 +117,7 @@ def bare(made_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain
 
 
 def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
-    record = read_live_record(chain.store, CITY, DAY)
+    record = ServingRecord.load(chain.store, CITY, DAY)
     assert record.trained
     assert (record.train_first, record.validation_first, record.validation_last) == (
         date(2023, 7, 1),
@@ -118,7 +125,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
         DAY,
     )
     # Four weeks are too few for the gate, so the best baseline serves and the record says why.
-    assert record.served == record.gate["best_baseline"] != "residual_boosting"
+    assert record.served == record.gate.best_baseline != "residual_boosting"
     assert "at least 12 are needed" in " ".join(record.reasons)
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
@@ -153,9 +160,9 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
     assert chain.store.read_bytes(day_partition("patrol_plans", CITY, DAY), "dispatch.csv").startswith(b"day,shift")
 
-    scores = read_scores(chain.store, CITY, DAY)
-    assert scores["scores"] is None
-    assert scores["note"] == "No forecast was issued on 2024-01-19, so 2024-01-20 has no score."
+    scores = ScoreRecord.load(chain.store, CITY, DAY)
+    assert scores.scores is None
+    assert scores.note == "No forecast was issued on 2024-01-19, so 2024-01-20 has no score."
 
 
 def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
@@ -165,15 +172,15 @@ def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
     seen = {(row["row"], row["column"]) for row in grid}
     observed = np.array([cell in seen for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
     p = day["probability"].to_numpy()
-    scores = read_scores(chain.store, CITY, NEXT)
-    assert scores["scores"]["log_loss"] == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
-    assert scores["scores"]["brier"] == pytest.approx(np.mean((p - observed) ** 2))
-    assert scores["scores"]["observed_cells"] == observed.sum()
-    assert scores["rolling"]["28"]["days"] == 1
+    scores = ScoreRecord.load(chain.store, CITY, NEXT)
+    assert scores.scores.log_loss == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
+    assert scores.scores.brier == pytest.approx(np.mean((p - observed) ** 2))
+    assert scores.scores.observed_cells == observed.sum()
+    assert scores.rolling[28].days == 1
     # One day decides nothing.
-    assert not scores["rolling_gate"]["decided"]
+    assert not scores.rolling_gate.decided
 
-    record = read_live_record(chain.store, CITY, NEXT)
+    record = ServingRecord.load(chain.store, CITY, NEXT)
     assert record.trained
     assert record.hours_from == DAY  # a week has not gone by
 
@@ -191,7 +198,7 @@ def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
     bare.change_city(time_precision="day", patrol=RULES)
     # Fewer days, as it is trained once more.
     assert bare.run(date(2023, 11, 5)).success
-    record = read_live_record(bare.store, CITY, date(2023, 11, 5))
+    record = ServingRecord.load(bare.store, CITY, date(2023, 11, 5))
     assert set(record.without) == {"next_hours", "gunshot_types"}
     forecast = bare.forecast(date(2023, 11, 5))
     assert set(forecast["horizon"].to_pylist()) == {"day"}
@@ -216,9 +223,9 @@ def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None
 
 
 def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> None:
-    before, later = (read_live_record(chain.store, CITY, of) for of in (DAY, NEXT))
+    before, later = (ServingRecord.load(chain.store, CITY, of) for of in (DAY, NEXT))
     chain.run(DAY, ["live_models"])
-    again = read_live_record(chain.store, CITY, DAY)
+    again = ServingRecord.load(chain.store, CITY, DAY)
     for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
         assert getattr(again, name) == getattr(before, name), name
     # What later days point to is still whole.
@@ -231,39 +238,39 @@ def test_retraining_by_cadence(chain: Chain) -> None:
     for cadence in ("weekly", "on_drift"):
         chain.change_city(retraining=cadence)
         chain.run(NEXT, ["live_models"])
-        held = read_live_record(chain.store, CITY, NEXT)
+        held = ServingRecord.load(chain.store, CITY, NEXT)
         assert (held.trained, held.last_trained, held.models_from) == (False, DAY, DAY)
         assert held.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
     chain.run(NEXT, ["risk_forecasts"])
-    write_scores(chain, DAY, drifted=True)
+    change_scores(chain, DAY, drifted=True)
     chain.run(NEXT, ["live_models"])
-    assert "drift" in read_live_record(chain.store, CITY, NEXT).reasons[0]
+    assert "drift" in ServingRecord.load(chain.store, CITY, NEXT).reasons[0]
 
 
 @pytest.mark.parametrize("cadence", ["weekly", "on_drift"])
 def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain, cadence: str) -> None:
     [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
-    record = read_live_record(chain.store, CITY, DAY)
+    record = ServingRecord.load(chain.store, CITY, DAY)
     assert list(record.inputs) == json.loads(file.read_bytes())["names"]
 
     chain.change_city(retraining=cadence, time_precision="day")
     # As what was issued foresaw everything, models in force of the same inputs would be kept.
     foresee(chain, NEXT)
     chain.run(NEXT, ["live_models", "risk_forecasts"])
-    record = read_live_record(chain.store, CITY, NEXT)
+    record = ServingRecord.load(chain.store, CITY, NEXT)
     assert record.reasons[0] == "Retrained, as the inputs are others than the models in force were fitted on."
     assert (record.models_from, record.hours_from) == (NEXT, NEXT)
     assert set(record.without) == {"next_hours", "gunshot_types"}
     assert record.inputs == input_names(chain.cities[CITY]) != input_names(CITIES[CITY])
     assert not [reason for reason in record.reasons if "kept" in reason]
     chain.run(NEXT + timedelta(days=1), ["live_models"])
-    assert not read_live_record(chain.store, CITY, NEXT + timedelta(days=1)).trained
+    assert not ServingRecord.load(chain.store, CITY, NEXT + timedelta(days=1)).trained
 
 
 def test_what_was_issued_keeps_models_of_the_same_inputs(chain: Chain) -> None:
     foresee(chain, NEXT)
     chain.run(NEXT, ["live_models"])
-    record = read_live_record(chain.store, CITY, NEXT)
+    record = ServingRecord.load(chain.store, CITY, NEXT)
     assert (record.trained, record.models_from) == (True, DAY)
     assert record.reasons[-1].endswith("the model in force is kept.")
 
@@ -300,7 +307,7 @@ def test_weekly_trains_once_in_seven_days(chain: Chain) -> None:
     assert run_days(CITY, str(week[2]), str(week[-1]), resources(str(chain.root)), chain.instance).success
     for day in week:
         chain.run(day, ["live_models"])
-    records = [read_live_record(chain.store, CITY, day) for day in week]
+    records = [ServingRecord.load(chain.store, CITY, day) for day in week]
     assert [record.trained for record in records] == [False] * 6 + [True]
     assert {(record.models_from, record.reasons) for record in records[:-1]} == {
         (DAY, (f"Not retrained (weekly): last on {DAY}.",))
@@ -315,43 +322,45 @@ def test_on_drift_trains_after_a_score_that_says_so_and_not_again(chain: Chain) 
     assert run_days(CITY, str(days[2]), str(days[2]), resources(str(chain.root)), chain.instance).success
     trained = []
     for day, drifted in zip(days, (False, True, False), strict=True):
-        write_scores(chain, day - timedelta(days=1), drifted=drifted)
+        change_scores(chain, day - timedelta(days=1), drifted=drifted)
         chain.run(day, ["live_models", "risk_forecasts"])
         chain.run(day, ["forecast_scores"])
-        record = read_live_record(chain.store, CITY, day)
+        record = ServingRecord.load(chain.store, CITY, day)
         trained.append((record.trained, record.models_from))
     assert trained == [(False, DAY), (True, days[1]), (False, days[1])]
 
 
 def test_rolled_back_by_hand(chain: Chain) -> None:
-    assert read_live_record(chain.store, CITY, NEXT).models_from == NEXT
+    assert ServingRecord.load(chain.store, CITY, NEXT).models_from == NEXT
     chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
-    record = read_live_record(chain.store, CITY, NEXT)
-    assert (record.models_from, record.models_version) == (DAY, read_live_record(chain.store, CITY, DAY).models_version)
+    record = ServingRecord.load(chain.store, CITY, NEXT)
+    assert (record.models_from, record.models_version) == (
+        DAY,
+        ServingRecord.load(chain.store, CITY, DAY).models_version,
+    )
     assert record.reasons == (f"Rolled back by hand to what was in force after {DAY}.",)
     with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {NEXT}; name a day before {DAY}"):
         chain.run(DAY, ["live_models"], serve_from=str(NEXT))
 
 
-def write_scores(chain: Chain, day: date, drifted: bool = False, gate: dict[str, Any] | None = None) -> None:
-    """Change what the scores of a day say."""
-    partition = day_partition("forecast_scores", CITY, day)
-    record = json.loads(chain.store.read_bytes(partition, "record.json"))
-    record["drift"]["drifted"], record["rolling_gate"] = drifted, gate
-    chain.store.write_bytes(partition, "record.json", json.dumps(record).encode())
+def change_scores(chain: Chain, day: date, drifted: bool = False, gate: RollingVerdict | None = None) -> None:
+    """Other scores of a day."""
+    record = ScoreRecord.load(chain.store, CITY, day)
+    drift = replace(record.drift, drifted=drifted)
+    write_scores(chain.store, record.model_copy(update={"drift": drift, "rolling_gate": gate}))
 
 
 def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
     chain.change_city(retraining="weekly")
     partition = day_partition("live_models", CITY, DAY)
-    record = read_live_record(chain.store, CITY, DAY)
+    record = ServingRecord.load(chain.store, CITY, DAY)
     accepted = record.model_copy(
-        update={"served": "residual_boosting", "gate": record.gate | {"served": "residual_boosting"}}
+        update={"served": "residual_boosting", "gate": replace(record.gate, served="residual_boosting")}
     )
     chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
-    write_scores(chain, DAY, gate={"passed": False, "served": "ew_kde", "reasons": ["Worse."]})
+    change_scores(chain, DAY, gate=rolling_verdict(False, "ew_kde", "Worse."))
     chain.run(NEXT, ["live_models", "risk_forecasts"])
-    record = read_live_record(chain.store, CITY, NEXT)
+    record = ServingRecord.load(chain.store, CITY, NEXT)
     assert record.served == "ew_kde"
     assert "fail the rolling gate" in record.reasons[-1]
     day = chain.forecast(NEXT)
@@ -359,17 +368,17 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
     assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
     # Once the issued forecasts hold again, so does the candidate.
-    write_scores(chain, DAY, gate={"passed": True, "served": "residual_boosting", "reasons": []})
+    change_scores(chain, DAY, gate=rolling_verdict())
     chain.run(NEXT, ["live_models"])
-    assert read_live_record(chain.store, CITY, NEXT).served == "residual_boosting"
+    assert ServingRecord.load(chain.store, CITY, NEXT).served == "residual_boosting"
 
 
 def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:
-    before = read_scores(chain.store, CITY, NEXT)
+    before = ScoreRecord.load(chain.store, CITY, NEXT)
     chain.swap_grids(NEXT, date(2023, 7, 4))
     chain.run(NEXT, ["forecast_scores"])
-    after = read_scores(chain.store, CITY, NEXT)
-    assert after["scores"]["observed_alerts"] > before["scores"]["observed_alerts"]
+    after = ScoreRecord.load(chain.store, CITY, NEXT)
+    assert after.scores.observed_alerts > before.scores.observed_alerts
 
 
 def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.models.stored_models import ModelMismatchError, NoPretrainedModelError, read_record
-from shotspotter_assets.serving.files import read_live_record
+from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table
@@ -110,6 +110,6 @@ def test_live_models_start_there_too(root: Path, instance: dg.DagsterInstance) -
         run_config={"ops": {"live_models": {"config": {"validation_days": 28}}}},
     )
     assert result.success
-    models = read_live_record(Store(str(root)), CITY, DAY).models
+    models = ServingRecord.load(Store(str(root)), CITY, DAY).models
     assert models["residual_boosting"].settings["pretrained"] == {"from": f"{OTHER}|2024-01-01", "used": True}
     assert "pretrained" not in models["ewma"].settings

@@ -1,0 +1,44 @@
+"""The files of patrol plans in the store."""
+
+import json
+from datetime import date, timedelta
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson, patrolled_cells
+from shotspotter_assets.storage.file_names import AUDIT_FILE, DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, PLAN_FILE
+from shotspotter_assets.storage.store import Partition, Store
+
+PATROL_PLANS: Final = "patrol_plans"
+MAX_LOOK_BACK: Final = timedelta(days=366)
+"""Longer than any cap on repeats."""
+
+
+def plan_partition(city: str, issue_date: date) -> Partition:
+    """Where the plan is that was made from the forecast issued on a day."""
+    return Partition(PATROL_PLANS, city, "date", issue_date)
+
+
+def write_plan(store: Store, partition: Partition, table: pa.Table, audit: dict[str, Any]) -> None:
+    """Write a plan and its audit; its exports for dispatch systems too, if it sends units."""
+    if table.num_rows:
+        store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
+        store.write_bytes(partition, DISPATCH_GEOJSON_FILE, dispatch_geojson(table))
+    else:
+        # A plan that was made before the city's rules were taken away must not be dispatched.
+        store.delete(partition, DISPATCH_CSV_FILE)
+        store.delete(partition, DISPATCH_GEOJSON_FILE)
+    store.write_bytes(partition, AUDIT_FILE, json.dumps(audit, indent=1).encode())
+    store.write_table(partition, PLAN_FILE, table)
+
+
+def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:
+    """Cells patrolled by the plans made on days before, by the day that they were for."""
+    made = store.days_present(PATROL_PLANS, city.name, PLAN_FILE)
+    days = sorted(day for day in made if issue_date - MAX_LOOK_BACK <= day < issue_date)
+    plans = {day: store.read_table(plan_partition(city.name, day), PLAN_FILE) for day in days}
+    return {day + timedelta(days=1): patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}

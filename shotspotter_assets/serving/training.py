@@ -1,0 +1,171 @@
+"""How live models are fitted: the windows, the candidate and its baselines, and the models of hours and types."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.calendar.local_time import hours_of_days
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.forecaster import Array, Fitted
+from shotspotter_assets.models.gunshot_types import GunshotTypes
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.hourly_history import HourlyHistoryError
+from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_hours.next_hours import NextHours
+from shotspotter_assets.models.records import TrainedModel, files_sha256
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.serving.record import NEXT_HOURS, TYPES
+
+if TYPE_CHECKING:
+    from shotspotter_assets.models.next_day.regime_regression import Pretrained
+
+ModelFiles = Mapping[str, Mapping[str, bytes]]
+"""Content by model and file."""
+
+FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
+"""What the candidate has to beat, and what serves where it does not: the best baselines that can be stored."""
+MIN_HISTORY_DAYS: Final = 120
+"""Below which nothing is trained: the inputs' rates need weeks, and so do training and validation."""
+
+
+def candidate_of(city: City) -> str:
+    """The forecaster that serves the city while the gate lets it."""
+    return "residual_boosting"
+
+
+class LiveHistoryTooShortError(ValueError):
+    """A city has too few days to train on."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Days to train and to validate on, as indexes of the days from `first_day` on; validation are the last ones."""
+
+    first_day: date
+    train: range
+    validation: range
+
+    @property
+    def validation_first(self) -> date:
+        """First day of validation."""
+        return self.first_day + timedelta(days=self.validation.start)
+
+
+def live_windows(city: City, day: date, validation_days: int) -> Windows:
+    """The windows of the days to `day`, of which at most a third are for validation.
+
+    Raises:
+        LiveHistoryTooShortError: there are fewer than `MIN_HISTORY_DAYS`.
+    """
+    days = (day - city.start).days + 1
+    if days < MIN_HISTORY_DAYS:
+        first = city.start + timedelta(days=MIN_HISTORY_DAYS - 1)
+        raise LiveHistoryTooShortError(
+            f"City {city.name}: {days} days of history, and live models need {MIN_HISTORY_DAYS}. Train from {first} on, or "
+            "give the city an earlier start if its source has earlier days."
+        )
+    cutoff = days - min(validation_days, days // 3)
+    return Windows(city.start, range(cutoff), range(cutoff, days))
+
+
+@dataclass(frozen=True)
+class FittedModels:
+    """Fitted forecasters by name, the candidate first, and the seconds that each took."""
+
+    models: dict[str, Fitted]
+    seconds: dict[str, float]
+
+    def validation(self, name: str) -> Array:
+        """Forecasts of the validation window by the model fitted on the training window alone, shape (days, cells)."""
+        return validation_of(self.models[name])
+
+
+def fit_next_day(history: History, windows: Windows, start: "Pretrained | None" = None) -> FittedModels:
+    """The candidate and `FALLBACKS` on the same windows; the candidate starts at another city's regression, if given."""
+    candidate, models, seconds = candidate_of(history.city), {}, {}
+    for name in (candidate, *FALLBACKS):
+        started = perf_counter()
+        models[name] = forecaster(name).fit(
+            history, windows.train, windows.validation, start if name == candidate else None
+        )
+        seconds[name] = perf_counter() - started
+    return FittedModels(models, seconds)
+
+
+def validation_of(fitted: Fitted) -> Array:
+    """Its forecasts of the validation window by the model fitted on the training window alone.
+
+    Raises:
+        ValueError: it was loaded from files, which do not keep them.
+    """
+    if fitted.validation_probability is None:
+        raise ValueError("A forecaster that was loaded has no forecasts of its validation window; fit it again.")
+    return fitted.validation_probability
+
+
+@dataclass(frozen=True)
+class HourModels:
+    """The models of hours and types in force: newly fitted ones, with `files`, or those of an earlier day."""
+
+    fitted_on: date
+    version: str
+    models: dict[str, TrainedModel]
+    files: ModelFiles
+    without: dict[str, str]
+    """Models that the city cannot have, by name, with the reason."""
+
+
+def fit_hours(
+    stored: CityHistory, covered: npt.NDArray[np.bool_], windows: Windows, log: Callable[[str], None]
+) -> HourModels:
+    """The models of hours and types as far as the city's alerts allow."""
+    city, day = stored.city, stored.days[-1]
+    if city.time_precision == "day":
+        words = "The source publishes days, not hours."
+        return HourModels(day, "none", {}, {}, {NEXT_HOURS: words, TYPES: words})
+    history = stored.hourly(covered)
+    first_hours = np.r_[0, np.cumsum(hours_of_days(stored.days, city.zone))]
+    train, validation = (
+        range(int(first_hours[days.start]), int(first_hours[days.stop])) for days in (windows.train, windows.validation)
+    )
+    files, models, without = {}, {}, {}
+    for name, fit in ((NEXT_HOURS, NextHours().fit), (TYPES, GunshotTypes.fit)):
+        started = perf_counter()
+        try:
+            fitted = fit(history, train, validation)
+        except HourlyHistoryError as error:
+            without[name] = str(error)
+            continue
+        files[name] = fitted.files()
+        models[name] = trained_model({}, files[name], perf_counter() - started)
+        log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
+    return HourModels(day, version_of(files), models, files, without)
+
+
+def trained_model(settings: dict[str, Any], files: Mapping[str, bytes], seconds: float) -> TrainedModel:
+    """What a record keeps of a model."""
+    return TrainedModel(settings=settings, files=files_sha256(files), seconds_to_train=seconds)
+
+
+def version_of(files: ModelFiles) -> str:
+    """A short hash of the files of models (eight hexadecimal digits)."""
+    digest = hashlib.sha256()
+    for model in sorted(files):
+        for name in sorted(files[model]):
+            digest.update(f"{model}.{name}".encode())
+            digest.update(files[model][name])
+    return digest.hexdigest()[:8]
+
+
+def input_names(city: City) -> tuple[str, ...]:
+    """Names of the next-day inputs that this version makes for a city: they follow from its file, not from its alerts."""
+    counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
+    late = None if city.time_precision == "day" else np.zeros((1, 1, 1))
+    return next_day_inputs(History(city, city.start, counts, np.ones((1, 1), dtype=bool), late), [1]).names

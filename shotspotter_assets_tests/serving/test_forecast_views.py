@@ -1,0 +1,45 @@
+"""Hours on days of daylight saving, places and GeoJSON of a forecast."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
+from shotspotter_assets_tests.serving.test_risk_forecasts import CELLS, next_day
+from shotspotter_assets_tests.serving.town import TOWN
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2024, 3, 10), 23), (date(2024, 6, 1), 24), (date(2024, 11, 3), 25)])
+def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
+    profile = 1 + np.cos(2 * np.pi * np.arange(168) / 24) ** 2
+    table = next_day(np.linspace(0.05, 0.5, CELLS))
+    hourly = hourly_table(table, profile, TOWN, day)
+    assert hourly.num_rows == (hours + 12) * CELLS
+    expected, probability = (hourly[name].to_numpy().reshape(-1, CELLS) for name in ("expected", "probability"))
+    np.testing.assert_allclose(expected[:hours].sum(axis=0), table["expected"].to_numpy())
+    np.testing.assert_allclose(1 - np.prod(1 - probability[:hours], axis=0), table["probability"].to_numpy())
+    # The hours after midnight are as busy as the same hours of the profile are within the day.
+    starts = hourly["starts_utc"].to_numpy()[::CELLS]
+    assert (np.diff(starts) == np.timedelta64(1, "h")).all()
+    local = [instant.astimezone(TOWN.zone) for instant in hourly["starts_utc"].to_pylist()[::CELLS]]
+    assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
+    levels = np.array([profile[of.weekday() * 24 + of.hour] for of in local])
+    np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
+
+
+def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
+    p = np.linspace(0.01, 0.6, CELLS)
+    top = top_locations(next_day(p), [("near",)] * (CELLS - 1) + [()], TOWN, number=3).to_pylist()
+    assert [row["probability"] for row in top] == list(p[::-1][:3])
+    assert (top[0]["row"], top[0]["column"], top[0]["longitude"], top[0]["latitude"]) == (3, 3, -76.125, 38.875)
+    assert [row["why"] for row in top] == ["close to the average cell", "near", "near"]
+
+
+def test_the_map_has_a_polygon_for_each_cell() -> None:
+    features = json.loads(risk_geojson(next_day(np.full(CELLS, 0.2)), TOWN))["features"]
+    assert len(features) == CELLS
+    [ring] = features[0]["geometry"]["coordinates"]
+    assert ring == [[-77.0, 38.0], [-76.75, 38.0], [-76.75, 38.25], [-77.0, 38.25], [-77.0, 38.0]]
+    assert features[0]["properties"]["probability"] == 0.2

@@ -1,0 +1,43 @@
+"""On which windows live models are trained, and what their names follow from."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.serving.training import LiveHistoryTooShortError, input_names, live_windows, version_of
+from shotspotter_assets_tests.serving.town import TOWN
+
+
+def test_the_last_days_validate_and_short_histories_are_refused() -> None:
+    def windows(days: int) -> tuple[range, range]:
+        windows = live_windows(TOWN, TOWN.start + timedelta(days=days - 1), 91)
+        return windows.train, windows.validation
+
+    assert windows(1000) == (range(909), range(909, 1000))
+    assert windows(150) == (range(100), range(100, 150))
+    with pytest.raises(LiveHistoryTooShortError, match=r"City town: 119 days of history.*Train from 2024-04-29 on"):
+        windows(119)
+    assert live_windows(TOWN, date(2024, 4, 29), 91).validation_first == TOWN.start + timedelta(days=80)
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("forecast", [(), ("robbery",)])
+def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[str, ...]) -> None:
+    kinds = {"robbery": ("robbery",), "calls": ("shots fired",)}
+    changes = {"event_types": kinds, "forecast": forecast, "time_precision": "second" if late else "day"}
+    town = TOWN.model_copy(update=changes)
+    counts = np.random.default_rng(0).poisson(0.1, (30, 6, *town.shape))
+    hours = np.ones((30, *town.shape)) if late else None
+    made = next_day_inputs(History(town, town.start, counts, np.eye(4, dtype=bool), hours), range(10, 20))
+    assert input_names(town) == made.names
+    assert "log_nearby_calls_30_days" in made.names
+    assert made.names != input_names(TOWN)
+
+
+def test_versions_differ_with_any_byte_and_not_with_the_order() -> None:
+    one = {"a": {"x": b"1", "y": b"2"}, "b": {"x": b"3"}}
+    assert version_of(one) == version_of({"b": {"x": b"3"}, "a": {"y": b"2", "x": b"1"}})
+    assert version_of(one) != version_of(one | {"b": {"x": b"4"}})

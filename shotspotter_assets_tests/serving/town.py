@@ -1,0 +1,98 @@
+"""A small city, the cells that are covered in it, and records of it."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from shotspotter_assets.cities.city import Box, City, Grid
+from shotspotter_assets.cities.source_settings import SimulatedCitySource
+from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.gate import Verdict
+from shotspotter_assets.serving.drift import CoverageDrift, Drift, MixDrift, Outlier
+from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord
+from shotspotter_assets.serving.record import IssuedComparison, ServingRecord
+
+TOWN = City(
+    name="town",
+    time_zone="America/New_York",
+    start=date(2024, 1, 1),
+    box=Box(west=-77.0, south=38.0, east=-76.0, north=39.0),
+    grid=Grid(rows=4, columns=4),
+    source=SimulatedCitySource(kind="simulated"),
+)
+ALL_CELLS = np.ones((4, 4), dtype=bool)
+SOME_CELLS = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]], dtype=bool)
+DAY = date(2024, 6, 1)
+CANDIDATE = "residual_boosting"
+GAIN = Gain(0.1, 0.05, 0.15, 0.9, 13, 1000)
+
+
+def verdict(passed: bool = True, served: str = CANDIDATE, *reasons: str) -> dict[str, Any]:
+    """Fields of a verdict."""
+    return {
+        "passed": passed,
+        "served": served,
+        "candidate": CANDIDATE,
+        "best_baseline": "ewma",
+        "gain": GAIN,
+        "gain_over_constant": GAIN,
+        "predicted_over_observed": 1.0,
+        "positives": 500,
+        "reasons": reasons,
+    }
+
+
+def rolling_verdict(passed: bool = True, served: str = CANDIDATE, *reasons: str) -> RollingVerdict:
+    """A verdict on issued forecasts."""
+    return RollingVerdict(**verdict(passed, served, *reasons), decided=True)
+
+
+def score_record(
+    drift_reasons: tuple[str, ...] = (), gate: RollingVerdict | None = None, level_is_off: bool = False, **changes: Any
+) -> ScoreRecord:
+    """A record of `DAY` without scores."""
+    calm = Outlier(False, True, 1.0, 1.0, 0.0)
+    record = ScoreRecord(
+        city=TOWN.name,
+        day=DAY,
+        note=None,
+        scores=None,
+        rolling=None,
+        rolling_gate=gate,
+        level_is_off=level_is_off,
+        drift=Drift(calm, MixDrift(False, {}), CoverageDrift(False, 0, 0.0), bool(drift_reasons), drift_reasons),
+    )
+    return record.model_copy(update=changes)
+
+
+def serving_record(**changes: Any) -> ServingRecord:
+    """A record of `DAY` with the candidate in service."""
+    record = ServingRecord(
+        city=TOWN.name,
+        day=DAY,
+        served=CANDIDATE,
+        reasons=("Better.",),
+        trained=True,
+        last_trained=DAY,
+        models_from=DAY,
+        models_version="aa",
+        models={},
+        inputs=("one",),
+        hours_from=DAY,
+        hours_version="bb",
+        hours={},
+        without={},
+        train_first=TOWN.start,
+        train_last=date(2024, 3, 1),
+        validation_first=date(2024, 3, 2),
+        validation_last=DAY,
+        covered=[(0, 0)],
+        level=(-0.1, 0.1),
+        data_sha256="cc",
+        config={},
+        versions={},
+        gate=Verdict(**verdict()),
+        against_issued=IssuedComparison(days=0, keep_issued=False, gain=None, words="None."),
+    )
+    return record.model_copy(update=changes)
