@@ -5,8 +5,6 @@ nor the trees can use them), and with all inputs on the last years of history al
 per positive with 90% intervals of a weekly block bootstrap: what is left out and helps has a negative one. Prints Markdown.
 """
 
-import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -19,9 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pyarrow as pa
-from next_day import BENCHMARKS, Fold, folds, forecasts_of
+from benchmark_cities import Fold, folds, parser
 
-from shotspotter_assets.evaluation.forecasts_table import model_names, without_firework_days
+from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.history import History
@@ -76,7 +74,7 @@ def _last_years(fold: Fold, years: int) -> Fold:
         history, first_day=history.first_day + timedelta(days=cut), counts=history.counts[cut:], late=late
     )
     train, validation, test = (
-        range(max(of.start - cut, 0), of.stop - cut) for of in (fold.train, fold.validation, fold.test)
+        range(max(days.start - cut, 0), days.stop - cut) for days in (fold.train, fold.validation, fold.test)
     )
     return Fold(shorter, fold.cutoff, train, validation, test)
 
@@ -99,7 +97,7 @@ def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
         changes[f"the last {years} years alone"] = partial(_forecast, _last_years(fold, years))
     found = {}
     for name, forecast in changes.items():
-        kept = cache / f"ablation_{fold.history.city.name}_{fold.cutoff}_{name.replace(' ', '_')}.npy"
+        kept = cache / f"ablation_{fold.name}_{name.replace(' ', '_')}.npy"
         if not kept.exists():
             np.save(kept, forecast().astype(np.float32))
             print(f"{fold.cutoff} {name}", file=sys.stderr, flush=True)
@@ -107,10 +105,10 @@ def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def _show(title: str, forecasts: pa.Table, names: list[str]) -> None:
+def _show(title: str, forecasts: pa.Table) -> None:
     print(f"\n### {title}\n\n| model | log loss | gain over {FULL} |\n| --- | --- | --- |")
-    observed = forecasts["observed"].to_numpy().astype(bool)
-    for name in names:
+    observed = observed_of(forecasts)
+    for name in model_names(forecasts):
         gain = table_gain(forecasts, name, FULL)
         shown = "" if name == FULL else gain.text()
         print(f"| {name} | {log_losses(forecasts[name].to_numpy(), observed).mean():.5f} | {shown} |")
@@ -118,19 +116,15 @@ def _show(title: str, forecasts: pa.Table, names: list[str]) -> None:
 
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the cities' Parquet files")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
-    parser.add_argument("--city", default="washington_dc", choices=list(BENCHMARKS))
-    parser.add_argument("--folds", type=int, default=4, help="take the first so many folds")
-    chosen = parser.parse_args()
-    found = folds(chosen.city, chosen.data, chosen.cache)[: chosen.folds]
-    tables = [forecasts_of(fold, _all_forecasts(fold, chosen.cache)) for fold in found]
-    table = pa.concat_tables(tables)
-    names = model_names(table)
-    _show(chosen.city, table, names)
-    _show(f"{chosen.city} without firework days", without_firework_days(table), names)
-    print(json.dumps({"folds": [str(fold) for fold in BENCHMARKS[chosen.city].cutoffs[: chosen.folds]]}))
+    arguments = parser(__doc__, cities=["washington_dc"])
+    arguments.add_argument("--folds", type=int, default=4, help="take the first so many folds")
+    chosen = arguments.parse_args()
+    for city in chosen.cities:
+        kept = folds(city, chosen.data, chosen.cache)[: chosen.folds]
+        table = pa.concat_tables([fold.table(_all_forecasts(fold, chosen.cache)) for fold in kept])
+        _show(city, table)
+        _show(f"{city} without firework days", without_firework_days(table))
+        print(f"Folds: {', '.join(str(fold.cutoff) for fold in kept)}.")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ Prints how the time splits between our work and Dagster's event writing, beside 
 fifth of the days. Needs the real alerts (`../shared/data/washington_dc.parquet`, or a path as the argument).
 """
 
+import argparse
 import os
 import shutil
-import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FILE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data" / "washington_dc.parquet"
+FILE = ROOT.parent / "shared" / "data" / "washington_dc.parquet"
 CITIES = ROOT / "shotspotter_assets_tests" / "data" / "cities"
 CITY = "washington_dc"
 FIRST, LAST, FIFTH = date(2014, 1, 1), date(2018, 12, 31), date(2014, 12, 31)
@@ -21,13 +21,16 @@ FIRST, LAST, FIFTH = date(2014, 1, 1), date(2018, 12, 31), date(2014, 12, 31)
 
 def main() -> None:
     """Measure on a landing folder, a store and instances of their own."""
-    if not FILE.is_file():
-        print(f"skipped: needs the real alerts at {FILE}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=FILE, help="the real alerts of Washington DC")
+    file = parser.parse_args().file
+    if not file.is_file():
+        print(f"skipped: needs the real alerts at {file}")
         return
     with tempfile.TemporaryDirectory() as folder:
         landing = Path(folder, "landing", CITY)
         landing.mkdir(parents=True)
-        shutil.copy2(FILE, landing)  # with its time: a file that was just written waits
+        shutil.copy2(file, landing)  # with its time: a file that was just written waits
         os.environ |= {
             "SHOTSPOTTER_CITIES": str(CITIES),
             "SHOTSPOTTER_LANDING": str(landing.parent),

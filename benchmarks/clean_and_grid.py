@@ -5,6 +5,7 @@ in stretches of days. Each figure stands beside that of a straightforward pandas
 days must be the same.
 """
 
+import argparse
 import hashlib
 import json
 import resource
@@ -50,7 +51,22 @@ LANDED = {
 }
 
 
-def main(alerts: int) -> None:
+def main() -> None:
+    """Compare the versions, or measure the one that a process of its own is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("alerts", type=int, nargs="?", default=10_000_000)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.measure is None:
+        compare(chosen.alerts)
+        return
+    version, kind, folder = chosen.measure
+    measured = {"ours": ours, "pandas": with_pandas}[version](folder, kind == "incidents")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({**measured, "memory": memory}))
+
+
+def compare(alerts: int) -> None:
     """Write the file, measure each version in a process of its own, and print the figures beside the targets."""
     with tempfile.TemporaryDirectory() as folder:
         rows = write_file(Path(folder, "alerts.parquet"), alerts)
@@ -111,7 +127,7 @@ def landing_city() -> City:
 
 def in_a_process(version: str, incidents: bool, folder: str) -> dict[str, Any]:
     """What `ours` or `with_pandas` measured, and the peak memory of its process in GB."""
-    command = [sys.executable, __file__, version, "incidents" if incidents else "alerts", folder]
+    command = [sys.executable, __file__, "--measure", version, "incidents" if incidents else "alerts", folder]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # type: ignore[no-any-return]
 
 
@@ -251,10 +267,4 @@ def pandas_incidents(alerts: "pd.DataFrame", latitude: float) -> npt.NDArray[np.
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        measure = {"ours": ours, "pandas": with_pandas}[sys.argv[1]]
-        measured = measure(sys.argv[3], sys.argv[2] == "incidents")
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(json.dumps({**measured, "memory": memory}))
-    else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000)
+    main()

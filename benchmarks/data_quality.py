@@ -4,6 +4,7 @@ Prints the Markdown tables of docs/data.md: what became of the rows and which ch
 fires in runs of one day, drawn at random, with the year before as history. Needs the real data (`../shared/data`).
 """
 
+import argparse
 import sys
 import time
 from collections import Counter
@@ -18,15 +19,18 @@ sys.path.insert(0, str(ROOT))
 from shotspotter_assets.quality.all_checks import ALL_CHECKS  # noqa: E402
 from shotspotter_assets_tests.quality.real_cities import RealCity, all_findings, cities, load  # noqa: E402
 
-DATA = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data"
+DATA = ROOT.parent / "shared" / "data"
 DRAWN_DAYS = 40
 HISTORY = 456
 
 
 def main() -> None:
     """Print both tables."""
-    if not DATA.is_dir():
-        print(f"skipped: needs the real data in {DATA}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, nargs="?", default=DATA, help="folder of the real data")
+    data = parser.parse_args().data
+    if not data.is_dir():
+        print(f"skipped: needs the real data in {data}")
         return
     head = (
         "data set", "rows in", "cleaned", "rejected", "untyped", "alerts per incident", "days", "silent days",
@@ -36,7 +40,7 @@ def main() -> None:
     loaded: dict[str, RealCity] = {}
     started = time.monotonic()
     for name, city in cities().items():
-        loaded[name] = real = load(city, DATA)
+        loaded[name] = real = load(city, data)
         print(row(name, real))
     print(f"\nAll of it took {time.monotonic() - started:.1f} s.\n")
     daily(loaded)

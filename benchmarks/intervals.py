@@ -6,12 +6,12 @@ window. Beside each share stands the one to be expected if the stated distributi
 cannot hold just 80%. Forecasts are kept in the cache.
 """
 
-import argparse
 from collections import defaultdict
 from pathlib import Path
 
-import next_day
 import numpy as np
+from benchmark_cities import Fold, folds, parser
+from next_day import candidates_of
 from scipy.special import expit, logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
@@ -22,14 +22,14 @@ from shotspotter_assets.serving.intervals import CONFIDENCE, ENDS, day_offset, w
 from shotspotter_assets.serving.training import validation_of
 
 MODEL, STARTS_AT = "residual_boosting", "regime_regression"
-MOST = 60
+MAX_ALERTS = 60
 """Alerts of one cell and day beyond which nothing is told apart."""
-TOP = 0.05
+TOP_SHARE = 0.05
 
 
-def validation_forecast(fold: next_day.Fold, cache: Path) -> np.ndarray:
+def validation_forecast(fold: Fold, cache: Path) -> np.ndarray:
     """Forecasts of the validation window by the model fitted before it, shape (days, cells); from the cache if there."""
-    kept = cache / f"{fold.history.city.name}_{fold.cutoff}_{MODEL}_validation.npz"
+    kept = cache / f"{fold.name}_{MODEL}_validation.npz"
     if not kept.exists():
         history = through(fold.history, fold.validation.stop)
         fitted = forecaster(MODEL).fit(history, fold.train, fold.validation)
@@ -41,23 +41,23 @@ def cell_shares(
     model: AlertCounts, p: np.ndarray, night: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(whether each cell's count is within its interval, probability that it is), each (days, cells)."""
-    low, high = (np.minimum(model.quantile(end, p, night), MOST).astype(np.int64) for end in ENDS)
-    up_to = np.cumsum(model.distribution(p, night, most=MOST), axis=-1)
+    low, high = (np.minimum(model.quantile(end, p, night), MAX_ALERTS).astype(np.int64) for end in ENDS)
+    up_to = np.cumsum(model.distribution(p, night, most=MAX_ALERTS), axis=-1)
     below = np.where(low > 0, np.take_along_axis(up_to, np.maximum(low - 1, 0)[..., None], -1)[..., 0], 0)
     return (counts >= low) & (counts <= high), np.take_along_axis(up_to, high[..., None], -1)[..., 0] - below
 
 
-def by_day(fold: next_day.Fold, cache: Path, days: int) -> dict[str, np.ndarray]:
+def by_day(fold: Fold, cache: Path, days: int) -> dict[str, np.ndarray]:
     """Of each test day: whether it is a firework day, and hits and expected hits of city and cells."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
     counts, fireworks = history.alerts[:, history.covered], is_holiday_fireworks(history.days())
     past = validation_forecast(fold, cache)[-days:]
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
     model = AlertCounts.fit(counts[window], past, fireworks[window])
-    p, night, seen = next_day.candidates_of(fold, cache, (MODEL,))[0][MODEL], fireworks[test, None], counts[test]
+    p, night, seen = candidates_of(fold, cache, (MODEL,))[0][MODEL], fireworks[test, None], counts[test]
     (low, high), total, of_city = model.total_interval(p, night, CONFIDENCE), seen.sum(axis=1), model.total(p, night)
     within, expected = cell_shares(model, p, night, seen)
-    top = p >= np.quantile(p, 1 - TOP, axis=1, keepdims=True)
+    top = p >= np.quantile(p, 1 - TOP_SHARE, axis=1, keepdims=True)
     return {
         "fireworks": night[:, 0],
         "city": (total >= low) & (total <= high),
@@ -70,13 +70,13 @@ def by_day(fold: next_day.Fold, cache: Path, days: int) -> dict[str, np.ndarray]
     }
 
 
-def levels(fold: next_day.Fold, cache: Path, days: int) -> tuple[np.ndarray, np.ndarray]:
+def levels(fold: Fold, cache: Path, days: int) -> tuple[np.ndarray, np.ndarray]:
     """Whether the occupied cells lie within the intervals of the probabilities: (of ordinary weeks, of firework days)."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
     past = validation_forecast(fold, cache)[-days:]
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
     offset = weekly_offset(past, history.observed[window], history.days()[window])
-    forecasts = next_day.candidates_of(fold, cache, (MODEL, STARTS_AT))[0]
+    forecasts = candidates_of(fold, cache, (MODEL, STARTS_AT))[0]
     middle, observed, fireworks = (
         logit(forecasts[MODEL]),
         history.observed[test],
@@ -84,8 +84,8 @@ def levels(fold: next_day.Fold, cache: Path, days: int) -> tuple[np.ndarray, np.
     )
     off = logit(forecasts[STARTS_AT]) - middle
 
-    def within(rows: np.ndarray, length: int, of: tuple[float, float]) -> np.ndarray:
-        low, high = expit(middle + of[0] + np.minimum(off, 0)), expit(middle + of[1] + np.maximum(off, 0))
+    def within(rows: np.ndarray, length: int, offsets: tuple[float, float]) -> np.ndarray:
+        low, high = expit(middle + offsets[0] + np.minimum(off, 0)), expit(middle + offsets[1] + np.maximum(off, 0))
         seen, least, most = (
             values[rows].sum(axis=1).reshape(-1, length).sum(axis=1) for values in (observed, low, high)
         )
@@ -98,12 +98,9 @@ def levels(fold: next_day.Fold, cache: Path, days: int) -> tuple[np.ndarray, np.
 
 def main() -> None:
     """Print Markdown: a line per city and kind of day."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--cities", nargs="+", default=["washington_dc", "oakland", "cincinnati"])
-    parser.add_argument("--days", type=int, default=91, help="of the validation window, as many as live models have")
-    chosen = parser.parse_args()
+    arguments = parser(__doc__, cities=["washington_dc", "oakland", "cincinnati"])
+    arguments.add_argument("--days", type=int, default=91, help="of the validation window, as many as live models have")
+    chosen = arguments.parse_args()
     print("Share within the 80% interval (expected if the forecast distribution were true):\n")
     print(
         "| city, days | days | city's total | width / expected alerts | cells | upper 5% of cells | level of the week |"
@@ -111,7 +108,7 @@ def main() -> None:
     print("| --- " * 7 + "|")
     for name in chosen.cities:
         found, held, held_fireworks = defaultdict(list), [], []
-        for fold in next_day.folds(name, chosen.data, chosen.cache):
+        for fold in folds(name, chosen.data, chosen.cache):
             for key, values in by_day(fold, chosen.cache, chosen.days).items():
                 found[key].append(values)
             of_weeks, of_fireworks = levels(fold, chosen.cache, chosen.days)
@@ -121,9 +118,9 @@ def main() -> None:
         fireworks = joined["fireworks"]
         level = {"ordinary": np.concatenate(held), "firework days": np.concatenate(held_fireworks)}
         for title, rows in (("all", fireworks | True), ("ordinary", ~fireworks), ("firework days", fireworks)):
-            of = {key: values[rows].mean() for key, values in joined.items()}
-            shares = [f"{of[key]:.1%} ({of[f'{key} expected']:.1%})" for key in ("city", "cells", "top cells")]
-            shares.insert(1, f"{of['width']:.2f}")
+            means = {key: values[rows].mean() for key, values in joined.items()}
+            shares = [f"{means[key]:.1%} ({means[f'{key} expected']:.1%})" for key in ("city", "cells", "top cells")]
+            shares.insert(1, f"{means['width']:.2f}")
             of_level = f"{level[title].mean():.1%} of {len(level[title])}" if title in level else "-"
             print(f"| {name}, {title} | {rows.sum()} | " + " | ".join(shares) + f" | {of_level} |")
 

@@ -6,21 +6,17 @@ over the cell climatology, gain of the model over each baseline with the 90% int
 the calibration of probabilities and of expected counts.
 """
 
-import argparse
 import json
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hourly_data import read_hours
-from next_day import BENCHMARKS
+from benchmark_cities import HourlyFold, hourly_folds, parser
 
-from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.calendar.weekdays import weeks
+from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.evaluation.scores import calibration
-from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.climatology import Climatology
@@ -29,56 +25,36 @@ from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import log_losses
 
-VALIDATION_SHARE = 0.15
-DRAWS = 1000
 
-
-def fold_scores(name: str, cutoff: int, horizons: list[int], data: Path, cache: Path) -> dict[str, Any]:
+def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[str, Any]:
     """Weekly sums of one fold's scores by horizon; from the cache where they are there."""
-    kept = cache / f"{name}_{BENCHMARKS[name].cutoffs[cutoff]}_hours.json"
+    history, test, validation = fold.history, fold.test, fold.validation
+    kept = cache / f"{history.city.name}_{fold.cutoff}_hours.json"
     scores = json.loads(kept.read_text()) if kept.exists() else {}
-    missing = [horizon for horizon in horizons if "expected_within" not in scores.get(str(horizon), {})]
+    missing = tuple(horizon for horizon in horizons if str(horizon) not in scores)
     if not missing:
         return scores
-    of = BENCHMARKS[name]
-    city, counts = read_hours(name, data, cache)
-    axis = HourlyHistory(city, of.start, counts, np.ones(city.shape, bool))
-    days = (of.cutoffs[cutoff] - of.start).days
-    bounds = [
-        axis.hour_at(day_start(day, city.zone))
-        for day in (
-            of.start + timedelta(days=days - round(days * VALIDATION_SHARE)),
-            of.cutoffs[cutoff],
-            of.cutoffs[cutoff + 1],
-        )
-    ]
-    covered = estimate_coverage(counts[: bounds[0]].sum(axis=1))
-    history = HourlyHistory(city, of.start, counts[: bounds[2]], covered)
-    train, validation, test = range(bounds[0]), range(bounds[0], bounds[1]), range(bounds[1], bounds[2])
     started = time.perf_counter()
-    fitted = NextHours(horizons=tuple(missing)).fit(history, train, validation)
+    model = NextHours(horizons=missing).fit(history, fold.train, validation)
     seconds = time.perf_counter() - started
     baselines = [
-        entry.forecaster(tuple(missing)).fit(history, train, validation)
+        entry.forecaster(missing).fit(history, fold.train, validation)
         for entry in HOURLY_FORECASTERS.values()
         if entry.is_baseline
     ]
     for horizon in missing:
-        issues = history.issues(test, horizon)
-        forecasts = {
-            baseline.name: baseline.predict(history, issues, horizon)
-            for baseline in baselines
-            if horizon in baseline.models
+        issues, before = history.issues(test, horizon), history.issues(validation, horizon)
+        able = [baseline for baseline in baselines if horizon in baseline.models]
+        forecasts = {baseline.name: baseline.predict(history, issues, horizon) for baseline in able}
+        forecasts["model"] = model.predict(history, issues, horizon)
+        observed, past = history.occupied_within(horizon)[issues], model.predict(history, before, horizon)
+        scores[str(horizon)] = {
+            **weekly_sums(history, issues, forecasts, observed),
+            **count_scores(history, past, before, forecasts["model"], issues, horizon),
+            "seconds_to_fit": seconds,
         }
-        forecasts["model"] = fitted.predict(history, issues, horizon)
-        observed = history.occupied_within(horizon)[issues]
-        scores[str(horizon)] = weekly_sums(history, issues, forecasts, observed) | {"seconds_to_fit": seconds}
-        before = history.issues(validation, horizon)
-        scores[str(horizon)] |= count_scores(
-            history, fitted.predict(history, before, horizon), before, forecasts["model"], issues, horizon
-        )
         kept.write_text(json.dumps(scores))
-        print(f"{name} {of.cutoffs[cutoff]} {horizon} h: fitted in {seconds:.0f} s", flush=True)
+        print(f"{history.city.name} {fold.cutoff} {horizon} h: fitted in {seconds:.0f} s", flush=True)
     return scores
 
 
@@ -134,14 +110,12 @@ def count_scores(
     }
 
 
-def gain(folds: list[dict[str, Any]], over: str, kind: str = "") -> tuple[float, float, float]:
-    """(gain of the model in nats per positive, low, high) with a 90% interval of a weekly block bootstrap."""
+def gain(folds: list[dict[str, Any]], over: str, kind: str = "") -> str:
+    """Gain of the model in nats per positive, with its interval."""
     losses, positives = f"{kind}losses", f"{kind}positives"
-    gains = np.concatenate([np.subtract(fold[losses][over], fold[losses]["model"]) for fold in folds])
-    count = np.concatenate([fold[positives] for fold in folds])
-    drawn = np.random.default_rng(0).multinomial(len(gains), np.full(len(gains), 1 / len(gains)), size=DRAWS)
-    low, high = np.quantile((drawn @ gains) / np.maximum(drawn @ count, 1), [0.05, 0.95])
-    return gains.sum() / count.sum(), low, high
+    pooled = {name: np.concatenate([fold[losses][name] for fold in folds]) for name in ("model", over)}
+    weekly = WeeklySums(np.concatenate([fold[positives] for fold in folds]), pooled)
+    return weekly_gain(weekly, "model", over).text("+.3f")
 
 
 def show(title: str, folds: list[dict[str, Any]]) -> None:
@@ -157,10 +131,7 @@ def show(title: str, folds: list[dict[str, Any]]) -> None:
     for name in [*names, "model"]:
         over = (base - sum(sum(fold["losses"][name]) for fold in folds)) / positives
         ratio = sum(fold["predicted"][name] for fold in folds) / positives
-        gains = [
-            "{:+.3f} ({:+.3f}, {:+.3f})".format(*gain(folds, name, kind)) if name != "model" else "-"
-            for kind in ("", "ordinary_")
-        ]
+        gains = [gain(folds, name, kind) if name != "model" else "-" for kind in ("", "ordinary_")]
         print(f"| {name} | {over:+.3f} | {gains[0]} | {gains[1]} | {ratio:.3f} |")
     total = {key: sum(fold[key] for fold in folds) for key in folds[0] if isinstance(folds[0][key], int | float)}
     lines = ", ".join("{:.2f}".format(fold["calibration"][0]) for fold in folds)
@@ -173,23 +144,23 @@ def show(title: str, folds: list[dict[str, Any]]) -> None:
     )
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--cities", nargs="+", default=["washington_dc", "oakland", "cincinnati"])
-    parser.add_argument("--horizons", nargs="+", type=int, default=[1, 2, 4, 6, 12])
-    arguments = parser.parse_args()
-    arguments.cache.mkdir(parents=True, exist_ok=True)
+def main() -> None:
+    """Fit what is not in the cache, and print the tables."""
+    arguments = parser(__doc__, cities=["washington_dc", "oakland", "cincinnati"])
+    arguments.add_argument("--horizons", nargs="+", type=int, default=[1, 2, 4, 6, 12])
+    chosen = arguments.parse_args()
     results = {
-        name: [
-            fold_scores(name, at, arguments.horizons, arguments.data, arguments.cache)
-            for at in range(len(BENCHMARKS[name].cutoffs) - 1)
+        city: [
+            fold_scores(fold, chosen.horizons, chosen.cache) for fold in hourly_folds(city, chosen.data, chosen.cache)
         ]
-        for name in arguments.cities
+        for city in chosen.cities
     }
-    for horizon in map(str, arguments.horizons):
-        for name, folds in results.items():
-            show(f"{name}, next {horizon} h", [fold[horizon] for fold in folds])
+    for horizon in map(str, chosen.horizons):
+        for city, folds in results.items():
+            show(f"{city}, next {horizon} h", [fold[horizon] for fold in folds])
         if len(results) > 1:
             show(f"all cities, next {horizon} h", [fold[horizon] for folds in results.values() for fold in folds])
+
+
+if __name__ == "__main__":
+    main()

@@ -4,8 +4,8 @@ Reads the store (`SHOTSPOTTER_STORE`); the folds must have been reported before.
 90% intervals of the gain over the historical mean and over gradient boosting from a weekly block bootstrap.
 """
 
+import argparse
 import os
-import sys
 from datetime import date
 from typing import Any
 
@@ -29,10 +29,14 @@ COLUMNS = {
 }
 
 
-def main(city: str, folds: list[date]) -> None:
+def main() -> None:
     """Print both tables and the training times."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("city")
+    parser.add_argument("folds", type=date.fromisoformat, nargs="+", help="cutoffs, as 2018-01-01")
+    chosen = parser.parse_args()
     store = StoreResource(root=Settings.from_environment(os.environ).store_root).open()
-    partitions = [Partition("evaluation_reports", city, "fold", fold) for fold in folds]
+    partitions = [Partition("evaluation_reports", chosen.city, "fold", fold) for fold in chosen.folds]
     reports = [FoldReport.model_validate_json(store.read_bytes(partition, "report.json")) for partition in partitions]
     forecasts = pool_tables([store.read_table(partition, "forecasts.parquet") for partition in partitions])
     seconds = {name: sum(report.models[name].seconds_to_train or 0 for report in reports) for name in reports[0].models}
@@ -76,6 +80,4 @@ def show(table: Any, seconds: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(f"usage: {sys.argv[0]} CITY FOLD [FOLD ...]")
-    main(sys.argv[1], [date.fromisoformat(fold) for fold in sys.argv[2:]])
+    main()

@@ -88,7 +88,7 @@ def convolution_step(batch: int = 64, channels: int = 64) -> tuple[Step, float]:
         # The gradient that comes from above is given, so that hardly anything but convolutions is timed.
         gradients = tape.gradient(value, [x, kernel], output_gradients=x)
         # What nobody reads is not computed.
-        return [tf.reduce_max(of) for of in (value, *gradients)]
+        return [tf.reduce_max(values) for values in (value, *gradients)]
 
     return step, 3 * 2 * x.shape.num_elements() * 9 * channels
 
@@ -118,7 +118,7 @@ def in_turns(steps: dict[str, Step], turns: int) -> dict[str, tuple[float, float
             if turn:
                 seconds[name].append((time.process_time() - processor, time.perf_counter() - wall))
     medians = {name: np.median(values, axis=0) for name, values in seconds.items()}
-    return {name: (float(of[0]), float(of[1])) for name, of in medians.items()}
+    return {name: (float(processor), float(wall)) for name, (processor, wall) in medians.items()}
 
 
 def peak_memory(name: str, batch: int) -> float:

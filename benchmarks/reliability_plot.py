@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, weekly_sums
-from shotspotter_assets.evaluation.plots import COLOURS, MARKERS, new_figure
+from shotspotter_assets.evaluation.plots import line_style, new_figure
 
 Array = npt.NDArray[np.float64]
 
@@ -52,12 +52,12 @@ def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
     mass = np.cumsum(probability[order])
     which = np.empty(len(order), dtype=np.int64)
     which[order] = np.minimum((BINS * mass / mass[-1]).astype(np.int64), BINS - 1)
-    of_bins = [
+    sums_of_bins = [
         weekly_sums(days_of(forecasts), seen * inside, {model: probability * inside})
-        for inside in (which == at for at in range(BINS))
+        for inside in (which == number for number in range(BINS))
     ]
-    alerts = np.stack([of.positives for of in of_bins], axis=1)
-    expected = np.stack([of.losses[model] for of in of_bins], axis=1)
+    alerts = np.stack([sums.positives for sums in sums_of_bins], axis=1)
+    expected = np.stack([sums.losses[model] for sums in sums_of_bins], axis=1)
     weeks = len(alerts)
     drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
     low, high = np.quantile(
@@ -93,15 +93,15 @@ def reliability_by_city(cities: Mapping[str, pa.Table], model: str) -> bytes:
         left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1), wspace=0.02)
         diagram = left.subplots()
         panels = right.subplots(-(-len(bins) // 2), 2, sharex=True, sharey=True, squeeze=False).ravel()
-        values = np.concatenate([np.r_[of.predicted, of.observed[of.observed > 0]] for of in bins.values()])
+        values = np.concatenate([np.r_[own.predicted, own.observed[own.observed > 0]] for own in bins.values()])
         limits = (values.min() / 1.6, min(values.max() * 1.6, 1.0))
-        for at, (axes, (name, of)) in enumerate(zip(panels, bins.items(), strict=False)):
-            look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
+        for line, (axes, (name, own)) in enumerate(zip(panels, bins.items(), strict=False)):
+            look = line_style(line)
             if name == "all":
                 look = {"color": "black", "marker": "x"}
-            seen = of.observed > 0
-            diagram.plot(of.predicted[seen], of.observed[seen], label=name, markersize=4, linewidth=1, **look)
-            _ratio_panel(axes, of, limits, look)
+            seen = own.observed > 0
+            diagram.plot(own.predicted[seen], own.observed[seen], label=name, markersize=4, linewidth=1, **look)
+            _ratio_panel(axes, own, limits, look)
             axes.set_title(f"{name}: {positives[name]:,}", fontsize=8)
         for axes in panels[len(bins) :]:
             axes.set_visible(False)
@@ -125,18 +125,18 @@ def reliability_by_city(cities: Mapping[str, pa.Table], model: str) -> bytes:
     return buffer.getvalue()
 
 
-def _ratio_panel(axes: Any, of: WeeklyReliability, limits: tuple[float, float], look: dict[str, Any]) -> None:
+def _ratio_panel(axes: Any, own: WeeklyReliability, limits: tuple[float, float], look: dict[str, Any]) -> None:
     lowest, highest = RATIOS[0] / 1.1, RATIOS[-1] * 1.1
     axes.axhline(1, color="0.6", linestyle="--", linewidth=0.8)
     axes.fill_between(
-        of.predicted,
-        np.maximum(of.low, lowest),
-        np.minimum(of.high, highest),
+        own.predicted,
+        np.maximum(own.low, lowest),
+        np.minimum(own.high, highest),
         color=look["color"],
         alpha=0.2,
         linewidth=0,
     )
-    ratio = np.clip(of.observed / of.predicted, lowest, highest)
-    axes.plot(of.predicted, ratio, markersize=3, linewidth=0.9, **look)
+    ratio = np.clip(own.observed / own.predicted, lowest, highest)
+    axes.plot(own.predicted, ratio, markersize=3, linewidth=0.9, **look)
     axes.set(xscale="log", yscale="log", xlim=limits, ylim=(lowest, highest))
     axes.set_yticks(RATIOS, [f"{ratio:g}" for ratio in RATIOS])

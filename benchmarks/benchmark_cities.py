@@ -1,0 +1,245 @@
+"""The cities of the benchmarks, and their folds by day and by hour: what the scripts on real alerts share.
+
+A script that imports this asks for `--data FOLDER` with a Parquet file of alerts for each city, and for `--cache FOLDER`,
+where what has been read, fitted and forecast is kept, so that a run that was stopped goes on.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from shotspotter_assets.calendar.local_time import day_start, days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.alerts import clean_alerts
+from shotspotter_assets.evaluation.forecasts_table import days_of, forecasts_table
+from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.gridding.tensors import grid_tensors
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.fold_windows import split_days
+from shotspotter_assets.models.forecaster import through
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.simulated.source import SimulatedSource
+
+VALIDATION_SHARE = 0.15
+WINDOW = 16
+"""Days in a network's input."""
+APART = np.timedelta64(7 * 2_000, "D")
+"""Days of different cities are moved apart by so much, so that they share no week in the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A city's file, its time zone, first day and box, and the cutoffs of its folds, the last of which only ends a test."""
+
+    file: str
+    zone: str
+    start: date
+    box: tuple[float, float, float, float]
+    cutoffs: tuple[date, ...]
+
+
+def quarters(year: int, month: int, number: int) -> tuple[date, ...]:
+    """`number` quarterly cutoffs and the end of the last one's test window."""
+    months = [year * 12 + month - 1 + 3 * quarter for quarter in range(number + 1)]
+    return tuple(date(month // 12, month % 12 + 1, 1) for month in months)
+
+
+DC_BOX = (-77.0485, 38.81475, -76.9005, 38.96875)
+EAST = "America/New_York"
+PACIFIC = "America/Los_Angeles"
+BENCHMARKS = {
+    "washington_dc": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2018, 1, 4)),
+    "oakland": Benchmark(
+        "oakland_ca",
+        PACIFIC,
+        date(2008, 1, 2),
+        (-122.3265, 37.7305, -122.1395, 37.8485),
+        quarters(2012, 10, 4),
+    ),
+    "cincinnati": Benchmark(
+        "cincinnati_oh", EAST, date(2017, 8, 16), (-84.6035, 39.0955, -84.4625, 39.1905), quarters(2022, 1, 4)
+    ),
+    "springfield": Benchmark(
+        "springfield_ma_hourly", EAST, date(2008, 5, 30), (-72.6235, 42.0765, -72.5415, 42.1365), quarters(2017, 1, 4)
+    ),
+    "washington_dc_2013": Benchmark(
+        "washington_dc_2006_2013",
+        EAST,
+        date(2009, 1, 1),
+        (-77.0485, 38.79875, -76.9005, 38.96875),
+        quarters(2013, 1, 4),
+    ),
+    "washington_dc_tuning": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2016, 1, 8)),
+    "simulated": Benchmark(
+        "", EAST, date(2019, 1, 1), (-77.06924, 38.846096, -76.93076, 38.953904), quarters(2023, 1, 4)
+    ),
+    # Boxes of the following: 1st to 99th percentile of the points from the first day to the first cutoff, 5% more on each
+    # side, rounded outwards to 0.001 degrees. The file of San Francisco ends with 24 June 2015.
+    "san_francisco": Benchmark(
+        "san_francisco_ca",
+        PACIFIC,
+        date(2013, 1, 1),
+        (-122.442, 37.701, -122.373, 37.789),
+        (*quarters(2014, 7, 3), date(2015, 6, 25)),
+    ),
+    "fresno": Benchmark(
+        "fresno_ca", PACIFIC, date(2015, 7, 3), (-119.818, 36.705, -119.721, 36.761), quarters(2017, 7, 4)
+    ),
+    "new_york": Benchmark(
+        "new_york_ny_shootings", EAST, date(2017, 7, 1), (-74.138, 40.567, -73.723, 40.905), quarters(2022, 7, 4)
+    ),
+    "philadelphia": Benchmark(
+        "philadelphia_pa_shootings", EAST, date(2019, 1, 1), (-75.258, 39.908, -75.02, 40.079), quarters(2024, 1, 4)
+    ),
+    "chicago": Benchmark(
+        "chicago_il_gun_battery_2018_2021",
+        "America/Chicago",
+        date(2018, 1, 1),
+        (-87.785, 41.641, -87.54, 42.012),
+        quarters(2020, 10, 4),
+    ),
+}
+TESTED = ("washington_dc", "oakland", "cincinnati", "springfield", "washington_dc_2013")
+UNSEEN = ("san_francisco", "fresno", "new_york", "philadelphia", "chicago")
+"""Looked at once, after everything was settled. The last three are shootings reported to the police, not alerts."""
+GROUPS = {"tested": TESTED, "unseen": UNSEEN}
+
+
+def parser(
+    description: str | None, cities: Sequence[str], choices: Iterable[str] = BENCHMARKS
+) -> argparse.ArgumentParser:
+    """The arguments that the scripts share; `cities` are the default ones."""
+    arguments = argparse.ArgumentParser(description=description)
+    arguments.add_argument("--data", type=Path, required=True, help="folder with the cities' Parquet files")
+    arguments.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
+    arguments.add_argument("--cities", nargs="+", default=list(cities), choices=list(choices))
+    return arguments
+
+
+def city_of(name: str) -> City:
+    """The City of a benchmark."""
+    benchmark = BENCHMARKS[name]
+    columns = {"time": "occurred_at", "gunshot_type": "alert_type", "rounds": "rounds", "source_id": "source_id"}
+    landing: dict[str, Any] = {"kind": "landing", "columns": columns}
+    return City.model_validate(
+        {
+            "name": name,
+            "time_zone": benchmark.zone,
+            "start": benchmark.start,
+            "box": dict(zip(("west", "south", "east", "north"), benchmark.box, strict=True)),
+            "grid": {"rows": 36, "columns": 36} if benchmark.file else {"rows": 24, "columns": 24},
+            "source": landing if benchmark.file else {"kind": "simulated", "seed": 11},
+        }
+    )
+
+
+def history_of(name: str, data: Path, cache: Path) -> CityHistory:
+    """All days of a city to its last cutoff, through the project's own reading, cleaning and gridding."""
+    city, benchmark = city_of(name), BENCHMARKS[name]
+    days = days_between(benchmark.start, benchmark.cutoffs[-1] - timedelta(days=1))
+    cache.mkdir(parents=True, exist_ok=True)
+    kept = cache / f"{name}_frames.parquet"
+    if not kept.exists():
+        cleaned = clean_alerts(_raw_alerts(city, data, days), days, city)
+        tensors = grid_tensors(_dated({day: result.alerts for day, result in cleaned.items()}), days, city)
+        pq.write_table(_dated(tensors), kept)
+    return CityHistory(city, days, pq.read_table(kept))
+
+
+def _raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
+    file = BENCHMARKS[city.name].file
+    if not file:
+        return SimulatedSource(city).read(days[0], days[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, f"{file}.parquet").symlink_to((data / f"{file}.parquet").resolve())
+        return LandingFolder(city, fs.LocalFileSystem(), folder).read(days[0], days[-1])
+
+
+def _dated(tables: dict[date, pa.Table]) -> pa.Table:
+    """The tables of days as one, with their `date`."""
+    dated = [
+        table.append_column("date", pa.repeat(pa.scalar(day, pa.date32()), len(table))).replace_schema_metadata(None)
+        for day, table in tables.items()
+    ]
+    # What all days share: the grid's shape.
+    grid = (next(iter(tables.values())).schema.metadata or {}).get(b"grid")
+    return pa.concat_tables(dated).replace_schema_metadata({b"grid": grid} if grid else None)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A fold by day: the history to the end of its test window, and its windows as indexes of days."""
+
+    history: History
+    cutoff: date
+    train: range
+    validation: range
+    test: range
+
+    @property
+    def name(self) -> str:
+        """What the fold's files in the cache start with."""
+        return f"{self.history.city.name}_{self.cutoff}"
+
+    def table(self, forecasts: dict[str, np.ndarray]) -> pa.Table:
+        """The forecasts table of the test days; each forecast has the shape (days, cells)."""
+        history, test = self.history, slice(self.test.start, self.test.stop)
+        return forecasts_table(history.days()[test], np.nonzero(history.covered), history.observed[test], forecasts)
+
+
+@dataclass(frozen=True)
+class HourlyFold:
+    """A fold by hour: as `Fold`, with indexes of hours."""
+
+    history: HourlyHistory
+    cutoff: date
+    train: range
+    validation: range
+    test: range
+
+
+def folds(name: str, data: Path, cache: Path) -> list[Fold]:
+    """The folds of a city by day; the coverage of each is estimated on the days before its cutoff."""
+    history, start = history_of(name, data, cache), BENCHMARKS[name].start
+    found = []
+    for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
+        before, stop = (cutoff - start).days, (end - start).days
+        covered = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
+        train, validation = split_days(before, VALIDATION_SHARE, WINDOW)
+        found.append(Fold(through(history.daily(covered), stop), cutoff, train, validation, range(before, stop)))
+    return found
+
+
+def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
+    """The folds of a city by hour; the coverage of each is estimated on its training window."""
+    history, start = history_of(name, data, cache), BENCHMARKS[name].start
+    counts, city = history.hourly_counts, history.city
+    clock = HourlyHistory(city, start, counts, np.ones(city.shape, dtype=bool))
+    found = []
+    for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
+        validation_days = round((cutoff - start).days * VALIDATION_SHARE)
+        bounds = (cutoff - timedelta(days=validation_days), cutoff, end)
+        validation, test, stop = (clock.hour_at(day_start(day, city.zone)) for day in bounds)
+        hours = HourlyHistory(city, start, counts[:stop], estimate_coverage(counts[:validation].sum(axis=1)))
+        found.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
+    return found
+
+
+def moved_apart(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """The forecasts tables of several cities, with their days so far apart that no two cities share a week."""
+    return [
+        table.set_column(0, "date", pa.array(days_of(table) + number * APART, pa.date32()))
+        for number, table in enumerate(tables)
+    ]
