@@ -1,0 +1,30 @@
+"""Configuration of the documentation site: `make docs`."""
+
+from importlib.metadata import version as version_of
+
+project = "shotspotter_assets"
+author = "The shotspotter_assets developers"
+release = version_of("shotspotter_assets")
+
+extensions = ["myst_parser", "sphinx.ext.napoleon", "sphinx_copybutton", "autoapi.extension"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["pictures"]
+
+# Read from the source text: importing everything would start TensorFlow.
+autoapi_dirs = ["../shotspotter_assets"]
+autoapi_root = "reference"
+autoapi_options = ["members", "undoc-members", "show-module-summary", "show-inheritance"]
+autoapi_member_order = "bysource"
+autoapi_python_class_content = "both"
+autoapi_add_toctree_entry = False
+autoapi_keep_files = False
+
+# Docstrings are written for readers of the code, so single backquotes hold names of all kinds.
+default_role = "code"
+suppress_warnings = ["autoapi.python_import_resolution", "ref.python"]
