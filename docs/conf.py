@@ -7,7 +7,7 @@ author = "The shotspotter_assets developers"
 release = version_of("shotspotter_assets")
 
 extensions = ["myst_parser", "sphinx.ext.napoleon", "sphinx_copybutton", "autoapi.extension"]
-source_suffix = {".md": "markdown"}
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -27,4 +27,5 @@ autoapi_keep_files = False
 
 # Docstrings are written for readers of the code, so single backquotes hold names of all kinds.
 default_role = "code"
+napoleon_use_ivar = True
 suppress_warnings = ["autoapi.python_import_resolution", "ref.python"]
