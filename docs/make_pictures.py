@@ -1,10 +1,12 @@
 """Makes the pictures of README and docs from what `make demo` has stored: `make pictures`."""
 
 import base64
+import os
 import re
 import shutil
 import tempfile
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -19,14 +21,20 @@ from shotspotter_assets.settings import Settings
 
 PICTURES = Path(__file__).parent / "pictures"
 REPORT_PICTURES = ("forecast", "reliability")
-GROUP_COLOURS = {"alerts": "#cfe3f3", "walk_forward": "#d8ecd0", "daily": "#fbe3c6"}
+GROUP_COLOURS = {
+    "alerts": "#cfe3f3",
+    "grids": "#cfe3f3",
+    "models": "#d8ecd0",
+    "reports": "#d8ecd0",
+    "forecasts": "#fbe3c6",
+}
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 2.3, 0.5, 2.9, 0.85
 
 
 def main() -> None:
     """Write all pictures into `docs/pictures`."""
     PICTURES.mkdir(exist_ok=True)
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(os.environ)
     definitions = build_definitions(settings)
     lineage(definitions).savefig(PICTURES / "lineage.svg", metadata={"Date": None})
     report = Path(settings.store_root) / "evaluation_reports" / f"city={CITY}" / f"fold={FOLDS[-1]}"
@@ -38,7 +46,7 @@ def main() -> None:
 
 def risk_map(definitions: dg.Definitions) -> bytes:
     """PNG of the forecast issued on the last day of the demo, as the UI shows it."""
-    key = f"{CITY}|{next_cutoff(FOLDS[-1]).replace(day=1)}"
+    key = f"{CITY}|{next_cutoff(FOLDS[-1]) - timedelta(days=1)}"
     names = ["live_models", "risk_forecasts"]
     job = definitions.resolve_implicit_global_asset_job_def()
     selected = job.get_subset(asset_selection={dg.AssetKey(name) for name in names})
