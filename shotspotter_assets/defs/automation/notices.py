@@ -6,18 +6,14 @@ even if it failed: what a webhook did not take would be lost.
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.dagster_patches.check_history import Evaluation, evaluations
 from shotspotter_assets.defs.automation.default_status import sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
@@ -38,11 +34,13 @@ FIRST_LOOK: Final = timedelta(days=1)
 """What happened before is no news when notices are switched on."""
 OVERLAP: Final = timedelta(minutes=5)
 """Events are stored a little after their time; what is seen twice is told once."""
-MAX_RUN: Final = timedelta(days=1)
 
 MAX_RUNS: Final = 200
 MAX_EVALUATIONS: Final = 200
 """Failed runs, and evaluations of one check, that one look is at."""
+
+WILL_RETRY: Final = "dagster/will_retry"
+"""Tag of a failed run that Dagster starts again itself."""
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -91,13 +89,13 @@ def notices(
 
 
 def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
-    """Not those that Dagster starts again itself."""
+    """All but those that Dagster starts again itself."""
     from shotspotter_assets.notifications.messages import run_failure
 
     wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
     for record in reversed(instance.get_run_records(wanted, limit=MAX_RUNS)):
         run = record.dagster_run
-        if run.tags.get(WILL_RETRY_TAG) != "true":
+        if run.tags.get(WILL_RETRY) != "true":
             step, error = _failure(instance, run.run_id)
             assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
             yield run_failure(assets or run.job_name, _partition(run), step, error, to.run_url(run.run_id))
@@ -123,24 +121,22 @@ def _late_cities(
     from shotspotter_assets.calendar.local_time import day_start
     from shotspotter_assets.notifications.messages import late_city
 
-    evaluations = _evaluations(instance, LATE_CITIES, since)[:1]  # each one is of all cities
-    for record in filter(_has_failed, evaluations):
-        for name, silent_days in _numbers(record, "days_late_").items():
-            if name in cities:
+    for evaluation in evaluations(instance, LATE_CITIES, since, MAX_EVALUATIONS)[:1]:  # each one is of all cities
+        for name, silent_days in _numbers(evaluation.result, "days_late_").items():
+            if not evaluation.result.passed and name in cities:
                 zone = cities[name].zone
-                last = _day_of(record, zone) - timedelta(days=1 + int(silent_days))
+                last = evaluation.at.astimezone(zone).date() - timedelta(days=1 + int(silent_days))
                 due = day_start(last + timedelta(days=2), zone).astimezone(zone)
-                yield late_city(name, last, due, to.run_url(record.run_id))
+                yield late_city(name, last, due, to.run_url(evaluation.run_id))
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
     """Forecasts that were not shown to be better than the best baseline, so that this one is served."""
     from shotspotter_assets.notifications.messages import failed_gate
 
-    for record in _newly_failed_partitions(instance, REPORT_GATE, since):
-        evaluation, day = _evaluation(record), _day_of(record, UTC)
-        served, reason = str(evaluation.metadata["served"].value), evaluation.description or ""
-        yield failed_gate(str(record.partition), day, served, reason, to.run_url(record.run_id))
+    for failed in _newly_failed_partitions(instance, REPORT_GATE, since):
+        served, reason = str(failed.result.metadata["served"].value), failed.result.description or ""
+        yield failed_gate(str(failed.partition), failed.at.date(), served, reason, to.run_url(failed.run_id))
 
 
 def _failed_scores(
@@ -150,9 +146,9 @@ def _failed_scores(
     from shotspotter_assets.notifications.messages import drift, failed_gate
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
-    for record in _newly_failed_partitions(instance, ROLLING_GATE, since):
-        city, day = parse_key(str(record.partition))
-        scores, url = ScoreRecord.load(store, city, day), to.run_url(record.run_id)
+    for failed in _newly_failed_partitions(instance, ROLLING_GATE, since):
+        city, day = parse_key(str(failed.partition))
+        scores, url = ScoreRecord.load(store, city, day), to.run_url(failed.run_id)
         gate = scores.rolling_gate
         if gate is not None and not gate.passed:
             yield failed_gate(city, day, gate.served, " ".join(gate.reasons), url)
@@ -171,54 +167,21 @@ def _unreadable_files(cities: Cities, store: "Store") -> "Iterator[Message]":
                 yield corrupt_file(city.name, PurePosixPath(path).name, found["error"])
 
 
-def _newly_failed_partitions(
-    instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime
-) -> list[AssetCheckExecutionRecord]:
+def _newly_failed_partitions(instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime) -> list[Evaluation]:
     """The newest evaluation of each partition where it failed."""
-    newest: dict[str | None, AssetCheckExecutionRecord] = {}
-    for record in _evaluations(instance, key, since):
-        newest.setdefault(record.partition, record)
-    return [record for record in newest.values() if _has_failed(record)]
+    newest: dict[str | None, Evaluation] = {}
+    for evaluation in evaluations(instance, key, since, MAX_EVALUATIONS):
+        newest.setdefault(evaluation.partition, evaluation)
+    return [evaluation for evaluation in newest.values() if not evaluation.result.passed]
 
 
-def _evaluations(
-    instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime
-) -> list[AssetCheckExecutionRecord]:
-    """Evaluations of the check since then, the newest first."""
-    history = instance.event_log_storage.get_asset_check_execution_history(
-        key,
-        MAX_EVALUATIONS,
-        status={AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED},
-    )
-    # A record is as old as the plan of its run; its event is the evaluation.
-    planned_since = (since - MAX_RUN).timestamp()
-    recent = [record for record in history if record.create_timestamp > planned_since and record.event is not None]
-    dated = [(record.event.timestamp, record) for record in recent if record.event is not None]
-    return [record for at, record in sorted(dated, key=lambda pair: -pair[0]) if at > since.timestamp()]
-
-
-def _has_failed(record: AssetCheckExecutionRecord) -> bool:
-    return record.status is AssetCheckExecutionRecordStatus.FAILED
-
-
-def _evaluation(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation:
-    assert record.event is not None
-    return record.event.get_dagster_event().asset_check_evaluation_data
-
-
-def _numbers(record: AssetCheckExecutionRecord, prefix: str) -> dict[str, float]:
+def _numbers(evaluation: dg.AssetCheckEvaluation, prefix: str) -> dict[str, float]:
     """The numbers of an evaluation's metadata whose names begin with the prefix, without it."""
     return {
         name.removeprefix(prefix): float(entry.value)
-        for name, entry in _evaluation(record).metadata.items()
+        for name, entry in evaluation.metadata.items()
         if name.startswith(prefix) and isinstance(entry.value, int | float)
     }
-
-
-def _day_of(record: AssetCheckExecutionRecord, zone: tzinfo) -> date:
-    """The local day of the evaluation."""
-    assert record.event is not None
-    return datetime.fromtimestamp(record.event.timestamp, zone).date()
 
 
 def _partition(run: dg.DagsterRun) -> str | None:

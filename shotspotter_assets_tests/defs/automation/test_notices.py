@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.alerts import raw_alerts
@@ -138,7 +139,7 @@ def test_a_failed_run_is_told_once_with_its_partition_step_error_and_link(watch:
 
 def test_a_run_that_dagster_starts_again_is_no_news(watch: Watch, webhook: Webhook) -> None:
     run_id = fail_a_run(watch)
-    watch.instance.add_run_tags(run_id, {"dagster/will_retry": "true"})
+    watch.instance.add_run_tags(run_id, {WILL_RETRY_TAG: "true"})
     assert watch.tick() == "Nothing new to tell."
 
 
