@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from pydantic import Field
 
 from shotspotter_assets.calendar.local_time import day_start
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -38,12 +37,6 @@ from shotspotter_assets.storage.store import Partition, Store
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.plots import FoldWindows
-
-DRAWN_BASELINES = ("true_intensity", "gradient_boosting", "logistic_regression", "historical_mean")
-"""Beside the trained models; lines of all the others would hide each other."""
-
-SHOWN = ("log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed")
-"""Scores in the UI's table; the report has all of them."""
 
 
 class StaleModelError(ValueError):
@@ -89,6 +82,8 @@ def evaluation_reports(
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
     from shotspotter_assets.evaluation.fold_report import fold_report
+    from shotspotter_assets.evaluation.report_files import fold_partition
+    from shotspotter_assets.evaluation.report_views import fold_pictures
     from shotspotter_assets.models.next_day.baselines import fit_baselines
     from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
     from shotspotter_assets.models.registry import forecaster
@@ -118,7 +113,6 @@ def evaluation_reports(
     context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
     for name, baseline in fit_baselines(history, train, validation, test).items():
         probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
-    forecast_counts = history.counts[:, list(city.forecast_codes)]
     report, forecasts = fold_report(
         history=history,
         fold=cutoff,
@@ -130,9 +124,9 @@ def evaluation_reports(
         settings=settings,
         config=record.config,
     )
-    partition = Partition(context.asset_key.path[-1], city.name, "fold", cutoff)
+    partition = fold_partition(city.name, cutoff)
     _write_hours(context, config, opened, partition, stored, record)
-    pictures = _plots(opened, city, record, forecast_counts, covered, report, forecasts)
+    pictures = fold_pictures(report, forecasts, history, list(record.models), _folds(opened, city.name))
     for name, png in pictures.items():
         opened.write_bytes(partition, picture_file(name), png)
     opened.write_table(partition, FOLD_FORECASTS_FILE, forecasts)
@@ -174,36 +168,6 @@ def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
         )
 
 
-def _plots(
-    store: Store,
-    city: City,
-    record: FoldRecord,
-    counts: npt.NDArray[np.uint16],
-    covered: npt.NDArray[np.bool_],
-    report: "FoldReport",
-    forecasts: pa.Table,
-) -> dict[str, bytes]:
-    """PNG by name: the grid with coverage, a forecast beside what happened, the folds, reliability, hit rates."""
-    from shotspotter_assets.evaluation import plots
-
-    drawn = [*record.models, *(name for name in DRAWN_BASELINES if name in report.models)]
-    shown = next(iter(record.models))
-    observed = forecasts["observed"].to_numpy().astype(bool)
-    before = record.train_days + record.validation_days
-    tested = counts[before:].sum(axis=1, dtype=np.int64)
-    # The median day is neither a quiet one nor a firework one.
-    at = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
-    of_day = forecasts[shown].to_numpy().reshape(len(tested), -1)[at]
-    _, days = fold_days(city, record.fold)
-    return {
-        "coverage": plots.coverage_grid(covered, city.box, counts[:before].sum(axis=(0, 1), dtype=np.int64)),
-        "forecast": plots.forecast_beside_observed(of_day, tested[at], covered, city.box, day=days[at], model=shown),
-        "walk_forward": plots.walk_forward_windows(_folds(store, city.name)),
-        "reliability": plots.reliability_curve({name: forecasts[name].to_numpy() for name in drawn}, observed),
-        "hit_rate": plots.hit_rate_against_area({name: report.models[name] for name in drawn}),
-    }
-
-
 def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     """The windows of every fold of the city that was trained."""
     from shotspotter_assets.evaluation.plots import FoldWindows
@@ -223,10 +187,9 @@ def _folds(store: "Store", city: str) -> "list[FoldWindows]":
 
 def _metadata(report: "FoldReport", record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
     """Numbers that plot over the folds, the table of models, and the pictures."""
-    records = [
-        {"model": name} | {score: getattr(scores, score) for score in SHOWN} | {"hit_rate_5": scores.hit_rate[5]}
-        for name, scores in sorted(report.models.items(), key=lambda item: item[1].log_loss)
-    ]
+    from shotspotter_assets.evaluation.report_views import fold_rows
+
+    rows = fold_rows(report)
     of_models = {
         f"{name}_{score}": getattr(report.models[name], score)
         for name in record.models
@@ -234,8 +197,8 @@ def _metadata(report: "FoldReport", record: FoldRecord, pictures: dict[str, byte
     }
     of_data = ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
     return {
-        "best_model": records[0]["model"],
-        "scores": panel.table(records),
+        "best_model": rows[0]["model"],
+        "scores": panel.table(rows),
         **panel.rounded(of_models | {key: getattr(report, key) for key in of_data}),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
         "path": path,

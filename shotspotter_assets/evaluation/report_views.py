@@ -1,0 +1,112 @@
+"""What people see of the reports: rows of scores, and pictures as PNG by name. The stored reports hold everything."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from shotspotter_assets.evaluation import plots
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.forecasts_table import observed_of
+from shotspotter_assets.evaluation.gate import TRUTH
+from shotspotter_assets.evaluation.scores import Scores
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+
+FOLD_SCORES: Final = (
+    "log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed",
+)  # fmt: skip
+CITY_SCORES: Final = (
+    "log_loss", "brier_skill", "average_precision", "predicted_over_observed", "calibration_slope",
+)  # fmt: skip
+DRAWN_IN_FOLDS: Final = (TRUTH, "gradient_boosting", "logistic_regression", HISTORICAL_MEAN)
+"""Beside the trained models; lines of all the others would hide each other."""
+MAX_DRAWN_BASELINES: Final = 2
+"""Of a city's report, the best ones; besides, the reference is drawn."""
+
+Row = dict[str, Any]
+Pictures = dict[str, bytes]
+
+
+def fold_rows(report: FoldReport) -> list[Row]:
+    """A row of scores for each model of a fold, the best first."""
+    return [
+        _row(name, scores, FOLD_SCORES)
+        for name, scores in sorted(report.models.items(), key=lambda item: item[1].log_loss)
+    ]
+
+
+def fold_pictures(
+    report: FoldReport,
+    forecasts: pa.Table,
+    history: History,
+    trained: Sequence[str],
+    folds: Sequence[plots.FoldWindows],
+) -> Pictures:
+    """The grid with coverage, a forecast beside what happened, the folds, reliability and hit rates.
+
+    Args:
+        report: of the fold.
+        forecasts: its forecasts table.
+        history: the one that was forecast.
+        trained: names of the fold's own models; the first one's forecast is shown.
+        folds: windows of all folds of the city.
+    """
+    drawn = [*trained, *(name for name in DRAWN_IN_FOLDS if name in report.models)]
+    covered, box, cutoff = history.covered, history.city.box, report.train_days + report.validation_days
+    tested = history.alerts[cutoff : cutoff + report.test_days]
+    # The median day is neither a quiet one nor a firework one.
+    shown = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
+    probability = forecasts[trained[0]].to_numpy().reshape(len(tested), -1)[shown]
+    day = history.days()[cutoff + shown].item()
+    return {
+        "coverage": plots.coverage_grid(covered, box, history.alerts[:cutoff].sum(axis=0)),
+        "forecast": plots.forecast_beside_observed(probability, tested[shown], covered, box, day=day, model=trained[0]),
+        "walk_forward": plots.walk_forward_windows(folds),
+        "reliability": _reliability(forecasts, drawn),
+        "hit_rate": plots.hit_rate_against_area({name: report.models[name] for name in drawn}),
+    }
+
+
+def walk_forward_rows(report: WalkForwardReport) -> list[Row]:
+    """A row of scores for each model of a city, the best first."""
+    rows = []
+    for name, scores in report.models.items():
+        gain = scores.gain_over[report.verdict.best_baseline]
+        gains = {
+            "gain_over_historical_mean": scores.gain_over[HISTORICAL_MEAN].gain,
+            "gain_over_best_baseline": gain.gain,
+            "low": gain.low,
+            "high": gain.high,
+        }
+        rows.append(_row(name, scores, CITY_SCORES) | gains)
+    return rows
+
+
+def walk_forward_pictures(report: WalkForwardReport, forecasts: pa.Table) -> Pictures:
+    """Reliability, and the gain over the best baseline by fold, of the candidates, the best baselines and the reference.
+
+    Args:
+        report: of a city.
+        forecasts: its forecasts table, pooled over the folds.
+    """
+    best = report.verdict.best_baseline
+    baselines = [name for name in report.models if name in report.baselines]
+    hidden = {*baselines[MAX_DRAWN_BASELINES:]} - {best, HISTORICAL_MEAN}
+    drawn = [name for name in report.models if name not in hidden]
+    gains = {
+        name: {fold: group.models[name].gain_over_best_baseline for fold, group in report.by_fold.items()}
+        for name in drawn
+        if name != best
+    }
+    return {"reliability": _reliability(forecasts, drawn), "gain_by_fold": plots.gain_by_fold(gains, best)}
+
+
+def _row(model: str, scores: Scores, shown: Sequence[str]) -> Row:
+    return {"model": model, **{name: getattr(scores, name) for name in shown}, "hit_rate_5": scores.hit_rate[5]}
+
+
+def _reliability(forecasts: pa.Table, models: Sequence[str]) -> bytes:
+    return plots.reliability_curve({name: forecasts[name].to_numpy() for name in models}, observed_of(forecasts))
