@@ -44,14 +44,8 @@ class SourcesResource(dg.ConfigurableResource):
 
     landing_root: str
 
-    def open(self, city: City) -> "AlertSource":
-        """All sources that the city's file names, as one."""
-        from shotspotter_assets.sources.combined import combined
-
-        return combined(self.parts(city))
-
-    def parts(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
-        """Each of `city.all_sources`, in that order. Landed files of `left_out` (path to version) are not read."""
+    def readers(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
+        """The reader of each of `city.all_sources`. Landed files of `left_out` (path to version) are not read."""
         return open_sources(city, Access(self._landing, os.environ, left_out or {}))
 
     def true_forecasts(
@@ -60,7 +54,7 @@ class SourcesResource(dg.ConfigurableResource):
         """The truth as a forecast, shape (days, covered cells), named `true_intensity`; empty for a real city."""
         if not KINDS[city.source.kind].knows_truth:
             return {}
-        (source,) = cast("list[SimulatedTruth]", self.parts(city))
+        (source,) = cast("list[SimulatedTruth]", self.readers(city))
         return {"true_intensity": source.true_probability(days[0], days[-1])[:, covered]}
 
     def _landing(self) -> tuple["fs.FileSystem", str]:

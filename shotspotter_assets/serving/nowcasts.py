@@ -1,5 +1,6 @@
 """Risk of the next hours from now: stored days, the source's alerts since, and the models in force."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -17,6 +18,7 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_forecasts import next_hours_table, type_mixes
 from shotspotter_assets.sources.protocol import AlertSource
+from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -74,8 +76,8 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
     return record
 
 
-def history_until(store: Store, source: AlertSource, city: City, now: datetime) -> tuple[CityHistory, int]:
-    """(days to now, alerts since midnight): stored days up to the first missing one, the rest asked of the source."""
+def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> tuple[CityHistory, int]:
+    """(days to now, alerts since midnight): stored days up to the first missing one, the rest read from the sources."""
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
@@ -83,7 +85,7 @@ def history_until(store: Store, source: AlertSource, city: City, now: datetime) 
     until_now = pa.scalar(now, pa.timestamp("us", "UTC"))
     alerts = [
         _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], until_now)), day)
-        for day, cleaned in clean_alerts(source.read(first, today), days, city).items()
+        for day, cleaned in clean_alerts(read_sources(readers, first, today), days, city).items()
     ]
     frames = [_dated(table, day) for day, table in grid_tensors(pa.concat_tables(alerts), days, city).items()]
     if first > city.start:

@@ -1,5 +1,6 @@
-"""What a source of alerts is, and the errors that all sources share."""
+"""The protocols of sources of alerts, and the error that all sources raise."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 
 class AlertSource(Protocol):
-    """Anything that can hand over a city's alerts for a range of local days."""
+    """Anything that has a city's alerts by local day."""
 
     def read(self, first: date, last: date) -> pa.Table:
         """The alerts filed under the local days `first` to `last` (both included), as `RAW_SCHEMA`, sorted by day.
@@ -24,6 +25,15 @@ class AlertSource(Protocol):
 
 
 @runtime_checkable
+class FileSource(AlertSource, Protocol):
+    """A source of landed files, some of which may not be readable now."""
+
+    def unread(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths`, files of this source, that `read` does not read now."""
+        ...
+
+
+@runtime_checkable
 class ChangingSource(AlertSource, Protocol):
     """A source that can be asked which days it has other rows for than before."""
 
@@ -33,10 +43,9 @@ class ChangingSource(AlertSource, Protocol):
         ...
 
     def changed_days(self, first: date, last: date) -> dict[date, str]:
-        """A short text for each day from `first` to `last` that has rows; it is another one when the rows change.
+        """A version of each day from `first` to `last` that has rows: a short text that changes when the rows change.
 
-        A day that is left out has no rows. The text may also change although the rows do not (a publisher that
-        writes its whole data set anew).
+        It may also change although the rows do not, as with a publisher that rewrites its whole data set.
 
         Raises:
             SourceError: the source cannot be read, or not understood.

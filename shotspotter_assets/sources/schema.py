@@ -1,4 +1,4 @@
-"""The table that every source hands over: alerts as received, filed under local civil days."""
+"""The table that every source returns: alerts as received, filed under local civil days."""
 
 from typing import Final
 
@@ -21,6 +21,14 @@ RAW_SCHEMA: Final = pa.schema(
 )
 """`date` is the local day that a row is filed under. `as_received` is the row's own text, kept for rows whose time or point
 could not be read. `received_row` counts from 0 within `received_from`."""
+
+PUBLISHED: Final = (
+    "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
+)  # fmt: skip
+"""The columns that come from the publisher; the others tell how a row was received."""
+
+WITHDRAWN_SCHEMA: Final = pa.schema([*RAW_SCHEMA, pa.field("withdrawn_at", pa.timestamp("us", "UTC"), nullable=False)])
+"""A row that was received at `received_at` and that the source no longer had when asked at `withdrawn_at`."""
 
 ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
 """How rows are sorted."""

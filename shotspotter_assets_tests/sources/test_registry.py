@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 import yaml
@@ -14,10 +16,11 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cities.source_settings import Source, SourceSettings
 from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, as_asked, polled_arrivals
-from shotspotter_assets.sources.combined import combined
 from shotspotter_assets.sources.protocol import ChangingSource
+from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.registry import KINDS, Access, Entry, arrivals, needs_clock, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.defs.chain import DAILY, DAILY_CHECKS, DEFINITIONS, SENSORS, materialize, resources
 
 
 def no_landing() -> tuple[fs.FileSystem, str]:
@@ -104,9 +107,8 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch) -> City:
 
 
 def test_a_new_kind_is_read(bulletin_city: City) -> None:
-    rows = combined(open_sources(bulletin_city, Access(no_landing, environ={}))).read(
-        date(2024, 3, 1), date(2024, 3, 2)
-    )
+    readers = open_sources(bulletin_city, Access(no_landing, environ={}))
+    rows = read_sources(readers, date(2024, 3, 1), date(2024, 3, 2))
     assert rows["time_utc"].to_pylist() == [datetime(2024, 3, 1, hour, tzinfo=UTC) for hour in (3, 21)]
 
 
@@ -119,3 +121,21 @@ def test_a_new_kind_is_watched(bulletin_city: City) -> None:
     assert list(look.days) == [first, last]
     look = polled_arrivals(reader, "source 0", as_asked(look.seen, set(look.days)), first, last)
     assert look.days == {first: "(3, 21)", last: ""}
+
+
+def test_a_new_kind_goes_from_the_sensor_to_the_grid(bulletin_city: City, tmp_path: Path) -> None:
+    project = resources(str(tmp_path / "store"), cities={bulletin_city.name: bulletin_city})
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        tick = SENSORS["polled_arrivals"](
+            dg.build_sensor_context(instance=instance, definitions=DEFINITIONS, resources=project)
+        )
+        (asked,) = tick.run_requests
+        assert materialize(DAILY, project, checks=DAILY_CHECKS, instance=instance, tags=asked.tags).success
+        event = instance.get_latest_data_version_record(dg.AssetKey("raw_alerts"), partition_key="tiny_city|2024-03-01")
+    assert event.asset_materialization.metadata["source_version"].value == "(3, 21)"
+    grid = (
+        project["store"]
+        .open()
+        .read_window("grid_tensors", "tiny_city", "grid.parquet", bulletin_city.start, bulletin_city.end)
+    )
+    assert grid["count"].to_pylist() == [1, 1, 1, 1]

@@ -1,11 +1,11 @@
 """Raw alerts, by city and local day: what the source gave, with when it was received."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import rows_of_days
 from shotspotter_assets.cities.city import City
@@ -14,14 +14,13 @@ from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
-from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE, WITHDRAWN_FILE
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.quality.usual import Usual
-    from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store
 
 SOURCE_VERSION: Final = "source_version"
@@ -57,43 +56,31 @@ def raw_alerts(
     One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows. The
     data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
     """
-    from shotspotter_assets.sources.api.json_rows import versions_of_days
-    from shotspotter_assets.sources.combined import combined
-    from shotspotter_assets.sources.history import PUBLISHED, keep_first_seen
-    from shotspotter_assets.sources.protocol import ChangingSource
+    from shotspotter_assets.sources.receive import receive
     from shotspotter_assets.sources.seen import unreadable_versions
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
     for date_range in date_ranges(context, cities):
         city, days, opened = date_range.city, date_range.days, store.open()
         place = (context.asset_key.path[-1], city.name)
-        before = _stored_before(context, opened, place, days)
-        left_out = unreadable_versions(opened, city.name)
-        parts = sources.parts(city, left_out)
-        asked_at = datetime.now(UTC)
-        # Asked for before the rows, so that rows that come in between make the day look changed, not the other way round.
-        source_versions = _counted_versions(parts, days)
-        rows = combined(parts).read(days[0], days[-1])
-        withdrawn = None
-        if before is not None:
-            rows = _with_rows_of_unread_files(context, rows, before, parts)
-            rows, withdrawn = keep_first_seen(rows, before, asked_at)
-            _keep_withdrawn(opened, place, withdrawn)
-        if source_versions is None and len(parts) == 1 and isinstance(parts[0], ChangingSource):
-            source_versions = versions_of_days(rows)
-        by_day = rows_of_days(rows, days)
+        readers = sources.readers(city, unreadable_versions(opened, city.name))
+        received = receive(readers, days, _stored_before(context, opened, place, days))
+        _warn_of_unread_files(context, received.unread_files)
+        _keep_withdrawn(opened, place, received.withdrawn)
+        by_day = rows_of_days(received.rows, days)
         opened.write_tables(*place, ALERTS_FILE, by_day)
-        versions = day_fingerprints(rows.select(PUBLISHED), days)
+        versions = day_fingerprints(received.rows.select(PUBLISHED), days)
         for day, table in by_day.items():
             add_version(context, date_range.key(day), versions[day])
             metadata: dict[str, int | str] = {"dagster/partition_row_count": table.num_rows}
-            if source_versions is not None:
-                metadata[SOURCE_VERSION] = source_versions.get(day, "")
+            if received.source_versions is not None:
+                metadata[SOURCE_VERSION] = received.source_versions.get(day, "")
             context.add_asset_metadata(metadata, partition_key=date_range.key(day))
         _warn_of_silence(context, date_range, [day for day, table in by_day.items() if table.num_rows])
+        withdrawn = received.withdrawn.num_rows
         context.log.info(
-            f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
-            + (f"; {withdrawn.num_rows:,} earlier rows were changed or taken back" if withdrawn else "")
+            f"{city.name}: {received.rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
+            + (f"; {withdrawn:,} earlier rows were changed or taken back" if withdrawn else "")
         )
 
 
@@ -132,45 +119,22 @@ def late_cities(
 
 def _stored_before(
     context: dg.AssetExecutionContext, store: "Store", place: tuple[str, str], days: list[date]
-) -> pa.Table | None:
-    """What is stored of the days; nothing where a file is damaged, as this run makes it anew."""
+) -> pa.Table:
+    """The rows stored of the days; none where a file is damaged, as this run makes it anew."""
     try:
-        return store.read_present(*place, ALERTS_FILE, days[0], days[-1])
+        stored = store.read_present(*place, ALERTS_FILE, days[0], days[-1])
     except CorruptObjectError as error:
         context.log.warning(f"{error} The days are read anew; when their rows were first seen is lost.")
-        return None
+        stored = None
+    return RAW_SCHEMA.empty_table() if stored is None else stored
 
 
-def _counted_versions(parts: "list[AlertSource]", days: list[date]) -> dict[date, str] | None:
-    """The source's versions of the days, if it can tell them without handing over its rows."""
-    from shotspotter_assets.sources.protocol import ChangingSource
-
-    source = parts[0]
-    if len(parts) > 1 or not isinstance(source, ChangingSource) or not source.counts_by_day:
-        return None
-    return source.changed_days(days[0], days[-1])
-
-
-def _with_rows_of_unread_files(
-    context: dg.AssetExecutionContext, rows: pa.Table, before: pa.Table, parts: "list[AlertSource]"
-) -> pa.Table:
-    """The rows with those stored before of landed files that are gone, damaged or being written now.
-
-    A file that is tidied away, or spoiled, must not empty its days.
-    """
-    from shotspotter_assets.sources.landing.folder import LandingFolder
-    from shotspotter_assets.sources.schema import ORDER
-
-    files = before["received_from"].unique().to_pylist()
-    unread = sorted(set().union(*(part.unread(files) for part in parts if isinstance(part, LandingFolder))))
-    if not unread:
-        return rows
-    context.log.warning(
-        f"Rows of files that cannot be read now are kept as they were: {', '.join(unread[:5])}"
-        f"{f' and {len(unread) - 5} more' if len(unread) > 5 else ''}. To take rows back, land the file again without them."
-    )
-    kept = before.filter(pc.is_in(before["received_from"], pa.array(unread, pa.string())))
-    return pa.concat_tables([rows, kept.cast(rows.schema)]).sort_by(ORDER)
+def _warn_of_unread_files(context: dg.AssetExecutionContext, files: Sequence[str]) -> None:
+    if files:
+        context.log.warning(
+            f"Rows of files that cannot be read now are kept as they were: {', '.join(files[:5])}"
+            f"{f' and {len(files) - 5} more' if len(files) > 5 else ''}. To take rows back, land the file again without them."
+        )
 
 
 def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table) -> None:
@@ -179,8 +143,8 @@ def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table)
     if not days:
         return
     earlier = store.read_present(*place, WITHDRAWN_FILE, days[0], days[-1])
-    together = pa.concat_tables([withdrawn] if earlier is None else [earlier.cast(withdrawn.schema), withdrawn])
-    by_day = rows_of_days(together.sort_by([("date", "ascending"), ("withdrawn_at", "ascending")]), days)
+    all_withdrawn = pa.concat_tables([withdrawn] if earlier is None else [earlier.cast(withdrawn.schema), withdrawn])
+    by_day = rows_of_days(all_withdrawn.sort_by([("date", "ascending"), ("withdrawn_at", "ascending")]), days)
     store.write_tables(*place, WITHDRAWN_FILE, by_day)
 
 

@@ -115,7 +115,7 @@ def _tick(
         return monotonic() - started > SECONDS_PER_TICK
 
     def look(seen: SeenTable) -> "Look | None":
-        return None if enough() else look_at(seen, arrival, sources.parts, enough)
+        return None if enough() else look_at(seen, arrival, sources.readers, enough)
 
     in_turn = cities[turn:] + cities[:turn]
     tables = [SeenTable(opened, city, table, generations.get(city.name, 0)) for city in in_turn]

@@ -42,14 +42,13 @@ def nowcasts(
     """
     from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
-    from shotspotter_assets.sources.combined import combined
     from shotspotter_assets.sources.seen import unreadable_versions
 
     city, opened = find_city(cities, context.partition_key), store.open()
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)
     record = record_in_force(opened, city, now)
-    source = combined(sources.parts(city, unreadable_versions(opened, city.name)))
-    cast = nowcast(record, record.loaded(opened), *history_until(opened, source, city, now), now)
+    readers = sources.readers(city, unreadable_versions(opened, city.name))
+    cast = nowcast(record, record.loaded(opened), *history_until(opened, readers, city, now), now)
     path = write_nowcast(opened, cast)
     facts = cast.record
     longest = cast.longest

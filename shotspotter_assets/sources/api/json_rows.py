@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import PLAIN_KEY, ApiSource
-from shotspotter_assets.sources.received import to_raw
+from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import day_fingerprints
 
@@ -67,7 +67,7 @@ def to_raw_rows(rows: Sequence[Row], city: City, source: ApiSource, received_fro
     `received_row` is a row's rank within its day by `ORDER`, which is the same whatever the range and the paging.
 
     Raises:
-        SourceError: see `received.to_raw`.
+        SourceError: see `raw_rows.to_raw`.
     """
     if not rows:
         return RAW_SCHEMA.empty_table()

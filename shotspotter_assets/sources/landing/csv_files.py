@@ -15,7 +15,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, own_columns, require_columns, unreadable
 from shotspotter_assets.sources.protocol import SourceError
-from shotspotter_assets.sources.received import BROKEN
+from shotspotter_assets.sources.raw_rows import BROKEN
 
 BLOCK_BYTES = 64 * 2**20
 """A line must fit into one block; the default of 1 MB refuses files with one long line."""

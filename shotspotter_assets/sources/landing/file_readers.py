@@ -15,7 +15,7 @@ Interval = tuple[datetime, datetime]
 
 Chunks = Iterator[tuple[pa.Table, int]]
 """Tables with the source's own column names, each with the number of its first row within the file. A text format
-adds the column `received.BROKEN` for lines that do not parse: their text, null for sound lines."""
+adds the column `raw_rows.BROKEN` for lines that do not parse: their text, null for sound lines."""
 
 FileReader = Callable[[fs.FileSystem, str, City, LandingSource, Interval | None], Chunks]
 """Reads one file: (filesystem, path, city, source, interval whose rows are wanted or None for all) -> chunks."""

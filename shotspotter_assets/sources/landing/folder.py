@@ -1,7 +1,7 @@
 """The landing folder as a source: files as vendors and publishers write them, local or on S3.
 
 Which files are ready and which days they may hold belongs here. `formats` has the readers that make a table of one file,
-`received` what its values mean.
+`raw_rows` what its values mean.
 """
 
 import hashlib
@@ -20,12 +20,11 @@ from pyarrow import fs
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.history import PUBLISHED
 from shotspotter_assets.sources.landing.file_readers import Interval
 from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.protocol import SourceError
-from shotspotter_assets.sources.received import to_raw
-from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
+from shotspotter_assets.sources.raw_rows import to_raw
+from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import day_fingerprints, row_hashes
 
 UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")

@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, missing_columns, own_columns, unreadable
 from shotspotter_assets.sources.protocol import SourceError
-from shotspotter_assets.sources.received import BROKEN
+from shotspotter_assets.sources.raw_rows import BROKEN
 
 REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
 """Columns that at least one row has, or the mapping is wrong; of the others, publishers leave out empty ones."""

@@ -34,9 +34,9 @@ class Redirected(SourcesResource):
 
     url: str
 
-    def parts(self, city: City, left_out: Mapping[str, str] | None = None) -> list[AlertSource]:
+    def readers(self, city: City, left_out: Mapping[str, str] | None = None) -> list[AlertSource]:
         redirected = city.source.model_copy(update={"domain": self.url})
-        return super().parts(city.model_copy(update={"source": redirected}), left_out)
+        return super().readers(city.model_copy(update={"source": redirected}), left_out)
 
 
 class Portal:

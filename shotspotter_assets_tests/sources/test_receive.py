@@ -1,0 +1,99 @@
+"""What one reading of a city's sources keeps of the readings before."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from shotspotter_assets.sources.receive import keep_first_seen, receive
+from shotspotter_assets.sources.schema import RAW_SCHEMA, WITHDRAWN_SCHEMA
+
+DAY = date(2024, 3, 1)
+FIRST_READ = datetime(2024, 3, 2, tzinfo=UTC)
+SECOND_READ = datetime(2024, 3, 3, tzinfo=UTC)
+
+
+def table(*source_ids: str, at: datetime = FIRST_READ, file: str = "a.csv") -> pa.Table:
+    rows = [
+        {"date": DAY, "time_utc": datetime(2024, 3, 1, 12, tzinfo=UTC), "source_id": source_id, "received_from": file,
+         "received_row": row, "received_at": at}
+        for row, source_id in enumerate(source_ids)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, RAW_SCHEMA)
+
+
+class Files:
+    """A source of two files, of which one cannot be read."""
+
+    def __init__(self, readable: pa.Table) -> None:
+        self.readable = readable
+
+    def read(self, first: date, last: date) -> pa.Table:
+        return self.readable
+
+    def unread(self, paths: Iterable[str]) -> set[str]:
+        return set(paths) - {"a.csv"}
+
+
+class Portal:
+    """A source that counts its rows itself."""
+
+    counts_by_day = True
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def read(self, first: date, last: date) -> pa.Table:
+        self.calls.append("read")
+        return table("x")
+
+    def changed_days(self, first: date, last: date) -> dict[date, str]:
+        self.calls.append("changed_days")
+        return {first: "1 row"}
+
+
+def seen(rows: pa.Table) -> list[tuple[Any, Any]]:
+    return list(zip(rows["source_id"].to_pylist(), rows["received_at"].to_pylist(), strict=True))
+
+
+def test_rows_keep_when_they_were_first_seen_and_gone_ones_are_withdrawn() -> None:
+    rows, withdrawn = keep_first_seen(table("x", "y", at=SECOND_READ), table("y", "z"), SECOND_READ)
+    assert seen(rows) == [("x", SECOND_READ), ("y", FIRST_READ)]
+    assert withdrawn.schema == WITHDRAWN_SCHEMA
+    assert seen(withdrawn) == [("z", FIRST_READ)]
+    assert withdrawn["withdrawn_at"].to_pylist() == [SECOND_READ]
+
+
+def test_of_equal_rows_as_many_are_kept_as_both_readings_have() -> None:
+    rows, withdrawn = keep_first_seen(table("x", "x", "x", at=SECOND_READ), table("x", "x"), SECOND_READ)
+    assert rows["received_at"].to_pylist() == [FIRST_READ, FIRST_READ, SECOND_READ]
+    assert withdrawn.num_rows == 0
+    rows, withdrawn = keep_first_seen(table("x", at=SECOND_READ), table("x", "x"), SECOND_READ)
+    assert (seen(rows), seen(withdrawn)) == ([("x", FIRST_READ)], [("x", FIRST_READ)])
+
+
+def test_a_file_that_cannot_be_read_keeps_its_rows() -> None:
+    before = pa.concat_tables([table("x"), table("y", file="b.csv")])
+    received = receive([Files(table("z", at=SECOND_READ))], [DAY], before)
+    assert sorted(received.rows["source_id"].to_pylist()) == ["y", "z"]
+    assert received.withdrawn["source_id"].to_pylist() == ["x"]
+    assert received.unread_files == ["b.csv"]
+    assert received.source_versions is None
+
+
+def test_a_source_is_asked_for_its_versions_before_its_rows() -> None:
+    portal = Portal()
+    received = receive([portal], [DAY, DAY + timedelta(days=1)], RAW_SCHEMA.empty_table())
+    assert portal.calls == ["changed_days", "read"]
+    assert received.source_versions == {DAY: "1 row"}
+
+
+def test_a_source_that_cannot_count_has_the_versions_of_its_rows() -> None:
+    portal = Portal()
+    portal.counts_by_day = False
+    received = receive([portal], [DAY], RAW_SCHEMA.empty_table())
+    assert portal.calls == ["read"]
+    assert received.source_versions is not None
+    assert list(received.source_versions) == [DAY]
+    assert receive([portal, portal], [DAY], RAW_SCHEMA.empty_table()).source_versions is None
