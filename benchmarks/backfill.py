@@ -92,7 +92,7 @@ def steps() -> list[tuple[str, float]]:
     from shotspotter_assets.calendar.local_time import days_between, rows_of_days
     from shotspotter_assets.cities.registry import load_cities
     from shotspotter_assets.cleaning.alerts import clean_alerts
-    from shotspotter_assets.gridding.tensors import grid_tensors
+    from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
     from shotspotter_assets.storage.store import Store
 
@@ -109,7 +109,7 @@ def steps() -> list[tuple[str, float]]:
     store.write_tables("cleaned_alerts", CITY, "alerts.parquet", {day: part.alerts for day, part in cleaned.items()})
     marks.append(time.monotonic())
     alerts = store.read_window("cleaned_alerts", CITY, "alerts.parquet", FIRST, LAST)
-    store.write_tables("grid_tensors", CITY, "grid.parquet", grid_tensors(alerts, days, city))
+    store.write_tables("grid_tensors", CITY, "grid.parquet", sparse_tensors(alerts, days, city))
     marks.append(time.monotonic())
     names = ("raw_alerts", "cleaned_alerts", "grid_tensors")
     return [(name, after - before) for name, before, after in zip(names, marks, marks[1:], strict=False)]

@@ -23,7 +23,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.forecasts_table import days_of, forecasts_table
 from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.gridding.tensors import grid_tensors
+from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.models.forecaster import through
@@ -153,7 +153,7 @@ def history_of(name: str, data: Path, cache: Path) -> CityHistory:
     kept = cache / f"{name}_frames.parquet"
     if not kept.exists():
         cleaned = clean_alerts(_raw_alerts(city, data, days), days, city)
-        tensors = grid_tensors(_dated({day: result.alerts for day, result in cleaned.items()}), days, city)
+        tensors = sparse_tensors(_dated({day: result.alerts for day, result in cleaned.items()}), days, city)
         pq.write_table(_dated(tensors), kept)
     return CityHistory(city, days, pq.read_table(kept))
 

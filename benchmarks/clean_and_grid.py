@@ -135,10 +135,12 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
     """Read, clean and grid all days, a stretch at a time."""
     from pyarrow import fs
 
-    from shotspotter_assets.cleaning.alerts import clean_alerts
-    from shotspotter_assets.gridding.tensors import grid_tensors
+    from shotspotter_assets.cleaning import alerts as cleaning
+    from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
 
+    if not incidents:
+        cleaning.incident_numbers = lambda day, *_: np.arange(len(day))
     city = landing_city()
     source = LandingFolder(city, fs.LocalFileSystem(), folder)
     results = Results()
@@ -148,13 +150,13 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
         marks = [time.monotonic()]
         raw = source.read(days[0] - timedelta(days=1), days[-1])
         marks.append(time.monotonic())
-        cleaned = clean_alerts(raw, days, city, join_incidents=incidents)
+        cleaned = cleaning.clean_alerts(raw, days, city)
         marks.append(time.monotonic())
         tables = [
             result.alerts.add_column(0, "date", pa.repeat(pa.scalar(day), result.alerts.num_rows))
             for day, result in cleaned.items()
         ]
-        tensors = grid_tensors(pa.concat_tables(tables), days, city)
+        tensors = sparse_tensors(pa.concat_tables(tables), days, city)
         marks.append(time.monotonic())
         for name, before, after in zip(seconds, marks[1:], marks[2:], strict=False):
             seconds[name] += after - before

@@ -1,4 +1,4 @@
-"""Cleans raw alerts of any number of days at once: usable rows, rejected rows with the reason, and the account of both."""
+"""The cleaning of raw alerts, any number of days at once: usable rows, rejected rows with the reason, and their account."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -60,17 +60,16 @@ REASONS: Final = {
     "other_event": "the type is none of the city's event_types and no known gunshot type",
 }
 
-MAX_DAY: Final = 99_999
+MAX_ALERTS_A_DAY: Final = 99_999
 """`user_id` has five digits for the alert's place within its day."""
 
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
-"""What the publisher says of an alert: rows equal in all of it are exact duplicates."""
-
+"""What the publisher states of an alert: rows equal in all of it are exact duplicates."""
 
 ONE_DAY: Final = timedelta(days=1)
 
 USABLE: Final = -1
-NOT_LOOKED_AT: Final = -2
+NOT_ASKED_FOR: Final = -2
 """What a row has in place of a reason: it can be used, or is of a day that is not asked for."""
 
 
@@ -103,7 +102,7 @@ class CleanedDay:
     account: DayAccount
 
 
-def clean_alerts(raw: pa.Table, days: list[date], city: City, *, join_incidents: bool = True) -> dict[date, CleanedDay]:
+def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
     """Clean the rows filed under `days`; each of them gets an entry, also without rows.
 
     A day's result is the same whatever other days are cleaned with it, as long as `raw` has the day before: an
@@ -111,45 +110,44 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City, *, join_incidents:
 
     Args:
         raw: `RAW_SCHEMA`, in any order; of other days than `days`, only the days before them are looked at.
-        join_incidents: without, every alert is an incident of its own.
 
     Raises:
-        TooManyAlertsError: a day has more than `MAX_DAY` alerts.
+        TooManyAlertsError: a day has more than `MAX_ALERTS_A_DAY` alerts.
     """
     if not days:
         return {}
     days = sorted(days)
-    clock = _Clock.of(days, city)
-    day = raw["date"].cast(pa.int32()).to_numpy() - clock.first
-    reason = _reasons(raw, day, clock, city)
-    order, repeats = _in_order(raw, np.flatnonzero(reason == USABLE), day)
-    usable_of_day = np.bincount(day[order], minlength=clock.days)
+    axis = _DayAxis.of(days, city)
+    day = raw["date"].cast(pa.int32()).to_numpy() - axis.first
+    reason = _reasons(raw, day, axis, city)
+    order, repeats = _in_order(raw, np.flatnonzero(reason == USABLE))
+    usable_by_day = np.bincount(day[order], minlength=axis.days)
     order = order[~repeats]
     day_of_alert = day[order]
-    alerts, spellings = _tidy(raw, order, day_of_alert, clock, city, join_incidents)
-    stops = np.cumsum(np.bincount(day_of_alert, minlength=clock.days))
+    alerts, spellings = _tidy(raw, order, day_of_alert, axis, city)
+    stops = np.cumsum(np.bincount(day_of_alert, minlength=axis.days))
     begun = pc.equal(alerts["incident_id"], alerts["user_id"]).to_numpy()
     untyped = alerts["gunshot_type"].is_null().to_numpy()
-    incidents_of_day, untyped_of_day = (
-        np.bincount(day_of_alert[chosen], minlength=clock.days) for chosen in (begun, untyped)
+    incidents_by_day, untyped_by_day = (
+        np.bincount(day_of_alert[chosen], minlength=axis.days) for chosen in (begun, untyped)
     )
     unknown = unknown_spellings(spellings, alerts["gunshot_type"], city)
-    rejected_of = rows_of_days(_rejected(raw, reason), days)
+    rejected_by_day = rows_of_days(_rejected(raw, reason), days)
     cleaned = {}
-    for wanted, at in zip(days, clock.positions, strict=True):
+    for wanted, at in zip(days, axis.positions, strict=True):
         size = int(stops[at] - (stops[at - 1] if at else 0))
-        of_day = slice(int(stops[at]) - size, int(stops[at]))
-        rejected = rejected_of[wanted]
+        rows = slice(int(stops[at]) - size, int(stops[at]))
+        rejected = rejected_by_day[wanted]
         account = DayAccount(
-            received=int(usable_of_day[at]) + rejected.num_rows,
+            received=int(usable_by_day[at]) + rejected.num_rows,
             cleaned=size,
-            duplicates=int(usable_of_day[at]) - size,
-            untyped=int(untyped_of_day[at]),
-            incidents=int(incidents_of_day[at]),
+            duplicates=int(usable_by_day[at]) - size,
+            untyped=int(untyped_by_day[at]),
+            incidents=int(incidents_by_day[at]),
             rejected=dict(Counter(rejected["reason"].to_pylist())) if rejected.num_rows else {},
-            unknown_types=unknown_spellings(spellings[of_day], alerts["gunshot_type"][of_day], city) if unknown else {},
+            unknown_types=unknown_spellings(spellings[rows], alerts["gunshot_type"][rows], city) if unknown else {},
         )
-        cleaned[wanted] = CleanedDay(alerts[of_day], rejected, account)
+        cleaned[wanted] = CleanedDay(alerts[rows], rejected, account)
     return cleaned
 
 
@@ -165,15 +163,7 @@ def location_ids(
     return (high << np.uint32(16)) | low
 
 
-def location_points(
-    location_id: npt.NDArray[np.uint32], box: Box
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(longitude, latitude) of `location_ids`, to within half a step."""
-    high, low = location_id >> np.uint32(16), location_id & np.uint32(0xFFFF)
-    return box.west + low / 65535 * (box.east - box.west), box.south + high / 65535 * (box.north - box.south)
-
-
-class _Clock(NamedTuple):
+class _DayAxis(NamedTuple):
     """The civil days that are looked at: those to clean, and the day before each, numbered from `first`."""
 
     first: int
@@ -188,7 +178,7 @@ class _Clock(NamedTuple):
     """Microseconds since 1970 at which each begins, and the last ends, shape (days + 1,)."""
 
     @classmethod
-    def of(cls, days: list[date], city: City) -> "_Clock":
+    def of(cls, days: list[date], city: City) -> "_DayAxis":
         every_day = days_between(days[0] - ONE_DAY, days[-1])
         positions = [(day - every_day[0]).days for day in days]
         looked_at = np.zeros(len(every_day), dtype=bool)
@@ -200,33 +190,31 @@ class _Clock(NamedTuple):
         return np.arange(self.first, self.first + self.days).astype("datetime64[D]")
 
 
-def _reasons(raw: pa.Table, day: npt.NDArray[np.int32], clock: _Clock, city: City) -> npt.NDArray[np.int8]:
-    """For each row the place in `REASONS` of the first that applies, `USABLE`, or `NOT_LOOKED_AT`; shape (rows,)."""
+def _reasons(raw: pa.Table, day: npt.NDArray[np.int32], axis: _DayAxis, city: City) -> npt.NDArray[np.int8]:
+    """For each row the place in `REASONS` of the first that applies, `USABLE`, or `NOT_ASKED_FOR`; shape (rows,)."""
     box = city.box
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     time = _microseconds(raw)
-    looked_at = (day >= 0) & (day < clock.days)
+    looked_at = (day >= 0) & (day < axis.days)
     day = np.where(looked_at, day, 0)
-    looked_at &= clock.looked_at[day]
+    looked_at &= axis.looked_at[day]
     inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
     reason = np.full(raw.num_rows, USABLE, dtype=np.int8)
     outside = np.flatnonzero(~inside)
     swapped = _within(latitude[outside], box.west, box.east) & _within(longitude[outside], box.south, box.north)
     # The first of the reasons is given last.
     if city.event_types:
-        reason[are_unlisted(raw["gunshot_type"], city).to_numpy(zero_copy_only=False)] = _place("other_event")
-    reason[outside] = _place("outside_box")
-    reason[outside[swapped]] = _place("swapped_point")
-    reason[_nulls(raw["longitude"]) | _nulls(raw["latitude"])] = _place("no_point")
-    reason[(time < clock.starts[day]) | (time >= clock.starts[day + 1])] = _place("impossible_date")
-    reason[_nulls(raw["time_utc"])] = _place("no_time")
-    reason[~looked_at] = NOT_LOOKED_AT
+        reason[are_unlisted(raw["gunshot_type"], city).to_numpy(zero_copy_only=False)] = _code("other_event")
+    reason[outside] = _code("outside_box")
+    reason[outside[swapped]] = _code("swapped_point")
+    reason[_nulls(raw["longitude"]) | _nulls(raw["latitude"])] = _code("no_point")
+    reason[(time < axis.starts[day]) | (time >= axis.starts[day + 1])] = _code("impossible_date")
+    reason[_nulls(raw["time_utc"])] = _code("no_time")
+    reason[~looked_at] = NOT_ASKED_FOR
     return reason
 
 
-def _in_order(
-    raw: pa.Table, usable: npt.NDArray[np.int64], day: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _in_order(raw: pa.Table, usable: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Row numbers of the usable rows by `CONTENT`, and which of them repeat the row before; both of shape (rows,).
 
     The date follows from the time, so only rows of one instant need to be compared in all columns.
@@ -257,7 +245,7 @@ def _rejected(raw: pa.Table, reason: npt.NDArray[np.int8]) -> pa.Table:
     )
 
 
-def _place(reason: str) -> int:
+def _code(reason: str) -> int:
     return list(REASONS).index(reason)
 
 
@@ -290,19 +278,18 @@ def _tidy(
     raw: pa.Table,
     order: npt.NDArray[np.int64],
     day: npt.NDArray[np.int32],
-    clock: _Clock,
+    axis: _DayAxis,
     city: City,
-    join_incidents: bool,
 ) -> tuple[pa.Table, pa.ChunkedArray]:
     """`CLEANED_SCHEMA` of the rows numbered in `order`, which are by day and time, and their types as spelled."""
     in_place = len(order) == raw.num_rows and bool((order == np.arange(len(order))).all())
     kept = raw.select(["source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds"])
     kept = (kept if in_place else kept.take(pa.array(order))).combine_chunks()
-    sizes = np.bincount(day, minlength=clock.days)
-    dates = clock.dates()
-    if sizes.max() > MAX_DAY:
+    sizes = np.bincount(day, minlength=axis.days)
+    dates = axis.dates()
+    if sizes.max() > MAX_ALERTS_A_DAY:
         raise TooManyAlertsError(
-            f"City {city.name}, {dates[sizes.argmax()]}: {sizes.max():,} alerts on one day; at most {MAX_DAY:,} can "
+            f"City {city.name}, {dates[sizes.argmax()]}: {sizes.max():,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can "
             "be numbered. Check the source: a whole file may carry one date."
         )
     first_ids = _yyyymmdd(dates) * 100_000 - (np.cumsum(sizes) - sizes)
@@ -310,14 +297,12 @@ def _tidy(
     longitude, latitude = kept["longitude"].to_numpy(), kept["latitude"].to_numpy()
     codes = type_codes(kept["gunshot_type"], city)
     gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
-    incident_id = user_id
-    if join_incidents:
-        incident_id = user_id.copy()
-        shots = np.flatnonzero(gunshot)
-        seconds = _microseconds(kept)[shots] / 1e6
-        middle = (city.box.south + city.box.north) / 2
-        first = incident_numbers(day[shots], seconds, longitude[shots], latitude[shots], middle)
-        incident_id[shots] = user_id[shots[first]]
+    incident_id = user_id.copy()
+    shots = np.flatnonzero(gunshot)
+    seconds = _microseconds(kept)[shots] / 1e6
+    middle = (city.box.south + city.box.north) / 2
+    first = incident_numbers(day[shots], seconds, longitude[shots], latitude[shots], middle)
+    incident_id[shots] = user_id[shots[first]]
     columns = {
         "user_id": user_id,
         "source_id": kept["source_id"],

@@ -1,4 +1,4 @@
-"""Recounts, from the tables alone, whether cleaning lost or invented rows."""
+"""A recount, from the tables alone, of whether cleaning lost or invented rows."""
 
 from datetime import date
 
@@ -12,7 +12,7 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
     """Received rows minus cleaned, rejected and exactly repeated ones, for the days on which that is not zero.
 
     All three tables have the local `date`. Repeats are counted among the raw rows that were not rejected, so the
-    count does not rest on what cleaning says about itself.
+    count does not rest on what cleaning reports about itself.
     """
     identity = ["date", "received_from", "received_row"]
     usable = raw.to_pandas().merge(

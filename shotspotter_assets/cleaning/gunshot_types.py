@@ -38,7 +38,7 @@ def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
 
 
 def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: City) -> dict[str, int]:
-    """How often each spelling occurs that has no code, but for those of which the city's file says so."""
+    """How often each spelling occurs that has no code, without those that the city's file lists as having none."""
     table = _codes_of_spellings(city)
     unknown = spellings.filter(pc.and_(pc.is_valid(spellings), pc.is_null(codes)))
     counts = {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(unknown).to_pylist()}
@@ -46,7 +46,7 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
 
 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
-    """Whether each spelling stands in none of the tables, so that it may be any other event; a null does not."""
+    """Whether each spelling stands in no table, so that it may be any other event; false for null."""
     table = _codes_of_spellings(city)
     encoded = pc.dictionary_encode(spellings.combine_chunks())
     unlisted = pa.array([_normalised(text) not in table for text in encoded.dictionary.to_pylist()], pa.bool_())

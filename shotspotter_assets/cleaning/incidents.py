@@ -5,15 +5,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-MINUTES: Final = 5
-METRES: Final = 150
-"""Alerts this close in time and space belong together: the diffusion scales of gunfire in Washington DC are 10
+MAX_MINUTES: Final = 5
+MAX_METRES: Final = 150
+"""Alerts this close in time and space are of one incident: the diffusion scales of gunfire in Washington DC are 10
 minutes and 126 m (Loeffler and Flaxman 2018), and a sensor's own error is about 25 m."""
 
 METRES_PER_DEGREE: Final = 111_320.0
 
-BLOCK: Final = 100_000
-"""So many alerts get a KD-tree together, which bounds the memory that their pairs take."""
+BLOCK_ALERTS: Final = 100_000
+"""So many alerts share a KD-tree, which bounds the memory that their pairs take."""
 
 
 def incident_numbers(
@@ -25,8 +25,8 @@ def incident_numbers(
 ) -> npt.NDArray[np.int64]:
     """For each alert, the position of the first alert of its incident, shape (alerts,).
 
-    The incident of an alert is its connected component in the graph that joins alerts at most `MINUTES` and
-    `METRES` apart, among the alerts of its own `day` and the day before. So an incident may begin before midnight,
+    The incident of an alert is its connected component in the graph that joins alerts at most `MAX_MINUTES` and
+    `MAX_METRES` apart, among the alerts of its own `day` and the day before. So an incident may begin before midnight,
     and yet a day's incidents depend on two days alone, whatever range is looked at. Degrees of longitude are as long
     as at `city_latitude`. The alerts must be sorted by time.
     """
@@ -80,16 +80,16 @@ def _near_pairs(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    east = longitude * METRES_PER_DEGREE * np.cos(np.radians(city_latitude)) / METRES
-    north = latitude * METRES_PER_DEGREE / METRES
-    points = np.column_stack([east, north, seconds / (60 * MINUTES)])
+    east = longitude * METRES_PER_DEGREE * np.cos(np.radians(city_latitude)) / MAX_METRES
+    north = latitude * METRES_PER_DEGREE / MAX_METRES
+    points = np.column_stack([east, north, seconds / (60 * MAX_MINUTES)])
     distinct = np.r_[True, (points[1:] != points[:-1]).any(axis=1)]
     repeated = np.flatnonzero(~distinct)
     at = np.flatnonzero(distinct)
     points = points[at]
     # A block has its own alerts and those that follow within reach; pairs among the latter are the next block's.
-    starts = np.arange(0, len(points), BLOCK)
-    stops = np.minimum(starts + BLOCK, len(points))
+    starts = np.arange(0, len(points), BLOCK_ALERTS)
+    stops = np.minimum(starts + BLOCK_ALERTS, len(points))
     ends = np.searchsorted(points[:, 2], points[stops - 1, 2] + 1, side="right")
     with ThreadPoolExecutor() as pool:
         pairs = list(

@@ -1,12 +1,12 @@
-"""Which cells the sensors hear and since when: as published, else estimated from the alerts of a training window.
+"""The coverage of a city: which cells its sensors hear and since when, as published or estimated from its alerts.
 
-A coverage is an array of first covered days, shape (rows, columns), datetime64[D]; NaT where no sensor hears.
+A coverage is an array of first days, shape (rows, columns), datetime64[D]; NaT where no sensor hears.
 """
 
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,18 @@ import numpy.typing as npt
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.coverage_file import read_areas
 
-SILENT_RATE: Final = 0.1
+MIN_ALERTS: Final = 3
+"""Of a covered cell in a training window; one or two alerts may be misplaced points."""
+
+MAX_RATE_BEFORE: Final = 0.1
 """Before a cell is covered, its neighbourhood may have this share of its later rate: misplaced points, and alerts
 of covered cells next to it."""
 
-EVIDENCE: Final = 8.0
-"""Log likelihood ratio for a late start that is believed. By chance, cells of constant rate reach 4 in up to 7 of a
-hundred cases, 8 in up to 3 of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
+MIN_LOG_LIKELIHOOD_RATIO: Final = 8.0
+"""For a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
+of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
 
-WEEK: Final = 7
+WEEK_DAYS: Final = 7
 
 
 def coverage_of(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> npt.NDArray[np.datetime64]:
@@ -35,8 +38,8 @@ def coverage_of(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]
     return estimate_first_days(daily, days) if city.coverage is None else published_first_days(city)
 
 
-def covered_on(coverage: npt.NDArray[np.datetime64], days: Sequence[date]) -> npt.NDArray[np.bool_]:
-    """Whether each cell of a coverage is covered on each day, shape (days, rows, columns)."""
+def in_coverage(coverage: npt.NDArray[np.datetime64], days: Sequence[date]) -> npt.NDArray[np.bool_]:
+    """Whether each cell is covered on each day, shape (days, rows, columns)."""
     # NaT is not before anything.
     return coverage <= np.array(days, dtype="datetime64[D]")[:, None, None]
 
@@ -53,12 +56,7 @@ def published_first_days(city: City) -> npt.NDArray[np.datetime64]:
     return _first_days(city, centres[0].ravel(), centres[1].ravel()).reshape(rows, columns)
 
 
-def published_coverage(city: City, days: Sequence[date]) -> npt.NDArray[np.bool_]:
-    """Whether each cell is covered on each day as the city publishes it, shape (days, rows, columns)."""
-    return covered_on(published_first_days(city), days)
-
-
-def inside_coverage(
+def points_in_coverage(
     city: City,
     longitude: npt.NDArray[np.float64],
     latitude: npt.NDArray[np.float64],
@@ -68,17 +66,16 @@ def inside_coverage(
     return _first_days(city, longitude, latitude) <= dates
 
 
-def estimate_coverage(daily: npt.NDArray[np.integer], minimum_alerts: int = 3) -> npt.NDArray[np.bool_]:
-    """Cells with at least `minimum_alerts` alerts in the window.
+def estimate_coverage(daily: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Cells with at least `MIN_ALERTS` alerts in the window, shape (rows, columns).
 
-    Where no source says where its sensors stand, a cell that is silent for a whole training window is taken for
+    Where no source tells where its sensors stand, a cell that is silent for a whole training window is taken for
     one that no sensor hears. Estimate on training days only: a coverage that has seen the test days is a leak.
 
     Args:
         daily: alerts per day and cell of the training window, shape (days, rows, columns).
-        minimum_alerts: one or two alerts may be misplaced points.
     """
-    return daily.sum(axis=0, dtype=np.int64) >= minimum_alerts
+    return daily.sum(axis=0, dtype=np.int64) >= MIN_ALERTS
 
 
 def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) -> npt.NDArray[np.datetime64]:
@@ -86,7 +83,8 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
 
     That is the first day of the week at which the days with alerts in the cell or its eight neighbours are best split
     into a time with few of them and one with many (two Bernoulli rates by maximum likelihood), where the first rate
-    is at most `SILENT_RATE` of the second and the likelihood ratio over one rate throughout is at least `EVIDENCE`.
+    is at most `MAX_RATE_BEFORE` of the second and the log likelihood ratio over one rate throughout is at least
+    `MIN_LOG_LIKELIHOOD_RATIO`.
     Otherwise it is the window's first day: a quiet cell may have its first alert late.
 
     Args:
@@ -100,7 +98,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     active = daily > 0
     for axis in (1, 2):
         active = maximum_filter1d(active.view(np.uint8), 3, axis=axis, mode="constant").astype(bool)
-    starts = np.arange(0, len(days), WEEK)
+    starts = np.arange(0, len(days), WEEK_DAYS)
     weekly = np.add.reduceat(active, starts, axis=0, dtype=np.int32)
     total = weekly.sum(axis=0)
     before = np.cumsum(weekly, axis=0)[:-1]
@@ -108,14 +106,18 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     days_before = starts[1:, None, None].astype(float)
     days_after = len(days) - days_before
 
-    def fit(number: Any, out_of: Any) -> Any:
-        return xlogy(number, number / out_of) + xlogy(out_of - number, 1 - number / out_of)
+    def log_likelihood(
+        active_days: npt.NDArray[np.integer], all_days: npt.NDArray[np.float64] | float
+    ) -> npt.NDArray[np.float64]:
+        rate = active_days / all_days
+        return xlogy(active_days, rate) + xlogy(all_days - active_days, 1 - rate)
 
-    gain = fit(before, days_before) + fit(after, days_after) - fit(total, float(len(days)))
-    gain[before / days_before > SILENT_RATE * after / days_after] = 0
+    ratio = log_likelihood(before, days_before) + log_likelihood(after, days_after)
+    ratio -= log_likelihood(total, float(len(days)))
+    ratio[before / days_before > MAX_RATE_BEFORE * after / days_after] = 0
     week = np.zeros(daily.shape[1:], dtype=np.int64)
-    if len(gain):
-        week = np.where(gain.max(axis=0) >= EVIDENCE, gain.argmax(axis=0) + 1, 0)
+    if len(ratio):
+        week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0) + 1, 0)
     first_days = np.datetime64(days[0], "D") + starts[week]
     return np.where(estimate_coverage(daily), first_days, np.datetime64("NaT", "D"))
 

@@ -22,9 +22,7 @@ GRID_COLUMNS = [
     pa.field("count", pa.int32(), nullable=False),
 ]
 
-
-MAX_DAY: Final = 25
-"""Hours of the longest day."""
+MAX_DAY_HOURS: Final = 25
 
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 
@@ -63,7 +61,7 @@ def cells(
     return np.minimum(row, grid.rows - 1).astype(np.int16), np.minimum(column, grid.columns - 1).astype(np.int16)
 
 
-def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
+def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
     """The sparse tensor (`grid_schema`) of each of contiguous `days`.
 
     Args:
@@ -77,7 +75,7 @@ def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
     )
     gunshot_type = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
     row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
-    shape = (len(days), MAX_DAY, type_layers(city), city.grid.rows, city.grid.columns)
+    shape = (len(days), MAX_DAY_HOURS, type_layers(city), city.grid.rows, city.grid.columns)
     flat = np.ravel_multi_index((day_at, since_midnight // MICROSECONDS_PER_HOUR, gunshot_type, row, column), shape)
     distinct, count = np.unique(flat, return_counts=True)
     coordinates = np.unravel_index(distinct, shape)
@@ -87,8 +85,8 @@ def grid_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
         for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)
     ]
     hours = hours_of_days(days, city.zone)
-    of_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}
-    return {day: of_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}
+    by_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}
+    return {day: by_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}
 
 
 def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
@@ -110,7 +108,7 @@ def dense_window(
         frames: sparse tensors of those days with their `date`, in any order.
 
     Raises:
-        GridMismatchError: the city's box, grid, event types or what it counts were changed after (some of) the days
+        GridMismatchError: the city's box, grid, event types or what it counts have changed since (some of) the days
             were gridded.
         TimePrecisionError: by hour, of a city whose times are dates.
     """

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.coverage import coverage_of, covered_on
+from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.models.history import History, late_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
@@ -67,7 +67,7 @@ class CityHistory:
 
         For an honest forecast the history ends before the day.
         """
-        return covered_on(coverage_of(self.city, self.alerts, self.days), [day])[-1]
+        return in_coverage(coverage_of(self.city, self.alerts, self.days), [day])[-1]
 
     def daily(self, covered: Mask) -> History:
         """The history by day."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shotspotter_assets.gridding.coverage import inside_coverage
+from shotspotter_assets.gridding.coverage import points_in_coverage
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.shares import share_finding
 from shotspotter_assets.quality.window import Window, dates_of, rows_by_day
@@ -21,6 +21,6 @@ def share_outside_coverage(window: Window) -> Finding:
         return Finding(True, "The city's file names no published coverage.")
     alerts = window.judged_alerts
     dates, longitude, latitude = dates_of(alerts), alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy()
-    outside = dates[~inside_coverage(window.city, longitude, latitude, dates)]
+    outside = dates[~points_in_coverage(window.city, longitude, latitude, dates)]
     all_rows = rows_by_day(dates, window.judged)
     return share_finding(rows_by_day(outside, window.judged), all_rows, USUAL_SHARE, WHAT, REMEDY)

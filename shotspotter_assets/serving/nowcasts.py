@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.gridding.tensors import grid_tensors
+from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_forecasts import next_hours_table, type_mixes
@@ -87,7 +87,7 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
         _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], until_now)), day)
         for day, cleaned in clean_alerts(read_sources(readers, first, today), days, city).items()
     ]
-    frames = [_dated(table, day) for day, table in grid_tensors(pa.concat_tables(alerts), days, city).items()]
+    frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     if first > city.start:
         frames.insert(0, CityHistory.load(store, city, first - timedelta(days=1)).frames)
     metadata = frames[-1].schema.metadata

@@ -21,7 +21,6 @@ from shotspotter_assets.cleaning.alerts import (
     TooManyAlertsError,
     clean_alerts,
     location_ids,
-    location_points,
 )
 from shotspotter_assets.cleaning.conservation import unaccounted_rows
 from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -221,9 +220,7 @@ def test_events_other_than_gunshots_are_an_incident_each_and_no_fireworks() -> N
     assert alerts["is_holiday_fireworks"].to_pylist() == [False, False, True, True]
 
 
-def test_cleaning_without_joining_incidents() -> None:
-    cleaned = clean_alerts(raw({}, {"source_id": "b"}), [DAY], CITY, join_incidents=False)[DAY]
-    assert cleaned.alerts["incident_id"].equals(cleaned.alerts["user_id"])
+def test_alerts_of_one_instant_and_point_are_one_incident() -> None:
     assert clean_alerts(raw({}, {"source_id": "b"}), [DAY], CITY)[DAY].account.incidents == 1
 
 
@@ -258,9 +255,10 @@ def test_the_recount_notices_a_lost_row(loses: str) -> None:
 @given(st.lists(st.tuples(st.floats(-77, -76), st.floats(38, 39)), min_size=1, max_size=20))
 def test_location_ids_turn_back_into_points(points: list[tuple[float, float]]) -> None:
     longitude, latitude = np.array(points).T
-    back = location_points(location_ids(longitude, latitude, CITY.box), CITY.box)
-    assert np.abs(back[0] - longitude).max() <= 0.5 / 65535 + 1e-9
-    assert np.abs(back[1] - latitude).max() <= 0.5 / 65535 + 1e-9
+    location_id, box = location_ids(longitude, latitude, CITY.box), CITY.box
+    steps_north, steps_east = np.divmod(location_id, 2**16)
+    assert np.abs(box.west + steps_east / 65535 * (box.east - box.west) - longitude).max() <= 0.5 / 65535 + 1e-9
+    assert np.abs(box.south + steps_north / 65535 * (box.north - box.south) - latitude).max() <= 0.5 / 65535 + 1e-9
 
 
 def test_location_ids_hold_the_latitude_in_the_high_bits() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotspotter_assets.cleaning import incidents
-from shotspotter_assets.cleaning.incidents import METRES, METRES_PER_DEGREE, MINUTES, incident_numbers
+from shotspotter_assets.cleaning.incidents import MAX_METRES, MAX_MINUTES, METRES_PER_DEGREE, incident_numbers
 
 
 def by_double_loop(day: np.ndarray, seconds: np.ndarray, longitude: np.ndarray, latitude: np.ndarray) -> list[int]:
@@ -21,8 +21,8 @@ def by_double_loop(day: np.ndarray, seconds: np.ndarray, longitude: np.ndarray, 
         for _ in among:
             for a in among:
                 for b in among:
-                    near = np.hypot(east[a] - east[b], north[a] - north[b]) <= METRES
-                    if near and abs(seconds[a] - seconds[b]) <= 60 * MINUTES:
+                    near = np.hypot(east[a] - east[b], north[a] - north[b]) <= MAX_METRES
+                    if near and abs(seconds[a] - seconds[b]) <= 60 * MAX_MINUTES:
                         first[a] = first[b] = min(first[a], first[b])
         for at in np.flatnonzero(day == today):
             found[at] = first[at]
@@ -42,7 +42,7 @@ def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]],
     longitude, latitude = -77 + x * 0.0007, 38.9 + y * 0.0007
     expected = by_double_loop(day, seconds, longitude, latitude)
     assert incident_numbers(day, seconds, longitude, latitude, 38.9).tolist() == expected
-    with mock.patch.object(incidents, "BLOCK", block):
+    with mock.patch.object(incidents, "BLOCK_ALERTS", block):
         assert incident_numbers(day, seconds, longitude, latitude, 38.9).tolist() == expected
 
 

@@ -14,11 +14,10 @@ from shotspotter_assets.cities.city import Box, City, Coverage, Grid
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.gridding.coverage import (
     coverage_of,
-    covered_on,
     estimate_coverage,
     estimate_first_days,
-    inside_coverage,
-    published_coverage,
+    in_coverage,
+    points_in_coverage,
     published_first_days,
 )
 from shotspotter_assets.gridding.tensors import cells
@@ -52,7 +51,7 @@ def test_published_areas_enter_on_their_first_day(published: City) -> None:
     assert (np.isnat(first) == np.isnat(expected)).all()
     assert (first[:, :3] == expected[:3]).all()
     days = [date(2024, 2, 29), date(2024, 3, 6), date(2024, 3, 7)]
-    assert published_coverage(published, days)[:, 0].tolist() == [
+    assert in_coverage(published_first_days(published), days)[:, 0].tolist() == [
         [False] * 4,
         [True, True, False, False],
         [True, True, True, False],
@@ -64,7 +63,7 @@ def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> 
     dates = np.array(
         ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"], "datetime64[D]"
     )
-    inside = inside_coverage(published, longitude, np.full(6, 38.5), dates)
+    inside = points_in_coverage(published, longitude, np.full(6, 38.5), dates)
     assert inside.tolist() == [True, True, False, True, False, False]
 
 
@@ -80,7 +79,6 @@ def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:
     daily[0, 0, 0], daily[3, 0, 0] = 1, 2  # three alerts on two days
     daily[:2, 1, 2] = 1  # two alerts
     assert estimate_coverage(daily).tolist() == [[True, False, False], [False, False, False]]
-    assert estimate_coverage(daily, minimum_alerts=2).tolist() == [[True, False, False], [False, False, True]]
 
 
 def test_estimate_does_not_overflow_the_type_of_its_counts() -> None:
@@ -98,7 +96,7 @@ def test_estimated_first_days_of_an_area_that_was_added() -> None:
     assert (first[:, :5] == np.datetime64("2022-01-01")).all()
     assert (np.abs((first[:, 7:10] - np.datetime64(days[300])).astype(int)) <= 14).all()
     assert np.isnat(first[:, 11]).all()
-    assert covered_on(first, [days[299 - 14], days[300 + 14]])[:, :, 8].tolist() == [[False] * 8, [True] * 8]
+    assert in_coverage(first, [days[299 - 14], days[300 + 14]])[:, :, 8].tolist() == [[False] * 8, [True] * 8]
 
 
 @pytest.mark.parametrize("rate", [0.003, 0.02, 0.2])

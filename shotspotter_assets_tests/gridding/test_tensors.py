@@ -14,7 +14,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.time_precision import TimePrecisionError
-from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, grid_tensors
+from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, sparse_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
@@ -42,7 +42,7 @@ def with_dates(tensors: dict[date, pa.Table]) -> pa.Table:
 
 def test_place_of_one_alert() -> None:
     moment = datetime(2024, 3, 9, 22, 30, tzinfo=CITY.zone).astimezone(UTC)
-    tensors = grid_tensors(alerts([(moment, -76.99, 38.99, 2), (moment, -76.99, 38.99, None)]), SPRING, CITY)
+    tensors = sparse_tensors(alerts([(moment, -76.99, 38.99, 2), (moment, -76.99, 38.99, None)]), SPRING, CITY)
     assert tensors[SPRING[0]].to_pylist() == [
         {"hour": 22, "gunshot_type": 2, "row": 3, "column": 0, "count": 1},
         {"hour": 22, "gunshot_type": 3, "row": 3, "column": 0, "count": 1},
@@ -56,7 +56,7 @@ def test_place_of_one_alert() -> None:
 def test_days_of_the_change_have_their_own_number_of_frames(days: list[date], hours: int) -> None:
     start = datetime(days[0].year, days[0].month, days[0].day, tzinfo=CITY.zone).astimezone(UTC)
     every_hour = [(start + timedelta(hours=at, minutes=59), -76.5, 38.5, 0) for at in range(hours)]
-    dense = dense_window(with_dates(grid_tensors(alerts(every_hour), days, CITY)), days, CITY, "hour")
+    dense = dense_window(with_dates(sparse_tensors(alerts(every_hour), days, CITY)), days, CITY, "hour")
     assert dense.shape == (hours, 4, 4, 4)
     assert dense.sum(axis=(1, 2, 3)).tolist() == [1] * hours
 
@@ -77,7 +77,7 @@ grid_lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
     order=st.randoms(use_true_random=False),
 )
 def test_dense_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
-    frames = with_dates(grid_tensors(alerts(rows), AUTUMN, CITY))
+    frames = with_dates(sparse_tensors(alerts(rows), AUTUMN, CITY))
     mixed = list(range(frames.num_rows))
     order.shuffle(mixed)
     frames = frames.take(pa.array(mixed, pa.int64()))
@@ -102,7 +102,7 @@ def test_each_point_on_an_edge_has_one_cell() -> None:
 def test_events_have_layers_after_the_unknown_gunshots() -> None:
     city = CITY.model_copy(update={"event_types": {"robbery": ("robbery",), "homicide": ("homicide",)}})
     moment = datetime(2024, 3, 9, 12, tzinfo=UTC)
-    tensors = grid_tensors(alerts([(moment, -76.99, 38.1, kind) for kind in (None, 5, 5, 4)]), SPRING, city)
+    tensors = sparse_tensors(alerts([(moment, -76.99, 38.1, kind) for kind in (None, 5, 5, 4)]), SPRING, city)
     assert json.loads(tensors[SPRING[0]].schema.metadata[b"shape"])["gunshot_types"] == 6
     dense = dense_window(with_dates(tensors), SPRING, city)
     assert dense[0].sum(axis=(1, 2)).tolist() == [0, 0, 0, 1, 1, 2]
@@ -118,14 +118,14 @@ def test_incidents_are_counted_once_at_their_first_alert() -> None:
         .append_column("user_id", pa.array([10, 20, 21]))
         .append_column("incident_id", pa.array([10, 10, 21]))
     )
-    dense = dense_window(with_dates(grid_tensors(table, SPRING, city)), SPRING, city, "hour")
+    dense = dense_window(with_dates(sparse_tensors(table, SPRING, city)), SPRING, city, "hour")
     assert np.argwhere(dense).tolist() == [[23, 0, 0, 0], [24, 2, 0, 1]]
-    assert dense_window(with_dates(grid_tensors(table, SPRING, CITY)), SPRING, CITY).sum() == 3
+    assert dense_window(with_dates(sparse_tensors(table, SPRING, CITY)), SPRING, CITY).sum() == 3
 
 
 def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
     city = CITY.model_copy(update={"time_precision": "day"})
-    tensors = grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, city)
+    tensors = sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, city)
     assert tensors[SPRING[0]].schema.metadata[b"time_precision"] == b"day"
     assert dense_window(with_dates(tensors), SPRING, city).sum() == 1
     with pytest.raises(TimePrecisionError, match=r"landing_city: spans of 1 h .* Use 24 h or longer"):
@@ -142,6 +142,6 @@ def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
     ],
 )
 def test_frames_of_another_grid_are_refused(change: dict[str, Any]) -> None:
-    frames = with_dates(grid_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
+    frames = with_dates(sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
     with pytest.raises(GridMismatchError, match=r"landing_city.*Materialise cleaned_alerts and grid_tensors"):
         dense_window(frames, SPRING, CITY.model_copy(update=change))

@@ -16,7 +16,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
-from shotspotter_assets.gridding.tensors import grid_tensors
+from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.schemas import cleaned_schema, raw_schema, rejected_schema, schema_finding
@@ -68,7 +68,7 @@ class RealCity:
 
     def tensors(self) -> dict[date, pa.Table]:
         """The sparse tensor of each day."""
-        return grid_tensors(self.alerts, self.days, self.city)
+        return sparse_tensors(self.alerts, self.days, self.city)
 
     def account(self) -> dict[str, Any]:
         """Rows received, cleaned, rejected by reason, untyped, and incidents."""

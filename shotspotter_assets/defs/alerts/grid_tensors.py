@@ -6,8 +6,7 @@ import numpy as np
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.gridding.tensors import counted_alerts, dense_window
-from shotspotter_assets.gridding.tensors import grid_tensors as tensors_of
+from shotspotter_assets.gridding.tensors import counted_alerts, dense_window, sparse_tensors
 from shotspotter_assets.partitions import ONE_RUN, Partitions, date_ranges
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 
@@ -37,7 +36,7 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
         alerts = store.open().read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
-        tensors = tensors_of(alerts, days, city)
+        tensors = sparse_tensors(alerts, days, city)
         store.open().write_tables(context.asset_key.path[-1], city.name, GRID_FILE, tensors)
         for day, tensor in tensors.items():
             counted = int(tensor["count"].to_numpy().sum())
