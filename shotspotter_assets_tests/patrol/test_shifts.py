@@ -2,10 +2,12 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.patrol_rules import Shift
-from shotspotter_assets.patrol.shifts import expected_by_shift, shift_window
+from shotspotter_assets.patrol.shifts import expected_by_shift, shift_forecasts, shift_window
+from shotspotter_assets_tests.patrol.cities import patrol_city
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -53,3 +55,19 @@ def test_hours_that_are_not_forecast_are_named():
     ):
         expected_by_shift(hourly, starts, (shift(22, 6),), date(2024, 5, 1), NEW_YORK)
     assert datetime(2024, 5, 2, 4, tzinfo=UTC).astimezone(NEW_YORK).hour == 0
+
+
+def test_a_shift_adds_up_its_hours_and_cells_are_in_coverage_where_hours_are_forecast():
+    city = patrol_city(2, 3, (1,))
+    starts = np.arange("2024-05-01T00", "2024-05-02T00", dtype="datetime64[h]").astype("datetime64[us]")
+    cells = [(0, 1), (1, 2)]
+    rows = [(start, row, column, 0.1, 0.2) for start in starts for row, column in cells]
+    names = ("starts_utc", "row", "column", "probability", "expected")
+    hourly = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    shifts = shift_forecasts(hourly, city, date(2024, 5, 1))
+    assert [tuple(cell) for cell in np.argwhere(shifts.in_coverage)] == cells
+    assert shifts.expected[0, 0, 1] == pytest.approx(8 * 0.2)
+    assert shifts.probability[0, 1, 2] == pytest.approx(1 - 0.9**8)
+    assert shifts.expected[0, 0, 0] == shifts.probability[0, 0, 0] == 0
+    with pytest.raises(ValueError, match="no patrol rules"):
+        shift_forecasts(hourly, city.model_copy(update={"patrol": None}), date(2024, 5, 1))

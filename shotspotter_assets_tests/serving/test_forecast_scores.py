@@ -1,15 +1,26 @@
 """Scores of issued forecasts, and the rolling gate on them."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.serving.forecast_scores import day_scores, rolling_gate, rolling_scores, scored_day
-from shotspotter_assets_tests.serving.town import ALL_CELLS
+from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.serving.forecast_scores import (
+    ScoreRecord,
+    day_scores,
+    rolling_gate,
+    rolling_scores,
+    score,
+    scored_day,
+    write_scores,
+)
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.serving.town import ALL_CELLS, CANDIDATE, TOWN, serving_record
 
-CANDIDATE = "residual_boosting"
 FIRST = date(2024, 1, 1)
 DAYS = 91
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -64,3 +75,45 @@ def test_a_few_weeks_decide_nothing() -> None:
     verdict = rolling_gate(issued_days(1.5, days=40), FIRST + timedelta(days=39), CANDIDATE)
     assert (verdict.passed, verdict.decided, verdict.served) == (True, False, CANDIDATE)
     assert not rolling_scores(issued_days(1.5, days=20), FIRST + timedelta(days=19), CANDIDATE)[91].is_off
+
+
+def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
+    """Days without alerts, and forecasts for the last so many of them."""
+    days_of_history = [FIRST + timedelta(days=at) for at in range(DAYS)]
+    frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
+    row, column = np.nonzero(ALL_CELLS)
+    probabilities = ("probability", "expected", "candidate", "baseline_historical_mean")
+    table = pa.table({"row": row, "column": column} | dict.fromkeys(probabilities, np.full(16, 0.1)))
+    return CityHistory(TOWN, days_of_history, frames), dict.fromkeys(days_of_history[-days:], table)
+
+
+def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
+    history, forecasts = forecast_of(days=40)
+    everything = score(history, forecasts, serving_record())
+    assert everything.rolling is not None
+    assert everything.rolling_gate is not None
+    assert (everything.rolling[91].days, everything.rolling_gate.gain.weeks) == (40, 6)
+    # The forecast issued on the day of the change is the first one of the new candidate.
+    changed = serving_record(candidate_since=LAST - timedelta(days=7))
+    part = score(history, forecasts, changed)
+    assert part.rolling == everything.rolling
+    assert part.rolling_gate is not None
+    assert part.rolling_gate.gain.weeks == 1
+    assert score(history, forecasts, serving_record(candidate_since=LAST)).rolling_gate is None
+
+
+def test_a_day_without_a_forecast_has_a_note() -> None:
+    history, _ = forecast_of(days=1)
+    record = score(history, {}, None)
+    assert (record.scores, record.rolling, record.rolling_gate, record.level_is_off) == (None, None, None, False)
+    assert record.note == f"No forecast was issued on {LAST - timedelta(days=1)}, so {LAST} has no score."
+
+
+def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    store, (history, forecasts) = Store(str(tmp_path)), forecast_of(days=30)
+    record = score(history, forecasts, serving_record())
+    write_scores(store, record)
+    assert ScoreRecord.load(store, TOWN.name, LAST) == record
+    assert ScoreRecord.latest_before(store, TOWN.name, LAST + timedelta(days=14)) == record
+    assert ScoreRecord.latest_before(store, TOWN.name, LAST + timedelta(days=15)) is None
+    assert ScoreRecord.latest_before(store, TOWN.name, LAST) is None

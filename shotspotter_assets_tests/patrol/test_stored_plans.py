@@ -1,0 +1,46 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_table
+from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets.patrol.stored_plans import MAX_LOOK_BACK, patrols_before, plan_partition, write_plan
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.patrol.cities import patrol_city
+
+ISSUE = date(2024, 5, 1)
+CITY = patrol_city(3, 3, 1, radius_m=0)
+IN_COVERAGE = np.ones((3, 3), dtype=bool)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path))
+
+
+def write(store, issue_date):
+    expected = np.arange(9.0).reshape(1, 3, 3)
+    plan = plan_day(CITY, issue_date + timedelta(days=1), expected, IN_COVERAGE)
+    table = dispatch_table(plan, CITY, expected, expected / 10, IN_COVERAGE)
+    write_plan(store, plan_partition(CITY.name, issue_date), table, {})
+    return plan
+
+
+def test_earlier_plans_are_read_by_the_day_that_they_were_for(store):
+    plan = write(store, ISSUE - timedelta(days=1))
+    write(store, ISSUE)
+    write(store, ISSUE - MAX_LOOK_BACK - timedelta(days=1))
+    history = patrols_before(store, CITY, ISSUE)
+    assert list(history) == [ISSUE]
+    assert (history[ISSUE] == plan.patrolled).all()
+
+
+def test_an_empty_plan_takes_the_exports_of_an_earlier_one_away(store):
+    write(store, ISSUE)
+    partition = plan_partition(CITY.name, ISSUE)
+    assert store.exists(partition, "dispatch.csv")
+    write_plan(store, partition, DISPATCH_SCHEMA.empty_table(), {"note": "none"})
+    assert not store.exists(partition, "dispatch.csv")
+    assert not store.exists(partition, "dispatch.geojson")
+    assert patrols_before(store, CITY, ISSUE + timedelta(days=1)) == {}
