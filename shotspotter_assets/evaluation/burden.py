@@ -23,14 +23,7 @@ MAX_TOP_CELLS: Final = 10
 
 @dataclass(frozen=True)
 class AreaBurden:
-    """What falls on one area.
-
-    Attributes:
-        share_of_covered: its share of the covered cell-days.
-        share_of_flagged: of the flagged ones.
-        share_of_alerts: of the cell-days with an alert; None where there are none.
-        precision: flagged cell-days with an alert / flagged cell-days; None where none is flagged.
-    """
+    """Shares of an area in the covered, flagged and alert cell-days, and the precision of its flags; None where none are."""
 
     share_of_covered: float
     share_of_flagged: float
@@ -52,16 +45,7 @@ class CellRepeats:
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often the same cells are flagged.
-
-    Attributes:
-        cells: number of covered cells.
-        cells_never_flagged: of them.
-        cells_flagged_almost_always: of them, on at least `almost_always_means_share_of_days` of the days.
-        almost_always_means_share_of_days: `ALMOST_ALWAYS`.
-        longest_run_days: most days on end on which one cell was flagged.
-        top_cells: the most flagged ones, the most flagged first.
-    """
+    """How often the same cells are flagged; `top_cells` are the most flagged ones, the most flagged first."""
 
     cells: int
     cells_never_flagged: int
@@ -73,17 +57,9 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Burden:
-    """The burden of one model's flags.
+    """What a model's flags cost: of ten flagged cells, `empty_of_ten` see nothing.
 
-    Attributes:
-        model: its name.
-        flagged_percent: flagged share of the covered cells.
-        flagged_cells_per_day: their number.
-        precision: flagged cell-days with an alert / flagged cell-days.
-        empty_of_ten: of ten flagged cells, how many see nothing.
-        hit_rate: flagged cell-days with an alert / cell-days with an alert; None without alerts.
-        by_area: what falls on each area.
-        repeats: of the same cells.
+    `precision` is flagged cell-days with an alert / flagged cell-days, `hit_rate` the same / all cell-days with an alert.
     """
 
     model: str

@@ -16,14 +16,9 @@ from shotspotter_assets.models.probability import clip_probability
 
 @dataclass(frozen=True)
 class GroupModelScores:
-    """The scores of a model that stay meaningful on a part of the cell-days.
+    """The scores of a model that stay meaningful on a part of the cell-days; None without positives.
 
-    Attributes:
-        log_loss: in nats per cell-day.
-        brier_skill: over the reference.
-        predicted_over_observed: None without positives.
-        gain_over_reference: in nats per positive; None without positives.
-        gain_over_best_baseline: the same over the best baseline of all cell-days.
+    `gain_over_best_baseline` is over the best baseline of all cell-days, not of the group.
     """
 
     log_loss: float

@@ -19,13 +19,10 @@ TRAILING_MIX: Final = "trailing_mix"
 
 @dataclass(frozen=True)
 class TypeModelScores:
-    """Scores of one model's types.
+    """Scores of a model's types; None without alerts.
 
-    Attributes:
-        log_loss: -mean(ln p of the type that came); None without alerts, as `brier_score`.
-        brier_score: mean of sum_k (p_k - o_k)^2 over the types (Brier 1950, as it was first defined).
-        mean_forecast: of each type.
-        gain: over the reference, in nats per alert.
+    Log loss is -mean(ln p of the type that came), Brier score the mean of sum_k (p_k - o_k)^2 over the types (Brier 1950, as
+    it was first defined), and `gain` is over the reference in nats per alert.
     """
 
     log_loss: float | None
@@ -36,15 +33,7 @@ class TypeModelScores:
 
 @dataclass(frozen=True)
 class TypeScores:
-    """Scores of all models over the alerts of known type.
-
-    Attributes:
-        alerts: of known type.
-        alerts_of_unknown_type: these are not scored.
-        reference: model that gains are over.
-        share: of each type among the alerts.
-        models: scores by model.
-    """
+    """Scores by model over the alerts of known type, and the `share` of each type among them."""
 
     alerts: int
     alerts_of_unknown_type: int

@@ -63,16 +63,7 @@ class ScoresByArea:
 
 @dataclass(frozen=True)
 class HorizonReport:
-    """The scores of one horizon of hours.
-
-    Attributes:
-        cell_periods: number of forecasts.
-        positives: of them with an alert.
-        base_rate: their share.
-        verdict: on the candidate for hours.
-        models: scores by model, the best first.
-        by_hour: scores by local hour of issue.
-    """
+    """The scores of one horizon of hours: by model, the best first, and by local hour of issue."""
 
     cell_periods: int
     positives: int

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
+from shotspotter_assets.evaluation.model_card import InService
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.models.stored_models import read_files
 from shotspotter_assets.storage.file_names import RECORD_FILE
@@ -112,6 +113,11 @@ class ServingRecord(BaseModel):
     def candidate(self) -> str:
         """The forecaster that serves while the gate lets it."""
         return self.gate.candidate
+
+    @property
+    def in_service(self) -> InService:
+        """What the model card says of it."""
+        return InService(self.served, self.since, self.day, self.reasons)
 
     @property
     def data_version(self) -> str:

@@ -20,6 +20,7 @@ from shotspotter_assets.storage.file_names import (
 )
 
 if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.model_card import InService
     from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
 
@@ -63,6 +64,7 @@ def walk_forward_reports(
     from shotspotter_assets.evaluation.report_files import read_fold_tables, read_origins, walk_forward_partition
     from shotspotter_assets.evaluation.report_views import walk_forward_pictures
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
+    from shotspotter_assets.serving.record import ServingRecord
 
     city, opened = find_city(cities, context.partition_key), store.open()
     folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
@@ -81,14 +83,17 @@ def walk_forward_reports(
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
         pretrained=read_origins(opened, city.name, folds, config.candidate),
     )
-    card = model_card(report)
+    serving = ServingRecord.latest_before(opened, city.name, date.max)
+    in_service = None if serving is None else serving.in_service
+    card = model_card(report, in_service)
     pictures = walk_forward_pictures(report, pool_tables(list(folds.values())))
     partition = walk_forward_partition(city.name)
     for name, png in pictures.items():
         opened.write_bytes(partition, picture_file(name), png)
     opened.write_bytes(partition, CARD_FILE, card.encode())
     opened.write_bytes(partition, REPORT_FILE, report.content())
-    return dg.MaterializeResult(metadata=_metadata(report, card, pictures, opened.uri(partition, REPORT_FILE)))
+    path = opened.uri(partition, REPORT_FILE)
+    return dg.MaterializeResult(metadata=_metadata(report, in_service, card, pictures, path))
 
 
 def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -115,8 +120,10 @@ def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: 
     )
 
 
-def _metadata(report: "WalkForwardReport", card: str, pictures: Mapping[str, bytes], path: str) -> dict[str, Any]:
-    """The verdict, the card, the table of models, numbers, and the pictures."""
+def _metadata(
+    report: "WalkForwardReport", in_service: "InService | None", card: str, pictures: Mapping[str, bytes], path: str
+) -> dict[str, Any]:
+    """The verdict, what is in service, the card, the table of models, numbers, and the pictures."""
     from shotspotter_assets.evaluation.report_views import walk_forward_rows
 
     verdict = report.verdict
@@ -125,6 +132,11 @@ def _metadata(report: "WalkForwardReport", card: str, pictures: Mapping[str, byt
         "served": verdict.served,
         "passed": verdict.passed,
         "why": panel.bullets(verdict.reasons),
+        **(
+            {}
+            if in_service is None
+            else {"in_service": in_service.forecaster, "in_service_since": str(in_service.since)}
+        ),
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(walk_forward_rows(report)),
         "best_baseline": verdict.best_baseline,
