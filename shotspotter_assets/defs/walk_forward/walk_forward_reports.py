@@ -1,6 +1,7 @@
 """Walk-forward reports, by city: all of its folds together, with the verdict and the model card."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
