@@ -1,6 +1,5 @@
 """What is written down about a fold's models, so that a report can trust them and a reader can repeat them."""
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from datetime import date
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
+
+from shotspotter_assets.storage.fingerprints import sha256
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
 
@@ -55,9 +56,9 @@ def installed_versions() -> dict[str, str]:
 
 def counts_sha256(counts: npt.NDArray[np.uint16]) -> str:
     """SHA-256 of an array's values."""
-    return hashlib.sha256(np.ascontiguousarray(counts).data).hexdigest()
+    return sha256(np.ascontiguousarray(counts).data)
 
 
 def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:
     """SHA-256 of each file."""
-    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return {name: sha256(content) for name, content in files.items()}

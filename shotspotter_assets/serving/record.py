@@ -1,6 +1,5 @@
 """The one record of what serves a city after a day, why, and since when: `record.json` of `live_models`."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from shotspotter_assets.evaluation.model_card import InService
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.models.stored_models import read_files
 from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class ServingRecord(BaseModel):
     def data_version(self) -> str:
         """The same whenever the same files serve."""
         key = (self.served, self.models_version, self.hours_version)
-        return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        return sha256(json.dumps(key))[:16]
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
         """This record with `since` and `candidate_since` as they follow from the latest record before it."""

@@ -1,6 +1,5 @@
 """One day's forecast from the models that serve: risk by horizon and cell with intervals, types, reasons, stated facts."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -29,6 +28,7 @@ from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson
 from shotspotter_assets.serving.intervals import ENDS, day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 Array = npt.NDArray[np.float64]
@@ -133,11 +133,8 @@ class Forecast:
     def version(self) -> str:
         """A hash of what is forecast and why: made again from the same days and models, nothing after it is stale."""
         facts = self.record.model_dump(mode="json", exclude={"issued_at"})
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        for table in (self.table, self.top):
-            for column in table.combine_chunks().columns:
-                digest.update(str(column.to_pylist()).encode())
-        return digest.hexdigest()[:16]
+        columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
+        return sha256(json.dumps(facts, sort_keys=True), *(str(column.to_pylist()) for column in columns))[:16]
 
 
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:

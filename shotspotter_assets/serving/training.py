@@ -1,6 +1,5 @@
 """How live models are fitted: the windows, the candidate and its baselines, and the models of hours and types."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,6 +21,7 @@ from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.record import NEXT_HOURS, TYPES
+from shotspotter_assets.storage.fingerprints import sha256
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.next_day.regime_regression import Pretrained
@@ -156,12 +156,8 @@ def trained_model(settings: dict[str, Any], files: Mapping[str, bytes], seconds:
 
 def version_of(files: ModelFiles) -> str:
     """A short hash of the files of models (eight hexadecimal digits)."""
-    digest = hashlib.sha256()
-    for model in sorted(files):
-        for name in sorted(files[model]):
-            digest.update(f"{model}.{name}".encode())
-            digest.update(files[model][name])
-    return digest.hexdigest()[:8]
+    named = [(f"{model}.{name}", files[model][name]) for model in sorted(files) for name in sorted(files[model])]
+    return sha256(*(part for pair in named for part in pair))[:8]
 
 
 def input_names(city: City) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 What was seen is one small table per city, kept by the caller between looks.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import ChangingSource, SourceError
+from shotspotter_assets.storage.fingerprints import sha256
 
 SEEN_SCHEMA: Final = pa.schema(
     [
@@ -245,10 +245,7 @@ def _versions(due: pa.Table) -> dict[date, str]:
     versions: dict[date, list[str]] = {}
     for day, file, version in zip(*(due[name].to_pylist() for name in ("day", "file", "day_version")), strict=True):
         versions.setdefault(day, []).append(f"{file}:{version}")
-    return {
-        day: hashlib.sha256("\n".join(sorted(of_files)).encode()).hexdigest()[:16]
-        for day, of_files in sorted(versions.items())
-    }
+    return {day: sha256("\n".join(sorted(of_files)))[:16] for day, of_files in sorted(versions.items())}
 
 
 def _gaps(days: Set[date], last: date) -> list[date]:

@@ -1,4 +1,4 @@
-"""Short hashes of the content of each day's rows, to tell whether a day has changed."""
+"""Hashes of content, by which the assets tell whether a day, a file or a model has changed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 
+def sha256(*parts: str | bytes | memoryview) -> str:
+    """SHA-256 of all parts, one after the other, in 64 hexadecimal digits; where a short hash will do, its beginning."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part)
+    return digest.hexdigest()
+
+
 def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
     """A hash of the values of each row, nulls included; shape (rows,). It depends on the order of the columns."""
     import pandas as pd
@@ -17,8 +25,8 @@ def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
         return np.empty(0, dtype=np.uint64)
     # pandas makes floats of whole numbers with gaps, so a hash would depend on whether other rows have gaps. Numbers of 64
     # bits, which a float cannot hold, are ids without gaps here.
-    same = [column.cast(pa.float64()) if _is_small_integer(column.type) else column for column in table.columns]
-    frame = pa.table(same, names=table.column_names).to_pandas()
+    columns = [column.cast(pa.float64()) if _is_small_integer(column.type) else column for column in table.columns]
+    frame = pa.table(columns, names=table.column_names).to_pandas()
     hashes = pd.util.hash_pandas_object(frame, index=False)
     return np.asarray(hashes, dtype=np.uint64)
 
@@ -34,11 +42,11 @@ def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
         table: rows with their `date` (date32), in any order.
     """
     hashes = row_hashes(table.drop_columns(["date"]))
-    numbers = table["date"].to_numpy().astype("datetime64[D]")
-    order = np.lexsort((hashes, numbers))
-    numbers, hashes = numbers[order], hashes[order]
-    wanted = np.array(days, dtype="datetime64[D]")
-    starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
+    dates = table["date"].to_numpy().astype("datetime64[D]")
+    order = np.lexsort((hashes, dates))
+    dates, hashes = dates[order], hashes[order]
+    sought = np.array(days, dtype="datetime64[D]")
+    starts, stops = np.searchsorted(dates, sought, "left"), np.searchsorted(dates, sought, "right")
     return _hash_slices(hashes, days, starts, stops)
 
 
@@ -53,6 +61,5 @@ def _hash_slices(
     hashes: npt.NDArray[np.uint64], days: Sequence[date], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
 ) -> dict[date, str]:
     return {
-        day: hashlib.sha256(hashes[start:stop].tobytes()).hexdigest()[:16]
-        for day, start, stop in zip(days, starts, stops, strict=True)
+        day: sha256(hashes[start:stop].tobytes())[:16] for day, start, stop in zip(days, starts, stops, strict=True)
     }

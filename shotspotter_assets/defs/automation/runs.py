@@ -1,6 +1,5 @@
 """The runs that sensors and schedules ask for, and what is known of those already asked for."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -17,6 +16,7 @@ from shotspotter_assets.partitions import (
     parse_range_tags,
     range_tags,
 )
+from shotspotter_assets.storage.fingerprints import sha256
 
 DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
@@ -48,7 +48,7 @@ def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.R
     """
     for stretch in contiguous(sorted(days)):
         first, last = stretch[0], stretch[-1]
-        versions = hashlib.sha256("".join(days[day] for day in stretch).encode()).hexdigest()[:16]
+        versions = sha256(*(days[day] for day in stretch))[:16]
         yield dg.RunRequest(
             run_key=f"{city}|{first}...{last}|{versions}|{look}",
             tags=city_tags(city, first, last),

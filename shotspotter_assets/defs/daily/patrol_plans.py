@@ -1,7 +1,6 @@
 """Patrol plans, by city and issue date: for the day after it."""
 
 from dataclasses import asdict
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -12,6 +11,7 @@ from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import Partitions, single_day
 from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, HOURLY_FILE, PLAN_FILE
+from shotspotter_assets.storage.fingerprints import sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +74,7 @@ def patrol_plans(
     audit = asdict(patrol_audit(plan, city, shifts.expected, shifts.in_coverage, areas=areas, history=history))
     write_plan(opened, partition, table, audit)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(sha256(dispatch_csv(table)).hexdigest()[:16]),
+        data_version=dg.DataVersion(sha256(dispatch_csv(table))[:16]),
         metadata={
             "day": str(plan.day),
             "units": int(table["units"].to_numpy().sum()),

@@ -1,6 +1,5 @@
 """The state of an unfinished training run in one file, written atomically; no pickle, arrays and JSON only."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.storage.fingerprints import sha256
 
 STATE_FILE = "state.npz"
 
@@ -50,10 +50,8 @@ def run_key(
         covered.shape,
         shapes,
     ]
-    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(counts).data)
-    digest.update(np.ascontiguousarray(covered, dtype=np.uint8).data)
-    return digest.hexdigest()
+    arrays = np.ascontiguousarray(counts), np.ascontiguousarray(covered, dtype=np.uint8)
+    return sha256(json.dumps(plan, sort_keys=True), *(array.data for array in arrays))
 
 
 def write_checkpoint(

@@ -4,7 +4,6 @@ Which files are ready and which days they may hold belongs here. `formats` has t
 `raw_rows` what its values mean.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA
-from shotspotter_assets.storage.fingerprints import day_fingerprints, row_hashes
+from shotspotter_assets.storage.fingerprints import day_fingerprints, row_hashes, sha256
 
 UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
@@ -78,8 +77,7 @@ class LandingFolder:
         self.source = settings
         self.filesystem = filesystem
         self.left_out = left_out or {}
-        described = (settings.model_dump_json(), city.time_zone, city.start.isoformat())
-        self._description_hash = hashlib.sha256("".join(described).encode()).hexdigest()[:8]
+        self._description_hash = sha256(settings.model_dump_json(), city.time_zone, city.start.isoformat())[:8]
         self.folder = str(PurePosixPath(folder))
         # Objects on S3 appear whole, and its listing tells their times more exactly than the object itself.
         self._is_local = isinstance(filesystem, fs.LocalFileSystem)
