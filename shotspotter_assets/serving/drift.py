@@ -88,21 +88,22 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDAr
     rate, mix = _rate_drift(blocks), _mix_drift(blocks, city)
     cell_alerts = counts[-BLOCK_DAYS:, list(city.forecast_codes)].sum(axis=(0, 1), dtype=np.int64)
     outside, total = int(cell_alerts[~covered].sum()), int(cell_alerts.sum())
-    share = outside / total if total else 0.0
-    coverage = CoverageDrift(outside >= MIN_ALERTS_OUTSIDE and share > MAX_SHARE_OUTSIDE, outside, share)
+    share_outside = outside / total if total else 0.0
+    has_moved = outside >= MIN_ALERTS_OUTSIDE and share_outside > MAX_SHARE_OUTSIDE
+    coverage = CoverageDrift(has_moved, outside, share_outside)
     reasons = []
     if rate.drifted:
         reasons.append(
             f"{rate.recent:.2f} alerts a day in the last {BLOCK_DAYS} days, {rate.usual:.2f} in the year before."
         )
     reasons += [
-        f"Share of {name}: {of_type.recent:.0%} in the last {BLOCK_DAYS} days, {of_type.usual:.0%} in the year before."
-        for name, of_type in mix.types.items()
-        if of_type.drifted
+        f"Share of {name}: {share.recent:.0%} in the last {BLOCK_DAYS} days, {share.usual:.0%} in the year before."
+        for name, share in mix.types.items()
+        if share.drifted
     ]
     if coverage.drifted:
         reasons.append(
-            f"{share:.0%} of the alerts of the last {BLOCK_DAYS} days lie outside the cells that are forecast."
+            f"{share_outside:.0%} of the alerts of the last {BLOCK_DAYS} days lie outside the cells that are forecast."
         )
     return Drift(rate, mix, coverage, bool(reasons), tuple(reasons))
 

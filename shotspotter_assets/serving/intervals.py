@@ -44,5 +44,5 @@ def day_offset(weekly: tuple[float, float], fireworks: bool) -> tuple[float, flo
     """The interval of a next day's offset in log odds, from that of ordinary weeks (`weekly_offset`)."""
     if not fireworks:
         return weekly
-    of_fireworks = float(norm.ppf(ENDS[1]) * np.sqrt(np.log1p(FIREWORK_VARIANCE)))
-    return -math.hypot(weekly[0], of_fireworks), math.hypot(weekly[1], of_fireworks)
+    fireworks_offset = float(norm.ppf(ENDS[1]) * np.sqrt(np.log1p(FIREWORK_VARIANCE)))
+    return -math.hypot(weekly[0], fireworks_offset), math.hypot(weekly[1], fireworks_offset)

@@ -77,7 +77,7 @@ def training_reason(
     return next((reason for reason, is_due in due.items() if is_due), "")
 
 
-def held(before: ServingRecord, city: City, day: date) -> ServingRecord:
+def unchanged(before: ServingRecord, city: City, day: date) -> ServingRecord:
     """The record of a day on which nothing is trained: what the gate accepted before serves on."""
     reason = f"Not retrained ({city.retraining}): last on {before.last_trained}."
     changes = {"day": day, "trained": False, "served": before.gate.served, "reasons": (reason,)}
@@ -127,7 +127,7 @@ def train(
         issued: their next-day forecasts for days of the validation window, by the day that they are for.
         start: another city's regression for the candidate to start at.
         config: what the launchpad was set to, to be kept in the record.
-        log: is told what takes time.
+        log: is called with a line for each slow step.
     """
     city, days = stored.city, stored.days
     covered = stored.covered(days[-1] + timedelta(days=1))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.serving.live_models import after_scores, against_issued, held, outdated, training_reason
+from shotspotter_assets.serving.live_models import after_scores, against_issued, outdated, training_reason, unchanged
 from shotspotter_assets.serving.training import input_names
 from shotspotter_assets_tests.serving.town import ALL_CELLS, DAY, TOWN, rolling_verdict, score_record, serving_record
 
@@ -52,7 +52,9 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place_until_it_passes() -> N
     assert replaced.reasons[-1] == f"The forecasts to {DAY} fail the rolling gate, so ewma serves: Worse."
     # On a day without training, what the gate accepted comes first again.
     city = TOWN.model_copy(update={"retraining": "weekly"})
-    assert after_scores(held(replaced, city, DAY + timedelta(days=1)), score_record()).served == "residual_boosting"
+    assert (
+        after_scores(unchanged(replaced, city, DAY + timedelta(days=1)), score_record()).served == "residual_boosting"
+    )
     assert after_scores(IN_FORCE, None) == after_scores(IN_FORCE, score_record()) == IN_FORCE
 
 

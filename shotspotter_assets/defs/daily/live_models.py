@@ -53,7 +53,14 @@ def live_models(
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.stored_models import read_pretrained, write_models
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
-    from shotspotter_assets.serving.live_models import after_scores, held, outdated, rolled_back, train, training_reason
+    from shotspotter_assets.serving.live_models import (
+        after_scores,
+        outdated,
+        rolled_back,
+        train,
+        training_reason,
+        unchanged,
+    )
     from shotspotter_assets.serving.record import ServingRecord, models_partition
     from shotspotter_assets.serving.risk_forecasts import next_day_forecasts
     from shotspotter_assets.serving.training import live_windows
@@ -67,7 +74,7 @@ def live_models(
     if config.serve_from:
         record = rolled_back(opened, city.name, day, date.fromisoformat(config.serve_from))
     elif before is not None and not reason:
-        record = after_scores(held(before, city, day), scores)
+        record = after_scores(unchanged(before, city, day), scores)
     else:
         windows = live_windows(city, day, config.validation_days)
         in_force = before if before is not None and not outdated(city, before) else None
