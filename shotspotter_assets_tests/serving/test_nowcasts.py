@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.gridding.tensors import grid_tensors
+from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.nowcasts import NoHoursError, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingModels, models_partition
@@ -28,7 +28,7 @@ def stored_until(store: Store, last: date) -> Store:
         table = cleaned[day].alerts
         dates = np.full(len(table), day, dtype="datetime64[D]")
         store.write_tables(
-            "grid_tensors", TOWN.name, "grid.parquet", grid_tensors(table.add_column(0, "date", [dates]), [day], TOWN)
+            "grid_tensors", TOWN.name, "grid.parquet", sparse_tensors(table.add_column(0, "date", [dates]), [day], TOWN)
         )
     return store
 
@@ -39,7 +39,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
     if stored_days:
         stored_until(store, TOWN.start + timedelta(days=stored_days - 1))
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 23, 59, 59, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts = history_until(store, SOURCE, TOWN, now)
+    history, alerts = history_until(store, [SOURCE], TOWN, now)
     whole = CityHistory.load(stored_until(Store(str(tmp_path / "whole")), TODAY), TOWN, TODAY)
     assert history.days == whole.days
     np.testing.assert_array_equal(history.daily_counts, whole.daily_counts)
@@ -48,7 +48,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
 
 def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
     noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts = history_until(stored_until(Store(str(tmp_path)), TODAY), SOURCE, TOWN, noon)
+    history, alerts = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
     hourly = history.hourly_counts[-24:].sum(axis=(1, 2, 3))
     assert not hourly[12:].any()
     assert hourly.sum() == alerts
