@@ -5,11 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
 
 
 def hour_forecasts(
@@ -75,3 +80,26 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
         }
     )
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
+
+
+def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[str, pa.Table]:
+    """The tables of a fold's next hours and types by file name, as far as the city's times and types allow.
+
+    Args:
+        stored: all days to the last test day.
+        record: of the fold.
+        horizons: in hours; empty for no table of hours.
+        types: whether a table of types is wanted.
+    """
+    city, tables = stored.city, {}
+    types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
+    if city.time_precision == "day" or not (horizons or types):
+        return {}
+    history = stored.hourly(covered_mask(record.covered, city.shape))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
+    windows = range(validation), range(validation, test), range(test, len(history))
+    if horizons:
+        tables[FOLD_HOURS_FILE] = hour_forecasts(history, *windows, horizons)
+    if types and history.counts[validation:, : len(GUNSHOT_TYPES)].any():
+        tables[FOLD_TYPES_FILE] = type_forecasts(history, *windows)
+    return tables

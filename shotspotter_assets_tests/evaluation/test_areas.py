@@ -6,6 +6,7 @@ import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import OUTSIDE, cell_areas, quadrants
+from shotspotter_assets_tests.evaluation.cities import made_up_city
 
 
 def city(tmp_path=None, features=()) -> City:
@@ -14,17 +15,7 @@ def city(tmp_path=None, features=()) -> City:
         file = tmp_path / "areas.geojson"
         file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
         coverage = {"file": file, "name_property": "district", "areas": {"1D": date(2020, 1, 1)}}
-    return City.model_validate(
-        {
-            "name": "square",
-            "time_zone": "America/New_York",
-            "start": "2020-01-01",
-            "box": {"west": 0.0, "south": 0.0, "east": 4.0, "north": 4.0},
-            "grid": {"rows": 4, "columns": 4},
-            "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
-            "coverage": coverage,
-        }
-    )
+    return made_up_city("square", 4, coverage=coverage)
 
 
 def square(name: str, west: float, south: float, east: float, north: float) -> dict:

@@ -6,25 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.history import History
-from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
+from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts, made_up_city
 from shotspotter_assets_tests.evaluation.forecasts import score_days
 
 NETWORK = "conv_lstm"
 CELLS = int(COVERED.sum())
-CITY = City.model_validate(
-    {
-        "name": "washington_dc",
-        "time_zone": "America/New_York",
-        "start": FIRST_DAY,
-        "box": {"west": -77.1, "south": 38.8, "east": -77.0, "north": 38.9},
-        "grid": {"rows": 6, "columns": 6},
-        "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
-    }
-)
+CITY = made_up_city("washington_dc")
 
 
 def arguments() -> dict[str, Any]:

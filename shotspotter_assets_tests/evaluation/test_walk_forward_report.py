@@ -5,25 +5,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import quadrants
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError, walk_forward_report
+from shotspotter_assets_tests.evaluation.cities import made_up_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
 
-CITY = City.model_validate(
-    {
-        "name": "made_up",
-        "time_zone": "America/New_York",
-        "start": "2019-01-01",
-        "box": {"west": -77.1, "south": 38.8, "east": -77.0, "north": 38.9},
-        "grid": {"rows": 6, "columns": 6},
-        "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
-    }
-)
+CITY = made_up_city()
 AREAS = quadrants((6, 6))
 # The second fold has a firework day.
 FOLDS = {

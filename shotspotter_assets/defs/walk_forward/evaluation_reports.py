@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from shotspotter_assets.calendar.local_time import day_start
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -26,13 +24,11 @@ from shotspotter_assets.partitions import (
 )
 from shotspotter_assets.storage.file_names import (
     FOLD_FORECASTS_FILE,
-    FOLD_HOURS_FILE,
-    FOLD_TYPES_FILE,
     RECORD_FILE,
     REPORT_FILE,
     picture_file,
 )
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
@@ -82,6 +78,7 @@ def evaluation_reports(
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
     from shotspotter_assets.evaluation.fold_report import fold_report
+    from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.report_files import fold_partition
     from shotspotter_assets.evaluation.report_views import fold_pictures
     from shotspotter_assets.models.next_day.baselines import fit_baselines
@@ -125,38 +122,15 @@ def evaluation_reports(
         config=record.config,
     )
     partition = fold_partition(city.name, cutoff)
-    _write_hours(context, config, opened, partition, stored, record)
+    context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
+    for file, table in fold_tables(stored, record, config.horizons, config.types).items():
+        opened.write_table(partition, file, table)
     pictures = fold_pictures(report, forecasts, history, list(record.models), _folds(opened, city.name))
     for name, png in pictures.items():
         opened.write_bytes(partition, picture_file(name), png)
     opened.write_table(partition, FOLD_FORECASTS_FILE, forecasts)
     opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
-
-
-def _write_hours(
-    context: dg.AssetExecutionContext,
-    config: ReportConfig,
-    store: Store,
-    partition: Partition,
-    stored: CityHistory,
-    record: FoldRecord,
-) -> None:
-    """The tables of the next hours and of the types, where the city's times and types allow."""
-    from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
-
-    city = stored.city
-    gunshots = city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
-    if city.time_precision == "day" or not (config.horizons or (config.types and gunshots)):
-        return
-    history = stored.hourly(covered_mask(record.covered, city.shape))
-    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
-    windows = range(validation), range(validation, test), range(test, len(history))
-    if config.horizons:
-        context.log.info(f"{partition.key}: forecasting the next {', '.join(map(str, config.horizons))} hours")
-        store.write_table(partition, FOLD_HOURS_FILE, hour_forecasts(history, *windows, config.horizons))
-    if config.types and gunshots and history.counts[windows[1].start :, : len(GUNSHOT_TYPES)].any():
-        store.write_table(partition, FOLD_TYPES_FILE, type_forecasts(history, *windows))
 
 
 def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
