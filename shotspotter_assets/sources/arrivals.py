@@ -71,6 +71,14 @@ class Arrivals:
     unfinished: int = 0
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A landed file that cannot be read: in which version, and why."""
+
+    version: str
+    error: str
+
+
 def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: Callable[[], bool]) -> Arrivals:
     """Days of new and changed files; unchanged files are listed but not opened.
 
@@ -182,10 +190,10 @@ def as_unread(seen: pa.Table, days: Set[date]) -> pa.Table:
     return seen.set_column(at, SEEN_SCHEMA.field("day_version"), pc.if_else(unread, UNREAD, seen["day_version"]))
 
 
-def unreadable_files(seen: pa.Table) -> dict[str, dict[str, str]]:
-    """The `version` in which each file could not be read and the `error`, by path."""
+def unreadable_files(seen: pa.Table) -> dict[str, Unreadable]:
+    """The files that cannot be read, by path."""
     unreadable = seen.filter(pc.is_valid(seen["error"])).to_pylist()
-    return {row["file"]: {"version": row["file_version"], "error": row["error"]} for row in unreadable}
+    return {row["file"]: Unreadable(row["file_version"], row["error"]) for row in unreadable}
 
 
 def _looks(

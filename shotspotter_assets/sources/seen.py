@@ -1,19 +1,27 @@
-"""What the sensors have seen of each city, in the store: a table of each sensor, and the landed files nobody can read."""
+"""What the sensors have seen of each city, in the store: a table per sensor, and the landed files that cannot be read."""
 
 import json
+from dataclasses import asdict
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, unreadable_files
+from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, Unreadable, unreadable_files
 from shotspotter_assets.storage.file_names import ARRIVALS, UNREADABLE_FILE, seen_file
 from shotspotter_assets.storage.store import Partition, Store
 
 
 class SeenTable:
-    """What one sensor has seen of a city. A changed table is stored as the next generation, beside the present one."""
+    """What one sensor has seen of a city; a changed table is stored as the next generation, beside the present one.
+
+    Args:
+        store: the store.
+        city: the city.
+        sensor: name of the sensor's tables.
+        generation: of the table, 0 for a city that was not looked at yet.
+    """
 
     def __init__(self, store: Store, city: City, sensor: str, generation: int) -> None:
         self.city, self._store, self._sensor = city, store, sensor
@@ -42,25 +50,28 @@ class SeenTable:
             return
         self._store.write_table(self._partition, self._file(self.generation + 1), table)
         if self._sensor == "landing":
-            self._store.write_bytes(self._partition, UNREADABLE_FILE, json.dumps(unreadable_files(table)).encode())
+            unreadable = {path: asdict(file) for path, file in unreadable_files(table).items()}
+            self._store.write_bytes(self._partition, UNREADABLE_FILE, json.dumps(unreadable).encode())
         self._store.delete(self._partition, self._file(self.generation - 1))
         self.table = table
         self.generation += 1
 
     def unreadable(self) -> list[str]:
-        """The files that could not be read when they were last looked at."""
+        """Paths of the files that could not be read when they were last looked at."""
         return sorted(unreadable_files(self.table))
 
     def _file(self, generation: int) -> str:
         return seen_file(self._sensor, generation)
 
 
-def unreadable_reasons(store: Store, city: str) -> dict[str, dict[str, str]]:
-    """The `version` in which each landed file was found unreadable by a sensor, and the `error`, by path."""
+def read_unreadable(store: Store, city: str) -> dict[str, Unreadable]:
+    """The landed files of a city that a sensor found unreadable, by path."""
     partition = Partition(ARRIVALS, city)
-    return json.loads(store.read_bytes(partition, UNREADABLE_FILE)) if store.exists(partition, UNREADABLE_FILE) else {}
+    if not store.exists(partition, UNREADABLE_FILE):
+        return {}
+    return {path: Unreadable(**file) for path, file in json.loads(store.read_bytes(partition, UNREADABLE_FILE)).items()}
 
 
 def unreadable_versions(store: Store, city: str) -> dict[str, str]:
-    """The version in which each landed file was found unreadable by a sensor, by path."""
-    return {file: found["version"] for file, found in unreadable_reasons(store, city).items()}
+    """The version in which each landed file was found unreadable, by path."""
+    return {path: file.version for path, file in read_unreadable(store, city).items()}

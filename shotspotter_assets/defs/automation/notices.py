@@ -159,12 +159,12 @@ def _failed_scores(
 
 def _unreadable_files(cities: Cities, store: "Store") -> "Iterator[Message]":
     from shotspotter_assets.notifications.messages import corrupt_file
-    from shotspotter_assets.sources.seen import unreadable_reasons
+    from shotspotter_assets.sources.seen import read_unreadable
 
     for city in cities.values():
         if "landed" in arrivals(city):
-            for path, found in sorted(unreadable_reasons(store, city.name).items()):
-                yield corrupt_file(city.name, PurePosixPath(path).name, found["error"])
+            for path, file in sorted(read_unreadable(store, city.name).items()):
+                yield corrupt_file(city.name, PurePosixPath(path).name, file.error)
 
 
 def _newly_failed_partitions(instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime) -> list[Evaluation]:
