@@ -1,1 +1,1 @@
-"""Where the assets' files are."""
+"""The store of the assets' files, on a local folder or S3: their names, their hashes, and what can go wrong."""

@@ -1,14 +1,14 @@
-"""What can go wrong between the assets and the store, each error naming the place and the way out."""
+"""The errors of the store; each message names the place and the remedy."""
 
 from collections.abc import Collection, Iterable
 from datetime import date
 
-_LISTED_DAYS = 5
-"""Days that a message names; a window of years would fill the screen."""
+_MAX_LISTED_DAYS = 5
+"""Days that a message names, as a window of years would fill the screen."""
 
 
 class StoreError(Exception):
-    """Base class: the store as a whole, or one object in it, cannot be used."""
+    """The store, or one object in it, cannot be used."""
 
 
 class StoreUnwritableError(StoreError):
@@ -23,7 +23,7 @@ class StoreUnwritableError(StoreError):
 
 
 class StoreUnreadableError(StoreError):
-    """The store does not answer reads; this says nothing about whether an object exists."""
+    """The store cannot be read; whether an object exists is not known."""
 
     def __init__(self, root: str, reason: str) -> None:
         super().__init__(
@@ -67,5 +67,5 @@ class CorruptObjectError(StoreError):
 
 def _shortened(days: Iterable[date]) -> str:
     texts = [day.isoformat() for day in days]
-    rest = len(texts) - _LISTED_DAYS
-    return ", ".join(texts[:_LISTED_DAYS]) + (f" and {rest:,} more" if rest > 0 else "")
+    rest = len(texts) - _MAX_LISTED_DAYS
+    return ", ".join(texts[:_MAX_LISTED_DAYS]) + (f" and {rest:,} more" if rest > 0 else "")

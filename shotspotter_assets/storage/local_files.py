@@ -1,4 +1,4 @@
-"""Objects as files under a local folder. What an object means (asset, city, day) belongs to `store`."""
+"""Objects as files under a local folder. What their paths mean (asset, city, day) belongs to `store`."""
 
 import os
 import re
@@ -25,10 +25,10 @@ class LocalFiles:
         return str(self.root / path)
 
     def write(self, path: str, data: bytes) -> None:
-        """Put `data` in place in one step: whoever reads, or is killed here, sees the old file or the new one.
+        """Replace the file in one step: readers see the old file or the new one, also if this process is killed.
 
-        There is no fsync, which takes longer than the rest of the write: after a power cut the newest files
-        may have to be materialised again.
+        There is no fsync, which takes longer than the rest of the write: after a power cut the newest files may have to
+        be materialised again.
 
         Raises:
             StoreUnwritableError: no permission, no space, or a file where a folder should be.
@@ -80,7 +80,7 @@ class LocalFiles:
             raise StoreUnwritableError(self.name, f"{error.strerror or error} ({target})") from error
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
-        """Names of the folders directly in `folder` that lie in `prefix + first` to `prefix + last` and hold `file`."""
+        """Names of the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`."""
         parent = self.root / folder
         try:
             names = [entry.name for entry in parent.iterdir() if prefix + first <= entry.name <= prefix + last]
@@ -92,10 +92,10 @@ class LocalFiles:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed writers of this machine left in the folder."""
+    """Remove the temporary files of killed writers of this machine."""
     for path in folder.iterdir():
-        ours = _TEMPORARY.fullmatch(path.name)
-        if ours and not _is_running(int(ours[1])):
+        temporary = _TEMPORARY.fullmatch(path.name)
+        if temporary and not _is_running(int(temporary[1])):
             path.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket, through a boto3 client. What an object means (asset, city, day) belongs to `store`."""
+"""Objects in an S3 bucket, through a boto3 client. What their keys mean (asset, city, day) belongs to `store`."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ _REASONS = {
 class S3Objects:
     """Reads and writes objects under `s3://bucket/prefix` by their relative key.
 
-    `client` is a boto3 S3 client, such as dagster-aws's `S3Resource(...).get_client()` gives; it is used from
-    several threads, so its `max_pool_connections` limits how much happens at once.
+    `client` is a boto3 S3 client, as from dagster-aws's `S3Resource(...).get_client()`. It is used from several threads,
+    and its `max_pool_connections` limits the number of requests at a time.
     """
 
     def __init__(self, bucket: str, prefix: str, client: Any) -> None:
@@ -28,11 +28,11 @@ class S3Objects:
         self.prefix = f"{prefix}/" if prefix else ""
         self.name = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._client = client
-        self._bucket_was_seen = False
+        self._bucket_exists = False
 
     @property
     def connections(self) -> int:
-        """Requests that the client can have under way at once."""
+        """Maximum number of the client's requests at a time."""
         return int(self._client.meta.config.max_pool_connections)
 
     def uri(self, path: str) -> str:
@@ -92,35 +92,35 @@ class S3Objects:
             raise StoreUnwritableError(self.name, _reason(error)) from error
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
-        """Names directly in `folder` that lie in `prefix + first` to `prefix + last` and hold `file`.
+        """Names of the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`.
 
-        One paginated listing that starts near the first name and stops after the last one. It starts a little
-        early because SeaweedFS leaves out a whole folder that the start names, where S3 does not.
+        One paginated listing that starts near the first name and stops after the last one. It starts a little early
+        because SeaweedFS, unlike S3, leaves out the whole folder that the start names.
         """
         start = f"{self.prefix}{folder}/"
         request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
-        found: list[str] = []
+        names: list[str] = []
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):
                 for item in page.get("Contents", []):
                     name, _, rest = item["Key"].removeprefix(start).partition("/")
                     if name > prefix + last:
-                        return found
+                        return names
                     if rest == file and name >= prefix + first:
-                        found.append(name)
+                        names.append(name)
         except (ClientError, BotoCoreError) as error:
             raise StoreUnreadableError(self.name, _reason(error)) from error
-        return found
+        return names
 
     def _require_bucket(self) -> None:
         """A HEAD answers 404 for a missing object and a missing bucket alike."""
-        if self._bucket_was_seen:
+        if self._bucket_exists:
             return
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except (ClientError, BotoCoreError) as error:
             raise StoreUnreadableError(self.name, _reason(error)) from error
-        self._bucket_was_seen = True
+        self._bucket_exists = True
 
 
 def _code(error: ClientError | BotoCoreError) -> str:

@@ -4,9 +4,9 @@
     <root>/<asset>/city=<city>/fold=<YYYY-MM-DD>/<file>      assets by city and fold
     <root>/<asset>/city=<city>/<file>                        assets by city
 
-The folders follow the Hive convention, so the Parquet files of one name open as one partitioned data set in
-pyarrow, pandas, polars and DuckDB; therefore a table has no column named like a folder (city, date or fold).
-Which assets and files there are is not known here.
+The folders follow the Hive convention, so the Parquet files of one name open as one partitioned data set in pyarrow,
+pandas, polars and DuckDB; therefore a table has no column named like a folder (city, date or fold). The names of the
+files are in `file_names`.
 """
 
 import re
@@ -31,8 +31,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LOCAL_THREADS = 4
 _S3_THREADS = 16
 
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class _Objects(Protocol):
@@ -48,7 +48,7 @@ class _Objects(Protocol):
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition of one asset: a city, with a day of the named dimension unless the asset has only cities."""
+    """One partition of an asset: a city, and a day of the dimension unless the asset is by city alone."""
 
     asset: str
     city: str
@@ -81,14 +81,17 @@ class Store:
     `root` is a local folder (absolute, or relative to the working directory; made when first written to) or
     `s3://bucket/prefix`, which needs `s3_client`, a boto3 S3 client.
 
-    Every write replaces one file in one step, so a run that is killed leaves the old file or the new one. All
-    methods raise StoreUnwritableError or StoreUnreadableError when the store itself is at fault.
+    Every write replaces one file in one step, so a run that is killed leaves the old file or the new one. All methods raise
+    StoreUnwritableError or StoreUnreadableError if the store itself fails.
 
-    Raises:
-        ValueError: the root is neither of the two forms, or an S3 root came without a client.
     """
 
     def __init__(self, root: str, s3_client: Any = None) -> None:
+        """Open the store, without contacting it.
+
+        Raises:
+            ValueError: the root is neither of the two forms, or an S3 root has no client.
+        """
         self.root = root
         self._threads = _LOCAL_THREADS
         self._objects: _Objects
@@ -153,7 +156,7 @@ class Store:
         self.write_bytes(partition, file, sink.getvalue().to_pybytes())
 
     def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
-        """Write one Parquet file per day, several at a time. Each is written whole; an error stops the rest.
+        """Write one Parquet file per day, several at a time; an error stops the rest.
 
         Raises:
             ValueError: a column is named like one of the folders.
@@ -179,15 +182,15 @@ class Store:
 
     def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
         """The days (or folds) for which the file is in the store."""
-        return self._days(asset, city, file, dimension, (date.min, date.max))
+        return self._days(asset, city, file, dimension)
 
     def read_window(
         self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The files of all days from `first` to `last`, both included, as one table in the order of the days.
 
-        The table starts with a column `date` (date32); of the schema's metadata it keeps the entries that all
-        days agree on. `columns` are the ones to read beside `date`.
+        The table starts with a column `date` (date32). Entries of the schema's metadata are kept if they are the same on all
+        days. `columns` are read beside `date`.
 
         Raises:
             MissingPartitionsError: a day has no such file.
@@ -197,7 +200,7 @@ class Store:
         if first > last:
             raise ValueError(f"the window of {asset} of {city} ends ({last}) before it starts ({first})")
         window = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        missing = set(window) - self._days(asset, city, file, "date", (first, last))
+        missing = set(window) - self._days(asset, city, file, "date", first, last)
         if missing:
             raise MissingPartitionsError(asset, city, file, missing, (first, last))
         return self._read_days(asset, city, file, window, columns)
@@ -205,20 +208,20 @@ class Store:
     def read_present(
         self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
-        """As `read_window`, but only of the days from `first` to `last` that have the file; None where no day has it.
+        """Like `read_window`, for those of the days that have the file; None where none has it.
 
         Raises:
             CorruptObjectError: see `read_window`.
         """
-        present = sorted(self._days(asset, city, file, "date", (first, last)))
+        present = sorted(self._days(asset, city, file, "date", first, last))
         return self._read_days(asset, city, file, present, columns) if present else None
 
     def _read_days(
         self, asset: str, city: str, file: str, days: Sequence[date], columns: Sequence[str] | None
     ) -> pa.Table:
-        wanted = None if columns is None else [name for name in columns if name != "date"]
+        stored_columns = None if columns is None else [name for name in columns if name != "date"]
         partitions = [Partition(asset, city, "date", day) for day in days]
-        tables = self._map(lambda partition: self.read_table(partition, file, wanted), partitions)
+        tables = self._map(lambda partition: self.read_table(partition, file, stored_columns), partitions)
         for partition, table in zip(partitions, tables, strict=True):
             if table.schema != tables[0].schema:
                 reason = f"its columns are not those of {days[0]}: {table.schema.names}"
@@ -230,14 +233,16 @@ class Store:
         ]
         return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(_agreed_metadata(tables))
 
-    def _days(self, asset: str, city: str, file: str, dimension: Dimension, span: tuple[date, date]) -> set[date]:
+    def _days(
+        self, asset: str, city: str, file: str, dimension: Dimension, first: date = date.min, last: date = date.max
+    ) -> set[date]:
         folder = Partition(asset, city).folder
         _check_name("file", file)
-        names = self._objects.folders_with(folder, f"{dimension}=", span[0].isoformat(), span[1].isoformat(), file)
+        names = self._objects.folders_with(folder, f"{dimension}=", first.isoformat(), last.isoformat(), file)
         texts = [name.removeprefix(f"{dimension}=") for name in names]
         return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
 
-    def _map(self, function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+    def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
         with ThreadPoolExecutor(self._threads) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
