@@ -19,9 +19,9 @@ import tensorflow as tf
 from tensorflow.python.framework import config as tensorflow_config
 
 from shotspotter_assets.models.networks.batches import WindowBatches
-from shotspotter_assets.models.networks.losses import covered_cross_entropy
+from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
+from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.models.networks.reference import build_conv_lstm
 from shotspotter_assets.models.networks.windows import HEAT_MAPS, Windows
 
 BATCH, DAYS, SIDE = 20, 16, 36
@@ -66,7 +66,7 @@ def network_step(filters: int, bfloat16: bool) -> Step:
     )
     twin = keras.Model(model.inputs, model.get_layer("logits").output)
     twin.compile(
-        keras.optimizers.Adam(1e-3), covered_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0), jit_compile=False
+        keras.optimizers.Adam(1e-3), weighted_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0), jit_compile=False
     )
     return lambda: twin.train_on_batch(x, y)
 

@@ -26,9 +26,9 @@ import numpy as np
 import tensorflow as tf
 
 from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.networks.losses import covered_cross_entropy
+from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
+from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.models.networks.reference import build_conv_lstm
 from shotspotter_assets.models.networks.windows import HEAT_MAPS
 
 SIDE: Final = 36
@@ -70,7 +70,7 @@ def training_step(model: keras.Model, batch: int) -> Step:
     x = tf.constant(generator.poisson(0.02, (batch, *model.input_shape[1:])).astype(np.float32))
     y = tf.constant((generator.random((batch, SIDE, SIDE, HEAT_MAPS)) < 0.02).astype(np.float32))
     twin = keras.Model(model.inputs, model.get_layer("logits").output)
-    loss = covered_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0)
+    loss = weighted_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0)
     twin.compile(keras.optimizers.Adam(CONFIG.learning_rate), loss, jit_compile=False)
     return lambda: twin.train_on_batch(x, y)
 

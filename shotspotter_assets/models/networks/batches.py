@@ -1,4 +1,4 @@
-"""Feeds windows to Keras batch by batch; what a window is, and in which order days come, is in `training.windows`."""
+"""Batches of windows for Keras; what a window is, and in which order days come, is in `windows.py`."""
 
 import math
 from typing import Any

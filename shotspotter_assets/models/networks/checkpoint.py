@@ -1,4 +1,4 @@
-"""The state of an unfinished training run in one file, written atomically; no pickle, arrays and JSON only."""
+"""The state of an unfinished training run in one file, written atomically; arrays and JSON, no pickle."""
 
 import json
 import os
@@ -14,12 +14,24 @@ from shotspotter_assets.storage.fingerprints import sha256
 STATE_FILE = "state.npz"
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch; losses are in nats per cell of the coverage and map, class weight included."""
+
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    validation_loss: float
+    learning_rate: float
+    seconds: float
+
+
 @dataclass
 class TrainingState:
-    """What a run has come to after `epoch` finished epochs, apart from weights; epochs count from 1.
+    """What a run has come to after `epoch` finished epochs, apart from weights.
 
     `waited` is the number of epochs since the best validation loss, `plateau_waited` since the best or the last cut
-    of the learning rate. `history` holds one record per epoch.
+    of the learning rate.
     """
 
     epoch: int = 0
@@ -28,13 +40,27 @@ class TrainingState:
     waited: int = 0
     plateau_waited: int = 0
     seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
+
+    def advance(self, epoch: Epoch) -> bool:
+        """Enter a finished epoch; true if it is the best so far."""
+        self.epoch = epoch.epoch
+        self.seconds += epoch.seconds
+        self.history.append(epoch)
+        better = epoch.validation_loss < self.best_loss
+        if better:
+            self.best_loss, self.best_epoch = epoch.validation_loss, epoch.epoch
+            self.waited = self.plateau_waited = 0
+        else:
+            self.waited += 1
+            self.plateau_waited += 1
+        return better
 
 
 def run_key(
     *,
     counts: np.ndarray,
-    covered: np.ndarray,
+    in_coverage: np.ndarray,
     train: range,
     validation: range,
     config: NetworkConfig,
@@ -47,10 +73,10 @@ def run_key(
         repr(validation),
         counts.shape,
         counts.dtype.str,
-        covered.shape,
+        in_coverage.shape,
         shapes,
     ]
-    arrays = np.ascontiguousarray(counts), np.ascontiguousarray(covered, dtype=np.uint8)
+    arrays = np.ascontiguousarray(counts), np.ascontiguousarray(in_coverage, dtype=np.uint8)
     return sha256(json.dumps(plan, sort_keys=True), *(array.data for array in arrays))
 
 
@@ -90,4 +116,5 @@ def read_checkpoint(folder: Path, key: str, variables: list[Any]) -> tuple[Train
         for number, variable in enumerate(variables):
             variable.assign(arrays[f"variable_{number}"])
         best = [arrays[f"best_{number}"] for number in range(sum(name.startswith("best_") for name in arrays.files))]
-    return TrainingState(**record["state"]), best
+    state = record["state"]
+    return TrainingState(**state | {"history": [Epoch(**epoch) for epoch in state["history"]]}), best

@@ -1,10 +1,10 @@
-"""The settings of a training run, each with its meaning and range; plain types only, for any front end."""
+"""The settings of the network `conv_lstm` and its training, each with its meaning and range; plain types, for any front end."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class NetworkConfig(BaseModel):
-    """Settings of the reference network and its training. `days` must be a power of two >= 2 ** recurrent_layers."""
+    """Settings of the network and its training; `days` must be a power of two >= 2 ** recurrent_layers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class NetworkConfig(BaseModel):
         description="Weight of a cell with an alert against one without, in the loss. Reference settings are 1, 10 and "
         "100. It multiplies the predicted odds; that is undone before anything is called a probability.",
     )
-    epochs: int = Field(default=100, ge=1, le=10_000, description="Most passes over the training days.")
+    epochs: int = Field(default=100, ge=1, le=10_000, description="Maximum number of passes over the training days.")
     batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
     patience: int = Field(

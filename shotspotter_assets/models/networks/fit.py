@@ -1,10 +1,9 @@
-"""Trains the reference network, resumes a killed run, predicts, and turns networks into bytes and back.
+"""The training of the network `conv_lstm`, which goes on where a killed run stopped, and its raw outputs.
 
 Splitting days into training, validation and test, calibration and scores do not belong here.
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from shotspotter_assets.models.networks.checkpoint import (
     STATE_FILE,
+    Epoch,
     TrainingState,
     read_checkpoint,
     run_key,
@@ -35,13 +35,12 @@ class TrainingDivergedError(RuntimeError):
 class TrainedNetwork:
     """A trained network with the weights of its best epoch, and how it came about.
 
-    `history` has one record per epoch: epoch (from 1), loss, validation_loss (nats per covered cell and map, class
-    weight included), learning_rate, seconds. `seconds` is wall time over all attempts. `resumed_from_epoch` is the
-    last epoch of an earlier attempt, 0 if there was none.
+    `seconds` is wall time over all attempts. `resumed_from_epoch` is the last epoch of an earlier attempt, 0 if there was
+    none.
     """
 
     model: "keras.Model"
-    history: list[dict[str, float]]
+    history: list[Epoch]
     best_epoch: int
     seconds: float
     resumed_from_epoch: int
@@ -49,14 +48,14 @@ class TrainedNetwork:
 
 def fit_network(
     counts: np.ndarray,
-    covered: np.ndarray,
+    in_coverage: np.ndarray,
     train: range,
     validation: range,
     config: NetworkConfig,
     checkpoint: Path,
     progress: Callable[[str], None],
 ) -> TrainedNetwork:
-    """Train the reference network: Adam, early stopping, best weights kept, learning rate cut on a plateau.
+    """Train the network: Adam, early stopping, best weights kept, learning rate cut on a plateau.
 
     After every epoch the whole state goes into `checkpoint`; called again with the same arguments after its process
     was killed, the function goes on after the last finished epoch and, if `config.deterministic`, ends with the
@@ -65,7 +64,7 @@ def fit_network(
 
     Args:
         counts: Daily counts (days, 4 types, rows, columns).
-        covered: Boolean (rows, columns): the cells the loss is taken on.
+        in_coverage: Boolean (rows, columns): the cells the loss is taken on.
         train: Target days, as indexes into `counts`; days without a full window before them are left out.
         validation: Target days for early stopping and learning rate, apart from `train`.
         config: All settings.
@@ -79,12 +78,11 @@ def fit_network(
     import keras
 
     from shotspotter_assets.models.networks.batches import WindowBatches
-    from shotspotter_assets.models.networks.losses import covered_cross_entropy
-    from shotspotter_assets.models.networks.reference import build_conv_lstm
+    from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 
     windows = Windows(counts, config.days)
-    if covered.shape != counts.shape[2:] or covered.dtype != np.bool_:
-        raise ValueError(f"covered must be boolean {counts.shape[2:]}, not {covered.dtype} {covered.shape}")
+    if in_coverage.shape != counts.shape[2:] or in_coverage.dtype != np.bool_:
+        raise ValueError(f"in_coverage must be boolean {counts.shape[2:]}, not {in_coverage.dtype} {in_coverage.shape}")
     train_days = windows.checked_days((day for day in train if day >= config.days), "training", known=True)
     validation_days = windows.checked_days((day for day in validation if day >= config.days), "validation", known=True)
     if np.intersect1d(train_days, validation_days).size:
@@ -95,22 +93,8 @@ def fit_network(
 
         tensorflow.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
-    loss = covered_cross_entropy(covered, config.class_weight)
-    # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
-    half = 0.5 / (len(train_days) * covered.sum())
-    rates = np.clip(windows.rates(train_days, covered), half, 1 - half)
-    model = build_conv_lstm(
-        days=config.days,
-        rows=counts.shape[2],
-        columns=counts.shape[3],
-        channels=counts.shape[1],
-        heat_maps=HEAT_MAPS,
-        filters=config.filters,
-        recurrent_layers=config.recurrent_layers,
-        dropout=config.dropout,
-        bfloat16=config.bfloat16,
-        initial_rates=config.class_weight * rates / (1 + (config.class_weight - 1) * rates),
-    )
+    loss = weighted_cross_entropy(in_coverage, config.class_weight)
+    model = _untrained(windows, train_days, in_coverage, config)
     # The trained twin ends in logits, where the loss is exact, and takes optimizer and loss out of the saved model.
     twin = keras.Model(model.inputs, model.get_layer("logits").output)
     twin.compile(keras.optimizers.Adam(config.learning_rate), loss, jit_compile=False)
@@ -118,7 +102,7 @@ def fit_network(
     variables = [*model.variables, *twin.optimizer.variables]
     key = run_key(
         counts=counts,
-        covered=covered,
+        in_coverage=in_coverage,
         train=train,
         validation=validation,
         config=config,
@@ -137,28 +121,49 @@ def fit_network(
             shuffle=False,
             verbose=0,
         ).history
-        seconds = time.monotonic() - started
-        record = {
-            "epoch": state.epoch + 1,
-            "loss": float(losses["loss"][0]),
-            "validation_loss": float(losses["val_loss"][0]),
-            "learning_rate": float(twin.optimizer.learning_rate),
-            "seconds": seconds,
-        }
-        if not math.isfinite(record["loss"]) or not math.isfinite(record["validation_loss"]):
-            raise TrainingDivergedError(
-                f"loss is not finite in epoch {state.epoch + 1}: {record}; lower the learning rate"
-            )
-        if _advance(state, record, config):
+        epoch = Epoch(
+            epoch=state.epoch + 1,
+            loss=float(losses["loss"][0]),
+            validation_loss=float(losses["val_loss"][0]),
+            learning_rate=float(twin.optimizer.learning_rate),
+            seconds=time.monotonic() - started,
+        )
+        if not math.isfinite(epoch.loss) or not math.isfinite(epoch.validation_loss):
+            raise TrainingDivergedError(f"loss is not finite in epoch {epoch.epoch}: {epoch}; lower the learning rate")
+        if state.advance(epoch):
             best = _copied_weights(model)
         elif state.plateau_waited >= config.plateau_patience:
-            twin.optimizer.learning_rate = record["learning_rate"] * config.plateau_factor
+            twin.optimizer.learning_rate = epoch.learning_rate * config.plateau_factor
             state.plateau_waited = 0
         write_checkpoint(checkpoint, key, state, variables, best)
-        progress(_progress_line(state, record, config, len(train_days) + len(validation_days)))
+        progress(_progress_line(state, config, len(train_days) + len(validation_days)))
 
     model.set_weights(best)
     return TrainedNetwork(model, state.history, state.best_epoch, state.seconds, resumed_from_epoch)
+
+
+def _untrained(
+    windows: Windows, train_days: np.ndarray, in_coverage: np.ndarray, config: NetworkConfig
+) -> "keras.Model":
+    """The network that answers the training days' rates everywhere, as the class weight distorts them."""
+    from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
+
+    # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
+    half = 0.5 / (len(train_days) * in_coverage.sum())
+    rates = np.clip(windows.rates(train_days, in_coverage), half, 1 - half)
+    rows, columns, channels = windows.frames.shape[1:]
+    return build_conv_lstm(
+        days=config.days,
+        rows=rows,
+        columns=columns,
+        channels=channels,
+        heat_maps=HEAT_MAPS,
+        filters=config.filters,
+        recurrent_layers=config.recurrent_layers,
+        dropout=config.dropout,
+        bfloat16=config.bfloat16,
+        initial_rates=config.class_weight * rates / (1 + (config.class_weight - 1) * rates),
+    )
 
 
 def _start(
@@ -166,10 +171,10 @@ def _start(
 ) -> tuple[TrainingState, list[np.ndarray]]:
     """State and best weights of an earlier attempt, whose values go into `variables`, or those of a new run."""
     if (checkpoint / STATE_FILE).exists():
-        found = read_checkpoint(checkpoint, key, variables)
-        if found is not None:
-            progress(f"resuming after epoch {found[0].epoch} from the checkpoint in {checkpoint}")
-            return found
+        stored = read_checkpoint(checkpoint, key, variables)
+        if stored is not None:
+            progress(f"resuming after epoch {stored[0].epoch} from the checkpoint in {checkpoint}")
+            return stored
         progress(f"the checkpoint in {checkpoint} is of other data or settings: starting with epoch 1")
     return TrainingState(), _copied_weights(model)
 
@@ -179,28 +184,13 @@ def _copied_weights(model: "keras.Model") -> list[np.ndarray]:
     return [np.copy(array) for array in model.get_weights()]
 
 
-def _advance(state: TrainingState, record: dict[str, float], config: NetworkConfig) -> bool:
-    """Enter a finished epoch into the state; True if it is the best so far."""
-    state.epoch += 1
-    state.seconds += record["seconds"]
-    state.history.append(record)
-    better = record["validation_loss"] < state.best_loss
-    if better:
-        state.best_loss, state.best_epoch = record["validation_loss"], state.epoch
-        state.waited = state.plateau_waited = 0
-    else:
-        state.waited += 1
-        state.plateau_waited += 1
-    return better
-
-
-def _progress_line(state: TrainingState, record: dict[str, float], config: NetworkConfig, samples: int) -> str:
+def _progress_line(state: TrainingState, config: NetworkConfig, samples: int) -> str:
     """One line on the epoch just finished; the time left is that to the last epoch, which early stopping may cut."""
-    left = (config.epochs - state.epoch) * state.seconds / state.epoch
+    last, left = state.history[-1], (config.epochs - state.epoch) * state.seconds / state.epoch
     return (
-        f"epoch {state.epoch}/{config.epochs}: loss {record['loss']:.5f}, "
-        f"validation loss {record['validation_loss']:.5f} (best {state.best_loss:.5f} in epoch {state.best_epoch}), "
-        f"learning rate {record['learning_rate']:.2g}, {samples / record['seconds']:.1f} samples/s, "
+        f"epoch {state.epoch}/{config.epochs}: loss {last.loss:.5f}, "
+        f"validation loss {last.validation_loss:.5f} (best {state.best_loss:.5f} in epoch {state.best_epoch}), "
+        f"learning rate {last.learning_rate:.2g}, {samples / last.seconds:.1f} samples/s, "
         f"at most {left / 60:.0f} min left"
     )
 
@@ -225,32 +215,3 @@ def predict_network(
     windows = Windows(counts, config.days)
     targets = windows.checked_days(days, "forecast", known=False)
     return np.asarray(model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0))
-
-
-def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
-    """Probability p behind an output q that was trained with a class weight: p = q / (w - (w - 1) q).
-
-    A weight w in the cross-entropy multiplies the odds of its optimum by w (Elkan 2001, "The foundations of
-    cost-sensitive learning", theorem 2); this divides them by w again.
-    """
-    return q / (weight - (weight - 1) * q)
-
-
-def save_model(model: "keras.Model") -> bytes:
-    """The network as the bytes of a `.keras` file, without optimizer."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.keras"
-        model.save(path)
-        return path.read_bytes()
-
-
-def load_model(data: bytes) -> "keras.Model":
-    """The network in the bytes of a `.keras` file; safe mode, so a file cannot bring code of its own."""
-    import keras
-
-    import shotspotter_assets.models.networks.peephole_conv_lstm  # noqa: F401  (registers the layer)
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.keras"
-        path.write_bytes(data)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -1,4 +1,4 @@
-"""The training loss: class-weighted binary cross-entropy over the cells that sensors hear."""
+"""The training loss, a class-weighted cross-entropy over the cells of the coverage, and the way back to probabilities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,23 +7,23 @@ import numpy as np
 from keras import ops
 
 
-def covered_cross_entropy(covered: np.ndarray, class_weight: float) -> Callable[[Any, Any], Any]:
+def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Callable[[Any, Any], Any]:
     """Loss of (targets, logits), both (batch, rows, columns, maps): one number per sample, in nats.
 
-    Per cell and map w*y*log(1 + e^-x) + (1 - y)*log(1 + e^x), averaged over maps and covered cells; the optimum is
+    Per cell and map w*y*log(1 + e^-x) + (1 - y)*log(1 + e^x), averaged over maps and cells of the coverage; the optimum is
     the probability whose odds are w times the true odds (see `undo_class_weight`).
 
     Args:
-        covered: Boolean (rows, columns); cells outside have no influence.
+        in_coverage: Boolean (rows, columns); cells outside have no influence.
         class_weight: Weight w of a positive cell against a negative one.
 
     Raises:
-        ValueError: No cell is covered.
+        ValueError: No cell is in the coverage.
     """
-    cells = int(covered.sum())
+    cells = int(in_coverage.sum())
     if cells == 0:
         raise ValueError("no cell of the grid is covered, so there is nothing to learn from")
-    share = (covered[None, :, :, None] / cells).astype(np.float32)
+    share = (in_coverage[None, :, :, None] / cells).astype(np.float32)
 
     def loss(targets: Any, logits: Any) -> Any:
         positive = class_weight * targets * ops.softplus(-logits)
@@ -31,3 +31,12 @@ def covered_cross_entropy(covered: np.ndarray, class_weight: float) -> Callable[
         return ops.sum((positive + negative) * share, axis=(1, 2, 3)) / logits.shape[-1]
 
     return loss
+
+
+def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
+    """Probability p behind an output q that was trained with a class weight: p = q / (w - (w - 1) q).
+
+    A weight w in the cross-entropy multiplies the odds of its optimum by w (Elkan 2001, "The foundations of
+    cost-sensitive learning", theorem 2); this divides them by w again.
+    """
+    return q / (weight - (weight - 1) * q)

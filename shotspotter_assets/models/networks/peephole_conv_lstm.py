@@ -30,7 +30,7 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         filters: Channels of the state of one direction.
         kernel_size: Side of both kernels, odd, in cells.
         data_format: Only "channels_last". Keras's own `Bidirectional(ConvLSTM2D)` joins the wrong axis for
-            "channels_first" and trains another network without a word.
+            "channels_first" and silently trains another network.
         bfloat16: Run the convolutions in bfloat16; state, gates and weights stay in the layer's own type.
 
     Raises:
@@ -78,7 +78,7 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
                 self.add_weight((side, side, self.filters, gates), "orthogonal", name=f"{direction}_recurrent_kernel")
             )
             bias = self.add_weight((gates,), "zeros", name=f"{direction}_bias")
-            # A forget gate that starts open keeps what the first frames said (Jozefowicz et al. 2015), as Keras does.
+            # A forget gate that starts open keeps what the first frames held (Jozefowicz et al. 2015), as Keras does.
             bias.assign(ops.concatenate([ops.ones(self.filters) * float(gate == 1) for gate in range(4)]))
             self.biases.append(bias)
             self.peepholes.append(
@@ -90,19 +90,21 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         time, rows, columns, channels = inputs.shape[1:]
         # Time first, so that one frame is one contiguous block; then one convolution serves all time steps.
         frames = ops.reshape(ops.transpose(inputs, (1, 0, 2, 3, 4)), (-1, rows, columns, channels))
-        inputs_of: list[list[Any]] = []
+        steps: list[list[Any]] = []
         for direction in range(2):
             gates = self._convolve(frames, self.kernels[direction]) + self.biases[direction]
-            steps = ops.unstack(ops.reshape(gates, (time, -1, rows, columns, 4 * self.filters)), time, axis=0)
-            inputs_of.append(steps if direction == 0 else steps[::-1])
+            in_time = ops.unstack(ops.reshape(gates, (time, -1, rows, columns, 4 * self.filters)), time, axis=0)
+            steps.append(in_time if direction == 0 else in_time[::-1])
         outputs: list[list[Any]] = [[], []]
         hidden: list[Any] = [None, None]
         cell: list[Any] = [None, None]
-        # The two recurrences do not touch each other: step by step side by side they keep two cores busy.
+        # The two recurrences are independent: step by step side by side they use two cores.
         for step in range(time):
-            for way in range(2):
-                hidden[way], cell[way] = self._step(way, inputs_of[way][step], hidden[way], cell[way])
-                outputs[way].append(hidden[way])
+            for direction in range(2):
+                hidden[direction], cell[direction] = self._step(
+                    direction, steps[direction][step], hidden[direction], cell[direction]
+                )
+                outputs[direction].append(hidden[direction])
         pairs = zip(outputs[0], outputs[1][::-1], strict=True)
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
 

@@ -1,4 +1,4 @@
-"""Inputs and targets as windows over one array of daily counts; NumPy only, the feeding to Keras is elsewhere.
+"""Windows over one array of daily counts: the inputs of the network `conv_lstm`, and its targets.
 
 The targets are four maps of occupancy (at least one alert in the cell on the day): map 0 for an alert of any type,
 untyped ones included, maps 1 to 3 for the gunshot types 0 to 2. Map 0 is learned by itself because the probability of
@@ -43,9 +43,9 @@ class Windows:
         """Occupancy on the target days: float32 0 or 1, (n, rows, columns, HEAT_MAPS)."""
         return self.occupied[days].astype(np.float32)
 
-    def rates(self, days: np.ndarray, covered: np.ndarray) -> np.ndarray:
-        """Share of occupied covered cells per map over the days: float64 (HEAT_MAPS,)."""
-        return self.occupied[days].mean(axis=0)[covered].mean(axis=0)
+    def rates(self, days: np.ndarray, in_coverage: np.ndarray) -> np.ndarray:
+        """Share of occupied cells of the coverage per map over the days: float64 (HEAT_MAPS,)."""
+        return self.occupied[days].mean(axis=0)[in_coverage].mean(axis=0)
 
     def checked_days(self, days: Iterable[int], what: str, known: bool) -> np.ndarray:
         """Target days as an array of int64, each with a full window before it.
@@ -67,7 +67,7 @@ class Windows:
 def shuffled(days: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """The days in the order of one epoch.
 
-    The order hangs on (seed, epoch) alone: a resumed run needs no saved state, and no two epochs share one
+    The order depends on (seed, epoch) alone: a resumed run needs no saved state, and no two epochs share one
     (Keras's own shuffling repeats a single permutation after `keras.utils.set_random_seed`).
     """
     return np.random.default_rng([seed, epoch]).permutation(days)

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -36,14 +36,15 @@ class FittedReferenceNetwork:
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`."""
-        from shotspotter_assets.models.networks.fit import predict_network, undo_class_weight
+        from shotspotter_assets.models.networks.fit import predict_network
+        from shotspotter_assets.models.networks.losses import undo_class_weight
 
         raw = predict_network(self.model, _gunshots(history), days, self.config)[:, history.covered, 0]
         return clip_probability(undo_class_weight(raw.astype(np.float64), self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
         """See `Fitted.files`."""
-        from shotspotter_assets.models.networks.fit import save_model
+        from shotspotter_assets.models.networks.keras_files import save_model
 
         content = {"config": self.config.model_dump(), "settings": self.settings}
         return {MODEL_FILE: save_model(self.model), SETTINGS_FILE: json.dumps(content).encode()}
@@ -83,7 +84,7 @@ class ReferenceNetworkForecaster:
         settings = {
             "best_epoch": trained.best_epoch,
             "resumed_from_epoch": trained.resumed_from_epoch,
-            "history": trained.history,
+            "history": [asdict(epoch) for epoch in trained.history],
             "seconds": trained.seconds,
         }
         fitted = FittedReferenceNetwork(trained.model, self.config, settings)
@@ -91,7 +92,7 @@ class ReferenceNetworkForecaster:
 
     def load(self, files: Mapping[str, bytes]) -> FittedReferenceNetwork:
         """See `Forecaster.load`."""
-        from shotspotter_assets.models.networks.fit import load_model
+        from shotspotter_assets.models.networks.keras_files import load_model
 
         content = json.loads(files[SETTINGS_FILE])
         config = NetworkConfig.model_validate(content["config"])

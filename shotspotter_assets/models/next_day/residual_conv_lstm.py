@@ -81,7 +81,7 @@ class FittedResidualNetwork:
 
     def files(self) -> dict[str, bytes]:
         """See `Fitted.files`."""
-        from shotspotter_assets.models.networks.fit import save_model
+        from shotspotter_assets.models.networks.keras_files import save_model
 
         return {
             **self.linear.files(),
@@ -172,7 +172,7 @@ class ResidualConvLSTMForecaster:
         Raises:
             OtherInputsError: an earlier version stored it, with one network instead of two.
         """
-        from shotspotter_assets.models.networks.fit import load_model
+        from shotspotter_assets.models.networks.keras_files import load_model
 
         if TRAIN_MODEL_FILE not in files:
             raise OtherInputsError("A stored residual_conv_lstm is of an earlier version; fit it again.")
@@ -184,7 +184,7 @@ class ResidualConvLSTMForecaster:
         """A network trained on `days`, on from the weights of `start`."""
         import keras
 
-        from shotspotter_assets.models.networks.residual import build_residual, members_cross_entropy
+        from shotspotter_assets.models.networks.residual_conv_lstm import build_residual, members_cross_entropy
 
         keras.utils.set_random_seed(self.seed)
         model = build_residual(known.frames.shape[1:], known.inputs.shape[2])

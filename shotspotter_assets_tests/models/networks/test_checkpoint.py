@@ -8,6 +8,7 @@ import pytest
 
 from shotspotter_assets.models.networks.checkpoint import (
     STATE_FILE,
+    Epoch,
     TrainingState,
     read_checkpoint,
     run_key,
@@ -36,7 +37,7 @@ STATE = TrainingState(
     waited=1,
     plateau_waited=1,
     seconds=3.5,
-    history=[{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": 1 / 3}],
+    history=[Epoch(1, 0.1, 0.2, 1e-3, 1.5), Epoch(2, 1 / 3, 0.3, 1e-3, 2.0)],
 )
 
 
@@ -72,13 +73,13 @@ def test_write_that_was_cut_off_leaves_the_old_checkpoint(tmp_path: Path, monkey
     assert found[0].epoch == 2
 
 
-def test_key_hangs_on_data_mask_ranges_settings_and_shapes() -> None:
+def test_the_key_depends_on_data_mask_ranges_settings_and_shapes() -> None:
     counts, covered = np.arange(8).reshape(2, 1, 2, 2), np.ones((2, 2), dtype=bool)
     other_counts, other_covered = counts.copy(), covered.copy()
     other_counts[1, 0, 1, 1], other_covered[0, 0] = 0, False
     run: dict[str, Any] = {
         "counts": counts,
-        "covered": covered,
+        "in_coverage": covered,
         "train": range(1),
         "validation": range(1, 2),
         "config": NetworkConfig(),
@@ -86,7 +87,7 @@ def test_key_hangs_on_data_mask_ranges_settings_and_shapes() -> None:
     }
     changes: dict[str, Any] = {
         "counts": other_counts,
-        "covered": other_covered,
+        "in_coverage": other_covered,
         "train": range(2),
         "validation": range(2, 3),
         "config": NetworkConfig(seed=1),

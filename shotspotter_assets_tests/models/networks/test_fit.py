@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import shotspotter_assets
 from shotspotter_assets.models.networks.config import NetworkConfig
@@ -19,11 +18,9 @@ from shotspotter_assets.models.networks.fit import (
     TrainedNetwork,
     TrainingDivergedError,
     fit_network,
-    load_model,
     predict_network,
-    save_model,
-    undo_class_weight,
 )
+from shotspotter_assets.models.networks.keras_files import load_model, save_model
 
 # A learning rate far too high makes every branch run: cuts of the rate, early stopping, going back to best weights.
 CONFIG = NetworkConfig(
@@ -56,7 +53,7 @@ def assert_same(first: TrainedNetwork, second: TrainedNetwork) -> None:
     for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     for one_epoch, other_epoch in zip(first.history, second.history, strict=True):
-        assert {**one_epoch, "seconds": 0} == {**other_epoch, "seconds": 0}
+        assert replace(one_epoch, seconds=0) == replace(other_epoch, seconds=0)
     assert first.best_epoch == second.best_epoch
 
 
@@ -77,8 +74,8 @@ def test_learns_the_toy(learned: TrainedNetwork) -> None:
     y = counts[VALIDATION.start : VALIDATION.stop, 0][:, covered] > 0
     loss = -np.where(y, np.log(p), np.log1p(-p)).mean()
     assert loss < 0.5 * np.log(2)
-    assert learned.history[learned.best_epoch - 1]["validation_loss"] == min(
-        epoch["validation_loss"] for epoch in learned.history
+    assert learned.history[learned.best_epoch - 1].validation_loss == min(
+        epoch.validation_loss for epoch in learned.history
     )
 
 
@@ -88,7 +85,7 @@ def test_best_weights_are_given_back(learned: TrainedNetwork) -> None:
     occupied = counts[VALIDATION.start : VALIDATION.stop].transpose(0, 2, 3, 1)[:, covered] > 0
     y = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., :3]], axis=-1)
     loss = -np.where(y, np.log(p), np.log1p(-p)).mean()
-    assert loss == pytest.approx(learned.history[learned.best_epoch - 1]["validation_loss"], rel=1e-4)
+    assert loss == pytest.approx(learned.history[learned.best_epoch - 1].validation_loss, rel=1e-4)
 
 
 def test_same_seed_gives_the_same_weights(uninterrupted: TrainedNetwork, tmp_path: Path) -> None:
@@ -98,10 +95,10 @@ def test_same_seed_gives_the_same_weights(uninterrupted: TrainedNetwork, tmp_pat
 
 
 def test_stops_early_with_the_best_weights_after_cuts_of_the_learning_rate(uninterrupted: TrainedNetwork) -> None:
-    losses = [epoch["validation_loss"] for epoch in uninterrupted.history]
+    losses = [epoch.validation_loss for epoch in uninterrupted.history]
     assert losses.index(min(losses)) + 1 == uninterrupted.best_epoch
     assert len(losses) == uninterrupted.best_epoch + CONFIG.patience < CONFIG.epochs
-    rates = [epoch["learning_rate"] for epoch in uninterrupted.history]
+    rates = [epoch.learning_rate for epoch in uninterrupted.history]
     # Every epoch that is not better is followed by a cut, as plateau_patience is 1.
     better = [loss <= min(losses[: place + 1]) for place, loss in enumerate(losses)]
     np.testing.assert_allclose(
@@ -157,7 +154,7 @@ def test_finished_run_comes_back_without_training_and_another_seed_starts_anew(
     lines: list[str] = []
     assert_same(first, fit(tmp_path, config, lines))
     assert len(lines) == 1
-    assert first.history[0]["loss"] != uninterrupted.history[0]["loss"]
+    assert first.history[0].loss != uninterrupted.history[0].loss
     other = fit(tmp_path, config.model_copy(update={"seed": 2}), lines)
     assert "other data or settings" in lines[1]
     assert other.resumed_from_epoch == 0
@@ -188,27 +185,14 @@ def test_saved_network_answers_the_same(learned: TrainedNetwork) -> None:
     assert not any(isinstance(layer, keras.layers.Lambda) for layer in again.layers)
 
 
-@given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([1.0, 10.0, 100.0]))
-def test_undoing_the_class_weight_divides_the_odds(q: float, weight: float) -> None:
-    p = float(undo_class_weight(np.array(q), weight))
-    assert p / (1 - p) == pytest.approx(q / (1 - q) / weight, rel=1e-6)
-
-
-@pytest.mark.parametrize("weight", [1.0, 10.0, 100.0])
-def test_best_constant_of_the_weighted_loss_is_the_base_rate_once_undone(weight: float) -> None:
-    q = np.linspace(0.001, 0.999, 99_801)
-    best = q[np.argmin(-weight * 0.02 * np.log(q) - 0.98 * np.log(1 - q))]
-    assert undo_class_weight(best, weight) == pytest.approx(0.02, rel=0.01)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"train": range(50)}, "overlap"),
         ({"train": range(3)}, "training days"),
         ({"validation": range(60, 65)}, "validation days"),
-        ({"covered": np.ones((6, 6))}, "boolean"),
-        ({"covered": np.zeros((6, 6), dtype=bool)}, "no cell"),
+        ({"in_coverage": np.ones((6, 6))}, "boolean"),
+        ({"in_coverage": np.zeros((6, 6), dtype=bool)}, "no cell"),
         ({"config": NetworkConfig(days=6)}, "power of two"),
     ],
 )
@@ -216,7 +200,7 @@ def test_refuses_what_does_not_fit_together(change: dict[str, Any], message: str
     counts, covered = toy()
     arguments = {
         "counts": counts,
-        "covered": covered,
+        "in_coverage": covered,
         "train": TRAIN,
         "validation": VALIDATION,
         "config": CONFIG,
@@ -227,9 +211,9 @@ def test_refuses_what_does_not_fit_together(change: dict[str, Any], message: str
         fit_network(**{**arguments, **change})
 
 
-def test_says_when_training_diverges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_diverges_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "shotspotter_assets.models.networks.losses.covered_cross_entropy",
+        "shotspotter_assets.models.networks.losses.weighted_cross_entropy",
         lambda covered, weight: lambda targets, logits: keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan,
     )
     with pytest.raises(TrainingDivergedError, match="epoch 1"):

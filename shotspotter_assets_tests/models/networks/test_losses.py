@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from shotspotter_assets.models.networks.losses import covered_cross_entropy
+from shotspotter_assets.models.networks.losses import undo_class_weight, weighted_cross_entropy
 
 GENERATOR = np.random.default_rng(3)
 COVERED = GENERATOR.random((5, 6)) < 0.6
@@ -15,7 +17,7 @@ LOGITS = GENERATOR.normal(size=(3, 5, 6, 4)).astype(np.float32)
 
 @pytest.mark.parametrize("weight", [1.0, 10.0, 100.0])
 def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
-    losses = np.asarray(covered_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
+    losses = np.asarray(weighted_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
     for sample in range(3):
         y, p = TARGETS[sample][COVERED].ravel(), 1 / (1 + np.exp(-LOGITS[sample][COVERED].ravel()))
         weights = np.where(y == 1, weight, 1.0)
@@ -25,7 +27,7 @@ def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
 
 
 def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
-    loss = covered_cross_entropy(COVERED, 10.0)
+    loss = weighted_cross_entropy(COVERED, 10.0)
     outside = ~COVERED[None, :, :, None]
     np.testing.assert_array_equal(
         loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS)),
@@ -41,11 +43,24 @@ def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
 
 def test_stays_finite_for_hopeless_logits() -> None:
     np.testing.assert_allclose(
-        covered_cross_entropy(np.ones((1, 1), dtype=bool), 1.0)(np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), -200.0)),
+        weighted_cross_entropy(np.ones((1, 1), dtype=bool), 1.0)(np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), -200.0)),
         200.0,
     )
 
 
 def test_refuses_an_empty_coverage() -> None:
     with pytest.raises(ValueError, match="no cell"):
-        covered_cross_entropy(np.zeros((2, 2), dtype=bool), 1.0)
+        weighted_cross_entropy(np.zeros((2, 2), dtype=bool), 1.0)
+
+
+@given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([1.0, 10.0, 100.0]))
+def test_undoing_the_class_weight_divides_the_odds(q: float, weight: float) -> None:
+    p = float(undo_class_weight(np.array(q), weight))
+    assert p / (1 - p) == pytest.approx(q / (1 - q) / weight, rel=1e-6)
+
+
+@pytest.mark.parametrize("weight", [1.0, 10.0, 100.0])
+def test_best_constant_of_the_weighted_loss_is_the_base_rate_once_undone(weight: float) -> None:
+    q = np.linspace(0.001, 0.999, 99_801)
+    best = q[np.argmin(-weight * 0.02 * np.log(q) - 0.98 * np.log(1 - q))]
+    assert undo_class_weight(best, weight) == pytest.approx(0.02, rel=0.01)

@@ -43,7 +43,7 @@ def test_rates_are_taken_on_covered_cells() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 10_000))
-def test_order_is_a_permutation_that_hangs_on_seed_and_epoch_alone(seed: int, epoch: int) -> None:
+def test_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(seed: int, epoch: int) -> None:
     days = np.arange(16, 300)
     order = shuffled(days, seed, epoch)
     assert sorted(order.tolist()) == days.tolist()

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm, time_pools
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.models.networks.reference import build_conv_lstm, time_pools
 
 RATES = np.array([0.02, 0.01, 0.005, 0.001])
 

@@ -1,4 +1,4 @@
-"""A small network that adds to a baseline's log odds: a peephole ConvLSTM over recent frames beside what is known of a cell.
+"""The network `residual_conv_lstm`: adds to a baseline's log odds, by a peephole ConvLSTM over recent frames and inputs.
 
 Several small networks read the same cells side by side, each with a hidden layer and log odds of its own. They are
 trained each on its own loss and averaged afterwards, so that what one of them learns by chance is outvoted (after
@@ -34,25 +34,25 @@ def build_residual(frames: tuple[int, ...], inputs: int) -> keras.Model:
         frames: (frames, rows, columns, channels).
         inputs: number of inputs.
     """
-    of_frames = keras.Input(frames, name="frames")
+    recent = keras.Input(frames, name="frames")
     cells = keras.Input((None,), dtype="int32", name="cells")
-    of_cells = keras.Input((None, inputs), name="inputs")
+    known = keras.Input((None, inputs), name="inputs")
     baseline = keras.Input((None, 1), name="baseline")
-    joined = layers.Concatenate(name="joined")([_recurrent(of_frames, cells), of_cells])
+    joined = layers.Concatenate(name="joined")([_recurrent(recent, cells), known])
     hidden = layers.Dense(MEMBERS * HIDDEN, activation="relu", name="hidden")(joined)
     hidden = layers.Reshape((-1, MEMBERS, HIDDEN), name="members")(hidden)
     residual = layers.EinsumDense(
         "bcmh,mh->bcm", (None, MEMBERS), bias_axes="m", kernel_initializer="zeros", name="residual"
     )(hidden)
     log_odds = layers.Add(name="log_odds")([baseline, residual])
-    return keras.Model([of_frames, cells, of_cells, baseline], log_odds, name="residual_conv_lstm")
+    return keras.Model([recent, cells, known, baseline], log_odds, name="residual_conv_lstm")
 
 
 def _recurrent(frames: Any, cells: Any) -> Any:
     states = PeepholeConvLSTM2D(RECURRENT_FILTERS, name="recurrence")(frames)
-    # Both directions have read everything at opposite ends; the pooling over time takes what any of them saw.
-    frames_seen, rows, columns, channels = states.shape[1:]
-    pooled = layers.MaxPooling3D((frames_seen, 1, 1), name="time_pool")(states)
+    # Both directions have read everything at opposite ends; the pooling over time takes the largest of any of them.
+    length, rows, columns, channels = states.shape[1:]
+    pooled = layers.MaxPooling3D((length, 1, 1), name="time_pool")(states)
     pooled = layers.Reshape((rows * columns, channels), name="one_frame")(pooled)
     return ops.take_along_axis(pooled, ops.expand_dims(cells, -1), axis=1)
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from shotspotter_assets.models.networks.residual import MEMBERS, build_residual, members_cross_entropy
+from shotspotter_assets.models.networks.residual_conv_lstm import MEMBERS, build_residual, members_cross_entropy
 
 
 def batch_of(cells: list[int]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The reference network: Conv3D twice, bidirectional peephole ConvLSTM layers with time pooling, one map per target."""
+"""The network `conv_lstm`: Conv3D twice, bidirectional peephole ConvLSTM layers with time pooling, one map per target."""
 
 import keras
 import numpy as np
@@ -12,12 +12,12 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
     Raises:
         ValueError: `days` is not a power of two of at least 2 ** recurrent_layers (each layer must see two frames).
     """
-    smallest = 2**recurrent_layers
-    if recurrent_layers < 1 or days < smallest or days & (days - 1):
-        allowed = ", ".join(str(smallest * 2**power) for power in range(4))
+    min_days = 2**recurrent_layers
+    if recurrent_layers < 1 or days < min_days or days & (days - 1):
+        allowed = ", ".join(str(min_days * 2**power) for power in range(4))
         raise ValueError(
             f"days={days} cannot be pooled down to one frame by {recurrent_layers} recurrent layers: "
-            f"use a power of two of at least {smallest} ({allowed}, ...) and at least one recurrent layer"
+            f"use a power of two of at least {min_days} ({allowed}, ...) and at least one recurrent layer"
         )
     return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
 
@@ -39,7 +39,7 @@ def build_conv_lstm(
 
     Input: float32 (batch, days, rows, columns, channels). Output: float32 (batch, rows, columns, heat_maps), each a
     sigmoid. The layer named `logits` holds the same before the sigmoid, which is what a loss should use.
-    The untrained network answers `initial_rates` everywhere, so training does not begin by looking for the base rate.
+    The untrained network answers `initial_rates` everywhere, so that training does not begin by looking for the base rate.
 
     Args:
         days: Frames in a window, a power of two (see `time_pools`).
