@@ -1,6 +1,6 @@
 """What each kind of input and each year of history adds: `python benchmarks/ablation.py --data FOLDER --cache FOLDER`.
 
-`residual_boosting` is fitted without one kind of input at a time (its columns held at zero, so that neither the regression
+`residual_boosting` is fitted without one kind of input at a time (its columns set to zero, so that neither the regression
 nor the trees can use them), and with all inputs on the last years of history alone. Gains are over the full model, in nats
 per positive with 90% intervals of a weekly block bootstrap: what is left out and helps has a negative one. Prints Markdown.
 """
@@ -46,7 +46,7 @@ def _starts(*prefixes: str) -> Callable[[str], bool]:
 KINDS: dict[str, Callable[[str], bool]] = {
     "rates of 120 days and more": _rate(*SLOW),
     "rates of 60 days and less": _rate(*RECENT),
-    "rates pulled towards longer ones": _starts("log_shrunk"),
+    "rates shrunk towards longer ones": _starts("log_shrunk"),
     "all smoothing over neighbours": lambda name: name.endswith(("_0.7_cells", "_1.5_cells", "_3_cells", "_around")),
     "yesterday": _starts("yesterday", "late_yesterday"),
     "days since the last alert": _starts("log_days_since"),
@@ -58,7 +58,7 @@ KINDS: dict[str, Callable[[str], bool]] = {
 
 
 def _without(inputs: Inputs, kind: str) -> Inputs:
-    dropped = [at for at, name in enumerate(inputs.names) if KINDS[kind](name)]
+    dropped = [number for number, name in enumerate(inputs.names) if KINDS[kind](name)]
     if not dropped:
         raise ValueError(f"No input is of the kind {kind!r}; names have changed: {', '.join(inputs.names)}")
     values = inputs.values.copy()
@@ -95,14 +95,14 @@ def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
         changes[f"without {kind}"] = partial(_forecast, fold, kind)
     for years in YEARS:
         changes[f"the last {years} years alone"] = partial(_forecast, _last_years(fold, years))
-    found = {}
+    forecasts = {}
     for name, forecast in changes.items():
         kept = cache / f"ablation_{fold.name}_{name.replace(' ', '_')}.npy"
         if not kept.exists():
             np.save(kept, forecast().astype(np.float32))
             print(f"{fold.cutoff} {name}", file=sys.stderr, flush=True)
-        found[name] = np.load(kept).astype(np.float64)
-    return found
+        forecasts[name] = np.load(kept).astype(np.float64)
+    return forecasts
 
 
 def _show(title: str, forecasts: pa.Table) -> None:

@@ -213,13 +213,13 @@ class HourlyFold:
 def folds(name: str, data: Path, cache: Path) -> list[Fold]:
     """The folds of a city by day; the coverage of each is estimated on the days before its cutoff."""
     history, start = history_of(name, data, cache), BENCHMARKS[name].start
-    found = []
+    city_folds = []
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
         before, stop = (cutoff - start).days, (end - start).days
         covered = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
         train, validation = split_days(before, VALIDATION_SHARE, WINDOW)
-        found.append(Fold(through(history.daily(covered), stop), cutoff, train, validation, range(before, stop)))
-    return found
+        city_folds.append(Fold(through(history.daily(covered), stop), cutoff, train, validation, range(before, stop)))
+    return city_folds
 
 
 def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
@@ -227,14 +227,14 @@ def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
     history, start = history_of(name, data, cache), BENCHMARKS[name].start
     counts, city = history.hourly_counts, history.city
     clock = HourlyHistory(city, start, counts, np.ones(city.shape, dtype=bool))
-    found = []
+    city_folds = []
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
         validation_days = round((cutoff - start).days * VALIDATION_SHARE)
         bounds = (cutoff - timedelta(days=validation_days), cutoff, end)
         validation, test, stop = (clock.hour_at(day_start(day, city.zone)) for day in bounds)
         hours = HourlyHistory(city, start, counts[:stop], estimate_coverage(counts[:validation].sum(axis=1)))
-        found.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
-    return found
+        city_folds.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
+    return city_folds
 
 
 def moved_apart(tables: Sequence[pa.Table]) -> list[pa.Table]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FIRST, LAST = date(2014, 1, 1), date(2023, 12, 31)
 STRETCH = 60
-"""Days that are read, cleaned and gridded together."""
+"""Days that are read, cleaned and gridded at a time."""
 PANDAS_DAYS = 6 * STRETCH
 """The pandas version is timed, and compared, on the first days alone."""
 REPEATED = 200
@@ -168,7 +168,7 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
 
 
 class Results:
-    """Counts and a hash of what was found on the first days."""
+    """Counts and a hash of the results of the first days."""
 
     def __init__(self) -> None:
         self.days = self.alerts = self.incidents = self.cells = 0
@@ -242,10 +242,10 @@ def pandas_incidents(alerts: "pd.DataFrame", latitude: float) -> npt.NDArray[np.
     """`incident_id` of alerts by time: each is compared with those of the five minutes after it."""
     ids = []
     before = alerts.iloc[:0]
-    for _, of_day in alerts.groupby("day"):
+    for _, day_alerts in alerts.groupby("day"):
         import pandas as pd
 
-        both = pd.concat([before, of_day])
+        both = pd.concat([before, day_alerts])
         parent = list(range(len(both)))
 
         def root(at: int, parent: list[int] = parent) -> int:
@@ -264,7 +264,7 @@ def pandas_incidents(alerts: "pd.DataFrame", latitude: float) -> npt.NDArray[np.
                 parent[high] = low
         user_id = both["user_id"].to_numpy()
         ids.append(user_id[[root(at) for at in range(len(before), len(both))]])
-        before = of_day
+        before = day_alerts
     return np.concatenate(ids)
 
 

@@ -48,11 +48,11 @@ def main() -> None:
 
 def row(name: str, real: RealCity) -> str:
     """One data set's line of the table."""
-    account, found = real.account(), real.findings()
+    account, findings = real.account(), real.findings()
     assert real.gridded() == account["cleaned"]
     rejected = ", ".join(f"{reason} {rows:,}" for reason, rows in account["rejected"].items()) or "0"
-    silent = f"{found['silent_days'].numbers['days_without_alerts']:,}"
-    firing = "; ".join(f"`{check}`" for check, finding in found.items() if not finding.passed) or "none"
+    silent = f"{findings['silent_days'].numbers['days_without_alerts']:,}"
+    firing = "; ".join(f"`{check}`" for check, finding in findings.items() if not finding.passed) or "none"
     cells = (
         name, f"{account['received']:,}", f"{account['cleaned']:,}", rejected, f"{account['untyped']:,}",
         f"{account['cleaned'] / account['incidents']:.2f}", f"{len(real.days):,}", silent, firing,

@@ -23,7 +23,7 @@ from shotspotter_assets.serving.training import validation_of
 
 MODEL, STARTS_AT = "residual_boosting", "regime_regression"
 MAX_ALERTS = 60
-"""Alerts of one cell and day beyond which nothing is told apart."""
+"""Alerts of one cell and day beyond which no number is told from another."""
 TOP_SHARE = 0.05
 
 
@@ -55,13 +55,17 @@ def by_day(fold: Fold, cache: Path, days: int) -> dict[str, np.ndarray]:
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
     model = AlertCounts.fit(counts[window], past, fireworks[window])
     p, night, seen = candidates_of(fold, cache, (MODEL,))[0][MODEL], fireworks[test, None], counts[test]
-    (low, high), total, of_city = model.total_interval(p, night, CONFIDENCE), seen.sum(axis=1), model.total(p, night)
+    (low, high), total, distribution = (
+        model.total_interval(p, night, CONFIDENCE),
+        seen.sum(axis=1),
+        model.total(p, night),
+    )
     within, expected = cell_shares(model, p, night, seen)
     top = p >= np.quantile(p, 1 - TOP_SHARE, axis=1, keepdims=True)
     return {
         "fireworks": night[:, 0],
         "city": (total >= low) & (total <= high),
-        "city expected": of_city.cdf(high) - of_city.cdf(low - 1),
+        "city expected": distribution.cdf(high) - distribution.cdf(low - 1),
         "cells": within.mean(axis=1),
         "cells expected": expected.mean(axis=1),
         "top cells": (within * top).sum(axis=1) / top.sum(axis=1),
@@ -92,8 +96,8 @@ def levels(fold: Fold, cache: Path, days: int) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray((seen >= least) & (seen <= most))
 
     ordinary = np.flatnonzero(~fireworks)
-    of_weeks = within(ordinary[len(ordinary) % 7 :], 7, offset)
-    return of_weeks, within(np.flatnonzero(fireworks), 1, day_offset(offset, fireworks=True))
+    weeks = within(ordinary[len(ordinary) % 7 :], 7, offset)
+    return weeks, within(np.flatnonzero(fireworks), 1, day_offset(offset, fireworks=True))
 
 
 def main() -> None:
@@ -107,22 +111,22 @@ def main() -> None:
     )
     print("| --- " * 7 + "|")
     for name in chosen.cities:
-        found, held, held_fireworks = defaultdict(list), [], []
+        days, weeks, firework_days = defaultdict(list), [], []
         for fold in folds(name, chosen.data, chosen.cache):
             for key, values in by_day(fold, chosen.cache, chosen.days).items():
-                found[key].append(values)
-            of_weeks, of_fireworks = levels(fold, chosen.cache, chosen.days)
-            held.append(of_weeks)
-            held_fireworks.append(of_fireworks)
-        joined = {key: np.concatenate(values) for key, values in found.items()}
+                days[key].append(values)
+            fold_weeks, fold_firework_days = levels(fold, chosen.cache, chosen.days)
+            weeks.append(fold_weeks)
+            firework_days.append(fold_firework_days)
+        joined = {key: np.concatenate(values) for key, values in days.items()}
         fireworks = joined["fireworks"]
-        level = {"ordinary": np.concatenate(held), "firework days": np.concatenate(held_fireworks)}
+        level = {"ordinary": np.concatenate(weeks), "firework days": np.concatenate(firework_days)}
         for title, rows in (("all", fireworks | True), ("ordinary", ~fireworks), ("firework days", fireworks)):
             means = {key: values[rows].mean() for key, values in joined.items()}
             shares = [f"{means[key]:.1%} ({means[f'{key} expected']:.1%})" for key in ("city", "cells", "top cells")]
             shares.insert(1, f"{means['width']:.2f}")
-            of_level = f"{level[title].mean():.1%} of {len(level[title])}" if title in level else "-"
-            print(f"| {name}, {title} | {rows.sum()} | " + " | ".join(shares) + f" | {of_level} |")
+            shown = f"{level[title].mean():.1%} of {len(level[title])}" if title in level else "-"
+            print(f"| {name}, {title} | {rows.sum()} | " + " | ".join(shares) + f" | {shown} |")
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def main() -> None:
         show(f"{city} without firework days", without_firework_days(tables[-1]))
         if not BENCHMARKS[city].file:
             show_ceiling(tables[-1], city_folds)
-    # Firework days are told by the date, so they are left out before the cities are moved apart.
+    # Firework days follow from the date, so they are left out before the cities are moved apart.
     everywhere, ordinary = moved_apart(tables), moved_apart([without_firework_days(table) for table in tables])
     if chosen.reliability:
         by_city = dict(zip(cities, everywhere, strict=True))

@@ -63,15 +63,15 @@ def weekly_sums(
 ) -> dict[str, Any]:
     """Positives, log losses and predicted sums by week, and the calibration line of the model."""
     week = weeks(history.starts[issues])
-    at = np.unique(week, return_inverse=True)[1]
+    week = np.unique(week, return_inverse=True)[1]
     losses = {name: log_losses(p, observed).sum(axis=1) for name, p in forecasts.items()}
     ordinary = ~history.clock.fireworks[issues]
     slope, intercept = calibration(forecasts["model"].ravel(), observed.ravel())
     return {
-        "positives": np.bincount(at, observed.sum(axis=1)).tolist(),
-        "losses": {name: np.bincount(at, loss).tolist() for name, loss in losses.items()},
-        "ordinary_positives": np.bincount(at, observed.sum(axis=1) * ordinary).tolist(),
-        "ordinary_losses": {name: np.bincount(at, loss * ordinary).tolist() for name, loss in losses.items()},
+        "positives": np.bincount(week, observed.sum(axis=1)).tolist(),
+        "losses": {name: np.bincount(week, loss).tolist() for name, loss in losses.items()},
+        "ordinary_positives": np.bincount(week, observed.sum(axis=1) * ordinary).tolist(),
+        "ordinary_losses": {name: np.bincount(week, loss * ordinary).tolist() for name, loss in losses.items()},
         "predicted": {name: float(p.sum()) for name, p in forecasts.items()},
         "calibration": [slope, intercept],
         "rows": observed.size,
@@ -89,14 +89,14 @@ def count_scores(
     """Expected against observed alerts, log scores of the counts beside Poisson's, coverage of the city's 80% interval."""
     fireworks = ahead(history.clock.fireworks, horizon) > 0
     totals = np.cumsum(np.concatenate([np.zeros((1, history.alerts.shape[1]), np.int64), history.alerts]), axis=0)
-    counts, past = (totals[at + horizon] - totals[at] for at in (issues, before))
+    counts, past = (totals[hours + horizon] - totals[hours] for hours in (issues, before))
     model = AlertCounts.fit(past, fitted_on, fireworks[before])
     night = fireworks[issues, None]
     rate = -np.log1p(-forecast)
     from scipy.stats import poisson
 
     low, high = model.total_interval(forecast, night)
-    of_city, total = model.total(forecast, night), counts.sum(axis=1)
+    distribution, total = model.total(forecast, night), counts.sum(axis=1)
     return {
         "alerts": int(total.sum()),
         "expected_alerts": float(model.expected(forecast, night).sum()),
@@ -106,7 +106,7 @@ def count_scores(
         "poisson_log_score": float(poisson.logpmf(counts, rate).sum()),
         "intervals": len(issues),
         "within_interval": int(((total >= low) & (total <= high)).sum()),
-        "expected_within": float((of_city.cdf(high) - of_city.cdf(low - 1)).sum()),
+        "expected_within": float((distribution.cdf(high) - distribution.cdf(low - 1)).sum()),
     }
 
 

@@ -1,6 +1,6 @@
 """Who carries a forecast's flags: how many see nothing, in which areas they lie, and how often the same cells are flagged.
 
-Needs no data about people; what it can say about fairness is where the flags fall, not on whom.
+It needs no data about people: of fairness it shows where the flags fall, not on whom.
 """
 
 from dataclasses import dataclass

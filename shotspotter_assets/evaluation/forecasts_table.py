@@ -2,7 +2,7 @@
 
 The columns are `date` (local day), `row`, `column`, `observed` (whether there was an alert), and one per model. Forecasts
 of the next hours also have the `hour` (local, of issue) and the `horizon` (hours); each hour is then a period of its own.
-Every score can be computed from such a table alone, so anyone who has it can repeat the evaluation.
+Every score can be computed from such a table alone, so that whoever has it can repeat the evaluation.
 """
 
 from collections.abc import Mapping, Sequence

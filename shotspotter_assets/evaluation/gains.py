@@ -74,7 +74,7 @@ def weekly_sums(days: npt.NDArray[np.datetime64], positive: npt.NDArray[Any], lo
     def summed(values: npt.NDArray[Any]) -> Array:
         return np.bincount(week, weights=values).astype(np.float64)
 
-    return WeeklySums(summed(positive), {name: summed(of_model) for name, of_model in losses.items()})
+    return WeeklySums(summed(positive), {name: summed(values) for name, values in losses.items()})
 
 
 def weekly_losses(forecasts: pa.Table, models: Iterable[str]) -> WeeklySums:

@@ -124,7 +124,7 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
     figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     points = []
-    for at, (name, probability) in enumerate(probabilities.items()):
+    for number, (name, probability) in enumerate(probabilities.items()):
         if np.ptp(probability) == 0:
             continue
         bins = reliability(probability.ravel(), observed.ravel())
@@ -139,7 +139,7 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
             markersize=5,
             linewidth=1,
             elinewidth=0.7,
-            **line_style(at),
+            **line_style(number),
         )
     values = np.concatenate(points) if points else np.zeros(0)
     # A bin at one in a million must not push all others into a corner.
@@ -195,15 +195,15 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
     figure = new_figure(7.6, 4.6)
     axes = figure.add_subplot()
     folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))
-    for at, (name, by_fold) in enumerate(gains.items()):
-        offset = 0.5 * ((at + 0.5) / len(gains) - 0.5)
+    for number, (name, by_fold) in enumerate(gains.items()):
+        offset = 0.5 * ((number + 0.5) / len(gains) - 0.5)
         known = [
             (folds.index(fold) + offset, gain.gain, gain.low, gain.high)
             for fold, gain in by_fold.items()
             if gain.gain is not None
         ]
         x, middle, low, high = np.array(known, dtype=np.float64).reshape(-1, 4).T
-        style = line_style(at)
+        style = line_style(number)
         axes.errorbar(
             x,
             middle,

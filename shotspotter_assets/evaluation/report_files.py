@@ -37,7 +37,7 @@ def read_fold_tables(store: Store, city: str, file: str) -> dict[date, pa.Table]
 
 
 def read_origins(store: Store, city: str, folds: Collection[date], candidate: str) -> dict[date, str]:
-    """The other city's model that the candidate starts at, by cutoff; folds in which it starts at none are left out."""
+    """The other city's model that the candidate starts at, by cutoff, for the folds in which it starts at one."""
     cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
     origins = {}
     for cutoff in cutoffs:

@@ -43,9 +43,9 @@ def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[s
     if not len(forecasts):
         return {}
     observed, period = observed_of(forecasts), periods_of(forecasts)
-    of_reference = forecasts[reference].to_numpy()
+    references = forecasts[reference].to_numpy()
     return {
-        name: score_cell_days(forecasts[name].to_numpy(), observed, of_reference, period)
+        name: score_cell_days(forecasts[name].to_numpy(), observed, references, period)
         for name in model_names(forecasts)
     }
 

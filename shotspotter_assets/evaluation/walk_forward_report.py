@@ -139,7 +139,7 @@ def walk_forward_report(
     Args:
         city: whose folds they are.
         folds: next-day forecasts tables (see `evaluation.forecasts_table`).
-        candidate: the forecast that is to be served, named before anyone saw the scores.
+        candidate: the forecast that is to be served, named before its scores were seen.
         areas: of the city's cells.
         hourly: forecasts tables of shorter horizons, with `climatology` (the cell's rate at any hour) among the models. A
             model that does not forecast a horizon has nulls there.
