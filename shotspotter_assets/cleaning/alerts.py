@@ -14,8 +14,8 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, days_between, rows_of_days
 from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
-from shotspotter_assets.cleaning.gunshot_types import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.cleaning.incidents import incident_numbers
+from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
 CLEANED_SCHEMA = pa.schema(

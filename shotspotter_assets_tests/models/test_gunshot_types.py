@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -25,10 +27,10 @@ def fitted() -> GunshotTypes:
     return GunshotTypes.fit(history(), TRAIN, VALIDATION)
 
 
-def forecast(model: GunshotTypes, of: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
-    alerts = typed_alerts(of).within(TEST)
-    issues = of.day_beginnings(alerts.hour)
-    return model.predict(of, issues, alerts.hour, alerts.cell), trailing_mix(of, issues)
+def forecast(model: GunshotTypes, made: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
+    alerts = typed_alerts(made).within(TEST)
+    issues = made.day_beginnings(alerts.hour)
+    return model.predict(made, issues, alerts.hour, alerts.cell), trailing_mix(made, issues)
 
 
 def test_place_improves_on_the_trailing_mix(fitted):
@@ -43,32 +45,32 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     changed = counts()
     changed[:, 3] += 2
     changed[TEST.start :] = 1
-    of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    made = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
     issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
     np.testing.assert_allclose(
-        fitted.predict(of, issues, hours, cells), fitted.predict(history(), issues, hours, cells), rtol=1e-6
+        fitted.predict(made, issues, hours, cells), fitted.predict(history(), issues, hours, cells), rtol=1e-6
     )
-    np.testing.assert_array_equal(trailing_mix(of, issues), trailing_mix(history(), issues))
+    np.testing.assert_array_equal(trailing_mix(made, issues), trailing_mix(history(), issues))
 
 
 def test_the_trailing_mix_is_that_of_ninety_days():
     issue = np.array([200 * 24])
-    seen = counts()[110 * 24 : 200 * 24, :3][:, :, COVERED].sum(axis=(0, 2)) + 1
-    np.testing.assert_allclose(trailing_mix(history(), issue)[0], seen / seen.sum())
+    trailing = counts()[110 * 24 : 200 * 24, :3][:, :, COVERED].sum(axis=(0, 2)) + 1
+    np.testing.assert_allclose(trailing_mix(history(), issue)[0], trailing / trailing.sum())
 
 
 def test_labels_that_change_their_meaning_are_not_relied_on():
     changed = counts()
-    # From the validation on, what was single or multiple is shuffled: place says nothing any more.
+    # From the validation on, what was single or multiple is shuffled: place tells nothing any more.
     random = np.random.default_rng(1)
     both = changed[VALIDATION.start :, :2].sum(axis=1, dtype=np.int64)
     single = random.binomial(both, 0.5)
     changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
-    of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
-    model = GunshotTypes.fit(of, TRAIN, VALIDATION)
+    made = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    model = GunshotTypes.fit(made, TRAIN, VALIDATION)
     assert model.regression_weight <= 0.5
-    ours, mix = forecast(model, of)
-    alerts = typed_alerts(of).within(TEST)
+    ours, mix = forecast(model, made)
+    alerts = typed_alerts(made).within(TEST)
     assert type_losses(ours, alerts).sum() < 1.03 * type_losses(mix, alerts).sum()
 
 
@@ -76,10 +78,23 @@ def test_a_type_that_never_occurred_is_not_impossible():
     changed = counts()
     changed[:, 1] += changed[:, 2]
     changed[:, 2] = 0
-    of = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
-    ours, _ = forecast(GunshotTypes.fit(of, TRAIN, VALIDATION), of)
+    made = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    ours, _ = forecast(GunshotTypes.fit(made, TRAIN, VALIDATION), made)
     assert (ours > 0).all()
     assert ours[:, 2].max() < 0.02
+
+
+def test_the_weekend_is_from_friday_to_sunday_at_18():
+    made = history()
+    inputs = len(GunshotTypes.fit(made, TRAIN, VALIDATION).weights[0])
+    weights = np.zeros((3, inputs))
+    weights[1, -3] = 1.0
+    only_weekend = GunshotTypes(weights, np.zeros(3), 1.0, {})
+    friday_noon = made.hour_at(datetime(2021, 6, 4, 16, tzinfo=UTC))
+    hours = friday_noon + np.arange(6 + 48 + 6)
+    forecast = only_weekend.predict(made, np.full(60, friday_noon), hours, np.zeros(60, np.int64))
+    on_weekend = forecast[:, 1] > 0.5
+    assert on_weekend.tolist() == [False] * 6 + [True] * 48 + [False] * 6
 
 
 def test_files_hold_it(fitted):

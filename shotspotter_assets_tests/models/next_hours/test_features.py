@@ -15,11 +15,11 @@ from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, city, coun
 CELLS = int(COVERED.sum())
 
 
-def features(of: HourlyHistory, hours: range) -> np.ndarray:
+def features(made: HourlyHistory, hours: range) -> np.ndarray:
     rows = Rows(np.repeat(np.arange(len(hours)), CELLS), np.tile(np.arange(CELLS), len(hours)))
-    profile = hour_profile(of, range(24 * 100), 1.0)
-    ours = window_features(of, hours, 4, profile)[rows.hour]
-    return np.concatenate([cell_features(of, hours, rows, profile), ours], axis=1)
+    profile = hour_profile(made, range(24 * 100), 1.0)
+    ours = window_features(made, hours, 4, profile)[rows.hour]
+    return np.concatenate([cell_features(made, hours, rows, profile), ours], axis=1)
 
 
 def test_no_feature_knows_the_hour_it_is_issued_at_or_later_ones():
@@ -42,17 +42,17 @@ def test_one_hour_alone_has_the_features_that_it_has_among_others():
 
 
 def test_a_recent_alert_shows_in_its_cell_and_less_in_its_neighbours():
-    made = np.zeros((3000, 4, 6, 6), np.uint16)
-    made[2999, 0, 3, 3] = 1
-    of = HourlyHistory(city(), FIRST_DAY, made, COVERED)
-    near = features(of, range(3000, 3001))[:, CELL_FEATURES.index("alerts_1_hours_within_0.8_cells")]
+    one_alert = np.zeros((3000, 4, 6, 6), np.uint16)
+    one_alert[2999, 0, 3, 3] = 1
+    made = HourlyHistory(city(), FIRST_DAY, one_alert, COVERED)
+    near = features(made, range(3000, 3001))[:, CELL_FEATURES.index("alerts_1_hours_within_0.8_cells")]
     cell = {(row, column): at for at, (row, column) in enumerate(np.argwhere(COVERED).tolist())}
     assert near[cell[3, 3]] > near[cell[3, 4]] > near[cell[3, 5]] > 0
 
 
 def test_profile_follows_the_hours_and_ahead_is_their_mean():
-    of = history()
-    profile = hour_profile(of, range(24 * 200), 1.0)
+    made = history()
+    profile = hour_profile(made, range(24 * 200), 1.0)
     assert profile.shape == (168,)
     assert profile.mean() == pytest.approx(1.0)
     assert profile.reshape(7, 24)[:, 20].min() > 2 * profile.reshape(7, 24)[:, 9].max()

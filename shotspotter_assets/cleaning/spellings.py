@@ -1,4 +1,4 @@
-"""The one table of gunshot type spellings, and the type codes of a city's alerts."""
+"""How sources spell the types of alerts, and the codes that they stand for."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_city
-from shotspotter_assets.cleaning.gunshot_types import type_codes, unknown_spellings
+from shotspotter_assets.cleaning.spellings import type_codes, unknown_spellings
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
