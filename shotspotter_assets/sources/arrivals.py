@@ -173,8 +173,8 @@ def as_asked(seen: pa.Table, days: Set[date]) -> pa.Table:
     """`Arrivals.seen` once these days have been asked for."""
     asked = pc.fill_null(pc.is_in(seen["day"], pa.array(list(days), pa.date32())), False)
     gone = pc.and_(asked, pc.is_null(seen["day_version"]))
-    at = seen.schema.get_field_index("asked")
-    marked = seen.set_column(at, SEEN_SCHEMA.field("asked"), pc.or_(seen["asked"], asked))
+    position = seen.schema.get_field_index("asked")
+    marked = seen.set_column(position, SEEN_SCHEMA.field("asked"), pc.or_(seen["asked"], asked))
     return marked.filter(pc.invert(gone))
 
 
@@ -186,8 +186,8 @@ def has_unread(seen: pa.Table) -> bool:
 def as_unread(seen: pa.Table, days: Set[date]) -> pa.Table:
     """`Arrivals.seen` while a run over these days is under way, which may not have read the files that are unreadable now."""
     unread = pc.and_(_is_of_unread_file(seen), pc.is_in(seen["day"], pa.array(list(days), pa.date32())))
-    at = seen.schema.get_field_index("day_version")
-    return seen.set_column(at, SEEN_SCHEMA.field("day_version"), pc.if_else(unread, UNREAD, seen["day_version"]))
+    position = seen.schema.get_field_index("day_version")
+    return seen.set_column(position, SEEN_SCHEMA.field("day_version"), pc.if_else(unread, UNREAD, seen["day_version"]))
 
 
 def unreadable_files(seen: pa.Table) -> dict[str, Unreadable]:

@@ -1,4 +1,4 @@
-"""Looks at the sources of many cities side by side, for what has arrived since the looks before, in bounded time."""
+"""Looks at the sources of many cities, side by side and in bounded time, for what has arrived since the last ones."""
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,23 +17,24 @@ from shotspotter_assets.sources.protocol import AlertSource, ChangingSource
 from shotspotter_assets.sources.registry import KINDS, Arrival
 from shotspotter_assets.sources.seen import SeenTable
 
-CITIES_AT_ONCE: Final = 8
-"""Most of a look at a live source, or at a folder on S3, is waiting."""
+MAX_CITIES_AT_ONCE: Final = 8
+"""Cities that are looked at at the same time: most of a look at a live source, or at a folder on S3, is waiting."""
 
 PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, retries=1, longest_wait_seconds=5)
-"""Of a look, which comes again soon anyway; runs have the patience of the city's file."""
+"""Time-outs of a look, which comes again soon anyway; runs have those of the city's file."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was found at one city."""
+    """The result of a look at one city."""
 
     seen: SeenTable
     table: pa.Table
-    """What is seen now, before anything is asked for."""
+    """`SEEN_SCHEMA`, before anything is asked for."""
     days: dict[date, str]
     """Days to ask for, with their versions."""
     unreadable: dict[str, str]
+    """The error of each file that cannot be read."""
     unfinished: int
     """Files that are left for the next look."""
 
@@ -48,18 +49,19 @@ def look_at(
     open_sources: Callable[[City], list[AlertSource]],
     enough: Callable[[], bool],
 ) -> Look:
-    """A look at those of a city's sources whose days become known in this way; once `enough`, no further file is opened."""
+    """Look at the sources of a city whose days become known in this way; once `enough`, no further file is opened."""
     city, table, unfinished = seen.city, seen.table, 0
     days: dict[date, str] = {}
     unreadable: dict[str, str] = {}
     last = last_day_over(city)
-    for at, (source, reader) in enumerate(zip(city.all_sources, open_sources(impatient(city)), strict=True)):
+    readers = open_sources(impatient(city))
+    for number, (source, reader) in enumerate(zip(city.all_sources, readers, strict=True)):
         if KINDS[source.kind].arrival != arrival:
             continue
         if arrival == "landed":
             arrivals = landing_arrivals(cast("LandingFolder", reader), table, last, enough)
         else:
-            arrivals = polled_arrivals(cast("ChangingSource", reader), f"source {at}", table, city.start, last)
+            arrivals = polled_arrivals(cast("ChangingSource", reader), f"source {number}", table, city.start, last)
         table = arrivals.seen
         days |= {day: days.get(day, "") + version for day, version in arrivals.days.items()}
         unreadable |= arrivals.unreadable
@@ -68,12 +70,12 @@ def look_at(
 
 
 class LookRound:
-    """Looks of one tick, side by side. Those that outlast it are waited for in the next tick, not begun again.
+    """The looks of one tick, side by side; the next tick waits for those that outlast it, and does not begin them again.
 
     Args:
         tables: what was seen of the cities, in the order of their turns.
         look: the look at one city.
-        pending: looks that outlasted earlier rounds, by the place of the table that they compare with.
+        pending: looks that outlasted earlier rounds, by the address of the table that they compare with.
     """
 
     def __init__(
@@ -82,14 +84,14 @@ class LookRound:
         look: Callable[[SeenTable], Look | None],
         pending: MutableMapping[str, FutureLook],
     ) -> None:
-        self._pool, self._pending = ThreadPoolExecutor(CITIES_AT_ONCE), pending
+        self._pool, self._pending = ThreadPoolExecutor(MAX_CITIES_AT_ONCE), pending
         self.waiting: dict[FutureLook, SeenTable] = {}
         for table in tables:
             future = pending.pop(table.uri) if table.uri in pending else self._pool.submit(look, table)
             self.waiting[future] = table
 
     def finished(self, until: float) -> Iterator[tuple[City, FutureLook]]:
-        """The looks as they end, those of the first cities first, but for those that last longer than the time `until`."""
+        """The looks as they end, those of the first cities first; without those that last longer than `until`."""
         looks = list(self.waiting)
         while looks and monotonic() < until:
             ended, _ = wait(looks, timeout=until - monotonic(), return_when=FIRST_COMPLETED)
@@ -99,12 +101,11 @@ class LookRound:
             looks = [look for look in looks if look not in ended]
 
     def drop(self, look: FutureLook) -> None:
-        """Note that a look's result was used."""
+        """Take out a look whose result was used."""
         del self.waiting[look]
 
     def end(self, *, is_late: bool) -> list[City]:
-        """Stop; once it is late, the looks that are under way are left to the next round, and their cities are named."""
-        # Whoever does not answer is not waited for.
+        """Stop the round; if it is late, looks under way are left to the next round, and their cities are returned."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         unanswered = [look for look in self.waiting if look.running()] if is_late else []
         tables = [self.waiting.pop(look) for look in unanswered]
@@ -114,11 +115,11 @@ class LookRound:
 
 def impatient(city: City) -> City:
     """The city with `PATIENCE` for the sources that are asked over HTTP."""
-    hurried = [
+    sources = [
         source.model_copy(update={"patience": PATIENCE}) if isinstance(source, ApiSource) else source
         for source in city.all_sources
     ]
-    return city.model_copy(update={"source": hurried[0], "other_sources": tuple(hurried[1:])})
+    return city.model_copy(update={"source": sources[0], "other_sources": tuple(sources[1:])})
 
 
 def last_day_over(city: City) -> date:

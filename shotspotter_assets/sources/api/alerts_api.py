@@ -142,15 +142,16 @@ class AlertsApi:
         if source.columns.source_id is None or not has_versions or not rows:
             return rows
         find_id = finder(source.columns.source_id)
-        alerts = pd.DataFrame({"id": [find_id(row) for row in rows], "at": range(len(rows))})
+        alerts = pd.DataFrame({"id": [find_id(row) for row in rows], "position": range(len(rows))})
         if source.version is not None:
             alerts["version"] = self._versions([finder(source.version)(row) for row in rows])
-            alerts = alerts.sort_values(["version", "at"], na_position="first")
+            alerts = alerts.sort_values(["version", "position"], na_position="first")
         latest = alerts[alerts["id"].isna() | ~alerts["id"].duplicated(keep="last")]
         is_withdrawn: Callable[[Any], Any] = (
             finder(source.withdrawn) if source.withdrawn is not None else lambda row: False
         )
-        return [rows[at] for at in sorted(latest["at"]) if not is_withdrawn(rows[at])]
+        kept = [rows[position] for position in sorted(latest["position"])]
+        return [row for row in kept if not is_withdrawn(row)]
 
     def _versions(self, values: list[Any]) -> "pd.Series[Any]":
         texts = pd.Series(values, dtype=object)

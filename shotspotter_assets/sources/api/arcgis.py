@@ -66,7 +66,7 @@ class ArcgisLayer:
         )
 
     def changed_days(self, first: date, last: date) -> dict[date, str]:
-        """See `ChangingSource.changed_days`: the rows are read, as layers say nothing of changes by day."""
+        """See `ChangingSource.changed_days`: the rows are read, as a layer does not tell its changes by day."""
         return versions_of_days(self.read(first, last))
 
     def _layer(self, api: JsonApi) -> Layer:
@@ -114,7 +114,7 @@ class ArcgisLayer:
             features, has_more = self._features(api, layer, where, page)
             yield features
             offset += len(features)
-            # Servers before 10.3.1 do not say that there is more after a page.
+            # Servers before 10.3.1 do not tell that there is more after a page.
             if not features or (len(features) < layer.max_rows and not has_more):
                 return
 

@@ -19,7 +19,7 @@ MAX_UNCHECKED_ROWS = 1000
 """Fewer rows come on one page whatever a portal's limit (1000 is the default); more are counted afterwards."""
 
 ROW_ID, ROW_CHANGED = ":id", ":updated_at"
-"""System fields of every data set. No two rows have the same id, so that pages ordered by it fit together."""
+"""System fields of every data set. No two rows have the same id, so that pages that are ordered by it have each row once."""
 
 
 class SocrataDataset:

@@ -66,9 +66,10 @@ def _with_point(feature: Row, source: LandingSource) -> Row:
     row = dict(feature["properties"] or {})
     geometry = feature.get("geometry") or {}
     if geometry.get("type") == "Point" and len(geometry.get("coordinates") or ()) >= 2:
-        for at, name in enumerate((source.columns.longitude, source.columns.latitude)):
+        names = source.columns.longitude, source.columns.latitude
+        for name, coordinate in zip(names, geometry["coordinates"], strict=False):  # there may be a height
             if row.get(name) is None:
-                row[name] = geometry["coordinates"][at]
+                row[name] = coordinate
     return row
 
 

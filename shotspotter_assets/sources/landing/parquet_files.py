@@ -27,11 +27,12 @@ def read_parquet(
                 yield file.read(columns=columns), 0
                 return
             # Statistics are of leaf columns, which differ in number from the file's columns where one is nested.
-            time_at = [file.schema.column(at).path for at in range(len(file.schema))].index(source.columns.time)
+            paths = [file.schema.column(leaf).path for leaf in range(len(file.schema))]
+            time_leaf = paths.index(source.columns.time)
             first_row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                statistics = file.metadata.row_group(group).column(time_at).statistics
+                statistics = file.metadata.row_group(group).column(time_leaf).statistics
                 if interval is None or _may_overlap(statistics, source.time_format, interval):
                     yield file.read_row_group(group, columns=columns), first_row
                 first_row += rows

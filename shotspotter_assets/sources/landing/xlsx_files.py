@@ -33,9 +33,11 @@ def read_xlsx(
     rows = [row for row in rows if any(value != "" for value in row)]
     names = [_cell(value) or "" for value in header]
     require_columns(city, path, source, names)
-    places = {name: names.index(name) for name in own_columns(source)}
+    positions = {name: names.index(name) for name in own_columns(source)}
     yield (
-        pa.table({name: pa.array([_cell(row[at]) for row in rows], pa.string()) for name, at in places.items()}),
+        pa.table(
+            {name: pa.array([_cell(row[column]) for row in rows], pa.string()) for name, column in positions.items()}
+        ),
         0,
     )
 

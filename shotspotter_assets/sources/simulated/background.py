@@ -26,7 +26,7 @@ METRES_PER_DEGREE = 111_320.0
 CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
 
 SENSOR_SHARE = 0.6
-"""Share of the grid's cells that sensors hear."""
+"""Share of the grid's cells with sensors."""
 
 PLACES = 160
 PLACE_WEIGHT_SPREAD = 2.1
@@ -126,8 +126,8 @@ def cell_metres(city: City) -> tuple[float, float]:
 class Background:
     """The part of the simulated city's intensity that no earlier alert has caused.
 
-    `sensors` (rows, columns) are the cells that are heard. `surfaces` (places + 1, cells) holds how each place,
-    and last the whole city, spreads over the cells that are heard; `weights` (places + 1) how much each gives.
+    `sensors` (rows, columns) are the cells with sensors. `surfaces` (places + 1, cells) holds how each place,
+    and last the whole city, spreads over the cells with sensors; `weights` (places + 1) how much each gives.
     `ordinary_number` is the expected number of first alerts on an ordinary day, set by `scale`.
     """
 
@@ -148,13 +148,13 @@ class Background:
         east = (np.arange(columns)[None, :] + 0.5 - position[:, 1:] * columns) * width
         squared = (north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(PLACES, -1)
 
-        heard = np.sqrt(weight) @ np.exp(-squared / (2 * SENSOR_RADIUS_METRES**2))
+        activity = np.sqrt(weight) @ np.exp(-squared / (2 * SENSOR_RADIUS_METRES**2))
         with_sensor = np.zeros(rows * columns, bool)
-        with_sensor[np.argsort(-heard, kind="stable")[: max(1, round(SENSOR_SHARE * heard.size))]] = True
+        with_sensor[np.argsort(-activity, kind="stable")[: max(1, round(SENSOR_SHARE * activity.size))]] = True
         self.sensors = with_sensor.reshape(rows, columns)
 
         surfaces = np.exp(-squared / (2 * radius[:, None] ** 2))
-        surfaces *= random.lognormal(0.0, CELL_SPREAD, heard.size)
+        surfaces *= random.lognormal(0.0, CELL_SPREAD, activity.size)
         # A place in a corner of very small cells may give nothing anywhere: the tiny number avoids 0 / 0.
         surfaces /= surfaces.sum(axis=1, keepdims=True) + np.finfo(float).tiny
         everywhere = with_sensor / with_sensor.sum()

@@ -93,8 +93,8 @@ class SimulatedSource:
         self._oracle = Oracle(self._background, self._steps)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
         usual = self._steps.in_parts(self._background.usual_cells())
-        heard = float(self._steps.onward(usual)[self._steps.sensors].sum())
-        self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
+        share_in_coverage = float(self._steps.onward(usual)[self._steps.sensors].sum())
+        self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * share_in_coverage))
 
     def read(self, first: date, last: date) -> pa.Table:
         """Alerts of the local days from `first` to `last`, both included, in the order of time (`RAW_SCHEMA`).
