@@ -1,5 +1,6 @@
 """Runs parts of the chain for tests, as a launch from the UI would: by partition, by range, on any store and cities."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def run_days(
     tags = range_tags(city, first, last)
     return materialize(
         assets, resources, checks=DAILY_CHECKS, instance=instance, tags=tags, raise_on_error=raise_on_error
+    )
+
+
+def copy_days(made: Path, root: Path, last: str) -> Path:
+    """Copy a store with the days of `made` up to the last one."""
+    return Path(
+        shutil.copytree(
+            made, root, ignore=lambda _, names: {name for name in names if f"date={last}" < name < "date=:"}
+        )
     )
 
 

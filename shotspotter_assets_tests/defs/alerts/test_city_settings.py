@@ -1,6 +1,5 @@
 """Settings of a city's file through the chain: incidents counted once, other events, and two sources of one city."""
 
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,6 @@ REPORTS = """reported,x,y,offence
 2024-03-03 13:00:00,-76.5,38.5,THEFT/OTHER
 2024-03-03 14:00:00,-76.5,38.5,ARSON
 """
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
 
 
 def changed_city(**changes: Any) -> City:

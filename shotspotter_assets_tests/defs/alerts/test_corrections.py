@@ -1,7 +1,7 @@
 """Corrections and late rows: which days become stale, when rows were first seen, and what the source took back."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -21,12 +21,6 @@ ROWS = [
     "2024-03-04T12:00:00Z,,38.5,Single_Gunshot,1,c",
 ]
 DAYS = [f"2024-03-0{day}" for day in range(1, 6)]
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
 
 
 class Town:

@@ -1,6 +1,6 @@
 """The checks of the data as runs: on ranges and single days, with history, spoiled files, and late cities."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,6 @@ from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resour
 
 SCHEMAS = {"raw_schema", "cleaned_schema", "rejected_schema"}
 ALL = (*ALL_CHECKS, *SCHEMAS, "late_cities")
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
 
 
 def run(

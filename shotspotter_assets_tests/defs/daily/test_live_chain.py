@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,15 @@ from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA
 from shotspotter_assets.serving.training import LiveHistoryTooShortError, input_names
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, materialize, resources, run_days, with_city
+from shotspotter_assets_tests.defs.chain import (
+    CITIES,
+    DEFINITIONS,
+    copy_days,
+    materialize,
+    resources,
+    run_days,
+    with_city,
+)
 from shotspotter_assets_tests.serving.town import rolling_verdict
 
 CITY = "tiny_city"
@@ -43,12 +51,9 @@ def day_partition(asset: str, city: str, day: date) -> Partition:
 
 
 @pytest.fixture(scope="module")
-def made_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_days(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny city's days to `DAY` and two more."""
-    root = tmp_path_factory.mktemp("made") / "store"
-    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
-        assert run_days(CITY, "2023-07-01", str(DAY + timedelta(days=2)), resources(str(root)), instance).success
-    return root
+    return copy_days(tiny_city_days, tmp_path_factory.mktemp("made") / "store", str(DAY + timedelta(days=2)))
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +68,6 @@ def issued(made_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert check.severity == dg.AssetCheckSeverity.WARN
             assert check.passed != ScoreRecord.load(Store(str(root)), CITY, day).drift.drifted
     return root
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        yield instance
 
 
 class Chain:

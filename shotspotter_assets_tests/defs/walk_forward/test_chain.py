@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+import shutil
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
@@ -20,7 +19,8 @@ from shotspotter_assets.models.next_day.regime_regression import OtherInputsErro
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import TINY_NETWORK, copy_days, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", "2024-01-01"
@@ -36,23 +36,6 @@ SCORES = {
 PLOTS = {"coverage", "forecast", "walk_forward", "reliability", "hit_rate"}
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
-
-
-@pytest.fixture(params=["local", "s3"])
-def chain(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any], Store]:
-    """Resources and store, on a local path and on a real S3 server."""
-    if request.param == "local":
-        return resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
-    server: S3Server = request.getfixturevalue("s3_server")
-    use_s3(request.getfixturevalue("monkeypatch"), server)
-    root: str = request.getfixturevalue("s3_store_root")
-    return resources(root), Store(root, server.client())
-
-
 def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
     """What a user sets to work with an S3 server."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
@@ -61,11 +44,24 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
-def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], instance: dg.DagsterInstance) -> None:
-    on, store = chain
+def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
+    refuse_wrong_report(Store(str(reported_fold.root)), reported_fold.trained, reported_fold.reported)
+
+
+def test_from_raw_alerts_to_the_report_on_s3(
+    instance: dg.DagsterInstance, s3_server: S3Server, s3_store_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_s3(monkeypatch, s3_server)
+    on = resources(s3_store_root)
     assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
     models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
     trained = run_fold("fold_models", CITY, FOLD, on, instance, models)
+    reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
+    refuse_wrong_report(Store(s3_store_root, s3_server.client()), trained, reported)
+
+
+def refuse_wrong_report(store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult) -> None:
+    """The models and the report of the fold are whole, and what the report says can be recomputed."""
     partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
     record = json.loads(store.read_bytes(partition, "record.json"))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
@@ -78,7 +74,6 @@ def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], inst
     [event] = trained.get_asset_materialization_events()
     assert event.partition == f"{CITY}|{FOLD}"
 
-    reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
     partition = Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1))
     report = json.loads(store.read_bytes(partition, "report.json"))
     assert set(report["models"]) == MODELS
@@ -103,14 +98,15 @@ def test_from_raw_alerts_to_the_report(chain: tuple[dict[str, Any], Store], inst
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
 
 
-def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
     on = resources(str(tmp_path / "store"))
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .* 184 of the 184 days"):
         run_fold("fold_models", CITY, FOLD, on, instance)
-    run_days(CITY, "2023-07-01", "2023-12-15", on, instance)
+    copy_days(tiny_city_days, tmp_path / "store", "2023-12-15")
     with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*Materialise grid_tensors"):
         run_fold("fold_models", CITY, FOLD, on, instance)
-    run_days(CITY, "2023-12-16", "2024-03-31", on, instance)
+    shutil.rmtree(tmp_path / "store")
+    copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
     with pytest.raises(FoldTooShortError, match="184 days before the cutoff"):
         run_fold("fold_models", CITY, FOLD, on, instance, {"days": 64, "recurrent_layers": 2})
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city\|2024-01-01"):
@@ -170,17 +166,14 @@ def test_a_landing_folder_on_s3(
     assert raw["received_from"].to_pylist() == [f"{bucket}/{prefix}/landing_city/drops/a.csv"]
 
 
-def test_reports_open_as_one_data_set(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    on = resources(str(tmp_path / "store"))
-    run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
-    run_fold("fold_models", CITY, FOLD, on, instance)
-    run_fold("evaluation_reports", CITY, FOLD, on, instance, horizons=[6])
-    hours = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/hourly_forecasts.parquet").collect()
+def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
+    reports = reported_fold.root / "evaluation_reports"
+    hours = pl.scan_parquet(f"{reports}/**/hourly_forecasts.parquet").collect()
     assert set(hours["horizon"]) == {6}
     assert {"next_hours", "climatology", "ewma_hour_of_week"} < set(hours.columns)
-    types = pl.scan_parquet(f"{tmp_path}/store/evaluation_reports/**/type_forecasts.parquet").collect()
+    types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
     assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
-    pattern = f"{tmp_path}/store/evaluation_reports/**/forecasts.parquet"
+    pattern = f"{reports}/**/forecasts.parquet"
     duck = duckdb.sql(
         f"select city, fold, count(*) from read_parquet('{pattern}', hive_partitioning=true) group by all"
     )

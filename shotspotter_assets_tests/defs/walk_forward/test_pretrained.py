@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from shotspotter_assets.models.stored_models import ModelMismatchError, NoPretrainedModelError, read_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_fold, with_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table
 
 CITY, OTHER = "tiny_city", "washington_dc"
@@ -22,11 +21,10 @@ REGRESSION = {"models": ["regime_regression"]}
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny city's days and its fold, fitted on its own."""
-    root = tmp_path_factory.mktemp("trained") / "store"
+    root = copy_days(tiny_city_days, tmp_path_factory.mktemp("trained") / "store", str(DAY))
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
-        assert run_days(CITY, "2023-07-01", str(DAY), resources(str(root)), instance).success
         assert run_fold("fold_models", CITY, str(FOLD), resources(str(root)), instance, REGRESSION).success
     return root
 
@@ -41,12 +39,6 @@ def root(trained: Path, tmp_path: Path) -> Path:
 def on_store(root: Path) -> dict[str, Any]:
     """The resources, where the city's file names another city to start at."""
     return resources(str(root), cities=with_city(CITY, pretrained=OTHER))
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        yield instance
 
 
 def give_other_city(root: Path, cutoff: str) -> Path:

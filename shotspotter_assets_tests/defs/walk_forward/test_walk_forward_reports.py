@@ -1,7 +1,7 @@
 """Walk-forward reports of real folds of a small simulated city, and of the tables that folds leave in the store."""
 
 import json
-from collections.abc import Iterator
+import shutil
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -17,18 +17,13 @@ from shotspotter_assets.evaluation.gate import BASELINES, TRUTH, judge
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
 from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
+from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.serving.town import serving_record
 
 CITY = "tiny_city"
 FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
 
 
 @pytest.fixture
@@ -135,11 +130,10 @@ def test_the_report_of_a_city_is_made_from_all_its_folds() -> None:
     assert set(back.get_partition_keys()) == {CITY}
 
 
-def test_from_the_folds_of_a_simulated_city(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    on = resources(str(tmp_path / "store"))
-    run_days(CITY, "2023-07-01", "2024-03-31", on, instance)
-    run_fold("fold_models", CITY, "2024-01-01", on, instance)
-    run_fold("evaluation_reports", CITY, "2024-01-01", on, instance)
+def test_from_the_folds_of_a_simulated_city(
+    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: ReportedFold
+) -> None:
+    shutil.copytree(reported_fold.root, tmp_path / "store")
     store = Store(str(tmp_path / "store"))
     forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", FOLDS[0]), "forecasts.parquet")
     candidate = next(name for name in model_names(forecasts) if name not in (*BASELINES, TRUTH))

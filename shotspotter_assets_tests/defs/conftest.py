@@ -1,0 +1,47 @@
+"""Shared by the tests of the chain: an instance for one test, and stores of the tiny city that are made once."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that forgets everything after the test."""
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny city's days from 1 July 2023 to 31 March 2024, for `copy_days`."""
+    root = tmp_path_factory.mktemp("tiny_city_days") / "store"
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        assert run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(root)), instance).success
+    return root
+
+
+class ReportedFold(NamedTuple):
+    """A store with a fold's models and report, and the runs that made them."""
+
+    root: Path
+    trained: dg.ExecuteInProcessResult
+    reported: dg.ExecuteInProcessResult
+
+
+@pytest.fixture(scope="session")
+def reported_fold(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportedFold:
+    """The tiny city's fold of 1 January 2024 with two models, and its report with a shorter horizon; not to be changed."""
+    root = tmp_path_factory.mktemp("reported_fold") / "store"
+    shutil.copytree(tiny_city_days, root)
+    models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        fold, on = ("tiny_city", "2024-01-01"), resources(str(root))
+        trained = run_fold("fold_models", *fold, on, instance, models)
+        return ReportedFold(root, trained, run_fold("evaluation_reports", *fold, on, instance, horizons=[6]))
