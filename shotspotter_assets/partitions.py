@@ -13,7 +13,6 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.dagster_patches.key_ranges import RangeRememberingPartitions
@@ -154,6 +153,8 @@ def date_ranges(context: RunContext, cities: Cities) -> list[DateRange]:
         BeforeStartError: a day is before its city's start.
         DayNotOverError: a day has not ended on the city's clock, so that its last alerts would be left out.
     """
+    from shotspotter_assets.calendar.local_time import day_start
+
     refuse_part_of_a_range(context.run.tags, context.partition_keys)
     days: dict[str, list[date]] = {}
     for name, day in sorted(map(parse_key, context.partition_keys)):

@@ -14,27 +14,15 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, days_between, rows_of_days
 from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
+from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.arrow_schema import arrow_schema
 
-CLEANED_SCHEMA = pa.schema(
-    [
-        pa.field("user_id", pa.int64(), nullable=False),
-        pa.field("source_id", pa.string()),
-        pa.field("time_utc", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("longitude", pa.float64(), nullable=False),
-        pa.field("latitude", pa.float64(), nullable=False),
-        pa.field("location_id", pa.uint32(), nullable=False),
-        pa.field("gunshot_type", pa.int8()),
-        pa.field("rounds", pa.int32()),
-        pa.field("incident_id", pa.int64(), nullable=False),
-        pa.field("is_holiday_fireworks", pa.bool_(), nullable=False),
-    ]
+CLEANED_SCHEMA: Final = arrow_schema(
+    CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - {"source_id", "gunshot_type", "rounds"}
 )
-"""`user_id` is yyyymmdd * 100000 plus the alert's place in its local day; `incident_id` is the `user_id` of the
-incident's first alert, which may be on the day before; `location_id` see `location_ids`; `gunshot_type` see
-`City.type_names`. The metadata of a day's table has the city's `time_precision`."""
 
 AS_SPELLED: Final = "gunshot_type_as_received"
 

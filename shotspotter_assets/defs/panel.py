@@ -9,8 +9,6 @@ import dagster as dg
 from shotspotter_assets.partitions import DateRange
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shotspotter_assets.quality.finding import Finding
 
 SIGNIFICANT_DIGITS: Final = 4
@@ -19,11 +17,10 @@ SHOWN_PARTITIONS: Final = 200
 """Partitions that a check's metadata lists."""
 
 
-def column_schema(columns: "Iterable[pa.Field]") -> dict[str, dg.TableSchema]:
-    """The columns of an asset's table, for its page."""
-    return {
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in columns])
-    }
+def column_schema(columns: Mapping[str, str]) -> dict[str, dg.TableSchema]:
+    """The columns of an asset's table and their types, for its page; the day is the partition's."""
+    shown = [dg.TableColumn(name, kind) for name, kind in columns.items() if name != "date"]
+    return {"dagster/column_schema": dg.TableSchema(shown)}
 
 
 def check_result(

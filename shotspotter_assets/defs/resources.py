@@ -9,14 +9,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
-import numpy as np
-import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import KINDS, Access, open_sources
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from pyarrow import fs
 
     from shotspotter_assets.notifications.send import Notifier
@@ -49,8 +49,8 @@ class SourcesResource(dg.ConfigurableResource):
         return open_sources(city, Access(self._landing, os.environ, left_out or {}))
 
     def true_forecasts(
-        self, city: City, days: Sequence[date], covered: npt.NDArray[np.bool_]
-    ) -> dict[str, npt.NDArray[np.float64]]:
+        self, city: City, days: Sequence[date], covered: "npt.NDArray[np.bool_]"
+    ) -> "dict[str, npt.NDArray[np.float64]]":
         """The truth as a forecast, shape (days, covered cells), named `true_intensity`; empty for a real city."""
         if not KINDS[city.source.kind].knows_truth:
             return {}

@@ -1,44 +1,34 @@
 """Every check of a city's cleaned days, in the order in which their results are shown.
 
-A check's name is its function's, and the first line of its docstring is what it stands for in the catalog.
+A check is the function of its name in the file of its name here. Checks are imported when they are run, as definitions
+must load quickly.
 """
 
 from collections.abc import Callable
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.quality.clock import clock
-from shotspotter_assets.quality.duplicates import duplicates
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.firework_days import firework_days
-from shotspotter_assets.quality.level_change import level_change
-from shotspotter_assets.quality.new_area import new_area
-from shotspotter_assets.quality.points import points
-from shotspotter_assets.quality.share_outside_coverage import share_outside_coverage
-from shotspotter_assets.quality.share_rejected import share_rejected
-from shotspotter_assets.quality.share_untyped import share_untyped
-from shotspotter_assets.quality.silent_days import silent_days
-from shotspotter_assets.quality.unusual_days import unusual_days
-from shotspotter_assets.quality.window import Window
+if TYPE_CHECKING:
+    from shotspotter_assets.quality.finding import Finding
+    from shotspotter_assets.quality.window import Window
 
-ALL_CHECKS: Final[dict[str, Callable[[Window], Finding]]] = {
-    check.__name__: check
-    for check in (
-        share_rejected,
-        share_untyped,
-        share_outside_coverage,
-        duplicates,
-        unusual_days,
-        silent_days,
-        firework_days,
-        level_change,
-        new_area,
-        points,
-        clock,
-    )
+ALL_CHECKS: Final = {
+    "share_rejected": "Few rows cannot be used.",
+    "share_untyped": "Few alerts have no gunshot type, where the source gives types.",
+    "share_outside_coverage": "Few alerts lie where the city publishes no sensors.",
+    "duplicates": "Few rows came twice, or with the identifier of another row of the day.",
+    "unusual_days": "No day is far from its usual volume; holidays and fireworks are expected.",
+    "silent_days": "No run of days without alerts that the usual rate rules out.",
+    "firework_days": "Independence Day and New Year are not mostly fireworks.",
+    "level_change": "No quarter has several times the alerts of the year before, or a fraction.",
+    "new_area": "Alerts come from the same area as in the year before.",
+    "points": "No default point, and no points rounded to a kilometre.",
+    "clock": "Times are as exact as the city's file says, and on the city's clock.",
 }
-"""By name."""
+"""Name and meaning, as the catalog shows them."""
 
 
-def meaning(name: str) -> str:
-    """What a check stands for, in a sentence."""
-    return (ALL_CHECKS[name].__doc__ or name).splitlines()[0]
+def check_of(name: str) -> "Callable[[Window], Finding]":
+    """The check of a name."""
+    check: Callable[[Window], Finding] = getattr(import_module(f"shotspotter_assets.quality.{name}"), name)
+    return check

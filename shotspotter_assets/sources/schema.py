@@ -4,23 +4,10 @@ from typing import Final
 
 import pyarrow as pa
 
-RAW_SCHEMA: Final = pa.schema(
-    [
-        pa.field("date", pa.date32(), nullable=False),
-        pa.field("time_utc", pa.timestamp("us", "UTC")),
-        pa.field("longitude", pa.float64()),
-        pa.field("latitude", pa.float64()),
-        pa.field("gunshot_type", pa.string()),
-        pa.field("rounds", pa.int32()),
-        pa.field("source_id", pa.string()),
-        pa.field("as_received", pa.string()),
-        pa.field("received_from", pa.string()),
-        pa.field("received_row", pa.int64()),
-        pa.field("received_at", pa.timestamp("us", "UTC")),
-    ]
-)
-"""`date` is the local day that a row is filed under. `as_received` is the row's own text, kept for rows whose time or point
-could not be read. `received_row` counts from 0 within `received_from`."""
+from shotspotter_assets.sources.columns import RAW_COLUMNS
+from shotspotter_assets.storage.arrow_schema import arrow_schema
+
+RAW_SCHEMA: Final = arrow_schema(RAW_COLUMNS, required=["date"])
 
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",

@@ -17,7 +17,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
-from shotspotter_assets.quality.all_checks import ALL_CHECKS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.schemas import cleaned_schema, raw_schema, rejected_schema, schema_finding
 from shotspotter_assets.quality.window import HISTORY_DAYS, Window
@@ -28,7 +28,7 @@ REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 
 def all_findings(window: Window) -> dict[str, Finding]:
     """The finding of each check by its name."""
-    return {name: check(window) for name, check in ALL_CHECKS.items()}
+    return {name: check_of(name)(window) for name in ALL_CHECKS}
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import pyarrow as pa
 
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, DayAccount, clean_alerts
+from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
-from shotspotter_assets.quality.all_checks import ALL_CHECKS, meaning
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
 if TYPE_CHECKING:
+    from shotspotter_assets.cleaning.alerts import DayAccount
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.quality.window import Window
     from shotspotter_assets.storage.store import Store
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 def definitions(partitions: Partitions) -> dg.Definitions:
     """The asset and its checks."""
+    from shotspotter_assets.quality.all_checks import ALL_CHECKS
+
     asset = dg.asset(
         partitions_def=partitions.city_date,
         backfill_policy=ONE_RUN,
@@ -34,15 +35,13 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         code_version="2",
         automation_condition=CATCH_UP,
         deps=["raw_alerts"],
-        metadata=panel.column_schema(CLEANED_SCHEMA),
+        metadata=panel.column_schema(CLEANED_COLUMNS),
     )
     blocking = dg.asset_check(asset="cleaned_alerts", partitions_def=partitions.city_date, blocking=True)
     quality = dg.multi_asset_check(
         specs=[
-            dg.AssetCheckSpec(
-                name, asset="cleaned_alerts", description=meaning(name), partitions_def=partitions.city_date
-            )
-            for name in ALL_CHECKS
+            dg.AssetCheckSpec(name, asset="cleaned_alerts", description=meaning, partitions_def=partitions.city_date)
+            for name, meaning in ALL_CHECKS.items()
         ]
     )
     return dg.Definitions(
@@ -59,6 +58,9 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     Received rows = cleaned + rejected + exact duplicates, for every day. An incident that began before midnight goes on
     after it, as far as the day before was received by then.
     """
+    import pyarrow as pa
+
+    from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     for date_range in date_ranges(context, cities):
@@ -155,9 +157,11 @@ def data_quality(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> Iterator[dg.AssetCheckResult]:
     """What is odd about the data of the run's days, against the stored days of the year before them."""
+    from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
+
     windows = [(date_range, _window(store.open(), date_range)) for date_range in date_ranges(context, cities)]
-    for name, check in ALL_CHECKS.items():
-        findings = [(date_range, check(window)) for date_range, window in windows]
+    for name in ALL_CHECKS:
+        findings = [(date_range, check_of(name)(window)) for date_range, window in windows]
         yield panel.check_result(name, findings, dg.AssetCheckSeverity.WARN)
 
 
@@ -188,7 +192,9 @@ def _add_pictures(context: dg.AssetExecutionContext, store: "Store", date_range:
         context.add_asset_metadata({"picture": picture}, partition_key=date_range.key(day))
 
 
-def _metadata(account: DayAccount) -> dict[str, dg.MetadataValue]:
+def _metadata(account: "DayAccount") -> dict[str, dg.MetadataValue]:
+    from shotspotter_assets.cleaning.alerts import REASONS
+
     numbers = {
         "dagster/partition_row_count": account.cleaned,
         "received": account.received,
@@ -213,7 +219,7 @@ def _total(counts: Iterable[dict[str, int]]) -> Counter[str]:
     return total
 
 
-def _summary(city: str, accounts: list[DayAccount]) -> str:
+def _summary(city: str, accounts: "list[DayAccount]") -> str:
     rejected = _total(account.rejected for account in accounts)
     reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
     return (

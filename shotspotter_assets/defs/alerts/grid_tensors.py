@@ -1,12 +1,10 @@
 """Grid tensors, by city and local day: the day's counts by hour, type and cell."""
 
 import dagster as dg
-import numpy as np
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.gridding.tensors import counted_alerts, dense_window, sparse_tensors
 from shotspotter_assets.partitions import ONE_RUN, Partitions, date_ranges
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 
@@ -33,6 +31,8 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
 
     The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
     """
+    from shotspotter_assets.gridding.tensors import sparse_tensors
+
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
         alerts = store.open().read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
@@ -49,6 +49,10 @@ def counts_equal_alerts(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """The sum of the dense window equals the number of cleaned alerts, or of incidents that began, on every day."""
+    import numpy as np
+
+    from shotspotter_assets.gridding.tensors import counted_alerts, dense_window
+
     wrong: dict[str, int] = {}
     counted = 0
     for date_range in date_ranges(context, cities):

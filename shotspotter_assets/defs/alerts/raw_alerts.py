@@ -5,20 +5,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
-import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import rows_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
-from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
+from shotspotter_assets.sources.columns import RAW_COLUMNS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE, WITHDRAWN_FILE
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.quality.usual import Usual
     from shotspotter_assets.storage.store import Store
@@ -41,7 +41,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         group_name="alerts",
         kinds={"parquet"},
         code_version="1",
-        metadata=panel.column_schema(column for column in RAW_SCHEMA if column.name != "date"),
+        metadata=panel.column_schema(RAW_COLUMNS),
     )
     schema_check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date, blocking=True)
     check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date)
@@ -56,7 +56,9 @@ def raw_alerts(
     One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows. The
     data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
     """
+    from shotspotter_assets.calendar.local_time import rows_of_days
     from shotspotter_assets.sources.receive import receive
+    from shotspotter_assets.sources.schema import PUBLISHED
     from shotspotter_assets.sources.seen import unreadable_versions
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
@@ -119,8 +121,10 @@ def late_cities(
 
 def _stored_before(
     context: dg.AssetExecutionContext, store: "Store", place: tuple[str, str], days: list[date]
-) -> pa.Table:
+) -> "pa.Table":
     """The rows stored of the days; none where a file is damaged, as this run makes it anew."""
+    from shotspotter_assets.sources.schema import RAW_SCHEMA
+
     try:
         stored = store.read_present(*place, ALERTS_FILE, days[0], days[-1])
     except CorruptObjectError as error:
@@ -137,8 +141,12 @@ def _warn_of_unread_files(context: dg.AssetExecutionContext, files: Sequence[str
         )
 
 
-def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: pa.Table) -> None:
+def _keep_withdrawn(store: "Store", place: tuple[str, str], withdrawn: "pa.Table") -> None:
     """Add to the rows that the source once had; most days have none, and no file."""
+    import pyarrow as pa
+
+    from shotspotter_assets.calendar.local_time import rows_of_days
+
     days = sorted(set(withdrawn["date"].to_pylist()))
     if not days:
         return

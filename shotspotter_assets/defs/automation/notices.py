@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.dagster_patches.check_history import Evaluation, evaluations
 from shotspotter_assets.defs.automation.default_status import sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
@@ -21,6 +20,7 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import arrivals
 
 if TYPE_CHECKING:
+    from shotspotter_assets.dagster_patches.check_history import Evaluation
     from shotspotter_assets.notifications.messages import Message
     from shotspotter_assets.storage.store import Store
 
@@ -119,6 +119,7 @@ def _late_cities(
     instance: dg.DagsterInstance, cities: Cities, since: datetime, to: NoticesResource
 ) -> "Iterator[Message]":
     from shotspotter_assets.calendar.local_time import day_start
+    from shotspotter_assets.dagster_patches.check_history import evaluations
     from shotspotter_assets.notifications.messages import late_city
 
     for evaluation in evaluations(instance, LATE_CITIES, since, MAX_EVALUATIONS)[:1]:  # each one is of all cities
@@ -167,8 +168,12 @@ def _unreadable_files(cities: Cities, store: "Store") -> "Iterator[Message]":
                 yield corrupt_file(city.name, PurePosixPath(path).name, file.error)
 
 
-def _newly_failed_partitions(instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime) -> list[Evaluation]:
+def _newly_failed_partitions(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: datetime
+) -> "list[Evaluation]":
     """The newest evaluation of each partition where it failed."""
+    from shotspotter_assets.dagster_patches.check_history import evaluations
+
     newest: dict[str | None, Evaluation] = {}
     for evaluation in evaluations(instance, key, since, MAX_EVALUATIONS):
         newest.setdefault(evaluation.partition, evaluation)

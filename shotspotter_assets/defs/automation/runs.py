@@ -16,7 +16,6 @@ from shotspotter_assets.partitions import (
     parse_range_tags,
     range_tags,
 )
-from shotspotter_assets.storage.fingerprints import sha256
 
 DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
@@ -46,6 +45,8 @@ def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.R
     `look` tells one look from the next in the run key: a correction that is taken back makes a run although the days
     have had these versions before, and a tick that is done over makes none twice.
     """
+    from shotspotter_assets.storage.fingerprints import sha256
+
     for stretch in contiguous(sorted(days)):
         first, last = stretch[0], stretch[-1]
         versions = sha256(*(days[day] for day in stretch))[:16]

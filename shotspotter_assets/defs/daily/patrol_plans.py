@@ -11,7 +11,6 @@ from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import Partitions, single_day
 from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, HOURLY_FILE, PLAN_FILE
-from shotspotter_assets.storage.fingerprints import sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +46,7 @@ def patrol_plans(
     from shotspotter_assets.patrol.stored_plans import patrols_before, plan_partition, write_plan
     from shotspotter_assets.serving.maps import patrol_map
     from shotspotter_assets.serving.risk_forecasts import ForecastRecord, forecast_partition
+    from shotspotter_assets.storage.fingerprints import sha256
 
     city, issue_date = single_day(context, cities)
     opened, partition = store.open(), plan_partition(city.name, issue_date)

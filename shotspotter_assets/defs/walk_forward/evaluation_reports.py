@@ -4,16 +4,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.records import FoldRecord, counts_sha256
-from shotspotter_assets.models.stored_models import model_partition, read_files, read_record
 from shotspotter_assets.partitions import (
     DAYS_TO_NEXT_CUTOFF,
     SAME_FOLD,
@@ -28,11 +23,15 @@ from shotspotter_assets.storage.file_names import (
     REPORT_FILE,
     picture_file,
 )
-from shotspotter_assets.storage.store import Store
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.plots import FoldWindows
+    from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.storage.store import Store
 
 
 class StaleModelError(ValueError):
@@ -81,9 +80,11 @@ def evaluation_reports(
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.report_files import fold_partition
     from shotspotter_assets.evaluation.report_views import fold_pictures
+    from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.next_day.baselines import fit_baselines
     from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
     from shotspotter_assets.models.registry import forecaster
+    from shotspotter_assets.models.stored_models import model_partition, read_files, read_record
 
     city, cutoff = single_fold(context, cities)
     opened = store.open()
@@ -133,7 +134,9 @@ def evaluation_reports(
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
 
-def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
+def _refuse_stale(record: "FoldRecord", counts: "npt.NDArray[np.uint16]") -> None:
+    from shotspotter_assets.models.records import counts_sha256
+
     if counts_sha256(counts) != record.data_sha256:
         key = f"{record.city}|{record.fold}"
         raise StaleModelError(
@@ -145,6 +148,7 @@ def _refuse_stale(record: FoldRecord, counts: npt.NDArray[np.uint16]) -> None:
 def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     """The windows of every fold of the city that was trained."""
     from shotspotter_assets.evaluation.plots import FoldWindows
+    from shotspotter_assets.models.stored_models import read_record
 
     cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold"))
     records = [read_record(store, city, cutoff) for cutoff in cutoffs]
@@ -159,7 +163,7 @@ def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     ]
 
 
-def _metadata(report: "FoldReport", record: FoldRecord, pictures: dict[str, bytes], path: str) -> dict[str, Any]:
+def _metadata(report: "FoldReport", record: "FoldRecord", pictures: dict[str, bytes], path: str) -> dict[str, Any]:
     """Numbers that plot over the folds, the table of models, and the pictures."""
     from shotspotter_assets.evaluation.report_views import fold_rows
 

@@ -10,22 +10,8 @@ from pydantic import Field
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.records import (
-    FoldRecord,
-    TrainedModel,
-    counts_sha256,
-    files_sha256,
-    installed_versions,
-)
-from shotspotter_assets.models.stored_models import (
-    START_AT_REGRESSION,
-    model_partition,
-    read_pretrained,
-    write_models,
-)
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
@@ -64,8 +50,22 @@ def fold_models(
     The reference network of a run that was killed goes on after its last finished epoch when it is started again with
     the same settings.
     """
+    from shotspotter_assets.models.city_history import CityHistory, covered_cells
     from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
+    from shotspotter_assets.models.records import (
+        FoldRecord,
+        TrainedModel,
+        counts_sha256,
+        files_sha256,
+        installed_versions,
+    )
     from shotspotter_assets.models.registry import forecaster
+    from shotspotter_assets.models.stored_models import (
+        START_AT_REGRESSION,
+        model_partition,
+        read_pretrained,
+        write_models,
+    )
 
     city, cutoff = single_fold(context, cities)
     before, _ = fold_days(city, cutoff)

@@ -1,0 +1,19 @@
+"""Arrow schemas from names of columns and types, which can be listed where Arrow is not to be imported."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import pyarrow as pa
+
+TYPES: Final = {
+    str(kind): kind
+    for kind in (
+        pa.bool_(), pa.date32(), pa.float64(), pa.int8(), pa.int32(), pa.int64(), pa.string(),
+        pa.timestamp("us", "UTC"), pa.uint32(),
+    )
+}  # fmt: skip
+
+
+def arrow_schema(columns: Mapping[str, str], *, required: Collection[str]) -> pa.Schema:
+    """The schema of columns with the types of those names; `required` ones have no nulls."""
+    return pa.schema([pa.field(name, TYPES[kind], nullable=name not in required) for name, kind in columns.items()])
