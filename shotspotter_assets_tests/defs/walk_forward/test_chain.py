@@ -49,15 +49,22 @@ def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
 
 
 def test_from_raw_alerts_to_the_report_on_s3(
-    instance: dg.DagsterInstance, s3_server: S3Server, s3_store_root: str, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance,
+    tiny_city_days: Path,
+    s3_server: S3Server,
+    s3_store_root: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     use_s3(monkeypatch, s3_server)
-    on = resources(s3_store_root)
-    assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
+    on, client = resources(s3_store_root), s3_server.client()
+    bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
+    for file in tiny_city_days.glob("grid_tensors/*/*/*"):
+        client.upload_file(str(file), bucket, f"{prefix}/{file.relative_to(tiny_city_days)}")
+    assert run_days(CITY, "2024-03-01", "2024-03-31", on, instance).success
     models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
     trained = run_fold("fold_models", CITY, FOLD, on, instance, models)
     reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
-    refuse_wrong_report(Store(s3_store_root, s3_server.client()), trained, reported)
+    refuse_wrong_report(Store(s3_store_root, client), trained, reported)
 
 
 def refuse_wrong_report(store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult) -> None:
