@@ -24,6 +24,11 @@ def day_axis(first: date, days: int) -> npt.NDArray[np.datetime64]:
     return np.datetime64(first, "D") + np.arange(days).astype("timedelta64[D]")
 
 
+def today(zone: ZoneInfo) -> date:
+    """The local civil day that it is now."""
+    return datetime.now(zone).date()
+
+
 def day_start(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local civil day begins."""
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from time import monotonic
 from typing import Final, cast
 
 import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import ApiSource, Patience
 from shotspotter_assets.sources.arrivals import landing_arrivals, polled_arrivals
@@ -124,5 +125,5 @@ def impatient(city: City) -> City:
 
 def last_day_over(city: City) -> date:
     """The last local day of the service that has ended."""
-    yesterday = datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)
+    yesterday = today(city.zone) - timedelta(days=1)
     return yesterday if city.end is None else min(yesterday, city.end)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import PLAIN_KEY, ApiSource
 from shotspotter_assets.sources.raw_rows import to_raw
@@ -38,7 +39,7 @@ class AskedDays(NamedTuple):
     @classmethod
     def from_city(cls, city: City, first: date, last: date) -> "AskedDays":
         """With today's date on the city's clock."""
-        return cls(first, last, city.start, datetime.now(UTC).astimezone(city.zone).date())
+        return cls(first, last, city.start, today(city.zone))
 
     @property
     def with_unusable(self) -> bool:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.calendar.local_time import day_start, today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.landing.file_readers import Interval
@@ -89,7 +89,7 @@ class LandingFolder:
             SourceError: the folder is missing or holds no file that is ready, or a file cannot be read, lacks a
                 column or is written to at the same time.
         """
-        today = self._today()
+        last_day = today(self.city.zone)
         ready, waiting = self._listing()
         self._require_files(ready, waiting)
         if waiting:
@@ -99,7 +99,7 @@ class LandingFolder:
                 ", ".join(info.path for info in waiting),
                 self.source.settle_seconds,
             )
-        files = [self._landed(info, today) for info in ready if not self._is_left_out(info)]
+        files = [self._landed(info, last_day) for info in ready if not self._is_left_out(info)]
         files = [file for file in files if _may_hold(file, first, last)]
         # Reading is bound by the disk or the network and by Arrow, both of which let other threads run.
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -114,8 +114,8 @@ class LandingFolder:
         Raises:
             SourceError: see `read`.
         """
-        today = self._today()
-        file = self._landed(self.filesystem.get_file_info(path), today)
+        last_day = today(self.city.zone)
+        file = self._landed(self.filesystem.get_file_info(path), last_day)
         hashes = [
             pa.table({"date": rows["date"], "hash": row_hashes(rows.select(PUBLISHED))})
             for rows in self._chunks(file, None)
@@ -123,7 +123,7 @@ class LandingFolder:
         no_hashes = pa.table({"date": pa.array([], pa.date32()), "hash": pa.array([], pa.uint64())})
         table = pa.concat_tables([no_hashes, *hashes])
         days = set(pc.unique(table["date"]).to_pylist())
-        if file.named_day is not None and self.city.start <= file.named_day <= today:
+        if file.named_day is not None and self.city.start <= file.named_day <= last_day:
             days.add(file.named_day)
         return day_fingerprints(table, sorted(days))
 
@@ -186,7 +186,7 @@ class LandingFolder:
             f"{self.source.folder or self.city.name}/."
         )
 
-    def _landed(self, info: fs.FileInfo, today: date) -> LandedFile:
+    def _landed(self, info: fs.FileInfo, last_day: date) -> LandedFile:
         name, start = PurePosixPath(info.path), self.city.start
         if name.suffix.lower() not in READERS:
             raise SourceError(
@@ -194,7 +194,7 @@ class LandingFolder:
                 "convert it, or move it out of the landing folder."
             )
         if self.source.file_date is None:
-            return LandedFile(info.path, info.mtime, _version(info), None, start, (start, today))
+            return LandedFile(info.path, info.mtime, _version(info), None, start, (start, last_day))
         try:
             day = datetime.strptime(name.stem, self.source.file_date).date()
         except ValueError:
@@ -202,8 +202,8 @@ class LandingFolder:
                 f"City {self.city.name}: the name of {info.path} does not have the form {self.source.file_date} that "
                 "source.file_date of the city's file promises; rename the file or correct file_date."
             ) from None
-        plausible_days = max(start, day - ONE_DAY), min(today, day + ONE_DAY)
-        return LandedFile(info.path, info.mtime, _version(info), day, min(max(day, start), today), plausible_days)
+        plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
+        return LandedFile(info.path, info.mtime, _version(info), day, min(max(day, start), last_day), plausible_days)
 
     def _is_left_out(self, info: fs.FileInfo) -> bool:
         return self.left_out.get(info.path) == self._version_as_described(info)
@@ -241,9 +241,6 @@ class LandingFolder:
             raise SourceError(
                 f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
             )
-
-    def _today(self) -> date:
-        return datetime.now(UTC).astimezone(self.city.zone).date()
 
 
 def _may_hold(file: LandedFile, first: date, last: date) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from shotspotter_assets.calendar.local_time import day_starts, days_between
 from shotspotter_assets.cities.city import City
 
 Floats = npt.NDArray[np.float64]
@@ -109,12 +110,6 @@ class Day:
         return int(self.hour_edges[-1])
 
 
-def day_start(day: date, city: City) -> int:
-    """First instant of a local civil day, in microseconds since 1970 UTC."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=city.zone)
-    return round(midnight.timestamp()) * MICROSECONDS_PER_SECOND
-
-
 def cell_metres(city: City) -> tuple[float, float]:
     """(height, width) of a cell in metres, on a sphere at the latitude of the box's middle."""
     box = city.box
@@ -179,14 +174,9 @@ class Background:
     def days(self, first: date, last: date) -> list[Day]:
         """The days from `first` to `last`, both included."""
         weights = self._place_weights(first, last)
-        midnights = [
-            day_start(date.fromordinal(ordinal), self._city)
-            for ordinal in range(first.toordinal(), last.toordinal() + 2)
-        ]
-        return [
-            self._day(first + timedelta(index), midnights[index], midnights[index + 1], weights[index])
-            for index in range(len(midnights) - 1)
-        ]
+        days = days_between(first, last)
+        midnights = day_starts([*days, last + timedelta(days=1)], self._city.zone).astype(np.int64).tolist()
+        return [self._day(*day) for day in zip(days, midnights[:-1], midnights[1:], weights, strict=True)]
 
     def _day(self, day: date, start: int, end: int, weights: Floats) -> Day:
         edges = np.minimum(np.arange(start, end + HOUR, HOUR), end)
