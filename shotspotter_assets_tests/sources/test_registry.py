@@ -36,6 +36,11 @@ def test_each_kind_of_settings_has_a_reader() -> None:
     assert set(KINDS) == kinds_of_settings()
 
 
+def test_the_documents_have_each_kind_of_real_source() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "how-to" / "sources.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in table] == ["simulated"]
+
+
 @pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)
 def test_the_readers_of_all_shipped_cities_open(city: City) -> None:
     access = Access(lambda: (fs.LocalFileSystem(), "landing"), environ={})
