@@ -49,7 +49,7 @@ def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[S
     config = uvicorn.Config(
         _Spoiling(Starlette(routes=list(routes)), server), log_config=None, access_log=False, lifespan="off"
     )
-    running = uvicorn.Server(config)
+    running = _QuickServer(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     while not running.started:
@@ -61,6 +61,21 @@ def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[S
         running.force_exit = True
         thread.join()
         bound.close()
+
+
+class _QuickServer(uvicorn.Server):
+    """Ends at once; the stock server looks ten times a second whether it should, and waits for its connections."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)
 
 
 class _Spoiling:
