@@ -66,10 +66,10 @@ class TooManyAlertsError(ValueError):
 
 
 @dataclass(frozen=True)
-class DayAccount:
-    """Where the received rows of one day went; `received = cleaned + rejected + duplicates`.
+class Account:
+    """Where the rows received of a day, or of several, went; `received = cleaned + rejected + duplicates`.
 
-    `incidents` are those that began on the day.
+    `incidents` are those that began then.
     """
 
     received: int
@@ -80,6 +80,20 @@ class DayAccount:
     rejected: dict[str, int] = field(default_factory=dict)
     unknown_types: dict[str, int] = field(default_factory=dict)
 
+    def __add__(self, other: "Account") -> "Account":
+        return Account(
+            self.received + other.received,
+            self.cleaned + other.cleaned,
+            self.duplicates + other.duplicates,
+            self.untyped + other.untyped,
+            self.incidents + other.incidents,
+            dict(Counter(self.rejected) + Counter(other.rejected)),
+            dict(Counter(self.unknown_types) + Counter(other.unknown_types)),
+        )
+
+
+NO_ROWS: Final = Account(0, 0, 0, 0, 0)
+
 
 @dataclass(frozen=True)
 class CleanedDay:
@@ -87,7 +101,7 @@ class CleanedDay:
 
     alerts: pa.Table
     rejected: pa.Table
-    account: DayAccount
+    account: Account
 
 
 def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
@@ -126,7 +140,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
         size = int(stops[at] - (stops[at - 1] if at else 0))
         rows = slice(int(stops[at]) - size, int(stops[at]))
         rejected = rejected_by_day[wanted]
-        account = DayAccount(
+        account = Account(
             received=int(usable_by_day[at]) + rejected.num_rows,
             cleaned=size,
             duplicates=int(usable_by_day[at]) - size,

@@ -54,7 +54,7 @@ def installed_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def counts_sha256(counts: npt.NDArray[np.uint16]) -> str:
+def counts_sha256(counts: npt.NDArray[np.integer]) -> str:
     """SHA-256 of an array's values."""
     return sha256(np.ascontiguousarray(counts).data)
 

@@ -1,18 +1,38 @@
 """Cities whose newest alerts are older than their rhythm allows; of all cities at once, so it is no check of a window."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
 
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.usual import MIN_SILENT_DAYS, Usual, silence_probability
+from shotspotter_assets.quality.usual import MIN_SILENT_DAYS, Usual, silence_probability, usual_volume
+from shotspotter_assets.quality.window import dates_of, rows_by_day
+from shotspotter_assets.storage.file_names import ALERTS_FILE
+from shotspotter_assets.storage.store import Store
 
 MAX_CHANCE: Final = 1e-4
 """Probability of a silence below which a city is overdue."""
 ENDED_DAYS: Final = 365
 """A source that is silent for longer than a year is not overdue: it has ended."""
+
+RHYTHM_DAYS: Final = 120
+"""Stored days that tell a city's rhythm: four months hold enough ordinary days, and are quickly read for many cities."""
+
+
+def stored_rhythm(store: Store, city: City) -> Usual | None:
+    """The usual volume of the newest stored raw alerts; None where there are none."""
+    stored = sorted(store.days_present("raw_alerts", city.name, ALERTS_FILE))
+    if not stored:
+        return None
+    days = days_between(max(stored[0], stored[-1] - timedelta(days=RHYTHM_DAYS)), stored[-1])
+    rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1], ["received_row"])
+    assert rows is not None
+    counts = rows_by_day(dates_of(rows), days)
+    return usual_volume({day: counts[day] for day in stored if day >= days[0]}, days, city)
 
 
 def overdue_cities(cities: Mapping[str, Usual | None], last_days_over: Mapping[str, date]) -> Finding:

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.usual import Usual, silences, usual_volume
+from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
+from shotspotter_assets.storage.store import Store
 
 ALERT_COLUMNS: Final = (
     "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "incident_id",
@@ -71,6 +73,22 @@ class Window:
         """From tables with the local `date`; of `raw` and `rejected` only the rows of the judged days are counted."""
         received, rejected_rows = (rows_by_day(dates_of(table), judged) for table in (raw, rejected))
         return cls(city, judged, sorted({*stored, *judged}), alerts, received, rejected_rows)
+
+    @classmethod
+    def load(cls, store: Store, city: City, judged: list[date]) -> "Window":
+        """From the stored tables.
+
+        Raises:
+            MissingPartitionsError: a judged day has no raw or no rejected rows.
+        """
+        first, last = judged[0], judged[-1]
+        since = first - timedelta(days=HISTORY_DAYS)
+        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, ["received_row"])
+        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, ["reason"])
+        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
+        assert alerts is not None
+        stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
+        return cls.of_tables(city, judged, stored, alerts, raw, rejected)
 
     @cached_property
     def judged_alerts(self) -> pa.Table:

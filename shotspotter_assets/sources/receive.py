@@ -91,6 +91,12 @@ def keep_first_seen(rows: pa.Table, before: pa.Table, asked_at: datetime) -> tup
     )
 
 
+def all_withdrawn(earlier: pa.Table | None, withdrawn: pa.Table) -> pa.Table:
+    """The rows that were withdrawn before, which are None where there were none, and now, by day and time."""
+    tables = [withdrawn] if earlier is None else [earlier.cast(withdrawn.schema), withdrawn]
+    return pa.concat_tables(tables).sort_by([("date", "ascending"), ("withdrawn_at", "ascending")])
+
+
 def _occurrences(table: pa.Table) -> pd.DataFrame:
     """Each row's hash and how many equal rows come before it."""
     hashes: npt.NDArray[np.uint64] = row_hashes(table.select(PUBLISHED))

@@ -4,6 +4,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
+from shotspotter_assets.defs.checks import stored_rows
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, Partitions, date_ranges
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
@@ -33,11 +34,12 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
     """
     from shotspotter_assets.gridding.tensors import sparse_tensors
 
+    opened = store.open()
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
-        alerts = store.open().read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
+        alerts = opened.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
         tensors = sparse_tensors(alerts, days, city)
-        store.open().write_tables(context.asset_key.path[-1], city.name, GRID_FILE, tensors)
+        opened.write_tables("grid_tensors", city.name, GRID_FILE, tensors)
         for day, tensor in tensors.items():
             counted = int(tensor["count"].to_numpy().sum())
             metadata = {city.counted: counted, "entries": tensor.num_rows, "time_precision": city.time_precision}
@@ -49,24 +51,17 @@ def counts_equal_alerts(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """The sum of the dense window equals the number of cleaned alerts, or of incidents that began, on every day."""
-    import numpy as np
-
-    from shotspotter_assets.gridding.tensors import counted_alerts, dense_window
+    from shotspotter_assets.gridding.conservation import COUNTED_COLUMNS, miscounted_alerts
+    from shotspotter_assets.gridding.tensors import counted_alerts
 
     wrong: dict[str, int] = {}
     counted = 0
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
-        opened = store.open()
-        frames = opened.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
-        ids = ["user_id", "incident_id"]
-        cleaned = opened.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], ids)
-        cleaned = counted_alerts(cleaned, city)
-        gridded = dense_window(frames, days, city).sum(axis=(1, 2, 3), dtype=np.int64)
-        day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), cleaned["date"].to_numpy())
-        difference = gridded - np.bincount(day_at, minlength=len(days))
-        wrong |= {date_range.key(days[at]): int(difference[at]) for at in np.flatnonzero(difference)}
-        counted += cleaned.num_rows
+        tensors = stored_rows(store, date_range, "grid_tensors", GRID_FILE)
+        alerts = stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, COUNTED_COLUMNS)
+        wrong |= {date_range.key(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}
+        counted += counted_alerts(alerts, city).num_rows
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata={"alerts": counted, "counts_minus_alerts_by_partition": wrong},

@@ -134,7 +134,7 @@ def evaluation_reports(
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
 
-def _refuse_stale(record: "FoldRecord", counts: "npt.NDArray[np.uint16]") -> None:
+def _refuse_stale(record: "FoldRecord", counts: "npt.NDArray[np.integer]") -> None:
     from shotspotter_assets.models.records import counts_sha256
 
     if counts_sha256(counts) != record.data_sha256:

@@ -1,0 +1,45 @@
+"""What checks of days share: the stored rows that they are of, and one result of the findings of all date ranges."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.partitions import DateRange
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shotspotter_assets.quality.finding import Finding
+
+SHOWN_PARTITIONS: Final = 200
+"""Partitions that a check's metadata lists."""
+
+
+def stored_rows(
+    store: StoreResource, date_range: DateRange, asset: str, file: str, columns: Sequence[str] | None = None
+) -> "pa.Table":
+    """What is stored of a file of the days that a check is of."""
+    return store.open().read_window(asset, date_range.city.name, file, date_range.first, date_range.last, columns)
+
+
+def check_result(
+    name: str, findings: "Sequence[tuple[DateRange, Finding]]", severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
+    """One result of the findings of all of a run's date ranges, those that failed first."""
+    failed_first = sorted(findings, key=lambda pair: pair[1].passed)
+    metadata: dict[str, Any] = {}
+    for date_range, finding in findings:
+        prefix = "" if len(findings) == 1 else f"{date_range.city.name} {date_range.first}: "
+        metadata |= {prefix + number: value for number, value in finding.numbers.items()}
+    days = {date_range.key(day): number for date_range, finding in findings for day, number in finding.days.items()}
+    if days:
+        metadata["partitions"] = dict(sorted(days.items())[:SHOWN_PARTITIONS])
+    return dg.AssetCheckResult(
+        passed=all(finding.passed for _, finding in findings),
+        check_name=name,
+        severity=severity,
+        metadata=metadata,
+        description=" ".join(f"{date_range.city.name}: {finding.message}" for date_range, finding in failed_first),
+    )
