@@ -21,11 +21,10 @@ from benchmark_cities import Fold, folds, parser
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.models.forecaster import through
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs
-from shotspotter_assets.models.next_day.regime_regression import fit_on_inputs
-from shotspotter_assets.models.next_day.residual_boosting import fit_on_linear
+from shotspotter_assets.models.next_day.features import Inputs
+from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
+from shotspotter_assets.models.next_day.residual_boosting import ResidualBoostingForecaster
+from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
 from shotspotter_assets.models.probability import log_losses
 
 FULL = "all"
@@ -69,10 +68,9 @@ def _without(inputs: Inputs, kind: str) -> Inputs:
 def _last_years(fold: Fold, years: int) -> Fold:
     """The fold with a history that starts so many years before its cutoff."""
     history, cut = fold.history, fold.test.start - round(years * 365.25)
-    late = None if history.late is None else history.late[cut:]
-    shorter = replace(
-        history, first_day=history.first_day + timedelta(days=cut), counts=history.counts[cut:], late=late
-    )
+    evening = None if history.evening is None else history.evening[cut:]
+    first_day = history.first_day + timedelta(days=cut)
+    shorter = replace(history, first_day=first_day, counts=history.counts[cut:], evening=evening)
     train, validation, test = (
         range(max(days.start - cut, 0), days.stop - cut) for days in (fold.train, fold.validation, fold.test)
     )
@@ -80,12 +78,11 @@ def _last_years(fold: Fold, years: int) -> Fold:
 
 
 def _forecast(fold: Fold, without: str | None = None) -> np.ndarray:
-    history: History = through(fold.history, fold.validation.stop)
-    inputs = next_day_inputs(history, range(fold.validation.stop))
+    data = FitData.make(fold.history, fold.train, fold.validation)
     if without is not None:
-        inputs = _without(inputs, without)
-    windows = (history, inputs, fold.train, fold.validation)
-    return fit_on_linear(*windows, *fit_on_inputs(*windows)).predict(fold.history, fold.test)
+        data = replace(data, inputs=_without(data.inputs, without))
+    boosting = ResidualBoostingForecaster(ResidualBoostingSettings())
+    return boosting.fit_on_regressions(data, fit_regressions(data)).predict(fold.history, fold.test)
 
 
 def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:

@@ -26,7 +26,6 @@ from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.fold_windows import split_days
-from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -218,7 +217,7 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
         before, stop = (cutoff - start).days, (end - start).days
         covered = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
         train, validation = split_days(before, VALIDATION_SHARE, WINDOW)
-        city_folds.append(Fold(through(history.daily(covered), stop), cutoff, train, validation, range(before, stop)))
+        city_folds.append(Fold(history.daily(covered).through(stop), cutoff, train, validation, range(before, stop)))
     return city_folds
 
 

@@ -16,7 +16,6 @@ from scipy.special import expit, logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster import through
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.intervals import CONFIDENCE, ENDS, day_offset, weekly_offset
 from shotspotter_assets.serving.training import validation_of
@@ -31,7 +30,7 @@ def validation_forecast(fold: Fold, cache: Path) -> np.ndarray:
     """Forecasts of the validation window by the model fitted before it, shape (days, cells); from the cache if there."""
     kept = cache / f"{fold.name}_{MODEL}_validation.npz"
     if not kept.exists():
-        history = through(fold.history, fold.validation.stop)
+        history = fold.history.through(fold.validation.stop)
         fitted = forecaster(MODEL).fit(history, fold.train, fold.validation)
         np.savez_compressed(kept, validation=validation_of(fitted))
     return np.asarray(np.load(kept)["validation"])

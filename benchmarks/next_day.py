@@ -24,7 +24,7 @@ from reliability_plot import reliability_by_city
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import through
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -52,13 +52,13 @@ def baselines_of(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
 
 def candidates_of(fold: Fold, cache: Path, names: tuple[str, ...], start: Any = None) -> tuple[dict[str, Any], Any]:
     """(test forecasts by model, the network to go on from), from the cache where they are kept."""
-    history = through(fold.history, fold.validation.stop)
+    history = fold.history.through(fold.validation.stop)
     forecasts = {}
     for name in names:
         kept = cache / f"{fold.name}_{name}.npz"
         if not kept.exists():
             started = time.perf_counter()
-            fitted = forecaster(name).fit(history, fold.train, fold.validation, start if name == NETWORK else None)
+            fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(earlier=start))
             start = fitted if name == NETWORK else start
             settings = json.dumps(fitted.settings | {"seconds": time.perf_counter() - started})
             np.savez_compressed(kept, test=fitted.predict(fold.history, fold.test), settings=settings)

@@ -19,8 +19,8 @@ from next_day import baselines_of
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import through
-from shotspotter_assets.models.next_day.regime_regression import Pretrained, RegimeRegressionForecaster
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.regime_regression import Pretrained, load_regression
 from shotspotter_assets.models.registry import forecaster
 
 OAKLAND, CINCINNATI, SPRINGFIELD = (BENCHMARKS[name] for name in ("oakland", "cincinnati", "springfield"))
@@ -63,11 +63,11 @@ def pretrained(name: str, data: Path, cache: Path) -> Pretrained:
     fold = folds(name, data, cache)[0]
     kept = cache / f"{fold.name}_regime_regression.json"
     if not kept.exists():
-        fitted = RegimeRegressionForecaster().fit(fold.history, fold.train, fold.validation)
+        fitted = forecaster("regime_regression").fit(fold.history, fold.train, fold.validation)
         [content] = fitted.files().values()
         kept.write_bytes(content)
     files = {"regime_regression.json": kept.read_bytes()}
-    return Pretrained(f"{name}|{fold.cutoff}", RegimeRegressionForecaster().load(files))
+    return Pretrained(f"{name}|{fold.cutoff}", load_regression(files))
 
 
 def forecasts_of(fold: Fold, start: Pretrained, cache: Path) -> dict[str, np.ndarray]:
@@ -77,8 +77,8 @@ def forecasts_of(fold: Fold, start: Pretrained, cache: Path) -> dict[str, np.nda
         origin = "" if prior is None else f"_{prior.origin.replace('|', '_')}"
         kept = cache / f"{fold.name}_thin{origin}.npz"
         if not kept.exists():
-            history = through(fold.history, fold.validation.stop)
-            fitted = forecaster(BY_ITSELF).fit(history, fold.train, fold.validation, prior)
+            history = fold.history.through(fold.validation.stop)
+            fitted = forecaster(BY_ITSELF).fit(history, fold.train, fold.validation, FitContext(pretrained=prior))
             shown = {key: fitted.settings.get(key) for key in ("trees", "pretrained")}
             print(f"{fold.name}: {shown}", file=sys.stderr, flush=True)
             np.savez_compressed(kept, test=fitted.predict(fold.history, fold.test))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, load_cities
+from shotspotter_assets.models.registry import check_forecasters
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -32,8 +33,10 @@ class Settings:
         Raises:
             CityFileError: the folder of city files, or one of them, cannot be used.
         """
+        cities = load_cities(Path(environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES))
+        check_forecasters(cities)
         return cls(
-            cities=load_cities(Path(environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES)),
+            cities=cities,
             store_root=environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store"),
             landing_root=environ.get("SHOTSPOTTER_LANDING") or str(CHECKOUT / "landing"),
             automated=environ.get("SHOTSPOTTER_AUTOMATION") == "on",

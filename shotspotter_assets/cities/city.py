@@ -91,6 +91,10 @@ class City(StrictModel):
     """When live models are trained again: every day, a week after the last time, or when the alerts have drifted."""
     pretrained: str | None = None
     """Another city, whose fold models the next-day forecast starts at; for a city with a year or two of alerts."""
+    serves: str | None = None
+    """Name of the forecaster (`models.registry`) that serves if it passes the gate; null for the project's choice."""
+    forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of forecasters that differ from their defaults, by the forecaster's name."""
 
     @field_validator("time_zone")
     @classmethod

@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
+from shotspotter_assets.models import registry
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import clip_probability
 
 BASELINES: Final = (
-    "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma",
-    "logistic_regression", "gradient_boosting",
+    *registry.BASELINES,
     *(name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline),
-)  # fmt: skip
+)
 """Names of forecasts that are baselines wherever they stand in a table; every other one is a candidate or the truth."""
 NEVER: Final = "never"
 """The baseline that is never served: it says nothing."""

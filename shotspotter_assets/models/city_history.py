@@ -13,7 +13,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window
-from shotspotter_assets.models.history import History, late_alerts
+from shotspotter_assets.models.history import History, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Store
@@ -72,8 +72,8 @@ class CityHistory:
     def daily(self, covered: Mask) -> History:
         """The history by day."""
         has_hours = self.city.time_precision != "day"
-        late = late_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(self.city, self.days[0], self.daily_counts, covered, late)
+        evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
+        return History(self.city, self.days[0], self.daily_counts, covered, evening)
 
     def hourly(self, covered: Mask) -> HourlyHistory:
         """The history by hour.

@@ -1,4 +1,14 @@
-"""How a fold's days before the cutoff divide into training and validation."""
+"""How the days before a cutoff divide: into training and validation, and into days to fit on and first days left out."""
+
+from typing import Final
+
+INPUTS_WARM_UP_DAYS: Final = 60
+"""First days of all history that nothing on the next-day inputs is fitted on, as their rates rest on a few days.
+
+Shorter than `LAG_WARM_UP_DAYS`, since those inputs shrink a rate of few days towards its surroundings.
+"""
+LAG_WARM_UP_DAYS: Final = 90
+"""The same of what is fitted on lag features, whose rates are plain means."""
 
 
 class FoldTooShortError(ValueError):
@@ -24,3 +34,8 @@ def split_days(days_before_cutoff: int, validation_share: float, window: int) ->
             f"an input of {window} days needs at least {2 * window} and {window}. Choose a later fold or fewer input days."
         )
     return train, validation
+
+
+def after_warm_up(days: range, warm_up_days: int) -> range:
+    """`days` without the first ones of all history; at least the later half of them."""
+    return range(min(max(days.start, warm_up_days), (days.start + days.stop) // 2), days.stop)

@@ -1,9 +1,10 @@
 """What a forecaster is given: a city's daily counts, the cells to forecast, and the target that follows from them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from functools import cached_property
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 
-LATE_HALF_LIFE_HOURS: Final = 4.0
-"""How fast an alert's say in `History.late` fades with its distance from midnight: near repeats come within hours."""
+EVENING_HALF_LIFE_HOURS: Final = 4.0
+"""Of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
+
+_Made = TypeVar("_Made")
 
 
 class HistoryError(ValueError):
@@ -29,8 +32,8 @@ class History:
         first_day: local day of `counts[0]`.
         counts: alerts, shape (days, layers, rows, columns); the layer is the type code.
         covered: cells that are forecast, shape (rows, columns).
-        late: alerts of the forecast types near the end of each day (see `late_alerts`), shape (days, rows, columns);
-            None where hours are not known.
+        evening: alerts of the forecast types near the end of each day (see `evening_alerts`), shape (days, rows,
+            columns); None where hours are not known.
 
     Raises:
         HistoryError: shapes do not fit, or nothing is covered.
@@ -40,7 +43,8 @@ class History:
     first_day: date
     counts: npt.NDArray[np.integer]
     covered: npt.NDArray[np.bool_]
-    late: npt.NDArray[np.floating] | None = None
+    evening: npt.NDArray[np.floating] | None = None
+    _kept: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         days, _, *grid = self.counts.shape
@@ -49,31 +53,41 @@ class History:
                 f"City {self.city.name}: the coverage has shape {self.covered.shape} and {int(self.covered.sum())} cells, "
                 f"the counts have a grid of {tuple(grid)}; estimate the coverage on training days that have alerts."
             )
-        if self.late is not None and self.late.shape != (days, *grid):
-            raise HistoryError(f"City {self.city.name}: late has shape {self.late.shape}, not {(days, *grid)}.")
+        if self.evening is not None and self.evening.shape != (days, *grid):
+            raise HistoryError(f"City {self.city.name}: evening has shape {self.evening.shape}, not {(days, *grid)}.")
 
-    @property
+    @cached_property
     def alerts(self) -> npt.NDArray[np.int64]:
         """Alerts of the forecast types, shape (days, rows, columns)."""
         return self.counts[:, list(self.city.forecast_codes)].sum(axis=1, dtype=np.int64)
 
-    @property
+    @cached_property
     def observed(self) -> npt.NDArray[np.bool_]:
         """Whether a covered cell had any alert of the forecast types, shape (days, cells): the target."""
-        return occupied_cells(self.counts[:, list(self.city.forecast_codes)], self.covered)
+        return (self.counts[:, list(self.city.forecast_codes)].max(axis=1) > 0)[:, self.covered]
 
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:
         """The day axis, with `more` days after the last counted one; shape (days + more,)."""
         return day_axis(self.first_day, len(self.counts) + more)
 
+    def through(self, stop: int) -> "History":
+        """The days before day `stop`, so that a fit cannot see what comes after its windows."""
+        if stop == len(self.counts):
+            return self
+        evening = None if self.evening is None else self.evening[:stop]
+        return History(self.city, self.first_day, self.counts[:stop], self.covered, evening)
 
-def occupied_cells(counts: npt.NDArray[np.integer], covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Whether a covered cell has any alert of any type on a day, shape (days, cells); the target of every forecast."""
-    return (counts.max(axis=1) > 0)[:, covered]
+    def kept(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
+        """What `make` gives for some days, made once: several forecasters of one city take the same inputs."""
+        key = (name, days.tobytes())
+        if key not in self._kept:
+            self._kept[key] = make()
+        made: _Made = self._kept[key]
+        return made
 
 
-def late_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:
-    """Alerts of the forecast types, each weighing 2^(-h / 4) with h the hours from its hour's end to the day's end.
+def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:
+    """Alerts of the forecast types, each with a weight of 2^(-h / 4), h being the hours from its hour's end to midnight.
 
     Args:
         frames: sparse tensors of those days with their `date` (as `gridding.tensors.dense_window` takes them).
@@ -84,8 +98,10 @@ def late_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArr
     """
     day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
     hours_left = hours_of_days(days, city.zone)[day_at] - 1 - frames["hour"].to_numpy().astype(np.int64)
-    weight = frames["count"].to_numpy() * 2.0 ** (-hours_left / LATE_HALF_LIFE_HOURS)
-    forecast = np.isin(frames["gunshot_type"].to_numpy(), city.forecast_codes)
-    late = np.zeros((len(days), *city.shape), dtype=np.float32)
-    np.add.at(late, (day_at, frames["row"].to_numpy(), frames["column"].to_numpy()), np.where(forecast, weight, 0))
-    return late
+    weight = frames["count"].to_numpy() * 2.0 ** (-hours_left / EVENING_HALF_LIFE_HOURS)
+    is_forecast = np.isin(frames["gunshot_type"].to_numpy(), city.forecast_codes)
+    evening = np.zeros((len(days), *city.shape), dtype=np.float32)
+    np.add.at(
+        evening, (day_at, frames["row"].to_numpy(), frames["column"].to_numpy()), np.where(is_forecast, weight, 0)
+    )
+    return evening

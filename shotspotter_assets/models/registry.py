@@ -1,34 +1,187 @@
-"""Every next-day forecaster by its name, in one place. Nothing heavy is imported before a model is fitted or loaded."""
+"""Every next-day forecaster, one row each: what the gate, the reports, the launchpad and the live chain know of it.
 
-from collections.abc import Callable
-from typing import Any, Final
+A new forecaster is a file in `models/next_day` and a row here. Nothing heavy is imported before a model is built.
+"""
 
-from shotspotter_assets.models.forecaster import Forecaster
-from shotspotter_assets.models.next_day.baselines import STORED_BASELINES
-from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
-from shotspotter_assets.models.next_day.regime_regression import RegimeRegressionForecaster
-from shotspotter_assets.models.next_day.residual_boosting import ResidualBoostingForecaster
-from shotspotter_assets.models.next_day.residual_conv_lstm import ResidualConvLSTMForecaster
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-FORECASTERS: Final[dict[str, Callable[..., Forecaster]]] = {
-    **STORED_BASELINES,
-    "regime_regression": RegimeRegressionForecaster,
-    "residual_boosting": ResidualBoostingForecaster,
-    "residual_conv_lstm": ResidualConvLSTMForecaster,
-    "conv_lstm": ReferenceNetworkForecaster,
+from pydantic import BaseModel, ValidationError
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import CityFileError
+from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.next_day.settings import (
+    ForecasterSettings,
+    RegimeRegressionSettings,
+    ResidualBoostingSettings,
+    ResidualConvLSTMSettings,
+)
+
+if TYPE_CHECKING:
+    from shotspotter_assets.models.forecaster import Forecaster
+
+NEXT_DAY: Final = "shotspotter_assets.models.next_day"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the registry of next-day forecasters.
+
+    Attributes:
+        place: `module:class` within `models.next_day`; the class takes its settings, if it has any.
+        settings: what the launchpad and a city's file may set.
+        is_baseline: whether it is what others have to beat.
+        fallback: its place among the forecasters that the live chain fits beside the candidate, to serve the best of
+            them where the candidate does not pass the gate; None for all others.
+        servable: whether it can be stored, and loaded without bringing code of its own.
+        starts_at_regression: whether it can start at another city's regression, and its files hold one to start at.
+    """
+
+    place: str
+    settings: type[BaseModel] = ForecasterSettings
+    is_baseline: bool = False
+    fallback: int | None = None
+    servable: bool = True
+    starts_at_regression: bool = False
+
+    def build(self, settings: BaseModel | None = None) -> "Forecaster":
+        """The forecaster with its default settings, or given ones."""
+        module, name = self.place.split(":")
+        forecaster: Callable[..., Forecaster] = getattr(import_module(f"{NEXT_DAY}.{module}"), name)
+        return forecaster(settings or self.settings()) if self.settings.model_fields else forecaster()
+
+
+FORECASTERS: Final[Mapping[str, Entry]] = {
+    "never": Entry("means:NeverForecaster", is_baseline=True, servable=False),
+    "city_mean": Entry("means:CityMeanForecaster", is_baseline=True),
+    "weekday_mean": Entry("means:WeekdayMeanForecaster", is_baseline=True),
+    "persistence": Entry("means:PersistenceForecaster", is_baseline=True),
+    "kde": Entry("kernel_density:KdeForecaster", is_baseline=True),
+    "ew_kde": Entry("kernel_density:EwKdeForecaster", is_baseline=True, fallback=3),
+    "historical_mean": Entry("means:HistoricalMeanForecaster", is_baseline=True, fallback=1),
+    "ewma": Entry("means:ExponentialMeanForecaster", is_baseline=True, fallback=2),
+    "logistic_regression": Entry("logistic_regression:LogisticRegressionForecaster", is_baseline=True, servable=False),
+    "gradient_boosting": Entry("gradient_boosting:GradientBoostingForecaster", is_baseline=True, servable=False),
+    "regime_regression": Entry(
+        "regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings, starts_at_regression=True
+    ),
+    "residual_boosting": Entry(
+        "residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, starts_at_regression=True
+    ),
+    "residual_conv_lstm": Entry("residual_conv_lstm:ResidualConvLSTMForecaster", ResidualConvLSTMSettings),
+    "conv_lstm": Entry("conv_lstm:ReferenceNetworkForecaster", NetworkConfig),
 }
+"""By name, which is also the column of its forecasts in reports."""
+
+BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
+SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
+DEFAULT_CANDIDATE: Final = "residual_boosting"
+"""What serves a city whose file does not say `serves`."""
 
 
 class UnknownForecasterError(ValueError):
     """No forecaster has that name."""
 
 
-def forecaster(name: str, **settings: Any) -> Forecaster:
-    """The forecaster of a name, with settings of its constructor.
+class NotServableError(ValueError):
+    """A forecaster cannot be stored."""
+
+
+class Candidate(NamedTuple):
+    """The forecaster that a city's file wants to serve, if it passes the gate."""
+
+    name: str
+    settings: BaseModel
+
+
+def find(name: str) -> Entry:
+    """The row of a name.
 
     Raises:
         UnknownForecasterError: see there.
     """
     if name not in FORECASTERS:
         raise UnknownForecasterError(f"There is no forecaster {name!r}; there are: {', '.join(FORECASTERS)}.")
-    return FORECASTERS[name](**settings)
+    return FORECASTERS[name]
+
+
+def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
+    """The forecaster of a name with its default settings, or given ones.
+
+    Raises:
+        UnknownForecasterError: see there.
+    """
+    return find(name).build(settings)
+
+
+def storable(names: list[str]) -> list[str]:
+    """`names`, once it is known that each is a forecaster that can be stored.
+
+    Raises:
+        UnknownForecasterError: see there.
+        NotServableError: see there.
+    """
+    refused = [name for name in names if not find(name).servable]
+    if refused:
+        raise NotServableError(f"{', '.join(refused)} cannot be stored; choose among {', '.join(SERVABLE)}.")
+    return names
+
+
+def fallbacks(candidate: str) -> tuple[str, ...]:
+    """The baselines that the live chain fits beside a candidate."""
+    ranks = {name: entry.fallback for name, entry in FORECASTERS.items() if entry.fallback is not None}
+    return tuple(name for name in sorted(ranks, key=ranks.__getitem__) if name != candidate)
+
+
+def candidate_of(city: City) -> Candidate:
+    """What serves the city if it passes the gate.
+
+    Raises:
+        CityFileError: see `city_settings`, or the file names no servable forecaster.
+    """
+    name = city.serves or DEFAULT_CANDIDATE
+    if name not in SERVABLE:
+        raise CityFileError(f"{city.name}.yaml: serves: {name!r} cannot serve (allowed: {', '.join(SERVABLE)})")
+    return Candidate(name, city_settings(city, name))
+
+
+def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> BaseModel:
+    """The settings of a forecaster: its defaults, changed by what the city's file says, changed by `changes`.
+
+    Raises:
+        UnknownForecasterError: see there.
+        CityFileError: the file has a key or value that the forecaster does not take.
+    """
+    settings = find(name).settings
+    try:
+        from_file = settings.model_validate(city.forecasters.get(name, {}))
+    except ValidationError as error:
+        raise CityFileError("; ".join(_explain(city, name, settings, problem) for problem in error.errors())) from None
+    return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
+
+
+def check_forecasters(cities: Mapping[str, City]) -> None:
+    """Refuse city files that name forecasters or settings that there are not; called before anything runs.
+
+    Raises:
+        CityFileError: the message names file, key and what is allowed.
+    """
+    for city in cities.values():
+        for name in city.forecasters:
+            if name not in FORECASTERS:
+                raise CityFileError(
+                    f"{city.name}.yaml: forecasters: there is no {name!r} (allowed: {', '.join(FORECASTERS)})"
+                )
+            city_settings(city, name)
+        candidate_of(city)
+
+
+def _explain(city: City, name: str, settings: type[BaseModel], problem: Any) -> str:
+    key = ".".join(["forecasters", name, *map(str, problem["loc"])])
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(settings.model_fields) or f"nothing, {name} has no settings"
+        return f"{city.name}.yaml: {key}: unknown key; allowed here: {allowed}"
+    return f"{city.name}.yaml: {key}: {problem['msg']} (got {problem['input']!r})"

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256
+from shotspotter_assets.models.registry import find
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.next_day.regime_regression import Pretrained
-
-START_AT_REGRESSION = ("residual_boosting", "regime_regression")
-"""Models that can start at another city's regression, and whose files hold one for another city to start at."""
 
 
 class ModelMismatchError(ValueError):
@@ -78,9 +76,10 @@ def read_pretrained(store: Store, city: City, by: date) -> "Pretrained | None":
     """
     if city.pretrained is None:
         return None
-    from shotspotter_assets.models.next_day.regime_regression import Pretrained, RegimeRegressionForecaster
+    from shotspotter_assets.models.next_day.regime_regression import Pretrained, load_regression
 
-    known = [of for of in store.days_present("fold_models", city.pretrained, RECORD_FILE, "fold") if of <= by]
+    cutoffs = store.days_present("fold_models", city.pretrained, RECORD_FILE, "fold")
+    known = [cutoff for cutoff in cutoffs if cutoff <= by]
     remedy = (
         f"City {city.name}, {by}: it starts at {city.pretrained} (pretrained in its file), which has no fold_models with "
         f"residual_boosting {{}}. Materialise one with a cutoff no later than {by}, or take pretrained out of the file."
@@ -89,8 +88,7 @@ def read_pretrained(store: Store, city: City, by: date) -> "Pretrained | None":
         raise NoPretrainedModelError(remedy.format("by then"))
     partition = model_partition(city.pretrained, max(known))
     record = read_record(store, city.pretrained, max(known))
-    for name in START_AT_REGRESSION:
-        if name in record.models:
-            files = read_files(store, partition, name, record.models[name])
-            return Pretrained(partition.key, RegimeRegressionForecaster().load(files))
+    for name, trained in record.models.items():
+        if find(name).starts_at_regression:
+            return Pretrained(partition.key, load_regression(read_files(store, partition, name, trained)))
     raise NoPretrainedModelError(remedy.format(f"in its latest one, {partition.key}"))

@@ -16,15 +16,14 @@ from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.records import counts_sha256, installed_versions
+from shotspotter_assets.models.registry import candidate_of, fallbacks
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.record import COUNTS, IssuedComparison, ServingRecord, stored_name
 from shotspotter_assets.serving.training import (
-    FALLBACKS,
     HourModels,
     ModelFiles,
     Windows,
-    candidate_of,
     fit_hours,
     fit_next_day,
     input_names,
@@ -48,7 +47,7 @@ def outdated(city: City, before: ServingRecord) -> str:
     """Why the models of an earlier record cannot serve the city any more, in words; empty where they can."""
     if before.inputs != input_names(city):
         return "the inputs are others than the models in force were fitted on"
-    candidate = candidate_of(city)
+    candidate = candidate_of(city).name
     return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"
 
 
@@ -138,7 +137,8 @@ def train(
     judged = forecasts_table(
         axis, np.nonzero(covered), observed, {name: fitted.validation(name) for name in fitted.models}
     )
-    gate = judge(judged, candidate_of(city), FALLBACKS)
+    candidate = candidate_of(city).name
+    gate = judge(judged, candidate, fallbacks(candidate))
     comparison = against_issued(judged, gate.served, issued)
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *gate.reasons, comparison.words)
     if comparison.keep_issued and before is not None:

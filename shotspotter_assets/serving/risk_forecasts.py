@@ -18,12 +18,11 @@ from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.forecaster import Fitted, HasDrivers, HasSpread
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_day.features import next_day_inputs
-from shotspotter_assets.models.next_day.regime_regression import FittedRegimeRegression, OtherInputsError
-from shotspotter_assets.models.next_day.residual_boosting import FittedResidualBoosting
+from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
 from shotspotter_assets.serving.intervals import ENDS, day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
@@ -150,8 +149,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
     try:
         next_day = next_day_table(record, models, history, mixes)
-        candidate: Any = models.next_day[record.candidate]
-        drivers = drivers_of(candidate.linear, history)
+        drivers = drivers_of(models.next_day[record.candidate], history)
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(
@@ -352,57 +350,14 @@ def profile_of_day(profile: Array, day: date) -> Array:
     return hours / hours.sum()
 
 
-def drivers_of(linear: FittedRegimeRegression, history: History) -> list[tuple[str, ...]]:
-    """For each covered cell, at most two phrases: what lifts the next day's odds there most over the average cell's.
-
-    The regression's contributions, relative to their mean over the cells, are summed over inputs that say the
-    same kind of thing, since such inputs share their weights among each other.
-    """
-    inputs = next_day_inputs(history, [len(history.counts)])
-    values = inputs.values[0].astype(np.float64)
-    contributions = (values - values.mean(axis=0)) * (linear.weights / linear.scale)
-    kinds = [_kind(name) for name in inputs.names]
-    names = list(dict.fromkeys(kind for kind in kinds if kind))
-    summed = np.stack([contributions[:, [kind == name for kind in kinds]].sum(axis=1) for name in names], axis=1)
-    found = []
-    for of_cell in summed:
-        best = np.argsort(-of_cell)[:2]
-        found.append(
-            tuple(f"{names[at]} (odds x{np.exp(of_cell[at]):.1f})" for at in best if of_cell[at] > np.log(1.05))
-        )
-    return found
+def drivers_of(candidate: Fitted, history: History) -> list[tuple[str, ...]]:
+    """See `HasDrivers.drivers`; none for a forecaster that gives no reasons."""
+    if isinstance(candidate, HasDrivers):
+        return candidate.drivers(history, len(history.counts))
+    return [()] * int(history.covered.sum())
 
 
 def _spread(record: ServingRecord, models: ServingModels, history: History, at: int) -> tuple[Array, Array]:
-    """How far the regression that boosting starts at lies below and above it, in log odds; zeros for another forecast."""
-    boosting = models.next_day[record.served]
-    if not isinstance(boosting, FittedResidualBoosting):
-        return np.zeros(1), np.zeros(1)
-    inputs = next_day_inputs(history, [at])
-    off = (boosting.linear.logit(inputs) - boosting.logit(inputs))[0]
-    return np.minimum(off, 0), np.maximum(off, 0)
-
-
-def _kind(name: str) -> str | None:
-    """What an input of `forecasting.inputs` says, for people; None where it is the same for all cells."""
-    if name.startswith("log_occupied_"):
-        _, _, half_life, _, width, _ = name.split("_")
-        recent = float(half_life) <= 30
-        if float(width) == 0:
-            return "alerts here in recent weeks" if recent else "alerts here over the years"
-        return "alerts nearby in recent weeks" if recent else "alerts nearby over the years"
-    if name.startswith("log_shrunk_"):
-        recent = float(name.split("_")[3]) <= 30
-        return "alerts here in recent weeks" if recent else "alerts here over the years"
-    if name.startswith("log_nearby_"):
-        *layer, half_life, _ = name.removeprefix("log_nearby_").split("_")
-        return f"{' '.join(layer)} nearby " + ("in recent weeks" if float(half_life) <= 30 else "over the years")
-    phrases = {
-        "log_alerts_7_": "alerts here in recent weeks",
-        "log_alerts_": "alerts here over the years",
-        "yesterday_": "alerts yesterday here or nearby",
-        "late_yesterday_": "alerts yesterday here or nearby",
-        "log_days_since_last_alert": "the last alert was not long ago",
-        "log_same_kind_of_day": "busy on this kind of day",
-    }
-    return next((phrase for start, phrase in phrases.items() if name.startswith(start)), None)
+    """See `HasSpread.spread`; zeros for a forecaster without one."""
+    served = models.next_day[record.served]
+    return served.spread(history, at) if isinstance(served, HasSpread) else (np.zeros(1), np.zeros(1))

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.local_time import hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import Array, Fitted
+from shotspotter_assets.models.forecaster import Array, FitContext, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.features import next_day_inputs
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.records import TrainedModel, files_sha256
-from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.record import NEXT_HOURS, TYPES
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -29,15 +29,8 @@ if TYPE_CHECKING:
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 
-FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
-"""What the candidate has to beat, and what serves where it does not: the best baselines that can be stored."""
 MIN_HISTORY_DAYS: Final = 120
 """Below which nothing is trained: the inputs' rates need weeks, and so do training and validation."""
-
-
-def candidate_of(city: City) -> str:
-    """The forecaster that serves the city while the gate lets it."""
-    return "residual_boosting"
 
 
 class LiveHistoryTooShortError(ValueError):
@@ -88,13 +81,13 @@ class FittedModels:
 
 
 def fit_next_day(history: History, windows: Windows, start: "Pretrained | None" = None) -> FittedModels:
-    """The candidate and `FALLBACKS` on the same windows; the candidate starts at another city's regression, if given."""
-    candidate, models, seconds = candidate_of(history.city), {}, {}
-    for name in (candidate, *FALLBACKS):
+    """The city's candidate and its fallbacks on the same windows; what can starts at another city's regression, if given."""
+    candidate, models, seconds = candidate_of(history.city).name, {}, {}
+    context = FitContext(pretrained=start)
+    for name in (candidate, *fallbacks(candidate)):
         started = perf_counter()
-        models[name] = forecaster(name).fit(
-            history, windows.train, windows.validation, start if name == candidate else None
-        )
+        settings = city_settings(history.city, name)
+        models[name] = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
         seconds[name] = perf_counter() - started
     return FittedModels(models, seconds)
 

@@ -17,7 +17,7 @@ from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.lag_features import lag_features
-from shotspotter_assets.models.next_day.tables import SIMPLE_BASELINES
+from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
@@ -163,10 +163,10 @@ def washington(real_data: Path) -> pa.Table:
     history = History(city, first, counts, covered)
     observed, validation = history.observed, range(600, test.start)
     forecasts = {
-        name: kind().fit(history, range(600), validation).predict(history, test)
-        for name, kind in SIMPLE_BASELINES.items()
+        name: forecaster(name).fit(history, range(600), validation).predict(history, test)
+        for name in ("city_mean", "weekday_mean", "persistence", "kde", "ew_kde")
     }
-    features = lag_features(counts, first, covered)
+    features = lag_features(history)
     inputs = features.values.astype(np.float64)
     inputs[:, :, features.is_rate] = np.log(inputs[:, :, features.is_rate] + 1 / 365)
     fitted = slice(test.start - 500, test.start)
@@ -174,7 +174,7 @@ def washington(real_data: Path) -> pa.Table:
     scaler = StandardScaler().fit(rows)
     model = LogisticRegression(C=1e-2, solver="newton-cholesky")
     model.fit(scaler.transform(rows), observed[fitted].ravel())
-    tested = scaler.transform(inputs[test.start :].reshape(-1, inputs.shape[2]))
+    tested = scaler.transform(inputs[test.start : test.stop].reshape(-1, inputs.shape[2]))
     forecasts["network"] = model.predict_proba(tested)[:, 1]
     at, on = np.nonzero(covered)
     number = len(test)

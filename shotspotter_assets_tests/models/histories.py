@@ -1,12 +1,17 @@
 """Histories of a small made-up city for the forecasters' tests."""
 
 from datetime import date
+from functools import cache
+from typing import Any
 
 import numpy as np
 
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_axis
 from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.registry import FORECASTERS, forecaster
 
 CITY = City.model_validate(
     {
@@ -23,24 +28,46 @@ COVERED[0, :2] = False
 FIRST_DAY = date(2021, 4, 1)
 TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
 
+FAST = {
+    "conv_lstm": {"days": 4, "filters": 2, "recurrent_layers": 1, "epochs": 1},
+    "residual_conv_lstm": {"epochs": 1},
+}
+"""Settings of networks that are trained for tests."""
 
-def history(days: int = 290, seed: int = 0, late: bool = True) -> History:
+
+def history(days: int = 290, seed: int = 0, evening: bool = True) -> History:
     """Steady hot spots; twice as many alerts on weekends; on firework days alerts everywhere."""
     random = np.random.default_rng(seed)
-    empty = History(CITY, FIRST_DAY, np.zeros((days, 4, 6, 5), np.uint16), COVERED)
-    weekend = (weekdays(empty.days()) >= 5)[:, None, None, None]
-    firework = np.isin(empty.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05", "2021-12-31", "2022-01-01"])
+    axis = day_axis(FIRST_DAY, days)
+    weekend = (weekdays(axis) >= 5)[:, None, None, None]
+    fireworks = is_holiday_fireworks(axis)[:, None, None, None]
     rate = random.gamma(0.6, 0.15, (1, 1, 6, 5)) * np.array([0.4, 0.3, 0.2, 0.1])[None, :, None, None]
-    rate = rate * (1 + weekend) + 0.3 * firework[:, None, None, None]
+    rate = rate * (1 + weekend) + 0.3 * fireworks
     counts = random.poisson(rate * COVERED).astype(np.uint16)
-    of_late = random.binomial(counts.sum(axis=1, dtype=np.int64), 0.3).astype(np.float32)
-    return History(CITY, FIRST_DAY, counts, COVERED, of_late if late else None)
+    in_evening = random.binomial(counts.sum(axis=1, dtype=np.int64), 0.3).astype(np.float32)
+    return History(CITY, FIRST_DAY, counts, COVERED, in_evening if evening else None)
 
 
-def changed(of: History, first: int) -> History:
+def changed(history: History, first: int) -> History:
     """The same history with other counts from day `first` on."""
-    counts, late = of.counts.copy(), None if of.late is None else of.late.copy()
+    counts, evening = history.counts.copy(), None if history.evening is None else history.evening.copy()
     counts[first:] = 7
-    if late is not None:
-        late[first:] = 5
-    return History(of.city, of.first_day, counts, of.covered, late)
+    if evening is not None:
+        evening[first:] = 5
+    return History(history.city, history.first_day, counts, history.covered, evening)
+
+
+def silent() -> History:
+    """A history without any alert."""
+    return History(CITY, FIRST_DAY, np.zeros((290, 4, 6, 5), np.uint16), COVERED)
+
+
+def build(name: str, **settings: Any) -> Any:
+    """A forecaster; networks are quick ones."""
+    return forecaster(name, FORECASTERS[name].settings(**FAST.get(name, {}) | settings))
+
+
+@cache
+def fitted(name: str) -> Any:
+    """A forecaster fitted on `history()`, once in a test run."""
+    return build(name).fit(history(), TRAIN, VALIDATION)

@@ -40,8 +40,8 @@ def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: St
     assert daily.first_day == hourly.first_day == CITY.start
     assert len(hourly) == 90 * 24 - 1
     np.testing.assert_array_equal(daily.alerts.sum(axis=(1, 2)), stored.alerts.sum(axis=(1, 2)))
-    assert daily.late is not None
-    assert daily.late[0, 2, 1] == 1
+    assert daily.evening is not None
+    assert daily.evening[0, 2, 1] == 1
     assert stored.daily(COVERED).counts is daily.counts
 
 
@@ -56,10 +56,10 @@ def test_a_missing_day_is_named(store: Store) -> None:
         CityHistory.load(store, CITY, date(2021, 4, 1))
 
 
-def test_a_city_that_publishes_days_has_no_late_alerts(store: Store) -> None:
+def test_a_city_that_publishes_days_has_no_evening_alerts(store: Store) -> None:
     stored = CityHistory.load(store, CITY, LAST)
     dates_only = CityHistory(CITY.model_copy(update={"time_precision": "day"}), stored.days, stored.frames)
-    assert dates_only.daily(COVERED).late is None
+    assert dates_only.daily(COVERED).evening is None
 
 
 def test_coverage_is_estimated_from_the_days_there_are(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The tables of one forecast, and main drivers."""
+"""The tables of one forecast."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,8 +6,8 @@ import pytest
 
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import is_same_for_all_cells, next_day_inputs
-from shotspotter_assets.models.next_day.regime_regression import FittedRegimeRegression
+from shotspotter_assets.models.next_day.means import CityMeanForecaster
+from shotspotter_assets.models.next_day.tuned_baseline import FittedBaseline
 from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA, drivers_of, risk_table
 from shotspotter_assets_tests.serving.town import SOME_CELLS, TOWN
 
@@ -35,34 +35,7 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table["type_0"].null_count == CELLS
 
 
-def test_drivers_say_what_is_unlike_the_average_cell() -> None:
-    counts = np.zeros((200, 4, 4, 4), dtype=np.int64)
-    counts[::2, 0, 1, 1] = 1
-    history = History(TOWN, TOWN.start, counts, SOME_CELLS)
-    names = next_day_inputs(history, [200]).names
-    weights = np.array([1.0 if name == "log_occupied_inf_days_0_cells" else 0.0 for name in names])
-    linear = FittedRegimeRegression(names, weights, 0.0, np.zeros(len(names)), np.ones(len(names)), {})
-    found = drivers_of(linear, history)
-    busy = [tuple(cell) for cell in np.argwhere(SOME_CELLS)].index((1, 1))
-    values = next_day_inputs(history, [200]).values[0, :, names.index("log_occupied_inf_days_0_cells")]
-    factor = np.exp(values[busy] - values.mean())
-    assert found[busy] == (f"alerts here over the years (odds x{factor:.1f})",)
-    assert all(of == () for at, of in enumerate(found) if at != busy)
-
-
-def test_every_input_that_cells_differ_in_has_words() -> None:
-    counts = np.zeros((200, 4, 4, 4), dtype=np.int64)
-    counts[::2, 0, 1, 1] = 1
-    history = History(TOWN, TOWN.start, counts, SOME_CELLS, np.zeros((200, 4, 4)))
-    inputs = next_day_inputs(history, [200])
-    for at, name in enumerate(inputs.names):
-        if is_same_for_all_cells(name):
-            continue
-        # One cell whose odds this input alone lifts.
-        weights = np.zeros(len(inputs.names))
-        spread = inputs.values[0, :, at] - inputs.values[0, :, at].mean()
-        if not spread.any():
-            continue
-        weights[at] = 1 / spread[np.abs(spread).argmax()]
-        linear = FittedRegimeRegression(inputs.names, weights, 0.0, np.zeros(len(weights)), np.ones(len(weights)), {})
-        assert any(drivers_of(linear, history)), name
+def test_a_forecaster_without_reasons_gives_none_for_each_cell() -> None:
+    history = History(TOWN, TOWN.start, np.zeros((30, 4, 4, 4), dtype=np.int64), SOME_CELLS)
+    fitted = FittedBaseline(CityMeanForecaster(), np.array(0.1), {})
+    assert drivers_of(fitted, history) == [()] * CELLS

@@ -23,7 +23,7 @@ class FoldModelConfig(dg.Config, NetworkConfig):
 
     models: list[str] = Field(
         default=["residual_boosting"],
-        description="Names of forecasters (forecasting/registry.py). residual_boosting is what is served; "
+        description="Names of forecasters (models/registry.py). residual_boosting is what is served; "
         "residual_conv_lstm is a network on the same start; conv_lstm is the reference network, which takes hours in its "
         "default size.",
     )
@@ -51,7 +51,7 @@ def fold_models(
     the same settings.
     """
     from shotspotter_assets.models.city_history import CityHistory, covered_cells
-    from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
+    from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.records import (
         FoldRecord,
         TrainedModel,
@@ -59,9 +59,8 @@ def fold_models(
         files_sha256,
         installed_versions,
     )
-    from shotspotter_assets.models.registry import forecaster
+    from shotspotter_assets.models.registry import city_settings, forecaster, storable
     from shotspotter_assets.models.stored_models import (
-        START_AT_REGRESSION,
         model_partition,
         read_pretrained,
         write_models,
@@ -80,14 +79,12 @@ def fold_models(
     network = NetworkConfig(**config.model_dump(exclude={"models"}))
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
     history = stored.daily(covered)
-    start = read_pretrained(opened, city, cutoff)
     files, trained = {}, {}
-    for name in config.models:
+    fit_context = FitContext(read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info)
+    for name in storable(config.models):
         started = time.monotonic()
-        of_name = (
-            ReferenceNetworkForecaster(network, checkpoint, context.log.info) if name == REFERENCE else forecaster(name)
-        )
-        fitted = of_name.fit(history, train, validation, start if name in START_AT_REGRESSION else None)
+        settings = network if name == REFERENCE else city_settings(city, name)
+        fitted = forecaster(name, settings).fit(history, train, validation, fit_context)
         files[name] = fitted.files()
         trained[name] = TrainedModel(
             settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=time.monotonic() - started

@@ -2,14 +2,14 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import Array, through
+from shotspotter_assets.models.forecaster import Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.probability import clip_probability
@@ -51,26 +51,20 @@ class FittedReferenceNetwork:
 
 
 class ReferenceNetworkForecaster:
-    """See `training.fit`."""
+    """See `networks.fit`; a training that was stopped goes on from the checkpoint."""
 
     name: ClassVar[str] = "conv_lstm"
 
-    def __init__(
-        self,
-        config: NetworkConfig | None = None,
-        checkpoint: Path | None = None,
-        log: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`checkpoint` is a folder from which a training that was stopped goes on; `log` is told of each epoch."""
-        self.config = NetworkConfig() if config is None else config
-        self.checkpoint = checkpoint
-        self.log = log
+    def __init__(self, settings: NetworkConfig) -> None:
+        self.config = settings
 
-    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedReferenceNetwork:
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext | None = None
+    ) -> FittedReferenceNetwork:
         """See `Forecaster.fit`."""
         from shotspotter_assets.models.networks.fit import fit_network
 
-        history = through(history, validation.stop)
+        history, context = history.through(validation.stop), context or FitContext()
         with tempfile.TemporaryDirectory() as folder:
             trained = fit_network(
                 _gunshots(history),
@@ -78,8 +72,8 @@ class ReferenceNetworkForecaster:
                 train,
                 validation,
                 self.config,
-                self.checkpoint or Path(folder),
-                self.log,
+                context.checkpoint or Path(folder),
+                context.log,
             )
         settings = {
             "best_epoch": trained.best_epoch,

@@ -1,11 +1,11 @@
-"""Firework days as a regime of their own: an ordinary forecast lifted to the level of earlier firework days.
+"""Firework days as a regime of their own: an ordinary forecast moved by the offset of earlier firework days.
 
-A firework day s has one level a_s, the shift of the ordinary forecast's log odds that gives as many occupied cells as
-were observed. Levels are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25 and
+A firework day s has one offset a_s, the shift of the ordinary forecast's log odds that gives as many occupied cells as
+were observed. Offsets are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25 and
 2.26): one part drifts with time and is shared by all of them, one belongs to the date (every 4 July alike) and drifts
-slower. How far levels lie from zero differs by city and is estimated from its own. The forecast averages over what
+slower. How far offsets lie from zero differs by city and is estimated from its own. The forecast averages over what
 remains uncertain; without a past it stays near the ordinary one. Places that are busier on firework days than the
-ordinary forecast says are lifted by the smoothed ratio of both.
+ordinary forecast has it are lifted by the smoothed ratio of both.
 """
 
 from typing import Final
@@ -27,13 +27,13 @@ DATE_VARIANCE: Final = 0.5
 DATE_YEARS: Final = 3.0
 NOISE_VARIANCE: Final = 0.1
 PRIOR_DAYS: Final = 10
-"""Firework days' worth of trust in these variances against those of the city's own levels."""
+"""Prior strength of these variances, in firework days, against those of the city's own offsets."""
 PLACE_HALF_LIFE_YEARS: Final = 3.0
 PLACE_PRIOR: Final = 3.0
-"""Alerts' worth of trust in the ordinary forecast of a place."""
+"""Prior strength of the ordinary forecast of a place, in pseudo-alerts."""
 PLACE_WIDTH: Final = 0.7
 """Standard deviation, in cells, of the smoothing of places."""
-MAX_LEVEL: Final = 12.0
+MAX_OFFSET: Final = 12.0
 
 
 def firework_probability(
@@ -54,43 +54,43 @@ def firework_probability(
         past_observed: what happened, same shape.
         covered: shape (rows, columns); the cells are in its row-major order.
     """
-    levels = np.array([_level(*of) for of in zip(past_logits, past_observed, strict=True)])
-    mean, variance = _posterior(day, past_days, levels, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
+    offsets = np.array([_offset(*past_day) for past_day in zip(past_logits, past_observed, strict=True)])
+    mean, variance = _posterior(day, past_days, offsets, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
     years_ago = (day - past_days).astype(np.float64) / YEAR_DAYS
-    place = _places(years_ago, expit(past_logits + levels[:, None]), past_observed, covered)
+    places = _place_offsets(years_ago, expit(past_logits + offsets[:, None]), past_observed, covered)
     points, weights = np.polynomial.hermite_e.hermegauss(9)
-    shifted = (logit + place)[None, :] + (mean + np.sqrt(variance) * points)[:, None]
+    shifted = (logit + places)[None, :] + (mean + np.sqrt(variance) * points)[:, None]
     return (weights / weights.sum()) @ expit(shifted)
 
 
-def _level(logit: Array, observed: Booleans) -> float:
+def _offset(logit: Array, observed: Booleans) -> float:
     """The shift of the log odds under which as many occupied cells were to be expected as were observed."""
     occupied = np.clip(observed.sum(), 0.5, observed.size - 0.5)
-    return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * MAX_LEVEL, 2 * MAX_LEVEL))
+    return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET))
 
 
 def _posterior(
-    day: np.datetime64, past_days: npt.NDArray[np.datetime64], levels: Array, noise: Array
+    day: np.datetime64, past_days: npt.NDArray[np.datetime64], offsets: Array, noise: Array
 ) -> tuple[float, float]:
-    """Mean and variance of the level of `day`; `noise` is the error variance of the past levels."""
+    """Mean and variance of the offset of `day`; `noise` is the error variance of the past offsets."""
     days = np.append(past_days, day).astype("datetime64[D]")
     years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR_DAYS
     date = month_days(days)
     same = date[:, None] == date[None, :]
     kernel = SHARED_VARIANCE * np.exp(-years / SHARED_YEARS) + same * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
     total = SHARED_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE
-    of_levels = (np.maximum(levels**2 - noise, 0) / total).sum()
-    scale = (PRIOR_DAYS + of_levels) / (PRIOR_DAYS + len(levels))
-    past = scale * (kernel[:-1, :-1] + NOISE_VARIANCE * np.eye(len(levels))) + np.diag(noise)
+    seen = (np.maximum(offsets**2 - noise, 0) / total).sum()
+    scale = (PRIOR_DAYS + seen) / (PRIOR_DAYS + len(offsets))
+    past = scale * (kernel[:-1, :-1] + NOISE_VARIANCE * np.eye(len(offsets))) + np.diag(noise)
     gain = np.linalg.solve(past, scale * kernel[:-1, -1])
-    return float(gain @ levels), max(float(scale * (total - gain @ kernel[:-1, -1])), 0.0)
+    return float(gain @ offsets), max(float(scale * (total - gain @ kernel[:-1, -1])), 0.0)
 
 
-def _places(years_ago: Array, expected: Array, observed: Booleans, covered: Booleans) -> Array:
+def _place_offsets(years_ago: Array, expected: Array, observed: Booleans, covered: Booleans) -> Array:
     weight = 2.0 ** (-years_ago / PLACE_HALF_LIFE_YEARS)
     # Sums, not means, over the neighbourhood: its size decides how much the prior counts.
     area = 4 * np.pi * PLACE_WIDTH**2
     maps = np.zeros((2, *covered.shape))
     maps[0][covered], maps[1][covered] = weight @ observed, weight @ expected
-    seen, foreseen = (gaussian_filter(of, PLACE_WIDTH, mode="constant")[covered] * area for of in maps)
-    return np.log((seen + PLACE_PRIOR) / (foreseen + PLACE_PRIOR))
+    occupied, predicted = (gaussian_filter(one, PLACE_WIDTH, mode="constant")[covered] * area for one in maps)
+    return np.log((occupied + PLACE_PRIOR) / (predicted + PLACE_PRIOR))

@@ -1,119 +1,171 @@
-"""The historical mean and the exponentially weighted mean of each cell."""
+"""Forecasts that anyone can make in a spreadsheet: one rate, the cell's mean, weekdays, yesterday's map, recent rates."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import product
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from shotspotter_assets.models.forecaster import Array, through
+from shotspotter_assets.calendar.weekdays import weekdays
+from shotspotter_assets.models.filters import exponential_mean
+from shotspotter_assets.models.forecaster import Array, FitContext
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import exponential_mean
-from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.next_day.tuned_baseline import (
+    NO_TABLE,
+    VALIDATION_LOSS,
+    FittedBaseline,
+    Settings,
+    TunedBaseline,
+    shrunk_frequency,
+)
+from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
+WEEKDAY_PSEUDO_DAYS: Final = (1, 10, 100, 1000)
+PSEUDO_WEEKS: Final = (10, 30, 100, 1000)
 HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
+"""In days."""
 WEIGHT_STEPS: Final = 10
-FILE: Final = "mean.json"
 
 
-@dataclass(frozen=True)
-class FittedHistoricalMean:
-    """See `Fitted`. `frequency` has one probability per cell."""
+class NeverForecaster(TunedBaseline):
+    """The smallest probability allowed, as the log loss of 0 would be infinite."""
 
-    frequency: Array
-    settings: dict[str, Any]
-    validation_probability: Array | None = None
+    name: ClassVar[str] = "never"
+    table_key = None
 
-    def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`: every day alike."""
-        return clip_probability(np.broadcast_to(self.frequency, (len(days), len(self.frequency))))
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext | None = None
+    ) -> FittedBaseline:
+        """See `Forecaster.fit`: there is nothing to learn."""
+        forecast = self.forecast(NO_TABLE, {}, history, validation)
+        return FittedBaseline(self, NO_TABLE, {"probability": MIN_PROBABILITY}, forecast)
 
-    def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
-        return {FILE: json.dumps({"frequency": self.frequency.tolist(), "settings": self.settings}).encode()}
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """See `TunedBaseline.forecast`."""
+        return np.full((len(days), int(history.covered.sum())), MIN_PROBABILITY)
 
 
-class HistoricalMeanForecaster:
-    """Frequency per cell, drawn towards the city's mean as if by `pseudo_days` days of it (a Beta prior)."""
+class CityMeanForecaster(TunedBaseline):
+    """The same frequency for every cell and day; what knows neither places nor days cannot beat it."""
+
+    name: ClassVar[str] = "city_mean"
+
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        """One number."""
+        return np.array(_labels(history, days).mean())
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """See `TunedBaseline.forecast`."""
+        return np.full((len(days), int(history.covered.sum())), float(table))
+
+
+class HistoricalMeanForecaster(TunedBaseline):
+    """Frequency of each cell, shrunk towards the city's mean (a Beta prior)."""
 
     name: ClassVar[str] = "historical_mean"
+    file = "mean.json"
+    table_key = "frequency"
+    grid = tuple({"pseudo_days": days} for days in PSEUDO_DAYS)
 
-    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedHistoricalMean:
-        """See `Forecaster.fit`."""
-        observed = through(history, validation.stop).observed
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        """Frequency by cell, shape (cells,)."""
+        return shrunk_frequency(_labels(history, days), settings["pseudo_days"])
 
-        def frequency(days: range, pseudo_days: float) -> Array:
-            labels = observed[days.start : days.stop]
-            return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(days) + pseudo_days)
-
-        labels = observed[validation.start : validation.stop]
-        losses = {pseudo: float(log_losses(frequency(train, pseudo), labels).mean()) for pseudo in PSEUDO_DAYS}
-        best = min(losses, key=losses.__getitem__)
-        settings = {"pseudo_days": best, "validation_log_loss": losses[best]}
-        of_validation = clip_probability(np.broadcast_to(frequency(train, best), labels.shape))
-        return FittedHistoricalMean(frequency(range(train.start, validation.stop), best), settings, of_validation)
-
-    def load(self, files: Mapping[str, bytes]) -> FittedHistoricalMean:
-        """See `Forecaster.load`."""
-        content = json.loads(files[FILE])
-        return FittedHistoricalMean(np.array(content["frequency"]), content["settings"])
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """See `TunedBaseline.forecast`."""
+        return np.broadcast_to(table, (len(days), len(table)))
 
 
-@dataclass(frozen=True)
-class FittedExponentialMean:
-    """See `Fitted`. The settings are all there is: the rates follow from the history."""
+class WeekdayMeanForecaster(TunedBaseline):
+    """Frequency of a cell on that weekday, shrunk towards its own frequency times the city's factor of the weekday."""
 
-    settings: dict[str, Any]
-    validation_probability: Array | None = None
+    name: ClassVar[str] = "weekday_mean"
+    grid = tuple(
+        {"pseudo_days": days, "pseudo_weeks": weeks} for days, weeks in product(WEEKDAY_PSEUDO_DAYS, PSEUDO_WEEKS)
+    )
 
-    def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
-        parts = _parts(history, self.settings["half_life_days"], days)
-        return clip_probability(_mix(parts, [self.settings[name] for name in ("recent", "history", "city")]))
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        """Frequency by weekday and cell, shape (7, cells)."""
+        labels, weekday = _labels(history, days), _weekdays(history, days)
+        mean, pseudo_weeks = labels.mean(), settings["pseudo_weeks"]
+        number = np.bincount(weekday, minlength=7)[:, None]
+        hits = np.stack([labels[weekday == day].sum(axis=0) for day in range(7)])
+        # One pseudo-week of the overall rate, where a weekday was never seen or never had an alert.
+        factor = (hits.mean(axis=1, keepdims=True) + mean) / (number + 1) / mean
+        prior = np.minimum(shrunk_frequency(labels, settings["pseudo_days"]) * factor, 1)
+        return (hits + pseudo_weeks * prior) / (number + pseudo_weeks)
 
-    def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
-        return {FILE: json.dumps(self.settings).encode()}
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """See `TunedBaseline.forecast`."""
+        return table[_weekdays(history, days)]
 
 
-class ExponentialMeanForecaster:
+class PersistenceForecaster(TunedBaseline):
+    """Yesterday's map: one frequency for the cells with an alert the day before, one for the others."""
+
+    name: ClassVar[str] = "persistence"
+
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        """Frequency after a day without and after a day with an alert, shape (2,)."""
+        labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)
+        # One pseudo-day of the overall frequency, where no cell was occupied the day before.
+        return np.array(
+            [(labels[yesterday == was].sum() + labels.mean()) / ((yesterday == was).sum() + 1) for was in (False, True)]
+        )
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """See `TunedBaseline.forecast`."""
+        return table[_occupied_the_day_before(history, days).astype(np.int64)]
+
+
+class ExponentialMeanForecaster(TunedBaseline):
     """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
 
     name: ClassVar[str] = "ewma"
+    file = "mean.json"
+    table_key = None
 
-    def fit(self, history: History, train: range, validation: range, start: Any = None) -> FittedExponentialMean:
-        """See `Forecaster.fit`."""
-        history = through(history, validation.stop)
-        labels = history.observed[validation.start : validation.stop]
-        settings: dict[str, Any] = {"validation_log_loss": np.inf}
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """See `TunedBaseline.forecast`."""
+        return _mixture(_rates(history, settings["half_life_days"], days), settings)
+
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        """See `TunedBaseline.candidates`."""
         for half_life in HALF_LIVES:
-            parts = _parts(history, half_life, validation)
+            rates = _rates(history, half_life, validation)
             for recent, past in product(range(WEIGHT_STEPS + 1), repeat=2):
-                weights = [recent / WEIGHT_STEPS, past / WEIGHT_STEPS, (WEIGHT_STEPS - recent - past) / WEIGHT_STEPS]
-                if weights[2] < 0:
+                city = WEIGHT_STEPS - recent - past
+                if city < 0:
                     continue
-                loss = float(log_losses(_mix(parts, weights), labels).mean())
-                if loss < settings["validation_log_loss"]:
-                    settings = {"half_life_days": half_life, "validation_log_loss": loss} | dict(
-                        zip(("recent", "history", "city"), weights, strict=True)
-                    )
-        return FittedExponentialMean(settings, FittedExponentialMean(settings).predict(history, validation))
-
-    def load(self, files: Mapping[str, bytes]) -> FittedExponentialMean:
-        """See `Forecaster.load`."""
-        return FittedExponentialMean(json.loads(files[FILE]))
+                weights = {"recent": recent / WEIGHT_STEPS, "history": past / WEIGHT_STEPS, "city": city / WEIGHT_STEPS}
+                # The order of the keys is that of the stored file.
+                settings = {"half_life_days": half_life, VALIDATION_LOSS: np.inf} | weights
+                yield settings, _mixture(rates, settings)
 
 
-def _parts(history: History, half_life: float, days: range) -> list[Array]:
-    # A day more, so that the day after the last counted one can be asked for; nothing of it enters its own row.
-    daily = np.concatenate([history.observed, np.zeros((1, int(history.covered.sum())))]).astype(np.float64)
-    wanted = slice(days.start, days.stop)
-    recent = exponential_mean(daily, half_life)[wanted]
-    return [recent, exponential_mean(daily, np.inf)[wanted], recent.mean(axis=1, keepdims=True)]
+def _rates(history: History, half_life: float, days: range) -> tuple[Array, Array, Array]:
+    """(recent, over all history, the city's recent) rates before each of `days`."""
+    occupied, wanted = history.observed.astype(np.float64), slice(days.start, days.stop)
+    recent = exponential_mean(occupied, half_life)[wanted]
+    return recent, exponential_mean(occupied, np.inf)[wanted], recent.mean(axis=1, keepdims=True)
 
 
-def _mix(parts: list[Array], weights: list[float]) -> Array:
-    return sum((weight * part for weight, part in zip(weights, parts, strict=True)), start=np.zeros(1))
+def _mixture(rates: tuple[Array, Array, Array], settings: Settings) -> Array:
+    weights = (settings[name] for name in ("recent", "history", "city"))
+    return sum((weight * rate for weight, rate in zip(weights, rates, strict=True)), start=np.zeros(1))
+
+
+def _labels(history: History, days: range) -> npt.NDArray[np.bool_]:
+    return history.observed[days.start : days.stop]
+
+
+def _weekdays(history: History, days: range) -> npt.NDArray[np.int64]:
+    return weekdays(history.days(more=1))[days.start : days.stop]
+
+
+def _occupied_the_day_before(history: History, days: range) -> npt.NDArray[np.bool_]:
+    """Occupancy of the day before each of `days`; the first day of all history has none."""
+    observed = history.observed
+    return np.vstack([np.zeros_like(observed[:1]), observed])[days.start : days.stop]

@@ -1,4 +1,4 @@
-"""A thin city starts at another city's regression: the penalty pulls towards its weights instead of towards zero."""
+"""Logistic regression of a thin city, shrunk towards the weights of another city instead of towards zero."""
 
 from typing import Final
 
@@ -11,46 +11,46 @@ from scipy.stats import t
 Array = npt.NDArray[np.float64]
 
 INVERSE_PENALTY: Final = 1e-4
-"""Of the distance from the other city's weights; stronger than what a year of data chooses well by itself."""
+"""Of the distance from the prior weights; stronger than what a year of data chooses well by itself."""
 CHANCE: Final = 0.01
 """How often chance alone may keep a city from starting at another one."""
 WEEK: Final = 7
-ROWS_AT_ONCE: Final = 2**14
-"""Weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
+BLOCK_ROWS: Final = 2**14
+"""Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
 
 
-def pulled_regression(rows: Array, labels: npt.NDArray[np.bool_], towards: Array) -> tuple[Array, float]:
-    """(weights, intercept) that minimise the summed log loss + |weights - towards|^2 / (2 `INVERSE_PENALTY`).
+def fit_shrunk_regression(inputs: Array, labels: npt.NDArray[np.bool_], prior_weights: Array) -> tuple[Array, float]:
+    """(weights, intercept) that minimise the summed log loss + |weights - prior_weights|^2 / (2 `INVERSE_PENALTY`).
 
     Args:
-        rows: standardised inputs, shape (rows, inputs).
+        inputs: standardised, shape (rows, inputs).
         labels: shape (rows,).
-        towards: the other city's weights for these inputs, shape (inputs,).
+        prior_weights: the other city's weights of these inputs, shape (inputs,).
     """
-    offset = rows @ towards
-    # The intercept, the last one, is the city's own level and is not penalised.
-    penalty = np.append(np.full(rows.shape[1], 1 / INVERSE_PENALTY), 0.0)
+    prior_logit = inputs @ prior_weights
+    # The intercept, the last one, is the city's own and is not penalised.
+    penalty = np.append(np.full(inputs.shape[1], 1 / INVERSE_PENALTY), 0.0)
 
-    def loss(off: Array) -> tuple[float, Array]:
-        logit = offset + rows @ off[:-1] + off[-1]
-        value = np.logaddexp(0, logit).sum() - logit[labels].sum() + (penalty * off**2).sum() / 2
+    def loss(difference: Array) -> tuple[float, Array]:
+        logit = prior_logit + inputs @ difference[:-1] + difference[-1]
+        value = np.logaddexp(0, logit).sum() - logit[labels].sum() + (penalty * difference**2).sum() / 2
         error = expit(logit) - labels
-        return float(value), np.append(error @ rows, error.sum()) + penalty * off
+        return float(value), np.append(error @ inputs, error.sum()) + penalty * difference
 
-    def curvature(off: Array) -> Array:
-        p = expit(offset + rows @ off[:-1] + off[-1])
+    def curvature(difference: Array) -> Array:
+        p = expit(prior_logit + inputs @ difference[:-1] + difference[-1])
         weight = p * (1 - p)
-        second = np.diag(penalty)
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[first : first + ROWS_AT_ONCE]
-            second[:-1, :-1] += part.T @ (part * weight[first : first + ROWS_AT_ONCE, None])
-        second[:-1, -1] = second[-1, :-1] = weight @ rows
-        second[-1, -1] = weight.sum()
-        return second
+        hessian = np.diag(penalty)
+        for first in range(0, len(inputs), BLOCK_ROWS):
+            block = inputs[first : first + BLOCK_ROWS]
+            hessian[:-1, :-1] += block.T @ (block * weight[first : first + BLOCK_ROWS, None])
+        hessian[:-1, -1] = hessian[-1, :-1] = weight @ inputs
+        hessian[-1, -1] = weight.sum()
+        return hessian
 
-    start = np.append(np.zeros(rows.shape[1]), np.log(labels.mean() / (1 - labels.mean())) - offset.mean())
-    off = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
-    return towards + off[:-1], float(off[-1])
+    start = np.append(np.zeros(inputs.shape[1]), np.log(labels.mean() / (1 - labels.mean())) - prior_logit.mean())
+    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
+    return prior_weights + found[:-1], float(found[-1])
 
 
 def is_beyond_chance(daily_gain: Array) -> bool:

@@ -3,36 +3,29 @@ from datetime import date
 import numpy as np
 import pytest
 
-from shotspotter_assets.evaluation.gate import BASELINES
-from shotspotter_assets.models.history import History, occupied_cells
-from shotspotter_assets.models.next_day.baselines import (
-    STORED_BASELINES,
-    BaselineForecast,
-    FoldRangeError,
-    NothingToLearnError,
-    fit_baselines,
-)
+from shotspotter_assets.models.forecaster import NothingToLearnError
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.baselines import BaselineForecast, FoldRangeError, fit_baselines
 from shotspotter_assets.models.next_day.means import PSEUDO_DAYS
 from shotspotter_assets.models.probability import MIN_PROBABILITY, log_losses
+from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 from shotspotter_assets_tests.models.histories import CITY
 
-NAMES = ["never", *STORED_BASELINES, "logistic_regression", "gradient_boosting"]
+NAMES = list(BASELINES)
 
 
 @pytest.fixture(scope="module")
 def baselines() -> dict[str, BaselineForecast]:
-    return fit_baselines(of(counts()), TRAIN, VALIDATION, TEST)
+    return fit_baselines(history(counts()), TRAIN, VALIDATION, TEST)
 
 
-def of(alerts: np.ndarray, first_day: date = FIRST_DAY) -> History:
+def history(alerts: np.ndarray, first_day: date = FIRST_DAY) -> History:
     return History(CITY, first_day, alerts, COVERED)
 
 
 def test_each_forecasts_a_probability_for_every_test_day_and_cell(baselines):
     assert list(baselines) == NAMES
-    # The gate takes any other name for a candidate.
-    assert set(NAMES) < set(BASELINES)
     for name, baseline in baselines.items():
         assert baseline.name == name
         assert baseline.probability.shape == (len(TEST), COVERED.sum())
@@ -43,7 +36,7 @@ def test_each_forecasts_a_probability_for_every_test_day_and_cell(baselines):
 
 
 def test_all_learn_more_than_the_base_rate_and_never_has_no_skill(baselines):
-    observed = occupied_cells(counts(), COVERED)
+    observed = history(counts()).observed
     test = observed[TEST.start :]
     base_rate = np.full(test.shape, observed[: TEST.start].mean())
     losses = {name: log_losses(baseline.probability, test).mean() for name, baseline in baselines.items()}
@@ -53,7 +46,7 @@ def test_all_learn_more_than_the_base_rate_and_never_has_no_skill(baselines):
 
 
 def test_historical_mean_is_the_best_pseudo_count_of_the_validation_window(baselines):
-    observed = occupied_cells(counts(), COVERED)
+    observed = history(counts()).observed
     train, validation, both = observed[:260], observed[260:320], observed[:320]
     losses = [
         log_losses((train.sum(0) + pseudo * train.mean()) / (260 + pseudo), validation).mean() for pseudo in PSEUDO_DAYS
@@ -69,7 +62,7 @@ def test_test_days_never_enter_a_fit_and_forecasts_use_only_days_before(baseline
     changed = counts()
     middle = TEST.start + 15
     changed[middle:] = 7
-    again = fit_baselines(of(changed), TRAIN, VALIDATION, TEST)
+    again = fit_baselines(history(changed), TRAIN, VALIDATION, TEST)
     for name, before in baselines.items():
         assert again[name].settings == before.settings
         # Exactly equal up to the first changed day, which is itself forecast from the days before it.
@@ -84,7 +77,7 @@ def test_ewma_follows_a_city_that_changes():
     alerts = np.zeros((360, 4, 6, 6), dtype=np.uint16)
     rate = np.where(np.arange(360) < 200, 0.02, 0.25)[:, None, None]
     alerts[:, 0] = random.random((360, 6, 6)) < rate
-    found = fit_baselines(of(alerts, date(2021, 1, 1)), TRAIN, VALIDATION, TEST)
+    found = fit_baselines(history(alerts, date(2021, 1, 1)), TRAIN, VALIDATION, TEST)
     assert found["historical_mean"].probability.mean() < 0.15
     assert 0.2 < found["ewma"].probability.mean() < 0.3
 
@@ -101,9 +94,9 @@ def test_ewma_follows_a_city_that_changes():
 )
 def test_refuses_ranges_that_do_not_follow_each_other(train, validation, test):
     with pytest.raises(FoldRangeError, match="must follow each other"):
-        fit_baselines(of(counts()), train, validation, test)
+        fit_baselines(history(counts()), train, validation, test)
 
 
 def test_refuses_a_window_with_nothing_to_learn():
     with pytest.raises(NothingToLearnError, match="covered cells"):
-        fit_baselines(of(np.zeros((360, 4, 6, 6), dtype=np.uint16)), TRAIN, VALIDATION, TEST)
+        fit_baselines(history(np.zeros((360, 4, 6, 6), dtype=np.uint16)), TRAIN, VALIDATION, TEST)

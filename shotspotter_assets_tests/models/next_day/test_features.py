@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.history import History, HistoryError
+from shotspotter_assets.models.filters import exponential_mean
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import (
     is_same_for_all_cells,
-    masked_mean,
     next_day_inputs,
     ordinary_days,
 )
@@ -27,17 +27,6 @@ def test_one_day_alone_has_the_inputs_it_has_among_others():
     every = next_day_inputs(of, range(121)).values
     np.testing.assert_allclose(next_day_inputs(of, [120]).values[0], every[120], rtol=1e-6)
     np.testing.assert_allclose(next_day_inputs(of, np.array([5, 77])).values, every[[5, 77]], rtol=1e-6)
-
-
-def test_masked_mean_is_the_weighted_mean_of_the_kept_days_before():
-    random = np.random.default_rng(0)
-    daily, kept = random.random((30, 4)), random.random(30) < 0.7
-    kept[:2] = False
-    found = masked_mean(daily, kept, 5.0)
-    for day in range(31):
-        weight = 2.0 ** (-(day - 1 - np.arange(day)) / 5.0) * kept[:day]
-        expected = weight @ daily[:day] / weight.sum() if weight.sum() else np.zeros(4)
-        np.testing.assert_allclose(found[day], expected, atol=1e-12)
 
 
 def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior():
@@ -92,7 +81,7 @@ def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
     assert {name for name in inputs.names if name.startswith("log_nearby_")} == names
     # Where more of it has been, the input is larger, also in the cells beside.
     recent = inputs.values[200, :, inputs.names.index("log_nearby_robbery_30_days")]
-    seen = masked_mean(of.counts[:, 4][:, COVERED].astype(float), ordinary_days(of), 30)[200]
+    seen = exponential_mean(of.counts[:, 4][:, COVERED].astype(float), 30, ordinary_days(of))[200]
     assert np.corrcoef(recent, seen)[0, 1] > 0.5
     others = slice(0, 5) if "gunshots" in layers else slice(4, 6)
     changed = next_day_inputs(with_events(forecast, 150, others), range(201)).values
@@ -115,13 +104,3 @@ def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_
     assert ordinary[:53].all()
     assert not ordinary[54:80].any()
     assert ordinary[80:92].all()
-
-
-def test_history_refuses_arrays_that_do_not_fit():
-    of = history(30)
-    with pytest.raises(HistoryError, match="coverage"):
-        History(CITY, of.first_day, of.counts, COVERED[:3])
-    with pytest.raises(HistoryError, match="0 cells"):
-        History(CITY, of.first_day, of.counts, np.zeros_like(COVERED))
-    with pytest.raises(HistoryError, match="late"):
-        History(CITY, of.first_day, of.counts, COVERED, np.zeros((3, 6, 5)))

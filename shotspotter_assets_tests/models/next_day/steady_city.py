@@ -1,0 +1,47 @@
+"""A made-up city of steady hot spots, and histories of given occupied cells, for the tests of the simple baselines."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
+
+CITY = City.model_validate(
+    {
+        "name": "made_up",
+        "time_zone": "America/New_York",
+        "start": "2021-01-01",
+        "box": {"west": -77.1, "south": 38.8, "east": -77.0, "north": 38.9},
+        "grid": {"rows": 6, "columns": 6},
+        "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
+    }
+)
+HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
+
+
+def history_of(occupied: np.ndarray, covered: np.ndarray = COVERED, first_day: date = FIRST_DAY) -> History:
+    """A history of single gunshots, shape (days, cells)."""
+    alerts = np.zeros((len(occupied), 4, *covered.shape), dtype=np.uint16)
+    alerts[:, 0][:, covered] = occupied
+    return History(CITY, first_day, alerts, covered)
+
+
+def forecast(kind: Any, history: History = HISTORY, train=TRAIN, validation=VALIDATION, test=TEST) -> tuple[Any, Any]:
+    """(probabilities of the test days, settings)."""
+    fitted = kind().fit(history, train, validation)
+    return fitted.predict(history, test), fitted.settings
+
+
+def loss(probability: np.ndarray, history: History = HISTORY) -> float:
+    """Log loss of forecasts of the test days."""
+    return float(log_losses(probability, history.observed[TEST.start : TEST.stop]).mean())
+
+
+def changing_city() -> History:
+    """A city that is quiet for 200 days and loud after them."""
+    random = np.random.default_rng(2)
+    return history_of(random.random(HISTORY.observed.shape) < np.where(np.arange(360) < 200, 0.02, 0.25)[:, None])

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from shotspotter_assets.models.forecaster import HasDrivers, HasSpread
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import is_same_for_all_cells, next_day_inputs, ordinary_days
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets_tests.models.histories import (
+    CITY,
+    COVERED,
+    FIRST_DAY,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    fitted,
+    history,
+)
+
+
+def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_share():
+    random = np.random.default_rng(0)
+    counts, since = np.zeros_like(history().counts), np.full(COVERED.shape, 2)
+    for day in counts:
+        # No risk that only rises or only falls with the days since the last alert.
+        day[0] = COVERED & (random.random(COVERED.shape) < np.where(since == 4, 0.7, 0.05))
+        since = np.where(day[0] > 0, 1, since + 1)
+    renewing = History(CITY, FIRST_DAY, counts, COVERED)
+    boosting = forecaster("residual_boosting").fit(renewing, TRAIN, VALIDATION)
+    ordinary = ordinary_days(renewing)[VALIDATION.start : VALIDATION.stop]
+    observed = renewing.observed[VALIDATION.start : VALIDATION.stop][ordinary]
+    loss = log_losses(boosting.validation_probability[ordinary], observed).mean()
+    assert loss < 0.9 * boosting.regression.settings["validation_log_loss"]
+    assert boosting.settings["validation_log_loss"] == pytest.approx(loss)
+    assert boosting.settings["trees"] == boosting.booster.num_trees() > 0
+    seen = boosting.booster.feature_name()
+    assert "log_days_since_last_alert_here" in seen
+    assert not [name for name in seen if is_same_for_all_cells(name)]
+    # As stored and loaded again.
+    again = forecaster("residual_boosting").load(boosting.files())
+    np.testing.assert_allclose(again.predict(renewing, TEST), boosting.predict(renewing, TEST), rtol=1e-9)
+
+
+def test_the_distance_to_the_regression_widens_intervals_and_its_inputs_are_the_reasons():
+    boosting, day = fitted("residual_boosting"), 270
+    assert isinstance(boosting, HasSpread)
+    assert isinstance(boosting, HasDrivers)
+    below, above = boosting.spread(history(), day)
+    inputs = next_day_inputs(history(), [day])
+    distance = boosting.regression.logit(inputs)[0] - boosting.logit(inputs)[0]
+    np.testing.assert_allclose(below + above, distance)
+    assert (below <= 0).all()
+    assert (above >= 0).all()
+    assert boosting.drivers(history(), day) == boosting.regression.drivers(history(), day)
+    served = boosting.predict(history(), range(day, day + 1))[0]
+    np.testing.assert_allclose(expit(boosting.logit(inputs)[0]), served)
+
+
+def test_means_have_no_reasons_and_start_at_nothing():
+    assert not isinstance(fitted("ewma"), HasDrivers)
+    assert not isinstance(fitted("ewma"), HasSpread)
+    assert not isinstance(fitted("regime_regression"), HasSpread)

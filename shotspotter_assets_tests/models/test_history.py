@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.history import History, HistoryError
+from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets_tests.models.histories import CITY, COVERED, changed, history
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    first_day, counts = history(30).first_day, history(30).counts
+    with pytest.raises(HistoryError, match="coverage"):
+        History(CITY, first_day, counts, COVERED[:3])
+    with pytest.raises(HistoryError, match="0 cells"):
+        History(CITY, first_day, counts, np.zeros_like(COVERED))
+    with pytest.raises(HistoryError, match="evening"):
+        History(CITY, first_day, counts, COVERED, np.zeros((3, 6, 5)))
+
+
+def test_observed_means_any_alert_of_any_type():
+    counts = history().counts
+    np.testing.assert_array_equal(history().observed, counts.sum(axis=1)[:, COVERED] > 0)
+
+
+def test_what_comes_after_a_window_is_cut_off():
+    short = history().through(100)
+    assert len(short.counts) == len(short.evening) == len(short.days()) == 100
+    whole = history()
+    assert whole.through(290) is whole
+
+
+def test_inputs_of_the_same_days_are_made_once_for_each_history():
+    one = history(60)
+    assert next_day_inputs(one, [60]) is next_day_inputs(one, np.array([60]))
+    assert next_day_inputs(one, [59]) is not next_day_inputs(one, [60])
+    other = changed(one, 30)
+    assert not np.array_equal(next_day_inputs(other, [60]).values, next_day_inputs(one, [60]).values)
