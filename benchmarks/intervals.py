@@ -41,7 +41,7 @@ def cell_shares(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(whether each cell's count is within its interval, probability that it is), each (days, cells)."""
     low, high = (np.minimum(model.quantile(end, p, night), MAX_ALERTS).astype(np.int64) for end in ENDS)
-    up_to = np.cumsum(model.distribution(p, night, most=MAX_ALERTS), axis=-1)
+    up_to = np.exp(model.log_probability(np.arange(MAX_ALERTS + 1), p[..., None], night[..., None])).cumsum(axis=-1)
     below = np.where(low > 0, np.take_along_axis(up_to, np.maximum(low - 1, 0)[..., None], -1)[..., 0], 0)
     return (counts >= low) & (counts <= high), np.take_along_axis(up_to, high[..., None], -1)[..., 0] - below
 

@@ -18,11 +18,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config as tensorflow_config
 
-from shotspotter_assets.models.networks.batches import WindowBatches
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.models.networks.windows import HEAT_MAPS, Windows
+from shotspotter_assets.models.networks.windows import HEAT_MAPS, WindowBatches, Windows
 
 BATCH, DAYS, SIDE = 20, 16, 36
 

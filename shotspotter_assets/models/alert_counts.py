@@ -102,12 +102,6 @@ class AlertCounts:
         log_some = _log_truncated(some, *self._parameters(probability, fireworks)) + np.log(probability)
         return np.where(counts > 0, log_some, np.log1p(-probability))
 
-    def distribution(self, probability: Array, fireworks: Booleans, most: int = 2) -> Array:
-        """Probabilities of 0, 1, ... and of `most` and more alerts, shape (..., most + 1)."""
-        shape = np.broadcast(probability, fireworks).shape
-        parts = [np.exp(self.log_probability(np.full(shape, count), probability, fireworks)) for count in range(most)]
-        return np.stack([*parts, np.maximum(1 - np.sum(parts, axis=0), 0)], axis=-1)
-
     def quantile(self, share: float, probability: Array, fireworks: Booleans) -> Array:
         """The least number that is not exceeded with probability `share`."""
         mean, size = self._parameters(probability, fireworks)

@@ -1,90 +1,72 @@
 """Pandera schemas of the stored tables: types, nulls, ranges, and the rules that every reader relies on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
+import pandera.pandas as pandera
 import pyarrow as pa
+from pandera.errors import SchemaErrors
 
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES, City
-from shotspotter_assets.cleaning.alerts import AS_SPELLED, REASONS
+from shotspotter_assets.cleaning.alerts import CLEANED_SCHEMA, REASONS, REJECTED_SCHEMA
 from shotspotter_assets.quality.finding import Finding
-
-if TYPE_CHECKING:
-    import pandera.pandas as pandera
+from shotspotter_assets.sources.schema import RAW_SCHEMA
 
 MAX_ROUNDS: Final = 1000
 """The largest number of rounds in nine cities' alerts is 120; a larger one than this is another column's value."""
 
 MAX_FAILURES_SHOWN: Final = 5
 
+DATE: Final = RAW_SCHEMA.field("date")
+PLACE: Final = ["date", "received_from", "received_row"]
+REQUIRED: Final = (*PLACE, "received_at")
+"""What is known of each row as received, whatever the publisher left out."""
+
 _NULLABLE_INTEGERS: Final = {pa.int8(): pd.Int8Dtype(), pa.int32(): pd.Int32Dtype()}
+_PANDAS_TYPES: Final = _NULLABLE_INTEGERS | {
+    pa.date32(): "object",
+    pa.string(): str,
+    pa.float64(): float,
+    pa.bool_(): bool,
+    pa.int64(): "int64",
+    pa.uint32(): "uint32",
+    pa.timestamp("us", "UTC"): "datetime64[us, UTC]",
+}
 
 
-def raw_schema() -> "pandera.DataFrameSchema":
-    """`RAW_SCHEMA` with its `date`: where each row came from is known, what it says may be missing."""
-    import pandera.pandas as pandera
-
-    return pandera.DataFrameSchema(
-        {
-            "date": pandera.Column("object", nullable=False),
-            "gunshot_type": pandera.Column(str, nullable=True),
-            **_received(pandera),
-        },
-        unique=["date", "received_from", "received_row"],
-        report_duplicates="exclude_first",
-        strict=True,
-    )
+def raw_schema() -> pandera.DataFrameSchema:
+    """`RAW_SCHEMA`: where each row came from is known, what the publisher gives may be missing."""
+    return _schema(RAW_SCHEMA, {"received_row": pandera.Check.ge(0)}, unique=PLACE)
 
 
-def rejected_schema() -> "pandera.DataFrameSchema":
+def rejected_schema() -> pandera.DataFrameSchema:
     """`REJECTED_SCHEMA` with its `date`: each row has one of `REASONS`."""
-    import pandera.pandas as pandera
-
-    return pandera.DataFrameSchema(
-        {
-            "date": pandera.Column("object", nullable=False),
-            AS_SPELLED: pandera.Column(str, nullable=True),
-            "reason": pandera.Column(str, pandera.Check.isin(list(REASONS)), nullable=False),
-            **_received(pandera),
-        },
-        unique=["date", "received_from", "received_row"],
-        report_duplicates="exclude_first",
-        strict=True,
-    )
+    allowed = {"received_row": pandera.Check.ge(0), "reason": pandera.Check.isin(list(REASONS))}
+    return _schema([DATE, *REJECTED_SCHEMA], allowed, unique=PLACE)
 
 
-def cleaned_schema(city: City) -> "pandera.DataFrameSchema":
+def cleaned_schema(city: City) -> pandera.DataFrameSchema:
     """`CLEANED_SCHEMA` with its `date`: points in the box, codes of the city, `user_id` in sequence within each day."""
-    import pandera.pandas as pandera
-
     check, box = pandera.Check, city.box
-    codes = [*GUNSHOT_TYPES, *range(FIRST_EVENT_CODE, FIRST_EVENT_CODE + len(city.event_types))]
-    return pandera.DataFrameSchema(
-        {
-            "date": pandera.Column("object", nullable=False),
-            "user_id": pandera.Column("int64", unique=True, nullable=False),
-            "source_id": pandera.Column(str, nullable=True),
-            "time_utc": pandera.Column("datetime64[us, UTC]", nullable=False),
-            "longitude": pandera.Column(float, check.in_range(box.west, box.east), nullable=False),
-            "latitude": pandera.Column(float, check.in_range(box.south, box.north), nullable=False),
-            "location_id": pandera.Column("uint32", nullable=False),
-            "gunshot_type": pandera.Column(pd.Int8Dtype(), check.isin(codes), nullable=True),
-            "rounds": pandera.Column(pd.Int32Dtype(), check.in_range(0, MAX_ROUNDS), nullable=True),
-            "incident_id": pandera.Column("int64", nullable=False),
-            "is_holiday_fireworks": pandera.Column(bool, nullable=False),
-        },
-        checks=[
-            check(_numbered_in_sequence, name="user_id is yyyymmdd * 100000 + 0, 1, 2, ... in each day"),
-            check(lambda rows: rows["incident_id"] <= rows["user_id"], name="an incident begins with its first alert"),
-            check(lambda rows: _local_days(rows, city) == rows["date"], name="the time lies in the local day"),
-        ],
-        strict=True,
-    )
+    allowed = {
+        "longitude": check.in_range(box.west, box.east),
+        "latitude": check.in_range(box.south, box.north),
+        "gunshot_type": check.isin(
+            [*GUNSHOT_TYPES, *range(FIRST_EVENT_CODE, FIRST_EVENT_CODE + len(city.event_types))]
+        ),
+        "rounds": check.in_range(0, MAX_ROUNDS),
+    }
+    rules = [
+        check(_numbered_in_sequence, name="user_id is yyyymmdd * 100000 + 0, 1, 2, ... in each day"),
+        check(lambda rows: rows["incident_id"] <= rows["user_id"], name="an incident begins with its first alert"),
+        check(lambda rows: _local_days(rows, city) == rows["date"], name="the time lies in the local day"),
+    ]
+    return _schema([DATE, *CLEANED_SCHEMA], allowed, checks=rules)
 
 
-def schema_finding(schema: "pandera.DataFrameSchema", table: pa.Table, asset: str) -> Finding:
+def schema_finding(schema: pandera.DataFrameSchema, table: pa.Table, asset: str) -> Finding:
     """Whether a stored table is as its schema says.
 
     Args:
@@ -92,11 +74,9 @@ def schema_finding(schema: "pandera.DataFrameSchema", table: pa.Table, asset: st
         table: with the local `date`.
         asset: the asset that wrote the table, for the message.
     """
-    import pandera.errors
-
     try:
         schema.validate(table.to_pandas(types_mapper=_NULLABLE_INTEGERS.get), lazy=True)
-    except pandera.errors.SchemaErrors as errors:
+    except SchemaErrors as errors:
         return _failed(errors.failure_cases, table, asset)
     return Finding(True, f"{table.num_rows:,} rows are as their schema says.", {"rows": table.num_rows})
 
@@ -117,19 +97,17 @@ def _failed(cases: pd.DataFrame, table: pa.Table, asset: str) -> Finding:
     return Finding(False, message, {"rows": table.num_rows, "rules_broken": len(rules)}, days)
 
 
-def _received(pandera: Any) -> "dict[str, pandera.Column]":
-    """The columns that raw and rejected rows share."""
-    return {
-        "time_utc": pandera.Column("datetime64[us, UTC]", nullable=True),
-        "longitude": pandera.Column(float, nullable=True),
-        "latitude": pandera.Column(float, nullable=True),
-        "rounds": pandera.Column(pd.Int32Dtype(), nullable=True),
-        "source_id": pandera.Column(str, nullable=True),
-        "as_received": pandera.Column(str, nullable=True),
-        "received_from": pandera.Column(str, nullable=False),
-        "received_row": pandera.Column("int64", pandera.Check.ge(0), nullable=False),
-        "received_at": pandera.Column("datetime64[us, UTC]", nullable=False),
+def _schema(fields: Iterable[pa.Field], allowed: Mapping[str, pandera.Check], **rules: Any) -> pandera.DataFrameSchema:
+    columns = {
+        field.name: pandera.Column(
+            _PANDAS_TYPES[field.type],
+            allowed.get(field.name),
+            nullable=field.nullable and field.name not in REQUIRED,
+            unique=field.name == "user_id",
+        )
+        for field in fields
     }
+    return pandera.DataFrameSchema(columns, strict=True, report_duplicates="exclude_first", **rules)
 
 
 def _numbered_in_sequence(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -15,8 +15,8 @@ REMEDY: Final = (
 
 def share_untyped(window: Window) -> Finding:
     """Few alerts have no gunshot type, where the source gives types."""
-    source, alerts = window.city.source, window.judged_alerts
-    if source.kind != "simulated" and source.columns.gunshot_type is None:
+    alerts = window.judged_alerts
+    if not window.city.source.has_gunshot_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
     untyped = dates_of(alerts)[alerts["gunshot_type"].is_null().to_numpy()]
     all_rows = rows_by_day(dates_of(alerts), window.judged)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 
 from shotspotter_assets.models.networks.checkpoint import (
@@ -21,10 +22,9 @@ from shotspotter_assets.models.networks.checkpoint import (
     write_checkpoint,
 )
 from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.networks.windows import HEAT_MAPS, Windows, shuffled
-
-if TYPE_CHECKING:
-    import keras
+from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
+from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.networks.windows import HEAT_MAPS, WindowBatches, Windows, shuffled
 
 
 class TrainingDivergedError(RuntimeError):
@@ -39,7 +39,7 @@ class TrainedNetwork:
     none.
     """
 
-    model: "keras.Model"
+    model: keras.Model
     history: list[Epoch]
     best_epoch: int
     seconds: float
@@ -75,11 +75,6 @@ def fit_network(
         ValueError: Shapes, day ranges or settings do not fit together.
         TrainingDivergedError: A loss is not finite.
     """
-    import keras
-
-    from shotspotter_assets.models.networks.batches import WindowBatches
-    from shotspotter_assets.models.networks.losses import weighted_cross_entropy
-
     windows = Windows(counts, config.days)
     if in_coverage.shape != counts.shape[2:] or in_coverage.dtype != np.bool_:
         raise ValueError(f"in_coverage must be boolean {counts.shape[2:]}, not {in_coverage.dtype} {in_coverage.shape}")
@@ -142,12 +137,8 @@ def fit_network(
     return TrainedNetwork(model, state.history, state.best_epoch, state.seconds, resumed_from_epoch)
 
 
-def _untrained(
-    windows: Windows, train_days: np.ndarray, in_coverage: np.ndarray, config: NetworkConfig
-) -> "keras.Model":
+def _untrained(windows: Windows, train_days: np.ndarray, in_coverage: np.ndarray, config: NetworkConfig) -> keras.Model:
     """The network that answers the training days' rates everywhere, as the class weight distorts them."""
-    from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
-
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(train_days) * in_coverage.sum())
     rates = np.clip(windows.rates(train_days, in_coverage), half, 1 - half)
@@ -167,7 +158,7 @@ def _untrained(
 
 
 def _start(
-    checkpoint: Path, key: str, variables: list[Any], model: "keras.Model", progress: Callable[[str], None]
+    checkpoint: Path, key: str, variables: list[Any], model: keras.Model, progress: Callable[[str], None]
 ) -> tuple[TrainingState, list[np.ndarray]]:
     """State and best weights of an earlier attempt, whose values go into `variables`, or those of a new run."""
     if (checkpoint / STATE_FILE).exists():
@@ -179,7 +170,7 @@ def _start(
     return TrainingState(), _copied_weights(model)
 
 
-def _copied_weights(model: "keras.Model") -> list[np.ndarray]:
+def _copied_weights(model: keras.Model) -> list[np.ndarray]:
     """The weights as they are now; a copy, because what Keras hands out may share memory with what is trained on."""
     return [np.copy(array) for array in model.get_weights()]
 
@@ -196,7 +187,7 @@ def _progress_line(state: TrainingState, config: NetworkConfig, samples: int) ->
 
 
 def predict_network(
-    model: "keras.Model", counts: np.ndarray, days: range | Sequence[int], config: NetworkConfig
+    model: keras.Model, counts: np.ndarray, days: range | Sequence[int], config: NetworkConfig
 ) -> np.ndarray:
     """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, 4 maps).
 
@@ -210,8 +201,6 @@ def predict_network(
     Raises:
         ValueError: A day has no full window before it, or lies beyond the day after the last.
     """
-    from shotspotter_assets.models.networks.batches import WindowBatches
-
     windows = Windows(counts, config.days)
     targets = windows.checked_days(days, "forecast", known=False)
     return np.asarray(model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0))

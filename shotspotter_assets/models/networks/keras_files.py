@@ -2,13 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import keras
+import keras
+
+import shotspotter_assets.models.networks.peephole_conv_lstm  # noqa: F401  (registers the layer)
 
 
-def save_model(model: "keras.Model") -> bytes:
+def save_model(model: keras.Model) -> bytes:
     """The network as the bytes of a `.keras` file, without optimizer."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
@@ -16,12 +16,8 @@ def save_model(model: "keras.Model") -> bytes:
         return path.read_bytes()
 
 
-def load_model(data: bytes) -> "keras.Model":
+def load_model(data: bytes) -> keras.Model:
     """The network in the bytes of a `.keras` file; safe mode, so a file cannot bring code of its own."""
-    import keras
-
-    import shotspotter_assets.models.networks.peephole_conv_lstm  # noqa: F401  (registers the layer)
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(data)

@@ -1,13 +1,10 @@
-"""What the baselines of the next hours share.
-
-Each is tuned by log loss on the validation window, horizon by horizon, and then fitted again on training and validation
-hours together.
-"""
+"""What the baselines of the next hours share: each is tuned by log loss and fitted for every horizon by itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Protocol
+from functools import cached_property
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +15,8 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 
 SCALE_STEPS: Final = 4
 
-
-class FittedHorizon(Protocol):
-    """A baseline fitted for one horizon; `settings` holds what was tuned and its validation log loss."""
-
-    @property
-    def settings(self) -> Mapping[str, float]: ...
-
-    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """Probability of at least one alert within the horizon, shape (issues, cells)."""
-        ...
+FittedHorizon = Callable[[HourlyHistory, Indexes], Array]
+"""From a history and issues to probabilities, see `FittedHourly.predict`."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +28,12 @@ class FittedBaseline:
 
     def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
         """See `FittedHourly.predict`."""
-        return clip_probability(self.models[horizon].probability(history, issues))
+        return clip_probability(self.models[horizon](history, issues))
 
 
 @dataclass(frozen=True)
 class HourlyBaseline(ABC):
-    """A baseline, fitted for each of `horizons` up to `max_horizon` by itself."""
+    """A baseline, fitted for each of `horizons` up to `max_horizon`."""
 
     horizons: tuple[int, ...] = HORIZONS
     name: ClassVar[str]
@@ -60,32 +49,44 @@ class HourlyBaseline(ABC):
     def _fit_horizon(self, fold: "Fold") -> FittedHorizon: ...
 
 
+@dataclass(frozen=True)
 class Fold:
-    """The hours that a baseline is tuned and fitted on, with what was observed within the horizon.
+    """The hours that a baseline is tuned and fitted on for one horizon."""
 
-    Attributes:
-        both: training and validation hours together.
-        issues: of the validation hours (`HourlyHistory.issues`).
-        observed: whether each cell had an alert within the horizon from `issues` on, shape (issues, cells).
-    """
+    history: HourlyHistory
+    train: range
+    validation: range
+    horizon: int
 
-    def __init__(self, history: HourlyHistory, train: range, validation: range, horizon: int) -> None:
-        self.history, self.train, self.validation, self.horizon = history, train, validation, horizon
-        self.both = range(train.start, validation.stop)
-        self._occupied = history.occupied_within(horizon)
-        self.issues = history.issues(validation, horizon)
-        self.observed = self._occupied[self.issues]
+    @property
+    def both(self) -> range:
+        """Training and validation hours."""
+        return range(self.train.start, self.validation.stop)
+
+    @cached_property
+    def issues(self) -> Indexes:
+        """Issues of the validation hours (`HourlyHistory.issues`)."""
+        return self.history.issues(self.validation, self.horizon)
+
+    @cached_property
+    def observed(self) -> npt.NDArray[np.bool_]:
+        """Whether each cell had an alert within the horizon from `issues` on, shape (issues, cells)."""
+        return self.observed_in(self.validation)
 
     def observed_in(self, hours: range) -> npt.NDArray[np.bool_]:
-        """The same of the issues of other hours."""
+        """`observed` of other hours."""
         return self._occupied[self.history.issues(hours, self.horizon)]
 
     def loss(self, probability: npt.NDArray[np.floating]) -> float:
         """Mean log loss of forecasts of the validation issues."""
         return float(log_losses(probability, self.observed).mean())
 
+    @cached_property
+    def _occupied(self) -> npt.NDArray[np.bool_]:
+        return self.history.occupied_within(self.horizon)
 
-def occurrence(expected: npt.NDArray[np.floating], scale: float = 1.0) -> Array:
+
+def occurrence(expected: npt.NDArray[np.floating], scale: float) -> Array:
     """Probability of at least one occupied hour, given the expected number: 1 - exp(-scale * expected)."""
     return -np.expm1(-scale * expected)
 
@@ -99,5 +100,5 @@ def burst_scale(
     """
     scale = 1.0
     for _ in range(SCALE_STEPS if positives else 0):
-        scale *= positives / -(np.expm1(-scale * expected) * times).sum()
+        scale *= positives / (occurrence(expected, scale) * times).sum()
     return scale

@@ -1,4 +1,4 @@
-"""The reference of all skill scores of the next hours: what happens in the cell at any hour."""
+"""The reference of all skill scores of the next hours: the frequency of the cell at any hour, shrunk to the city's mean."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -20,27 +20,23 @@ class FittedClimatology:
     """One frequency for each cell, shape (cells,)."""
 
     frequency: Array
-    settings: dict[str, float]
 
-    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """See `FittedHorizon.probability`."""
+    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
         return np.broadcast_to(self.frequency, (len(issues), len(self.frequency)))
 
 
 class Climatology(HourlyBaseline):
-    """The frequency of the cell, shrunk towards the city's mean."""
+    """See the module."""
 
     name: ClassVar[str] = "climatology"
 
     def _fit_horizon(self, fold: Fold) -> FittedHorizon:
-        observed = fold.observed_in(fold.train)
-        losses = {days: fold.loss(shrunk_frequency(observed, fold.horizon, days)[None]) for days in PSEUDO_DAYS}
-        days = min(losses, key=losses.__getitem__)
-        frequency = shrunk_frequency(fold.observed_in(fold.both), fold.horizon, days)
-        return FittedClimatology(frequency, {"pseudo_days": days, "validation_log_loss": losses[days]})
+        observed, horizon = fold.observed_in(fold.train), fold.horizon
+        days = min(PSEUDO_DAYS, key=lambda days: fold.loss(shrunk_frequency(observed, horizon, days)[None]))
+        return FittedClimatology(shrunk_frequency(fold.observed_in(fold.both), horizon, days))
 
 
 def shrunk_frequency(observed: npt.NDArray[np.bool_], horizon: int, pseudo_days: float) -> Array:
-    """Share of horizons with an alert, shrunk towards the city's mean with `pseudo_days` days of it as a prior; (cells,)."""
+    """Share of horizons with an alert, shrunk to the city's mean by a prior of `pseudo_days` days of it, shape (cells,)."""
     pseudo = pseudo_days * DAY_HOURS / horizon
     return (observed.sum(axis=0) + pseudo * observed.mean()) / (len(observed) + pseudo)

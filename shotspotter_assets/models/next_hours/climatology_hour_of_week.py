@@ -21,10 +21,8 @@ class FittedHourOfWeek:
     rate: Array
     profile: Array
     scale: float
-    settings: dict[str, float]
 
-    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """See `FittedHorizon.probability`."""
+    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
         level = profile_ahead(history, self.profile, self.horizon)
         return -np.expm1(-self.scale * self.rate * level[issues, None])
 
@@ -35,16 +33,13 @@ class ClimatologyHourOfWeek(HourlyBaseline):
     name: ClassVar[str] = "climatology_hour_of_week"
 
     def _fit_horizon(self, fold: Fold) -> FittedHorizon:
-        losses = {}
-        for pseudo_days, width in product(PSEUDO_DAYS, PROFILE_WIDTHS):
-            tried = _fitted(fold, fold.train, pseudo_days, width, {})
-            losses[pseudo_days, width] = fold.loss(tried.probability(fold.history, fold.issues))
-        best = min(losses, key=losses.__getitem__)
-        settings = {"pseudo_days": best[0], "profile_hours": best[1], "validation_log_loss": losses[best]}
-        return _fitted(fold, fold.both, *best, settings)
+        def loss(settings: tuple[float, float]) -> float:
+            return fold.loss(_fitted(fold, fold.train, *settings)(fold.history, fold.issues))
+
+        return _fitted(fold, fold.both, *min(product(PSEUDO_DAYS, PROFILE_WIDTHS), key=loss))
 
 
-def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float, settings: dict[str, float]) -> FittedHourOfWeek:
+def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FittedHourOfWeek:
     observed, issues = fold.observed_in(hours), fold.history.issues(hours, fold.horizon)
     rate = -np.log1p(-shrunk_frequency(observed, fold.horizon, pseudo_days))
     profile = hour_profile(fold.history, hours, width)
@@ -52,4 +47,4 @@ def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float, settings
     # All issues of one hour of the week are alike.
     _, first, times = np.unique(fold.history.clock.hour_of_week[issues], return_index=True, return_counts=True)
     scale = burst_scale(rate * level[issues[first], None], observed.sum(), times[:, None])
-    return FittedHourOfWeek(fold.horizon, rate, profile, scale, settings)
+    return FittedHourOfWeek(fold.horizon, rate, profile, scale)

@@ -78,7 +78,6 @@ class FittedEwma:
     background: Background
     profile: Array
     scale: float
-    settings: dict[str, float]
 
     def expected(self, history: HourlyHistory, issues: Indexes) -> Array:
         """Expected occupied hours within the horizon, shape (issues, cells)."""
@@ -86,8 +85,7 @@ class FittedEwma:
         level = profile_ahead(history, self.profile, self.horizon)[issues, None]
         return self.horizon * self.background.rate(history, hours)[issues - hours.start] * level
 
-    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """See `FittedHorizon.probability`."""
+    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
         return occurrence(self.expected(history, issues), self.scale)
 
 
@@ -98,10 +96,8 @@ class EwmaHourOfWeek(HourlyBaseline):
 
     def _fit_horizon(self, fold: Fold) -> FittedHorizon:
         history, background = fold.history, tuned_background(fold)
-        profile = hour_profile(history, fold.train, background.profile_hours)
-        tried = FittedEwma(fold.horizon, background, profile, 1.0, {})
-        expected = tried.expected(history, fold.issues)
-        scale = burst_scale(expected, fold.observed.sum())
-        settings = vars(background) | {"validation_log_loss": fold.loss(occurrence(expected, scale))}
-        profile = hour_profile(history, fold.both, background.profile_hours)
-        return replace(tried, profile=profile, scale=scale, settings=settings)
+        of_train, of_both = (
+            hour_profile(history, hours, background.profile_hours) for hours in (fold.train, fold.both)
+        )
+        expected = FittedEwma(fold.horizon, background, of_train, 1.0).expected(history, fold.issues)
+        return FittedEwma(fold.horizon, background, of_both, burst_scale(expected, fold.observed.sum()))

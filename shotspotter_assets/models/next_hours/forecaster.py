@@ -36,17 +36,8 @@ class FittedHourly(Protocol):
 
 
 class HourlyForecaster(Protocol):
-    """A way to forecast; its settings are its constructor's arguments, `horizons` among them."""
-
-    @property
-    def name(self) -> str: ...
+    """A way to forecast; its settings are its constructor's arguments, `horizons` first."""
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
-        """Tune on the validation hours what is tuned, and fit on both.
-
-        Args:
-            history: up to the last validation hour at least; later hours are not looked at.
-            train: indices of hours; `validation` starts where it ends.
-            validation: see `train`.
-        """
+        """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used."""
         ...

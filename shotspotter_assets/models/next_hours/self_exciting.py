@@ -24,7 +24,6 @@ from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 TRIGGER_HALF_LIVES_HOURS: Final = (0.5, 1.0, 3.0)
 MAX_FIT_HOURS: Final = 2 * 8766
 """The process is fitted on the last two years: its few numbers need no more."""
-STRENGTHS: Final = ("background", "own_cell", "near_cells")
 INITIAL_STRENGTHS: Final = (0.8, 0.03, 0.03)
 
 
@@ -38,10 +37,8 @@ class FittedSelfExciting:
     half_life: float
     strengths: Array
     scale: float
-    settings: dict[str, float]
 
-    def probability(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """See `FittedHorizon.probability`."""
+    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
         return occurrence(
             self.expected(history, issues, _background_rate(self.background, history, issues)), self.scale
         )
@@ -89,14 +86,12 @@ class SelfExciting(HourlyBaseline):
         for half_life in TRIGGER_HALF_LIVES_HOURS:
             own = _excitation(history, recent, half_life)
             strengths = _likeliest([steady, own[ordinary], (own @ near.T)[ordinary]], occupied)
-            fitted = FittedSelfExciting(fold.horizon, background, profile, half_life, strengths, 1.0, {})
+            fitted = FittedSelfExciting(fold.horizon, background, profile, half_life, strengths, 1.0)
             expected = fitted.expected(history, fold.issues, rate)
             scale = burst_scale(expected, positives)
             tried.append((fold.loss(occurrence(expected, scale)), replace(fitted, scale=scale)))
-        loss, best = min(tried, key=itemgetter(0))
-        settings = dict(zip(STRENGTHS, best.strengths.tolist(), strict=True))
-        settings |= {"half_life_hours": best.half_life, "validation_log_loss": loss}
-        return replace(best, profile=hour_profile(history, fold.both, background.profile_hours), settings=settings)
+        best = min(tried, key=itemgetter(0))[1]
+        return replace(best, profile=hour_profile(history, fold.both, background.profile_hours))
 
 
 def _background_rate(background: Background, history: HourlyHistory, issues: Indexes) -> Array:

@@ -213,7 +213,7 @@ def test_refuses_what_does_not_fit_together(change: dict[str, Any], message: str
 
 def test_a_training_that_diverges_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "shotspotter_assets.models.networks.losses.weighted_cross_entropy",
+        "shotspotter_assets.models.networks.fit.weighted_cross_entropy",
         lambda covered, weight: lambda targets, logits: keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan,
     )
     with pytest.raises(TrainingDivergedError, match="epoch 1"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shotspotter_assets.models.networks.windows import Windows, shuffled
+from shotspotter_assets.models.networks.windows import WindowBatches, Windows, shuffled
 
 COUNTS = hnp.arrays(np.uint16, (9, 4, 2, 3), elements=st.integers(0, 3))
 
@@ -74,3 +74,13 @@ def test_refuses_what_is_no_count(value: float) -> None:
     counts[3, 2] = value
     with pytest.raises(ValueError, match="negative or NaN"):
         Windows(counts, 4)
+
+
+def test_batches_are_the_windows_in_order() -> None:
+    counts = np.random.default_rng(0).poisson(0.5, (20, 4, 2, 3)).astype(np.uint16)
+    windows, days = Windows(counts, 4), np.array([9, 4, 19, 7, 12])
+    batches = WindowBatches(windows, days, 2)
+    assert [len(batches[index][0]) for index in range(len(batches))] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate([batch[0] for batch in batches]), windows.inputs(days))
+    np.testing.assert_array_equal(np.concatenate([batch[1] for batch in batches]), windows.targets(days))
+    assert len(WindowBatches(windows, days, 5, with_targets=False)[0]) == 1

@@ -57,3 +57,39 @@ def test_profile_follows_the_hours_and_ahead_is_their_mean():
     assert profile.mean() == pytest.approx(1.0)
     assert profile.reshape(7, 24)[:, 20].min() > 2 * profile.reshape(7, 24)[:, 9].max()
     np.testing.assert_allclose(ahead(np.array([1.0, 2, 6]), 2), [1.5, 4])
+
+
+def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
+    """One feature of all cells at an hour."""
+    return features(made, range(hour, hour + 1))[:, CELL_FEATURES.index(name)]
+
+
+def test_a_burst_counts_like_three_alerts_and_a_silent_cell_like_one_alert_a_year():
+    burst = np.zeros((3000, 4, 6, 6), np.uint16)
+    burst[2999, 0, 3, 3], burst[2999, 0, 4, 4] = 9, 3
+    made = HourlyHistory(city(), FIRST_DAY, burst, COVERED)
+    assert sorted(column(made, 3000, "alerts_1_hours"))[-3:] == pytest.approx([0, 3, 3])
+    assert min(column(made, 3000, "log_rate_7_days")) == pytest.approx(-np.log(365.2425 * 24))
+
+
+def test_the_night_share_is_that_of_the_cell_shrunk_to_the_citys_by_twenty_alerts():
+    made, hour = history(), 3000
+    occupied = made.occupied[:hour]
+    night = np.isin(made.clock.hour[:hour], [21, 22, 23, 0, 1, 2])
+    share = occupied[night].sum() / occupied.sum()
+    expected = (occupied[night].sum(axis=0) + 20 * share) / (occupied.sum(axis=0) + 20)
+    np.testing.assert_allclose(column(made, hour, "night_share"), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("days", "prior"), [(0.125, 3 / 24), (1, 3 / 24), (7, 3 / 24 / 7), (30, 3 / 24 / 30)])
+def test_the_citys_level_is_what_was_observed_over_what_the_hours_let_expect(days, prior):
+    made, hour = history(), 24 * 200
+    profile = hour_profile(made, range(24 * 100), 1.0)
+    ordinary = ~made.clock.fireworks[:hour]
+    weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / (24 * days)) * (ordinary if days > 1 else 1)
+    total = (2.0 ** (-np.arange(hour) / (24 * days))).sum()
+    long_run = (made.occupied_share[:hour] * ordinary).mean()
+    observed = weights @ made.occupied_share[:hour] / total
+    expected = weights @ profile[made.clock.hour_of_week[:hour]] / total
+    level = np.log((observed + prior * long_run) / ((expected + prior) * long_run))
+    np.testing.assert_allclose(column(made, hour, f"log_city_{days:g}_days"), level, rtol=1e-3, atol=1e-4)

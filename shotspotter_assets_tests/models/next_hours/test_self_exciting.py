@@ -8,13 +8,13 @@ def test_near_repeats_beat_the_hour_of_week(loss):
 
 
 def test_the_strength_of_near_repeats_is_found(baselines):
-    settings = baselines["self_exciting"].models[1].settings
+    _, own_cell, near_cells = baselines["self_exciting"].models[1].strengths
     # Repeats come in the next hour: whatever the half-life, that is what its first hour tells.
-    assert 0.1 < settings["own_cell"] < 0.25
-    assert settings["near_cells"] < 0.05
+    assert 0.1 < own_cell < 0.25
+    assert near_cells < 0.05
     calm = HourlyHistory(city(), FIRST_DAY, counts(repeats=0.0), COVERED)
-    without = SelfExciting(horizons=(1,)).fit(calm, TRAIN, VALIDATION).models[1].settings
-    assert without["own_cell"] + without["near_cells"] < 0.05
+    without = SelfExciting(horizons=(1,)).fit(calm, TRAIN, VALIDATION).models[1].strengths
+    assert without[1] + without[2] < 0.05
 
 
 def test_what_is_triggered_is_over_after_four_hours():
