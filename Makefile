@@ -33,7 +33,7 @@ test-slow: setup ## run the slow tests: short rehearsals
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 docs: setup      ## build the documentation as a site: docs/_build/index.html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build

@@ -338,7 +338,7 @@ def _causes(story: Story, city: str, day: date) -> int:
 
 def _failures(runs: Runs) -> list[str]:
     failed = runs.by_status.get("FAILURE", 0)
-    return [f"{failed} runs failed; see them with: dagster dev"] if failed else []
+    return [f"{failed} runs failed; see them with: dg dev"] if failed else []
 
 
 def _named(story: Story, city: str, file: str) -> bool:
