@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,9 @@ class FitContext:
     earlier: Any = None
     checkpoint: Path | None = None
     log: Callable[[str], None] = lambda _: None
+
+
+NO_CONTEXT: Final = FitContext()
 
 
 class Fitted(Protocol):
@@ -103,7 +106,7 @@ class Forecaster(Protocol):
 
     name: ClassVar[str]
 
-    def fit(self, history: History, train: range, validation: range, context: FitContext = ...) -> Fitted:
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:
         """Fit on `train`, choose and calibrate on `validation`, which follows it.
 
         Args:

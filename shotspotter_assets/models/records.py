@@ -1,4 +1,4 @@
-"""What is written down about a fold's models, so that a report can trust them and a reader can repeat them."""
+"""What is written down about a fold's models, so that a report can check them and a reader can repeat them."""
 
 import platform
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.probability import clip_probability
@@ -59,12 +59,12 @@ class ReferenceNetworkForecaster:
         self.config = settings
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedReferenceNetwork:
         """See `Forecaster.fit`."""
         from shotspotter_assets.models.networks.fit import fit_network
 
-        history, context = history.through(validation.stop), context or FitContext()
+        history = history.through(validation.stop)
         with tempfile.TemporaryDirectory() as folder:
             trained = fit_network(
                 _gunshots(history),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shotspotter_assets.models.fold_windows import LAG_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import Array, FitContext, require_both_labels
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.tuned_baseline import Settings, best_candidate
 from shotspotter_assets.models.probability import clip_probability
@@ -60,7 +60,7 @@ class LagBaseline(ABC):
         """Each setting that is tried, with its forecasts of the validation window."""
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> "FittedLagBaseline":
         """See `Forecaster.fit`."""
         fold = LagFold(history, self.inputs(history), train, validation)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.tuned_baseline import (
     NO_TABLE,
@@ -36,7 +36,7 @@ class NeverForecaster(TunedBaseline):
     table_key = None
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedBaseline:
         """See `Forecaster.fit`: there is nothing to learn."""
         forecast = self.forecast(NO_TABLE, {}, history, validation)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import Array, FitContext, require_both_labels
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs, ordinary_days
@@ -208,11 +208,11 @@ class RegimeRegressionForecaster:
         self.settings = settings
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedRegimeRegression:
         """See `Forecaster.fit`."""
         data = FitData.make(history, train, validation)
-        return fit_regressions(data, context and context.pretrained, self.settings.inverse_penalties).both
+        return fit_regressions(data, context.pretrained, self.settings.inverse_penalties).both
 
     def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
         """See `Forecaster.load`."""

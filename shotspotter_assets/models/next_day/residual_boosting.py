@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -99,11 +99,11 @@ class ResidualBoostingForecaster:
         self.settings = settings
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualBoosting:
         """See `Forecaster.fit`."""
         data = FitData.make(history, train, validation)
-        return self.fit_on_regressions(data, fit_regressions(data, context and context.pretrained))
+        return self.fit_on_regressions(data, fit_regressions(data, context.pretrained))
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
         """See `Forecaster.load`."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -119,11 +119,11 @@ class ResidualConvLSTMForecaster:
         self.settings = settings
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualNetwork:
         """See `Forecaster.fit`; it goes on from an earlier network where there is one."""
         data = FitData.make(history, train, validation)
-        return self.fit_on_regressions(data, fit_regressions(data), context and context.earlier)
+        return self.fit_on_regressions(data, fit_regressions(data), context.earlier)
 
     def fit_on_regressions(
         self, data: FitData, regressions: Regressions, earlier: FittedResidualNetwork | None = None

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.models.forecaster import Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
@@ -47,7 +47,7 @@ class TunedBaseline(ABC):
             yield settings, self.forecast(self.learn(history, train, settings), settings, history, validation)
 
     def fit(
-        self, history: History, train: range, validation: range, context: FitContext | None = None
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> "FittedBaseline":
         """See `Forecaster.fit`."""
         history = history.through(validation.stop)
