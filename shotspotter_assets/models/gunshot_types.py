@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.models.filters import recursive_mean, smoothing_weights, span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.filters import recursive_mean, smoothing_weights, span
 
 Array = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]

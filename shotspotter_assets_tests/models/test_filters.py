@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from shotspotter_assets.models.filters import exponential_mean, smooth_cells
+from shotspotter_assets.models.filters import exponential_mean, recursive_mean, smooth_cells
 from shotspotter_assets_tests.evaluation.cities import COVERED
 
 
@@ -38,3 +38,13 @@ def test_smoothing_is_a_gaussian_mean_over_covered_cells():
     np.testing.assert_allclose(smooth[:, cell], daily @ kernel / kernel.sum())
     np.testing.assert_allclose(smooth_cells(np.ones((1, COVERED.sum())), COVERED, 1.5), 1.0)
     assert smooth_cells(daily, COVERED, 0) is daily
+
+
+@pytest.mark.parametrize("half_life", [1.0, 30.0, np.inf])
+@pytest.mark.parametrize("hours", [range(1, 40), range(17, 40), range(39, 40)])
+def test_recursive_mean_is_its_definition(half_life, hours):
+    values = np.random.default_rng(0).poisson(0.5, (40, 3)).astype(np.float32)
+    for at, hour in enumerate(hours):
+        weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / half_life)
+        expected = weights @ values[:hour] / weights.sum()
+        np.testing.assert_allclose(recursive_mean(values, hours, half_life)[at], expected, rtol=1e-4)

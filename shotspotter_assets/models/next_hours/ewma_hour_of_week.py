@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.models.filters import Singles, recursive_mean, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, HourlyBaseline, burst_scale, occurrence
 from shotspotter_assets.models.next_hours.features import PROFILE_WIDTHS, hour_profile, profile_ahead
-from shotspotter_assets.models.next_hours.filters import Singles, recursive_mean, span
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 
 HALF_LIVES_DAYS: Final = (30, 60, 120, 240, 480)

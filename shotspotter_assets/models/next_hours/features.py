@@ -14,14 +14,14 @@ from scipy.ndimage import gaussian_filter1d
 
 from shotspotter_assets.calendar.hourly_clock import YEAR_HOURS
 from shotspotter_assets.calendar.weekdays import DAY_HOURS, WEEK_HOURS
-from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.filters import (
+from shotspotter_assets.models.filters import (
     Singles,
     decayed_sum,
     means_of_half_lives,
     recursive_mean,
     smoothing_weights,
 )
+from shotspotter_assets.models.hourly_history import HourlyHistory
 
 Array = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]

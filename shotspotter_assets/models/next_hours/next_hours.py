@@ -17,6 +17,7 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.models.filters import Singles, span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.features import (
     CELL_FEATURES,
@@ -26,7 +27,6 @@ from shotspotter_assets.models.next_hours.features import (
     hour_profile,
     window_features,
 )
-from shotspotter_assets.models.next_hours.filters import Singles, span
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes
 from shotspotter_assets.models.probability import clip_probability, log_losses
 

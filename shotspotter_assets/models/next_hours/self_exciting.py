@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from shotspotter_assets.models.filters import Singles, recursive_mean, smoothing_weights, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, HourlyBaseline, burst_scale, occurrence
 from shotspotter_assets.models.next_hours.ewma_hour_of_week import Background, tuned_background
 from shotspotter_assets.models.next_hours.features import NEAR_WIDTHS, hour_profile
-from shotspotter_assets.models.next_hours.filters import Singles, recursive_mean, smoothing_weights, span
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 
 TRIGGER_HALF_LIVES_HOURS: Final = (0.5, 1.0, 3.0)
