@@ -1,7 +1,7 @@
 """The City model: the content of one city's YAML file. `cities.registry` reads the files."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -85,6 +85,8 @@ class City(StrictModel):
     """Names of the `event_types` that forecasts are of; empty for gunshot alerts."""
     holidays: str = "US"
     """Country (and subdivision, as US-DC) whose public holidays the city has."""
+    max_share_rejected: float = Field(default=0.5, ge=0, le=1)
+    """A run of whose rows a larger share cannot be used fails."""
     patrol: PatrolRules | None = None
     """Null for a city without patrol plans."""
     retraining: Literal["daily", "weekly", "on_drift"] = "daily"
@@ -107,9 +109,12 @@ class City(StrictModel):
     @classmethod
     def _is_a_date(cls, value: Any) -> Any:
         # YAML reads an unquoted 20140101 as a number, which pydantic would take for seconds since 1970.
-        if isinstance(value, int | float):
-            raise ValueError("write the date as YYYY-MM-DD")
-        return value
+        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+            return value
+        try:
+            return date.fromisoformat(value if "-" in value else "")
+        except (TypeError, ValueError):
+            raise ValueError("write the date as YYYY-MM-DD") from None
 
     @field_validator("holidays")
     @classmethod

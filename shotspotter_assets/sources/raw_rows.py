@@ -18,6 +18,9 @@ from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
+MIN_UNREADABLE: Final = 20
+"""Of so many rows, one at least has a readable time if the city's file says how they are written."""
+
 BROKEN: Final = "__broken_line__"
 """Column with the text of lines that do not parse, null for sound lines; only some sources have it."""
 
@@ -38,7 +41,7 @@ def to_raw(
     `fallback`.
 
     Raises:
-        SourceError: no time of the table has a zone, and the city's file does not say what such times mean.
+        SourceError: no time of the table can be read, or has a zone, and the city's file does not say what it means.
     """
     columns = source.columns.named()
     time_utc = _instants(table, first_row, city, source, received_from)
@@ -82,6 +85,12 @@ def _instants(
                 f"City {city.name}: {received_from}, row {first_row + row}: the time {str(column[row])!r} has no zone. Set "
                 "source.naive_times in the city's file to local (the city's wall clock) or utc."
             )
+    elif table.num_rows >= MIN_UNREADABLE and np.isnat(instants).all():
+        raise SourceError(
+            f"City {city.name}: {received_from}: none of {table.num_rows:,} times can be read, such as {str(column[0])!r}. "
+            f"Correct source.columns.time or source.time_format ({source.time_format or 'null: the usual forms'}) in the "
+            "city's file."
+        )
     return pa.chunked_array([pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))])
 
 

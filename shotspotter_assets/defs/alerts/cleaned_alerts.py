@@ -1,12 +1,14 @@
 """Cleaned alerts, by city and local day: the tidy table of what can be used, and what cannot with the reason."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.dagster_patches.partition_versions import add_version
@@ -57,14 +59,19 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
 
     Received rows = cleaned + rejected + exact duplicates, for every day. An incident that began before midnight goes on
-    after it, as far as the day before was received by then.
+    after it, as far as the day before was received by then. If most rows of a city cannot be used, the run fails and
+    nothing is written.
     """
     from shotspotter_assets.cleaning.alerts import clean_alerts
 
     opened = store.open()
-    for date_range in date_ranges(context, cities):
-        city, days = date_range.city, date_range.days
-        cleaned = clean_alerts(_raw_with_eve(opened, date_range), days, city)
+    all_cleaned = [
+        (date_range, clean_alerts(_raw_with_eve(opened, date_range), date_range.days, date_range.city))
+        for date_range in date_ranges(context, cities)
+    ]
+    _refuse_mostly_rejected(opened, all_cleaned)
+    for date_range, cleaned in all_cleaned:
+        city = date_range.city
         rejected, alerts = (
             {day: getattr(result, of) for day, result in cleaned.items()} for of in ("rejected", "alerts")
         )
@@ -150,6 +157,29 @@ def _raw_with_eve(store: "Store", date_range: DateRange) -> "pa.Table":
     eve = first - timedelta(days=1)
     before = store.read_present("raw_alerts", city, ALERTS_FILE, eve, eve)
     return raw if before is None else pa.concat_tables([before, raw])
+
+
+def _refuse_mostly_rejected(store: "Store", all_cleaned: "Sequence[tuple[DateRange, dict[date, CleanedDay]]]") -> None:
+    """Of each city, all days of the run together."""
+    from shotspotter_assets.cleaning.refusal import refuse_mostly_rejected
+
+    for city in {date_range.city.name: date_range.city for date_range, _ in all_cleaned}.values():
+        days: dict[date, CleanedDay] = {}
+        for date_range, cleaned in all_cleaned:
+            if date_range.city.name == city.name:
+                days |= cleaned
+        refuse_mostly_rejected(city, list(days.values()), partial(_other_alerts, store, city, days))
+
+
+def _other_alerts(store: "Store", city: City, days: Collection[date]) -> int:
+    """Alerts stored for other days, if the city's first day, where rows without a date are filed, is among `days`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if city.start not in days:
+        return 0
+    alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, date.min, date.max, ["user_id"])
+    return 0 if alerts is None else int(pc.sum(pc.invert(pc.is_in(alerts["date"], pa.array(list(days))))).as_py() or 0)
 
 
 def _report_days(

@@ -1,0 +1,82 @@
+"""Refusal of days of which most rows cannot be used: the city's file is wrong, and what it makes would be wrong too."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.alerts import NO_ROWS, REASONS, CleanedDay
+
+MIN_ROWS: Final = 20
+"""Of fewer rows, a few odd ones may be most: a small day, or a correction of some rows."""
+
+MAX_SHOWN: Final = 160
+"""Characters that are shown of a row as it was received."""
+
+UNDATED: Final = ("no_time", "impossible_date")
+"""Reasons of rows that are filed under the first day, or that of their file, for want of a date."""
+
+REMEDIES: Final = {
+    "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
+    "impossible_date": "start, and time_format (day and month may be interchanged)",
+    "no_point": "columns.longitude and columns.latitude",
+    "swapped_point": "columns.longitude and columns.latitude, which seem to be interchanged",
+    "outside_box": "box",
+    "other_event": "event_types",
+}
+"""What to look at in the city's file, by reason."""
+
+
+class MostRowsRejectedError(ValueError):
+    """Most rows that a run received cannot be used; the message has counts, reasons and remedies."""
+
+
+def refuse_mostly_rejected(city: City, cleaned: Sequence[CleanedDay], other_alerts: Callable[[], int]) -> None:
+    """Refuse days of which a larger share of the rows is rejected than the city's file allows, all days together.
+
+    Rows without a usable date are filed under one day for all days, so they are judged with the alerts of all of them.
+
+    Args:
+        city: its `max_share_rejected`.
+        cleaned: all days of a run.
+        other_alerts: counts the alerts that are stored for other days than these.
+
+    Raises:
+        MostRowsRejectedError: see above.
+    """
+    account = sum((day.account for day in cleaned), start=NO_ROWS)
+    received, rejected = account.received, Counter(account.rejected)
+    undated = sum(rejected[reason] for reason in UNDATED)
+    if _is_most(rejected.total() - undated, received - undated, city) or (
+        _is_most(rejected.total(), received, city) and _is_most(rejected.total(), received + other_alerts(), city)
+    ):
+        rows = pa.concat_tables([day.rejected for day in cleaned])
+        raise MostRowsRejectedError(
+            f"City {city.name}: {rejected.total():,} of {received:,} rows cannot be used, so nothing was stored. "
+            + " ".join(
+                f"{number:,} {reason}: {REASONS[reason]}{_example(rows, reason)}. Correct {REMEDIES[reason]}."
+                for reason, number in rejected.most_common()
+            )
+            + f" These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
+        )
+
+
+def _is_most(rejected: int, received: int, city: City) -> bool:
+    return rejected >= MIN_ROWS and rejected > city.max_share_rejected * received
+
+
+def _example(rejected: pa.Table, reason: str) -> str:
+    """The first row as it was received, or where the points are."""
+    rows = rejected.filter(pc.equal(rejected["reason"], reason))
+    if reason in {"outside_box", "swapped_point"}:
+        edges = [np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")]
+        (west, east), (south, north) = edges
+        return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
+    if reason == "impossible_date":
+        return f"; the first is {rows['time_utc'][0].as_py():%Y-%m-%d %H:%M} UTC"
+    shown = rows["as_received"][0].as_py() or rows["gunshot_type_as_received"][0].as_py() or ""
+    return f"; the first is {shown[:MAX_SHOWN]}{'…' if len(shown) > MAX_SHOWN else ''}"
