@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.default_status import sensor_status
 from shotspotter_assets.defs.automation.runs import (
@@ -38,20 +38,46 @@ MAX_SHOWN: Final = 10
 """Problems that the line of a tick has room for."""
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What one sensor watches."""
+
+    arrival: Arrival
+    """How the sources that it looks at get new days."""
+    tables: str
+    """Name of the stored tables of what it has seen."""
+    pending: "dict[str, FutureLook]" = field(default_factory=dict)
+    """Looks that were not over with their tick; the server that holds the sensor keeps them for the next one."""
+
+
+@dataclass
+class Cursor:
+    """What a tick leaves to the next one."""
+
+    generations: dict[str, int]
+    """The generation of each city's table of what was seen."""
+    turn: int
+    """Which city is looked at first."""
+
+    @classmethod
+    def of(cls, text: str | None) -> "Cursor":
+        """The cursor that Dagster has kept."""
+        kept = json.loads(text or "{}")
+        return cls(kept.get("generations", {}), kept.get("turn", 0))
+
+
 def definitions(settings: Settings) -> dg.Definitions:
     """Both sensors."""
     landing = _sensor(
         "landing_arrivals",
-        arrival="landed",
-        table="landing",
+        Watch("landed", "landing"),
         seconds=5,
         description="Watches the landing folders and takes in the days of files that were landed or replaced.",
         settings=settings,
     )
     polled = _sensor(
         "polled_arrivals",
-        arrival="polled",
-        table="polled",
+        Watch("polled", "polled"),
         seconds=900,
         description="Asks the live sources for new and corrected days every quarter of an hour.",
         settings=settings,
@@ -59,12 +85,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(sensors=[landing, polled])
 
 
-def _sensor(
-    name: str, *, arrival: Arrival, table: str, seconds: int, description: str, settings: Settings
-) -> dg.SensorDefinition:
-    """A sensor of the sources whose days become known in one way; what it has seen is kept in tables of the name `table`."""
-    pending: dict[str, FutureLook] = {}  # looks that were not over with their tick, in the server that holds the sensor
-
+def _sensor(name: str, watch: Watch, *, seconds: int, description: str, settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
         target=DAILY_CHAIN,
@@ -72,87 +93,80 @@ def _sensor(
         default_status=sensor_status(settings),
         description=description,
     )
-    def look(
+    def sensor(
         context: dg.SensorEvaluationContext,
         cities: dg.ResourceParam[Cities],
         store: StoreResource,
         sources: SourcesResource,
     ) -> dg.SensorResult:
-        watched = [city for city in cities.values() if arrival in arrivals(city)]
-        return _tick(context, watched, arrival, table, store, sources, pending)
+        return _tick(context, watch, cities, store, sources)
 
-    return look
+    return sensor
 
 
 def _tick(
-    context: dg.SensorEvaluationContext,
-    cities: list[City],
-    arrival: Arrival,
-    table: str,
-    store: StoreResource,
-    sources: SourcesResource,
-    pending: "dict[str, FutureLook]",
+    context: dg.SensorEvaluationContext, watch: Watch, cities: Cities, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
-    """One tick. The cursor holds each city's generation of its table of what was seen, and whose turn is next.
+    """Look at the cities, and ask for runs of the days that changed.
 
-    The next generation's table is written before the runs are asked for, and counts once the cursor that names it is
-    saved together with them: a tick that dies in between is done over.
+    The next generation of a table of what was seen is written before the runs are asked for, and counts once the cursor
+    that names it is saved together with them: a tick that dies in between is done over.
     """
     from shotspotter_assets.sources.looks import LookRound, look_at
     from shotspotter_assets.sources.seen import SeenTable
 
-    opened = store.open()
-    cursor: dict[str, Any] = json.loads(context.cursor or "{}")
-    generations: dict[str, int] = cursor.get("generations", {})
-    turn = cursor.get("turn", 0) % max(len(cities), 1)
     started = monotonic()
+    watched = [city for city in cities.values() if watch.arrival in arrivals(city)]
+    cursor, opened = Cursor.of(context.cursor), store.open()
     failed = cities_with_failures(context.instance)
     requests: list[dg.RunRequest] = []
     problems: dict[str, str] = {}
-    left_out: list[str] = []
+    unreadable: list[str] = []
 
     def enough() -> bool:
         return monotonic() - started > SECONDS_PER_TICK
 
-    def look(seen: SeenTable) -> "Look | None":
-        return None if enough() else look_at(seen, arrival, sources.readers, enough)
+    def is_late() -> bool:
+        return monotonic() - started > MAX_SECONDS
 
-    in_turn = cities[turn:] + cities[:turn]
-    tables = [SeenTable(opened, city, table, generations.get(city.name, 0)) for city in in_turn]
-    looks = LookRound(tables, look, pending)
+    def look(seen: SeenTable) -> "Look | None":
+        return None if enough() else look_at(seen, watch.arrival, sources.readers, enough)
+
+    turn = cursor.turn % max(len(watched), 1)
+    in_turn = watched[turn:] + watched[:turn]
+    tables = [SeenTable(opened, city, watch.tables, cursor.generations.get(city.name, 0)) for city in in_turn]
+    looks = LookRound(tables, look, watch.pending)
     for city, future in looks.finished(until=started + MAX_SECONDS):
-        if len(requests) >= MAX_RUNS_PER_TICK or monotonic() - started > MAX_SECONDS:
+        if len(requests) >= MAX_RUNS_PER_TICK or is_late():
             break
         try:
             found = future.result()
             if found is None:
                 continue
             requests += _requests(context, found)
-            if city.name in failed and needs_clock(city) == (arrival != "landed"):
+            if city.name in failed and needs_clock(city) == (watch.arrival != "landed"):
                 requests += failed_again(context.instance, city.name)
-            generations[city.name] = found.seen.generation
-            left_out += found.seen.unreadable()
+            cursor.generations[city.name] = found.seen.generation
+            unreadable += found.seen.unreadable()
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
             problems[city.name] = str(error)
             context.log.exception(f"{city.name}: its source could not be looked at")
         looks.drop(future)
-    for city in looks.end(is_late=monotonic() - started > MAX_SECONDS):
+    for city in looks.end(is_late=is_late()):
         problems[city.name] = f"{city.name}: its source has not answered within {MAX_SECONDS:g} s."
         context.log.error(problems[city.name])
     left = [seen.city for seen in looks.waiting.values()]
     # With cities left, the cursor has to move on to them.
-    if problems and len(problems) == len(cities):
+    if problems and len(problems) == len(watched):
         raise dg.Failure(f"No source could be looked at. {_some(problems.values())}")
-    summary = [f"Nothing new at {len(cities) - len(left) - len(problems)} of {len(cities)} cities."]
-    if problems:
-        summary.append(_some(problems.values()))
-    if left_out:
-        summary.append(f"Left out until they, or the city's file, are corrected: {', '.join(sorted(left_out))}.")
-    turn = next((cities.index(city) for city in left), turn)
+    unchanged = f"Nothing new at {len(watched) - len(left) - len(problems)} of {len(watched)} cities."
+    cursor.turn = next((watched.index(city) for city in left), turn)
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else " ".join(summary),
-        cursor=json.dumps({"generations": generations, "turn": turn}),
+        skip_reason=None
+        if requests
+        else " ".join(filter(None, [unchanged, _some(problems.values()), _left_out(unreadable)])),
+        cursor=json.dumps(asdict(cursor)),
     )
 
 
@@ -161,6 +175,10 @@ def _some(problems: Collection[str]) -> str:
     return " ".join(list(problems)[:MAX_SHOWN]) + (
         f" And {more} more, named in the log of the tick." if more > 0 else ""
     )
+
+
+def _left_out(files: Collection[str]) -> str:
+    return f"Left out until they, or the city's file, are corrected: {', '.join(sorted(files))}." if files else ""
 
 
 def _requests(context: dg.SensorEvaluationContext, found: "Look") -> list[dg.RunRequest]:

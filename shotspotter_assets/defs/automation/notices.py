@@ -15,13 +15,13 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.default_status import sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.notifications.messages import Message, corrupt_file, drift, failed_gate, late_city, run_failure
 from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import arrivals
 
 if TYPE_CHECKING:
     from shotspotter_assets.dagster_patches.check_history import Evaluation
-    from shotspotter_assets.notifications.messages import Message
     from shotspotter_assets.storage.store import Store
 
 LATE_CITIES: Final = dg.AssetCheckKey(dg.AssetKey("raw_alerts"), "late_cities")
@@ -88,10 +88,8 @@ def notices(
     )
 
 
-def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
     """All but those that Dagster starts again itself."""
-    from shotspotter_assets.notifications.messages import run_failure
-
     wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
     for record in reversed(instance.get_run_records(wanted, limit=MAX_RUNS)):
         run = record.dagster_run
@@ -117,10 +115,9 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str
 
 def _late_cities(
     instance: dg.DagsterInstance, cities: Cities, since: datetime, to: NoticesResource
-) -> "Iterator[Message]":
+) -> Iterator[Message]:
     from shotspotter_assets.calendar.local_time import day_start
     from shotspotter_assets.dagster_patches.check_history import evaluations
-    from shotspotter_assets.notifications.messages import late_city
 
     for evaluation in evaluations(instance, LATE_CITIES, since, MAX_EVALUATIONS)[:1]:  # each one is of all cities
         for name, silent_days in _numbers(evaluation.result, "days_late_").items():
@@ -131,10 +128,8 @@ def _late_cities(
                 yield late_city(name, last, due, to.run_url(evaluation.run_id))
 
 
-def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> "Iterator[Message]":
+def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
     """Forecasts that were not shown to be better than the best baseline, so that this one is served."""
-    from shotspotter_assets.notifications.messages import failed_gate
-
     for failed in _newly_failed_partitions(instance, REPORT_GATE, since):
         served, reason = str(failed.result.metadata["served"].value), failed.result.description or ""
         yield failed_gate(str(failed.partition), failed.at.date(), served, reason, to.run_url(failed.run_id))
@@ -142,9 +137,8 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 def _failed_scores(
     instance: dg.DagsterInstance, since: datetime, store: "Store", to: NoticesResource
-) -> "Iterator[Message]":
+) -> Iterator[Message]:
     """Issued forecasts that no longer hold, and alerts that have drifted."""
-    from shotspotter_assets.notifications.messages import drift, failed_gate
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
     for failed in _newly_failed_partitions(instance, ROLLING_GATE, since):
@@ -158,8 +152,7 @@ def _failed_scores(
             yield drift(city, day, reasons, url)
 
 
-def _unreadable_files(cities: Cities, store: "Store") -> "Iterator[Message]":
-    from shotspotter_assets.notifications.messages import corrupt_file
+def _unreadable_files(cities: Cities, store: "Store") -> Iterator[Message]:
     from shotspotter_assets.sources.seen import read_unreadable
 
     for city in cities.values():
