@@ -5,7 +5,6 @@ make the gate stricter. The candidate must be named beforehand: the best of seve
 would flatter itself.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,22 +13,17 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
-from shotspotter_assets.models import registry
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.registry import FORECASTERS
 
-BASELINES: Final = (
-    *registry.BASELINES,
-    *(name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline),
-)
-"""Names of forecasts that are baselines wherever they stand in a table; every other one is a candidate or the truth."""
 NEVER: Final = "never"
-"""The baseline that is never served: it says nothing."""
+"""The baseline that is never served: it forecasts no alert anywhere."""
 TRUTH: Final = "true_intensity"
 """What only a simulated city has: the process itself, which is neither served nor a baseline."""
 
 MIN_WEEKS: Final = 12
-"""Calendar weeks below which an interval drawn from whole weeks is too narrow to be believed; a quarter has 13 or 14."""
+"""With fewer calendar weeks, an interval drawn from whole weeks is too narrow; a quarter has 13 or 14."""
 MIN_POSITIVES: Final = 100
 PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)
 """Between these the forecast is calibrated in the large."""
@@ -38,7 +32,7 @@ _CONSTANT: Final = "constant"
 
 
 class GateError(ValueError):
-    """The forecasts table has not what the gate compares."""
+    """The forecasts table lacks what the gate compares."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +63,31 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELINES) -> Verdict:
-    """The verdict on a candidate forecast.
+def baselines_in(forecasts: pa.Table) -> list[str]:
+    """The baselines in a forecasts table, as the registries of forecasters mark them; all others are candidates."""
+    entries = {name: FORECASTERS.get(name) or HOURLY_FORECASTERS.get(name) for name in model_names(forecasts)}
+    return [name for name, entry in entries.items() if entry is not None and entry.is_baseline]
+
+
+def judge(forecasts: pa.Table, candidate: str) -> Verdict:
+    """The verdict on a candidate forecast; a candidate that is a baseline itself has to beat the others.
 
     It passes if the lower end of the 90% interval (weekly block bootstrap) of its gain over the best baseline is above
     zero, and so is that over a constant; if predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and if there
-    are weeks and positives enough to say so.
+    are weeks and positives enough to tell.
 
     Args:
         forecasts: the candidate and the baselines on the same cell-days (see `evaluation.forecasts_table`).
         candidate: its column.
-        baselines: names that count as baselines; those that are not in the table are left out.
 
     Raises:
-        GateError: the candidate is not in the table, is a baseline itself, or there is no servable baseline.
+        GateError: the table lacks the candidate, or a baseline that could be served.
     """
-    names = model_names(forecasts)
-    compared = [name for name in names if name in baselines and name != NEVER]
-    if candidate not in names or candidate in baselines or not compared:
+    compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
+    if candidate not in model_names(forecasts) or not compared:
         raise GateError(
-            f"The gate compares a candidate with baselines; the forecasts have {', '.join(names) or 'no model'}, the "
-            f"candidate is {candidate!r}. Name a candidate among them that is none of {', '.join(baselines)}."
+            f"The gate compares a candidate with baselines; the forecasts have {', '.join(model_names(forecasts)) or 'no model'}, "
+            f"the candidate is {candidate!r}. Name a candidate among them, beside a baseline other than {NEVER}."
         )
     observed = observed_of(forecasts)
     positives = int(observed.sum())
@@ -103,9 +101,7 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
     ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
 
     lowest, highest = PREDICTED_OVER_OBSERVED
-    failed: list[str] = []
-    held: list[str] = []
-    for holds, reason in (
+    conditions = (
         (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
         (
             positives >= MIN_POSITIVES,
@@ -117,8 +113,8 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
             ratio is not None and lowest <= ratio <= highest,
             f"Predicted / observed is {_number(ratio, '.2f')}; between {lowest} and {highest} is allowed.",
         ),
-    ):
-        (held if holds else failed).append(reason)
+    )
+    failed = tuple(reason for holds, reason in conditions if not holds)
     return Verdict(
         passed=not failed,
         served=best if failed else candidate,
@@ -128,7 +124,7 @@ def judge(forecasts: pa.Table, candidate: str, baselines: Sequence[str] = BASELI
         gain_over_constant=over_constant,
         predicted_over_observed=ratio,
         positives=positives,
-        reasons=tuple(failed or held),
+        reasons=failed or tuple(reason for _, reason in conditions),
     )
 
 

@@ -24,7 +24,7 @@ from shotspotter_assets.evaluation.forecasts_table import (
     without_firework_days,
 )
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
-from shotspotter_assets.evaluation.gate import BASELINES, Verdict, judge
+from shotspotter_assets.evaluation.gate import Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.reliability import Reliability, reliability
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
 from shotspotter_assets.evaluation.stored_report import StoredReport
@@ -156,7 +156,7 @@ def walk_forward_report(
     verdict = judge(forecasts, candidate)
     best = verdict.best_baseline
     days, observed = days_of(forecasts), observed_of(forecasts)
-    baselines = [name for name in model_names(forecasts) if name in BASELINES]
+    baselines = baselines_in(forecasts)
     fold_names = np.repeat([cutoff.isoformat() for cutoff in folds], [len(table) for table in folds.values()])
     day_kinds = np.where(is_holiday_fireworks(days), "firework day", "ordinary")
     return WalkForwardReport(
@@ -210,7 +210,7 @@ def horizon_reports(forecasts: pa.Table, candidate: str) -> dict[int, HorizonRep
 def _horizon_report(forecasts: pa.Table, candidate: str) -> HorizonReport:
     rows = forecasts.select([name for name in forecasts.column_names if forecasts[name].null_count < len(forecasts)])
     observed, verdict = observed_of(rows), judge(rows, candidate)
-    baselines = [name for name in model_names(rows) if name in BASELINES]
+    baselines = baselines_in(rows)
     return HorizonReport(
         cell_periods=len(rows),
         positives=int(observed.sum()),
@@ -225,7 +225,7 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> list[str]:
     """The models that only some folds have, none of which may be the candidate or a baseline."""
     names_by_fold = {cutoff: set(model_names(table)) for cutoff, table in folds.items()}
     everywhere, anywhere = set.intersection(*names_by_fold.values()), set.union(*names_by_fold.values())
-    needed = {candidate, *(anywhere & set(BASELINES))}
+    needed = {candidate, *(name for table in folds.values() for name in baselines_in(table))}
     for cutoff, names in names_by_fold.items():
         if needed - names:
             raise MissingForecastsError(

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, model_names, observed_of
+from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of
 from shotspotter_assets.evaluation.gains import Gain, table_gain
-from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, judge
+from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
@@ -231,7 +231,7 @@ def rolling_scores(scored: pa.Table, last: date, candidate: str) -> dict[int, Ro
             log_loss=scores.log_loss,
             hit_rate=scores.hit_rate,
             predicted_over_observed=scores.predicted_over_observed,
-            gain_over={name: table_gain(rows, SERVED, name) for name in baselines_of(rows, candidate)},
+            gain_over={name: table_gain(rows, SERVED, name) for name in baselines_in(rows) if name != candidate},
         )
     return rolling
 
@@ -239,17 +239,12 @@ def rolling_scores(scored: pa.Table, last: date, candidate: str) -> dict[int, Ro
 def rolling_gate(scored: pa.Table, last: date, candidate: str) -> RollingVerdict:
     """The gate on the candidate's forecasts of the last 91 days, whatever was served on them."""
     rows = _last_days(scored, last, WINDOWS[-1])
-    verdict = vars(judge(rows, candidate, baselines_of(rows, candidate)))
+    verdict = vars(judge(rows, candidate))
     weeks = verdict["gain"].weeks
     if weeks >= MIN_WEEKS:
         return RollingVerdict(**verdict, decided=True)
     reasons = (f"{weeks} weeks of forecasts; the gate decides from {MIN_WEEKS} on.",)
     return RollingVerdict(**verdict | {"passed": True, "served": candidate, "reasons": reasons}, decided=False)
-
-
-def baselines_of(scored: pa.Table, candidate: str) -> tuple[str, ...]:
-    """The baselines of a table of `scored_day`."""
-    return tuple(name for name in model_names(scored) if name not in (SERVED, candidate))
 
 
 def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:

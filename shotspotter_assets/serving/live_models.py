@@ -16,7 +16,7 @@ from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.records import counts_sha256, installed_versions
-from shotspotter_assets.models.registry import candidate_of, fallbacks
+from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.record import COUNTS, IssuedComparison, ServingRecord, stored_name
@@ -138,7 +138,7 @@ def train(
         axis, np.nonzero(covered), observed, {name: fitted.validation(name) for name in fitted.models}
     )
     candidate = candidate_of(city).name
-    gate = judge(judged, candidate, fallbacks(candidate))
+    gate = judge(judged, candidate)
     comparison = against_issued(judged, gate.served, issued)
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *gate.reasons, comparison.words)
     if comparison.keep_issued and before is not None:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_cities
-from shotspotter_assets.evaluation.gate import GateError, judge
+from shotspotter_assets.evaluation.gains import table_gain
+from shotspotter_assets.evaluation.gate import GateError, baselines_in, judge
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.models.history import History
@@ -136,10 +137,25 @@ def test_never_is_not_served():
     assert judge(table, "better").best_baseline != "never"
 
 
-@pytest.mark.parametrize("candidate", ["conv_lstm", "historical_mean"])
-def test_refuses_a_candidate_that_is_missing_or_a_baseline(candidate):
-    with pytest.raises(GateError, match=f"the candidate is '{candidate}'"):
-        judge(FORECASTS, candidate)
+def test_what_is_a_baseline_follows_from_the_registries():
+    table = FORECASTS
+    for name in ("never", "conv_lstm", "regime_regression", "next_hours", "self_exciting", "served"):
+        table = with_column(table, name, FORECASTS["truth"].to_numpy())
+    assert baselines_in(table) == ["historical_mean", "city_mean", "never", "self_exciting"]
+
+
+def test_a_candidate_that_is_a_baseline_has_to_beat_the_others():
+    verdict = judge(FORECASTS, "historical_mean")
+    assert (verdict.passed, verdict.best_baseline) == (True, "city_mean")
+    assert verdict.gain == table_gain(FORECASTS, "historical_mean", "city_mean")
+    assert judge(FORECASTS, "city_mean").served == "historical_mean"
+
+
+def test_refuses_a_candidate_that_is_missing_or_has_nothing_to_beat():
+    with pytest.raises(GateError, match="the candidate is 'conv_lstm'"):
+        judge(FORECASTS, "conv_lstm")
+    with pytest.raises(GateError, match="the candidate is 'historical_mean'"):
+        judge(FORECASTS.drop_columns("city_mean"), "historical_mean")
     with pytest.raises(GateError, match="baselines"):
         judge(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")
 

@@ -13,7 +13,7 @@ import pytest
 
 from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError
 from shotspotter_assets.evaluation.forecasts_table import model_names
-from shotspotter_assets.evaluation.gate import BASELINES, TRUTH, judge
+from shotspotter_assets.evaluation.gate import TRUTH, baselines_in, judge
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
 from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Partition, Store
@@ -136,7 +136,7 @@ def test_from_the_folds_of_a_simulated_city(
     shutil.copytree(reported_fold.root, tmp_path / "store")
     store = Store(str(tmp_path / "store"))
     forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", FOLDS[0]), "forecasts.parquet")
-    candidate = next(name for name in model_names(forecasts) if name not in (*BASELINES, TRUTH))
+    candidate = next(name for name in model_names(forecasts) if name not in (*baselines_in(forecasts), TRUTH))
     _, made, check = run(tmp_path, instance, candidate)
     report = json.loads(store.read_bytes(Partition("walk_forward_reports", CITY), "report.json"))
     verdict = judge(forecasts, candidate)
