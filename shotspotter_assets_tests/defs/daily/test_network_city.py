@@ -1,0 +1,64 @@
+"""A city whose file says that a network serves: trained, judged and forecast with by the assets of every day."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.record import ServingRecord, models_partition
+from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain
+
+FIRST = "2023-07-01"
+DAY = date(2023, 11, 5)
+NETWORKS: dict[str, dict[str, Any]] = {
+    "residual_conv_lstm": {"epochs": 1},
+    "conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40},
+}
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_network_serves_its_city_as_any_forecaster_does(
+    network: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    root = tmp_path / "store"
+    assert run_days(CITY, FIRST, str(DAY), resources(str(root)), instance).success
+    chain = Chain(root, instance, serves=network, forecasters={network: NETWORKS[network]})
+    chain.run(DAY)
+    record = ServingRecord.load(chain.store, CITY, DAY)
+    assert (record.candidate, list(record.models)[0]) == (network, network)
+    # Four weeks are too few for the gate, so a baseline serves and the network is forecast beside it.
+    assert record.served == record.gate.best_baseline
+    beside = next_day(chain)
+    assert not np.allclose(beside["candidate"], beside["probability"])
+
+    accepted = record.model_copy(update={"served": network, "gate": replace(record.gate, served=network)})
+    partition = models_partition(CITY, DAY)
+    chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
+    chain.run(DAY, ["risk_forecasts", "patrol_plans", "forecast_scores"])
+    served = next_day(chain)
+    np.testing.assert_array_equal(served["probability"], beside["candidate"])
+    assert ((served["low"] <= served["probability"]) & (served["probability"] <= served["high"])).all()
+    facts = json.loads(chain.store.read_bytes(replace(partition, asset="risk_forecasts"), "record.json"))
+    assert facts["served"] == network
+    assert ScoreRecord.load(chain.store, CITY, DAY).note
+
+
+def next_day(chain: Chain) -> dict[str, np.ndarray]:
+    table = chain.forecast(DAY)
+    rows = table.filter(pa.array(table["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    return {name: rows[name].to_numpy() for name in ("probability", "candidate", "low", "high")}
