@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.records import counts_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -31,9 +32,6 @@ from shotspotter_assets.serving.training import (
     version_of,
 )
 from shotspotter_assets.storage.store import Store
-
-if TYPE_CHECKING:
-    from shotspotter_assets.models.next_day.regime_regression import Pretrained
 
 MIN_ISSUED_DAYS: Final = 28
 """Of issued forecasts within the validation window, below which they are not compared with."""
@@ -113,9 +111,9 @@ def train(
     *,
     before: ServingRecord | None,
     issued: Mapping[date, pa.Table],
-    start: "Pretrained | None",
-    config: dict[str, Any],
-    log: Callable[[str], None],
+    context: FitContext,
+    config: Mapping[str, Any],
+    changes: Mapping[str, Mapping[str, Any]],
 ) -> tuple[ServingRecord, ModelFiles]:
     """(record, files by stored name) of the models trained on the stored days, or of those that are kept instead.
 
@@ -124,14 +122,14 @@ def train(
         reason: see `training_reason`.
         before: the record of models that may be kept, unless they are `outdated`.
         issued: their next-day forecasts for days of the validation window, by the day that they are for.
-        start: another city's regression for the candidate to start at.
+        context: of the fits.
         config: what the launchpad was set to, to be kept in the record.
-        log: is called with a line for each slow step.
+        changes: by forecaster, settings that differ from those of the city's file.
     """
     city, days = stored.city, stored.days
     covered = stored.covered(days[-1] + timedelta(days=1))
     history = stored.daily(covered)
-    fitted = fit_next_day(history, windows, start)
+    fitted = fit_next_day(history, windows, context, changes)
     window = slice(windows.validation.start, windows.validation.stop)
     axis, observed = history.days()[window], history.observed[window]
     judged = forecasts_table(
@@ -149,7 +147,7 @@ def train(
     counts = AlertCounts.fit(history.alerts[window][:, covered], served, is_holiday_fireworks(axis))
     files = {name: model.files() for name, model in fitted.models.items()} | {COUNTS: counts.files()}
     settings: dict[str, dict[str, Any]] = {name: model.settings for name, model in fitted.models.items()} | {COUNTS: {}}
-    version, hours = version_of(files), _hours(stored, covered, windows, before, log)
+    version, hours = version_of(files), _hours(stored, covered, windows, before, context.log)
     record = ServingRecord(
         city=city.name,
         day=days[-1],
@@ -172,7 +170,7 @@ def train(
         covered=covered_cells(covered),
         level=weekly_offset(served, observed, axis),
         data_sha256=counts_sha256(stored.daily_counts),
-        config=config,
+        config=dict(config),
         versions=installed_versions(),
         gate=gate,
         against_issued=comparison,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,6 @@ from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.record import NEXT_HOURS, TYPES
 from shotspotter_assets.storage.fingerprints import sha256
-
-if TYPE_CHECKING:
-    from shotspotter_assets.models.next_day.regime_regression import Pretrained
 
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
@@ -80,13 +77,18 @@ class FittedModels:
         return validation_of(self.models[name])
 
 
-def fit_next_day(history: History, windows: Windows, start: "Pretrained | None" = None) -> FittedModels:
-    """The city's candidate and its fallbacks on the same windows; what can starts at another city's regression, if given."""
+def fit_next_day(
+    history: History, windows: Windows, context: FitContext, changes: Mapping[str, Mapping[str, Any]]
+) -> FittedModels:
+    """The city's candidate and its fallbacks on the same windows.
+
+    Args:
+        changes: by forecaster, settings that differ from those of the city's file.
+    """
     candidate, models, seconds = candidate_of(history.city).name, {}, {}
-    context = FitContext(pretrained=start)
     for name in (candidate, *fallbacks(candidate)):
         started = perf_counter()
-        settings = city_settings(history.city, name)
+        settings = city_settings(history.city, name, changes.get(name))
         models[name] = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
         seconds[name] = perf_counter() - started
     return FittedModels(models, seconds)

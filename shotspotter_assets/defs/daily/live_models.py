@@ -1,6 +1,8 @@
 """Live models, by city and day: trained when due, accepted by the gate, else the record tells what serves and why."""
 
+import shutil
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -9,7 +11,9 @@ from pydantic import Field
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import TRAIN_ONCE
+from shotspotter_assets.defs.launchpad import as_set, changes, with_sections
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.models.registry import SERVABLE
 from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.training import ModelFiles
 
 
-class LiveModelConfig(dg.Config):
+class LiveModelConfig(with_sections(SERVABLE)):  # type: ignore[misc]
     """How live models are trained, and by hand: that they are, or which ones serve."""
 
     validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")
@@ -51,6 +55,7 @@ def live_models(
     `pretrained`, they start at the other city's fold as it is then.
     """
     from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.stored_models import read_pretrained, write_models
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
     from shotspotter_assets.serving.live_models import (
@@ -70,6 +75,7 @@ def live_models(
     before = ServingRecord.latest_before(opened, city.name, day)
     scores = ScoreRecord.latest_before(opened, city.name, day)
     reason = training_reason(city, day, before, scores, config.retrain)
+    checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / f"live_{day}"
     files: ModelFiles = {}
     if config.serve_from:
         record = rolled_back(opened, city.name, day, date.fromisoformat(config.serve_from))
@@ -84,9 +90,9 @@ def live_models(
             reason,
             before=in_force,
             issued=next_day_forecasts(opened, city.name, windows.validation_first, day) if in_force else {},
-            start=read_pretrained(opened, city, day),
-            config=config.model_dump(),
-            log=context.log.info,
+            context=FitContext(read_pretrained(opened, city, day), checkpoint=checkpoint, log=context.log.info),
+            config=as_set(config),
+            changes=changes(config),
         )
         record = after_scores(record, scores)
     record = record.after(before)
@@ -95,6 +101,7 @@ def live_models(
     )
     partition = models_partition(city.name, day)
     write_models(opened, partition, files, record.model_dump_json(indent=2))
+    shutil.rmtree(checkpoint, ignore_errors=True)
     seconds = {f"seconds_{name}": model.seconds_to_train for name, model in record.models.items()}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(record.data_version),

@@ -40,7 +40,7 @@ def test_a_network_serves_its_city_as_any_forecaster_does(
     chain = Chain(root, instance, serves=network, forecasters={network: NETWORKS[network]})
     chain.run(DAY)
     record = ServingRecord.load(chain.store, CITY, DAY)
-    assert (record.candidate, list(record.models)[0]) == (network, network)
+    assert (record.candidate, next(iter(record.models))) == (network, network)
     # Four weeks are too few for the gate, so a baseline serves and the network is forecast beside it.
     assert record.served == record.gate.best_baseline
     beside = next_day(chain)
