@@ -37,4 +37,5 @@ def as_set(config: BaseModel) -> dict[str, Any]:
 
 def _optional(field: FieldInfo) -> Any:
     kind: Any = field.annotation
-    return Annotated[(kind | None, *field.metadata)], Field(None, description=f"{field.description} By default {field.get_default()}.")
+    limited = Annotated[(kind, *field.metadata)] if field.metadata else kind
+    return limited | None, Field(None, description=f"{field.description} By default {field.get_default()}.")
