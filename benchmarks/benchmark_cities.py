@@ -195,7 +195,7 @@ class Fold:
     def table(self, forecasts: dict[str, np.ndarray]) -> pa.Table:
         """The forecasts table of the test days; each forecast has the shape (days, cells)."""
         history, test = self.history, slice(self.test.start, self.test.stop)
-        return forecasts_table(history.days()[test], np.nonzero(history.covered), history.observed[test], forecasts)
+        return forecasts_table(history.days()[test], np.nonzero(history.in_coverage), history.observed[test], forecasts)
 
 
 @dataclass(frozen=True)
@@ -215,9 +215,11 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
     city_folds = []
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
         before, stop = (cutoff - start).days, (end - start).days
-        covered = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
+        in_coverage = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
         train, validation = split_days(before, VALIDATION_SHARE, WINDOW)
-        city_folds.append(Fold(history.daily(covered).through(stop), cutoff, train, validation, range(before, stop)))
+        city_folds.append(
+            Fold(history.daily(in_coverage).through(stop), cutoff, train, validation, range(before, stop))
+        )
     return city_folds
 
 

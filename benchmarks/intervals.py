@@ -49,7 +49,7 @@ def cell_shares(
 def by_day(fold: Fold, cache: Path, days: int) -> dict[str, np.ndarray]:
     """Of each test day: whether it is a firework day, and hits and expected hits of city and cells."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
-    counts, fireworks = history.alerts[:, history.covered], is_holiday_fireworks(history.days())
+    counts, fireworks = history.alerts[:, history.in_coverage], is_holiday_fireworks(history.days())
     past = validation_forecast(fold, cache)[-days:]
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
     model = AlertCounts.fit(counts[window], past, fireworks[window])

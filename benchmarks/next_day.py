@@ -88,7 +88,7 @@ def show_ceiling(forecasts: pa.Table, city_folds: list[Fold]) -> None:
     """The share of the gap from climatology to the true intensity that each model closes in the simulated city."""
     source = SimulatedSource(city_folds[0].history.city)
     truth = [
-        source.true_probability(fold.cutoff, fold.cutoff + timedelta(len(fold.test) - 1))[:, fold.history.covered]
+        source.true_probability(fold.cutoff, fold.cutoff + timedelta(len(fold.test) - 1))[:, fold.history.in_coverage]
         for fold in city_folds
     ]
     observed = observed_of(forecasts)

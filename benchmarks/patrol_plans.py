@@ -63,11 +63,11 @@ def main() -> None:
     parser.add_argument("--radius", type=float, default=500.0)
     parser.add_argument("--group", type=int, default=1)
     arguments = parser.parse_args()
-    covered = np.ones((ROWS, COLUMNS), dtype=bool)
+    in_coverage = np.ones((ROWS, COLUMNS), dtype=bool)
     row, column = np.mgrid[:ROWS, :COLUMNS]
     areas = np.char.add("District ", (row // 12 * 3 + column // 12).astype(str))
     print(
-        f"{'rules':<8} {'median CPU s':>13} {'worst s':>8} {'exact':>7} {'greedy/exact':>13} {'covered':>8} {'over naive':>11}"
+        f"{'rules':<8} {'median CPU s':>13} {'worst s':>8} {'exact':>7} {'greedy/exact':>13} {'in_coverage':>8} {'over naive':>11}"
     )
     for rules in (False, True):
         city = city_with(arguments.units, arguments.radius, arguments.group, rules=rules)
@@ -76,9 +76,9 @@ def main() -> None:
         for number in range(arguments.days):
             day, expected = date(2024, 1, 1) + timedelta(days=number), expected_alerts(generator)
             started = time.process_time()
-            plan = plan_day(city, day, expected, covered, areas=areas if rules else None, history=history)
+            plan = plan_day(city, day, expected, in_coverage, areas=areas if rules else None, history=history)
             seconds.append(time.process_time() - started)
-            over_naive += [shift.over_naive for shift in patrol_audit(plan, city, expected, covered).shifts]
+            over_naive += [shift.over_naive for shift in patrol_audit(plan, city, expected, in_coverage).shifts]
             history[day] = plan.patrolled
             methods += [shift.method == "exact" for shift in plan.shifts]
             ratios += [shift.greedy_ratio for shift in plan.shifts]

@@ -106,7 +106,7 @@ def main() -> None:
     tables = []
     for city in chosen.cities:
         city_folds = folds(city, chosen.data, chosen.cache)
-        cells = ", ".join(str(int(fold.history.covered.sum())) for fold in city_folds)
+        cells = ", ".join(str(int(fold.history.in_coverage.sum())) for fold in city_folds)
         tables.append(pa.concat_tables([fold.table(forecasts_of(fold, start, chosen.cache)) for fold in city_folds]))
         print(line(city, tables[-1], cells), flush=True)
     if len(tables) > 1:

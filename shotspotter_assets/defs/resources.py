@@ -49,13 +49,13 @@ class SourcesResource(dg.ConfigurableResource):
         return open_sources(city, Access(self._landing, os.environ, left_out or {}))
 
     def true_forecasts(
-        self, city: City, days: Sequence[date], covered: "npt.NDArray[np.bool_]"
+        self, city: City, days: Sequence[date], in_coverage: "npt.NDArray[np.bool_]"
     ) -> "dict[str, npt.NDArray[np.float64]]":
         """The truth as a forecast, shape (days, covered cells), named `true_intensity`; empty for a real city."""
         if not KINDS[city.source.kind].knows_truth:
             return {}
         (source,) = cast("list[SimulatedTruth]", self.readers(city))
-        return {"true_intensity": source.true_probability(days[0], days[-1])[:, covered]}
+        return {"true_intensity": source.true_probability(days[0], days[-1])[:, in_coverage]}
 
     def _landing(self) -> tuple["fs.FileSystem", str]:
         from pyarrow import fs

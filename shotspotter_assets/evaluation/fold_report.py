@@ -96,7 +96,7 @@ def fold_report(
             )
     forecasts = forecasts_table(
         history.days()[tested],
-        np.nonzero(history.covered),
+        np.nonzero(history.in_coverage),
         observed,
         # Kept as they are scored, so that the scores can be computed from the table alone.
         {name: clip_probability(probability) for name, probability in probabilities.items()},
@@ -113,8 +113,8 @@ def fold_report(
         validation_last=_day(history, validation[-1]),
         test_first=_day(history, test[0]),
         test_last=_day(history, test[-1]),
-        covered_cells=int(history.covered.sum()),
-        alerts=int(history.alerts[tested][:, history.covered].sum()),
+        covered_cells=int(history.in_coverage.sum()),
+        alerts=int(history.alerts[tested][:, history.in_coverage].sum()),
         base_rate=float(observed.mean()),
         config=dict(config),
         models={

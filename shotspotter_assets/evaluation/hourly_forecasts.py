@@ -43,7 +43,7 @@ def hour_forecasts(
         tables.append(
             forecasts_table(
                 dates,
-                np.nonzero(history.covered),
+                np.nonzero(history.in_coverage),
                 history.occupied_within(horizon)[issues],
                 {name: probability.astype(np.float32) for name, probability in models.items()},
                 hours=hours,
@@ -67,7 +67,7 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
         model.name: model.predict(history, issues, alerts.hour, alerts.cell),
         TRAILING_MIX: trailing_mix(history, issues),
     }
-    row, column = np.nonzero(history.covered)
+    row, column = np.nonzero(history.in_coverage)
     dates, hours = history.clock.day[alerts.hour], history.clock.hour[alerts.hour]
     table = pa.table(
         {

@@ -33,52 +33,52 @@ class FoldWindows:
     test: tuple[date, date]
 
 
-def coverage_grid(covered: Booleans, box: Box, alerts: npt.NDArray[np.integer]) -> bytes:
+def coverage_grid(in_coverage: Booleans, box: Box, alerts: npt.NDArray[np.integer]) -> bytes:
     """The grid over the city's box, covered cells coloured by their `alerts`, others hatched; both (rows, columns)."""
     from matplotlib.colors import LogNorm
 
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
     # The scale is logarithmic, so a covered cell without an alert takes the colour of one alert.
-    colours = LogNorm(1, max(int(alerts[covered].max(initial=1)), 2))
-    image = draw_map(axes, box, np.where(covered, np.maximum(alerts, 1), np.nan), cmap="Blues", norm=colours)
+    colours = LogNorm(1, max(int(alerts[in_coverage].max(initial=1)), 2))
+    image = draw_map(axes, box, np.where(in_coverage, np.maximum(alerts, 1), np.nan), cmap="Blues", norm=colours)
     figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
-    rows, columns = covered.shape
+    rows, columns = in_coverage.shape
     axes.set_title(
-        f"Grid of {rows} x {columns} cells, {int(covered.sum())} covered (hatched: not covered)", fontsize=10
+        f"Grid of {rows} x {columns} cells, {int(in_coverage.sum())} covered (hatched: not covered)", fontsize=10
     )
     return as_png(figure)
 
 
 def forecast_beside_observed(
-    probability: Array, alerts: npt.NDArray[np.integer], covered: Booleans, box: Box, *, day: date, model: str
+    probability: Array, alerts: npt.NDArray[np.integer], in_coverage: Booleans, box: Box, *, day: date, model: str
 ) -> bytes:
     """The forecast map of one day beside the alerts of that day.
 
     Args:
         probability: of at least one alert, shape (covered cells,), row-major.
         alerts: of that day, shape (rows, columns).
-        covered: shape (rows, columns).
+        in_coverage: shape (rows, columns).
         box: the city's box.
         day: local day.
         model: name for the title.
     """
     figure = new_figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
     left, right = figure.subplots(1, 2)
-    percent = np.full(covered.shape, np.nan)
-    percent[covered] = 100 * probability
+    percent = np.full(in_coverage.shape, np.nan)
+    percent[in_coverage] = 100 * probability
     draw_risk(figure, left, box, percent, "probability of an alert (%)")
     left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=9)
-    draw_map(right, box, np.where(covered, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
+    draw_map(right, box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
     row, column = np.nonzero(alerts)
     number = alerts[row, column].astype(np.int64)
-    longitude = box.west + (column + 0.5) * (box.east - box.west) / covered.shape[1]
-    latitude = box.south + (row + 0.5) * (box.north - box.south) / covered.shape[0]
+    longitude = box.west + (column + 0.5) * (box.east - box.west) / in_coverage.shape[1]
+    latitude = box.south + (row + 0.5) * (box.north - box.south) / in_coverage.shape[0]
     right.scatter(
         longitude, latitude, s=22.0 * np.minimum(number, 8), color=COLOURS[1], edgecolors="black", linewidths=0.5
     )
-    hit = int((alerts > 0)[covered].sum())
-    outside = int((alerts > 0)[~covered].sum())
+    hit = int((alerts > 0)[in_coverage].sum())
+    outside = int((alerts > 0)[~in_coverage].sum())
     right.set_title(
         f"Observed: {int(number.sum())} alerts, in {hit} covered cells\n"
         + (f"and {outside} others " if outside else "")

@@ -55,15 +55,17 @@ def fold_pictures(
         folds: windows of all folds of the city.
     """
     drawn = [*trained, *(name for name in DRAWN_IN_FOLDS if name in report.models)]
-    covered, box, cutoff = history.covered, history.city.box, report.train_days + report.validation_days
+    in_coverage, box, cutoff = history.in_coverage, history.city.box, report.train_days + report.validation_days
     tested = history.alerts[cutoff : cutoff + report.test_days]
     # The median day is neither a quiet one nor a firework one.
     shown = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
     probability = forecasts[trained[0]].to_numpy().reshape(len(tested), -1)[shown]
     day = history.days()[cutoff + shown].item()
     return {
-        "coverage": plots.coverage_grid(covered, box, history.alerts[:cutoff].sum(axis=0)),
-        "forecast": plots.forecast_beside_observed(probability, tested[shown], covered, box, day=day, model=trained[0]),
+        "coverage": plots.coverage_grid(in_coverage, box, history.alerts[:cutoff].sum(axis=0)),
+        "forecast": plots.forecast_beside_observed(
+            probability, tested[shown], in_coverage, box, day=day, model=trained[0]
+        ),
         "walk_forward": plots.walk_forward_windows(folds),
         "reliability": _reliability(forecasts, drawn),
         "hit_rate": plots.hit_rate_against_area({name: report.models[name] for name in drawn}),

@@ -62,31 +62,31 @@ class CityHistory:
         """Alerts of the forecast types, shape (days, rows, columns)."""
         return self.daily_counts[:, list(self.city.forecast_codes)].sum(axis=1, dtype=np.int64)
 
-    def covered(self, day: date) -> Mask:
+    def in_coverage(self, day: date) -> Mask:
         """The cells covered on a day, as far as these days tell, shape (rows, columns).
 
         For an honest forecast the history ends before the day.
         """
         return in_coverage(coverage_of(self.city, self.alerts, self.days), [day])[-1]
 
-    def daily(self, covered: Mask) -> History:
+    def daily(self, in_coverage: Mask) -> History:
         """The history by day."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(self.city, self.days[0], self.daily_counts, covered, evening)
+        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening)
 
-    def hourly(self, covered: Mask) -> HourlyHistory:
+    def hourly(self, in_coverage: Mask) -> HourlyHistory:
         """The history by hour.
 
         Raises:
             TimePrecisionError: the city publishes days only.
         """
-        return HourlyHistory(self.city, self.days[0], self.hourly_counts, covered)
+        return HourlyHistory(self.city, self.days[0], self.hourly_counts, in_coverage)
 
 
-def covered_cells(covered: Mask) -> list[tuple[int, int]]:
+def covered_cells(in_coverage: Mask) -> list[tuple[int, int]]:
     """(row, column) of the covered cells, in row-major order, as records store them."""
-    return [(int(row), int(column)) for row, column in np.argwhere(covered)]
+    return [(int(row), int(column)) for row, column in np.argwhere(in_coverage)]
 
 
 def covered_mask(cells: Sequence[tuple[int, int]], shape: tuple[int, int]) -> Mask:

@@ -103,27 +103,27 @@ def means_of_half_lives(
         yield _filtered(state if weights is None else weights @ state, during, hours, half_life)
 
 
-def smooth_cells(values: Array, covered: Booleans, width: float) -> Array:
+def smooth_cells(values: Array, in_coverage: Booleans, width: float) -> Array:
     """Gaussian mean over covered cells, shape (days, cells).
 
     Dividing by the smoothed coverage keeps cells at its edge from losing rate to cells without sensors.
 
     Args:
         values: shape (days, cells); cells in row-major order of the coverage.
-        covered: shape (rows, columns).
+        in_coverage: shape (rows, columns).
         width: standard deviation in cells; 0 leaves the values as they are.
     """
     if width == 0:
         return values
-    maps = np.zeros((len(values), *covered.shape))
-    maps[:, covered] = values
-    in_coverage = gaussian_filter(covered.astype(np.float64), width, mode="constant")
-    return gaussian_filter(maps, (0, width, width), mode="constant")[:, covered] / in_coverage[covered]
+    maps = np.zeros((len(values), *in_coverage.shape))
+    maps[:, in_coverage] = values
+    share = gaussian_filter(in_coverage.astype(np.float64), width, mode="constant")
+    return gaussian_filter(maps, (0, width, width), mode="constant")[:, in_coverage] / share[in_coverage]
 
 
-def smoothing_weights(covered: npt.NDArray[np.bool_], width: float) -> Singles:
+def smoothing_weights(in_coverage: npt.NDArray[np.bool_], width: float) -> Singles:
     """Gaussian weights of all covered cells (columns) in the mean around each (rows), shape (cells, cells)."""
-    row, column = np.nonzero(covered)
+    row, column = np.nonzero(in_coverage)
     squared = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
     weight = np.exp(-squared / (2 * width**2))
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -28,7 +28,7 @@ def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bo
     """
     if not labels.any() or labels.all():
         raise NothingToLearnError(
-            f"City {history.city.name}, days {days} from {history.first_day}: {int(history.covered.sum())} covered cells, "
+            f"City {history.city.name}, days {days} from {history.first_day}: {int(history.in_coverage.sum())} covered cells, "
             f"{int(labels.sum())} of {labels.size} cell-days occupied. Use a longer training window or check the coverage."
         )
 

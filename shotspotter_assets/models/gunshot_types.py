@@ -189,7 +189,7 @@ def _regression(inputs: Array, alerts: TypedAlerts, inverse_penalty: float) -> t
 
 def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:
     """Shape (hours, types, covered cells)."""
-    return history.counts[:, :TYPES][:, :, history.covered]
+    return history.counts[:, :TYPES][:, :, history.in_coverage]
 
 
 def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
@@ -205,7 +205,7 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         recent = recursive_mean(city, issued, days * DAY_HOURS)[distinct - issued.start] * memory + PSEUDO_ALERTS
         mixes[days] = recent / recent.sum(axis=1, keepdims=True)
         columns.append(_log_ratios(mixes[days][at]))
-    near = smoothing_weights(history.covered, NEAR_WIDTH)
+    near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
     by_type = [counts[:, code].astype(np.float32) for code in range(TYPES)]
     for days in PLACE_DAYS:
         prior = PRIOR_ALERTS * mixes[days]

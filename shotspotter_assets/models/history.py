@@ -31,7 +31,7 @@ class History:
         city: its calendar, and the type codes that are forecast.
         first_day: local day of `counts[0]`.
         counts: alerts, shape (days, layers, rows, columns); the layer is the type code.
-        covered: cells that are forecast, shape (rows, columns).
+        in_coverage: cells that are forecast, shape (rows, columns).
         evening: alerts of the forecast types near the end of each day (see `evening_alerts`), shape (days, rows,
             columns); None where hours are not known.
 
@@ -42,15 +42,15 @@ class History:
     city: City
     first_day: date
     counts: npt.NDArray[np.integer]
-    covered: npt.NDArray[np.bool_]
+    in_coverage: npt.NDArray[np.bool_]
     evening: npt.NDArray[np.floating] | None = None
     _kept: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         days, _, *grid = self.counts.shape
-        if self.covered.shape != tuple(grid) or not self.covered.any():
+        if self.in_coverage.shape != tuple(grid) or not self.in_coverage.any():
             raise HistoryError(
-                f"City {self.city.name}: the coverage has shape {self.covered.shape} and {int(self.covered.sum())} cells, "
+                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
                 f"the counts have a grid of {tuple(grid)}; estimate the coverage on training days that have alerts."
             )
         if self.evening is not None and self.evening.shape != (days, *grid):
@@ -64,7 +64,7 @@ class History:
     @cached_property
     def observed(self) -> npt.NDArray[np.bool_]:
         """Whether a covered cell had any alert of the forecast types, shape (days, cells): the target."""
-        return (self.counts[:, list(self.city.forecast_codes)].max(axis=1) > 0)[:, self.covered]
+        return (self.counts[:, list(self.city.forecast_codes)].max(axis=1) > 0)[:, self.in_coverage]
 
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:
         """The day axis, with `more` days after the last counted one; shape (days + more,)."""
@@ -75,7 +75,7 @@ class History:
         if stop == len(self.counts):
             return self
         evening = None if self.evening is None else self.evening[:stop]
-        return History(self.city, self.first_day, self.counts[:stop], self.covered, evening)
+        return History(self.city, self.first_day, self.counts[:stop], self.in_coverage, evening)
 
     def kept(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
         """What `make` gives for some days, made once: several forecasters of one city take the same inputs."""

@@ -25,7 +25,7 @@ class HourlyHistory:
         city: its clock, and the type codes that are forecast.
         first_day: local day whose first hour is `counts[0]`.
         counts: alerts, shape (hours, layers, rows, columns), as `gridding.tensors.dense_window` makes them by hour.
-        covered: cells that are forecast, shape (rows, columns).
+        in_coverage: cells that are forecast, shape (rows, columns).
 
     Raises:
         HourlyHistoryError: the city publishes days only, shapes do not fit, or nothing is covered.
@@ -34,7 +34,7 @@ class HourlyHistory:
     city: City
     first_day: date
     counts: npt.NDArray[np.integer]
-    covered: npt.NDArray[np.bool_]
+    in_coverage: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         if self.city.time_precision == "day":
@@ -42,9 +42,9 @@ class HourlyHistory:
                 f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot "
                 "be forecast. Forecast the next day."
             )
-        if self.covered.shape != self.counts.shape[2:] or not self.covered.any():
+        if self.in_coverage.shape != self.counts.shape[2:] or not self.in_coverage.any():
             raise HourlyHistoryError(
-                f"City {self.city.name}: the coverage has shape {self.covered.shape} and {int(self.covered.sum())} cells, "
+                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
                 f"the counts have a grid of {self.counts.shape[2:]}; estimate the coverage on training days with alerts."
             )
 
@@ -54,10 +54,10 @@ class HourlyHistory:
     @cached_property
     def alerts(self) -> npt.NDArray[np.uint16]:
         """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
-        total = np.zeros((len(self), self.covered.size), np.uint16)
+        total = np.zeros((len(self), self.in_coverage.size), np.uint16)
         for code in self.city.forecast_codes:
             total += self.counts[:, code].reshape(total.shape).astype(np.uint16, copy=False)
-        return np.take(total, np.flatnonzero(self.covered), axis=1)
+        return np.take(total, np.flatnonzero(self.in_coverage), axis=1)
 
     @cached_property
     def occupied(self) -> npt.NDArray[np.bool_]:
@@ -88,7 +88,7 @@ class HourlyHistory:
 
         Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
         """
-        return HourlyHistory(self.city, self.first_day, self.counts[: self.hour_at(instant)], self.covered)
+        return HourlyHistory(self.city, self.first_day, self.counts[: self.hour_at(instant)], self.in_coverage)
 
     def issues(self, hours: range, horizon: int) -> npt.NDArray[np.int64]:
         """The hours at which the city's clock shows a multiple of `horizon`, and from which all of it lies in `hours`."""

@@ -68,7 +68,7 @@ class Drift:
     reasons: tuple[str, ...]
 
 
-def drift_of(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDArray[np.bool_], city: City) -> Drift:
+def drift_of(counts: npt.NDArray[np.integer], first_day: date, in_coverage: npt.NDArray[np.bool_], city: City) -> Drift:
     """Drift of the last 28 days; firework days are left out.
 
     A value of the last block is an outlier if it lies more than 3.5 robust standard deviations (1.4826 times the median
@@ -78,7 +78,7 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDAr
     Args:
         counts: shape (days, layers, rows, columns); the last `DRIFT_DAYS` to the scored day, or fewer.
         first_day: local day of `counts[0]`.
-        covered: cells that are forecast, shape (rows, columns).
+        in_coverage: cells that are forecast, shape (rows, columns).
     """
     days = day_axis(first_day, len(counts))
     alerts = counts[:, list(city.forecast_codes)].sum(axis=(2, 3), dtype=np.int64)
@@ -87,7 +87,7 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, covered: npt.NDAr
     blocks = [alerts[start:stop][ordinary[start:stop]] for start, stop in bounds if start >= 0]
     rate, mix = _rate_drift(blocks), _mix_drift(blocks, city)
     cell_alerts = counts[-BLOCK_DAYS:, list(city.forecast_codes)].sum(axis=(0, 1), dtype=np.int64)
-    outside, total = int(cell_alerts[~covered].sum()), int(cell_alerts.sum())
+    outside, total = int(cell_alerts[~in_coverage].sum()), int(cell_alerts.sum())
     share_outside = outside / total if total else 0.0
     has_moved = outside >= MIN_ALERTS_OUTSIDE and share_outside > MAX_SHARE_OUTSIDE
     coverage = CoverageDrift(has_moved, outside, share_outside)

@@ -147,10 +147,10 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         cells = cells_of(forecasts[day])
         expected = float(forecasts[day]["expected"].to_numpy().sum())
         scores = day_scores(scored[day], expected, int(alerts[-1][cells].sum()))
-        covered = covered_mask(list(zip(*cells, strict=True)), city.shape)
+        in_coverage = covered_mask(list(zip(*cells, strict=True)), city.shape)
     else:
         note = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
-        covered = estimate_coverage(alerts)
+        in_coverage = estimate_coverage(alerts)
     table = pa.concat_tables(list(scored.values())) if scored else None
     judged = [rows for forecast_day, rows in scored.items() if since is None or forecast_day > since]
     rolling = None if table is None else rolling_scores(table, day, candidate)
@@ -162,7 +162,7 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         rolling=rolling,
         rolling_gate=rolling_gate(pa.concat_tables(judged), day, candidate) if judged else None,
         level_is_off=rolling is not None and rolling[WINDOWS[-1]].is_off,
-        drift=drift_of(stored.daily_counts, stored.days[0], covered, city),
+        drift=drift_of(stored.daily_counts, stored.days[0], in_coverage, city),
     )
 
 

@@ -127,13 +127,13 @@ def train(
         changes: by forecaster, settings that differ from those of the city's file.
     """
     city, days = stored.city, stored.days
-    covered = stored.covered(days[-1] + timedelta(days=1))
-    history = stored.daily(covered)
+    in_coverage = stored.in_coverage(days[-1] + timedelta(days=1))
+    history = stored.daily(in_coverage)
     fitted = fit_next_day(history, windows, context, changes)
     window = slice(windows.validation.start, windows.validation.stop)
     axis, observed = history.days()[window], history.observed[window]
     judged = forecasts_table(
-        axis, np.nonzero(covered), observed, {name: fitted.validation(name) for name in fitted.models}
+        axis, np.nonzero(in_coverage), observed, {name: fitted.validation(name) for name in fitted.models}
     )
     candidate = candidate_of(city).name
     gate = judge(judged, candidate)
@@ -144,10 +144,10 @@ def train(
         return before.model_copy(update=kept | {"reasons": reasons, "against_issued": comparison}), {}
 
     served = fitted.validation(gate.served)
-    counts = AlertCounts.fit(history.alerts[window][:, covered], served, is_holiday_fireworks(axis))
+    counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
     files = {name: model.files() for name, model in fitted.models.items()} | {COUNTS: counts.files()}
     settings: dict[str, dict[str, Any]] = {name: model.settings for name, model in fitted.models.items()} | {COUNTS: {}}
-    version, hours = version_of(files), _hours(stored, covered, windows, before, context.log)
+    version, hours = version_of(files), _hours(stored, in_coverage, windows, before, context.log)
     record = ServingRecord(
         city=city.name,
         day=days[-1],
@@ -167,7 +167,7 @@ def train(
         train_last=days[windows.train[-1]],
         validation_first=windows.validation_first,
         validation_last=days[-1],
-        covered=covered_cells(covered),
+        covered=covered_cells(in_coverage),
         level=weekly_offset(served, observed, axis),
         data_sha256=counts_sha256(stored.daily_counts),
         config=dict(config),
@@ -181,7 +181,7 @@ def train(
 
 def _hours(
     stored: CityHistory,
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     windows: Windows,
     before: ServingRecord | None,
     log: Callable[[str], None],
@@ -189,7 +189,7 @@ def _hours(
     """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
     if before is not None and stored.days[-1] - before.hours_from < WEEK:
         return HourModels(before.hours_from, before.hours_version, before.hours, {}, before.without)
-    return fit_hours(stored, covered, windows, log)
+    return fit_hours(stored, in_coverage, windows, log)
 
 
 def against_issued(trained: pa.Table, served: str, issued: Mapping[date, pa.Table]) -> IssuedComparison:

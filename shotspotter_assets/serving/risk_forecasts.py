@@ -143,9 +143,9 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
         OtherInputsError: the models were fitted on other inputs than this version makes.
     """
     city, issue_date = stored.city, stored.days[-1]
-    covered = covered_mask(record.covered, city.shape)
-    history = stored.daily(covered)
-    hourly = None if city.time_precision == "day" else stored.hourly(covered)
+    in_coverage = covered_mask(record.covered, city.shape)
+    history = stored.daily(in_coverage)
+    hourly = None if city.time_precision == "day" else stored.hourly(in_coverage)
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
     try:
         next_day = next_day_table(record, models, history, mixes)
@@ -240,7 +240,7 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
         NEXT_DAY_HORIZON,
         day_starts([day], history.city.zone)[0],
         int(hours_of_days([day], history.city.zone)[0]),
-        history.covered,
+        history.in_coverage,
         probability,
         (logit(probability) + low + below, logit(probability) + high + above),
         models.counts,
@@ -284,7 +284,7 @@ def next_hours_table(
                 f"{horizon}h",
                 history.starts[issue],
                 horizon,
-                history.covered,
+                history.in_coverage,
                 horizon_probability,
                 (log_odds + low, log_odds + high),
                 models.counts,
@@ -311,7 +311,7 @@ def risk_table(
     horizon: str,
     starts: np.datetime64,
     hours: int,
-    covered: npt.NDArray[np.bool_],
+    in_coverage: npt.NDArray[np.bool_],
     probability: Array,
     interval: tuple[Array, Array],
     counts: AlertCounts,
@@ -324,7 +324,7 @@ def risk_table(
         interval: log odds of low and high, each (cells,).
         mix: probabilities of the types, shape (cells, types).
     """
-    row, column = np.nonzero(covered)
+    row, column = np.nonzero(in_coverage)
     is_firework = np.full(len(row), fireworks)
     values: list[Any] = [
         pa.repeat(horizon, len(row)),
@@ -354,7 +354,7 @@ def drivers_of(candidate: Fitted, history: History) -> list[tuple[str, ...]]:
     """See `HasDrivers.drivers`; none for a forecaster that gives no reasons."""
     if isinstance(candidate, HasDrivers):
         return candidate.drivers(history, len(history.counts))
-    return [()] * int(history.covered.sum())
+    return [()] * int(history.in_coverage.sum())
 
 
 def _spread(record: ServingRecord, models: ServingModels, history: History, at: int) -> tuple[Array, Array]:

@@ -118,14 +118,14 @@ class HourModels:
 
 
 def fit_hours(
-    stored: CityHistory, covered: npt.NDArray[np.bool_], windows: Windows, log: Callable[[str], None]
+    stored: CityHistory, in_coverage: npt.NDArray[np.bool_], windows: Windows, log: Callable[[str], None]
 ) -> HourModels:
     """The models of hours and types as far as the city's alerts allow."""
     city, day = stored.city, stored.days[-1]
     if city.time_precision == "day":
         words = "The source publishes days, not hours."
         return HourModels(day, "none", {}, {}, {NEXT_HOURS: words, TYPES: words})
-    history = stored.hourly(covered)
+    history = stored.hourly(in_coverage)
     first_hours = np.r_[0, np.cumsum(hours_of_days(stored.days, city.zone))]
     train, validation = (
         range(int(first_hours[days.start]), int(first_hours[days.stop])) for days in (windows.train, windows.validation)

@@ -43,11 +43,11 @@ def test_leaves_firework_days_out():
 
 
 def test_rows_are_in_the_order_of_periods_and_cells():
-    covered = np.array([[False, True], [True, True]])
+    in_coverage = np.array([[False, True], [True, True]])
     days = np.array(["2021-05-01", "2021-05-02"], dtype="datetime64[D]")
     observed = np.array([[True, False, False], [False, False, True]])
     p = np.arange(6).reshape(2, 3) / 10
-    table = forecasts_table(days, np.nonzero(covered), observed, {"model": p}, hours=np.array([22, 1]), horizon=4)
+    table = forecasts_table(days, np.nonzero(in_coverage), observed, {"model": p}, hours=np.array([22, 1]), horizon=4)
     assert table.column_names == ["date", "hour", "horizon", "row", "column", "observed", "model"]
     assert list(zip(*(axis.tolist() for axis in cells_of(table)), strict=True)) == 2 * [(0, 1), (1, 0), (1, 1)]
     assert (days_of(table) == np.repeat(days, 3)).all()

@@ -175,8 +175,8 @@ def washington(real_data: Path) -> pa.Table:
     inside = (day >= 0) & (day < days)
     counts = np.zeros((days, 4, *city.shape), dtype=np.uint16)
     np.add.at(counts, (day[inside], 0, row[inside], column[inside]), 1)
-    covered = estimate_coverage(counts[: test.start, 0])
-    history = History(city, first, counts, covered)
+    in_coverage = estimate_coverage(counts[: test.start, 0])
+    history = History(city, first, counts, in_coverage)
     observed, validation = history.observed, range(600, test.start)
     forecasts = {
         name: forecaster(name).fit(history, range(600), validation).predict(history, test)
@@ -192,7 +192,7 @@ def washington(real_data: Path) -> pa.Table:
     model.fit(scaler.transform(rows), observed[fitted].ravel())
     tested = scaler.transform(inputs[test.start : test.stop].reshape(-1, inputs.shape[2]))
     forecasts["network"] = model.predict_proba(tested)[:, 1]
-    at, on = np.nonzero(covered)
+    at, on = np.nonzero(in_coverage)
     number = len(test)
     return pa.table(
         {

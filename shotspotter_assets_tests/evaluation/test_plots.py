@@ -75,9 +75,9 @@ def test_is_a_small_png_with_something_on_it(name):
 
 def test_maps_put_the_south_below():
     def ink(row: int) -> tuple[float, float]:
-        covered = np.zeros((10, 10), dtype=bool)
-        covered[row] = True
-        picture = imread(BytesIO(coverage_grid(covered, BOX, np.full((10, 10), 2))))
+        in_coverage = np.zeros((10, 10), dtype=bool)
+        in_coverage[row] = True
+        picture = imread(BytesIO(coverage_grid(in_coverage, BOX, np.full((10, 10), 2))))
         picture = picture[:, : int(0.7 * picture.shape[1])]  # without the scale beside the map
         blue = picture[..., 2] - picture[..., 0] > 0.1
         upper, lower = np.array_split(blue, 2)

@@ -107,9 +107,9 @@ def test_quiet_cells_of_a_constant_rate_do_not_seem_to_start_late(rate: float) -
     daily = np.zeros((len(days), 60, 60), dtype=np.int64)
     daily[:, ::2, ::2] = random.random((len(days), 30, 30)) < rate
     first = estimate_first_days(daily, days)[::2, ::2]
-    covered = ~np.isnat(first)
-    assert covered.sum() > 300
-    assert (first[covered] > np.datetime64(days[0])).mean() <= 0.005
+    in_coverage = ~np.isnat(first)
+    assert in_coverage.sum() > 300
+    assert (first[in_coverage] > np.datetime64(days[0])).mean() <= 0.005
 
 
 def test_a_window_of_one_day_starts_on_it() -> None:
@@ -172,6 +172,6 @@ def test_a_stable_city_is_covered_from_its_first_day(real_data: Path) -> None:
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     days = days_between(date(2014, 1, 1), date(2018, 12, 31))
     first = estimate_first_days(real_daily(real_data / "washington_dc.parquet", days, washington.box), days)
-    covered = ~np.isnat(first)
-    assert covered.sum() > 500
-    assert (first[covered] > np.datetime64(days[0])).mean() < 0.01
+    in_coverage = ~np.isnat(first)
+    assert in_coverage.sum() > 500
+    assert (first[in_coverage] > np.datetime64(days[0])).mean() < 0.01

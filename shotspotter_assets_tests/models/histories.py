@@ -54,7 +54,7 @@ def changed(history: History, first: int) -> History:
     counts[first:] = 7
     if evening is not None:
         evening[first:] = 5
-    return History(history.city, history.first_day, counts, history.covered, evening)
+    return History(history.city, history.first_day, counts, history.in_coverage, evening)
 
 
 def silent() -> History:

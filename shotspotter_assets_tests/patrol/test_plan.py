@@ -23,13 +23,13 @@ def share(units, shares):
 
 def value_by_hand(units, expected, radius_cells, shares):
     """Expected alerts covered, cell by cell: the definition, without matrices. Cells are squares of side 1."""
-    covered = 0.0
+    in_coverage = 0.0
     for row, column in np.ndindex(expected.shape):
         near = sum(
             units[r, c] for r, c in np.ndindex(units.shape) if (r - row) ** 2 + (c - column) ** 2 <= radius_cells**2
         )
-        covered += expected[row, column] * share(near, shares)
-    return covered
+        in_coverage += expected[row, column] * share(near, shares)
+    return in_coverage
 
 
 def all_placements(cells, number, most):

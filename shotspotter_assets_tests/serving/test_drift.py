@@ -63,8 +63,8 @@ def daily_alerts(*per_day: int, days: int = DRIFT_DAYS) -> np.ndarray:
     return alerts
 
 
-def drift_to_ordinary(alerts: np.ndarray, covered: np.ndarray = ALL_CELLS) -> Drift:
-    return drift_of(alerts, ORDINARY - timedelta(days=len(alerts) - 1), covered, TOWN)
+def drift_to_ordinary(alerts: np.ndarray, in_coverage: np.ndarray = ALL_CELLS) -> Drift:
+    return drift_of(alerts, ORDINARY - timedelta(days=len(alerts) - 1), in_coverage, TOWN)
 
 
 @pytest.mark.parametrize(("more", "drifted"), [(49, False), (50, True), (-49, False), (-50, True)])

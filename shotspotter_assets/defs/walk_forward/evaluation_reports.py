@@ -91,13 +91,13 @@ def evaluation_reports(
     before, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
     stored = CityHistory.load(opened, city, tested[-1])
-    covered = covered_mask(record.covered, city.shape)
-    history = stored.daily(covered)
+    in_coverage = covered_mask(record.covered, city.shape)
+    history = stored.daily(in_coverage)
     _refuse_stale(record, history.counts[: len(before)])
     train, validation = range(record.train_days), range(record.train_days, len(before))
     test = range(len(before), len(stored.days))
 
-    probabilities = sources.true_forecasts(city, tested, covered)
+    probabilities = sources.true_forecasts(city, tested, in_coverage)
     seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
     settings = {name: trained.settings for name, trained in record.models.items()}
     for name, trained in record.models.items():

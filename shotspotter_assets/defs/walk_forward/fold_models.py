@@ -71,14 +71,14 @@ def fold_models(
     train, validation = split_days(len(before), config.validation_share, config.days)
     opened = store.open()
     stored = CityHistory.load(opened, city, before[-1])
-    covered = stored.covered(cutoff)
+    in_coverage = stored.in_coverage(cutoff)
     context.log.info(
         f"{city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
-        f"{int(covered.sum())} of {covered.size} cells covered, {int(stored.alerts.sum()):,} alerts"
+        f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
     network = NetworkConfig(**config.model_dump(exclude={"models"}))
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
-    history = stored.daily(covered)
+    history = stored.daily(in_coverage)
     files, trained = {}, {}
     fit_context = FitContext(read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info)
     for name in storable(config.models):
@@ -99,7 +99,7 @@ def fold_models(
         validation_first=before[validation[0]],
         validation_last=before[-1],
         validation_days=len(validation),
-        covered=covered_cells(covered),
+        covered=covered_cells(in_coverage),
         config=config.model_dump(),
         versions=installed_versions(),
         data_sha256=counts_sha256(history.counts),
@@ -110,7 +110,7 @@ def fold_models(
     shutil.rmtree(checkpoint, ignore_errors=True)
     return dg.MaterializeResult(
         metadata={
-            "covered_cells": int(covered.sum()),
+            "covered_cells": int(in_coverage.sum()),
             "train_days": len(train),
             "validation_days": len(validation),
             **panel.rounded({f"{name}_seconds": of.seconds_to_train for name, of in trained.items()}),

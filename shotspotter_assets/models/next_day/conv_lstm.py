@@ -39,7 +39,7 @@ class FittedReferenceNetwork:
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
-        raw = predict_network(self.model, _gunshots(history), days, self.config)[:, history.covered, 0]
+        raw = predict_network(self.model, _gunshots(history), days, self.config)[:, history.in_coverage, 0]
         return clip_probability(undo_class_weight(raw.astype(np.float64), self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
@@ -68,7 +68,7 @@ class ReferenceNetworkForecaster:
         with tempfile.TemporaryDirectory() as folder:
             trained = fit_network(
                 _gunshots(history),
-                history.covered,
+                history.in_coverage,
                 train,
                 validation,
                 self.config,

@@ -80,38 +80,38 @@ def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
 
 def _next_day_inputs(history: History, wanted: Integers) -> Inputs:
     columns = list(_columns(history, wanted))
-    values = np.empty((len(wanted), int(history.covered.sum()), len(columns)), dtype=np.float32)
+    values = np.empty((len(wanted), int(history.in_coverage.sum()), len(columns)), dtype=np.float32)
     for at, (_, column) in enumerate(columns):
         values[:, :, at] = column
     return Inputs(values, tuple(name for name, _ in columns))
 
 
 def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, history.covered].astype(np.float64)
+    alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, history.in_coverage].astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     kept = ordinary_days(history)
-    covered = history.covered
+    in_coverage = history.in_coverage
     rates = {half_life: exponential_mean(occupied, half_life, kept)[wanted] for half_life in HALF_LIVES}
     for half_life, rate in rates.items():
         for width in WIDTHS:
-            smooth = smooth_cells(rate, covered, width)
+            smooth = smooth_cells(rate, in_coverage, width)
             yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(smooth + MIN_RATE)
     for half_life in (7, 60, 365):
         yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept)[wanted] + MIN_RATE)
     for name, daily in (("occupied", occupied), ("alerts", alerts)):
-        for half_life, prior, rate in _shrunk_rates(daily, kept, covered, wanted, PRIOR_ALERTS[name]):
+        for half_life, prior, rate in _shrunk_rates(daily, kept, in_coverage, wanted, PRIOR_ALERTS[name]):
             # Stored models know these inputs by `trust`.
             yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_trust", np.log(rate)
     for name, daily in (("yesterday", occupied), *_evening(history)):
         before = np.concatenate([np.zeros_like(daily[:1]), daily * kept[:, None]])[wanted]
         for width in WIDTHS[:3]:
-            yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(before, covered, width))
+            yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(before, in_coverage, width))
     for name, layer in _other_layers(history):
-        events = np.minimum(layer, MAX_ALERTS_COUNTED)[:, covered].astype(np.float64)
+        events = np.minimum(layer, MAX_ALERTS_COUNTED)[:, in_coverage].astype(np.float64)
         for half_life in LAYER_HALF_LIVES:
-            smooth = smooth_cells(exponential_mean(events, half_life, kept)[wanted], covered, LAYER_WIDTH)
+            smooth = smooth_cells(exponential_mean(events, half_life, kept)[wanted], in_coverage, LAYER_WIDTH)
             yield f"log_nearby_{name}_{half_life}_days", np.log(smooth + MIN_RATE)
-    yield from _recency(occupied, covered, wanted)
+    yield from _recency(occupied, in_coverage, wanted)
     yield from _weekend(history, occupied, kept, wanted)
     yield from _city(occupied.mean(axis=1), kept, wanted)
     yield from _calendar(history, wanted)
@@ -129,18 +129,18 @@ def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
 def _evening(history: History) -> list[tuple[str, Array]]:
     # Stored models know these inputs by `late`.
     evening = history.evening
-    return [] if evening is None else [("late_yesterday", evening[:, history.covered].astype(np.float64))]
+    return [] if evening is None else [("late_yesterday", evening[:, history.in_coverage].astype(np.float64))]
 
 
 def _shrunk_rates(
-    daily: Array, kept: Booleans, covered: Booleans, wanted: Integers, priors: Sequence[float]
+    daily: Array, kept: Booleans, in_coverage: Booleans, wanted: Integers, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
     """(half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
 
     The first is shrunk towards the mean of its surroundings. With a gamma prior of shape k (the strength) and mean r, N
     alerts in W days have the posterior mean r (k + N) / (k + r W).
     """
-    mean = smooth_cells(exponential_mean(daily, np.inf, kept)[wanted], covered, WIDTHS[-1]) + MIN_RATE / 3
+    mean = smooth_cells(exponential_mean(daily, np.inf, kept)[wanted], in_coverage, WIDTHS[-1]) + MIN_RATE / 3
     rates = dict.fromkeys(priors, mean)
     for half_life in SHRUNK_HALF_LIVES:
         alerts, days = (sums[wanted] for sums in decayed_sums(daily, half_life, kept))
@@ -164,12 +164,12 @@ def last_occupied(daily: Array) -> Integers:
     return last
 
 
-def _recency(occupied: Array, covered: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    last = np.full((len(wanted), *covered.shape), -MAX_DAYS_REMEMBERED)
-    last[:, covered] = last_occupied(occupied)[wanted]
+def _recency(occupied: Array, in_coverage: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
+    last = np.full((len(wanted), *in_coverage.shape), -MAX_DAYS_REMEMBERED)
+    last[:, in_coverage] = last_occupied(occupied)[wanted]
     around = maximum_filter1d(maximum_filter1d(last, 3, axis=1), 3, axis=2)
     for name, maps in (("here", last), ("around", around)):
-        since = np.clip(wanted[:, None] - maps[:, covered], 1, MAX_DAYS_REMEMBERED)
+        since = np.clip(wanted[:, None] - maps[:, in_coverage], 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
 
 

@@ -42,7 +42,7 @@ def firework_probability(
     past_days: npt.NDArray[np.datetime64],
     past_logits: Array,
     past_observed: Booleans,
-    covered: Booleans,
+    in_coverage: Booleans,
 ) -> Array:
     """Probability of at least one alert on a firework day, shape (cells,).
 
@@ -52,12 +52,12 @@ def firework_probability(
         past_days: firework days before it, none of the earliest, whose ordinary forecast is not worth anything.
         past_logits: the ordinary forecast's log odds for them, shape (past days, cells).
         past_observed: what happened, same shape.
-        covered: shape (rows, columns); the cells are in its row-major order.
+        in_coverage: shape (rows, columns); the cells are in its row-major order.
     """
     offsets = np.array([_offset(*past_day) for past_day in zip(past_logits, past_observed, strict=True)])
     mean, variance = _posterior(day, past_days, offsets, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
     years_ago = (day - past_days).astype(np.float64) / YEAR_DAYS
-    places = _place_offsets(years_ago, expit(past_logits + offsets[:, None]), past_observed, covered)
+    places = _place_offsets(years_ago, expit(past_logits + offsets[:, None]), past_observed, in_coverage)
     points, weights = np.polynomial.hermite_e.hermegauss(9)
     shifted = (logit + places)[None, :] + (mean + np.sqrt(variance) * points)[:, None]
     return (weights / weights.sum()) @ expit(shifted)
@@ -86,11 +86,11 @@ def _posterior(
     return float(gain @ offsets), max(float(scale * (total - gain @ kernel[:-1, -1])), 0.0)
 
 
-def _place_offsets(years_ago: Array, expected: Array, observed: Booleans, covered: Booleans) -> Array:
+def _place_offsets(years_ago: Array, expected: Array, observed: Booleans, in_coverage: Booleans) -> Array:
     weight = 2.0 ** (-years_ago / PLACE_HALF_LIFE_YEARS)
     # Sums, not means, over the neighbourhood: its size decides how much the prior counts.
     area = 4 * np.pi * PLACE_WIDTH**2
-    maps = np.zeros((2, *covered.shape))
-    maps[0][covered], maps[1][covered] = weight @ observed, weight @ expected
-    occupied, predicted = (gaussian_filter(one, PLACE_WIDTH, mode="constant")[covered] * area for one in maps)
+    maps = np.zeros((2, *in_coverage.shape))
+    maps[0][in_coverage], maps[1][in_coverage] = weight @ observed, weight @ expected
+    occupied, predicted = (gaussian_filter(one, PLACE_WIDTH, mode="constant")[in_coverage] * area for one in maps)
     return np.log((occupied + PLACE_PRIOR) / (predicted + PLACE_PRIOR))

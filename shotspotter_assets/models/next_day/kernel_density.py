@@ -29,7 +29,7 @@ class KdeForecaster(TunedBaseline):
     def learn(self, history: History, days: range, settings: Settings) -> Array:
         """Frequency by cell, shape (cells,)."""
         labels, pseudo_days = history.observed[days.start : days.stop], settings["pseudo_days"]
-        frequency = smooth_cells(labels.mean(axis=0, keepdims=True), history.covered, settings["width_cells"])[0]
+        frequency = smooth_cells(labels.mean(axis=0, keepdims=True), history.in_coverage, settings["width_cells"])[0]
         return (len(labels) * frequency + pseudo_days * labels.mean()) / (len(labels) + pseudo_days)
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
@@ -46,7 +46,7 @@ class EwKdeForecaster(TunedBaseline):
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         """See `TunedBaseline.forecast`."""
         occupied, wanted = history.observed.astype(np.float64), slice(days.start, days.stop)
-        smooth = smooth_cells(occupied, history.covered, settings["width_cells"])
+        smooth = smooth_cells(occupied, history.in_coverage, settings["width_cells"])
         recent = exponential_mean(smooth, settings["half_life_days"])[wanted]
         return _mixture(recent, exponential_mean(occupied, np.inf)[wanted], settings["history"])
 
@@ -55,7 +55,7 @@ class EwKdeForecaster(TunedBaseline):
         occupied, wanted = history.observed.astype(np.float64), slice(validation.start, validation.stop)
         past = exponential_mean(occupied, np.inf)[wanted]
         for width in WIDTHS:
-            smooth = smooth_cells(occupied, history.covered, width)
+            smooth = smooth_cells(occupied, history.in_coverage, width)
             for half_life in HALF_LIVES:
                 recent = exponential_mean(smooth, half_life)[wanted]
                 for share in HISTORY_SHARES:

@@ -52,29 +52,29 @@ def lag_features(history: History) -> LagFeatures:
 
 
 def _lag_features(history: History) -> LagFeatures:
-    days, covered = history.days(more=1), history.covered
-    alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, covered].astype(np.float64)
+    days, in_coverage = history.days(more=1), history.in_coverage
+    alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, in_coverage].astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     columns: list[tuple[str, bool, Array]] = [
-        *((name, True, values) for name, values in _rates("occupied", occupied, covered, SMOOTHING_WIDTHS)),
+        *((name, True, values) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS)),
         # Smoothed counts hold what smoothed occupancy holds; they cost boosting a third of its time for nothing.
-        *((name, True, values) for name, values in _rates("alerts", alerts, covered, SMOOTHING_WIDTHS[:1])),
+        *((name, True, values) for name, values in _rates("alerts", alerts, in_coverage, SMOOTHING_WIDTHS[:1])),
         *((name, False, values) for name, values in _recency(alerts)),
         *((name, True, values) for name, values in _city_rates(occupied, days[:-1])),
-        *((name, True, values) for name, values in _firework_rates(occupied, covered, days)),
+        *((name, True, values) for name, values in _firework_rates(occupied, in_coverage, days)),
         *((name, False, values) for name, values in weekday_and_season(days)),
         ("is_firework_day", False, is_holiday_fireworks(days).astype(np.float64)[:, None]),
     ]
-    features = np.empty((len(days), int(covered.sum()), len(columns)), dtype=np.float32)
+    features = np.empty((len(days), int(in_coverage.sum()), len(columns)), dtype=np.float32)
     for at, (_, _, values) in enumerate(columns):
         features[:, :, at] = values
     names, is_rate, _ = zip(*columns, strict=True)
     return LagFeatures(features, names, np.array(is_rate))
 
 
-def _rates(what: str, daily: Array, covered: Booleans, widths: Sequence[float]) -> Iterator[tuple[str, Array]]:
+def _rates(what: str, daily: Array, in_coverage: Booleans, widths: Sequence[float]) -> Iterator[tuple[str, Array]]:
     for width in widths:
-        smooth = smooth_cells(daily, covered, width)
+        smooth = smooth_cells(daily, in_coverage, width)
         place = f"{what}_within_{width:g}_cells" if width else what
         for half_life in HALF_LIVES:
             yield f"{place}_{half_life}_days", exponential_mean(smooth, half_life)
@@ -97,12 +97,12 @@ def _city_rates(occupied: Array, days: npt.NDArray[np.datetime64]) -> Iterator[t
 
 
 def _firework_rates(
-    occupied: Array, covered: Booleans, days: npt.NDArray[np.datetime64]
+    occupied: Array, in_coverage: Booleans, days: npt.NDArray[np.datetime64]
 ) -> Iterator[tuple[str, Array]]:
     """What past firework days were like, on firework days; 0 on all others."""
     fireworks = is_holiday_fireworks(days)
-    rate = np.zeros((len(days), int(covered.sum())))
-    past = smooth_cells(occupied[fireworks[:-1]], covered, SMOOTHING_WIDTHS[-1])
+    rate = np.zeros((len(days), int(in_coverage.sum())))
+    past = smooth_cells(occupied[fireworks[:-1]], in_coverage, SMOOTHING_WIDTHS[-1])
     rate[fireworks] = exponential_mean(past, FIREWORK_HALF_LIFE)[: fireworks.sum()]
     yield "occupied_on_past_firework_days", rate
     at = (same_date_last_year(days) - days[:1]).astype(np.int64)

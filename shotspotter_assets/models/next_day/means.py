@@ -44,7 +44,7 @@ class NeverForecaster(TunedBaseline):
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         """See `TunedBaseline.forecast`."""
-        return np.full((len(days), int(history.covered.sum())), MIN_PROBABILITY)
+        return np.full((len(days), int(history.in_coverage.sum())), MIN_PROBABILITY)
 
 
 class CityMeanForecaster(TunedBaseline):
@@ -58,7 +58,7 @@ class CityMeanForecaster(TunedBaseline):
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         """See `TunedBaseline.forecast`."""
-        return np.full((len(days), int(history.covered.sum())), float(table))
+        return np.full((len(days), int(history.in_coverage.sum())), float(table))
 
 
 class HistoricalMeanForecaster(TunedBaseline):

@@ -117,7 +117,7 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
         past = fireworks[fireworks < day]
         past_logits = np.array([logits[earlier] for earlier in past]).reshape(len(past), observed.shape[1])
         probability[day - days.start] = firework_probability(
-            axis[day], logits[day], axis[past], past_logits, observed[past], history.covered
+            axis[day], logits[day], axis[past], past_logits, observed[past], history.in_coverage
         )
     return probability
 

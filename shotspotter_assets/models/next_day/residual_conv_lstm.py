@@ -232,7 +232,7 @@ def _network_data(history: History, inputs: Inputs, days: range, regression: Fit
     standard = (inputs.values[:, :, seen] - mean) / scale
     np.clip(standard, -MAX_INPUT, MAX_INPUT, out=standard)
     start = logit + recent_offset(history, days, logit)[:, None]
-    cells = np.flatnonzero(history.covered).astype(np.int32)
+    cells = np.flatnonzero(history.in_coverage).astype(np.int32)
     return _NetworkData(days, cells, standard, _recent_frames(history)[days.start : days.stop], start)
 
 

@@ -111,7 +111,7 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     whole = np.empty(0, np.float32)
     for whole in means_of_half_lives(occupied, hours, long_sums):
         yield _log_rate(whole)
-    widths = [smoothing_weights(history.covered, width) for width in NEAR_WIDTHS]
+    widths = [smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
     for weights in widths:
         yield from (_log_rate(rate) for rate in means_of_half_lives(occupied, hours, near_sums, weights))

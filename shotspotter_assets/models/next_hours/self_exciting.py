@@ -50,7 +50,7 @@ class FittedSelfExciting:
             rate: of the background at the issues, shape (issues, cells).
         """
         hours = span(issues)
-        near = smoothing_weights(history.covered, NEAR_WIDTHS[0])
+        near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
         own = _excitation(history, hours, self.half_life)[issues - hours.start].astype(np.float64)
         steady = self.strengths[0] * rate
         total = np.zeros_like(own)
@@ -79,7 +79,7 @@ class SelfExciting(HourlyBaseline):
             history.clock.hour_of_week[recent.start : recent.stop], None
         ]
         steady = (background.rate(history, recent) * level).astype(np.float32)[ordinary]
-        near = smoothing_weights(history.covered, NEAR_WIDTHS[0])
+        near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
         profile = hour_profile(history, train, background.profile_hours)
         rate, positives = _background_rate(background, history, fold.issues), fold.observed.sum()
         tried = []

@@ -74,12 +74,12 @@ def test_write_that_was_cut_off_leaves_the_old_checkpoint(tmp_path: Path, monkey
 
 
 def test_the_key_depends_on_data_mask_ranges_settings_and_shapes() -> None:
-    counts, covered = np.arange(8).reshape(2, 1, 2, 2), np.ones((2, 2), dtype=bool)
-    other_counts, other_covered = counts.copy(), covered.copy()
+    counts, in_coverage = np.arange(8).reshape(2, 1, 2, 2), np.ones((2, 2), dtype=bool)
+    other_counts, other_covered = counts.copy(), in_coverage.copy()
     other_counts[1, 0, 1, 1], other_covered[0, 0] = 0, False
     run: dict[str, Any] = {
         "counts": counts,
-        "in_coverage": covered,
+        "in_coverage": in_coverage,
         "train": range(1),
         "validation": range(1, 2),
         "config": NetworkConfig(),

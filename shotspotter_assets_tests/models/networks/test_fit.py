@@ -69,9 +69,9 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> TrainedNetwork:
 
 
 def test_learns_the_toy(learned: TrainedNetwork) -> None:
-    counts, covered = toy()
-    p = predict_network(learned.model, counts, VALIDATION, CONFIG)[:, covered][..., 1]
-    y = counts[VALIDATION.start : VALIDATION.stop, 0][:, covered] > 0
+    counts, in_coverage = toy()
+    p = predict_network(learned.model, counts, VALIDATION, CONFIG)[:, in_coverage][..., 1]
+    y = counts[VALIDATION.start : VALIDATION.stop, 0][:, in_coverage] > 0
     loss = -np.where(y, np.log(p), np.log1p(-p)).mean()
     assert loss < 0.5 * np.log(2)
     assert learned.history[learned.best_epoch - 1].validation_loss == min(
@@ -80,9 +80,9 @@ def test_learns_the_toy(learned: TrainedNetwork) -> None:
 
 
 def test_best_weights_are_given_back(learned: TrainedNetwork) -> None:
-    counts, covered = toy()
-    p = predict_network(learned.model, counts, VALIDATION, CONFIG)[:, covered].astype(np.float64)
-    occupied = counts[VALIDATION.start : VALIDATION.stop].transpose(0, 2, 3, 1)[:, covered] > 0
+    counts, in_coverage = toy()
+    p = predict_network(learned.model, counts, VALIDATION, CONFIG)[:, in_coverage].astype(np.float64)
+    occupied = counts[VALIDATION.start : VALIDATION.stop].transpose(0, 2, 3, 1)[:, in_coverage] > 0
     y = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., :3]], axis=-1)
     loss = -np.where(y, np.log(p), np.log1p(-p)).mean()
     assert loss == pytest.approx(learned.history[learned.best_epoch - 1].validation_loss, rel=1e-4)
@@ -197,10 +197,10 @@ def test_saved_network_answers_the_same(learned: TrainedNetwork) -> None:
     ],
 )
 def test_refuses_what_does_not_fit_together(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    counts, covered = toy()
+    counts, in_coverage = toy()
     arguments = {
         "counts": counts,
-        "in_coverage": covered,
+        "in_coverage": in_coverage,
         "train": TRAIN,
         "validation": VALIDATION,
         "config": CONFIG,
@@ -214,7 +214,7 @@ def test_refuses_what_does_not_fit_together(change: dict[str, Any], message: str
 def test_a_training_that_diverges_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "shotspotter_assets.models.networks.fit.weighted_cross_entropy",
-        lambda covered, weight: lambda targets, logits: keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan,
+        lambda in_coverage, weight: lambda targets, logits: keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan,
     )
     with pytest.raises(TrainingDivergedError, match="epoch 1"):
         fit(tmp_path)

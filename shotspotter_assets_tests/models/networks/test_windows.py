@@ -38,8 +38,8 @@ def test_frames_are_kept_once() -> None:
 def test_rates_are_taken_on_covered_cells() -> None:
     counts = np.zeros((4, 4, 1, 2), dtype=np.uint8)
     counts[2, 0] = counts[3, 1, 0, 0] = 1
-    covered = np.array([[True, False]])
-    np.testing.assert_allclose(Windows(counts, 2).rates(np.array([2, 3]), covered), [1.0, 0.5, 0.5, 0.0])
+    in_coverage = np.array([[True, False]])
+    np.testing.assert_allclose(Windows(counts, 2).rates(np.array([2, 3]), in_coverage), [1.0, 0.5, 0.5, 0.0])
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 10_000))

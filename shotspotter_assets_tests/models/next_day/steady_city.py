@@ -23,11 +23,11 @@ CITY = City.model_validate(
 HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
 
 
-def history_of(occupied: np.ndarray, covered: np.ndarray = COVERED, first_day: date = FIRST_DAY) -> History:
+def history_of(occupied: np.ndarray, in_coverage: np.ndarray = COVERED, first_day: date = FIRST_DAY) -> History:
     """A history of single gunshots, shape (days, cells)."""
-    alerts = np.zeros((len(occupied), 4, *covered.shape), dtype=np.uint16)
-    alerts[:, 0][:, covered] = occupied
-    return History(CITY, first_day, alerts, covered)
+    alerts = np.zeros((len(occupied), 4, *in_coverage.shape), dtype=np.uint16)
+    alerts[:, 0][:, in_coverage] = occupied
+    return History(CITY, first_day, alerts, in_coverage)
 
 
 def forecast(kind: Any, history: History = HISTORY, train=TRAIN, validation=VALIDATION, test=TEST) -> tuple[Any, Any]:

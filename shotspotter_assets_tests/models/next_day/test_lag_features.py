@@ -11,8 +11,8 @@ from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, count
 from shotspotter_assets_tests.models.histories import CITY
 
 
-def features_of(alerts: np.ndarray, first_day: date = FIRST_DAY, covered: np.ndarray = COVERED) -> LagFeatures:
-    return lag_features(History(CITY, first_day, alerts, covered))
+def features_of(alerts: np.ndarray, first_day: date = FIRST_DAY, in_coverage: np.ndarray = COVERED) -> LagFeatures:
+    return lag_features(History(CITY, first_day, alerts, in_coverage))
 
 
 @settings(max_examples=15, deadline=None)

@@ -65,7 +65,7 @@ def test_cities_may_differ_in_their_inputs(other):
     started = starting_at(other, city=no_hours)
     assert len(started.names) < len(other.regression.names)
     assert started.settings["pretrained"]["used"]
-    assert started.predict(no_hours, TEST).shape == (len(TEST), no_hours.covered.sum())
+    assert started.predict(no_hours, TEST).shape == (len(TEST), no_hours.in_coverage.sum())
 
 
 def test_a_start_of_another_version_is_refused(other):
