@@ -10,6 +10,7 @@ from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_ale
 from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
 from shotspotter_assets.defs.daily import forecast_scores, live_models, nowcasts, patrol_plans, risk_forecasts
 from shotspotter_assets.defs.resources import resources
+from shotspotter_assets.defs.run_summary import summarising_in_process_executor
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, walk_forward_reports
 from shotspotter_assets.partitions import build_partitions
 from shotspotter_assets.settings import Settings
@@ -51,6 +52,5 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions.merge(
         *assets,
         *(module.definitions(settings) for module in AUTOMATION),
-        # A run's steps are short beside the start of a process of their own, which imports everything again.
-        dg.Definitions(resources=resources(settings), executor=dg.in_process_executor),
+        dg.Definitions(resources=resources(settings), executor=summarising_in_process_executor),
     )

@@ -12,6 +12,7 @@ import dagster as dg
 from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.run_summary import failed_check
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.gate import TRUTH
 from shotspotter_assets.evaluation.report_files import fold_partition
@@ -63,15 +64,17 @@ class Launch:
         config = f" --config-json '{json.dumps(self.config)}'" if self.config else ""
         return f"dg launch --assets {','.join(self.assets)} {which}{config}"
 
-    def run(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-        """Run in this process."""
+    def run(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
+        """The results of its checks, after a run in this process."""
         one = {"dagster/partition": key_of(CITY, self.first)}
         job = definitions.resolve_implicit_global_asset_job_def()
-        job.get_subset(asset_selection={dg.AssetKey(asset) for asset in self.assets}).execute_in_process(
+        subset = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in self.assets})
+        result = subset.execute_in_process(
             run_config=self.config | {"loggers": {"console": {"config": {"log_level": "INFO"}}}},
             instance=instance,
             tags=DEMO_TAG | (one if self.first == self.last else range_tags(CITY, self.first, self.last)),
         )
+        return list(result.get_asset_check_evaluations())
 
 
 def main() -> None:
@@ -83,12 +86,16 @@ def main() -> None:
         # A demo that was killed could not end its run, which would hold a place in the queue for ever.
         for run in instance.get_runs(dg.RunsFilter(tags=DEMO_TAG, statuses=[dg.DagsterRunStatus.STARTED])):
             instance.report_run_failed(run)
+        checks: list[dg.AssetCheckEvaluation] = []
         for launch in launches(find_city(settings.cities, CITY).start):
             _show_step(launch.title)
             print(f"    {launch.command}", flush=True)
-            launch.run(definitions, instance)
+            checks += launch.run(definitions, instance)
     for fold in FOLDS:
         _show_fold(StoreResource(root=settings.store_root).open(), fold)
+    for check in checks:
+        if not check.passed:
+            print(failed_check(check))
     _show_step(f"done in {time.monotonic() - started:.0f} s; see the runs and the plots with: make ui")
 
 

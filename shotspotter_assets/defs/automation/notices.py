@@ -15,6 +15,7 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.default_status import sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.defs.run_summary import failure_cause
 from shotspotter_assets.notifications.messages import Message, corrupt_file, drift, failed_gate, late_city, run_failure
 from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
 from shotspotter_assets.settings import Settings
@@ -105,11 +106,7 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str
     events = [entry.get_dagster_event() for entry in instance.all_logs(run_id, of_type=kinds)]
     for event in events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            # The errors around it are Dagster's own "Error occurred while executing op".
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return event.step_key, error.message.strip() if error else event.message or ""
+            return event.step_key, failure_cause(event)
     return None, (events and events[0].message) or "its process ended without a word"
 
 
