@@ -97,6 +97,13 @@ def test_the_weekend_is_from_friday_to_sunday_at_18():
     assert on_weekend.tolist() == [False] * 6 + [True] * 48 + [False] * 6
 
 
+def test_a_changed_constant_changes_the_types_of_an_evening(fitted):
+    evening, cells = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20]), np.array([3, 20])
+    forecast = fitted.predict(history(), evening, evening, cells)
+    assert forecast[0] == pytest.approx([0.269364, 0.631958, 0.098678], rel=1e-3)
+    assert forecast[1] == pytest.approx([0.543485, 0.352402, 0.104113], rel=1e-3)
+
+
 def test_files_hold_it(fitted):
     issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
     loaded = GunshotTypes.load(fitted.files())

@@ -31,3 +31,20 @@ def test_four_hours_are_likelier_than_one_and_forecast_from_every_cell(name, bas
     four, one = (baselines[name].predict(history(), issues, horizon) for horizon in (4, 1))
     assert four.shape == (len(issues), COVERED.sum())
     assert 2 * one.mean() < four.mean() < 4 * one.mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "next_hour", "four_hours"),
+    [
+        ("next_hours", [0.369735, 0.061793], [0.515597, 0.28023]),
+        ("climatology", [0.039983, 0.028889], [0.138705, 0.099489]),
+        ("climatology_hour_of_week", [0.120409, 0.088052], [0.33546, 0.24934]),
+        ("ewma_hour_of_week", [0.097206, 0.07123], [0.301628, 0.2285]),
+        ("self_exciting", [0.191747, 0.060392], [0.399587, 0.215697]),
+    ],
+)
+def test_a_changed_constant_changes_the_forecast_of_an_evening(name, next_hour, four_hours):
+    fitted = HOURLY_FORECASTERS[name].forecaster((1, 4)).fit(history(), TRAIN, VALIDATION)
+    evening = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20])
+    for horizon, expected in ((1, next_hour), (4, four_hours)):
+        assert fitted.predict(history(), evening, horizon)[1, [3, 20]] == pytest.approx(expected, rel=1e-3)
