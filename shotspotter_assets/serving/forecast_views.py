@@ -66,9 +66,13 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
 
 
 def top_locations(
-    next_day: pa.Table, drivers: Sequence[Sequence[str]], city: City, number: int = MAX_PLACES
+    next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City, number: int = MAX_PLACES
 ) -> pa.Table:
-    """The cells with the highest probability, ranked, with the middle of each and its main drivers."""
+    """The cells with the highest probability, ranked, with the middle of each and its main drivers.
+
+    Args:
+        drivers: of each cell; None if the model gives none.
+    """
     probability = next_day["probability"].to_numpy()
     best = np.argsort(-probability, kind="stable")[:number]
     row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
@@ -80,9 +84,15 @@ def top_locations(
         "longitude": np.round(longitude, 6),
         "latitude": np.round(latitude, 6),
         **{name: next_day[name].to_numpy()[best] for name in ("probability", "low", "high", "expected")},
-        "why": ["; ".join(drivers[at]) or "close to the average cell" for at in best],
+        "why": [_why(drivers, at) for at in best],
     }
     return pa.table(values)
+
+
+def _why(drivers: Sequence[Sequence[str]] | None, cell: int) -> str:
+    if drivers is None:
+        return "the model gives no reasons"
+    return "; ".join(drivers[cell]) or "close to the average cell"
 
 
 def risk_geojson(next_day: pa.Table, city: City) -> bytes:

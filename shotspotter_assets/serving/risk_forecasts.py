@@ -18,7 +18,7 @@ from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster import Fitted, HasDrivers, HasSpread
+from shotspotter_assets.models.forecaster import HasDrivers, HasSpread
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
@@ -87,7 +87,7 @@ class ForecastRecord(BaseModel):
     hours: str
     """How the day is divided into hours."""
     drivers: dict[str, tuple[str, ...]]
-    """By "row,column": what lifts the candidate's odds there most over the average cell's."""
+    """By "row,column": what lifts the candidate's odds there most over the average cell's; empty if it gives no reasons."""
     issued_at: str = ""
 
     @classmethod
@@ -149,7 +149,8 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
     try:
         next_day = next_day_table(record, models, history, mixes)
-        drivers = drivers_of(models.next_day[record.candidate], history)
+        candidate = models.next_day[record.candidate]
+        drivers = candidate.drivers(history, len(history.counts)) if isinstance(candidate, HasDrivers) else None
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(
@@ -161,7 +162,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
         probability = models.hours.predict_all(hourly, first_hour)
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
     probability = next_day["probability"].to_numpy()
-    day = issue_date + timedelta(days=1)
+    day, cells = issue_date + timedelta(days=1), [f"{row},{column}" for row, column in record.covered]
     low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
     return Forecast(
         next_day=next_day,
@@ -181,9 +182,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
             expected_alerts_high=float(high),
             interval=INTERVAL,
             hours="by the city's hour-of-week profile" if models.hours else "flat: no hours are known",
-            drivers={
-                f"{row},{column}": reasons for (row, column), reasons in zip(record.covered, drivers, strict=True)
-            },
+            drivers={} if drivers is None else dict(zip(cells, drivers, strict=True)),
             issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
     )
@@ -348,13 +347,6 @@ def profile_of_day(profile: Array, day: date) -> Array:
     first = day.weekday() * DAY_HOURS
     hours = profile[first : first + DAY_HOURS]
     return hours / hours.sum()
-
-
-def drivers_of(candidate: Fitted, history: History) -> list[tuple[str, ...]]:
-    """See `HasDrivers.drivers`; none for a forecaster that gives no reasons."""
-    if isinstance(candidate, HasDrivers):
-        return candidate.drivers(history, len(history.counts))
-    return [()] * int(history.in_coverage.sum())
 
 
 def _spread(record: ServingRecord, models: ServingModels, history: History, at: int) -> tuple[Array, Array]:

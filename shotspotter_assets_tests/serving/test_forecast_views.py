@@ -35,6 +35,8 @@ def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
     assert [row["probability"] for row in top] == list(p[::-1][:3])
     assert (top[0]["row"], top[0]["column"], top[0]["longitude"], top[0]["latitude"]) == (3, 3, -76.125, 38.875)
     assert [row["why"] for row in top] == ["close to the average cell", "near", "near"]
+    [first] = top_locations(next_day(p), None, TOWN, number=1).to_pylist()
+    assert first["why"] == "the model gives no reasons"
 
 
 def test_the_map_has_a_polygon_for_each_cell() -> None:

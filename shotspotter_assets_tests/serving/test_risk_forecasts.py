@@ -5,11 +5,8 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.means import CityMeanForecaster
-from shotspotter_assets.models.next_day.tuned_baseline import FittedBaseline
-from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA, drivers_of, risk_table
-from shotspotter_assets_tests.serving.town import SOME_CELLS, TOWN
+from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA, risk_table
+from shotspotter_assets_tests.serving.town import SOME_CELLS
 
 CELLS = int(SOME_CELLS.sum())
 COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
@@ -33,9 +30,3 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table["count_low"].to_numpy().max() == 0
     assert table["count_high"].to_numpy()[p > 0.2].min() >= 1
     assert table["type_0"].null_count == CELLS
-
-
-def test_a_forecaster_without_reasons_gives_none_for_each_cell() -> None:
-    history = History(TOWN, TOWN.start, np.zeros((30, 4, 4, 4), dtype=np.int64), SOME_CELLS)
-    fitted = FittedBaseline(CityMeanForecaster(), np.array(0.1), {})
-    assert drivers_of(fitted, history) == [()] * CELLS

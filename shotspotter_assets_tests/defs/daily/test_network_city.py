@@ -56,6 +56,8 @@ def test_a_network_serves_its_city_as_any_forecaster_does(
     assert ((served["low"] <= served["probability"]) & (served["probability"] <= served["high"])).all()
     facts = json.loads(chain.store.read_bytes(replace(partition, asset="risk_forecasts"), "record.json"))
     assert facts["served"] == network
+    # The network on the regression has that one's reasons; the reference network has none.
+    assert bool(facts["drivers"]) == (network == "residual_conv_lstm")
     assert ScoreRecord.load(chain.store, CITY, DAY).note
 
 
