@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.fold_forecasts import ModelForecast
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
 from shotspotter_assets.evaluation.stored_report import StoredReport
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.records import FoldRecord
 
 
 class ForecastShapeError(ValueError):
@@ -58,40 +59,25 @@ class FoldReport(StoredReport):
 
 
 def fold_report(
-    *,
-    history: History,
-    fold: date,
-    train: range,
-    validation: range,
-    test: range,
-    probabilities: Mapping[str, npt.NDArray[np.floating]],
-    seconds: Mapping[str, float],
-    settings: Mapping[str, Mapping[str, Any]],
-    config: Mapping[str, Any],
+    record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
 ) -> tuple[FoldReport, pa.Table]:
     """Report and forecasts table (see `evaluation.forecasts_table`) of one fold.
 
     Args:
-        history: of the city to the last test day.
-        fold: cutoff date.
-        train: indexes of the day axis; so are `validation` and `test`.
-        validation: see `train`.
-        test: see `train`.
-        probabilities: of at least one alert by model, `historical_mean` among them, shape (test days, covered cells),
-            cells in row-major order.
-        seconds: wall-clock time of each model's training; a model that nobody fitted is left out.
-        settings: what was chosen for each model, as JSON values.
-        config: the configuration of the run that trained the models, as JSON values.
+        record: of the fold's own models.
+        history: of the city to the last test day, with the coverage of `record`.
+        models: forecasts of the test days by model, `historical_mean` among them.
 
     Raises:
         ForecastShapeError: a forecast has another shape than (test days, covered cells).
     """
+    train, validation, test = record.windows(len(history.counts))
     tested = slice(test.start, test.stop)
     observed = history.observed[tested]
-    for name, probability in probabilities.items():
-        if probability.shape != observed.shape:
+    for name, model in models.items():
+        if model.probability.shape != observed.shape:
             raise ForecastShapeError(
-                f"City {history.city.name}, fold {fold}: the forecast of {name} has shape {probability.shape}, not "
+                f"City {record.city}, fold {record.fold}: the forecast of {name} has shape {model.probability.shape}, not "
                 f"{observed.shape} (test days, covered cells)."
             )
     forecasts = forecasts_table(
@@ -99,34 +85,30 @@ def fold_report(
         np.nonzero(history.in_coverage),
         observed,
         # Kept as they are scored, so that the scores can be computed from the table alone.
-        {name: clip_probability(probability) for name, probability in probabilities.items()},
+        {name: clip_probability(model.probability) for name, model in models.items()},
     )
     report = FoldReport(
-        city=history.city.name,
-        fold=fold,
+        city=record.city,
+        fold=record.fold,
         train_days=len(train),
         validation_days=len(validation),
         test_days=len(test),
-        train_first=_day(history, train[0]),
-        train_last=_day(history, train[-1]),
-        validation_first=_day(history, validation[0]),
-        validation_last=_day(history, validation[-1]),
-        test_first=_day(history, test[0]),
-        test_last=_day(history, test[-1]),
+        train_first=record.train_first,
+        train_last=record.train_last,
+        validation_first=record.validation_first,
+        validation_last=record.validation_last,
+        test_first=record.fold,
+        test_last=history.days()[test[-1]].item(),
         covered_cells=int(history.in_coverage.sum()),
         alerts=int(history.alerts[tested][:, history.in_coverage].sum()),
         base_rate=float(observed.mean()),
-        config=dict(config),
+        config=record.config,
         models={
-            name: TrainedScores(**vars(scores), seconds_to_train=seconds.get(name))
+            name: TrainedScores(**vars(scores), seconds_to_train=models[name].seconds)
             for name, scores in score_table(forecasts).items()
         },
         without_firework_days=score_table(without_firework_days(forecasts)),
-        model_settings={name: dict(chosen) for name, chosen in settings.items()},
+        model_settings={name: model.settings for name, model in models.items() if model.settings is not None},
         score_definitions=dict(SCORE_DEFINITIONS),
     )
     return report, forecasts
-
-
-def _day(history: History, at: int) -> date:
-    return history.first_day + timedelta(days=at)

@@ -48,6 +48,11 @@ class FoldRecord(BaseModel):
     """Of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
     models: dict[str, TrainedModel]
 
+    def windows(self, days: int) -> tuple[range, range, range]:
+        """(training, validation, test) as indexes of that many days from `train_first` on."""
+        cutoff = self.train_days + self.validation_days
+        return range(self.train_days), range(self.train_days, cutoff), range(cutoff, days)
+
 
 def installed_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a model depends on."""

@@ -1,11 +1,13 @@
 """Small made-up cities for the evaluation tests, and counts of one with hot spots, quiet cells and uncovered cells."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.city_history import covered_cells
+from shotspotter_assets.models.records import FoldRecord, counts_sha256
 
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
@@ -29,3 +31,21 @@ def made_up_city(name: str = "made_up", size: int = 6, **more: Any) -> City:
         "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
     }
     return City.model_validate(described | more)
+
+
+def fold_record(city: City, config: dict[str, Any] | None = None, **more: Any) -> FoldRecord:
+    """The record of the fold that these windows make."""
+    return FoldRecord(
+        city=city.name,
+        fold=FIRST_DAY + timedelta(days=TEST.start),
+        train_first=FIRST_DAY,
+        train_last=FIRST_DAY + timedelta(days=TRAIN[-1]),
+        train_days=len(TRAIN),
+        validation_first=FIRST_DAY + timedelta(days=VALIDATION[0]),
+        validation_last=FIRST_DAY + timedelta(days=VALIDATION[-1]),
+        validation_days=len(VALIDATION),
+        covered=covered_cells(COVERED),
+        config=config or {},
+        versions={},
+        **{"data_sha256": counts_sha256(counts()[: TEST.start]), "models": {}, **more},
+    )

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.evaluation.fold_forecasts import ModelForecast
 from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.history import History
-from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts, made_up_city
+from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, counts, fold_record, made_up_city
 from shotspotter_assets_tests.evaluation.forecasts import score_days
 
 NETWORK = "conv_lstm"
@@ -20,21 +21,16 @@ CITY = made_up_city("washington_dc")
 def arguments() -> dict[str, Any]:
     random = np.random.default_rng(0)
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
+    network = random.uniform(0, 0.3, (40, CELLS)).astype(np.float32)
     return {
+        "record": fold_record(CITY, {"filters": 8}),
         "history": History(CITY, FIRST_DAY, counts(), COVERED),
-        "fold": date(2021, 11, 17),
-        "train": TRAIN,
-        "validation": VALIDATION,
-        "test": TEST,
-        "probabilities": {
-            NETWORK: random.uniform(0, 0.3, (40, CELLS)).astype(np.float32),
-            "true_intensity": np.zeros((40, CELLS)),
-            "never": np.full((40, CELLS), 1e-6),
-            "historical_mean": mean,
+        "models": {
+            NETWORK: ModelForecast(network, seconds=12.5),
+            "true_intensity": ModelForecast(np.zeros((40, CELLS))),
+            "never": ModelForecast(np.full((40, CELLS), 1e-6)),
+            "historical_mean": ModelForecast(mean, {"pseudo_days": 10}, 0.1),
         },
-        "seconds": {NETWORK: 12.5, "historical_mean": 0.1},
-        "settings": {"historical_mean": {"pseudo_days": 10}},
-        "config": {"filters": 8},
     }
 
 
@@ -69,7 +65,7 @@ def test_report_and_table_say_what_was_forecast_and_what_came():
     row, column = (int(axis[4]) for axis in np.nonzero(COVERED))
     assert (line["date"], line["row"], line["column"]) == (date(2021, 11, 24), row, column)
     assert line["observed"] == int(alerts[7, :, row, column].sum() > 0)
-    assert line[NETWORK] == pytest.approx(float(given["probabilities"][NETWORK][7, 4]))
+    assert line[NETWORK] == pytest.approx(float(given["models"][NETWORK].probability[7, 4]))
 
 
 def test_scores_can_be_computed_again_from_the_table():
@@ -92,7 +88,7 @@ def test_alerts_outside_the_coverage_do_not_count():
 
 def test_refuses_a_forecast_of_another_shape():
     given = arguments()
-    given["probabilities"][NETWORK] = np.zeros((39, CELLS))
+    given["models"][NETWORK] = ModelForecast(np.zeros((39, CELLS)))
     with pytest.raises(
         ForecastShapeError, match=r"washington_dc, fold 2021-11-17: the forecast of conv_lstm has shape \(39"
     ):

@@ -25,17 +25,10 @@ from shotspotter_assets.storage.file_names import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.plots import FoldWindows
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.storage.store import Store
-
-
-class StaleModelError(ValueError):
-    """A fold's models were trained on other counts than the store holds now."""
 
 
 class ReportConfig(dg.Config):
@@ -76,53 +69,23 @@ def evaluation_reports(
 
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
+    from shotspotter_assets.evaluation.fold_forecasts import fold_forecasts
     from shotspotter_assets.evaluation.fold_report import fold_report
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.report_files import fold_partition
     from shotspotter_assets.evaluation.report_views import fold_pictures
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
-    from shotspotter_assets.models.next_day.baselines import fit_baselines
-    from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
-    from shotspotter_assets.models.registry import forecaster
-    from shotspotter_assets.models.stored_models import model_partition, read_files, read_record
+    from shotspotter_assets.models.stored_models import read_record
 
     city, cutoff = single_fold(context, cities)
-    opened = store.open()
-    before, tested = fold_days(city, cutoff)
+    opened, partition = store.open(), fold_partition(city.name, cutoff)
+    _, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
     stored = CityHistory.load(opened, city, tested[-1])
-    in_coverage = covered_mask(record.covered, city.shape)
-    history = stored.daily(in_coverage)
-    _refuse_stale(record, history.counts[: len(before)])
-    train, validation = range(record.train_days), range(record.train_days, len(before))
-    test = range(len(before), len(stored.days))
-
-    probabilities = sources.true_forecasts(city, tested, in_coverage)
-    seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
-    settings = {name: trained.settings for name, trained in record.models.items()}
-    for name, trained in record.models.items():
-        context.log.info(f"{city.name}|{cutoff}: forecasting {len(tested)} days with {name}")
-        files = read_files(opened, model_partition(city.name, cutoff), name, trained)
-        try:
-            probabilities[name] = forecaster(name).load(files).predict(history, test)
-        except OtherInputsError as error:
-            key = f"{city.name}|{cutoff}"
-            raise OtherInputsError(f"{key}, {name}: {error} Materialise fold_models for {key}.") from error
-    context.log.info(f"{city.name}|{cutoff}: tuning and fitting the baselines")
-    for name, baseline in fit_baselines(history, train, validation, test).items():
-        probabilities[name], seconds[name], settings[name] = baseline.probability, baseline.seconds, baseline.settings
-    report, forecasts = fold_report(
-        history=history,
-        fold=cutoff,
-        train=train,
-        validation=validation,
-        test=test,
-        probabilities=probabilities,
-        seconds=seconds,
-        settings=settings,
-        config=record.config,
-    )
-    partition = fold_partition(city.name, cutoff)
+    history = stored.daily(covered_mask(record.covered, city.shape))
+    truth = sources.true_forecasts(city, tested, history.in_coverage)
+    models = fold_forecasts(opened, record, history, truth, context.log.info)
+    report, forecasts = fold_report(record, history, models)
     context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
     for file, table in fold_tables(stored, record, config.horizons, config.types).items():
         opened.write_table(partition, file, table)
@@ -132,17 +95,6 @@ def evaluation_reports(
     opened.write_table(partition, FOLD_FORECASTS_FILE, forecasts)
     opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
-
-
-def _refuse_stale(record: "FoldRecord", counts: "npt.NDArray[np.integer]") -> None:
-    from shotspotter_assets.models.records import counts_sha256
-
-    if counts_sha256(counts) != record.data_sha256:
-        key = f"{record.city}|{record.fold}"
-        raise StaleModelError(
-            f"The grid tensors before {record.fold} are not those that the models of {key} were trained on; materialise "
-            f"fold_models for {key} again."
-        )
 
 
 def _folds(store: "Store", city: str) -> "list[FoldWindows]":

@@ -33,8 +33,9 @@ class WalkForwardConfig(dg.Config):
     """What a walk-forward report judges."""
 
     candidate: str = Field(
-        "residual_boosting",
-        description="The next-day forecast to serve if it passes the gate. Choose it before its scores are seen.",
+        "",
+        description="The next-day forecast to serve if it passes the gate, by default the one that the city's file names. "
+        "Choose it before its scores are seen.",
     )
     hourly_candidate: str = Field("next_hours", description="The same for the shorter horizons.")
 
@@ -65,9 +66,11 @@ def walk_forward_reports(
     from shotspotter_assets.evaluation.report_files import read_fold_tables, read_origins, walk_forward_partition
     from shotspotter_assets.evaluation.report_views import walk_forward_pictures
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
+    from shotspotter_assets.models.registry import candidate_of
     from shotspotter_assets.serving.record import ServingRecord
 
     city, opened = find_city(cities, context.partition_key), store.open()
+    candidate = config.candidate or candidate_of(city).name
     folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
     if not folds:
         raise NoFoldsError(
@@ -77,12 +80,12 @@ def walk_forward_reports(
     report = walk_forward_report(
         city=city,
         folds=folds,
-        candidate=config.candidate,
+        candidate=candidate,
         areas=cell_areas(city),
         hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
         hourly_candidate=config.hourly_candidate,
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
-        pretrained=read_origins(opened, city.name, folds, config.candidate),
+        pretrained=read_origins(opened, city.name, folds, candidate),
     )
     serving = ServingRecord.latest_before(opened, city.name, date.max)
     in_service = None if serving is None else serving.in_service

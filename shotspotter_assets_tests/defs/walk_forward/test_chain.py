@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.defs.walk_forward.evaluation_reports import StaleModelError
+from shotspotter_assets.evaluation.fold_forecasts import StaleModelError
 from shotspotter_assets.models.fold_windows import FoldTooShortError
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError

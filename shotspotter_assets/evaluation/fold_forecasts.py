@@ -1,0 +1,80 @@
+"""Forecasts of a fold's test days: by the fold's own models as they are stored, and by every baseline."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.baselines import fit_baselines
+from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+from shotspotter_assets.models.records import FoldRecord, counts_sha256
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.stored_models import model_partition, read_files
+from shotspotter_assets.storage.store import Store
+
+
+class StaleModelError(ValueError):
+    """A fold's models were trained on other counts than the store holds now."""
+
+
+@dataclass(frozen=True)
+class ModelForecast:
+    """A model's forecast of the test days.
+
+    Attributes:
+        probability: of at least one alert, shape (test days, cells), cells in row-major order.
+        settings: what was chosen in the fit, as JSON values; None where nothing is fitted, as are `seconds`.
+        seconds: wall-clock time of the fit.
+    """
+
+    probability: npt.NDArray[np.floating]
+    settings: dict[str, Any] | None = None
+    seconds: float | None = None
+
+
+def fold_forecasts(
+    store: Store,
+    record: FoldRecord,
+    history: History,
+    truth: Mapping[str, npt.NDArray[np.floating]],
+    log: Callable[[str], None],
+) -> dict[str, ModelForecast]:
+    """Forecasts of the test days by model: the truth of a simulated city, the fold's own models, the baselines.
+
+    Args:
+        store: with the fold's models.
+        record: of these models.
+        history: of the city to the last test day, with the coverage of `record`.
+        truth: the true probability of a simulated city by its name in reports; empty for others.
+        log: is told what takes time.
+
+    Raises:
+        StaleModelError: the days before the cutoff are not those that the models were trained on.
+        ModelMismatchError: a model's files are not those that the record names.
+        OtherInputsError: an earlier version fitted a model on other inputs.
+        NothingToLearnError: covered cells are never, or always, occupied before the cutoff.
+    """
+    partition = model_partition(record.city, record.fold)
+    train, validation, test = record.windows(len(history.counts))
+    if counts_sha256(history.counts[: test.start]) != record.data_sha256:
+        raise StaleModelError(
+            f"The grid tensors before {record.fold} are not those that the models of {partition.key} were trained on; "
+            f"materialise fold_models for {partition.key} again."
+        )
+    forecasts = {name: ModelForecast(probability) for name, probability in truth.items()}
+    for name, trained in record.models.items():
+        log(f"{partition.key}: forecasting {len(test)} days with {name}")
+        files = read_files(store, partition, name, trained)
+        try:
+            probability = forecaster(name).load(files).predict(history, test)
+        except OtherInputsError as error:
+            remedy = f"Materialise fold_models for {partition.key}."
+            raise OtherInputsError(f"{partition.key}, {name}: {error} {remedy}") from error
+        forecasts[name] = ModelForecast(probability, trained.settings, trained.seconds_to_train)
+    log(f"{partition.key}: tuning and fitting the baselines")
+    for name, baseline in fit_baselines(history, train, validation, test).items():
+        forecasts[name] = ModelForecast(baseline.probability, baseline.settings, baseline.seconds)
+    return forecasts
