@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules
+from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.source_settings import Source, StrictModel
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
@@ -69,6 +70,8 @@ class City(StrictModel):
     source: Source
     other_sources: tuple[Source, ...] = ()
     """Further sources of the same city, such as police reports beside the alerts."""
+    publication: Publication = Publication()
+    """How late and how often the source publishes."""
     end: date | None = None
     """Last day of the service, where it has ended."""
     coverage: Coverage | None = None

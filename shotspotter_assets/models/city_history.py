@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -15,29 +16,61 @@ from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.models.history import History, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.sources.known_days import KNOWN, known_days
 from shotspotter_assets.storage.file_names import GRID_FILE
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Partition, Store
 
 Mask = npt.NDArray[np.bool_]
 
 
+class DaysNotKnownError(ValueError):
+    """Days are stored, but the source has not said yet what happened on them."""
+
+
 @dataclass(frozen=True)
 class CityHistory:
-    """Contiguous days of a city.
+    """Contiguous days of a city, to the last one that is known.
 
     Attributes:
         city: its clock, grid and forecast types.
         days: contiguous local days.
         frames: sparse tensors of these days with their `date`, as `gridding.tensors.dense_window` takes them.
+        lead: days from the last known day to the day after the issue date: 1 where the issue date is known.
     """
 
     city: City
     days: list[date]
     frames: pa.Table
+    lead: int = 1
 
     @classmethod
     def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
-        """The days from `first`, by default the city's start, to `last`.
+        """The known days from `first`, by default the city's start, to the issue date `last`.
+
+        Raises:
+            MissingPartitionsError: days are missing; it names them.
+            DaysNotKnownError: none of the days is known.
+        """
+        stored = cls.load_stored(store, city, last, first)
+        silent = stored._silent_at_end()
+        if not silent:
+            return stored
+        if len(silent) == len(stored.days) and stored.days[0] > city.start:
+            known = cls.load(store, city, last).last_known
+        else:
+            counts = stored._rows_by_day()
+            known = known_days(city, stored.days[0], counts, stored_states(store, city.name, silent)).through
+            if known < last and _has_later_rows(store, city.name, last):
+                known = last
+        if known < stored.days[0]:
+            raise DaysNotKnownError(
+                f"{city.name}: what happened from {stored.days[0]} to {last} is not known yet; the last known day is {known}."
+            )
+        return stored.until(known)
+
+    @classmethod
+    def load_stored(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
+        """All stored days, those that are not known yet as if nothing had happened on them.
 
         Raises:
             MissingPartitionsError: days are missing; it names them.
@@ -46,6 +79,48 @@ class CityHistory:
         return cls(
             city, days_between(first, last), store.read_window("grid_tensors", city.name, GRID_FILE, first, last)
         )
+
+    @property
+    def last_known(self) -> date:
+        """The last day of which the source has said what happened."""
+        return self.days[-1]
+
+    @property
+    def issue_date(self) -> date:
+        """The last day whose data could have been used; days after `last_known` are not known yet."""
+        return self.last_known + timedelta(days=self.lead - 1)
+
+    def complete(self) -> "CityHistory":
+        """The history, where it reaches to the issue date.
+
+        Raises:
+            DaysNotKnownError: its last days are not known yet.
+        """
+        if self.lead > 1:
+            raise DaysNotKnownError(
+                f"{self.city.name}: what happened after {self.last_known} is not known yet, and the days to "
+                f"{self.issue_date} are needed. Run it when the source has published them."
+            )
+        return self
+
+    def until(self, last_known: date) -> "CityHistory":
+        """The days to an earlier last known day, at the same issue date."""
+        if last_known == self.last_known:
+            return self
+        frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(last_known, pa.date32())))
+        lead = self.lead + (self.last_known - last_known).days
+        return CityHistory(self.city, days_between(self.days[0], last_known), frames, lead)
+
+    def _rows_by_day(self) -> npt.NDArray[np.int64]:
+        """Alerts of all types, shape (days,)."""
+        at = self.frames["date"].to_numpy().astype("datetime64[D]") - np.datetime64(self.days[0], "D")
+        counts = np.bincount(at.astype(np.int64), self.frames["count"].to_numpy(), minlength=len(self.days))
+        return counts.astype(np.int64)
+
+    def _silent_at_end(self) -> list[date]:
+        """The last days, without an alert."""
+        newest = pc.max(self.frames["date"]).as_py()
+        return [day for day in self.days if newest is None or day > newest]
 
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
@@ -82,6 +157,21 @@ class CityHistory:
             TimePrecisionError: the city publishes days only.
         """
         return HourlyHistory(self.city, self.days[0], self.hourly_counts, in_coverage)
+
+
+def stored_states(store: Store, city: str, days: Sequence[date]) -> dict[date, str]:
+    """The `DayState` stored with gridded days; days that an earlier version stored have none."""
+    partitions = {day: Partition("grid_tensors", city, "date", day) for day in days}
+    metadata = {day: store.read_table(of_day, GRID_FILE).schema.metadata or {} for day, of_day in partitions.items()}
+    return {day: of_day[KNOWN.encode()].decode() for day, of_day in metadata.items() if KNOWN.encode() in of_day}
+
+
+def _has_later_rows(store: Store, city: str, last: date) -> bool:
+    """Whether a later day is stored with rows, which makes all days before it known."""
+    later = sorted(day for day in store.days_present("grid_tensors", city, GRID_FILE) if day > last)
+    return any(
+        store.read_table(Partition("grid_tensors", city, "date", day), GRID_FILE, ["count"]).num_rows for day in later
+    )
 
 
 def covered_cells(in_coverage: Mask) -> list[tuple[int, int]]:

@@ -126,7 +126,7 @@ def train(
         config: what the launchpad was set to, to be kept in the record.
         changes: by forecaster, settings that differ from those of the city's file.
     """
-    city, days = stored.city, stored.days
+    city, days, day = stored.city, stored.days, stored.issue_date
     in_coverage = stored.in_coverage(days[-1] + timedelta(days=1))
     history = stored.daily(in_coverage)
     fitted = fit_next_day(history, windows, context, changes)
@@ -140,7 +140,7 @@ def train(
     comparison = against_issued(judged, gate.served, issued)
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *gate.reasons, comparison.words)
     if comparison.keep_issued and before is not None:
-        kept = {"day": days[-1], "trained": True, "last_trained": days[-1], "served": before.gate.served}
+        kept = {"day": day, "trained": True, "last_trained": day, "served": before.gate.served}
         return before.model_copy(update=kept | {"reasons": reasons, "against_issued": comparison}), {}
 
     served = fitted.validation(gate.served)
@@ -150,12 +150,12 @@ def train(
     version, hours = version_of(files), _hours(stored, in_coverage, windows, before, context.log)
     record = ServingRecord(
         city=city.name,
-        day=days[-1],
+        day=day,
         served=gate.served,
         reasons=reasons,
         trained=True,
-        last_trained=days[-1],
-        models_from=days[-1],
+        last_trained=day,
+        models_from=day,
         models_version=version,
         models={name: trained_model(settings[name], files[name], fitted.seconds.get(name, 0.0)) for name in files},
         inputs=input_names(city),
@@ -187,7 +187,7 @@ def _hours(
     log: Callable[[str], None],
 ) -> HourModels:
     """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
-    if before is not None and stored.days[-1] - before.hours_from < WEEK:
+    if before is not None and stored.issue_date - before.hours_from < WEEK:
         return HourModels(before.hours_from, before.hours_version, before.hours, {}, before.without)
     return fit_hours(stored, in_coverage, windows, log)
 

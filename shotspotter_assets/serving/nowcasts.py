@@ -89,7 +89,7 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
     ]
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     if first > city.start:
-        frames.insert(0, CityHistory.load(store, city, first - timedelta(days=1)).frames)
+        frames.insert(0, CityHistory.load_stored(store, city, first - timedelta(days=1)).frames)
     metadata = frames[-1].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
     return CityHistory(city, days_between(city.start, today), joined), alerts[-1].num_rows

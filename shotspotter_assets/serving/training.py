@@ -121,7 +121,7 @@ def fit_hours(
     stored: CityHistory, in_coverage: npt.NDArray[np.bool_], windows: Windows, log: Callable[[str], None]
 ) -> HourModels:
     """The models of hours and types as far as the city's alerts allow."""
-    city, day = stored.city, stored.days[-1]
+    city, day = stored.city, stored.issue_date
     if city.time_precision == "day":
         words = "The source publishes days, not hours."
         return HourModels(day, "none", {}, {}, {NEXT_HOURS: words, TYPES: words})

@@ -6,11 +6,15 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.gridding.tensors import GRID_COLUMNS, grid_schema
-from shotspotter_assets.models.city_history import CityHistory, covered_cells, covered_mask
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.storage.errors import MissingPartitionsError
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
+
+LANDED = CITY.model_copy(update={"source": LandingSource.model_validate({"kind": "landing", "columns": {"time": "t"}})})
+"""Simulations always know their days."""
 
 LAST = date(2021, 3, 31)
 """With the day on which the clock is put forward."""
@@ -70,3 +74,30 @@ def test_coverage_is_estimated_from_the_days_there_are(store: Store) -> None:
 def test_covered_cells_can_be_turned_back_into_their_mask() -> None:
     np.testing.assert_array_equal(covered_mask(covered_cells(COVERED), COVERED.shape), COVERED)
     assert not covered_mask([], COVERED.shape).any()
+
+
+def test_silent_days_at_the_end_that_are_no_chance_are_cut_off_and_the_lead_grows(store: Store) -> None:
+    silent = days_between(date(2021, 4, 1), date(2021, 4, 20))
+    empty = pa.table([pa.array([], field.type) for field in GRID_COLUMNS], schema=grid_schema(24, CITY))
+    store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
+    stored = CityHistory.load(store, LANDED, silent[-1])
+    assert (stored.last_known, stored.lead, stored.issue_date) == (LAST, 21, silent[-1])
+    assert len(stored.daily_counts) == 90
+    assert CityHistory.load(store, LANDED, silent[0]).lead == 1
+    with pytest.raises(DaysNotKnownError, match="2021-03-31"):
+        CityHistory.load(store, LANDED, silent[-1], silent[3])
+    with pytest.raises(DaysNotKnownError, match="2021-04-20 are needed"):
+        stored.complete()
+
+
+def test_silent_days_are_known_once_a_later_day_has_rows_and_where_they_are_stored_as_answered(store: Store) -> None:
+    silent = days_between(date(2021, 4, 1), date(2021, 4, 20))
+    schema = grid_schema(24, CITY)
+    empty = pa.table([pa.array([], field.type) for field in GRID_COLUMNS], schema=schema)
+    store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
+    answered = empty.replace_schema_metadata({**schema.metadata, "known": "answered"})
+    store.write_tables("grid_tensors", CITY.name, "grid.parquet", {silent[4]: answered})
+    assert CityHistory.load(store, LANDED, silent[-1]).last_known == silent[4]
+    rows = store.read_table(Partition("grid_tensors", CITY.name, "date", LAST), "grid.parquet")
+    store.write_tables("grid_tensors", CITY.name, "grid.parquet", {date(2021, 4, 21): rows})
+    assert CityHistory.load(store, LANDED, silent[-1]).lead == 1

@@ -82,10 +82,11 @@ def live_models(
     elif before is not None and not reason:
         record = after_scores(unchanged(before, city, day), scores)
     else:
-        windows = live_windows(city, day, config.validation_days)
+        history = CityHistory.load(opened, city, day)
+        windows = live_windows(city, history.last_known, config.validation_days)
         in_force = before if before is not None and not outdated(city, before) else None
         record, files = train(
-            CityHistory.load(opened, city, day),
+            history,
             windows,
             reason,
             before=in_force,

@@ -43,7 +43,7 @@ def risk_forecasts(
     city, issue_date = single_day(context, cities)
     opened = store.open()
     record = ServingRecord.load(opened, city.name, issue_date)
-    forecast = serve(record, record.loaded(opened), CityHistory.load(opened, city, issue_date))
+    forecast = serve(record, record.loaded(opened), CityHistory.load_stored(opened, city, issue_date))
     path = write_forecast(opened, forecast)
     facts = forecast.record
     low, high = facts.expected_alerts_low, facts.expected_alerts_high

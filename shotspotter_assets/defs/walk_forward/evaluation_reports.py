@@ -81,7 +81,7 @@ def evaluation_reports(
     opened, partition = store.open(), fold_partition(city.name, cutoff)
     _, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
-    stored = CityHistory.load(opened, city, tested[-1])
+    stored = CityHistory.load(opened, city, tested[-1]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))
     truth = sources.true_forecasts(city, tested, history.in_coverage)
     models = fold_forecasts(opened, record, history, truth, context.log.info)

@@ -70,7 +70,7 @@ def fold_models(
     before, _ = fold_days(city, cutoff)
     train, validation = split_days(len(before), config.validation_share, config.days)
     opened = store.open()
-    stored = CityHistory.load(opened, city, before[-1])
+    stored = CityHistory.load(opened, city, before[-1]).complete()
     in_coverage = stored.in_coverage(cutoff)
     context.log.info(
         f"{city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "

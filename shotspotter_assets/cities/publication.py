@@ -1,0 +1,67 @@
+"""How a city's source publishes: how late, how often, and for how many days ahead forecasts are still issued."""
+
+from datetime import date, timedelta
+from typing import Final, Literal
+
+from pydantic import Field, model_validator
+
+from shotspotter_assets.cities.source_settings import StrictModel
+
+Period = Literal["week", "month", "quarter"]
+
+LONGEST_PERIOD_DAYS: Final = {"week": 7, "month": 31, "quarter": 92}
+
+
+class Publication(StrictModel):
+    """When the alerts of a day can be expected; without any of it, that is learned from when rows came.
+
+    A gateway that answers at once is `days_late: 0`, a feed that is three days behind `days_late: 3`, a layer that is
+    loaded once a quarter, about ten days after its end, `every: quarter` with `days_late: 10`, and bursts of two weeks
+    on no fixed day `period_days: 14`.
+    """
+
+    days_late: int | None = Field(default=None, ge=0, le=400)
+    """Days between the end of a day, or of a period, and its alerts."""
+    every: Period | None = None
+    """The calendar's period whose days are published together."""
+    period_days: int | None = Field(default=None, ge=1, le=400)
+    """Days that are published together, where they follow no calendar."""
+    longest_lead: int = Field(default=14, ge=1, le=400)
+    """No forecast is issued whose day lies further than this behind the last day that is known."""
+
+    @model_validator(mode="after")
+    def _has_one_period(self) -> "Publication":
+        if self.every is not None and self.period_days is not None:
+            raise ValueError("write either every or period_days")
+        return self
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the city's file says how the source publishes."""
+        return self.days_late is not None or self.every is not None or self.period_days is not None
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether what the source answers about a day that is over is all that there is, as at a vendor's gateway."""
+        return self.days_late == 0 and self.every is None and self.period_days is None
+
+    @property
+    def max_days_late(self) -> int:
+        """Days after which the alerts of a day have to be there by the rule; 0 without one."""
+        period = self.period_days if self.every is None else LONGEST_PERIOD_DAYS[self.every]
+        return (self.days_late or 0) + (period or 1) - 1
+
+    def complete_through(self, asked_on: date) -> date | None:
+        """The last day whose alerts have to be there when asked on a day; None without a rule."""
+        if not self.is_given:
+            return None
+        published = asked_on - timedelta(days=1 + (self.days_late or 0))
+        if self.period_days is not None:
+            return published - timedelta(days=self.period_days - 1)
+        if self.every == "week":
+            return published - timedelta(days=(published.weekday() + 1) % 7)
+        if self.every is None:
+            return published
+        after = published + timedelta(days=1)
+        months = 3 if self.every == "quarter" else 1
+        return date(after.year, (after.month - 1) // months * months + 1, 1) - timedelta(days=1)
