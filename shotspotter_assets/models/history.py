@@ -34,6 +34,7 @@ class History:
         in_coverage: cells that are forecast, shape (rows, columns).
         evening: alerts of the forecast types near the end of each day (see `evening_alerts`), shape (days, rows,
             columns); None where hours are not known.
+        lead: days from the last day whose counts a forecast may use to the day that is forecast, at least 1.
 
     Raises:
         HistoryError: shapes do not fit, or nothing is covered.
@@ -44,6 +45,7 @@ class History:
     counts: npt.NDArray[np.integer]
     in_coverage: npt.NDArray[np.bool_]
     evening: npt.NDArray[np.floating] | None = None
+    lead: int = 1
     _kept: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +57,8 @@ class History:
             )
         if self.evening is not None and self.evening.shape != (days, *grid):
             raise HistoryError(f"City {self.city.name}: evening has shape {self.evening.shape}, not {(days, *grid)}.")
+        if self.lead < 1:
+            raise HistoryError(f"City {self.city.name}: the lead is {self.lead}; a forecast is at least a day ahead.")
 
     @cached_property
     def alerts(self) -> npt.NDArray[np.int64]:
@@ -70,12 +74,25 @@ class History:
         """The day axis, with `more` days after the last counted one; shape (days + more,)."""
         return day_axis(self.first_day, len(self.counts) + more)
 
+    @property
+    def next_day(self) -> int:
+        """Index of the day that is forecast from all counted days: `lead` days after the last of them."""
+        return len(self.counts) + self.lead - 1
+
+    def days_to_forecast(self) -> npt.NDArray[np.datetime64]:
+        """The day axis to `next_day`, shape (next_day + 1,)."""
+        return self.days(more=self.lead)
+
+    def known_before(self, days: npt.NDArray[np.int64] | range) -> npt.NDArray[np.int64]:
+        """For each day that is forecast, the first day whose counts it may not use; at lead 1 the day itself."""
+        return np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
+
     def through(self, stop: int) -> "History":
         """The days before day `stop`, so that a fit cannot see what comes after its windows."""
         if stop == len(self.counts):
             return self
         evening = None if self.evening is None else self.evening[:stop]
-        return History(self.city, self.first_day, self.counts[:stop], self.in_coverage, evening)
+        return History(self.city, self.first_day, self.counts[:stop], self.in_coverage, evening, self.lead)
 
     def kept(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
         """What `make` gives for some days, made once: several forecasters of one city take the same inputs."""

@@ -1,5 +1,6 @@
 """Histories of a small made-up city for the forecasters' tests."""
 
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -54,7 +55,7 @@ def changed(history: History, first: int) -> History:
     counts[first:] = 7
     if evening is not None:
         evening[first:] = 5
-    return History(history.city, history.first_day, counts, history.in_coverage, evening)
+    return replace(history, counts=counts, evening=evening)
 
 
 def silent() -> History:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,29 @@ def test_keeps_the_protocol(name):
     # Tomorrow is forecast as it would be with tomorrow counted already.
     short = history().through(276)
     np.testing.assert_allclose(model.predict(short, range(276, 277)), probability[16:17], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_at_a_longer_lead_the_days_between_are_not_used(name):
+    lead, target = 4, 280
+    ahead = replace(history(), lead=lead)
+    model = build(name).fit(ahead, TRAIN, VALIDATION)
+    day = range(target, target + 1)
+    probability = model.predict(ahead, day)
+    unknown = changed(ahead, target - lead + 1)
+    np.testing.assert_allclose(model.predict(unknown, day), probability, rtol=1e-5)
+    if name not in SAME_EVERY_DAY:
+        assert np.abs(model.predict(changed(ahead, target - lead), day) / probability - 1).max() > 1e-4
+    # The forecast is of the day `lead` days after the last counted one.
+    short = ahead.through(target - lead + 1)
+    assert short.next_day == target
+    np.testing.assert_allclose(model.predict(short, day), probability, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["regime_regression", "gradient_boosting", "persistence", "ewma"])
+def test_a_fit_is_validated_at_its_own_lead(name):
+    ahead = build(name).fit(replace(history(), lead=14), TRAIN, VALIDATION)
+    assert not np.allclose(ahead.validation_probability, fitted(name).validation_probability, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", SERVABLE)

@@ -64,6 +64,7 @@ def run_key(
     train: range,
     validation: range,
     config: NetworkConfig,
+    lead: int,
     shapes: list[tuple[int, ...]],
 ) -> str:
     """Hash of everything that decides how a run goes on; a checkpoint with another key is of another run."""
@@ -76,6 +77,8 @@ def run_key(
         in_coverage.shape,
         shapes,
     ]
+    # Without it at lead 1, so that checkpoints of earlier versions go on.
+    plan += [lead] if lead > 1 else []
     arrays = np.ascontiguousarray(counts), np.ascontiguousarray(in_coverage, dtype=np.uint8)
     return sha256(json.dumps(plan, sort_keys=True), *(array.data for array in arrays))
 

@@ -54,6 +54,7 @@ def fit_network(
     config: NetworkConfig,
     checkpoint: Path,
     progress: Callable[[str], None],
+    lead: int = 1,
 ) -> TrainedNetwork:
     """Train the network: Adam, early stopping, best weights kept, learning rate cut on a plateau.
 
@@ -70,16 +71,17 @@ def fit_network(
         config: All settings.
         checkpoint: Folder for the state, made if needed.
         progress: Takes one line per epoch, and one when a checkpoint is used or put aside.
+        lead: Days from the last day of an input window to its target day.
 
     Raises:
         ValueError: Shapes, day ranges or settings do not fit together.
         TrainingDivergedError: A loss is not finite.
     """
-    windows = Windows(counts, config.days)
+    windows, first = Windows(counts, config.days, lead), config.days + lead - 1
     if in_coverage.shape != counts.shape[2:] or in_coverage.dtype != np.bool_:
         raise ValueError(f"in_coverage must be boolean {counts.shape[2:]}, not {in_coverage.dtype} {in_coverage.shape}")
-    train_days = windows.checked_days((day for day in train if day >= config.days), "training", known=True)
-    validation_days = windows.checked_days((day for day in validation if day >= config.days), "validation", known=True)
+    train_days = windows.checked_days((day for day in train if day >= first), "training", known=True)
+    validation_days = windows.checked_days((day for day in validation if day >= first), "validation", known=True)
     if np.intersect1d(train_days, validation_days).size:
         raise ValueError(f"training days {train} and validation days {validation} overlap")
 
@@ -101,6 +103,7 @@ def fit_network(
         train=train,
         validation=validation,
         config=config,
+        lead=lead,
         shapes=[tuple(variable.shape) for variable in variables],
     )
     state, best = _start(checkpoint, key, variables, model, progress)
@@ -187,20 +190,21 @@ def _progress_line(state: TrainingState, config: NetworkConfig, samples: int) ->
 
 
 def predict_network(
-    model: keras.Model, counts: np.ndarray, days: range | Sequence[int], config: NetworkConfig
+    model: keras.Model, counts: np.ndarray, days: range | Sequence[int], config: NetworkConfig, lead: int = 1
 ) -> np.ndarray:
     """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, 4 maps).
 
     Args:
         model: A trained network.
         counts: Daily counts (days, 4 types, rows, columns).
-        days: Target days as indexes into `counts`, from `config.days` on; the day after the last one is the forecast.
-            Only counts of days before a target day are read for it.
+        days: Target days as indexes into `counts`, from `config.days` + `lead` - 1 on; the day `lead` days after the last one is the
+            forecast. Only counts of days up to `lead` days before a target day are read for it.
         config: The settings it was trained with.
+        lead: That it was trained for.
 
     Raises:
-        ValueError: A day has no full window before it, or lies beyond the day after the last.
+        ValueError: A day has no full window before it, or lies beyond the day that is forecast.
     """
-    windows = Windows(counts, config.days)
+    windows = Windows(counts, config.days, lead)
     targets = windows.checked_days(days, "forecast", known=False)
     return np.asarray(model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0))

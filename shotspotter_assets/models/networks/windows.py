@@ -21,18 +21,19 @@ class Windows:
 
     Args:
         counts: Non-negative counts, (days, types, rows, columns), the last type being "untyped".
-        length: Days in a window: the input for target day t is the days t - length ... t - 1, never t itself.
+        length: Days in a window.
+        lead: The input for target day t is the `length` days that end with t - lead, never t itself.
 
     Raises:
         ValueError: `counts` has another shape, or holds negative numbers or NaN.
     """
 
-    def __init__(self, counts: np.ndarray, length: int) -> None:
+    def __init__(self, counts: np.ndarray, length: int, lead: int = 1) -> None:
         if counts.ndim != 4 or counts.shape[1] != HEAT_MAPS:
             raise ValueError(f"counts must be (days, {HEAT_MAPS} types, rows, columns), not {counts.shape}")
         if not counts.min(initial=0) >= 0:
             raise ValueError("counts must be numbers of alerts, none of them negative or NaN")
-        self.length = length
+        self.length, self.lead = length, lead
         # Channels last and contiguous: a window is then one block. log1p keeps a burst of alerts from dominating.
         self.frames = np.ascontiguousarray(np.log1p(counts.transpose(0, 2, 3, 1), dtype=np.float32))
         occupied = counts.transpose(0, 2, 3, 1) > 0
@@ -40,7 +41,7 @@ class Windows:
 
     def inputs(self, days: np.ndarray) -> np.ndarray:
         """Windows before the target days: float32 (n, length, rows, columns, types)."""
-        return self.frames[days[:, None] + np.arange(-self.length, 0)]
+        return self.frames[days[:, None] - (self.lead - 1) + np.arange(-self.length, 0)]
 
     def targets(self, days: np.ndarray) -> np.ndarray:
         """Occupancy on the target days: float32 0 or 1, (n, rows, columns, HEAT_MAPS)."""
@@ -54,14 +55,14 @@ class Windows:
         """Target days as an array of int64, each with a full window before it.
 
         Raises:
-            ValueError: No day is given, or a day lies outside; unless `known`, the day after the last is inside.
+            ValueError: No day is given, or a day lies outside; unless `known`, the day `lead` days after the last is inside.
         """
         array = np.fromiter(days, dtype=np.int64)
-        last = len(self.frames) - (1 if known else 0)
-        if array.size == 0 or array.min() < self.length or array.max() > last:
+        first, last = self.length + self.lead - 1, len(self.frames) - 1 + (0 if known else self.lead)
+        if array.size == 0 or array.min() < first or array.max() > last:
             span = f"{array.min()} to {array.max()}" if array.size else "none"
             raise ValueError(
-                f"{what} days ({span}) must be at least one and lie from {self.length} (a full window before them) "
+                f"{what} days ({span}) must be at least one and lie from {first} (a full window before them) "
                 f"to {last}: the counts hold {len(self.frames)} days"
             )
         return array

@@ -39,7 +39,8 @@ class FittedReferenceNetwork:
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
-        raw = predict_network(self.model, _gunshots(history), days, self.config)[:, history.in_coverage, 0]
+        raw = predict_network(self.model, _gunshots(history), days, self.config, history.lead)
+        raw = raw[:, history.in_coverage, 0]
         return clip_probability(undo_class_weight(raw.astype(np.float64), self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
@@ -74,6 +75,7 @@ class ReferenceNetworkForecaster:
                 self.config,
                 context.checkpoint or Path(folder),
                 context.log,
+                history.lead,
             )
         settings = {
             "best_epoch": trained.best_epoch,

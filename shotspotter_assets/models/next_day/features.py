@@ -70,7 +70,7 @@ def is_same_for_all_cells(name: str) -> bool:
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
-    """The inputs of some days, as indexes of the day axis, which may include the day after the last counted one.
+    """The inputs of some days, as indexes of the day axis, to `History.next_day` at most.
 
     They are made once for all forecasters that ask the same history for the same days.
     """
@@ -91,29 +91,30 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     occupied = (alerts > 0).astype(np.float64)
     kept = ordinary_days(history)
     in_coverage = history.in_coverage
-    rates = {half_life: exponential_mean(occupied, half_life, kept)[wanted] for half_life in HALF_LIVES}
+    known = history.known_before(wanted)
+    rates = {half_life: exponential_mean(occupied, half_life, kept)[known] for half_life in HALF_LIVES}
     for half_life, rate in rates.items():
         for width in WIDTHS:
             smooth = smooth_cells(rate, in_coverage, width)
             yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(smooth + MIN_RATE)
     for half_life in (7, 60, 365):
-        yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept)[wanted] + MIN_RATE)
+        yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept)[known] + MIN_RATE)
     for name, daily in (("occupied", occupied), ("alerts", alerts)):
-        for half_life, prior, rate in _shrunk_rates(daily, kept, in_coverage, wanted, PRIOR_ALERTS[name]):
+        for half_life, prior, rate in _shrunk_rates(daily, kept, in_coverage, known, PRIOR_ALERTS[name]):
             # Stored models know these inputs by `trust`.
             yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_trust", np.log(rate)
     for name, daily in (("yesterday", occupied), *_evening(history)):
-        before = np.concatenate([np.zeros_like(daily[:1]), daily * kept[:, None]])[wanted]
+        before = np.concatenate([np.zeros_like(daily[:1]), daily * kept[:, None]])[known]
         for width in WIDTHS[:3]:
             yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(before, in_coverage, width))
     for name, layer in _other_layers(history):
         events = np.minimum(layer, MAX_ALERTS_COUNTED)[:, in_coverage].astype(np.float64)
         for half_life in LAYER_HALF_LIVES:
-            smooth = smooth_cells(exponential_mean(events, half_life, kept)[wanted], in_coverage, LAYER_WIDTH)
+            smooth = smooth_cells(exponential_mean(events, half_life, kept)[known], in_coverage, LAYER_WIDTH)
             yield f"log_nearby_{name}_{half_life}_days", np.log(smooth + MIN_RATE)
-    yield from _recency(occupied, in_coverage, wanted)
+    yield from _recency(occupied, in_coverage, wanted, known)
     yield from _weekend(history, occupied, kept, wanted)
-    yield from _city(occupied.mean(axis=1), kept, wanted)
+    yield from _city(occupied.mean(axis=1), kept, known)
     yield from _calendar(history, wanted)
 
 
@@ -133,17 +134,17 @@ def _evening(history: History) -> list[tuple[str, Array]]:
 
 
 def _shrunk_rates(
-    daily: Array, kept: Booleans, in_coverage: Booleans, wanted: Integers, priors: Sequence[float]
+    daily: Array, kept: Booleans, in_coverage: Booleans, known: Integers, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
     """(half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
 
     The first is shrunk towards the mean of its surroundings. With a gamma prior of shape k (the strength) and mean r, N
     alerts in W days have the posterior mean r (k + N) / (k + r W).
     """
-    mean = smooth_cells(exponential_mean(daily, np.inf, kept)[wanted], in_coverage, WIDTHS[-1]) + MIN_RATE / 3
+    mean = smooth_cells(exponential_mean(daily, np.inf, kept)[known], in_coverage, WIDTHS[-1]) + MIN_RATE / 3
     rates = dict.fromkeys(priors, mean)
     for half_life in SHRUNK_HALF_LIVES:
-        alerts, days = (sums[wanted] for sums in decayed_sums(daily, half_life, kept))
+        alerts, days = (sums[known] for sums in decayed_sums(daily, half_life, kept))
         for prior, rate in rates.items():
             rates[prior] = rate * (prior + alerts) / (prior + rate * days)
             yield half_life, prior, rates[prior]
@@ -164,9 +165,9 @@ def last_occupied(daily: Array) -> Integers:
     return last
 
 
-def _recency(occupied: Array, in_coverage: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
+def _recency(occupied: Array, in_coverage: Booleans, wanted: Integers, known: Integers) -> Iterator[tuple[str, Array]]:
     last = np.full((len(wanted), *in_coverage.shape), -MAX_DAYS_REMEMBERED)
-    last[:, in_coverage] = last_occupied(occupied)[wanted]
+    last[:, in_coverage] = last_occupied(occupied)[known]
     around = maximum_filter1d(maximum_filter1d(last, 3, axis=1), 3, axis=2)
     for name, maps in (("here", last), ("around", around)):
         since = np.clip(wanted[:, None] - maps[:, in_coverage], 1, MAX_DAYS_REMEMBERED)
@@ -175,23 +176,24 @@ def _recency(occupied: Array, in_coverage: Booleans, wanted: Integers) -> Iterat
 
 def _weekend(history: History, occupied: Array, kept: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
     """How much busier a cell is on days of the target day's kind (weekend or not) than on all days, over years."""
-    weekend = weekdays(history.days(more=1)) >= 5
-    usual = exponential_mean(occupied, MAX_DAYS_REMEMBERED, kept)[wanted]
+    weekend, known = weekdays(history.days_to_forecast()) >= 5, history.known_before(wanted)
+    usual = exponential_mean(occupied, MAX_DAYS_REMEMBERED, kept)[known]
     on_workdays, on_weekends = (
-        exponential_mean(occupied, MAX_DAYS_REMEMBERED, kept & (weekend[:-1] == kind))[wanted] for kind in (False, True)
+        exponential_mean(occupied, MAX_DAYS_REMEMBERED, kept & (weekend[: len(occupied)] == kind))[known]
+        for kind in (False, True)
     )
     same = np.where(weekend[wanted, None], on_weekends, on_workdays)
     yield "log_same_kind_of_day", np.log((same + 10 * MIN_RATE) / (usual + 10 * MIN_RATE))
 
 
-def _city(share: Array, kept: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
+def _city(share: Array, kept: Booleans, known: Integers) -> Iterator[tuple[str, Array]]:
     usual = exponential_mean(share, 365, kept)
-    yield "log_city_365_days", np.log(usual[wanted] + MIN_RATE)[:, None]
+    yield "log_city_365_days", np.log(usual[known] + MIN_RATE)[:, None]
     for half_life in CITY_HALF_LIVES:
         recent = exponential_mean(share, half_life, kept)
         yield (
             f"log_city_{half_life}_days_to_365",
-            np.log((recent + MIN_RATE) / (usual + MIN_RATE))[wanted, None],
+            np.log((recent + MIN_RATE) / (usual + MIN_RATE))[known, None],
         )
 
 
@@ -207,7 +209,7 @@ def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, 
 
 
 def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    days = history.days(more=1)[wanted]
+    days = history.days_to_forecast()[wanted]
     yield from weekday_and_season(days)
     public = public_holidays(history.city.holidays, days)
     yield "is_public_holiday", np.isin(days, public).astype(np.float64)[:, None]

@@ -45,19 +45,19 @@ class EwKdeForecaster(TunedBaseline):
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         """See `TunedBaseline.forecast`."""
-        occupied, wanted = history.observed.astype(np.float64), slice(days.start, days.stop)
+        occupied, known = history.observed.astype(np.float64), history.known_before(days)
         smooth = smooth_cells(occupied, history.in_coverage, settings["width_cells"])
-        recent = exponential_mean(smooth, settings["half_life_days"])[wanted]
-        return _mixture(recent, exponential_mean(occupied, np.inf)[wanted], settings["history"])
+        recent = exponential_mean(smooth, settings["half_life_days"])[known]
+        return _mixture(recent, exponential_mean(occupied, np.inf)[known], settings["history"])
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
         """See `TunedBaseline.candidates`."""
-        occupied, wanted = history.observed.astype(np.float64), slice(validation.start, validation.stop)
-        past = exponential_mean(occupied, np.inf)[wanted]
+        occupied, known = history.observed.astype(np.float64), history.known_before(validation)
+        past = exponential_mean(occupied, np.inf)[known]
         for width in WIDTHS:
             smooth = smooth_cells(occupied, history.in_coverage, width)
             for half_life in HALF_LIVES:
-                recent = exponential_mean(smooth, half_life)[wanted]
+                recent = exponential_mean(smooth, half_life)[known]
                 for share in HISTORY_SHARES:
                     settings = {"width_cells": width, "half_life_days": half_life, "history": share}
                     yield settings, _mixture(recent, past, share)

@@ -49,7 +49,7 @@ class LagBaseline(ABC):
 
     @abstractmethod
     def inputs(self, history: History) -> Rows:
-        """What is fitted on, of every day and the day after the last, shape (days + 1, cells, features)."""
+        """What is fitted on, of every day to the one that is forecast, shape (days + lead, cells, features)."""
 
     @abstractmethod
     def classifier(self, fold: LagFold, days: range, settings: Settings) -> Any:

@@ -1,6 +1,6 @@
 """Lag features of the covered cells for the two baselines that scikit-learn fits.
 
-Row t of every feature uses days before t only, and what the calendar knows of day t. What a fit may not see is therefore in
+Row t of every feature uses days up to `lead` days before t only, and what the calendar knows of day t. What a fit may not see is therefore in
 no row that it takes.
 """
 
@@ -29,14 +29,15 @@ MAX_ALERTS_COUNTED: Final = 3
 """Alerts of one cell and day above this are not counted, so that no firework day dominates a rate."""
 
 Booleans = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class LagFeatures:
-    """Features of every day, the day after the last counted one included, and of every covered cell.
+    """Features of every day to the one that is forecast, and of every covered cell.
 
     Attributes:
-        values: float32, shape (days + 1, cells, features); cells in row-major order of the coverage.
+        values: float32, shape (days + lead, cells, features); cells in row-major order of the coverage.
         names: one name per feature.
         is_rate: whether the feature is a rate per day (not negative, skewed), shape (features,).
     """
@@ -52,16 +53,17 @@ def lag_features(history: History) -> LagFeatures:
 
 
 def _lag_features(history: History) -> LagFeatures:
-    days, in_coverage = history.days(more=1), history.in_coverage
+    days, in_coverage = history.days_to_forecast(), history.in_coverage
+    known = history.known_before(range(len(days)))
     alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, in_coverage].astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     columns: list[tuple[str, bool, Array]] = [
-        *((name, True, values) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS)),
+        *((name, True, values[known]) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS)),
         # Smoothed counts hold what smoothed occupancy holds; they cost boosting a third of its time for nothing.
-        *((name, True, values) for name, values in _rates("alerts", alerts, in_coverage, SMOOTHING_WIDTHS[:1])),
-        *((name, False, values) for name, values in _recency(alerts)),
-        *((name, True, values) for name, values in _city_rates(occupied, days[:-1])),
-        *((name, True, values) for name, values in _firework_rates(occupied, in_coverage, days)),
+        *((name, True, values[known]) for name, values in _rates("alerts", alerts, in_coverage, SMOOTHING_WIDTHS[:1])),
+        *((name, False, values) for name, values in _recency(alerts, known)),
+        *((name, True, values[known]) for name, values in _city_rates(occupied, days[: len(occupied)])),
+        *((name, True, values) for name, values in _firework_rates(occupied, in_coverage, days, known)),
         *((name, False, values) for name, values in weekday_and_season(days)),
         ("is_firework_day", False, is_holiday_fireworks(days).astype(np.float64)[:, None]),
     ]
@@ -81,9 +83,9 @@ def _rates(what: str, daily: Array, in_coverage: Booleans, widths: Sequence[floa
         yield f"{place}_all_history", exponential_mean(smooth, np.inf)
 
 
-def _recency(alerts: Array) -> Iterator[tuple[str, Array]]:
-    yield "alerts_yesterday", np.concatenate([np.zeros_like(alerts[:1]), alerts])
-    since = np.arange(len(alerts) + 1)[:, None] - last_occupied(alerts)
+def _recency(alerts: Array, known: Integers) -> Iterator[tuple[str, Array]]:
+    yield "alerts_yesterday", np.concatenate([np.zeros_like(alerts[:1]), alerts])[known]
+    since = np.arange(len(known))[:, None] - last_occupied(alerts)[known]
     yield "log_days_since_last_alert", np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
 
 
@@ -97,13 +99,14 @@ def _city_rates(occupied: Array, days: npt.NDArray[np.datetime64]) -> Iterator[t
 
 
 def _firework_rates(
-    occupied: Array, in_coverage: Booleans, days: npt.NDArray[np.datetime64]
+    occupied: Array, in_coverage: Booleans, days: npt.NDArray[np.datetime64], known: Integers
 ) -> Iterator[tuple[str, Array]]:
     """What past firework days were like, on firework days; 0 on all others."""
     fireworks = is_holiday_fireworks(days)
     rate = np.zeros((len(days), int(in_coverage.sum())))
-    past = smooth_cells(occupied[fireworks[:-1]], in_coverage, SMOOTHING_WIDTHS[-1])
-    rate[fireworks] = exponential_mean(past, FIREWORK_HALF_LIFE)[: fireworks.sum()]
+    counted = np.flatnonzero(fireworks[: len(occupied)])
+    past = smooth_cells(occupied[counted], in_coverage, SMOOTHING_WIDTHS[-1])
+    rate[fireworks] = exponential_mean(past, FIREWORK_HALF_LIFE)[np.searchsorted(counted, known[fireworks])]
     yield "occupied_on_past_firework_days", rate
     at = (same_date_last_year(days) - days[:1]).astype(np.int64)
     city = np.where(fireworks & (at >= 0), occupied.mean(axis=1)[np.maximum(at, 0)], 0.0)

@@ -103,7 +103,7 @@ class WeekdayMeanForecaster(TunedBaseline):
 
 
 class PersistenceForecaster(TunedBaseline):
-    """Yesterday's map: one frequency for the cells with an alert the day before, one for the others."""
+    """Yesterday's map, or the last known day's: one frequency for the cells with an alert on it, one for the others."""
 
     name: ClassVar[str] = "persistence"
 
@@ -146,10 +146,10 @@ class ExponentialMeanForecaster(TunedBaseline):
 
 
 def _rates(history: History, half_life: float, days: range) -> tuple[Array, Array, Array]:
-    """(recent, over all history, the city's recent) rates before each of `days`."""
-    occupied, wanted = history.observed.astype(np.float64), slice(days.start, days.stop)
-    recent = exponential_mean(occupied, half_life)[wanted]
-    return recent, exponential_mean(occupied, np.inf)[wanted], recent.mean(axis=1, keepdims=True)
+    """(recent, over all history, the city's recent) rates of what is known before each of `days`."""
+    occupied, known = history.observed.astype(np.float64), history.known_before(days)
+    recent = exponential_mean(occupied, half_life)[known]
+    return recent, exponential_mean(occupied, np.inf)[known], recent.mean(axis=1, keepdims=True)
 
 
 def _mixture(rates: tuple[Array, Array, Array], settings: Settings) -> Array:
@@ -162,10 +162,10 @@ def _labels(history: History, days: range) -> npt.NDArray[np.bool_]:
 
 
 def _weekdays(history: History, days: range) -> npt.NDArray[np.int64]:
-    return weekdays(history.days(more=1))[days.start : days.stop]
+    return weekdays(history.days_to_forecast())[days.start : days.stop]
 
 
 def _occupied_the_day_before(history: History, days: range) -> npt.NDArray[np.bool_]:
-    """Occupancy of the day before each of `days`; the first day of all history has none."""
+    """Occupancy of the last day known before each of `days`; the first day of all history has none."""
     observed = history.observed
-    return np.vstack([np.zeros_like(observed[:1]), observed])[days.start : days.stop]
+    return np.vstack([np.zeros_like(observed[:1]), observed])[history.known_before(days)]

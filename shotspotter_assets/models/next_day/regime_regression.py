@@ -102,7 +102,7 @@ class FitData:
 
 def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegimeRegression") -> Array:
     """`ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
-    axis = history.days(more=1)
+    axis = history.days_to_forecast()
     fireworks = np.flatnonzero(is_holiday_fireworks(axis))
     wanted = [day for day in fireworks if day in days]
     if not wanted:
@@ -114,7 +114,7 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
     for day in wanted:
         if day not in logits:
             continue
-        past = fireworks[fireworks < day]
+        past = fireworks[fireworks <= day - history.lead]
         past_logits = np.array([logits[earlier] for earlier in past]).reshape(len(past), observed.shape[1])
         probability[day - days.start] = firework_probability(
             axis[day], logits[day], axis[past], past_logits, observed[past], history.in_coverage

@@ -89,7 +89,7 @@ class FittedResidualNetwork:
 
     def _parts(self, history: History, days: range) -> tuple[Array, Array]:
         """(log odds that the network starts at, what is added to them), each (days, cells)."""
-        around = range(max(days.start - OFFSET_DAYS, 0), days.stop)
+        around = range(max(days.start - OFFSET_DAYS - (history.lead - 1), 0), days.stop)
         data = _network_data(history, next_day_inputs(history, around), around, self.regression)
         added = self.settings["share"] * _residual(self.model, data, days)
         return data.start[days.start - around.start :], added
@@ -237,13 +237,13 @@ def _network_data(history: History, inputs: Inputs, days: range, regression: Fit
 
 
 def recent_offset(history: History, days: range, logit: Array) -> Array:
-    """How far the city's log odds (days, cells) were off in the `OFFSET_DAYS` before each day, shape (days,)."""
+    """How far the city's log odds (days, cells) were off in the `OFFSET_DAYS` known before each day, shape (days,)."""
     known = range(days.start, min(days.stop, len(history.counts)))
     ordinary = ordinary_days(history)[known.start : known.stop]
 
     def before(daily: Array) -> Array:
         total = np.concatenate([[0.0], (daily * ordinary).cumsum()])
-        day = np.arange(len(days))
+        day = np.maximum(np.arange(len(days)) - (history.lead - 1), 0)
         return total[day] - total[np.maximum(day - OFFSET_DAYS, 0)]
 
     observed = before(history.observed[known.start : known.stop].sum(axis=1))
@@ -252,12 +252,12 @@ def recent_offset(history: History, days: range, logit: Array) -> Array:
 
 
 def _recent_frames(history: History) -> Floats:
-    """Frames for every day and the day after the last, float32 (days + 1, frames, rows, columns, 2)."""
+    """Frames for every day to the one that is forecast, float32 (days + lead, frames, rows, columns, 2)."""
     evening = np.zeros(history.alerts.shape) if history.evening is None else history.evening
     daily = np.log1p(np.stack([history.alerts, evening], axis=-1))
     daily = (daily * ordinary_days(history)[:, None, None, None]).astype(np.float32)
     summed = np.concatenate([np.zeros_like(daily[:1]), daily.cumsum(axis=0)])
-    day = np.arange(len(summed))
+    day = history.known_before(range(history.next_day + 1))
     frames = [
         (summed[np.maximum(day - newest, 0)] - summed[np.maximum(day - oldest, 0)]) / (oldest - newest)
         for oldest, newest in pairwise(FRAME_EDGES)

@@ -83,6 +83,7 @@ def test_the_key_depends_on_data_mask_ranges_settings_and_shapes() -> None:
         "train": range(1),
         "validation": range(1, 2),
         "config": NetworkConfig(),
+        "lead": 1,
         "shapes": [(2,)],
     }
     changes: dict[str, Any] = {
@@ -91,6 +92,7 @@ def test_the_key_depends_on_data_mask_ranges_settings_and_shapes() -> None:
         "train": range(2),
         "validation": range(2, 3),
         "config": NetworkConfig(seed=1),
+        "lead": 2,
         "shapes": [(3,)],
     }
     keys = {run_key(**run)}
