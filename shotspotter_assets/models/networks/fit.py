@@ -197,8 +197,8 @@ def predict_network(
     Args:
         model: A trained network.
         counts: Daily counts (days, 4 types, rows, columns).
-        days: Target days as indexes into `counts`, from `config.days` + `lead` - 1 on; the day `lead` days after the last one is the
-            forecast. Only counts of days up to `lead` days before a target day are read for it.
+        days: Target days as indexes into `counts`, from `config.days` + `lead` - 1 on; the last one may be the day
+            `lead` days after the last counted one. Only counts of days up to `lead` days before a target are read.
         config: The settings it was trained with.
         lead: That it was trained for.
 

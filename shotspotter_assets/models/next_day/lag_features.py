@@ -1,7 +1,7 @@
 """Lag features of the covered cells for the two baselines that scikit-learn fits.
 
-Row t of every feature uses days up to `lead` days before t only, and what the calendar knows of day t. What a fit may not see is therefore in
-no row that it takes.
+Row t of every feature uses days up to `lead` days before t only, and what the calendar knows of day t. What a fit may not
+see is therefore in no row that it takes.
 """
 
 from collections.abc import Iterator, Sequence
