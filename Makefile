@@ -6,7 +6,7 @@ export DAGSTER_HOME := $(CURDIR)/.dagster_home
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup demo rehearsal test test-slow ui docs pictures lint lock bench
+.PHONY: help setup demo rehearsal test test-slow ui check-cities docs pictures lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test-slow: setup ## run the slow tests: short rehearsals
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+check-cities: setup ## check the city files: one line for each that cannot be used
+	@$(BIN)/python -m shotspotter_assets.cities
 
 docs: setup      ## build the documentation as a site: docs/_build/index.html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build

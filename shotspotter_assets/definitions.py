@@ -6,6 +6,7 @@ import warnings
 import dagster as dg
 
 from shotspotter_assets import dagster_patches
+from shotspotter_assets.cities.registry import CityFileError
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
 from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
 from shotspotter_assets.defs.daily import forecast_scores, live_models, nowcasts, patrol_plans, risk_forecasts
@@ -37,7 +38,11 @@ AUTOMATION = (arrivals, conditions, notices, schedules)
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions of the installation that the environment describes."""
-    return build_definitions(Settings.from_environment(os.environ))
+    try:
+        settings = Settings.from_environment(os.environ)
+    except CityFileError as error:
+        raise CityFileError(str(error)) from None  # the way there is of no interest, and would be printed below it
+    return build_definitions(settings)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:

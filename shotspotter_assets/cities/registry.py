@@ -34,14 +34,21 @@ def load_cities(folder: Path = PACKAGE_CITIES) -> Cities:
 
     Raises:
         CityFileError: the folder has no city file, a file is not YAML, a key is missing, unknown or has a
-            value that is not allowed, or the file is not named after its city.
+            value that is not allowed, or the file is not named after its city; the message has a line for each file.
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
     files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
-    cities = [load_city(file) for file in files]
+    cities, errors = [], []
+    for file in files:
+        try:
+            cities.append(load_city(file))
+        except CityFileError as error:
+            errors.append(str(error))
+    if errors:
+        raise CityFileError("\n".join(errors))
     by_name = {city.name: city for city in cities}
     if len(by_name) < len(cities):
         raise CityFileError(f"Two files of {folder} describe the same city: {', '.join(f.name for f in files)}.")

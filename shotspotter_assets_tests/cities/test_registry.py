@@ -1,11 +1,13 @@
 """City files: what is accepted, and that a wrong file is told which key is wrong and what is allowed."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from shotspotter_assets.cities.__main__ import main
 from shotspotter_assets.cities.registry import (
     CityFileError,
     UnknownCityError,
@@ -44,7 +46,10 @@ def test_package_cities_load() -> None:
         ({"box": {**GOOD["box"], "west": -76.0}}, "box", "must be less than east"),
         ({"grids": 3}, "grids", "allowed here: name, time_zone, start, box, grid, source"),
         ({"start": 20140101}, "start", "YYYY-MM-DD"),
-        ({"start": "soon"}, "start", "got 'soon'"),
+        ({"start": "soon"}, "start", "write the date as YYYY-MM-DD (got 'soon')"),
+        ({"start": "01/01/2016"}, "start", "write the date as YYYY-MM-DD (got '01/01/2016')"),
+        ({"end": "2016"}, "end", "write the date as YYYY-MM-DD"),
+        ({"start": datetime(2016, 1, 1, 12)}, "start", "write the date as YYYY-MM-DD"),
         ({"grid": {"rows": 1}}, "grid.rows", "greater than or equal to 2"),
         ({"name": "Washington DC"}, "name", "^[a-z][a-z0-9_]*$"),
         ({"name": "other"}, "name", "other.yaml"),
@@ -114,6 +119,20 @@ def test_addresses_of_this_machine_may_be_plain_http(tmp_path: Path) -> None:
     for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
         city = load_city(write(tmp_path, source={**SOCRATA, "domain": f"http://{host}"}))
         assert city.source.kind == "socrata"
+
+
+def test_the_command_prints_a_line_for_each_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path)
+    main([str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 1 city files can be used: washington_dc.\n"
+    write(tmp_path, start="01/01/2016", box=3)
+    (tmp_path / "broken.yaml").write_text("- a")
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    broken, washington = str(left.value.code).split("\n")
+    assert "broken.yaml: expected keys and values" in broken
+    assert "box: " in washington
+    assert "start: write the date as YYYY-MM-DD" in washington
 
 
 def test_missing_key(tmp_path: Path) -> None:
