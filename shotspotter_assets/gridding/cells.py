@@ -1,5 +1,6 @@
-"""Where a cell lies and what it is called: its edges, its middle, its polygon and its name."""
+"""Where a cell lies and what it is called: its edges, its size, its middle, its polygon and its name."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
 
 DECIMALS: Final = 7
 """Of a degree: about a centimetre."""
@@ -31,6 +33,14 @@ def cell_middles(
     longitude = box.west + (column + 0.5) / columns * (box.east - box.west)
     latitude = box.south + (row + 0.5) / rows * (box.north - box.south)
     return longitude, latitude
+
+
+def cell_metres(city: City) -> tuple[float, float]:
+    """(height, width) of a cell in metres, the width at the middle of the city's box."""
+    box = city.box
+    height = (box.north - box.south) / city.grid.rows * METRES_PER_DEGREE
+    narrowing = math.cos(math.radians((box.south + box.north) / 2))
+    return height, (box.east - box.west) / city.grid.columns * METRES_PER_DEGREE * narrowing
 
 
 def cell_name(row: int, column: int, size: int = 1) -> str:

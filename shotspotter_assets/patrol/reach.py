@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.city import Box, City
-from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.gridding.cells import cell_metres
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -39,14 +39,6 @@ def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
     cell, cell_group = np.broadcast_arrays(row * columns + column, groups)
     shape = (rows * columns, groups.size)
     return csc_array((np.ones(int(inside.sum())), (cell[inside], cell_group[inside])), shape=shape)
-
-
-def cell_metres(city: City) -> tuple[float, float]:
-    """(height, width) of a cell in metres, the width at the middle of the city's box."""
-    box: Box = city.box
-    height = (box.north - box.south) / city.grid.rows * METRES_PER_DEGREE
-    narrowing = math.cos(math.radians((box.south + box.north) / 2))
-    return height, (box.east - box.west) / city.grid.columns * METRES_PER_DEGREE * narrowing
 
 
 def by_group(values: npt.NDArray, group: int) -> npt.NDArray:

@@ -23,6 +23,7 @@ ALL_CHECKS: Final = {
     "level_change": "No quarter has several times the alerts of the year before, or a fraction.",
     "new_area": "Alerts come from the same area as in the year before.",
     "points": "No default point, and no points rounded to a kilometre.",
+    "rounded_points": "Points are exact enough for the grid's cells.",
     "clock": "Times are as exact as the city's file says, and on the city's clock.",
 }
 """Name and meaning, as the catalog shows them."""

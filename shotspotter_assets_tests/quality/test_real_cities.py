@@ -36,6 +36,7 @@ FIRING = {
     "springfield_ma_hourly": {
         "level_change": ["2011-11-22", "2012-08-21"], "firework_days": ["July 2010"],
         "unusual_days": ["2012-06-30 (205 alerts", "7 days"],
+        "rounded_points": ["rows of 186 m hold 1 to 2 steps of 0.001 degrees (111 m)", "rows: 29, columns: 36"],
     },
     "washington_dc": {"firework_days": ["July 2014", "July 2015", "not comparable with July 2016"]},
     "washington_dc_2006_2013": {
