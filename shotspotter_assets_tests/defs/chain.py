@@ -23,7 +23,10 @@ SCHEDULES = {schedule.name: schedule for schedule in DEFINITIONS.schedules or []
 
 DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
-TINY_NETWORK = {"models": ["conv_lstm"], "days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}
+TINY_NETWORK = {
+    "models": ["conv_lstm"],
+    "conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40},
+}
 
 
 def with_city(name: str, **changes: Any) -> Cities:

@@ -10,7 +10,7 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.registry import FORECASTERS
 from shotspotter_assets_tests.defs.chain import DEFINITIONS
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_models_train_one_at_a_time() -> None:
     assert DEFINITIONS.resolve_asset_graph().get(dg.AssetKey("fold_models")).pools == {"training"}
 
 
-def test_the_launchpad_explains_every_setting_of_the_network() -> None:
+def test_the_launchpad_explains_every_setting_of_every_forecaster() -> None:
     schema = (
         DEFINITIONS.resolve_implicit_global_asset_job_def().graph.node_named("fold_models").definition.config_schema
     )
@@ -78,11 +78,13 @@ def test_the_launchpad_explains_every_setting_of_the_network() -> None:
         if "config" in schema.config_type.fields
         else schema.config_type.fields
     )
-    assert set(fields) == {"models", *NetworkConfig.model_fields}
-    for name, field in fields.items():
-        assert field.description, name
-        if name in NetworkConfig.model_fields:
-            assert field.default_value == NetworkConfig.model_fields[name].default
+    sections = {name: entry.settings for name, entry in FORECASTERS.items() if entry.settings.model_fields}
+    assert set(fields) == {"models", "validation_share", *sections}
+    for name, section in sections.items():
+        shown = fields[name].config_type.fields
+        assert set(shown) == set(section.model_fields)
+        for key, field in shown.items():
+            assert field.description.endswith(f"By default {section.model_fields[key].get_default()}."), (name, key)
 
 
 def test_there_is_no_job_over_single_run_assets() -> None:

@@ -1,7 +1,6 @@
 """Fold models, by city and cutoff."""
 
 import shutil
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -9,23 +8,27 @@ from pydantic import Field
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.launchpad import changes, with_sections
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.fold_windows import split_days
-from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
 REFERENCE = "conv_lstm"
+"""The network whose input window a fold must hold, whichever models are trained."""
 
 
-class FoldModelConfig(dg.Config, NetworkConfig):
-    """Which models are trained. The other settings but for `validation_share` are those of the reference network."""
+class FoldModelConfig(with_sections()):  # type: ignore[misc]
+    """Which models are trained, on how much of the days before the cutoff, and with which settings."""
 
     models: list[str] = Field(
-        default=["residual_boosting"],
-        description="Names of forecasters (models/registry.py). residual_boosting is what is served; "
-        "residual_conv_lstm is a network on the same start; conv_lstm is the reference network, which takes hours in its "
-        "default size.",
+        default=[],
+        description="Names of forecasters (models/registry.py), by default the one that the city's file serves. "
+        "residual_conv_lstm is a network on the start of residual_boosting; conv_lstm is the reference network, which takes "
+        "hours in its default size.",
+    )
+    validation_share: float = Field(
+        default=0.15, gt=0.0, lt=1.0, description="Share of the days before the cutoff, the last ones, for validation."
     )
 
 
@@ -50,71 +53,39 @@ def fold_models(
     The reference network of a run that was killed goes on after its last finished epoch when it is started again with
     the same settings.
     """
-    from shotspotter_assets.models.city_history import CityHistory, covered_cells
+    from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.models.fold_training import train_fold
     from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.records import (
-        FoldRecord,
-        TrainedModel,
-        counts_sha256,
-        files_sha256,
-        installed_versions,
-    )
-    from shotspotter_assets.models.registry import city_settings, forecaster, storable
-    from shotspotter_assets.models.stored_models import (
-        model_partition,
-        read_pretrained,
-        write_models,
-    )
+    from shotspotter_assets.models.registry import candidate_of, city_settings, storable
+    from shotspotter_assets.models.stored_models import model_partition, read_pretrained, write_models
 
     city, cutoff = single_fold(context, cities)
     before, _ = fold_days(city, cutoff)
-    train, validation = split_days(len(before), config.validation_share, config.days)
-    opened = store.open()
-    stored = CityHistory.load(opened, city, before[-1]).complete()
-    in_coverage = stored.in_coverage(cutoff)
-    context.log.info(
-        f"{city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
-        f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
-    )
-    network = NetworkConfig(**config.model_dump(exclude={"models"}))
+    opened, sections = store.open(), changes(config)
+    names = storable(config.models or [candidate_of(city).name])
+    sections[REFERENCE] = sections.get(REFERENCE, {}) | {"validation_share": config.validation_share}
+    settings = {name: city_settings(city, name, sections.get(name)) for name in (*names, REFERENCE)}
+    network = settings[REFERENCE].model_dump()
+    windows = split_days(len(before), config.validation_share, network["days"])
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
-    history = stored.daily(in_coverage)
-    files, trained = {}, {}
-    fit_context = FitContext(read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info)
-    for name in storable(config.models):
-        started = time.monotonic()
-        settings = network if name == REFERENCE else city_settings(city, name)
-        fitted = forecaster(name, settings).fit(history, train, validation, fit_context)
-        files[name] = fitted.files()
-        trained[name] = TrainedModel(
-            settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=time.monotonic() - started
-        )
-        context.log.info(f"{city.name}|{cutoff}: {name} fitted in {trained[name].seconds_to_train:.0f} s")
-    record = FoldRecord(
-        city=city.name,
-        fold=cutoff,
-        train_first=before[0],
-        train_last=before[train[-1]],
-        train_days=len(train),
-        validation_first=before[validation[0]],
-        validation_last=before[-1],
-        validation_days=len(validation),
-        covered=covered_cells(in_coverage),
-        config=config.model_dump(),
-        versions=installed_versions(),
-        data_sha256=counts_sha256(history.counts),
-        models=trained,
+    record, files = train_fold(
+        CityHistory.load(opened, city, before[-1]).complete(),
+        cutoff,
+        windows,
+        {name: settings[name] for name in names},
+        context=FitContext(read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info),
+        config=network | {"models": names} | {name: section for name, section in sections.items() if name != REFERENCE},
     )
     partition = model_partition(city.name, cutoff)
     write_models(opened, partition, files, record.model_dump_json(indent=2))
     shutil.rmtree(checkpoint, ignore_errors=True)
     return dg.MaterializeResult(
         metadata={
-            "covered_cells": int(in_coverage.sum()),
-            "train_days": len(train),
-            "validation_days": len(validation),
-            **panel.rounded({f"{name}_seconds": of.seconds_to_train for name, of in trained.items()}),
-            **{name: dg.MetadataValue.json(of.settings) for name, of in trained.items()},
+            "covered_cells": len(record.covered),
+            "train_days": record.train_days,
+            "validation_days": record.validation_days,
+            **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
+            **{name: dg.MetadataValue.json(model.settings) for name, model in record.models.items()},
             "path": opened.uri(partition, RECORD_FILE),
         }
     )
