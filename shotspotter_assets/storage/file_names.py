@@ -34,6 +34,10 @@ ARRIVALS: Final = "arrivals"
 """Folder with what the sensors have seen of each city."""
 UNREADABLE_FILE: Final = "unreadable.json"
 
+QUALITY: Final = "quality"
+"""Folder with what the checks found of each city."""
+CITY_STATE_FILE: Final = "city_state.json"
+
 
 def seen_file(sensor: str, generation: int) -> str:
     """The table of what a sensor has seen of a city."""

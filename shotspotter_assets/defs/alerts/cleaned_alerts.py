@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 
+CITIES_ARE_WELL: Final = "cities_are_well"
+WELL: Final = "No city had a warning when its data were last checked, whichever city this run is of."
+
+
 def definitions(partitions: Partitions) -> dg.Definitions:
     """The asset and its checks."""
     from shotspotter_assets.quality.all_checks import ALL_CHECKS
@@ -44,7 +48,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
     quality = dg.multi_asset_check(
         specs=[
             dg.AssetCheckSpec(name, asset="cleaned_alerts", description=meaning, partitions_def=partitions.city_date)
-            for name, meaning in ALL_CHECKS.items()
+            for name, meaning in (ALL_CHECKS | {CITIES_ARE_WELL: WELL}).items()
         ]
     )
     return dg.Definitions(
@@ -134,17 +138,36 @@ def rejected_schema(
 def data_quality(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> Iterator[dg.AssetCheckResult]:
-    """What is odd about the data of the run's days, against the stored days of the year before them."""
+    """What is odd about the data of the run's days, against the stored days of the year before them.
+
+    The last of the results is of all cities: a city that is not well stays in sight until a run of its own finds it well.
+    """
     from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
+    from shotspotter_assets.quality.city_state import CityState, cities_are_well
     from shotspotter_assets.quality.window import Window
 
     windows = [
         (date_range, Window.load(store.open(), date_range.city, date_range.days))
         for date_range in date_ranges(context, cities)
     ]
+    problems: dict[str, dict[str, str]] = {date_range.city.name: {} for date_range, _ in windows}
     for name in ALL_CHECKS:
         findings = [(date_range, check_of(name)(window)) for date_range, window in windows]
         yield check_result(name, findings, dg.AssetCheckSeverity.WARN)
+        for date_range, finding in findings:
+            if not finding.passed:
+                problems[date_range.city.name][name] = finding.message
+    for city, of_city in problems.items():
+        days = [day for date_range, _ in windows if date_range.city.name == city for day in date_range.days]
+        CityState.of_run(days, of_city).keep(store.open(), city)
+    finding = cities_are_well({name: CityState.load(store.open(), name) for name in cities})
+    yield dg.AssetCheckResult(
+        check_name=CITIES_ARE_WELL,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=finding.message,
+        metadata=dict(finding.numbers),
+    )
 
 
 def _raw_with_eve(store: "Store", date_range: DateRange) -> "pa.Table":
@@ -161,14 +184,19 @@ def _raw_with_eve(store: "Store", date_range: DateRange) -> "pa.Table":
 
 def _refuse_mostly_rejected(store: "Store", all_cleaned: "Sequence[tuple[DateRange, dict[date, CleanedDay]]]") -> None:
     """Of each city, all days of the run together."""
-    from shotspotter_assets.cleaning.refusal import refuse_mostly_rejected
+    from shotspotter_assets.cleaning.refusal import MostRowsRejectedError, refuse_mostly_rejected
+    from shotspotter_assets.quality.city_state import CityState
 
     for city in {date_range.city.name: date_range.city for date_range, _ in all_cleaned}.values():
         days: dict[date, CleanedDay] = {}
         for date_range, cleaned in all_cleaned:
             if date_range.city.name == city.name:
                 days |= cleaned
-        refuse_mostly_rejected(city, list(days.values()), partial(_other_alerts, store, city, days))
+        try:
+            refuse_mostly_rejected(city, list(days.values()), partial(_other_alerts, store, city, days))
+        except MostRowsRejectedError as error:
+            CityState.of_run(days, {"share_rejected": str(error)}).keep(store, city.name)
+            raise
 
 
 def _other_alerts(store: "Store", city: City, days: Collection[date]) -> int:

@@ -17,7 +17,7 @@ from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
 
 SCHEMAS = {"raw_schema", "cleaned_schema", "rejected_schema"}
-ALL = (*ALL_CHECKS, *SCHEMAS, "late_cities")
+ALL = (*ALL_CHECKS, *SCHEMAS, "late_cities", "cities_are_well")
 
 
 def run(
@@ -70,7 +70,7 @@ def test_spoiled_files_are_found_and_their_partitions_named(tmp_path: Path, inst
     for day in range(10, 18):
         silent = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, day))
         store.write_table(silent, "alerts.parquet", alerts[:0])
-    found = run("2023-11-01", "2023-11-30", on, instance, (), list(ALL_CHECKS))
+    found = run("2023-11-01", "2023-11-30", on, instance, (), [*ALL_CHECKS, "cities_are_well"])
     assert not found["silent_days"].passed
     assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
     assert found["silent_days"].metadata["partitions"].value["tiny_city|2023-11-10"] == 0
