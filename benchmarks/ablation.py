@@ -90,7 +90,7 @@ def _all_forecasts(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
     changes: dict[str, Callable[[], np.ndarray]] = {FULL: partial(_forecast, fold)}
     for kind in KINDS:
         changes[f"without {kind}"] = partial(_forecast, fold, kind)
-    for years in YEARS:
+    for years in (years for years in YEARS if fold.test.start > years * 366):
         changes[f"the last {years} years alone"] = partial(_forecast, _last_years(fold, years))
     forecasts = {}
     for name, forecast in changes.items():
