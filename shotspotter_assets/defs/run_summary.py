@@ -1,7 +1,7 @@
 """What ends each run's log: every check that did not pass, and why the run failed; between thousands of lines both are lost."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
@@ -46,10 +46,12 @@ class SummarisingExecutor(dg.Executor):
 
 
 # A run's steps are short beside the start of a process of their own, which imports everything again.
-@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
+@dg.executor(name="in_process", config_schema=cast("Any", dg.in_process_executor.config_schema))
 def summarising_in_process_executor(context: dg.InitExecutorContext) -> dg.Executor:
     """All steps in the run's process, one after the other, with a summary at the end."""
-    return SummarisingExecutor(dg.in_process_executor.executor_creation_fn(context))
+    create = dg.in_process_executor.executor_creation_fn
+    assert create is not None
+    return SummarisingExecutor(create(context))
 
 
 def failed_check(check: dg.AssetCheckEvaluation) -> str:

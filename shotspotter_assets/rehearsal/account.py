@@ -3,23 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from statistics import median
 from typing import Final, NamedTuple
 
 import dagster as dg
 
+from shotspotter_assets.defs.automation.runs import UNDER_WAY
+
 DAILY_CHAIN: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 LIVE_CHAIN: Final = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
 PAGE: Final = 1_000
 
-UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNFINISHED: Final = [*UNDER_WAY, dg.DagsterRunStatus.CANCELING]
 
 
 class Made(NamedTuple):
@@ -63,7 +58,7 @@ def is_idle(instance: dg.DagsterInstance) -> bool:
 
 def materializations(instance: dg.DagsterInstance, assets: Iterable[str], keys: list[str] | None) -> Materializations:
     """All materialisations of the assets, or those of some partitions."""
-    found: dict[tuple[str, str], list[Made]] = defaultdict(list)
+    materialized: dict[tuple[str, str], list[Made]] = defaultdict(list)
     for asset in assets:
         cursor: str | None = None
         while True:
@@ -74,11 +69,11 @@ def materializations(instance: dg.DagsterInstance, assets: Iterable[str], keys: 
                 if event is not None and event.partition is not None:
                     trained = event.metadata.get("trained")
                     made = Made(record.timestamp, record.run_id, bool(trained and trained.value))
-                    found[asset, event.partition].append(made)
+                    materialized[asset, event.partition].append(made)
             if not page.has_more:
                 break
             cursor = page.cursor
-    return found
+    return materialized
 
 
 def runs_of(instance: dg.DagsterInstance) -> Runs:
@@ -101,11 +96,6 @@ def runs_of(instance: dg.DagsterInstance) -> Runs:
 def typical(phases: list[Phases]) -> Phases:
     """The median of each phase."""
     return Phases(*(median(values) for values in zip(*phases, strict=True)))
-
-
-def key_of(city: str, day: date) -> str:
-    """The partition key of a city's day."""
-    return f"{city}|{day}"
 
 
 def _first(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> float | None:

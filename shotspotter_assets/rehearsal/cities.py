@@ -1,7 +1,7 @@
 """The two cities of a rehearsal: their alerts up to yesterday, and the files that describe them."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,10 +27,11 @@ PATROL: Final = {
 
 @dataclass(frozen=True)
 class RehearsedCity:
-    """One city: what its file says, and its alerts."""
+    """One city."""
 
     name: str
-    described: dict[str, Any]
+    file: dict[str, Any]
+    """What the city's file says."""
     alerts: pa.Table
     """`COLUMNS`, the times on the city's clock without a zone."""
     remark: str
@@ -46,11 +47,11 @@ def simulated_city(first: date, last: date) -> RehearsedCity:
     """The embedded simulation on a smaller grid, as if its alerts were sent in files."""
     from shotspotter_assets.sources.simulated.source import SimulatedSource
 
-    described = yaml.safe_load((PACKAGE_CITIES / "simulated_city.yaml").read_text()) | {
+    settings = yaml.safe_load((PACKAGE_CITIES / "simulated_city.yaml").read_text()) | {
         "start": first.isoformat(),
         "grid": {"rows": 12, "columns": 12},
     }
-    city = City.model_validate(described)
+    city = City.model_validate(settings)
     raw = SimulatedSource(city).read(first, last)
     alerts = pa.table(
         {
@@ -64,7 +65,7 @@ def simulated_city(first: date, last: date) -> RehearsedCity:
             "source_id": raw["source_id"],
         }
     )  # fmt: skip
-    return RehearsedCity(city.name, _landed(described), alerts, f"{alerts.num_rows:,} simulated alerts")
+    return RehearsedCity(city.name, _landed(settings), alerts, f"{alerts.num_rows:,} simulated alerts")
 
 
 def real_city(alerts: Path, first: date, last: date) -> RehearsedCity:
@@ -75,12 +76,12 @@ def real_city(alerts: Path, first: date, last: date) -> RehearsedCity:
     """
     import pyarrow.parquet as pq
 
-    described = yaml.safe_load((PACKAGE_CITIES / "washington_dc.yaml").read_text()) | {"start": first.isoformat()}
+    settings = yaml.safe_load((PACKAGE_CITIES / "washington_dc.yaml").read_text()) | {"start": first.isoformat()}
     table = pq.read_table(alerts)
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise SystemExit(f"{alerts} lacks {', '.join(missing)}: a rehearsal needs the columns {', '.join(COLUMNS)}.")
-    local = pc.local_timestamp(table["occurred_at"].cast(pa.timestamp("us", described["time_zone"])))
+    local = pc.local_timestamp(table["occurred_at"].cast(pa.timestamp("us", settings["time_zone"])))
     newest = pc.max(local).as_py().date()
     # The same weekday as `last`, so that every alert keeps its weekday.
     end = newest - timedelta(days=(newest - last).days % 7)
@@ -89,20 +90,15 @@ def real_city(alerts: Path, first: date, last: date) -> RehearsedCity:
         raise SystemExit(f"{alerts} has no {(last - first).days + 1} days up to {end}: choose fewer (--history-days).")
     moved = table.select(COLUMNS).set_column(0, "occurred_at", pc.add(local, pa.scalar(moved_by)))
     city = RehearsedCity(
-        "washington_dc", _landed(described), moved,
+        "washington_dc", _landed(settings), moved,
         f"real alerts up to {end}, moved by {moved_by.days // 7:,} whole weeks to end on {last}",
     )  # fmt: skip
-    return RehearsedCity(city.name, city.described, city.of_days(first, last), city.remark)
+    return RehearsedCity(city.name, city.file, city.of_days(first, last), city.remark)
 
 
-def yesterday(zone: Any) -> date:
-    """The last day that is over."""
-    return datetime.now(UTC).astimezone(zone).date() - timedelta(days=1)
-
-
-def _landed(described: dict[str, Any]) -> dict[str, Any]:
+def _landed(settings: dict[str, Any]) -> dict[str, Any]:
     """A city's file with two landing folders in place of its source."""
-    name = described["name"]
+    name = settings["name"]
     source = {
         "kind": "landing",
         "settle_seconds": 0,
@@ -111,7 +107,7 @@ def _landed(described: dict[str, Any]) -> dict[str, Any]:
         | {name: name for name in ("longitude", "latitude", "rounds", "source_id")},
     }
     daily = source | {"folder": f"{name}/{DAILY}", "file_date": FILE_DATE}
-    return described | {
+    return settings | {
         "source": daily,
         "other_sources": [source | {"folder": f"{name}/{HISTORY}"}],
         "patrol": PATROL,

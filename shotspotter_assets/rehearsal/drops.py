@@ -51,11 +51,11 @@ def steps_of(days: list[date]) -> list[list[Drop]]:
             steps.append([Drop(swapped, "out of order")])
     if count >= 8:  # one day that comes together with the next one
         late = days[4]
-        at = next(at for at, step in enumerate(steps) if step[0].day == late)
-        steps[at : at + 2] = [[Drop(late, "late"), *steps[at + 1]]]
+        number = next(number for number, step in enumerate(steps) if step[0].day == late)
+        steps[number : number + 2] = [[Drop(late, "late"), *steps[number + 1]]]
     steps[-1 if count < 8 else count // 2 + 1].append(Drop(corrected, "corrected"))
-    mended = next(at for at, step in enumerate(steps) if any(drop.kind == "corrupt" for drop in step))
-    steps.insert(mended + 1, [Drop(corrupt, "mended")])
+    broken = next(number for number, step in enumerate(steps) if any(not drop.is_readable for drop in step))
+    steps.insert(broken + 1, [Drop(corrupt, "mended")])
     return steps
 
 

@@ -10,39 +10,31 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
+from shotspotter_assets.rehearsal.story import Notice
 from shotspotter_assets.settings import CHECKOUT
 
-START_SECONDS: Final = 240.0
-"""Most that the webserver may take until it answers."""
-STOP_SECONDS: Final = 10.0
+MAX_START_SECONDS: Final = 240.0
+"""Until the webserver answers."""
+MAX_STOP_SECONDS: Final = 10.0
 
 ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
 
 
-@dataclass
-class Webhook:
-    """The notices that arrived, each with its time [s since 1970]."""
-
-    url: str = ""
-    posts: list[tuple[float, str]] = field(default_factory=list)
-
-
 @contextlib.contextmanager
-def webhook() -> Iterator[Webhook]:
-    """A receiver on a free loopback port."""
-    received = Webhook()
+def webhook() -> Iterator[tuple[str, list[Notice]]]:
+    """A receiver on a free loopback port: its URL, and the notices that have arrived."""
+    notices: list[Notice] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.posts.append((time.time(), json.loads(body)["text"]))
+            notices.append(Notice(time.time(), json.loads(body)["text"]))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -53,9 +45,8 @@ def webhook() -> Iterator[Webhook]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
     thread.start()
-    received.url = f"http://127.0.0.1:{server.server_port}/notices"
     try:
-        yield received
+        yield f"http://127.0.0.1:{server.server_port}/notices", notices
     finally:
         server.shutdown()
         thread.join()
@@ -75,7 +66,7 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         # Children of a killed daemon are orphans, but still in its process group.
-        for sent, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        for sent, patience in ((signal.SIGTERM, MAX_STOP_SECONDS), (signal.SIGKILL, MAX_STOP_SECONDS)):
             for group in self._groups:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(group, sent)
@@ -88,31 +79,26 @@ class Processes:
         self._daemon = self._start("dagster-daemon", "run")
 
     def kill_daemon(self) -> None:
-        """SIGKILL: it can say nothing and tidy up nothing. What it started goes on."""
+        """SIGKILL: it can report nothing and tidy up nothing. What it started goes on."""
         assert self._daemon is not None
         self._daemon.kill()
         self._daemon.wait()
 
     def start_webserver(self) -> None:
-        """Start the webserver."""
-        self._start("dagster-webserver", "--host", "127.0.0.1", "--port", str(self._port))
-
-    def assets(self) -> set[str]:
-        """Names of the assets that the webserver shows, once it answers.
+        """Start the webserver, and wait until it shows the assets.
 
         Raises:
             SystemExit: it does not.
         """
-        until = time.monotonic() + START_SECONDS
+        self._start("dagster-webserver", "--host", "127.0.0.1", "--port", str(self._port))
+        until = time.monotonic() + MAX_START_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(requests.RequestException, KeyError, TypeError):
                 url = f"http://127.0.0.1:{self._port}/graphql"
-                answer = requests.post(url, json={"query": ASSETS_QUERY}, timeout=60).json()
-                names = {node["assetKey"]["path"][-1] for node in answer["data"]["assetNodes"]}
-                if names:
-                    return names
+                if requests.post(url, json={"query": ASSETS_QUERY}, timeout=60).json()["data"]["assetNodes"]:
+                    return
             time.sleep(0.5)
-        raise SystemExit(f"The webserver did not answer within {START_SECONDS:.0f} s; see {self._folder}/logs.")
+        raise SystemExit(f"The webserver did not answer within {MAX_START_SECONDS:.0f} s; see {self._folder}/logs.")
 
     def _start(self, command: str, *arguments: str) -> subprocess.Popen:
         log = self._folder / "logs" / f"{command}.log"

@@ -1,15 +1,11 @@
-"""Short rehearsals with the real daemon and webserver, and what is dropped in one."""
+"""What lands in which step of a rehearsal."""
 
-import subprocess
-import sys
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 
 from shotspotter_assets.rehearsal.drops import steps_of
 
-ROOT = Path(__file__).parents[1]
 FIRST = date(2026, 3, 2)
 
 
@@ -37,16 +33,3 @@ def test_every_day_lands_readable_and_everything_happens(count: int) -> None:
 def test_fewer_days_than_can_go_wrong_are_refused() -> None:
     with pytest.raises(SystemExit, match="needs 4"):
         steps_of([FIRST])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("arguments", [["--kill"]])
-def test_a_short_rehearsal_is_complete(arguments: list[str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "shotspotter_assets.rehearsal", "--short", "--days", "4", "--folder", str(tmp_path),
-         *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "SIGKILL to the daemon" in done.stdout
