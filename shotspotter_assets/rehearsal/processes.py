@@ -123,9 +123,9 @@ class Processes:
 
 def free_port() -> int:
     """A loopback port that nobody listens on."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _is_alive(group: int) -> bool:

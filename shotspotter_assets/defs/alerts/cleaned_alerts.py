@@ -76,10 +76,9 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     _refuse_mostly_rejected(opened, all_cleaned)
     for date_range, cleaned in all_cleaned:
         city = date_range.city
-        rejected, alerts = (
-            {day: getattr(result, of) for day, result in cleaned.items()} for of in ("rejected", "alerts")
-        )
+        rejected = {day: result.rejected for day, result in cleaned.items()}
         opened.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
+        alerts = {day: result.alerts for day, result in cleaned.items()}
         opened.write_tables("cleaned_alerts", city.name, ALERTS_FILE, alerts)
         _report_days(context, date_range, cleaned)
         _add_pictures(context, opened, date_range)

@@ -68,15 +68,15 @@ class Automation:
         )
         self.cursor = result.cursor
         self.asked_of_others = {
-            (of.key.to_user_string(), key)
-            for of in result.results
-            for key in result.get_requested_partitions(of.key)
+            (asset.key.to_user_string(), key)
+            for asset in result.results
+            for key in result.get_requested_partitions(asset.key)
             if key is not None and not key.startswith(f"{CITY}|")
         }
         return {
-            of.key.to_user_string() if key.endswith(str(DAY)) else f"{of.key.to_user_string()} {key}"
-            for of in result.results
-            for key in result.get_requested_partitions(of.key)
+            asset.key.to_user_string() if key.endswith(str(DAY)) else f"{asset.key.to_user_string()} {key}"
+            for asset in result.results
+            for key in result.get_requested_partitions(asset.key)
             if key is not None and key.startswith(f"{CITY}|")
         }
 

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
@@ -103,6 +104,11 @@ class Chain:
         (folder / f"date={one}" / "grid.parquet").write_bytes(content)
 
 
+def at_horizon(forecast: pa.Table, horizon: str) -> pa.Table:
+    """The rows of one horizon."""
+    return forecast.filter(pc.equal(forecast["horizon"], horizon))
+
+
 @pytest.fixture
 def chain(issued: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
     shutil.copytree(issued, tmp_path / "store")
@@ -129,9 +135,8 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
     assert set(RISK_SCHEMA.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
-    horizons = {name: forecast.filter(pa.array(of)) for name in ("day", "1h", "2h", "4h", "6h", "12h")
-                for of in [forecast["horizon"].to_numpy(zero_copy_only=False) == name]}  # fmt: skip
-    assert {name: of.num_rows for name, of in horizons.items()} == dict.fromkeys(horizons, cells)
+    horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h", "6h", "12h")}
+    assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
     day = horizons["day"]
     assert day["starts_utc"][0].as_py() == datetime(2024, 1, 21, 5, tzinfo=UTC)
     low, p, high, expected = (day[name].to_numpy() for name in ("low", "probability", "high", "expected"))
@@ -166,7 +171,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
 def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
     day = chain.forecast(DAY)
-    day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    day = at_horizon(day, "day")
     grid = chain.store.read_table(day_partition("grid_tensors", CITY, NEXT), "grid.parquet").to_pylist()
     seen = {(row["row"], row["column"]) for row in grid}
     observed = np.array([cell in seen for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
@@ -222,7 +227,7 @@ def test_nothing_after_the_issue_date_is_used(bare: Chain, chain: Chain) -> None
 
 
 def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> None:
-    before, later = (ServingRecord.load(chain.store, CITY, of) for of in (DAY, NEXT))
+    before, later = (ServingRecord.load(chain.store, CITY, day) for day in (DAY, NEXT))
     chain.run(DAY, ["live_models"])
     again = ServingRecord.load(chain.store, CITY, DAY)
     for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
@@ -237,9 +242,9 @@ def test_retraining_by_cadence(chain: Chain) -> None:
     for cadence in ("weekly", "on_drift"):
         chain.change_city(retraining=cadence)
         chain.run(NEXT, ["live_models"])
-        held = ServingRecord.load(chain.store, CITY, NEXT)
-        assert (held.trained, held.last_trained, held.models_from) == (False, DAY, DAY)
-        assert held.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
+        record = ServingRecord.load(chain.store, CITY, NEXT)
+        assert (record.trained, record.last_trained, record.models_from) == (False, DAY, DAY)
+        assert record.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
     chain.run(NEXT, ["risk_forecasts"])
     change_scores(chain, DAY, drifted=True)
     chain.run(NEXT, ["live_models"])
@@ -277,7 +282,7 @@ def test_what_was_issued_keeps_models_of_the_same_inputs(chain: Chain) -> None:
 def foresee(chain: Chain, last: date) -> None:
     """Forecasts of the four weeks to `last` as if they had been known."""
     table = chain.forecast(DAY)
-    table = table.filter(pa.array(table["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    table = at_horizon(table, "day")
     cells = list(zip(table["row"].to_pylist(), table["column"].to_pylist(), strict=True))
     at = table.column_names.index("probability")
     for back in range(28):
@@ -363,7 +368,7 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
     assert record.served == "ew_kde"
     assert "fail the rolling gate" in record.reasons[-1]
     day = chain.forecast(NEXT)
-    day = day.filter(pa.array(day["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    day = at_horizon(day, "day")
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
     assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
     # Once the issued forecasts hold again, so does the candidate.
@@ -397,8 +402,8 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     assert early["starts_utc"][0].as_py() == datetime(2024, 1, 23, 8, tzinfo=UTC)
     assert late["starts_utc"][0].as_py() == datetime(2024, 1, 24, 4, tzinfo=UTC)
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
-    said = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
-    assert said["alerts_since_midnight"] > 0
+    nowcast = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
+    assert nowcast["alerts_since_midnight"] > 0
 
 
 def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
@@ -436,9 +441,9 @@ class Ticks:
         )  # fmt: skip
         self.cursor = result.cursor
         asked = {
-            (of.key.to_user_string(), key.split("|")[1])
-            for of in result.results
-            for key in result.get_requested_partitions(of.key)
+            (asset.key.to_user_string(), key.split("|")[1])
+            for asset in result.results
+            for key in result.get_requested_partitions(asset.key)
             if key is not None and key.startswith(f"{CITY}|")
         }
         for asset, day in sorted(asked):

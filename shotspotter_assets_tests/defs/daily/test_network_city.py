@@ -1,7 +1,6 @@
 """A city whose file says that a network serves: trained, judged and forecast with by the assets of every day."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.record import ServingRecord, models_partition
 from shotspotter_assets_tests.defs.chain import resources, run_days
-from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain
+from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon
 
 FIRST = "2023-07-01"
 DAY = date(2023, 11, 5)
@@ -23,12 +21,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "residual_conv_lstm": {"epochs": 2},
     "conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40},
 }
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        yield instance
 
 
 @pytest.mark.parametrize("network", ["residual_conv_lstm", pytest.param("conv_lstm", marks=pytest.mark.slow)])
@@ -63,5 +55,5 @@ def test_a_network_serves_its_city_as_any_forecaster_does(
 
 def next_day(chain: Chain) -> dict[str, np.ndarray]:
     table = chain.forecast(DAY)
-    rows = table.filter(pa.array(table["horizon"].to_numpy(zero_copy_only=False) == "day"))
+    rows = at_horizon(table, "day")
     return {name: rows[name].to_numpy() for name in ("probability", "candidate", "low", "high")}
