@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
@@ -13,27 +14,27 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED, changed, hi
 
 
 def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
-    of = history(120)
-    inputs = next_day_inputs(of, range(121))
+    past = history(120)
+    inputs = next_day_inputs(past, range(121))
     assert inputs.values.shape == (121, COVERED.sum(), len(inputs.names))
     assert np.isfinite(inputs.values).all()
-    again = next_day_inputs(changed(of, 110), range(121))
+    again = next_day_inputs(changed(past, 110), range(121))
     np.testing.assert_array_equal(again.values[:111], inputs.values[:111])
     assert (again.values[111:] != inputs.values[111:]).any()
 
 
 def test_one_day_alone_has_the_inputs_it_has_among_others():
-    of = history(120)
-    every = next_day_inputs(of, range(121)).values
-    np.testing.assert_allclose(next_day_inputs(of, [120]).values[0], every[120], rtol=1e-6)
-    np.testing.assert_allclose(next_day_inputs(of, np.array([5, 77])).values, every[[5, 77]], rtol=1e-6)
+    past = history(120)
+    every = next_day_inputs(past, range(121)).values
+    np.testing.assert_allclose(next_day_inputs(past, [120]).values[0], every[120], rtol=1e-6)
+    np.testing.assert_allclose(next_day_inputs(past, np.array([5, 77])).values, every[[5, 77]], rtol=1e-6)
 
 
 def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior():
-    of = history(120)
-    inputs, day = next_day_inputs(of, [120]), 120
-    occupied = of.observed[ordinary_days(of)].astype(float)
-    age = day - 1 - np.flatnonzero(ordinary_days(of))
+    past = history(120)
+    inputs, day = next_day_inputs(past, [120]), 120
+    occupied = past.observed[ordinary_days(past)].astype(float)
+    age = day - 1 - np.flatnonzero(ordinary_days(past))
     rate = np.exp(inputs.values[0, :, inputs.names.index("log_occupied_inf_days_3_cells")].astype(float))
     rate = rate - 1 / 730 + 1 / 2190
     for half_life in ("inf", "365", "120", "30", "7", "2"):
@@ -43,6 +44,22 @@ def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior(
         np.testing.assert_allclose(np.exp(found), rate, rtol=1e-4)
 
 
+def test_the_weekend_input_compares_days_of_one_kind_with_all_days():
+    past = history(120)
+    ordinary, age = ordinary_days(past), 119 - np.arange(120)
+    occupied, weekend = past.observed.astype(float), weekdays(past.days(more=2)) >= 5
+
+    def rate(kept: np.ndarray, day: int) -> np.ndarray:
+        weight = 2.0 ** (-age / 730) * kept
+        return weight[:day] @ occupied[:day] / weight[:day].sum() + 10 / 730
+
+    for day in range(113, 121):
+        inputs = next_day_inputs(past, [day])
+        found = inputs.values[0, :, inputs.names.index("log_same_kind_of_day")]
+        expected = np.log(rate(ordinary & (weekend[:120] == weekend[day]), day) / rate(ordinary, day))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_what_is_the_same_for_all_cells_is_known_by_its_name():
     inputs = next_day_inputs(history(250), range(100, 251))
     same = (np.ptp(inputs.values, axis=1) == 0).all(axis=0)
@@ -50,38 +67,38 @@ def test_what_is_the_same_for_all_cells_is_known_by_its_name():
 
 
 def test_firework_days_leave_the_rates_of_later_days_alone():
-    of = history(250)
-    fireworks = np.flatnonzero(np.isin(of.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05"]))
-    counts = of.counts.copy()
+    past = history(250)
+    fireworks = np.flatnonzero(np.isin(past.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05"]))
+    counts = past.counts.copy()
     counts[fireworks] = 9
-    loud = next_day_inputs(History(CITY, of.first_day, counts, COVERED), range(250))
-    quiet = next_day_inputs(History(CITY, of.first_day, of.counts, COVERED), range(250))
+    loud = next_day_inputs(History(CITY, past.first_day, counts, COVERED), range(250))
+    quiet = next_day_inputs(History(CITY, past.first_day, past.counts, COVERED), range(250))
     at = [name.startswith(("log_occupied", "log_shrunk", "log_city", "log_same")) for name in loud.names]
     np.testing.assert_array_equal(loud.values[:, :, at], quiet.values[:, :, at])
 
 
 def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: slice = slice(4, 6)) -> History:
     """Robberies and assaults beside the alerts; some layers are other ones from a day on."""
-    of = history(200)
+    past = history(200)
     events = np.random.default_rng(1).poisson(0.1, (200, 2, 6, 5)).astype(np.uint16)
-    counts = np.concatenate([of.counts, events], axis=1)
+    counts = np.concatenate([past.counts, events], axis=1)
     counts[changed_from:, changed] = 3
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
     city = City.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
-    return History(city, of.first_day, counts, COVERED)
+    return History(city, past.first_day, counts, COVERED)
 
 
 @pytest.mark.parametrize(
     ("forecast", "layers"), [((), {"robbery", "assault"}), (("assault",), {"gunshots", "robbery"})]
 )
 def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
-    of = with_events(forecast)
-    inputs = next_day_inputs(of, range(201))
+    past = with_events(forecast)
+    inputs = next_day_inputs(past, range(201))
     names = {f"log_nearby_{layer}_{half_life}_days" for layer in layers for half_life in (30, 365)}
     assert {name for name in inputs.names if name.startswith("log_nearby_")} == names
     # Where more of it has been, the input is larger, also in the cells beside.
     recent = inputs.values[200, :, inputs.names.index("log_nearby_robbery_30_days")]
-    seen = exponential_mean(of.counts[:, 4][:, COVERED].astype(float), 30, ordinary_days(of))[200]
+    seen = exponential_mean(past.counts[:, 4][:, COVERED].astype(float), 30, ordinary_days(past))[200]
     assert np.corrcoef(recent, seen)[0, 1] > 0.5
     others = slice(0, 5) if "gunshots" in layers else slice(4, 6)
     changed = next_day_inputs(with_events(forecast, 150, others), range(201)).values
