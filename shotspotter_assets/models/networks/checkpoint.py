@@ -68,7 +68,7 @@ def run_key(
     shapes: list[tuple[int, ...]],
 ) -> str:
     """Hash of everything that decides how a run goes on; a checkpoint with another key is of another run."""
-    plan = [
+    plan: list[Any] = [
         config.model_dump(),
         repr(train),
         repr(validation),
