@@ -4,7 +4,6 @@ BIN := .venv/bin
 TIMED := definitions_load clean_and_grid socrata_range patrol_plans peephole_layer reference_network sensor_ticks
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help setup demo rehearsal test test-slow ui check-cities docs pictures lint lock bench
 

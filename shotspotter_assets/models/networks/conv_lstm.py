@@ -1,9 +1,9 @@
 """The network `conv_lstm`: Conv3D twice, bidirectional peephole ConvLSTM layers with time pooling, one map per target."""
 
-import keras
 import numpy as np
 
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+from shotspotter_assets.models.networks.quiet_keras import keras
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from shotspotter_assets.models.networks.checkpoint import (
@@ -24,6 +23,7 @@ from shotspotter_assets.models.networks.checkpoint import (
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.networks.quiet_keras import keras
 from shotspotter_assets.models.networks.windows import HEAT_MAPS, WindowBatches, Windows, shuffled
 
 

@@ -3,9 +3,8 @@
 import tempfile
 from pathlib import Path
 
-import keras
-
 import shotspotter_assets.models.networks.peephole_conv_lstm  # noqa: F401  (registers the layer)
+from shotspotter_assets.models.networks.quiet_keras import keras
 
 
 def save_model(model: keras.Model) -> bytes:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras import ops
+
+from shotspotter_assets.models.networks.quiet_keras import ops
 
 
 def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Callable[[Any, Any], Any]:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import keras
-from keras import ops
+from shotspotter_assets.models.networks.quiet_keras import keras, ops
 
 
 @keras.saving.register_keras_serializable(package="shotspotter_assets")

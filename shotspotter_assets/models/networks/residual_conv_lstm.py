@@ -15,10 +15,8 @@ Output: float32 (batch, cells, MEMBERS), the log odds of each member. Cells may 
 
 from typing import Any, Final
 
-import keras
-from keras import ops
-
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+from shotspotter_assets.models.networks.quiet_keras import keras, ops
 
 layers = keras.layers
 RECURRENT_FILTERS: Final = 4

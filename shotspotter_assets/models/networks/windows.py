@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
+
+from shotspotter_assets.models.networks.quiet_keras import keras
 
 HEAT_MAPS = 4
 

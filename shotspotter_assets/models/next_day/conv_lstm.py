@@ -15,7 +15,7 @@ from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.probability import clip_probability
 
 if TYPE_CHECKING:
-    import keras
+    from shotspotter_assets.models.networks.quiet_keras import keras
 
 MODEL_FILE: Final = "reference.keras"
 SETTINGS_FILE: Final = "reference.json"

@@ -35,7 +35,7 @@ from shotspotter_assets.models.next_day.settings import ResidualConvLSTMSettings
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 if TYPE_CHECKING:
-    import keras
+    from shotspotter_assets.models.networks.quiet_keras import keras
 
 Floats = npt.NDArray[np.float32]
 
@@ -172,8 +172,7 @@ class ResidualConvLSTMForecaster:
         self, history: History, days: Integers, data: "_NetworkData", earlier: "keras.Model | None"
     ) -> "keras.Model":
         """A network trained on `days`, on from the weights of an earlier one."""
-        import keras
-
+        from shotspotter_assets.models.networks.quiet_keras import keras
         from shotspotter_assets.models.networks.residual_conv_lstm import build_residual, members_cross_entropy
 
         settings = self.settings
