@@ -39,7 +39,11 @@ def test_what_others_print_meanwhile_is_kept(capfd: pytest.CaptureFixture[str]) 
 
 
 def test_an_error_is_shown_with_all_that_was_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ImportError), without_notices():
-        os.write(2, NOTICES.encode())
-        raise ImportError
+    def fail() -> None:
+        with without_notices():
+            os.write(2, NOTICES.encode())
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
     assert capfd.readouterr().err == NOTICES
