@@ -1,6 +1,8 @@
-"""The partition dimensions and the windows that the mappings show."""
+"""The partition dimensions, their keys, the keys of a run, and the windows that the mappings show."""
 
 from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -8,14 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.cities.registry import UnknownCityError, load_cities
 from shotspotter_assets.partitions import (
     DAYS_BEFORE_CUTOFF,
     DAYS_TO_NEXT_CUTOFF,
+    RANGE_END,
+    RANGE_START,
     SAME_FOLD,
+    BeforeStartError,
+    IncompleteRunError,
     build_partitions,
+    date_ranges,
     fold_days,
+    key_of,
     next_cutoff,
+    parse_key,
+    parse_range_tags,
+    range_tags,
+    refuse_part_of_a_range,
+    single_day,
+    single_fold,
 )
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
@@ -32,6 +46,11 @@ def upstream(
             subset, downstream, of
         ).partitions_subset.get_partition_keys()
     )
+
+
+def run_of(*keys: str, **tags: str) -> Any:
+    """What `date_ranges` and the like read of a run's context."""
+    return SimpleNamespace(run=SimpleNamespace(tags=tags), partition_keys=list(keys), partition_key=keys[0])
 
 
 def test_keys_read_city_then_day() -> None:
@@ -56,6 +75,49 @@ def test_a_fold_can_be_trained_before_its_test_window_is_over() -> None:
     trainable, tested = (set(part.get_partition_keys()) for part in (PARTITIONS.city_fold, PARTITIONS.city_tested_fold))
     assert tested < trainable
     assert len(trainable - tested) == len(CITIES)
+
+
+def test_a_key_and_the_tags_of_a_range_are_read_as_they_are_written() -> None:
+    assert key_of("tiny_city", date(2024, 3, 1)) == "tiny_city|2024-03-01"
+    assert parse_key("tiny_city|2024-03-01") == ("tiny_city", date(2024, 3, 1))
+    tags = range_tags("tiny_city", date(2024, 3, 1), date(2024, 3, 5))
+    assert parse_range_tags(tags) == ("tiny_city", date(2024, 3, 1), date(2024, 3, 5))
+    assert parse_range_tags({}) is None
+    assert parse_range_tags(tags | {RANGE_END: "landing_city|2024-03-05"}) is None
+
+
+def test_the_keys_of_a_run_are_ranges_of_each_city_whatever_their_order() -> None:
+    days = ["2024-03-05", "2024-03-02", "2024-03-04", "2024-03-01"]
+    keys = [f"{city}|{day}" for day in days for city in ("tiny_city", "landing_city")]
+    ranges = date_ranges(run_of(*keys), CITIES)
+    assert [(found.city.name, found.first.day, found.last.day) for found in ranges] == [
+        ("landing_city", 1, 2), ("landing_city", 4, 5), ("tiny_city", 1, 2), ("tiny_city", 4, 5),
+    ]  # fmt: skip
+    assert [ranges[0].key(day) for day in ranges[0].days] == ["landing_city|2024-03-01", "landing_city|2024-03-02"]
+
+
+def test_a_run_of_one_day_has_its_city_and_day_and_no_other() -> None:
+    city, day = single_day(run_of("tiny_city|2024-03-01"), CITIES)
+    assert (city, day) == (CITIES["tiny_city"], date(2024, 3, 1))
+    with pytest.raises(ValueError, match="unpack"):
+        single_day(run_of("tiny_city|2024-03-01", "tiny_city|2024-03-02"), CITIES)
+
+
+def test_an_unknown_city_and_a_fold_without_a_day_to_train_on_are_refused() -> None:
+    with pytest.raises(UnknownCityError, match="No city 'nowhere'"):
+        date_ranges(run_of("nowhere|2024-03-01"), CITIES)
+    assert single_fold(run_of("landing_city|2024-04-01"), CITIES) == (CITIES["landing_city"], date(2024, 4, 1))
+    with pytest.raises(BeforeStartError, match="has no day to train on, landing_city starts on 2024-03-01"):
+        single_fold(run_of("landing_city|2024-01-01"), CITIES)
+
+
+def test_a_run_with_part_of_its_range_is_refused() -> None:
+    # What a job's backfill does (Dagster issue 28861): the tags name a range, the run has its first key only.
+    tags = {RANGE_START: "landing_city|2024-03-01", RANGE_END: "landing_city|2024-03-05"}
+    with pytest.raises(IncompleteRunError, match=r"5 partitions\) but was given 1"):
+        refuse_part_of_a_range(tags, ["landing_city|2024-03-01"])
+    refuse_part_of_a_range(tags, [f"landing_city|2024-03-0{day}" for day in range(1, 6)])
+    refuse_part_of_a_range({}, ["landing_city|2024-03-01"])
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -10,24 +11,16 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
+from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.models.registry import FORECASTERS
-from shotspotter_assets_tests.defs.chain import DEFINITIONS
+from shotspotter_assets.settings import Settings
+from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS
 
 ROOT = Path(__file__).parents[2]
 
-
 HEAVY = (
-    "tensorflow",
-    "keras",
-    "sklearn",
-    "matplotlib",
-    "lightgbm",
-    "pandas",
-    "pyarrow",
-    "numpy",
-    "scipy",
-    "sqlalchemy",
-)
+    "tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy", "sqlalchemy",
+)  # fmt: skip
 
 
 def test_heavy_libraries_are_not_imported() -> None:
@@ -43,6 +36,15 @@ def test_the_repository_snapshot_survives_serialisation() -> None:
     # A custom partition mapping passes `definitions validate` and breaks here, in the UI and in the daemon.
     snapshot = RepositorySnap.from_def(DEFINITIONS.get_repository_def())
     assert deserialize_value(serialize_value(snapshot), RepositorySnap) == snapshot
+
+
+def test_definitions_of_other_cities_are_built_beside_these() -> None:
+    twin = CITIES["tiny_city"].model_copy(update={"name": "twin", "start": date(2024, 1, 1)})
+    others = build_definitions(Settings({"twin": twin}, store_root="other", landing_root="landing"))
+    for built, first in ((others, "twin|2024-01-01"), (DEFINITIONS, f"{min(CITIES)}|2014-01-01")):
+        partitions = built.resolve_asset_graph().get(dg.AssetKey("raw_alerts")).partitions_def
+        assert min(partitions.get_partition_keys()) == first
+    assert [schedule.name for schedule in others.schedules or []] == ["daily_america_new_york", "late_cities_clock"]
 
 
 def test_every_asset_is_described_and_grouped() -> None:

@@ -17,6 +17,7 @@ from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import check_result, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ WELL: Final = "No city had a warning when its data were last checked, whichever 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
     """The asset and its checks."""
-    from shotspotter_assets.quality.all_checks import ALL_CHECKS
-
     asset = dg.asset(
         partitions_def=partitions.city_date,
         backfill_policy=ONE_RUN,
@@ -141,7 +140,6 @@ def data_quality(
 
     The last of the results is of all cities: a city that is not well stays in sight until a run of its own finds it well.
     """
-    from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
     from shotspotter_assets.quality.city_state import CityState, cities_are_well
     from shotspotter_assets.quality.window import Window
 

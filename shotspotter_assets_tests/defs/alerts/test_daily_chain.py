@@ -16,12 +16,9 @@ import pytest
 
 from shotspotter_assets import partitions
 from shotspotter_assets.partitions import (
-    RANGE_END,
-    RANGE_START,
     BeforeStartError,
     DayNotOverError,
-    IncompleteRunError,
-    refuse_part_of_a_range,
+    range_tags,
 )
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.storage.errors import MissingPartitionsError, StoreUnwritableError
@@ -159,15 +156,6 @@ def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterIns
         )
 
 
-def test_a_run_with_part_of_its_range_is_refused() -> None:
-    # What a job's backfill does (Dagster issue 28861): the tags name a range, the run has its first key only.
-    tags = {RANGE_START: "landing_city|2024-03-01", RANGE_END: "landing_city|2024-03-05"}
-    with pytest.raises(IncompleteRunError, match=r"5 partitions\) but was given 1"):
-        refuse_part_of_a_range(tags, ["landing_city|2024-03-01"])
-    refuse_part_of_a_range(tags, [f"landing_city|2024-03-0{day}" for day in range(1, 6)])
-    refuse_part_of_a_range({}, ["landing_city|2024-03-01"])
-
-
 def test_an_unreadable_source_leaves_nothing_behind(
     landing: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -201,7 +189,7 @@ def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance:
     run_days("landing_city", "2024-03-01", "2024-03-05", *arguments)
     grid = store / "grid_tensors" / "city=landing_city"
     (grid / "date=2024-03-02" / "grid.parquet").write_bytes((grid / "date=2024-03-03" / "grid.parquet").read_bytes())
-    tags = {RANGE_START: "landing_city|2024-03-01", RANGE_END: "landing_city|2024-03-05"}
+    tags = range_tags("landing_city", "2024-03-01", "2024-03-05")
     result = materialize((), arguments[0], checks=DAILY_CHECKS, tags=tags, instance=instance, raise_on_error=False)
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["counts_equal_alerts"]

@@ -1,0 +1,35 @@
+"""What environment variables make of the settings."""
+
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.cities.registry import CityFileError, load_cities
+from shotspotter_assets.settings import CHECKOUT, UI_URL, Settings
+from shotspotter_assets_tests.conftest import TEST_CITIES
+
+
+@pytest.mark.parametrize("environ", [{}, {"SHOTSPOTTER_CITIES": "", "SHOTSPOTTER_STORE": "", "SHOTSPOTTER_UI_URL": ""}])
+def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None:
+    settings = Settings.from_environment(environ)
+    assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
+    assert (settings.automated, settings.ui_url) == (False, UI_URL)
+    assert (CHECKOUT / "workspace.yaml").is_file()
+
+
+def test_each_variable_is_read() -> None:
+    environ = {
+        "SHOTSPOTTER_CITIES": str(TEST_CITIES),
+        "SHOTSPOTTER_STORE": "s3://bucket/store",
+        "SHOTSPOTTER_LANDING": "/landing",
+        "SHOTSPOTTER_AUTOMATION": "on",
+        "SHOTSPOTTER_UI_URL": "http://dagster.city.gov",
+    }
+    expected = Settings(load_cities(TEST_CITIES), "s3://bucket/store", "/landing", True, "http://dagster.city.gov")
+    assert Settings.from_environment(environ) == expected
+    assert not Settings.from_environment(environ | {"SHOTSPOTTER_AUTOMATION": "off"}).automated
+
+
+def test_a_folder_without_cities_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CityFileError, match="add one file per city"):
+        Settings.from_environment({"SHOTSPOTTER_CITIES": str(tmp_path)})
