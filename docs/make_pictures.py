@@ -59,12 +59,17 @@ def risk_map(definitions: dg.Definitions) -> bytes:
 
 
 def lineage(definitions: dg.Definitions) -> Figure:
-    """The assets as boxes, each to the right of what it is made from, coloured by group."""
+    """The assets as boxes, each to the right of what it is made from, coloured by group; implied arrows are left out."""
     graph = definitions.resolve_asset_graph()
     nodes = {key: graph.get(key) for key in graph.toposorted_asset_keys}
     depth: dict[dg.AssetKey, int] = {}
+    ancestors: dict[dg.AssetKey, set[dg.AssetKey]] = {}
+    nearest: dict[dg.AssetKey, set[dg.AssetKey]] = {}
     for key, node in nodes.items():
-        depth[key] = max((depth[parent] + 1 for parent in node.parent_keys if parent != key), default=0)
+        parents = node.parent_keys - {key}
+        further = set().union(*(ancestors[parent] for parent in parents))
+        depth[key] = max((depth[parent] + 1 for parent in parents), default=0)
+        ancestors[key], nearest[key] = parents | further, parents - further
     columns: dict[int, list[dg.AssetKey]] = defaultdict(list)
     for key in sorted(nodes, key=lambda key: (nodes[key].group_name or "", key.to_user_string())):
         columns[depth[key]].append(key)
@@ -85,7 +90,7 @@ def lineage(definitions: dg.Definitions) -> Figure:
         box = FancyBboxPatch((x, y), BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0.05", fc=colour, ec="#555555")
         axes.add_patch(box)
         axes.text(x + BOX_WIDTH / 2, y + BOX_HEIGHT / 2, key.to_user_string(), ha="center", va="center", fontsize=9)
-        for parent in nodes[key].parent_keys - {key}:
+        for parent in nearest[key]:
             from_x, from_y = place[parent]
             start, end = (from_x + BOX_WIDTH + 0.06, from_y + BOX_HEIGHT / 2), (x - 0.06, y + BOX_HEIGHT / 2)
             axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#777777", lw=0.9))
