@@ -11,6 +11,9 @@ Period = Literal["week", "month", "quarter"]
 
 LONGEST_PERIOD_DAYS: Final = {"week": 7, "month": 31, "quarter": 92}
 
+NOT_KNOWN: Final = "not known yet"
+"""In place of the source's version of a day that is not known yet, so that it is asked for again once it is."""
+
 
 class Publication(StrictModel):
     """When the alerts of a day can be expected; without any of it, that is learned from when rows came.

@@ -15,6 +15,16 @@ def column_schema(columns: Mapping[str, str]) -> dict[str, dg.TableSchema]:
     return {"dagster/column_schema": dg.TableSchema(shown)}
 
 
+def day_state(state: str | None, why: str = "") -> dict[str, bool | str]:
+    """Whether a day without rows is known, and why; nothing of days with rows."""
+    if state is None:
+        return {}
+    return {
+        "known": state != "unknown",
+        **({"why_known" if state != "unknown" else "why_not_known": why} if why else {}),
+    }
+
+
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """A PNG, held in the metadata itself."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -16,7 +16,7 @@ from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.models.history import History, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.sources.known_days import KNOWN, known_days
+from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -52,14 +52,16 @@ class CityHistory:
             DaysNotKnownError: none of the days is known.
         """
         stored = cls.load_stored(store, city, last, first)
-        silent = stored._silent_at_end()
+        silent = silent_at_end(stored.frames["date"], stored.days)
         if not silent:
             return stored
         if len(silent) == len(stored.days) and stored.days[0] > city.start:
             known = cls.load(store, city, last).last_known
         else:
             counts = stored._rows_by_day()
-            known = known_days(city, stored.days[0], counts, stored_states(store, city.name, silent)).through
+            known = known_days(
+                city, stored.days[0], counts, stored_states(store, "grid_tensors", city.name, GRID_FILE, silent)
+            ).through
             if known < last and _has_later_rows(store, city.name, last):
                 known = last
         if known < stored.days[0]:
@@ -117,11 +119,6 @@ class CityHistory:
         counts = np.bincount(at.astype(np.int64), self.frames["count"].to_numpy(), minlength=len(self.days))
         return counts.astype(np.int64)
 
-    def _silent_at_end(self) -> list[date]:
-        """The last days, without an alert."""
-        newest = pc.max(self.frames["date"]).as_py()
-        return [day for day in self.days if newest is None or day > newest]
-
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
         """Shape (days, types, rows, columns)."""
@@ -157,13 +154,6 @@ class CityHistory:
             TimePrecisionError: the city publishes days only.
         """
         return HourlyHistory(self.city, self.days[0], self.hourly_counts, in_coverage)
-
-
-def stored_states(store: Store, city: str, days: Sequence[date]) -> dict[date, str]:
-    """The `DayState` stored with gridded days; days that an earlier version stored have none."""
-    partitions = {day: Partition("grid_tensors", city, "date", day) for day in days}
-    metadata = {day: store.read_table(of_day, GRID_FILE).schema.metadata or {} for day, of_day in partitions.items()}
-    return {day: of_day[KNOWN.encode()].decode() for day, of_day in metadata.items() if KNOWN.encode() in of_day}
 
 
 def _has_later_rows(store: Store, city: str, last: date) -> bool:

@@ -11,6 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.usual import MIN_SILENT_DAYS, Usual, silence_probability, usual_volume
 from shotspotter_assets.quality.window import dates_of, rows_by_day
+from shotspotter_assets.sources.known_days import MIN_CHANCE, learned_days_late, silence_chance
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -35,18 +36,43 @@ def stored_rhythm(store: Store, city: City) -> Usual | None:
     return usual_volume({day: counts[day] for day in stored if day >= days[0]}, days, city)
 
 
-def overdue_cities(cities: Mapping[str, Usual | None], last_days_over: Mapping[str, date]) -> Finding:
+def not_yet_due(store: Store, city: City, yesterday: date) -> int:
+    """The last days to yesterday whose alerts are yet to come, by the city's file or as they have come so far."""
+    complete = city.publication.complete_through(yesterday + timedelta(days=1))
+    if complete is not None:
+        return (yesterday - complete).days
+    rows = store.read_present(
+        "raw_alerts", city.name, ALERTS_FILE, yesterday - timedelta(days=RHYTHM_DAYS), yesterday, ["received_at"]
+    )
+    if rows is None or city.source.kind == "simulated":
+        return 0
+    return learned_days_late(dates_of(rows), rows["received_at"], city) or 0
+
+
+def overdue_cities(
+    cities: Mapping[str, Usual | None],
+    last_days_over: Mapping[str, date],
+    not_due: Mapping[str, int] | None = None,
+    longest_leads: Mapping[str, int] | None = None,
+) -> Finding:
     """No city's newest alerts are older than its rhythm allows; sources silent for a year have ended.
 
     Args:
         cities: the usual volume of each city's stored raw alerts, None where nothing is stored.
         last_days_over: yesterday on each city's clock.
+        not_due: see `not_yet_due`; 0 where a city is not named.
+        longest_leads: beyond which nothing is forecast.
     """
+    too_old: dict[str, int] = {}
     overdue: dict[str, int] = {}
     ended: dict[str, int] = {}
     described: dict[str, str] = {}
     for name, usual in cities.items():
-        silence = None if usual is None else _overdue_days(usual, last_days_over[name])
+        due = last_days_over[name] - timedelta(days=(not_due or {}).get(name, 0))
+        silence = None if usual is None else _overdue_days(usual, due)
+        lead = None if usual is None else _lead(usual, last_days_over[name])
+        if lead is not None and longest_leads is not None and longest_leads[name] < lead <= ENDED_DAYS:
+            too_old[name] = lead
         if usual is None or silence is None:
             continue
         (ended if silence > ENDED_DAYS else overdue)[name] = silence
@@ -58,9 +84,27 @@ def overdue_cities(cities: Mapping[str, Usual | None], last_days_over: Mapping[s
         if overdue
         else f"{len(cities)} cities looked at, none is overdue."
     )
+    if too_old:
+        named = ", ".join(
+            f"{name} (tomorrow is {lead} days after its last known day)" for name, lead in too_old.items()
+        )
+        message += f" Nothing is forecast any more for {named}: see publication.longest_lead of the city's file."
     if ended:
         message += f" Ended more than a year ago: {', '.join(sorted(ended))}."
-    return Finding(not overdue, message, {f"days_late_{name}": silence for name, silence in overdue.items()})
+    numbers = {f"days_late_{name}": silence for name, silence in overdue.items()}
+    numbers |= {f"lead_{name}": lead for name, lead in too_old.items()}
+    return Finding(not overdue and not too_old, message, numbers)
+
+
+def _lead(usual: Usual, yesterday: date) -> int | None:
+    """Days from the last known day to today's, whose forecast was the last to be issued; None without alerts."""
+    with_alerts = np.flatnonzero(usual.counts > 0)
+    if len(with_alerts) == 0:
+        return None
+    newest = usual.days[with_alerts[-1]]
+    counts = np.nan_to_num(usual.counts[: with_alerts[-1] + 1]).astype(np.int64)
+    silence = (yesterday - newest).days
+    return 1 if silence_chance(counts, silence) >= MIN_CHANCE else silence + 1
 
 
 def _overdue_days(usual: Usual, last_day_over: date) -> int | None:

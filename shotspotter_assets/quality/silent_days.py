@@ -17,6 +17,7 @@ def silent_days(window: Window) -> Finding:
         for start, stop in runs(silent)
         if usual.days[stop - 1] >= first
     ]
+    unknown = sorted(window.unknown)
     without_alerts = int(sum(usual.counts[at] == 0 for at, day in enumerate(usual.days) if day >= first))
     message = (
         f"No alert at all from {'; from '.join(described)}: the usual rate rules that out, so the data are missing. Ask the "
@@ -24,4 +25,11 @@ def silent_days(window: Window) -> Finding:
         if missing
         else "No stretch without alerts that is longer than chance allows."
     )
-    return Finding(not missing, message, {"days_without_alerts": without_alerts, "missing_days": len(missing)}, missing)
+    if unknown:
+        message += f" What happened from {unknown[0]} to {unknown[-1]} is not known yet, and nothing is made of it."
+    return Finding(
+        not missing,
+        message,
+        {"days_without_alerts": without_alerts, "missing_days": len(missing), "not_known_days": len(unknown)},
+        missing,
+    )

@@ -1,6 +1,6 @@
 """What the checks look at: days that are judged, with the stored days of the year before them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.usual import Usual, silences, usual_volume
+from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -57,6 +58,7 @@ class Window:
         alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
         received: rows received on each judged day.
         rejected: rows rejected on each judged day.
+        unknown: days at the end that are stored, but of which the source has not said yet what happened.
     """
 
     city: City
@@ -65,14 +67,22 @@ class Window:
     alerts: pa.Table
     received: dict[date, int]
     rejected: dict[date, int]
+    unknown: frozenset[date] = frozenset()
 
     @classmethod
     def of_tables(
-        cls, city: City, judged: list[date], stored: Sequence[date], alerts: pa.Table, raw: pa.Table, rejected: pa.Table
+        cls,
+        city: City,
+        judged: list[date],
+        stored: Sequence[date],
+        alerts: pa.Table,
+        raw: pa.Table,
+        rejected: pa.Table,
+        unknown: Collection[date] = (),
     ) -> "Window":
         """From tables with the local `date`; of `raw` and `rejected` only the rows of the judged days are counted."""
         received, rejected_rows = (rows_by_day(dates_of(table), judged) for table in (raw, rejected))
-        return cls(city, judged, sorted({*stored, *judged}), alerts, received, rejected_rows)
+        return cls(city, judged, sorted({*stored, *judged}), alerts, received, rejected_rows, frozenset(unknown))
 
     @classmethod
     def load(cls, store: Store, city: City, judged: list[date]) -> "Window":
@@ -88,7 +98,14 @@ class Window:
         alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
         assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
-        return cls.of_tables(city, judged, stored, alerts, raw, rejected)
+        silent = [day for day in silent_at_end(alerts["date"], judged) if day in stored]
+        unknown: list[date] = []
+        if silent:
+            counts = np.array(list(rows_by_day(dates_of(alerts), days_between(since, last)).values()))
+            states = stored_states(store, "cleaned_alerts", city.name, ALERTS_FILE, silent)
+            through = known_days(city, since, counts, states).through
+            unknown = [day for day in silent if day > through]
+        return cls.of_tables(city, judged, stored, alerts, raw, rejected, unknown)
 
     @cached_property
     def judged_alerts(self) -> pa.Table:
@@ -133,7 +150,7 @@ class Window:
 
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
-        return {day: counts[day] for day in self.stored}
+        return {day: counts[day] for day in self.stored if day not in self.unknown}
 
 
 def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:

@@ -136,7 +136,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         forecasts: next-day rows of issued forecasts, by the day that they are for.
         serving: what made the latest of them; None where there are none.
     """
-    city, day, alerts = stored.city, stored.days[-1], stored.alerts
+    city, day, alerts = stored.city, stored.issue_date, stored.alerts
+    forecasts = {of_day: table for of_day, table in forecasts.items() if stored.days[0] <= of_day <= stored.last_known}
     candidate, since = ("", None) if serving is None else (serving.candidate, serving.candidate_since)
     scored = {
         forecast_day: scored_day(table, forecast_day, alerts[(forecast_day - stored.days[0]).days], candidate)
@@ -149,7 +150,11 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         scores = day_scores(scored[day], expected, int(alerts[-1][cells].sum()))
         in_coverage = covered_mask(list(zip(*cells, strict=True)), city.shape)
     else:
-        note = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
+        note = (
+            f"What happened on {day} is not known yet: the last known day is {stored.last_known}."
+            if stored.lead > 1
+            else f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
+        )
         in_coverage = estimate_coverage(alerts)
     table = pa.concat_tables(list(scored.values())) if scored else None
     judged = [rows for forecast_day, rows in scored.items() if since is None or forecast_day > since]

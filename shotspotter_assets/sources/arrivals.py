@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import ChangingSource, SourceError
 from shotspotter_assets.storage.fingerprints import sha256
@@ -41,6 +42,9 @@ UNREAD: Final = "unreadable"
 
 NOT_ASKED: Final = "first look"
 """Version of the days of a polled source before it was ever asked for versions."""
+
+WITHOUT_ROWS: Final = ("", NOT_ASKED, NOT_KNOWN)
+"""Versions of days of which no row was seen; a silent day after the newest row is not known yet."""
 
 LOOK_BACK_DAYS: Final = 200
 """Days of a polled source that a look compares. Some publishers load a quarter at a time; most can only tell changed days by
@@ -148,12 +152,20 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
     asked_versions = dict(zip(asked["day"].to_pylist(), asked["day_version"].to_pylist(), strict=True))
     if asked_versions:
         first = max(start, last - timedelta(days=LOOK_BACK_DAYS))
+        changed_days = source.changed_days(first, last)
+        newest = max(changed_days, default=start)
         # A day that was seen but not asked for may have gone since, too.
-        gone = dict.fromkeys((day for day in known["day"].to_pylist() if first <= day <= last), "")
-        versions = gone | source.changed_days(first, last)
+        gone = {
+            day: "" if day <= newest or version not in WITHOUT_ROWS else NOT_KNOWN
+            for day, version in zip(*(known[name].to_pylist() for name in ("day", "day_version")), strict=True)
+            if first <= day <= last
+        }
+        versions = gone | changed_days
         changed = [day for day, version in versions.items() if asked_versions.get(day) != version]
-        # A day without rows between new ones was a day without alerts.
-        between = days_between(min(changed), max(changed)) if changed else []
+        # A day without rows between new ones, or between older ones and them, was a day without alerts.
+        with_rows = [day for day, version in asked_versions.items() if version not in WITHOUT_ROWS]
+        since = max((day for day in with_rows if changed and day < min(changed)), default=None)
+        between = days_between(since or min(changed), max(changed)) if changed else []
         versions = dict.fromkeys((day for day in between if day not in asked_versions), "") | versions
     else:
         # All of history is one run, which asks the source itself.

@@ -5,15 +5,18 @@ at once, or if the silence since the last row is plausible at the city's usual r
 say that its rows are yet to come.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import local_dates
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.storage.store import Partition, Store
 
 KNOWN: Final = "known"
 """Key of the schema's metadata of a day's stored tables, with a `DayState`."""
@@ -28,6 +31,9 @@ YEAR_DAYS: Final = 365
 LEVEL_DAYS: Final = 56
 MIN_DISPERSION: Final = 0.05
 MAX_DISPERSION: Final = 2.0
+MIN_ARRIVALS: Final = 5
+"""Days on which newer rows came, from which on lateness is learned."""
+
 CAP_QUANTILE: Final = 0.98
 """Counts above it are cut, so that the Fourth of July does not make silence plausible."""
 
@@ -41,7 +47,11 @@ class KnownDays:
 
 
 def known_days(
-    city: City, first: date, counts: npt.NDArray[np.integer], states: Mapping[date, str] | None = None
+    city: City,
+    first: date,
+    counts: npt.NDArray[np.integer],
+    states: Mapping[date, str] | None = None,
+    complete_through: date | None = None,
 ) -> KnownDays:
     """The known ones of contiguous days, as of the day after the last of them.
 
@@ -50,6 +60,7 @@ def known_days(
         first: the first day.
         counts: rows of each day, shape (days,).
         states: the `DayState` that was stored of silent days at the end, where there is one.
+        complete_through: see `complete_through`; by default what the city's file says on the day after the last.
     """
     last = first + timedelta(days=len(counts) - 1)
     with_rows = np.flatnonzero(counts)
@@ -62,7 +73,7 @@ def known_days(
     if through == last or answers_fully(city):
         return KnownDays(last, "The source has said that there was nothing.")
     unknown = [day for day in silent if day > through and (states or {}).get(day) == "unknown"]
-    complete = city.publication.complete_through(last + timedelta(days=1))
+    complete = complete_through or city.publication.complete_through(last + timedelta(days=1))
     bound = min([last, *([complete] if complete is not None else []), *(day - timedelta(days=1) for day in unknown)])
     if bound <= through:
         return KnownDays(through, f"The source has no row after {newest}, and later ones are yet to come.")
@@ -94,3 +105,53 @@ def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
     dispersion = min(max(excess, MIN_DISPERSION), MAX_DISPERSION)
     mean = min(float(capped.mean()), float(capped[-LEVEL_DAYS:].mean()))
     return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
+
+
+def learned_days_late(days: npt.NDArray[np.datetime64], received_at: pa.ChunkedArray, city: City) -> int | None:
+    """Days between the end of a day and its first rows, at the best of the arrivals; None of too few arrivals.
+
+    A first reading of a history is one arrival; a quiet city's newest row is older than its source is late, so the
+    smallest of all differences counts.
+
+    Args:
+        days: the day of each row, datetime64[D].
+        received_at: when each row was first seen.
+    """
+    if not len(days):
+        return None
+    received_on = local_dates(received_at, city.zone).to_numpy().astype("datetime64[D]")
+    order = np.lexsort((days, received_on))
+    received_on, newest = received_on[order], np.maximum.accumulate(days[order].astype("datetime64[D]"))
+    is_last = np.r_[received_on[1:] != received_on[:-1], True]
+    received_on, newest = received_on[is_last], newest[is_last]
+    is_newer = np.r_[True, newest[1:] > newest[:-1]]
+    late = (received_on - newest)[is_newer].astype(np.int64) - 1
+    return max(int(late.min()), 0) if len(late) >= MIN_ARRIVALS else None
+
+
+def mark_states(tables: Mapping[date, pa.Table], states: Mapping[date, str]) -> dict[date, pa.Table]:
+    """Tables by day, with the state of the days that have one in their schema's metadata."""
+    return {
+        day: table.replace_schema_metadata({**(table.schema.metadata or {}), KNOWN: states[day]})
+        if day in states
+        else table
+        for day, table in tables.items()
+    }
+
+
+def stored_states(store: Store, asset: str, city: str, file: str, days: Sequence[date]) -> dict[date, str]:
+    """The `DayState` stored with days; those with rows, or that an earlier version stored, have none."""
+    partitions = {day: Partition(asset, city, "date", day) for day in days}
+    metadata = {day: store.read_table(of_day, file).schema.metadata or {} for day, of_day in partitions.items()}
+    return {day: of_day[KNOWN.encode()].decode() for day, of_day in metadata.items() if KNOWN.encode() in of_day}
+
+
+def silent_at_end(dates: pa.ChunkedArray, days: Sequence[date]) -> list[date]:
+    """The last ones of sorted days, after the newest of the rows' dates."""
+    newest = max(dates.unique().to_pylist(), default=None)
+    return [day for day in days if newest is None or day > newest]
+
+
+def state_version(version: str, state: str | None) -> str:
+    """The data version of a day: another one as long as it is not known, though it has the rows of a day without any."""
+    return f"{version} unknown" if state == "unknown" else version

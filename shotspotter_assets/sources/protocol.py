@@ -53,6 +53,28 @@ class ChangingSource(AlertSource, Protocol):
         ...
 
 
+@runtime_checkable
+class DatedSource(AlertSource, Protocol):
+    """A source that can be asked for its newest row at the cost of one small answer."""
+
+    def newest_day(self) -> date | None:
+        """The local day of the newest row, today at the latest; None without rows, or where only reading all would tell.
+
+        Raises:
+            SourceError: the source cannot be read, or not understood.
+        """
+        ...
+
+
+@runtime_checkable
+class DailyFileSource(AlertSource, Protocol):
+    """A source of landed files, each of which may be of one day that its name tells."""
+
+    def named_days(self) -> set[date]:
+        """The days in the names of the files that are ready."""
+        ...
+
+
 class SimulatedTruth(AlertSource, Protocol):
     """A simulated source, which knows how likely its alerts were."""
 

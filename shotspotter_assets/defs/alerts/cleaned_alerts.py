@@ -66,6 +66,7 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     nothing is written.
     """
     from shotspotter_assets.cleaning.alerts import clean_alerts
+    from shotspotter_assets.sources.known_days import mark_states, stored_states
 
     opened = store.open()
     all_cleaned = [
@@ -78,8 +79,11 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
         rejected = {day: result.rejected for day, result in cleaned.items()}
         opened.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
         alerts = {day: result.alerts for day, result in cleaned.items()}
-        opened.write_tables("cleaned_alerts", city.name, ALERTS_FILE, alerts)
-        _report_days(context, date_range, cleaned)
+        received = max((day for day, result in cleaned.items() if result.account.received), default=date.min)
+        silent = [day for day in date_range.days if day > received]
+        states = stored_states(opened, "raw_alerts", city.name, ALERTS_FILE, silent)
+        opened.write_tables("cleaned_alerts", city.name, ALERTS_FILE, mark_states(alerts, states))
+        _report_days(context, date_range, cleaned, states)
         _add_pictures(context, opened, date_range)
         _log_account(context, date_range, cleaned)
 
@@ -208,16 +212,21 @@ def _other_alerts(store: "Store", city: City, days: Collection[date]) -> int:
 
 
 def _report_days(
-    context: dg.AssetExecutionContext, date_range: DateRange, cleaned: "Mapping[date, CleanedDay]"
+    context: dg.AssetExecutionContext,
+    date_range: DateRange,
+    cleaned: "Mapping[date, CleanedDay]",
+    states: "Mapping[date, str]",
 ) -> None:
     """Data version and numbers of each day."""
+    from shotspotter_assets.sources.known_days import state_version
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     precision = date_range.city.time_precision
     versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
     for day, result in cleaned.items():
         metadata = _metadata(result.account) | ({} if precision == "second" else {"time_precision": precision})
-        add_version(context, date_range.key(day), versions[day])
+        add_version(context, date_range.key(day), state_version(versions[day], states.get(day)))
+        metadata |= panel.day_state(states.get(day))
         context.add_asset_metadata(metadata, partition_key=date_range.key(day))
 
 

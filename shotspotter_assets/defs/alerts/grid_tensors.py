@@ -3,6 +3,7 @@
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import stored_rows
 from shotspotter_assets.defs.resources import StoreResource
@@ -33,16 +34,20 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
     The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
     """
     from shotspotter_assets.gridding.tensors import sparse_tensors
+    from shotspotter_assets.sources.known_days import mark_states, silent_at_end, stored_states
 
     opened = store.open()
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
         alerts = opened.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
         tensors = sparse_tensors(alerts, days, city)
-        opened.write_tables("grid_tensors", city.name, GRID_FILE, tensors)
+        silent = silent_at_end(alerts["date"], days)
+        states = stored_states(opened, "cleaned_alerts", city.name, ALERTS_FILE, silent)
+        opened.write_tables("grid_tensors", city.name, GRID_FILE, mark_states(tensors, states))
         for day, tensor in tensors.items():
             counted = int(tensor["count"].to_numpy().sum())
             metadata = {city.counted: counted, "entries": tensor.num_rows, "time_precision": city.time_precision}
+            metadata |= panel.day_state(states.get(day))
             context.add_asset_metadata(metadata, partition_key=date_range.key(day))
         context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
 

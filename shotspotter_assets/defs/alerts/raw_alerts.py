@@ -1,11 +1,12 @@
 """Raw alerts, by city and local day: what the source gave, with when it was received."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
+from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
@@ -19,13 +20,11 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, WITHDRAWN_FILE
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shotspotter_assets.sources.day_states import DayStates
     from shotspotter_assets.storage.store import Store
 
 SOURCE_VERSION: Final = "source_version"
 """Metadata of a day: the live source's own version of it when it was read."""
-
-SILENT_DAYS: Final = 7
-"""So many days without a row at the end of a range are worth a warning."""
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
@@ -48,10 +47,13 @@ def raw_alerts(
 ) -> None:
     """Alerts as the city's source gives them, filed under local days, with where and when they were received.
 
-    One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows. The
-    data version of a day is a hash of its rows: asking again makes only those days stale whose rows have changed.
+    One run reads a whole range of days with one scan of the source. A day without alerts is a file without rows; one that
+    the source has not published yet says `known: false` and is nobody's input. The data version of a day is a hash of
+    its rows and of whether it is known: asking again makes only those days stale for which that has changed.
     """
     from shotspotter_assets.calendar.local_time import rows_of_days
+    from shotspotter_assets.sources.day_states import day_states
+    from shotspotter_assets.sources.known_days import mark_states, state_version
     from shotspotter_assets.sources.receive import receive
     from shotspotter_assets.sources.schema import PUBLISHED
     from shotspotter_assets.sources.seen import unreadable_versions
@@ -63,17 +65,26 @@ def raw_alerts(
         readers = sources.readers(city, unreadable_versions(opened, city.name))
         received = receive(readers, days, _stored_before(context, opened, date_range))
         _keep_withdrawn(opened, city.name, received.withdrawn)
-        by_day = rows_of_days(received.rows, days)
+        known = day_states(opened, city, readers, received.rows, days)
+        by_day = mark_states(rows_of_days(received.rows, days), known.states)
         opened.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
         versions = day_fingerprints(received.rows.select(PUBLISHED), days)
         for day, table in by_day.items():
-            metadata: dict[str, int | str] = {"dagster/partition_row_count": table.num_rows}
+            state = known.states.get(day)
+            metadata: dict[str, int | str | bool] = {
+                "dagster/partition_row_count": table.num_rows,
+                **panel.day_state(state, known.why),
+            }
             if received.source_versions is not None:
                 metadata[SOURCE_VERSION] = received.source_versions.get(day, "")
-            add_version(context, date_range.key(day), versions[day])
+            if state == "unknown":
+                metadata[SOURCE_VERSION] = NOT_KNOWN
+            if known.publishes and day == days[-1]:
+                metadata["publishes"] = known.publishes
+            add_version(context, date_range.key(day), state_version(versions[day], state))
             context.add_asset_metadata(metadata, partition_key=date_range.key(day))
         _warn_of_unread_files(context, received.unread_files)
-        _warn_of_silence(context, date_range, [day for day, table in by_day.items() if table.num_rows])
+        _warn_of_unknown_days(context, date_range, known)
         withdrawn = received.withdrawn.num_rows
         context.log.info(
             f"{city.name}: {received.rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
@@ -98,12 +109,17 @@ def late_cities(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """No city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
-    from shotspotter_assets.quality.overdue_cities import overdue_cities, stored_rhythm
+    from shotspotter_assets.quality.overdue_cities import not_yet_due, overdue_cities, stored_rhythm
 
     opened, now = store.open(), datetime.now(UTC)
     served = {name: city for name, city in cities.items() if city.end is None}
     yesterdays = {name: now.astimezone(city.zone).date() - timedelta(days=1) for name, city in served.items()}
-    finding = overdue_cities({name: stored_rhythm(opened, city) for name, city in served.items()}, yesterdays)
+    finding = overdue_cities(
+        {name: stored_rhythm(opened, city) for name, city in served.items()},
+        yesterdays,
+        {name: not_yet_due(opened, city, yesterdays[name]) for name, city in served.items()},
+        {name: city.publication.longest_lead for name, city in served.items()},
+    )
     return dg.AssetCheckResult(
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.WARN,
@@ -144,11 +160,10 @@ def _warn_of_unread_files(context: dg.AssetExecutionContext, files: Sequence[str
         )
 
 
-def _warn_of_silence(context: dg.AssetExecutionContext, date_range: DateRange, days_with_rows: Sequence[date]) -> None:
-    """Days after the end of a file look like days without alerts."""
-    silent = [day for day in date_range.days if not days_with_rows or day > days_with_rows[-1]]
-    if len(silent) >= SILENT_DAYS:
+def _warn_of_unknown_days(context: dg.AssetExecutionContext, date_range: DateRange, known: "DayStates") -> None:
+    unknown = [day for day, state in sorted(known.states.items()) if state == "unknown"]
+    if unknown:
         context.log.warning(
-            f"{date_range.city.name}: the source has no row for the last {len(silent):,} days, {silent[0]} to {silent[-1]}. They "
-            "are stored as days without alerts; if the source ends before, do not train or test on them."
+            f"{date_range.city.name}: {unknown[0]} to {unknown[-1]} ({len(unknown):,} days) are not known yet. {known.why} "
+            "Nothing is trained on or scored with them; they are asked for again when newer rows come."
         )

@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.defs.alerts.raw_alerts import SOURCE_VERSION
 from shotspotter_assets.partitions import (
     RANGE_END,
@@ -113,7 +114,17 @@ def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date
     if len(days) > MAX_LOOKED_UP:
         return days
     received = _received_versions(instance, city, days)
-    return {day: version for day, version in days.items() if received.get(day) != version}
+    return {day: version for day, version in days.items() if not _is_same(received, day, version)}
+
+
+def _is_same(received: Mapping[date, str | None], day: date, version: str) -> bool:
+    """A silent day that was known when it was made is not asked for again while nothing newer has come."""
+    return received.get(day) == version or (version == NOT_KNOWN and day in received and not received[day])
+
+
+def not_known(instance: dg.DagsterInstance, city: str, days: Iterable[date]) -> list[date]:
+    """Those of the days that were not known when `raw_alerts` was last made of them."""
+    return sorted(day for day, version in _received_versions(instance, city, days).items() if version == NOT_KNOWN)
 
 
 def is_received(instance: dg.DagsterInstance, city: str, day: date) -> bool:

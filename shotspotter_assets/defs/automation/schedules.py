@@ -9,7 +9,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.default_status import schedule_status
-from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, is_received, requests_of
+from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, is_received, not_known, requests_of
 from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import needs_clock
@@ -55,9 +55,17 @@ def _daily_schedule(zone: str, cities: Sequence[City], settings: Settings) -> dg
 
 
 def _requests(instance: dg.DagsterInstance, city: City, day: date) -> Iterator[dg.RunRequest]:
+    """The day that is over, and days without rows that were not known and by the city's rule are now."""
     in_service = city.start <= day <= (city.end or day)
-    if in_service and not is_received(instance, city.name, day) and day not in days_under_way(instance, city.name):
-        yield from requests_of(city.name, {day: ""}, "by the clock")
+    if not in_service:
+        return
+    days = [] if is_received(instance, city.name, day) else [day]
+    complete, before = (city.publication.complete_through(day + timedelta(days=at)) for at in (1, 0))
+    if complete is not None and before is not None and before < complete:
+        due = [before + timedelta(days=at + 1) for at in range((complete - before).days)]
+        days += [late for late in not_known(instance, city.name, due) if late not in days]
+    under_way = days_under_way(instance, city.name) if days else set()
+    yield from requests_of(city.name, {day: "" for day in days if day not in under_way}, "by the clock")
 
 
 def late_cities_clock(

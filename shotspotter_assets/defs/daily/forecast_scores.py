@@ -40,7 +40,7 @@ def forecast_scores(
 
     The first day has no forecast and a record that tells so. Made again when alerts of the last fortnight are corrected.
     """
-    from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.drift import DRIFT_DAYS
     from shotspotter_assets.serving.forecast_scores import WINDOWS, score, write_scores
     from shotspotter_assets.serving.record import ServingRecord
@@ -51,7 +51,11 @@ def forecast_scores(
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
     forecasts = next_day_forecasts(opened, city.name, day - timedelta(days=WINDOWS[-1] - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)
-    record = score(CityHistory.load(opened, city, day, first), forecasts, serving)
+    try:
+        history = CityHistory.load(opened, city, day, first)
+    except DaysNotKnownError:
+        history = CityHistory.load(opened, city, day)
+    record = score(history, forecasts, serving)
     path = write_scores(opened, record)
     return dg.MaterializeResult(metadata={**panel.rounded(_metadata(record)), "path": path})
 

@@ -3,16 +3,25 @@
 Protocol: https://developers.arcgis.com/rest/services-reference/enterprise/query-feature-service-layer/
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ArcgisSource
 from shotspotter_assets.sources.api.http import JsonApi
-from shotspotter_assets.sources.api.json_rows import AskedDays, Row, to_raw_rows, top_level_keys, versions_of_days
+from shotspotter_assets.sources.api.json_rows import (
+    ONE_DAY,
+    AskedDays,
+    Row,
+    day_of,
+    to_raw_rows,
+    top_level_keys,
+    versions_of_days,
+)
 from shotspotter_assets.sources.protocol import SourceError
 
 ATTEMPTS = 3
@@ -68,6 +77,23 @@ class ArcgisLayer:
     def changed_days(self, first: date, last: date) -> dict[date, str]:
         """See `ChangingSource.changed_days`: the rows are read, as a layer does not tell its changes by day."""
         return versions_of_days(self.read(first, last))
+
+    def newest_day(self) -> date | None:
+        """See `DatedSource.newest_day`; None of a layer without pages, or whose times cannot be compared."""
+        with JsonApi(self.city.name, self.source.patience) as api:
+            layer = self._layer(api)
+            literal = self._literal(layer)
+            if literal is None or not layer.has_pages:
+                return None
+            time = self.source.columns.time
+            begun = f"{time} < {literal(today(self.city.zone) + ONE_DAY)}"
+            where = f"({self.source.where}) AND {begun}" if self.source.where else begun
+            newest = {"resultOffset": 0, "resultRecordCount": 1, "orderByFields": f"{time} DESC"}
+            features, _ = self._features(api, layer, where, newest)
+        if not features:
+            return None
+        row = features[0]["attributes"] | {GEOMETRY: features[0].get(GEOMETRY)}
+        return day_of(row, self.city, self.source, self.address)
 
     def _layer(self, api: JsonApi) -> Layer:
         description = api.get(self.address, {"f": "json"}).content
@@ -127,7 +153,9 @@ class ArcgisLayer:
             within = f"({where}) AND {layer.row_id} >= {part[0]} AND {layer.row_id} <= {part[-1]}"
             yield self._features(api, layer, within, {})[0]
 
-    def _features(self, api: JsonApi, layer: Layer, where: str, page: dict[str, int]) -> tuple[list[Row], bool]:
+    def _features(
+        self, api: JsonApi, layer: Layer, where: str, page: Mapping[str, int | str]
+    ) -> tuple[list[Row], bool]:
         keys = top_level_keys(self.source)
         query = {
             "where": where,
@@ -136,7 +164,7 @@ class ArcgisLayer:
             "outSR": 4326,
             "orderByFields": layer.row_id,
             "f": "json",
-        } | page
+        } | dict(page)
         if not layer.has_pages:
             del query["orderByFields"]
         content = api.get(self._query, query).content

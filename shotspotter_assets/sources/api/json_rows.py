@@ -87,6 +87,19 @@ def to_raw_rows(rows: Sequence[Row], city: City, source: ApiSource, received_fro
     )
 
 
+def day_of(row: Row, city: City, source: ApiSource, received_from: str) -> date:
+    """The local day of one row, today at the latest; the city's first day for one without a readable time.
+
+    Raises:
+        SourceError: see `raw_rows.to_raw`.
+    """
+    table = pa.table({path: _column([find(row)]) for path, find in _finders(source).items()})
+    now = today(city.zone)
+    plausible = (city.start, now + 2 * ONE_DAY)  # the field may be in another zone than the city
+    raw = to_raw(table, 0, city, source, received_from, datetime.now(UTC), city.start, plausible)
+    return min(raw["date"][0].as_py(), now)
+
+
 def finder(path: str) -> Callable[[Any], Any]:
     """A function that looks up a plain key, or a JMESPath, in a row; it returns None where there is nothing."""
     if PLAIN_KEY.fullmatch(path):

@@ -6,10 +6,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, PLAIN_KEY, SocrataSource
 from shotspotter_assets.sources.api.http import JsonApi, Token
-from shotspotter_assets.sources.api.json_rows import AskedDays, Row, to_raw_rows, top_level_keys, versions_of_days
+from shotspotter_assets.sources.api.json_rows import (
+    ONE_DAY,
+    AskedDays,
+    Row,
+    day_of,
+    to_raw_rows,
+    top_level_keys,
+    versions_of_days,
+)
 from shotspotter_assets.sources.protocol import SourceError
 
 ATTEMPTS = 3
@@ -90,6 +99,22 @@ class SocrataDataset:
                 version = f"{group['number']}@{group.get('changed')}"
                 versions[filed] = f"{versions[filed]} {version}" if filed in versions else version
         return versions
+
+    def newest_day(self) -> date | None:
+        """See `DatedSource.newest_day`; None where times cannot be compared."""
+        if not self._can_filter():
+            return None
+        time = self.source.columns.time
+        begun = f"{time} < {self._literal()(today(self.city.zone) + ONE_DAY)}"
+        query = {
+            "$select": ",".join(top_level_keys(self.source)),
+            "$where": f"({self.source.where}) AND {begun}" if self.source.where else begun,
+            "$order": f"{time} DESC",
+            "$limit": 1,
+        }
+        with JsonApi(self.city.name, self.source.patience, self._token) as api:
+            rows = self._rows(api, query)
+        return day_of(rows[0], self.city, self.source, self.address) if rows else None
 
     def _pages(self, api: JsonApi, condition: str) -> Iterator[list[Row]]:
         size, offset = self.source.page_size, 0

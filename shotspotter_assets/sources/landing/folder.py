@@ -140,6 +140,16 @@ class LandingFolder:
         ready, waiting = self._listing()
         return {info.path: self._version_as_described(info) for info in ready}, [info.path for info in waiting]
 
+    def named_days(self) -> set[date]:
+        """See `DailyFileSource.named_days`; none where files hold any days.
+
+        Raises:
+            SourceError: the folder cannot be listed, or a name does not have the form of `file_date`.
+        """
+        last_day = today(self.city.zone)
+        files = [self._landed(info, last_day) for info in self._listing()[0] if not self._is_left_out(info)]
+        return {file.named_day for file in files if file.named_day is not None}
+
     def unread(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
         read = {info.path for info in self._listing()[0] if not self._is_left_out(info)}

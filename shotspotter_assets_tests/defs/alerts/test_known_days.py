@@ -1,0 +1,209 @@
+"""Days that a source has not published yet: visible, nobody's input, and made right when their rows come."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.automation.runs import city_tags
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.automation.test_arrivals import asked_days
+from shotspotter_assets_tests.defs.chain import DAILY, DAILY_CHECKS, DEFINITIONS, SENSORS, materialize, resources
+from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
+
+START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
+LAYER = "/arcgis/rest/services/Alerts/MapServer/29"
+
+
+def rows_of(first: date, last: date, alerts_a_day: int = 20) -> pa.Table:
+    """Alerts at noon and later of each day, in the city's box."""
+    moments = [
+        pd.Timestamp(day) + pd.Timedelta(hours=17, minutes=at)
+        for day in days_between(first, last)
+        for at in range(alerts_a_day)
+    ]
+    number = int((first - START).days * 100 + 10)
+    frame = pd.DataFrame(
+        {
+            "OBJECTID": np.arange(number, number + len(moments)),
+            "DATETIME": pd.Series(moments).astype("datetime64[us]"),
+            "LATITUDE": 41.8 + np.arange(len(moments)) % 7 / 100,
+            "LONGITUDE": -87.7,
+        }
+    )
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+class Town:
+    """A city behind a layer, its store, and the runs and ticks over it."""
+
+    def __init__(self, folder: Path, url: str, layer: Arcgis, instance: dg.DagsterInstance, publication: Any) -> None:
+        self.layer, self.instance, self.store = layer, instance, Store(str(folder / "store"))
+        self.city = City.model_validate(
+            {
+                "name": "live_city",
+                "time_zone": "America/Chicago",
+                "start": START,
+                "end": END,
+                "box": {"west": -87.9, "south": 41.6, "east": -87.5, "north": 42.1},
+                "grid": {"rows": 6, "columns": 5},
+                "source": {
+                    "kind": "arcgis",
+                    "layer": url + LAYER,
+                    "columns": {"time": "DATETIME", "longitude": "LONGITUDE", "latitude": "LATITUDE"},
+                },
+                "publication": publication or {},
+            }
+        )
+        self.cities = {"live_city": self.city}
+        self.resources = resources(str(folder / "store"), str(folder), self.cities)
+        self.cursor: str | None = None
+
+    def publish(self, rows: pa.Table) -> None:
+        self.layer.database.register("further", rows)
+        self.layer.database.execute("INSERT INTO features SELECT * FROM further")
+
+    def run(self, first: date, last: date) -> None:
+        tags = city_tags("live_city", first, last)
+        assert materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=tags).success
+
+    def tick(self) -> list[tuple[str, str]]:
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=DEFINITIONS, resources=self.resources
+        )
+        result = SENSORS["polled_arrivals"](context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        asked = [asked_days(request) for request in result.run_requests]
+        for first, last in asked:
+            self.run(date.fromisoformat(first), date.fromisoformat(last))
+        return asked
+
+    def clock(self, day: date) -> list[tuple[str, str]]:
+        """The daily schedule on the day after `day`."""
+        definitions = build_definitions(Settings(self.cities, store_root="store", landing_root="landing"))
+        (schedule,) = [of for of in definitions.schedules or [] if of.name.startswith("daily_")]
+        moment = datetime(day.year, day.month, day.day, 6, 30, tzinfo=ZoneInfo("America/Chicago")) + timedelta(days=1)
+        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=moment)
+        requests = list(schedule(context))
+        return [asked_days(request) for request in requests]
+
+    def shown(self, asset: str, day: date) -> dict[str, Any]:
+        event = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[f"live_city|{day}"]), limit=1
+        ).records[0]
+        return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+    def state(self, asset: str, file: str, day: date) -> str | None:
+        metadata = self.store.read_table(Partition(asset, "live_city", "date", day), file).schema.metadata or {}
+        return metadata.get(b"known", b"").decode() or None
+
+    def stale(self, asset: str, days: list[date]) -> list[date]:
+        graph = DEFINITIONS.resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
+        key = dg.AssetKey(asset)
+        return [day for day in days if resolver.get_status(key, f"live_city|{day}") == StaleStatus.STALE]
+
+
+@pytest.fixture
+def town(tmp_path: Path, instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
+    layer = Arcgis(rows_of(START, NEWEST))
+    with serving(layer.routes) as server:
+        yield Town(tmp_path, server.url, layer, instance, getattr(request, "param", None))
+
+
+def test_days_after_the_newest_row_are_made_but_not_known_and_nobodys_input(town: Town) -> None:
+    town.run(START, NEWEST)
+    for day in days_between(NEWEST + timedelta(days=1), date(2024, 10, 3)):
+        town.run(day, day)
+    town.run(date(2024, 10, 4), END)
+    for asset, file in (("raw_alerts", "alerts"), ("cleaned_alerts", "alerts"), ("grid_tensors", "grid")):
+        assert town.state(asset, f"{file}.parquet", NEWEST) is None
+        assert town.state(asset, f"{file}.parquet", date(2024, 10, 1)) == "unknown"
+        assert town.state(asset, f"{file}.parquet", END) == "unknown"
+        assert town.shown(asset, END)["known"] is False
+        assert "known" not in town.shown(asset, NEWEST)
+    assert "2024-09-30" in town.shown("raw_alerts", END)["why_not_known"]
+    history = CityHistory.load(town.store, town.city, END)
+    assert (history.last_known, history.lead, history.days[-1]) == (NEWEST, 54, NEWEST)
+    assert history.daily_counts.sum() == 20 * 30
+
+
+def test_a_store_of_empty_days_of_an_earlier_version_heals_by_itself(town: Town) -> None:
+    town.run(START, END)
+    for day in days_between(NEWEST + timedelta(days=1), END):
+        partition = Partition("grid_tensors", "live_city", "date", day)
+        table = town.store.read_table(partition, "grid.parquet")
+        metadata = {key: value for key, value in table.schema.metadata.items() if key != b"known"}
+        town.store.write_table(partition, "grid.parquet", table.replace_schema_metadata(metadata))
+    assert CityHistory.load(town.store, town.city, END).last_known == NEWEST
+
+
+def test_days_are_made_again_once_newer_rows_come_the_silent_gap_included_and_none_more_often(town: Town) -> None:
+    assert town.tick() == [(str(START), str(END))]
+    assert town.tick() == town.tick() == []
+    gap = days_between(date(2024, 10, 1), date(2024, 10, 14))
+    town.publish(rows_of(gap[2], gap[-1]))
+    assert town.tick() == [("2024-10-01", "2024-10-14")]
+    assert town.state("raw_alerts", "alerts.parquet", gap[0]) is None
+    assert town.stale("cleaned_alerts", gap) == []
+    history = CityHistory.load(town.store, town.city, END)
+    assert (history.last_known, history.lead) == (gap[-1], 40)
+    assert town.tick() == []
+    town.publish(rows_of(date(2024, 10, 15), date(2024, 10, 28)))
+    assert town.tick() == [("2024-10-15", "2024-10-28")]
+    assert town.tick() == []
+
+
+def test_a_day_that_turns_out_to_be_silent_makes_what_was_made_of_it_stale(town: Town) -> None:
+    days = days_between(date(2024, 10, 1), date(2024, 10, 4))
+    town.run(START, days[-1])
+    town.publish(rows_of(days[2], days[2]))
+    materialize(
+        ["raw_alerts"], town.resources, checks=[], instance=town.instance,
+        tags=city_tags("live_city", days[0], days[-1]),
+    )  # fmt: skip
+    assert town.stale("cleaned_alerts", [NEWEST, *days]) == days[:3]
+    town.run(days[0], days[-1])
+    assert town.stale("grid_tensors", [NEWEST, *days]) == []
+
+
+def test_days_that_the_clock_asked_for_are_asked_for_again_when_a_feed_of_three_days_late_has_them(town: Town) -> None:
+    town.tick()
+    town.tick()
+    for at in range(1, 5):
+        day = NEWEST + timedelta(days=at)
+        town.publish(rows_of(day, day))
+        assert town.tick() == [(str(day), str(day))]
+        assert town.tick() == []
+
+
+@pytest.mark.parametrize("town", [{"days_late": 0}], indirect=True)
+def test_what_a_gateway_answers_is_known(town: Town) -> None:
+    town.run(START, date(2024, 10, 3))
+    assert town.state("grid_tensors", "grid.parquet", date(2024, 10, 3)) == "answered"
+    assert town.shown("raw_alerts", date(2024, 10, 3))["known"] is True
+    assert CityHistory.load(town.store, town.city, date(2024, 10, 3)).lead == 1
+
+
+@pytest.mark.parametrize("town", [{"days_late": 3}], indirect=True)
+def test_the_clock_asks_for_a_silent_day_again_when_by_the_rule_it_has_to_be_there(town: Town) -> None:
+    assert town.clock(date(2024, 10, 1)) == [("2024-10-01", "2024-10-01")]
+    town.run(START, date(2024, 10, 3))
+    assert town.clock(date(2024, 10, 3)) == []
+    assert town.clock(date(2024, 10, 4)) == [("2024-10-01", "2024-10-01"), ("2024-10-04", "2024-10-04")]
+    assert town.shown("raw_alerts", date(2024, 10, 3))["publishes"] == "3 days late, as the city's file says"
