@@ -91,7 +91,7 @@ def overdue_cities(
         message += f" Nothing is forecast any more for {named}: see publication.longest_lead of the city's file."
     if ended:
         message += f" Ended more than a year ago: {', '.join(sorted(ended))}."
-    numbers = {f"days_late_{name}": silence for name, silence in overdue.items()}
+    numbers: dict[str, float | int | str] = {f"days_late_{name}": silence for name, silence in overdue.items()}
     numbers |= {f"lead_{name}": lead for name, lead in too_old.items()}
     return Finding(not overdue and not too_old, message, numbers)
 

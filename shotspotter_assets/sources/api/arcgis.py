@@ -88,7 +88,7 @@ class ArcgisLayer:
             time = self.source.columns.time
             begun = f"{time} < {literal(today(self.city.zone) + ONE_DAY)}"
             where = f"({self.source.where}) AND {begun}" if self.source.where else begun
-            newest = {"resultOffset": 0, "resultRecordCount": 1, "orderByFields": f"{time} DESC"}
+            newest: dict[str, int | str] = {"resultOffset": 0, "resultRecordCount": 1, "orderByFields": f"{time} DESC"}
             features, _ = self._features(api, layer, where, newest)
         if not features:
             return None

@@ -120,9 +120,9 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
+def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
     layer = Arcgis(rows_of(START, NEWEST))
-    with serving(layer.routes) as server:
+    with serving(layer.routes) as server, dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         yield Town(tmp_path, server.url, layer, instance, getattr(request, "param", None))
 
 
