@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.day_states import DayStates
     from shotspotter_assets.storage.store import Store
 
+SILENT_DAYS: Final = 7
+"""So many days without a row at the end of a range are worth a warning, however plausible."""
+
 SOURCE_VERSION: Final = "source_version"
 """Metadata of a day: the live source's own version of it when it was read."""
 
@@ -162,8 +165,14 @@ def _warn_of_unread_files(context: dg.AssetExecutionContext, files: Sequence[str
 
 def _warn_of_unknown_days(context: dg.AssetExecutionContext, date_range: DateRange, known: "DayStates") -> None:
     unknown = [day for day, state in sorted(known.states.items()) if state == "unknown"]
+    silent = [day for day, state in sorted(known.states.items()) if state == "silent"]
     if unknown:
         context.log.warning(
             f"{date_range.city.name}: {unknown[0]} to {unknown[-1]} ({len(unknown):,} days) are not known yet. {known.why} "
             "Nothing is trained on or scored with them; they are asked for again when newer rows come."
+        )
+    elif len(silent) >= SILENT_DAYS:
+        context.log.warning(
+            f"{date_range.city.name}: the source has no row for the last {len(silent):,} days, {silent[0]} to {silent[-1]}. "
+            f"{known.why} They count as days without alerts; if the source ends before, do not train or test on them."
         )
