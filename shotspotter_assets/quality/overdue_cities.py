@@ -86,7 +86,7 @@ def overdue_cities(
     )
     if too_old:
         named = ", ".join(
-            f"{name} (tomorrow is {lead} days after its last known day)" for name, lead in too_old.items()
+            f"{name} (the day to forecast is {lead} days after its last known day)" for name, lead in too_old.items()
         )
         message += f" Nothing is forecast any more for {named}: see publication.longest_lead of the city's file."
     if ended:

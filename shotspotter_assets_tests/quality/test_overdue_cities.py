@@ -31,3 +31,20 @@ def test_a_young_city_that_falls_silent_is_overdue(days_of_history: int) -> None
     days = days_between(date(2024, 1, 8), date(2024, 1, 7) + timedelta(days=days_of_history))
     young = usual_volume(dict.fromkeys(days, 10), days, CITY)
     assert not overdue_cities({"young": young}, {"young": days[-1] + timedelta(days=30)}).passed
+
+
+def test_a_city_that_publishes_late_by_its_rule_is_not_overdue_before_its_time() -> None:
+    days = days_between(date(2024, 1, 1), date(2024, 12, 31))
+    usual, yesterday = usual_volume(dict.fromkeys(days, 10), days, CITY), days[-1] + timedelta(days=10)
+    assert overdue_cities({"late": usual}, {"late": yesterday}, {"late": 10}, {"late": 14}).passed
+    assert not overdue_cities({"late": usual}, {"late": yesterday}, {"late": 3}, {"late": 14}).passed
+
+
+def test_a_city_whose_last_known_day_is_too_old_for_a_forecast_is_named() -> None:
+    days = days_between(date(2024, 1, 1), date(2024, 12, 31))
+    usual, yesterday = usual_volume(dict.fromkeys(days, 10), days, CITY), days[-1] + timedelta(days=20)
+    found = overdue_cities({"quarterly": usual}, {"quarterly": yesterday}, {"quarterly": 60}, {"quarterly": 14})
+    assert not found.passed
+    assert found.numbers == {"lead_quarterly": 21}
+    assert "the day to forecast is 21 days after" in found.message
+    assert overdue_cities({"quarterly": usual}, {"quarterly": yesterday}, {"quarterly": 60}, {"quarterly": 21}).passed

@@ -117,3 +117,13 @@ def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert ScoreRecord.latest_before(store, TOWN.name, LAST + timedelta(days=14)) == record
     assert ScoreRecord.latest_before(store, TOWN.name, LAST + timedelta(days=15)) is None
     assert ScoreRecord.latest_before(store, TOWN.name, LAST) is None
+
+
+def test_a_day_that_is_not_known_yet_has_no_score_and_says_so() -> None:
+    history, forecasts = forecast_of(40)
+    last_known = history.last_known - timedelta(days=5)
+    record = score(history.until(last_known), forecasts, None)
+    assert record.day == history.last_known
+    assert record.scores is None
+    assert record.note == f"What happened on {record.day} is not known yet: the last known day is {last_known}."
+    assert record.rolling is not None
