@@ -92,6 +92,19 @@ class CityHistory:
         """The last day whose data could have been used; days after `last_known` are not known yet."""
         return self.last_known + timedelta(days=self.lead - 1)
 
+    @property
+    def is_too_late(self) -> bool:
+        """Whether the last known day is too long ago for a forecast to be issued."""
+        return self.lead > self.city.publication.longest_lead
+
+    @property
+    def lateness(self) -> str:
+        """How far the last known day is from the one that would be forecast, and how far it may be, in a sentence."""
+        return (
+            f"The last known day is {self.last_known}, {self.lead} days before {self.issue_date + timedelta(days=1)}, and "
+            f"publication.longest_lead of {self.city.name} is {self.city.publication.longest_lead}."
+        )
+
     def complete(self) -> "CityHistory":
         """The history, where it reaches to the issue date.
 
@@ -142,10 +155,10 @@ class CityHistory:
         return in_coverage(coverage_of(self.city, self.alerts, self.days), [day])[-1]
 
     def daily(self, in_coverage: Mask) -> History:
-        """The history by day."""
+        """The history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening)
+        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead)
 
     def hourly(self, in_coverage: Mask) -> HourlyHistory:
         """The history by hour.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of
 from shotspotter_assets.evaluation.gains import Gain, table_gain
@@ -19,7 +19,7 @@ from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.drift import Drift, drift_of
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_forecasts import BASELINE_PREFIX, CANDIDATE_COLUMN
+from shotspotter_assets.serving.risk_forecasts import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, lead_of
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -85,6 +85,10 @@ class ScoreRecord(BaseModel):
 
     city: str
     day: date
+    lead: int = 1
+    """Days from the last known day to the one that is forecast: of the day's forecast and of all that it is judged with."""
+    last_known: date = Field(default_factory=lambda values: values["day"])
+    """The last day of which is known what happened; earlier versions took the day itself."""
     note: str | None
     """Why the day has no score."""
     scores: DayScores | None
@@ -129,19 +133,20 @@ def scores_partition(city: str, day: date) -> Partition:
 
 
 def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
-    """Scores of the last stored day and of the weeks to it.
+    """Scores of the issue date, if it is known, and of the weeks to it: of forecasts issued at the lead of the last one.
 
     Args:
-        stored: `drift.DRIFT_DAYS` to the day that is scored, or as many as there are.
+        stored: `drift.DRIFT_DAYS` to the day that is scored, or as many as there are and are known.
         forecasts: next-day rows of issued forecasts, by the day that they are for.
         serving: what made the latest of them; None where there are none.
     """
     city, day, alerts = stored.city, stored.issue_date, stored.alerts
+    lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
     forecasts = {of_day: table for of_day, table in forecasts.items() if stored.days[0] <= of_day <= stored.last_known}
     candidate, since = ("", None) if serving is None else (serving.candidate, serving.candidate_since)
     scored = {
         forecast_day: scored_day(table, forecast_day, alerts[(forecast_day - stored.days[0]).days], candidate)
-        for forecast_day, table in forecasts.items()
+        for forecast_day, table in at_lead(forecasts, lead).items()
     }
     note = scores = None
     if day in scored:
@@ -162,6 +167,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     return ScoreRecord(
         city=city.name,
         day=day,
+        lead=lead,
+        last_known=stored.last_known,
         note=note,
         scores=scores,
         rolling=rolling,

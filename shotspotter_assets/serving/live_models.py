@@ -50,7 +50,12 @@ def outdated(city: City, before: ServingRecord) -> str:
 
 
 def training_reason(
-    city: City, day: date, before: ServingRecord | None, scores: ScoreRecord | None, by_hand: bool = False
+    city: City,
+    day: date,
+    before: ServingRecord | None,
+    scores: ScoreRecord | None,
+    by_hand: bool = False,
+    lead: int = 1,
 ) -> str:
     """Why models are trained on the day, in words; empty where they are not.
 
@@ -58,11 +63,19 @@ def training_reason(
         before: the latest record before the day.
         scores: the latest ones before the day.
         by_hand: whether training is asked for.
+        lead: days from the last known day to the one that is forecast.
     """
     if before is None:
         return "trained for the first time"
+    if lead > city.publication.longest_lead and not by_hand:
+        return ""
     if cause := outdated(city, before):
         return f"retrained, as {cause}"
+    if before.lead != lead:
+        return (
+            f"retrained, as the day that is forecast is {lead} after the last known one, and the models in force were fitted "
+            f"for {before.lead}"
+        )
     has_drifted = scores is not None and scores.drift.drifted
     due = {
         "retrained by hand": by_hand,
@@ -74,30 +87,45 @@ def training_reason(
     return next((reason for reason, is_due in due.items() if is_due), "")
 
 
-def unchanged(before: ServingRecord, city: City, day: date) -> ServingRecord:
+def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """The record of a day on which nothing is trained: what the gate accepted before serves on."""
-    reason = f"Not retrained ({city.retraining}): last on {before.last_trained}."
-    changes = {"day": day, "trained": False, "served": before.gate.served, "reasons": (reason,)}
-    return before.model_copy(update=changes)
+    reason = f"Not retrained ({stored.city.retraining}): last on {before.last_trained}."
+    if stored.is_too_late:
+        reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
+    changes = {"trained": False, "served": before.gate.served, "reasons": (reason,)}
+    return before.model_copy(update=_dated(stored) | changes)
 
 
-def rolled_back(store: Store, city: str, day: date, serve_from: date) -> ServingRecord:
+def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
     """The record of a day on which what was in force after an earlier day serves again.
 
     Raises:
-        ValueError: `serve_from` is not earlier.
+        ValueError: `serve_from` is not earlier, or its models were fitted for another lead.
         MissingObjectError: it has no record.
     """
+    city, day = stored.city.name, stored.issue_date
     if serve_from >= day:
         raise ValueError(f"{city}|{day}: serve_from is {serve_from}; name a day before {day}.")
+    record = ServingRecord.load(store, city, serve_from)
+    if record.lead != stored.lead:
+        raise ValueError(
+            f"{city}|{day}: what was in force after {serve_from} was fitted for a lead of {record.lead} days, and the last "
+            f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
+        )
     reason = f"Rolled back by hand to what was in force after {serve_from}."
-    changes = {"day": day, "trained": False, "last_trained": day, "reasons": (reason,)}
-    return ServingRecord.load(store, city, serve_from).model_copy(update=changes)
+    return record.model_copy(update=_dated(stored) | {"trained": False, "last_trained": day, "reasons": (reason,)})
+
+
+def _dated(stored: CityHistory) -> dict[str, date]:
+    return {"day": stored.issue_date, "last_known": stored.last_known}
 
 
 def after_scores(record: ServingRecord, scores: ScoreRecord | None) -> ServingRecord:
-    """The record, with the best baseline in the candidate's place where the rolling gate of issued forecasts fails."""
-    gate = None if scores is None else scores.rolling_gate
+    """The record, with the best baseline in the candidate's place where the rolling gate of issued forecasts fails.
+
+    A gate on forecasts of another lead replaces nothing.
+    """
+    gate = None if scores is None or scores.lead != record.lead else scores.rolling_gate
     if scores is None or gate is None or gate.passed or record.served != gate.candidate:
         return record
     reason = f"The forecasts to {scores.day} fail the rolling gate, so {gate.served} serves: {' '.join(gate.reasons)}"
@@ -120,14 +148,14 @@ def train(
     Args:
         windows: of the stored days.
         reason: see `training_reason`.
-        before: the record of models that may be kept, unless they are `outdated`.
-        issued: their next-day forecasts for days of the validation window, by the day that they are for.
+        before: the record of models that may be kept, if they were fitted for the same lead, unless they are `outdated`.
+        issued: next-day forecasts of the same lead for days of the validation window, by the day that they are for.
         context: of the fits.
         config: what the launchpad was set to, to be kept in the record.
         changes: by forecaster, settings that differ from those of the city's file.
     """
     city, days, day = stored.city, stored.days, stored.issue_date
-    in_coverage = stored.in_coverage(days[-1] + timedelta(days=1))
+    in_coverage = stored.in_coverage(day + timedelta(days=1))
     history = stored.daily(in_coverage)
     fitted = fit_next_day(history, windows, context, changes)
     window = slice(windows.validation.start, windows.validation.stop)
@@ -139,8 +167,8 @@ def train(
     gate = judge(judged, candidate)
     comparison = against_issued(judged, gate.served, issued)
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *gate.reasons, comparison.words)
-    if comparison.keep_issued and before is not None:
-        kept = {"day": day, "trained": True, "last_trained": day, "served": before.gate.served}
+    if comparison.keep_issued and before is not None and before.lead == stored.lead:
+        kept = _dated(stored) | {"trained": True, "last_trained": day, "served": before.gate.served}
         return before.model_copy(update=kept | {"reasons": reasons, "against_issued": comparison}), {}
 
     served = fitted.validation(gate.served)
@@ -158,6 +186,8 @@ def train(
         models_from=day,
         models_version=version,
         models={name: trained_model(settings[name], files[name], fitted.seconds.get(name, 0.0)) for name in files},
+        lead=stored.lead,
+        last_known=stored.last_known,
         inputs=input_names(city),
         hours_from=hours.fitted_on,
         hours_version=hours.version,

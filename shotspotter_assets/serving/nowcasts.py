@@ -17,6 +17,7 @@ from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_forecasts import next_hours_table, type_mixes
+from shotspotter_assets.sources.known_days import known_days
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE, RECORD_FILE
@@ -77,14 +78,18 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
 
 
 def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> tuple[CityHistory, int]:
-    """(days to now, alerts since midnight): stored days up to the first missing one, the rest read from the sources."""
+    """(days to now, alerts since midnight): stored days up to the first missing one, the rest read from the sources.
+
+    Raises:
+        NoHoursError: the source has not said yet what happened on the last days.
+    """
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     days = days_between(first, today)
-    until_now = pa.scalar(now, pa.timestamp("us", "UTC"))
+    instant = pa.scalar(now, pa.timestamp("us", "UTC"))
     alerts = [
-        _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], until_now)), day)
+        _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
         for day, cleaned in clean_alerts(read_sources(readers, first, today), days, city).items()
     ]
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
@@ -92,7 +97,16 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
         frames.insert(0, CityHistory.load_stored(store, city, first - timedelta(days=1)).frames)
     metadata = frames[-1].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
-    return CityHistory(city, days_between(city.start, today), joined), alerts[-1].num_rows
+    until_now = CityHistory(city, days_between(city.start, today), joined)
+    # The day that is running may well be without an alert so far.
+    counts = until_now.daily_counts.sum(axis=(1, 2, 3))
+    over = len(counts) if counts[-1] else len(counts) - 1
+    known = known_days(city, city.start, counts[:over])
+    if known.through < city.start + timedelta(days=over - 1):
+        raise NoHoursError(
+            f"City {city.name}: no next hours, as the days after {known.through} are not known yet. {known.why}"
+        )
+    return until_now, alerts[-1].num_rows
 
 
 def nowcast(

@@ -69,6 +69,10 @@ class ServingRecord(BaseModel):
     """Part of the files' names, so that training a day anew leaves alone what later days point to."""
     models: dict[str, TrainedModel]
     """The next-day forecasters, the candidate first, and the distribution of counts."""
+    lead: int = 1
+    """Days from the last known day to the one that is forecast for which `models` were fitted."""
+    last_known: date = Field(default_factory=lambda values: values["day"])
+    """The last day of which the source had said what happened; records of earlier versions took the day itself."""
     inputs: tuple[str, ...] = ()
     """Names of the inputs that the candidate of `models` was fitted on; () in records of earlier versions."""
     hours_from: date

@@ -1,6 +1,7 @@
 """One day's forecast from the models that serve: risk by horizon and cell with intervals, types, reasons, stated facts."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from scipy.special import expit, logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
@@ -42,6 +43,9 @@ INTERVAL: Final = (
     "on firework days also how far their level usually is off; for the next day widened by how far boosting moved from the "
     "regression that it starts at. What both miss is not in it."
 )
+
+LEAD_KEY: Final = b"lead"
+"""Key of the schema's metadata of a forecast whose lead is more than a day."""
 
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 
@@ -86,18 +90,13 @@ class ForecastRecord(BaseModel):
     interval: str
     hours: str
     """How the day is divided into hours."""
+    lead: int = 1
+    """Days from the last known day to `day`: nothing of those between was used."""
+    last_known: date = Field(default_factory=lambda values: values["issue_date"])
+    """The last day that was used; earlier versions took the issue date, known or not."""
     drivers: dict[str, tuple[str, ...]]
     """By "row,column": what lifts the candidate's odds there most over the average cell's; empty if it gives no reasons."""
     issued_at: str = ""
-
-    @classmethod
-    def load(cls, store: Store, city: str, issue_date: date) -> "ForecastRecord":
-        """The record of the forecast issued on a day.
-
-        Raises:
-            MissingObjectError: none was issued.
-        """
-        return cls.model_validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """`drivers` by (row, column)."""
@@ -106,6 +105,39 @@ class ForecastRecord(BaseModel):
             for key, reasons in self.drivers.items()
             for row, column in [key.split(",")]
         }
+
+
+class NoForecast(BaseModel):
+    """Why nothing is forecast on a day; stored as `record.json` in place of a `ForecastRecord`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    city: str
+    issue_date: date
+    day: date
+    lead: int
+    last_known: date
+    no_forecast: str
+    """The reason, in a sentence."""
+    last_issued: date | None
+    """Issue date of the last forecast, which is out of date."""
+
+
+IssueRecord = ForecastRecord | NoForecast
+_ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
+
+
+def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
+    """What was issued on a day, or why nothing was.
+
+    Raises:
+        MissingObjectError: the day was not made.
+    """
+    return _ISSUE_RECORD.validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
+
+
+class OtherLeadError(ValueError):
+    """The models in force were fitted for fewer days ahead than the forecast is."""
 
 
 @dataclass(frozen=True)
@@ -137,20 +169,30 @@ class Forecast:
 
 
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
-    """The forecast issued on the last stored day, for the day after it and the hours from its midnight.
+    """The forecast for the day after the issue date, from the days that are known, and for the hours from its midnight.
+
+    The hours and the types need the alerts of the issue date, so that they are not forecast at a lead of more than a day.
 
     Raises:
         OtherInputsError: the models were fitted on other inputs than this version makes.
+        OtherLeadError: they were fitted for fewer days ahead.
     """
-    city, issue_date = stored.city, stored.days[-1]
+    city, issue_date = stored.city, stored.issue_date
+    if record.lead < stored.lead:
+        raise OtherLeadError(
+            f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.models_from} were "
+            f"fitted for a lead of {record.lead} days, not {stored.lead}. Materialise live_models for {city.name}|{issue_date}."
+        )
+    # Days that became known since the models were fitted are left to models of their lead.
+    stored = stored.until(issue_date - timedelta(days=record.lead - 1))
     in_coverage = covered_mask(record.covered, city.shape)
     history = stored.daily(in_coverage)
-    hourly = None if city.time_precision == "day" else stored.hourly(in_coverage)
+    hourly = None if city.time_precision == "day" or stored.lead > 1 else stored.hourly(in_coverage)
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
     try:
         next_day = next_day_table(record, models, history, mixes)
         candidate = models.next_day[record.candidate]
-        drivers = candidate.drivers(history, len(history.counts)) if isinstance(candidate, HasDrivers) else None
+        drivers = candidate.drivers(history, history.next_day) if isinstance(candidate, HasDrivers) else None
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(
@@ -164,9 +206,15 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
     probability = next_day["probability"].to_numpy()
     day, cells = issue_date + timedelta(days=1), [f"{row},{column}" for row, column in record.covered]
     low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
+    table, interval = pa.concat_tables(tables, promote_options="default"), INTERVAL
+    hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
+    if stored.lead > 1:
+        table = table.replace_schema_metadata({LEAD_KEY: str(stored.lead)})
+        interval += f" The validation's forecasts were {stored.lead} days ahead of what they knew, as this one is."
+        hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
     return Forecast(
         next_day=next_day,
-        table=pa.concat_tables(tables, promote_options="default"),
+        table=table,
         hourly=hourly_table(next_day, models.profile, city, day),
         top=top_locations(next_day, drivers, city),
         geojson=risk_geojson(next_day, city),
@@ -180,8 +228,10 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
             expected_alerts=float(next_day["expected"].to_numpy().sum()),
             expected_alerts_low=float(low),
             expected_alerts_high=float(high),
-            interval=INTERVAL,
-            hours="by the city's hour-of-week profile" if models.hours else "flat: no hours are known",
+            interval=interval,
+            hours=hours,
+            lead=stored.lead,
+            last_known=stored.last_known,
             drivers={} if drivers is None else dict(zip(cells, drivers, strict=True)),
             issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
@@ -205,6 +255,40 @@ def write_forecast(store: Store, forecast: Forecast) -> str:
     return store.uri(partition, FORECAST_FILE)
 
 
+def withheld(store: Store, stored: CityHistory) -> NoForecast:
+    """What is stored of a day on which nothing is issued, as the last known day is too long ago."""
+    city, issue_date = stored.city, stored.issue_date
+    issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
+    return NoForecast(
+        city=city.name,
+        issue_date=issue_date,
+        day=issue_date + timedelta(days=1),
+        lead=stored.lead,
+        last_known=stored.last_known,
+        no_forecast=f"No forecast is issued. {stored.lateness}",
+        last_issued=max(issued, default=None),
+    )
+
+
+def write_no_forecast(store: Store, record: NoForecast) -> str:
+    """Write why nothing is issued, in place of what may have been issued; returns where it is."""
+    partition = forecast_partition(record.city, record.issue_date)
+    for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
+        store.delete(partition, file)
+    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return store.uri(partition, RECORD_FILE)
+
+
+def lead_of(forecast: pa.Table) -> int:
+    """Days from the last day that a stored forecast knew to the day that it is for."""
+    return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
+
+
+def at_lead(forecasts: Mapping[date, pa.Table], lead: int) -> dict[date, pa.Table]:
+    """Those that were issued at a lead."""
+    return {day: table for day, table in forecasts.items() if lead_of(table) == lead}
+
+
 def next_day_forecasts(store: Store, city: str, first: date, last: date) -> dict[date, pa.Table]:
     """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for."""
     one = timedelta(days=1)
@@ -221,14 +305,14 @@ def next_day_forecasts(store: Store, city: str, first: date, last: date) -> dict
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
-    """The next local day after the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
+    """The day that is forecast from the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
 
     Args:
-        history: to the issue date, and no further.
+        history: to the last known day, and no further.
         mixes: `type_mixes` of its first 24 hours; None where types are not forecast.
     """
-    at = len(history.counts)
-    day: date = history.days(more=1)[-1].astype(object)
+    at = history.next_day
+    day: date = history.days_to_forecast()[-1].astype(object)
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items()}
     probability = by_model[record.served]
     below, above = _spread(record, models, history, at)

@@ -38,7 +38,8 @@ def forecast_scores(
 ) -> dg.MaterializeResult:
     """How the forecast issued the day before did, with rolling skill, calibration, the gate on issued forecasts, and drift.
 
-    The first day has no forecast and a record that tells so. Made again when alerts of the last fortnight are corrected.
+    The first day has no forecast and a record that tells so, and so has a day that is not known yet. All is of forecasts
+    issued at the lead of the last one. Made again when alerts of the last fortnight are corrected.
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.drift import DRIFT_DAYS
@@ -85,7 +86,7 @@ def rolling_gate_holds(
 
 def _metadata(record: "ScoreRecord") -> dict[str, Any]:
     """Numbers that plot over the days, and words."""
-    numbers: dict[str, Any] = {"note": record.note or None}
+    numbers: dict[str, Any] = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     if record.scores is not None:
         scores = asdict(record.scores)
         numbers |= scores | {"hit_rate": None, "hit_rate_5": record.scores.hit_rate[5]}

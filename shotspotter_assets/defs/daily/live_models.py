@@ -50,7 +50,8 @@ def live_models(
 ) -> dg.MaterializeResult:
     """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
 
-    The last 91 days are for validation. Where training is not due, or what was trained does not hold, the record points
+    The last 91 known days are for validation. Models are fitted for the day's lead: for the day after it, from what is known
+    by then, which may end days before. Where training is not due, or what was trained does not hold, the record points
     to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since; with
     `pretrained`, they start at the other city's fold as it is then.
     """
@@ -67,30 +68,31 @@ def live_models(
         unchanged,
     )
     from shotspotter_assets.serving.record import ServingRecord, models_partition
-    from shotspotter_assets.serving.risk_forecasts import next_day_forecasts
+    from shotspotter_assets.serving.risk_forecasts import at_lead, next_day_forecasts
     from shotspotter_assets.serving.training import live_windows
 
     city, day = single_day(context, cities)
     opened = store.open()
     before = ServingRecord.latest_before(opened, city.name, day)
     scores = ScoreRecord.latest_before(opened, city.name, day)
-    reason = training_reason(city, day, before, scores, config.retrain)
+    history = CityHistory.load(opened, city, day)
+    reason = training_reason(city, day, before, scores, config.retrain, history.lead)
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / f"live_{day}"
     files: ModelFiles = {}
     if config.serve_from:
-        record = rolled_back(opened, city.name, day, date.fromisoformat(config.serve_from))
+        record = rolled_back(opened, history, date.fromisoformat(config.serve_from))
     elif before is not None and not reason:
-        record = after_scores(unchanged(before, city, day), scores)
+        record = after_scores(unchanged(before, history), scores)
     else:
-        history = CityHistory.load(opened, city, day)
         windows = live_windows(city, history.last_known, config.validation_days)
         in_force = before if before is not None and not outdated(city, before) else None
+        issued = next_day_forecasts(opened, city.name, windows.validation_first, day) if in_force else {}
         record, files = train(
             history,
             windows,
             reason,
             before=in_force,
-            issued=next_day_forecasts(opened, city.name, windows.validation_first, day) if in_force else {},
+            issued=at_lead(issued, history.lead),
             context=FitContext(read_pretrained(opened, city, day), checkpoint=checkpoint, log=context.log.info),
             config=as_set(config),
             changes=changes(config),
@@ -110,6 +112,8 @@ def live_models(
             "served": record.served,
             "since": str(record.since),
             "why": panel.bullets(record.reasons),
+            "lead": record.lead,
+            "last_known": str(record.last_known),
             "trained": record.trained,
             "models_from": str(record.models_from),
             "hours_from": str(record.hours_from),

@@ -36,7 +36,8 @@ def patrol_plans(
 ) -> dg.MaterializeResult:
     """How many units to send to which cells in each shift of the day after the issue date, by the city's patrol rules.
 
-    As a table, as CSV and GeoJSON for dispatch systems, with audit numbers. A city without rules has an empty plan.
+    As a table, as CSV and GeoJSON for dispatch systems, with audit numbers. A city without rules has an empty plan,
+    and so has a day without a forecast.
     """
     from shotspotter_assets.evaluation.areas import cell_areas
     from shotspotter_assets.patrol.audit import patrol_audit
@@ -45,7 +46,7 @@ def patrol_plans(
     from shotspotter_assets.patrol.shifts import shift_forecasts
     from shotspotter_assets.patrol.stored_plans import patrols_before, plan_partition, write_plan
     from shotspotter_assets.serving.maps import patrol_map
-    from shotspotter_assets.serving.risk_forecasts import ForecastRecord, forecast_partition
+    from shotspotter_assets.serving.risk_forecasts import NoForecast, forecast_partition, load_record
     from shotspotter_assets.storage.fingerprints import sha256
 
     city, issue_date = single_day(context, cities)
@@ -57,7 +58,13 @@ def patrol_plans(
         return dg.MaterializeResult(
             data_version=dg.DataVersion("no rules"), metadata={"note": note, "units": 0, "path": path}
         )
-    forecast = ForecastRecord.load(opened, city.name, issue_date)
+    forecast = load_record(opened, city.name, issue_date)
+    if isinstance(forecast, NoForecast):
+        note = f"No plan, as there is no forecast. {forecast.no_forecast}"
+        write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), {"note": note})
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion("no forecast"), metadata={"note": note, "units": 0, "path": path}
+        )
     hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
     shifts = shift_forecasts(hourly, city, forecast.day)
     areas, history = cell_areas(city).names, patrols_before(opened, city, issue_date)

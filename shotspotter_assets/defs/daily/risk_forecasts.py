@@ -13,6 +13,8 @@ from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shotspotter_assets.serving.risk_forecasts import NoForecast
+
 
 def definitions(partitions: Partitions) -> dg.Definitions:
     """The asset."""
@@ -30,31 +32,44 @@ def definitions(partitions: Partitions) -> dg.Definitions:
 def risk_forecasts(
     context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.MaterializeResult:
-    """Risk of the next local day and of the 1 to 12 hours from its midnight, by cell, from the days to the issue date.
+    """Risk of the next local day and of the 1 to 12 hours from its midnight, by cell, from the known days to the issue date.
 
     Beside it the expected alerts by hour, the 20 places with the highest risk and why, and the map as GeoJSON. Automation
-    leaves what was issued on past days as it was.
+    leaves what was issued on past days as it was. Where the source publishes late, the forecast has a lead of more than a
+    day: it states the last known day, and has no next hours and types. Beyond the city's longest lead nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.record import ServingRecord
-    from shotspotter_assets.serving.risk_forecasts import serve, write_forecast
+    from shotspotter_assets.serving.risk_forecasts import serve, withheld, write_forecast, write_no_forecast
 
     city, issue_date = single_day(context, cities)
     opened = store.open()
     record = ServingRecord.load(opened, city.name, issue_date)
-    forecast = serve(record, record.loaded(opened), CityHistory.load_stored(opened, city, issue_date))
+    history = CityHistory.load(opened, city, issue_date)
+    if history.is_too_late:
+        nothing = withheld(opened, history)
+        context.log.warning(f"{context.partition_key}: {nothing.no_forecast}")
+        path = write_no_forecast(opened, nothing)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
+            metadata=_of_nothing(nothing) | {"path": path},
+        )
+    forecast = serve(record, record.loaded(opened), history)
     path = write_forecast(opened, forecast)
     facts = forecast.record
     low, high = facts.expected_alerts_low, facts.expected_alerts_high
     title = (
         f"Risk of {facts.day} ({facts.served}): {facts.expected_alerts:.1f} alerts expected ({low:.0f} to {high:.0f})"
+        + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
     )
     expected_cells = float(forecast.next_day["probability"].to_numpy().sum())
     return dg.MaterializeResult(
         data_version=dg.DataVersion(forecast.version),
         metadata={
             "day": str(facts.day),
+            "lead": facts.lead,
+            "last_known": str(facts.last_known),
             "served": facts.served,
             "why_served": panel.bullets(facts.why_served),
             "expected_alerts_low": low,
@@ -63,10 +78,23 @@ def risk_forecasts(
             "map": panel.picture("map", risk_map(forecast.next_day, city, title)),
             "top_locations": panel.table(_narrow(forecast.top)),
             "interval": facts.interval,
+            "hours": facts.hours,
             "issued_at": facts.issued_at,
             "path": path,
         },
     )
+
+
+def _of_nothing(record: "NoForecast") -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "no_forecast": record.no_forecast,
+        "day": str(record.day),
+        "lead": record.lead,
+        "last_known": str(record.last_known),
+    }
+    if record.last_issued is not None:
+        facts["out_of_date"] = f"The forecast issued on {record.last_issued} is the last one, and out of date."
+    return facts
 
 
 def _narrow(top: "pa.Table") -> list[dict[str, Any]]:
