@@ -109,6 +109,21 @@ def test_a_day_without_a_forecast_has_a_note() -> None:
     assert record.note == f"No forecast was issued on {LAST - timedelta(days=1)}, so {LAST} has no score."
 
 
+def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -> None:
+    history, forecasts = forecast_of(days=40)
+    late = {day: table.replace_schema_metadata({"lead": "3"}) for day, table in list(forecasts.items())[-30:]}
+    record = score(history.until(LAST - timedelta(days=2)), forecasts | late, serving_record())
+    assert (record.lead, record.last_known, record.day) == (3, LAST - timedelta(days=2), LAST)
+    assert record.note == f"What happened after {LAST - timedelta(days=2)} is not known yet, so {LAST} has no score."
+    assert record.scores is None
+    assert record.rolling is not None
+    assert record.rolling[91].days == 28
+    known = score(history, forecasts | late, serving_record())
+    assert (known.lead, known.note) == (3, None)
+    assert known.rolling is not None
+    assert known.rolling[91].days == 30
+
+
 def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     store, (history, forecasts) = Store(str(tmp_path)), forecast_of(days=30)
     record = score(history, forecasts, serving_record())

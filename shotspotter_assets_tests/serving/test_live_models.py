@@ -2,14 +2,27 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.serving.live_models import after_scores, against_issued, outdated, training_reason, unchanged
+from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.serving.live_models import (
+    after_scores,
+    against_issued,
+    outdated,
+    rolled_back,
+    training_reason,
+    unchanged,
+)
+from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.serving.training import input_names
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import ALL_CELLS, DAY, TOWN, rolling_verdict, score_record, serving_record
 
 FIRST = date(2024, 1, 1)
@@ -51,11 +64,48 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place_until_it_passes() -> N
     assert replaced.served == "ewma"
     assert replaced.reasons[-1] == f"The forecasts to {DAY} fail the rolling gate, so ewma serves: Worse."
     # On a day without training, what the gate accepted comes first again.
-    city = TOWN.model_copy(update={"retraining": "weekly"})
-    assert (
-        after_scores(unchanged(replaced, city, DAY + timedelta(days=1)), score_record()).served == "residual_boosting"
-    )
+    held = unchanged(replaced, history_to(DAY + timedelta(days=1)))
+    assert after_scores(held, score_record()).served == "residual_boosting"
     assert after_scores(IN_FORCE, None) == after_scores(IN_FORCE, score_record()) == IN_FORCE
+
+
+def history_to(last_known: date, lead: int = 1) -> CityHistory:
+    """Days without alerts."""
+    frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
+    return CityHistory(TOWN, days_between(TOWN.start, last_known), frames, lead)
+
+
+def test_models_of_another_lead_are_fitted_anew_and_not_rolled_back_to(tmp_path: Path) -> None:
+    weekly, day = TOWN.model_copy(update={"retraining": "weekly"}), DAY + timedelta(days=3)
+    reason = training_reason(weekly, day, IN_FORCE, None, lead=3)
+    assert reason == (
+        "retrained, as the day that is forecast is 3 after the last known one, and the models in force were fitted for 1"
+    )
+    three = serving_record(inputs=input_names(TOWN), lead=3)
+    assert training_reason(weekly, day, three, None, lead=3) == ""
+    store = Store(str(tmp_path))
+    store.write_bytes(models_partition(TOWN.name, DAY), "record.json", IN_FORCE.model_dump_json().encode())
+    with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
+        rolled_back(store, history_to(day - timedelta(days=2), 3), DAY)
+    assert rolled_back(store, history_to(day), DAY).last_known == day
+
+
+def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> None:
+    stored = history_to(DAY, lead=15)
+    assert training_reason(TOWN, stored.issue_date, IN_FORCE, None, lead=15) == ""
+    held = unchanged(IN_FORCE, stored)
+    assert (held.day, held.last_known, held.lead, held.trained) == (DAY + timedelta(days=14), DAY, 1, False)
+    assert held.reasons == (
+        "Not retrained, as no forecast is issued. The last known day is 2024-06-01, 15 days before 2024-06-16, and "
+        "publication.longest_lead of town is 14.",
+    )
+    assert training_reason(TOWN, stored.issue_date, IN_FORCE, None, lead=14).startswith("retrained, as the day")
+
+
+def test_a_rolling_gate_on_forecasts_of_another_lead_replaces_nothing() -> None:
+    gate = rolling_verdict(False, "ewma", "Worse.")
+    assert after_scores(IN_FORCE, score_record(gate=gate, lead=3)) == IN_FORCE
+    assert after_scores(IN_FORCE, score_record(gate=gate)).served == "ewma"
 
 
 def test_a_rolling_gate_on_another_candidate_replaces_nothing() -> None:
