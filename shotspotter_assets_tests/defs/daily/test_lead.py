@@ -1,0 +1,162 @@
+"""A city whose source publishes late: the forecast looks further ahead, states so, and is not issued too far ahead."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.source_settings import SimulatedCitySource
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.risk_forecasts import ForecastRecord, NoForecast, lead_of, load_record
+from shotspotter_assets.storage.store import Partition
+from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
+from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, RULES, Chain
+
+FIRST = date(2023, 7, 1)
+DAY = date(2023, 12, 10)
+NEXT = DAY + timedelta(days=1)
+ALERTS_PER_DAY = 20.0
+LANDED = CITIES["landing_city"].source
+"""A source that does not say of a day without rows whether it is complete."""
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with days of 20 alerts to `DAY`."""
+    root = tmp_path_factory.mktemp("twenty_a_day") / "store"
+    source = SimulatedCitySource(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        cities = with_city(CITY, source=source)
+        assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
+    return root
+
+
+@pytest.fixture
+def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[..., Chain]:
+    """The live chain where the last so many days to an issue date are stored without an alert."""
+
+    def make(days_late: int, last: date = DAY, **changes: Any) -> Chain:
+        root = tmp_path / f"late_{days_late}_{last}"
+        shutil.copytree(days, root)
+        chain = Chain(root, instance, source=LANDED, patrol=RULES, **changes)
+        silence(chain, last - timedelta(days=days_late - 1), last)
+        return chain
+
+    return make
+
+
+def silence(chain: Chain, first: date, last: date) -> None:
+    """Store days as an earlier version stored those that a source had not published."""
+    stored = chain.store.read_table(Partition("grid_tensors", CITY, "date", DAY - timedelta(days=40)), "grid.parquet")
+    for at in range((last - first).days + 1):
+        day = Partition("grid_tensors", CITY, "date", first + timedelta(days=at))
+        chain.store.write_table(day, "grid.parquet", stored.slice(0, 0))
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    [event] = result.asset_materializations_for_node(asset)
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def day_rows(forecast: pa.Table) -> pa.Table:
+    return forecast.filter(pa.array(forecast["horizon"].to_numpy(zero_copy_only=False) == "day"))
+
+
+def test_two_days_late_the_forecast_expects_what_is_usual_and_states_its_lead(late: Callable[..., Chain]) -> None:
+    widths = {}
+    for days_late in (0, 2):
+        chain = late(days_late)
+        result = chain.run(DAY)
+        record = load_record(chain.store, CITY, DAY)
+        assert isinstance(record, ForecastRecord)
+        assert (record.day, record.lead, record.last_known) == (NEXT, days_late + 1, DAY - timedelta(days=days_late))
+        assert 0.7 * ALERTS_PER_DAY < record.expected_alerts < 1.3 * ALERTS_PER_DAY
+        serving = ServingRecord.load(chain.store, CITY, DAY)
+        assert (serving.lead, serving.last_known) == (record.lead, record.last_known)
+        assert serving.validation_last == record.last_known
+        shown = metadata_of(result, "risk_forecasts")
+        assert (shown["lead"], shown["last_known"]) == (record.lead, str(record.last_known))
+        forecast = chain.forecast(DAY)
+        assert lead_of(forecast) == record.lead
+        assert len(set(forecast["horizon"].to_pylist())) == (6 if days_late == 0 else 1)
+        assert ("days after 2023-12-08 are not known" in record.hours) == bool(days_late)
+        widths[days_late] = serving.level[1] - serving.level[0]
+        plan = chain.store.read_table(Partition("patrol_plans", CITY, "date", DAY), "plan.parquet")
+        assert plan["units"].to_numpy().sum() == 4
+        scores = ScoreRecord.load(chain.store, CITY, DAY)
+        assert ("not known yet" in (scores.note or "")) == bool(days_late)
+    assert widths[2] >= 0.9 * widths[0]
+
+
+def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late: Callable[..., Chain]) -> None:
+    issued_on = DAY - timedelta(days=20)
+    chain = late(0)
+    chain.run(issued_on, ["live_models", "risk_forecasts"])
+    silence(chain, issued_on + timedelta(days=1), DAY)
+    # What an earlier version had issued from these silent days goes.
+    chain.store.write_table(
+        Partition("risk_forecasts", CITY, "date", DAY), "forecast.parquet", chain.forecast(issued_on)
+    )
+    result = chain.run(DAY)
+    why = (
+        f"No forecast is issued. The last known day is {issued_on}, 21 days before {NEXT}, and publication.longest_lead of "
+        "tiny_city is 14."
+    )
+    record = load_record(chain.store, CITY, DAY)
+    assert isinstance(record, NoForecast)
+    assert (record.no_forecast, record.lead, record.last_issued) == (why, 21, issued_on)
+    shown = metadata_of(result, "risk_forecasts")
+    assert shown["no_forecast"] == why
+    assert shown["out_of_date"] == f"The forecast issued on {issued_on} is the last one, and out of date."
+    partition = Partition("risk_forecasts", CITY, "date", DAY)
+    assert not chain.store.exists(partition, "forecast.parquet")
+    plans = Partition("patrol_plans", CITY, "date", DAY)
+    assert chain.store.read_table(plans, "plan.parquet").num_rows == 0
+    assert json.loads(chain.store.read_bytes(plans, "audit.json"))["note"] == f"No plan, as there is no forecast. {why}"
+    serving = ServingRecord.load(chain.store, CITY, DAY)
+    assert (serving.trained, serving.models_from, serving.last_known) == (False, issued_on, issued_on)
+    assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
+    note = ScoreRecord.load(chain.store, CITY, DAY).note
+    assert note == f"What happened after {issued_on} is not known yet, so {DAY} has no score."
+    # A city whose file allows it gets one.
+    chain.change_city(source=LANDED, publication=chain.cities[CITY].publication.model_copy(update={"longest_lead": 21}))
+    chain.run(DAY, ["live_models", "risk_forecasts"])
+    record = load_record(chain.store, CITY, DAY)
+    assert isinstance(record, ForecastRecord)
+    assert record.lead == 21
+    assert 0.7 * ALERTS_PER_DAY < record.expected_alerts < 1.3 * ALERTS_PER_DAY
+
+
+def test_when_the_rows_come_models_are_fitted_for_the_new_lead_and_say_so(
+    late: Callable[..., Chain], days: Path
+) -> None:
+    chain = late(2, last=DAY - timedelta(days=1), retraining="weekly")
+    shutil.rmtree(chain.root / "grid_tensors" / f"city={CITY}" / f"date={DAY}")
+    before = DAY - timedelta(days=1)
+    chain.run(before, ["live_models", "risk_forecasts"])
+    assert ServingRecord.load(chain.store, CITY, before).lead == 3
+    for day in (DAY - timedelta(days=2), before, DAY):
+        folder = f"grid_tensors/city={CITY}/date={day}"
+        shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
+    # The models of the day before were fitted for three days ahead; its forecast made again is the same.
+    issued = day_rows(chain.forecast(before))
+    chain.run(before, ["risk_forecasts"])
+    np.testing.assert_array_equal(day_rows(chain.forecast(before))["probability"], issued["probability"])
+    chain.run(DAY)
+    serving = ServingRecord.load(chain.store, CITY, DAY)
+    assert (serving.trained, serving.lead, serving.models_from) == (True, 1, DAY)
+    assert serving.reasons[0] == (
+        "Retrained, as the day that is forecast is 1 after the last known one, and the models in force were fitted for 3."
+    )
+    scores = ScoreRecord.load(chain.store, CITY, DAY)
+    assert (scores.lead, scores.note) == (3, None)
+    assert scores.scores is not None
+    assert scores.rolling is not None
