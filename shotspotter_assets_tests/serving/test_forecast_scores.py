@@ -114,7 +114,7 @@ def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -
     late = {day: table.replace_schema_metadata({"lead": "3"}) for day, table in list(forecasts.items())[-30:]}
     record = score(history.until(LAST - timedelta(days=2)), forecasts | late, serving_record())
     assert (record.lead, record.last_known, record.day) == (3, LAST - timedelta(days=2), LAST)
-    assert record.note == f"What happened after {LAST - timedelta(days=2)} is not known yet, so {LAST} has no score."
+    assert record.note == f"What happened on {LAST} is not known yet: the last known day is {LAST - timedelta(days=2)}."
     assert record.scores is None
     assert record.rolling is not None
     assert record.rolling[91].days == 28

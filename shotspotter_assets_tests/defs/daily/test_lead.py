@@ -125,7 +125,7 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late:
     assert (serving.trained, serving.models_from, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
     note = ScoreRecord.load(chain.store, CITY, DAY).note
-    assert note == f"What happened after {issued_on} is not known yet, so {DAY} has no score."
+    assert note == f"What happened on {DAY} is not known yet: the last known day is {issued_on}."
     # A city whose file allows it gets one.
     chain.change_city(source=LANDED, publication=chain.cities[CITY].publication.model_copy(update={"longest_lead": 21}))
     chain.run(DAY, ["live_models", "risk_forecasts"])
