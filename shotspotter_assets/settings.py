@@ -18,9 +18,9 @@ class Settings:
 
     cities: Cities
     store_root: str
-    """A folder or `s3://bucket/prefix`."""
+    """A folder, or an S3 bucket and prefix."""
     landing_root: str
-    """Where each city's landing folder is: a folder or `s3://bucket/prefix`."""
+    """Where each city's landing folder is; a folder, or an S3 bucket and prefix."""
     automated: bool = False
     """Whether sensors and schedules run from the start; a fresh checkout is to ask no live source."""
     ui_url: str = UI_URL

@@ -20,7 +20,7 @@ BLOCK_ROWS: Final = 2**14
 
 
 def fit_shrunk_regression(inputs: Array, labels: npt.NDArray[np.bool_], prior_weights: Array) -> tuple[Array, float]:
-    """(weights, intercept) that minimise the summed log loss + |weights - prior_weights|^2 / (2 `INVERSE_PENALTY`).
+    """(weights, intercept) that minimise the summed log loss + sum (weights - prior_weights)^2 / (2 `INVERSE_PENALTY`).
 
     Args:
         inputs: standardised, shape (rows, inputs).
