@@ -264,7 +264,7 @@ def test_runs_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 
 DATES = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-01-01")
 CITY_DATES = dg.MultiPartitionsDefinition({"city": dg.StaticPartitionsDefinition(["oakland", "x"]), "date": DATES})
-LAST_GOOD = "x|2018-02-19"
+LAST_GOOD = "x|2018-01-20"
 
 
 def chain() -> list[dg.AssetsDefinition]:
@@ -369,12 +369,12 @@ def test_real_runs_leave_the_same_answers(tmp_path: Path, monkeypatch: pytest.Mo
             monkeypatch.setattr(storage, "store_event_batch", spy)
             runs = [
                 run_chain(instance, "x|2018-01-01", LAST_GOOD, fail=False),
-                run_chain(instance, "x|2018-02-10", "x|2018-02-25", fail=True),
+                run_chain(instance, "x|2018-01-15", "x|2018-01-22", fail=True),
             ]
             found.append(answers(instance, runs))
             if batched:  # first all that is planned in one batch, then a batch for each asset
-                assert sizes == [150, 50, 50, 50, 48, 16, 16]
+                assert sizes == [60, 20, 20, 20, 24, 8, 8]
     assert found[1] == found[0]
-    assert len(found[0]["first"]["partitions"]) == 56
-    assert len(found[0]["third"]["partitions"]) == 50
-    assert len(found[0]["third"]["not done"]) == 16
+    assert len(found[0]["first"]["partitions"]) == 22
+    assert len(found[0]["third"]["partitions"]) == 20
+    assert len(found[0]["third"]["not done"]) == 8

@@ -185,6 +185,7 @@ class ResidualConvLSTMForecaster:
         batches = max(len(days) // BATCH_DAYS, 1)
         falling = keras.optimizers.schedules.CosineDecay(rate, epochs * batches)
         model.compile(keras.optimizers.AdamW(falling), members_cross_entropy, jit_compile=False)
+        model.optimizer.build(model.trainable_variables)  # else the first batch builds the graph twice
         random = np.random.default_rng(settings.seed)
         observed = history.observed[:, :, None].astype(np.float32)
         for _ in range(epochs):

@@ -12,10 +12,9 @@ import pytest
 
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.record import ServingRecord, models_partition
-from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.defs.chain import copy_days
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon
 
-FIRST = "2023-07-01"
 DAY = date(2023, 11, 5)
 NETWORKS: dict[str, dict[str, Any]] = {
     "residual_conv_lstm": {"epochs": 2},
@@ -25,11 +24,14 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("network", ["residual_conv_lstm", pytest.param("conv_lstm", marks=pytest.mark.slow)])
 def test_a_network_serves_its_city_as_any_forecaster_does(
-    network: str, tmp_path: Path, instance: dg.DagsterInstance
+    network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
 ) -> None:
-    root = tmp_path / "store"
-    assert run_days(CITY, FIRST, str(DAY), resources(str(root)), instance).success
-    chain = Chain(root, instance, serves=network, forecasters={network: NETWORKS[network]})
+    chain = Chain(
+        copy_days(tiny_city_days, tmp_path / "store", str(DAY)),
+        instance,
+        serves=network,
+        forecasters={network: NETWORKS[network]},
+    )
     chain.run(DAY, **{network: {"epochs": 1}})
     record = ServingRecord.load(chain.store, CITY, DAY)
     assert (record.candidate, next(iter(record.models))) == (network, network)

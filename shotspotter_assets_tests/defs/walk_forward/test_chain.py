@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -14,19 +15,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.evaluation.fold_forecasts import StaleModelError
+from shotspotter_assets.evaluation.forecasts_table import model_names
+from shotspotter_assets.evaluation.gate import TRUTH, baselines_in, judge
 from shotspotter_assets.models.fold_windows import FoldTooShortError
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import TINY_NETWORK, copy_days, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", "2024-01-01"
-MODELS = {
+BASELINES_AND_TRUTH = {
     "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma", "logistic_regression",
-    "gradient_boosting", "conv_lstm", "residual_boosting", "true_intensity",
+    "gradient_boosting", "true_intensity",
 }  # fmt: skip
 SCORES = {
     "log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "hit_rate", "pai", "pei",
@@ -45,7 +48,8 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
 
 
 def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
-    refuse_wrong_report(Store(str(reported_fold.root)), reported_fold.trained, reported_fold.reported)
+    root, trained, reported = reported_fold
+    refuse_wrong_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"})
 
 
 def test_from_raw_alerts_to_the_report_on_s3(
@@ -61,19 +65,20 @@ def test_from_raw_alerts_to_the_report_on_s3(
     for file in tiny_city_days.glob("grid_tensors/*/*/*"):
         client.upload_file(str(file), bucket, f"{prefix}/{file.relative_to(tiny_city_days)}")
     assert run_days(CITY, "2024-03-01", "2024-03-31", on, instance).success
-    models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
-    trained = run_fold("fold_models", CITY, FOLD, on, instance, models)
+    trained = run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["residual_boosting"]})
     reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
-    refuse_wrong_report(Store(s3_store_root, client), trained, reported)
+    refuse_wrong_report(Store(s3_store_root, client), trained, reported, {"residual_boosting"})
 
 
-def refuse_wrong_report(store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult) -> None:
+def refuse_wrong_report(
+    store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult, models: set[str]
+) -> None:
     """The models and the report of the fold are whole, and what the report says can be recomputed."""
     partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
     record = json.loads(store.read_bytes(partition, "record.json"))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
-    assert record["config"]["filters"] == 2
-    assert set(record["models"]) == {"conv_lstm", "residual_boosting"}
+    assert set(record["models"]) == models
+    assert "conv_lstm" not in models or record["config"]["filters"] == 2
     for name, model in record["models"].items():
         assert model["files"]
         for file, digest in model["files"].items():
@@ -83,12 +88,12 @@ def refuse_wrong_report(store: Store, trained: dg.ExecuteInProcessResult, report
 
     partition = Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1))
     report = json.loads(store.read_bytes(partition, "report.json"))
-    assert set(report["models"]) == MODELS
+    assert set(report["models"]) == BASELINES_AND_TRUTH | models
     assert all(set(scores) == SCORES for scores in report["models"].values())
     assert (report["train_days"], report["validation_days"], report["test_days"]) == (156, 28, 91)
     forecasts = store.read_table(partition, "forecasts.parquet")
     assert forecasts.num_rows == report["test_days"] * report["covered_cells"]
-    assert set(forecasts.column_names) == {"date", "row", "column", "observed"} | MODELS
+    assert set(forecasts.column_names) == {"date", "row", "column", "observed"} | BASELINES_AND_TRUTH | models
     observed = forecasts["observed"].to_numpy()
     assert report["base_rate"] == pytest.approx(observed.mean())
     for name, scores in report["models"].items():
@@ -105,7 +110,9 @@ def refuse_wrong_report(store: Store, trained: dg.ExecuteInProcessResult, report
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
 
 
-def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
+def test_what_is_missing_or_stale_is_named(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path, reported_fold: ReportedFold
+) -> None:
     on = resources(str(tmp_path / "store"))
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .* 184 of the 184 days"):
         run_fold("fold_models", CITY, FOLD, on, instance)
@@ -119,7 +126,7 @@ def test_what_is_missing_or_stale_is_named(tmp_path: Path, instance: dg.DagsterI
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city\|2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
-    run_fold("fold_models", CITY, FOLD, on, instance)
+    shutil.copytree(reported_fold.root / "fold_models", tmp_path / "store" / "fold_models")
     grids = tmp_path / "store" / "grid_tensors" / "city=tiny_city"
     day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
@@ -187,3 +194,26 @@ def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
     [(city, fold, rows)] = duck.fetchall()
     assert (city, str(fold)) == (CITY, FOLD)
     assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows
+
+
+def test_the_city_is_judged_by_its_folds(
+    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: ReportedFold
+) -> None:
+    shutil.copytree(reported_fold.root / "evaluation_reports", tmp_path / "store" / "evaluation_reports")
+    store = Store(str(tmp_path / "store"))
+    forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1)), "forecasts.parquet")
+    candidate = next(name for name in model_names(forecasts) if name not in (*baselines_in(forecasts), TRUTH))
+    config = {"ops": {"walk_forward_reports": {"config": {"candidate": candidate}}}}
+    on = resources(str(tmp_path / "store"))
+    result = materialize(["walk_forward_reports"], on, instance=instance, partition_key=CITY, run_config=config)
+    [event] = result.get_asset_materialization_events()
+    [check] = result.get_asset_check_evaluations()
+    metadata = event.step_materialization_data.materialization.metadata
+    report = json.loads(store.read_bytes(Partition("walk_forward_reports", CITY), "report.json"))
+    verdict = judge(forecasts, candidate)
+    assert report["verdict"]["gain"] == asdict(verdict.gain)
+    assert check.passed == verdict.passed
+    assert metadata["served"].value == verdict.served
+    # Nobody knows more than the process itself, which is never served.
+    assert next(iter(report["models"])) == "true_intensity"
+    assert "| true_intensity (the process itself) |" in metadata["model_card"].value

@@ -1,8 +1,6 @@
-"""Walk-forward reports of real folds of a small simulated city, and of the tables that folds leave in the store."""
+"""Walk-forward reports of the tables that folds leave in the store."""
 
 import json
-import shutil
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,10 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError
-from shotspotter_assets.evaluation.forecasts_table import model_names
-from shotspotter_assets.evaluation.gate import TRUTH, baselines_in, judge
 from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
 from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
-from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.serving.town import serving_record
 
@@ -128,21 +123,3 @@ def test_the_report_of_a_city_is_made_from_all_its_folds() -> None:
         upstream.subset_with_partition_keys([f"{CITY}|2024-01-01"]), upstream, downstream
     )
     assert set(back.get_partition_keys()) == {CITY}
-
-
-def test_from_the_folds_of_a_simulated_city(
-    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: ReportedFold
-) -> None:
-    shutil.copytree(reported_fold.root, tmp_path / "store")
-    store = Store(str(tmp_path / "store"))
-    forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", FOLDS[0]), "forecasts.parquet")
-    candidate = next(name for name in model_names(forecasts) if name not in (*baselines_in(forecasts), TRUTH))
-    _, made, check = run(tmp_path, instance, candidate)
-    report = json.loads(store.read_bytes(Partition("walk_forward_reports", CITY), "report.json"))
-    verdict = judge(forecasts, candidate)
-    assert report["verdict"]["gain"] == asdict(verdict.gain)
-    assert check.passed == verdict.passed
-    assert made.metadata["served"].value == verdict.served
-    # Nobody knows more than the process itself, which is never served.
-    assert next(iter(report["models"])) == "true_intensity"
-    assert "| true_intensity (the process itself) |" in made.metadata["model_card"].value

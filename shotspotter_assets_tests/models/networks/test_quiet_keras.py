@@ -18,6 +18,7 @@ print("trained")
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_trains_prints_nothing_else() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
