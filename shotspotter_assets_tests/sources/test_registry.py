@@ -13,6 +13,7 @@ from pyarrow import fs
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cities.source_settings import Source, SourceSettings
 from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, as_asked, polled_arrivals
@@ -125,7 +126,7 @@ def test_a_new_kind_is_watched(bulletin_city: City) -> None:
     look = polled_arrivals(reader, "source 0", SEEN_SCHEMA.empty_table(), first, last)
     assert list(look.days) == [first, last]
     look = polled_arrivals(reader, "source 0", as_asked(look.seen, set(look.days)), first, last)
-    assert look.days == {first: "(3, 21)", last: ""}
+    assert look.days == {first: "(3, 21)", last: NOT_KNOWN}
 
 
 def test_a_new_kind_goes_from_the_sensor_to_the_grid(bulletin_city: City, tmp_path: Path) -> None:
