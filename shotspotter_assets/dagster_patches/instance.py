@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.instance.ref import InstanceRef
 
-from shotspotter_assets.dagster_patches import apply, planned_checks, termination
+from shotspotter_assets.dagster_patches import apply, planned_checks, queue_log, termination
 
 
 class PatchedInstance(dg.DagsterInstance):
@@ -24,6 +24,7 @@ class PatchedInstance(dg.DagsterInstance):
     def __init__(self, *arguments: Any, limited_pools: Sequence[str] = (), **named: Any) -> None:
         apply()
         planned_checks.apply()
+        queue_log.apply()
         termination.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
