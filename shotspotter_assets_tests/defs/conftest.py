@@ -9,6 +9,7 @@ from typing import NamedTuple
 import dagster as dg
 import pytest
 
+from shotspotter_assets.dagster_patches.sqlite_event_log import BatchedSqliteEventLogStorage
 from shotspotter_assets.quality import pictures
 from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
 
@@ -17,6 +18,19 @@ from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_day
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance that forgets everything after the test."""
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+@pytest.fixture
+def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance in a folder, as schedules need it, with the event log of the shipped `dagster.yaml`."""
+    (tmp_path / "home").mkdir()
+    log = {
+        "module": BatchedSqliteEventLogStorage.__module__,
+        "class": BatchedSqliteEventLogStorage.__name__,
+        "config": {"base_dir": str(tmp_path / "home" / "runs")},
+    }
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home"), overrides={"event_log_storage": log}) as instance:
         yield instance
 
 

@@ -120,10 +120,10 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
+def town(tmp_path: Path, stored_instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
     layer = Arcgis(rows_of(START, NEWEST))
-    with serving(layer.routes) as server, dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        yield Town(tmp_path, server.url, layer, instance, getattr(request, "param", None))
+    with serving(layer.routes) as server:
+        yield Town(tmp_path, server.url, layer, stored_instance, getattr(request, "param", None))
 
 
 def test_days_after_the_newest_row_are_made_but_not_known_and_nobodys_input(town: Town) -> None:

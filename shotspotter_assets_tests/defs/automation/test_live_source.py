@@ -79,7 +79,7 @@ class Portal:
 
 
 @pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
+def portal(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Iterator[Portal]:
     times = pd.to_datetime(["2024-03-02T23:30:00", "2024-03-03T01:15:00", "2024-03-10T02:30:00"])
     frame = pd.DataFrame(
         {
@@ -94,11 +94,8 @@ def portal(tmp_path: Path) -> Iterator[Portal]:
         }
     )
     data = Socrata(pa.Table.from_pandas(frame, preserve_index=False))
-    with (
-        serving(data.routes) as server,
-        dg.instance_for_test(temp_dir=str(tmp_path)) as instance,
-    ):
-        yield Portal(tmp_path, server, data, instance)
+    with serving(data.routes) as server:
+        yield Portal(tmp_path, server, data, stored_instance)
 
 
 def test_from_the_portal_to_the_grid_and_only_what_changed_again(portal: Portal) -> None:
