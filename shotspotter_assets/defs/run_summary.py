@@ -1,14 +1,9 @@
 """What ends each run's log: every check that did not pass, and why the run failed; between thousands of lines both are lost."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import dagster as dg
-
-if TYPE_CHECKING:
-    from dagster._core.execution.context.system import PlanOrchestrationContext
-    from dagster._core.execution.plan.plan import ExecutionPlan
-    from dagster._core.execution.retries import RetryMode
 
 
 class SummarisingExecutor(dg.Executor):
@@ -18,13 +13,12 @@ class SummarisingExecutor(dg.Executor):
         self._inner = inner
 
     @property
-    def retries(self) -> "RetryMode":
+    def retries(self) -> Any:
         """Of the executor that runs the steps."""
         return self._inner.retries
 
-    def execute(
-        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
-    ) -> Iterator[dg.DagsterEvent]:
+    # Dagster has public names for none of these types.
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """The events of the steps, those of failures without a stack: they have been logged with it."""
         checks: list[dg.AssetCheckEvaluation] = []
         failures: list[str] = []

@@ -25,7 +25,7 @@ def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
     assert (np.diff(starts) == np.timedelta64(1, "h")).all()
     local = [instant.astimezone(TOWN.zone) for instant in hourly["starts_utc"].to_pylist()[::CELLS]]
     assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
-    levels = np.array([profile[of.weekday() * 24 + of.hour] for of in local])
+    levels = np.array([profile[hour.weekday() * 24 + hour.hour] for hour in local])
     np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
 
 

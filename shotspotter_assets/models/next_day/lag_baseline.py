@@ -74,7 +74,7 @@ class LagBaseline(ABC):
 
     def load(self, files: Mapping[str, bytes]) -> "FittedLagBaseline":
         """Not possible; see `FittedLagBaseline.files`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} cannot be loaded: it cannot be stored")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class FittedLagBaseline:
 
     def files(self) -> dict[str, bytes]:
         """Not possible: a pickle could bring code of its own."""
-        raise NotImplementedError
+        raise NotImplementedError("what scikit-learn fits cannot be stored without a pickle")
 
 
 def rows_of(inputs: Rows, days: range) -> Rows:

@@ -96,7 +96,7 @@ class Town:
     def clock(self, day: date) -> list[tuple[str, str]]:
         """The daily schedule on the day after `day`."""
         definitions = build_definitions(Settings(self.cities, store_root="store", landing_root="landing"))
-        (schedule,) = [of for of in definitions.schedules or [] if of.name.startswith("daily_")]
+        (schedule,) = [one for one in definitions.schedules or [] if one.name.startswith("daily_")]
         moment = datetime(day.year, day.month, day.day, 6, 30, tzinfo=ZoneInfo("America/Chicago")) + timedelta(days=1)
         context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=moment)
         requests = list(schedule(context))
