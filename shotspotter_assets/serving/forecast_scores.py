@@ -19,7 +19,7 @@ from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.drift import Drift, drift_of
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_forecasts import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, lead_of
+from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, lead_of
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 

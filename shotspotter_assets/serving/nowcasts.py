@@ -16,7 +16,7 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
-from shotspotter_assets.serving.risk_forecasts import next_hours_table, type_mixes
+from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.sources.known_days import known_days
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import read_sources

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
-from shotspotter_assets_tests.serving.test_risk_forecasts import CELLS, next_day
+from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
 from shotspotter_assets_tests.serving.town import TOWN
 
 

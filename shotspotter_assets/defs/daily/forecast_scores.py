@@ -44,8 +44,8 @@ def forecast_scores(
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.drift import DRIFT_DAYS
     from shotspotter_assets.serving.forecast_scores import WINDOWS, score, write_scores
+    from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.record import ServingRecord
-    from shotspotter_assets.serving.risk_forecasts import next_day_forecasts
 
     city, day = single_day(context, cities)
     opened = store.open()

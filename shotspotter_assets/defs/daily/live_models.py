@@ -59,6 +59,7 @@ def live_models(
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.stored_models import read_pretrained, write_models
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
+    from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.live_models import (
         after_scores,
         outdated,
@@ -68,7 +69,7 @@ def live_models(
         unchanged,
     )
     from shotspotter_assets.serving.record import ServingRecord, models_partition
-    from shotspotter_assets.serving.risk_forecasts import at_lead, next_day_forecasts
+    from shotspotter_assets.serving.risk_tables import at_lead
     from shotspotter_assets.serving.training import live_windows
 
     city, day = single_day(context, cities)

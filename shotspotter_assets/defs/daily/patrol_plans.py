@@ -45,8 +45,8 @@ def patrol_plans(
     from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import shift_forecasts
     from shotspotter_assets.patrol.stored_plans import patrols_before, plan_partition, write_plan
+    from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
     from shotspotter_assets.serving.maps import patrol_map
-    from shotspotter_assets.serving.risk_forecasts import NoForecast, forecast_partition, load_record
     from shotspotter_assets.storage.fingerprints import sha256
 
     city, issue_date = single_day(context, cities)

@@ -13,7 +13,7 @@ from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.serving.risk_forecasts import NoForecast
+    from shotspotter_assets.serving.issued_forecasts import NoForecast
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
@@ -39,9 +39,10 @@ def risk_forecasts(
     day: it states the last known day, and has no next hours and types. Beyond the city's longest lead nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.serving.issued_forecasts import withheld, write_forecast, write_no_forecast
     from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.record import ServingRecord
-    from shotspotter_assets.serving.risk_forecasts import serve, withheld, write_forecast, write_no_forecast
+    from shotspotter_assets.serving.risk_forecasts import serve
 
     city, issue_date = single_day(context, cities)
     opened = store.open()

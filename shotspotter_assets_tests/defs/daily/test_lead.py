@@ -14,8 +14,9 @@ import pytest
 
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_forecasts import ForecastRecord, NoForecast, lead_of, load_record
+from shotspotter_assets.serving.risk_tables import lead_of
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, RULES, Chain

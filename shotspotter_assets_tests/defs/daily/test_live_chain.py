@@ -22,7 +22,7 @@ from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores
 from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA
+from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.serving.training import LiveHistoryTooShortError, input_names
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.serving.risk_forecasts import RISK_SCHEMA, risk_table
+from shotspotter_assets.serving.risk_tables import RISK_SCHEMA, risk_table
 from shotspotter_assets_tests.serving.town import SOME_CELLS
 
 CELLS = int(SOME_CELLS.sum())

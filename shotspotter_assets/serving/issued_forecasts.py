@@ -1,0 +1,167 @@
+"""What was issued on a day, or why nothing was: its record and its files in the store."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
+from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
+from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import Partition, Store
+
+RISK_FORECASTS: Final = "risk_forecasts"
+
+
+class ForecastRecord(BaseModel):
+    """What a forecast states beside its tables; stored as `record.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    city: str
+    issue_date: date
+    day: date
+    served: str
+    models_from: date
+    why_served: tuple[str, ...]
+    expected_alerts: float
+    expected_alerts_low: float
+    expected_alerts_high: float
+    interval: str
+    hours: str
+    """How the day is divided into hours."""
+    lead: int = 1
+    """Days from the last known day to `day`: nothing of those between was used."""
+    last_known: date = Field(default_factory=lambda values: values["issue_date"])
+    """The last day that was used; earlier versions took the issue date, known or not."""
+    drivers: dict[str, tuple[str, ...]]
+    """By "row,column": what lifts the candidate's odds there most over the average cell's; empty if it gives no reasons."""
+    issued_at: str = ""
+
+    def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
+        """`drivers` by (row, column)."""
+        return {
+            (int(row), int(column)): reasons
+            for key, reasons in self.drivers.items()
+            for row, column in [key.split(",")]
+        }
+
+
+class NoForecast(BaseModel):
+    """Why nothing is forecast on a day; stored as `record.json` in place of a `ForecastRecord`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    city: str
+    issue_date: date
+    day: date
+    lead: int
+    last_known: date
+    no_forecast: str
+    """The reason, in a sentence."""
+    last_issued: date | None
+    """Issue date of the last forecast, which is out of date."""
+
+
+IssueRecord = ForecastRecord | NoForecast
+
+
+_ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One issued forecast.
+
+    Attributes:
+        next_day: the rows of the next day.
+        table: those and the ones of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
+        hourly: the day's alerts by hour, `forecast_views.HOURLY_SCHEMA`.
+        top: the places with the highest risk and why.
+        geojson: the next day's cells as a map.
+        record: stated facts.
+    """
+
+    next_day: pa.Table
+    table: pa.Table
+    hourly: pa.Table
+    top: pa.Table
+    geojson: bytes
+    record: ForecastRecord
+
+    @property
+    def version(self) -> str:
+        """A hash of what is forecast and why: made again from the same days and models, nothing after it is stale."""
+        facts = self.record.model_dump(mode="json", exclude={"issued_at"})
+        columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
+        return sha256(json.dumps(facts, sort_keys=True), *(str(column.to_pylist()) for column in columns))[:16]
+
+
+def forecast_partition(city: str, issue_date: date) -> Partition:
+    """Where the forecast issued on a day is."""
+    return Partition(RISK_FORECASTS, city, "date", issue_date)
+
+
+def write_forecast(store: Store, forecast: Forecast) -> str:
+    """Write the files of a forecast; returns where its table is."""
+    partition = forecast_partition(forecast.record.city, forecast.record.issue_date)
+    store.write_table(partition, HOURLY_FILE, forecast.hourly)
+    store.write_table(partition, TOP_FILE, forecast.top)
+    store.write_bytes(partition, MAP_FILE, forecast.geojson)
+    store.write_bytes(partition, RECORD_FILE, forecast.record.model_dump_json(indent=1).encode())
+    # Last, as its presence tells that the forecast is whole.
+    store.write_table(partition, FORECAST_FILE, forecast.table)
+    return store.uri(partition, FORECAST_FILE)
+
+
+def withheld(store: Store, stored: CityHistory) -> NoForecast:
+    """What is stored of a day on which nothing is issued, as the last known day is too long ago."""
+    city, issue_date = stored.city, stored.issue_date
+    issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
+    return NoForecast(
+        city=city.name,
+        issue_date=issue_date,
+        day=issue_date + timedelta(days=1),
+        lead=stored.lead,
+        last_known=stored.last_known,
+        no_forecast=f"No forecast is issued. {stored.lateness}",
+        last_issued=max(issued, default=None),
+    )
+
+
+def write_no_forecast(store: Store, record: NoForecast) -> str:
+    """Write why nothing is issued, in place of what may have been issued; returns where it is."""
+    partition = forecast_partition(record.city, record.issue_date)
+    for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
+        store.delete(partition, file)
+    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return store.uri(partition, RECORD_FILE)
+
+
+def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
+    """What was issued on a day, or why nothing was.
+
+    Raises:
+        MissingObjectError: the day was not made.
+    """
+    return _ISSUE_RECORD.validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
+
+
+def next_day_forecasts(store: Store, city: str, first: date, last: date) -> dict[date, pa.Table]:
+    """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for."""
+    one = timedelta(days=1)
+    issued = store.days_present(RISK_FORECASTS, city, FORECAST_FILE)
+    tables = {
+        issue_date: store.read_table(forecast_partition(city, issue_date), FORECAST_FILE)
+        for issue_date in sorted(issued)
+        if first - one <= issue_date <= last - one
+    }
+    return {
+        issue_date + one: table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
+        for issue_date, table in tables.items()
+    }

@@ -1,0 +1,204 @@
+"""The tables of a forecast: risk by horizon and cell with intervals and types."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.special import expit, logit
+
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.forecaster import HasSpread
+from shotspotter_assets.models.gunshot_types import GunshotTypes
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.serving.intervals import ENDS, day_offset
+from shotspotter_assets.serving.record import ServingModels, ServingRecord
+
+Array = npt.NDArray[np.float64]
+
+NEXT_DAY_HORIZON: Final = "day"
+
+CANDIDATE_COLUMN: Final = "candidate"
+"""Column of the candidate's probability, whether it serves or not: a baseline in force must not keep it out for ever."""
+
+BASELINE_PREFIX: Final = "baseline_"
+
+LEAD_KEY: Final = b"lead"
+"""Key of the schema's metadata of a forecast whose lead is more than a day."""
+
+TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
+
+RISK_SCHEMA: Final = pa.schema(
+    [
+        pa.field("horizon", pa.string(), nullable=False),
+        pa.field("starts_utc", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("hours", pa.int16(), nullable=False),
+        pa.field("row", pa.int16(), nullable=False),
+        pa.field("column", pa.int16(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("expected", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("count_low", pa.int32(), nullable=False),
+        pa.field("count_high", pa.int32(), nullable=False),
+        *(pa.field(name, pa.float64()) for name in TYPE_COLUMNS),
+    ]
+)
+"""`horizon` is "day" or hours such as "4h". `probability` is of at least one alert, `expected` the number of alerts.
+
+`low` to `high` is an 80% interval of the probability itself (`INTERVAL`); `count_low` to `count_high` are the 10% and 90%
+quantiles of the number of alerts. `type_0` and so on are the probabilities of the types of an alert, given that
+there is one; null where the source gives no types.
+"""
+
+
+def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
+    """The day that is forecast from the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
+
+    Args:
+        history: to the last known day, and no further.
+        mixes: `type_mixes` of its first 24 hours; None where types are not forecast.
+    """
+    at = history.next_day
+    day: date = history.days_to_forecast()[-1].astype(object)
+    by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items()}
+    probability = by_model[record.served]
+    below, above = _spread(record, models, history, at)
+    fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
+    low, high = day_offset(record.level, fireworks)
+    mix = None if mixes is None else np.tensordot(profile_of_day(models.profile, day), mixes, axes=1)
+    table = risk_table(
+        NEXT_DAY_HORIZON,
+        day_starts([day], history.city.zone)[0],
+        int(hours_of_days([day], history.city.zone)[0]),
+        history.in_coverage,
+        probability,
+        (logit(probability) + low + below, logit(probability) + high + above),
+        models.counts,
+        fireworks,
+        mix,
+    )
+    for name, values in by_model.items():
+        column = CANDIDATE_COLUMN if name == record.candidate else f"{BASELINE_PREFIX}{name}"
+        table = table.append_column(column, pa.array(values))
+    return table
+
+
+def next_hours_table(
+    record: ServingRecord,
+    models: ServingModels,
+    history: HourlyHistory,
+    issue: int,
+    probability: Array,
+    mixes: Array | None,
+) -> pa.Table:
+    """The next hours from hour `issue` on, of all fitted horizons, `RISK_SCHEMA`.
+
+    Args:
+        history: hours before `issue`; it may hold later ones, which are not looked at.
+        issue: index of the first hour that is forecast.
+        probability: as `FittedNextHours.predict_all` gives it, shape (horizons, cells).
+        mixes: `type_mixes` from `issue` on; None where types are not forecast.
+    """
+    if models.hours is None:
+        raise ValueError(f"City {history.city.name} has no forecaster of the next hours.")
+    low, high = record.level
+    tables = []
+    for horizon, horizon_probability in zip(models.hours.models, probability, strict=True):
+        mix = None
+        if mixes is not None:
+            weights = models.hours.profile[history.clock.hour_of_week[issue : issue + horizon]]
+            mix = np.tensordot(weights / weights.sum(), mixes[:horizon], axes=1)
+        log_odds = logit(horizon_probability)
+        tables.append(
+            risk_table(
+                f"{horizon}h",
+                history.starts[issue],
+                horizon,
+                history.in_coverage,
+                horizon_probability,
+                (log_odds + low, log_odds + high),
+                models.counts,
+                bool(history.clock.fireworks[issue]),
+                mix,
+            )
+        )
+    return pa.concat_tables(tables)
+
+
+def type_mixes(types: GunshotTypes | None, history: HourlyHistory, issue: int, hours: int) -> Array | None:
+    """Type probabilities of an alert in each of the hours from `issue` on and each cell, shape (hours, cells, types).
+
+    None without a forecaster. `issue` is at most `len(history)`; of it and later hours nothing is used.
+    """
+    if types is None:
+        return None
+    cells = history.alerts.shape[1]
+    hour, cell = np.repeat(issue + np.arange(hours), cells), np.tile(np.arange(cells), hours)
+    return types.predict(history, np.full(len(hour), issue), hour, cell).reshape(hours, cells, -1)
+
+
+def risk_table(
+    horizon: str,
+    starts: np.datetime64,
+    hours: int,
+    in_coverage: npt.NDArray[np.bool_],
+    probability: Array,
+    interval: tuple[Array, Array],
+    counts: AlertCounts,
+    fireworks: bool,
+    mix: Array | None,
+) -> pa.Table:
+    """One horizon as `RISK_SCHEMA`.
+
+    Args:
+        interval: log odds of low and high, each (cells,).
+        mix: probabilities of the types, shape (cells, types).
+    """
+    row, column = np.nonzero(in_coverage)
+    is_firework = np.full(len(row), fireworks)
+    values: list[Any] = [
+        pa.repeat(horizon, len(row)),
+        pa.array(np.full(len(row), starts.astype("datetime64[us]")), pa.timestamp("us", "UTC")),
+        np.full(len(row), hours, np.int16),
+        row.astype(np.int16),
+        column.astype(np.int16),
+        probability,
+        counts.expected(probability, is_firework),
+        # Rounding must not leave the probability outside.
+        np.minimum(expit(interval[0]), probability),
+        np.maximum(expit(interval[1]), probability),
+        *(counts.quantile(end, probability, is_firework).astype(np.int32) for end in ENDS),
+    ]
+    types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
+    return pa.table([pa.array(value) for value in values] + types, schema=RISK_SCHEMA)
+
+
+def lead_of(forecast: pa.Table) -> int:
+    """Days from the last day that a stored forecast knew to the day that it is for."""
+    return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
+
+
+def at_lead(forecasts: Mapping[date, pa.Table], lead: int) -> dict[date, pa.Table]:
+    """Those that were issued at a lead."""
+    return {day: table for day, table in forecasts.items() if lead_of(table) == lead}
+
+
+def profile_of_day(profile: Array, day: date) -> Array:
+    """Share of each of 24 local hours in the alerts of the day, shape (24,), by an hour-of-week profile (168,)."""
+    first = day.weekday() * DAY_HOURS
+    hours = profile[first : first + DAY_HOURS]
+    return hours / hours.sum()
+
+
+def _spread(record: ServingRecord, models: ServingModels, history: History, at: int) -> tuple[Array, Array]:
+    """See `HasSpread.spread`; zeros for a forecaster without one."""
+    served = models.next_day[record.served]
+    return served.spread(history, at) if isinstance(served, HasSpread) else (np.zeros(1), np.zeros(1))
