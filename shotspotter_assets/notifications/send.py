@@ -25,6 +25,8 @@ State = dict[str, dict[str, str]]
 MAX_KEYS: Final = 2_000
 """Keys of messages that are remembered per channel."""
 TOO_MANY_REQUESTS: Final = 429
+MAX_ANSWER_BYTES: Final = 1 << 16
+"""Of a webhook's answer; more is shown of none."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,9 @@ class Notifier:
             ) as response,
         ):
             if not response.ok or response.is_redirect:
-                answer = next(response.iter_content(200), b"").decode(errors="replace")
+                answer = next(response.iter_content(MAX_ANSWER_BYTES), b"").decode(errors="replace")
                 raise _RefusedError(
-                    f"answered {response.status_code} {answer}".strip(),
+                    f"answered {response.status_code} {self._texts.answer(answer)}".strip(),
                     temporary=response.status_code >= 500 or response.status_code == TOO_MANY_REQUESTS,
                 )
 
@@ -144,13 +146,13 @@ class Notifier:
             answer = (
                 error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
             )
-            return self._texts.redacted(f"the server answered {error.smtp_code} {answer}")
+            return f"the server answered {error.smtp_code} {self._texts.answer(answer)}"
         if isinstance(error, smtplib.SMTPRecipientsRefused):
             return f"refused for {', '.join(sorted(error.recipients))}"
         if isinstance(error, _RefusedError):
-            return self._texts.redacted(str(error))
+            return str(error)
         if isinstance(error, smtplib.SMTPException):
-            return self._texts.redacted(f"{type(error).__name__}: {error}")
+            return f"{type(error).__name__}: {self._texts.answer(str(error))}"
         return type(error).__name__
 
 

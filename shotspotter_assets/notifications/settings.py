@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from shotspotter_assets.redaction import environment_secrets
+
 WEBHOOK_URL: Final = "SHOTSPOTTER_WEBHOOK_URL"
 SMTP_URL: Final = "SHOTSPOTTER_SMTP_URL"
 MAIL_FROM: Final = "SHOTSPOTTER_MAIL_FROM"
@@ -44,6 +46,8 @@ class NotificationSettings(BaseModel):
     smtp_url: SecretStr | None = None
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
+    other_secrets: tuple[SecretStr, ...] = ()
+    """Secrets that the sources and the store are given, which texts must not show either."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -75,6 +79,7 @@ class NotificationSettings(BaseModel):
             smtp_url=SecretStr(smtp) if smtp else None,
             mail_from=mail_from,
             mail_to=mail_to,
+            other_secrets=tuple(map(SecretStr, environment_secrets(environ))),
         )
 
     @property

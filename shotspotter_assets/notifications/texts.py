@@ -6,24 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from shotspotter_assets.notifications.messages import Message
 from shotspotter_assets.notifications.settings import NotificationSettings
+from shotspotter_assets.redaction import Redaction, without_credentials
 
 MAX_MESSAGES: Final = 20
 """Messages spelt out in one post; of further ones only the titles are sent."""
 MAX_TITLES: Final = 100
 MAX_TEXT_CHARACTERS: Final = 1_000
 MAX_TITLE_CHARACTERS: Final = 200
-MIN_SECRET_CHARACTERS: Final = 4
+MAX_ANSWER_CHARACTERS: Final = 200
 
-CREDENTIALS: Final = (
-    (re.compile(r"(?<=://)[^/\s@]+@"), "***@"),
-    (re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|signature|sig)\s*[=:]\s*)[^&\s,;'\"]+"), r"\1***"),
-)
-"""What looks like anyone's credentials, and what replaces it."""
+PUBLIC_PARTS: Final = re.compile(r"/(?:services|api|webhooks?|webhookb2|IncomingWebhook|hooks|workflows|triggers)(?=/)")
+"""Parts of webhooks' paths that are the same for everybody and found in other addresses."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,12 @@ class Texts:
 
     def redacted(self, text: str) -> str:
         """`text` without the secrets of the settings and without what looks like anyone's credentials."""
-        for secret in self._secrets():
-            text = text.replace(secret, "***")
-        for pattern, replacement in CREDENTIALS:
-            text = pattern.sub(replacement, text)
+        text = without_credentials(self._redaction.clean(text))
         return text.encode(errors="replace").decode()  # lone surrogates, as in names of odd files, cannot be sent
+
+    def answer(self, text: str) -> str:
+        """What a server answered, without secrets and then cut."""
+        return self.redacted(text)[:MAX_ANSWER_CHARACTERS]
 
     def _title(self, message: Message) -> str:
         return self.redacted(message.title)[:MAX_TITLE_CHARACTERS]
@@ -85,15 +85,19 @@ class Texts:
         rest = len(messages) - MAX_MESSAGES - MAX_TITLES
         return (["\n".join(titles)] if titles else []) + ([f"And {rest} more."] if rest > 0 else [])
 
-    def _secrets(self) -> list[str]:
-        secrets = []
+    @cached_property
+    def _redaction(self) -> Redaction:
+        secrets = [secret.get_secret_value() for secret in self.settings.other_secrets]
+        whole = []
         if self.settings.webhook_url is not None:
             url = self.settings.webhook_url.get_secret_value()
-            secrets += [url, urlsplit(url).path]
+            whole += [url, urlsplit(url).path]
+            secrets += [part.strip("/") for part in PUBLIC_PARTS.split(urlsplit(url).path)] + [urlsplit(url).query]
         if self.settings.smtp_url is not None:
             url, server = self.settings.smtp_url.get_secret_value(), self.settings.mail_server
-            secrets += [url, urlsplit(url).password or "", (server.password if server else None) or ""]
-        return [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS]
+            whole.append(url)
+            secrets += [urlsplit(url).password or "", (server.password if server else None) or ""]
+        return Redaction(secrets, whole)
 
 
 def _escaped(text: str) -> str:

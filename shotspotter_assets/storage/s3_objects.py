@@ -1,10 +1,14 @@
 """Objects in an S3 bucket, through a boto3 client. What their keys mean (asset, city, day) belongs to `store`."""
 
-from typing import Any
+import os
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shotspotter_assets.redaction import Redaction, environment_secrets
 from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+
+MAX_REASON_CHARACTERS: Final = 300
 
 _REASONS = {
     "NoSuchBucket": "no such bucket",
@@ -48,7 +52,7 @@ class S3Objects:
         try:
             self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data)
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnwritableError(self.name, _reason(error)) from error
+            raise StoreUnwritableError(self.name, _reason(error)) from None
 
     def read(self, path: str) -> bytes:
         """The object's content.
@@ -62,7 +66,7 @@ class S3Objects:
         except (ClientError, BotoCoreError) as error:
             if _code(error) in ("NoSuchKey", "404"):
                 raise FileNotFoundError(path) from None
-            raise StoreUnreadableError(self.name, _reason(error)) from error
+            raise StoreUnreadableError(self.name, _reason(error)) from None
         return body
 
     def exists(self, path: str) -> bool:
@@ -77,7 +81,7 @@ class S3Objects:
             if _code(error) in ("NoSuchKey", "404"):
                 self._require_bucket()
                 return False
-            raise StoreUnreadableError(self.name, _reason(error)) from error
+            raise StoreUnreadableError(self.name, _reason(error)) from None
         return True
 
     def delete(self, path: str) -> None:
@@ -89,7 +93,7 @@ class S3Objects:
         try:
             self._client.delete_object(Bucket=self.bucket, Key=self.prefix + path)
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnwritableError(self.name, _reason(error)) from error
+            raise StoreUnwritableError(self.name, _reason(error)) from None
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
         """Names of the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`.
@@ -109,7 +113,7 @@ class S3Objects:
                     if rest == file and name >= prefix + first:
                         names.append(name)
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(self.name, _reason(error)) from error
+            raise StoreUnreadableError(self.name, _reason(error)) from None
         return names
 
     def _require_bucket(self) -> None:
@@ -119,7 +123,7 @@ class S3Objects:
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(self.name, _reason(error)) from error
+            raise StoreUnreadableError(self.name, _reason(error)) from None
         self._bucket_exists = True
 
 
@@ -128,4 +132,6 @@ def _code(error: ClientError | BotoCoreError) -> str:
 
 
 def _reason(error: ClientError | BotoCoreError) -> str:
-    return _REASONS.get(_code(error), str(error))
+    """Why, without keys; the error itself is not handed on, as it would be shown with them."""
+    redaction = Redaction(environment_secrets(os.environ))
+    return _REASONS.get(_code(error)) or redaction.shortened(str(error), MAX_REASON_CHARACTERS)

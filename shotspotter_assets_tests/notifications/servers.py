@@ -26,6 +26,8 @@ class Webhook:
     url: str = ""
     answers: list[int] = field(default_factory=list)
     delay_s: float = 0.0
+    says: str = f"no service at {PATH}"
+    """With any answer but 200."""
     posts: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -39,7 +41,7 @@ def webhook_server() -> Iterator[Webhook]:
             webhook.posts.append({"path": self.path, "type": self.headers["Content-Type"], "json": json.loads(body)})
             time.sleep(webhook.delay_s)
             status = webhook.answers.pop(0) if webhook.answers else 200
-            answer = b"ok" if status == 200 else f"no service at {PATH}".encode()
+            answer = b"ok" if status == 200 else webhook.says.encode()
             with contextlib.suppress(OSError):
                 self.send_response(status)
                 if status == 302:

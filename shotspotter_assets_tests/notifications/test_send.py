@@ -1,3 +1,4 @@
+import base64
 import json
 import logging
 import shutil
@@ -249,6 +250,31 @@ class TestSecrets:
             assert secret not in shown
         assert "post to *** failed" in sent
         assert logging.getLogger("urllib3.connectionpool").filters == []
+
+    @pytest.mark.parametrize("length", [0, *range(150, 200, 7)])
+    def test_a_path_across_the_cut_of_an_answer_is_not_shown(self, webhook, length):
+        webhook.answers, webhook.says = [404], "x" * length + f"{PATH} is no service"
+        outcome = notifier_for(webhook).send([LATE], {}, NOW)
+        reason = outcome.failures["webhook"]
+        assert reason.startswith("answered 404 ")
+        assert len(reason) <= len("answered 404 ") + 200
+        secret = PATH.removeprefix("/services/")
+        assert not any(secret[at : at + 8] in reason for at in range(len(secret) - 7))
+
+    def test_parts_of_addresses_that_everybody_has_are_shown(self, webhook):
+        error = "City x: https://maps.example/rest/services/Alerts/MapServer/29: HTTP 500"
+        notifier_for(webhook).send([run_failure("daily", None, None, error)], {}, NOW)
+        assert error in webhook.posts[0]["json"]["text"]
+
+    def test_the_servers_answer_does_not_bring_the_password_back(self):
+        with smtp_server(login=True) as mailbox:
+            mailbox.password = "long-Pass/word+of-the-mail"
+            login = base64.b64encode(f"\0{mailbox.user}\0{mailbox.password}".encode()).decode()
+            mailbox.answers = ["550 " + "y" * 170 + f" AUTH PLAIN {login} {mailbox.password}"]
+            reason = notifier_for(smtp_url=smtp_url(mailbox, mailbox.password)).send([LATE], {}, NOW).failures["e-mail"]
+        assert reason.startswith("the server answered 550 yyy")
+        assert not any(mailbox.password[at : at + 8] in reason for at in range(len(mailbox.password) - 7))
+        assert login[-20:-12] not in reason
 
     def test_not_even_where_the_connection_fails(self, caplog):
         caplog.set_level(logging.DEBUG)

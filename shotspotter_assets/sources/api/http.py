@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
-from urllib.parse import quote, quote_plus, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from shotspotter_assets.cities.source_settings import Patience
+from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.api.http_errors import REMEDIES, publisher_message, unreachable
 from shotspotter_assets.sources.protocol import SourceError
 
@@ -25,6 +26,9 @@ RETRIED = (202, 429, 500, 502, 503, 504)
 
 JSON_TYPES = ("json", "text/plain")
 """Parts of content types that may hold JSON; ArcGIS servers call their JSON plain text."""
+
+MAX_MESSAGE_CHARACTERS = 300
+"""Of a publisher's own message, and of whatever else of an answer an error names."""
 
 LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 """Loggers that write whole addresses, their query parameters included."""
@@ -69,7 +73,8 @@ class JsonApi:
         self._token = token
         if token is not None and not (token.secret.isascii() and token.secret.isprintable() and token.secret.strip()):
             raise SourceError(f"City {city}: the token is empty or has characters that no token has; set it again.")
-        self._filter = _Redaction(self.clean)
+        self._redaction = Redaction([token.secret] if token is not None else [])
+        self._filter = _WithoutToken(self.clean)
 
     def __enter__(self) -> Self:
         patience = self._patience
@@ -139,10 +144,11 @@ class JsonApi:
 
     def clean(self, text: str) -> str:
         """`text` without the token."""
-        if self._token is not None:
-            for encode in (str, quote, quote_plus):
-                text = text.replace(encode(self._token.secret), "[token]")
-        return text
+        return self._redaction.clean(text)
+
+    def _quoted(self, text: str) -> str:
+        """A text of the publisher's, without the token, and then cut."""
+        return self._redaction.shortened(text, MAX_MESSAGE_CHARACTERS)
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # An `auth` of our own also keeps requests from sending what a netrc file has for the host.
@@ -187,19 +193,19 @@ class JsonApi:
     ) -> Answer:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
         if response.is_redirect:
-            target = response.headers["Location"].split("?")[0]
+            target = self._quoted(response.headers["Location"].split("?")[0])
             raise self.error(
                 url, parameters, f"HTTP {status}: moved to {target}; write the new address in the city's file"
             )
         if status >= 400 or status == 202:
             remedy = REMEDIES.get(status, "try again later" if status >= 500 or status == 202 else "see the message")
-            raise self.error(url, parameters, f"HTTP {status}: {publisher_message(body)}; {remedy}")
+            raise self.error(url, parameters, f"HTTP {status}: {self._quoted(publisher_message(body))}; {remedy}")
         if kind and not any(name in kind.lower() for name in JSON_TYPES):
             raise self.error(
                 url,
                 parameters,
-                f"HTTP {status}: answered with {kind} instead of JSON ({publisher_message(body)}); check that the address in the "
-                "city's file is that of an API and needs no log-in",
+                f"HTTP {status}: answered with {self._quoted(kind)} instead of JSON ({self._quoted(publisher_message(body))}); "
+                "check that the address in the city's file is that of an API and needs no log-in",
             )
         try:
             content = json.loads(body)
@@ -214,14 +220,14 @@ class JsonApi:
         error = content["error"]
         code = error.get("code") if isinstance(error, dict) else content.get("code")
         number = code if isinstance(code, int) else 0
-        message = publisher_message(json.dumps(content).encode())
+        code, message = self._quoted(str(code)), self._quoted(publisher_message(json.dumps(content).encode()))
         if number >= 500 or number == 429:
             raise _BrokenAnswerError(f"HTTP 200 with error {code}: {message}")
         remedy = "the layer needs a log-in" if number in (498, 499) else REMEDIES.get(number, "see the message")
         raise self.error(url, parameters, f"HTTP 200 with error {code}: {message}; {remedy}")
 
 
-class _Redaction(logging.Filter):
+class _WithoutToken(logging.Filter):
     """Takes the token out of log records."""
 
     def __init__(self, clean: Callable[[str], str]) -> None:

@@ -37,7 +37,7 @@ def unreachable(error: requests.exceptions.RequestException, patience: Patience)
 
 
 def publisher_message(body: bytes) -> str:
-    """The publisher's own message in the body of an error, in at most 300 characters."""
+    """The publisher's own message in the body of an error, whole: who writes it redacts it and cuts it then."""
     text = body.decode(errors="replace")
     try:
         content = json.loads(text)
@@ -47,4 +47,4 @@ def publisher_message(body: bytes) -> str:
         text = f"{content.get('message') or error or text} {details}"
     except (ValueError, AttributeError, TypeError):
         pass
-    return " ".join(text.split())[:300] or "no message"
+    return " ".join(text.split()) or "no message"

@@ -1,11 +1,15 @@
 """Alerts APIs, against a server on loopback: paging styles, corrections, tokens, and answers in another form."""
 
+import json
 import logging
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
@@ -199,6 +203,32 @@ def test_the_token_is_sent_as_the_file_says_and_never_written(style: str, caplog
         assert TOKEN not in text
         assert "s3cret%2Ftoken%2B" not in text
     assert "Retry" in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 404, 500])
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+def test_a_token_that_the_answer_repeats_across_the_cut_is_not_shown(
+    status: int, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "bearer-Zx81kQ0vT7yLm3PpWc5Rn9Hd2Gf6Js4Ab-end"
+    given = {"variable": "DC_ALERTS_TOKEN"}
+    lengths = [*range(255, 301, 9), 40]  # of what stands before the token, which then lies across the cut
+
+    async def answer(request: Request) -> Response:
+        said = "x" * lengths[0] + request.headers["Authorization"].removeprefix("Bearer ") * 3
+        content = json.dumps({"error": {"code": said, "message": said}}) if kind.endswith("json") else said
+        headers = {"Location": f"https://a.example/{said}?{secret}"} if status == 301 else {}
+        return Response(content, status, headers | {"Content-Type": f"{kind}; x={secret}"})
+
+    with serving([Route("/{rest:path}", answer)]) as server:
+        while lengths:
+            with pytest.raises(SourceError) as caught:
+                feed(server, token=given, secret=secret, patience={"retries": 0}).read(FIRST, LAST)
+            shown = str(caught.value) + repr(caught.value.__context__) + caplog.text
+            assert str(status) in shown
+            assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7))
+            del lengths[0]
 
 
 def test_a_token_that_is_not_set() -> None:
