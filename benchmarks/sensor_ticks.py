@@ -57,6 +57,7 @@ def describe(folder: Path, names: Sequence[str], source: Callable[[str], dict[st
             "start": start,
             "box": BOX,
             "source": source(name),
+            "automation": "history",
         }
         (folder / "cities" / f"{name}.yaml").write_text(yaml.safe_dump(described))
 

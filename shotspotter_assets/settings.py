@@ -1,5 +1,6 @@
-"""Settings of an installation: its cities, where store and landing folders are, and whether it runs by itself."""
+"""Settings of an installation: its cities, and where store and landing folders are."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ CHECKOUT = Path(__file__).parents[1]
 
 UI_URL = "http://127.0.0.1:3000"
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -21,8 +24,6 @@ class Settings:
     """A folder, or an S3 bucket and prefix."""
     landing_root: str
     """Where each city's landing folder is; a folder, or an S3 bucket and prefix."""
-    automated: bool = False
-    """Whether sensors and schedules run from the start; a fresh checkout is to ask no live source."""
     ui_url: str = UI_URL
     """Base of the links in notices."""
 
@@ -33,12 +34,16 @@ class Settings:
         Raises:
             CityFileError: the folder of city files, or one of them, cannot be used.
         """
+        if environ.get("SHOTSPOTTER_AUTOMATION"):
+            log.warning(
+                "SHOTSPOTTER_AUTOMATION is not read: each city's file says what is started for it by itself. Write "
+                "`automation: recent` (or history) in the files of the cities that are to run, and unset the variable."
+            )
         cities = load_cities(Path(environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES))
         check_forecasters(cities)
         return cls(
             cities=cities,
             store_root=environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store"),
             landing_root=environ.get("SHOTSPOTTER_LANDING") or str(CHECKOUT / "landing"),
-            automated=environ.get("SHOTSPOTTER_AUTOMATION") == "on",
             ui_url=environ.get("SHOTSPOTTER_UI_URL") or UI_URL,
         )

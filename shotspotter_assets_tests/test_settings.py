@@ -13,7 +13,8 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None:
     settings = Settings.from_environment(environ)
     assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
-    assert (settings.automated, settings.ui_url) == (False, UI_URL)
+    assert settings.ui_url == UI_URL
+    assert not any(city.is_automated for city in settings.cities.values())
     assert (CHECKOUT / "workspace.yaml").is_file()
 
 
@@ -22,12 +23,17 @@ def test_each_variable_is_read() -> None:
         "SHOTSPOTTER_CITIES": str(TEST_CITIES),
         "SHOTSPOTTER_STORE": "s3://bucket/store",
         "SHOTSPOTTER_LANDING": "/landing",
-        "SHOTSPOTTER_AUTOMATION": "on",
         "SHOTSPOTTER_UI_URL": "http://dagster.city.gov",
     }
-    expected = Settings(load_cities(TEST_CITIES), "s3://bucket/store", "/landing", True, "http://dagster.city.gov")
+    expected = Settings(load_cities(TEST_CITIES), "s3://bucket/store", "/landing", "http://dagster.city.gov")
     assert Settings.from_environment(environ) == expected
-    assert not Settings.from_environment(environ | {"SHOTSPOTTER_AUTOMATION": "off"}).automated
+
+
+def test_the_variable_that_once_switched_automation_on_gets_one_message(caplog: pytest.LogCaptureFixture) -> None:
+    Settings.from_environment({"SHOTSPOTTER_AUTOMATION": "on"})
+    [message] = caplog.messages
+    assert "SHOTSPOTTER_AUTOMATION is not read" in message
+    assert "`automation: recent`" in message
 
 
 def test_a_folder_without_cities_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or fir
 
 TimePrecision = Literal["second", "hour", "day"]
 
+Automation = Literal["manual", "recent", "history"]
+
 UNKNOWN_TYPE_CODE = 3
 """Code of gunshot alerts of unknown type in grids."""
 
@@ -70,6 +72,9 @@ class City(StrictModel):
     source: Source
     other_sources: tuple[Source, ...] = ()
     """Further sources of the same city, such as police reports beside the alerts."""
+    automation: Automation = "manual"
+    """What sensors, schedules and conditions may start: nothing; the last days, and what follows those already made; or the
+    whole history too."""
     publication: Publication = Publication()
     """How late and how often the source publishes."""
     end: date | None = None
@@ -118,6 +123,18 @@ class City(StrictModel):
             return date.fromisoformat(value if "-" in value else "")
         except (TypeError, ValueError):
             raise ValueError("write the date as YYYY-MM-DD") from None
+
+    @field_validator("automation", mode="before")
+    @classmethod
+    def _is_no_boolean(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # YAML reads an unquoted on, off, yes and no as such
+            wanted = (
+                "`automation: recent`, or `automation: history` for all of its days"
+                if value
+                else "`automation: manual`"
+            )
+            raise ValueError(f"write {wanted}")
+        return value
 
     @field_validator("holidays")
     @classmethod
@@ -169,6 +186,11 @@ class City(StrictModel):
     def all_sources(self) -> tuple[Source, ...]:
         """The source and the further ones."""
         return self.source, *self.other_sources
+
+    @property
+    def is_automated(self) -> bool:
+        """Whether anything may be started for it by itself."""
+        return self.automation != "manual"
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -153,7 +153,6 @@ def _environment(folder: Path, cities: Sequence[RehearsedCity], webhook_url: str
         "SHOTSPOTTER_CITIES": str(files),
         "SHOTSPOTTER_LANDING": str(landing),
         "SHOTSPOTTER_STORE": str(folder / "store"),
-        "SHOTSPOTTER_AUTOMATION": "on",
         "SHOTSPOTTER_WEBHOOK_URL": webhook_url,
         "SHOTSPOTTER_UI_URL": f"http://127.0.0.1:{port}",
     }

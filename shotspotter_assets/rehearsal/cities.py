@@ -108,6 +108,7 @@ def _landed(settings: dict[str, Any]) -> dict[str, Any]:
     }
     daily = source | {"folder": f"{name}/{DAILY}", "file_date": FILE_DATE}
     return settings | {
+        "automation": "history",
         "source": daily,
         "other_sources": [source | {"folder": f"{name}/{HISTORY}"}],
         "patrol": PATROL,

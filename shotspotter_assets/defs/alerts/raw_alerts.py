@@ -111,11 +111,11 @@ def raw_schema(
 def late_cities(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
-    """No city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
+    """No automated city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
     from shotspotter_assets.quality.overdue_cities import not_yet_due, overdue_cities, stored_rhythm
 
     opened, now = store.open(), datetime.now(UTC)
-    served = {name: city for name, city in cities.items() if city.end is None}
+    served = {name: city for name, city in cities.items() if city.end is None and city.is_automated}
     yesterdays = {name: now.astimezone(city.zone).date() - timedelta(days=1) for name, city in served.items()}
     finding = overdue_cities(
         {name: stored_rhythm(opened, city) for name, city in served.items()},
@@ -123,11 +123,13 @@ def late_cities(
         {name: not_yet_due(opened, city, yesterdays[name]) for name, city in served.items()},
         {name: city.publication.longest_lead for name, city in served.items()},
     )
+    manual = [name for name, city in cities.items() if city.end is None and not city.is_automated]
+    not_judged = f" Not judged, as nothing is to come by itself (automation: manual): {', '.join(manual)}."
     return dg.AssetCheckResult(
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=dict(finding.numbers),
-        description=finding.message,
+        description=finding.message + (not_judged if manual else ""),
     )
 
 

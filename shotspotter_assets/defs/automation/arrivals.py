@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.defs.automation.default_status import sensor_status
+from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
     cities_with_failures,
@@ -90,7 +90,7 @@ def _sensor(name: str, watch: Watch, *, seconds: int, description: str, settings
         name=name,
         target=DAILY_CHAIN,
         minimum_interval_seconds=seconds,
-        default_status=sensor_status(settings),
+        default_status=sensor_status(settings.cities.values()),
         description=description,
     )
     def sensor(
@@ -116,7 +116,9 @@ def _tick(
     from shotspotter_assets.sources.seen import SeenTable
 
     started = monotonic()
-    watched = [city for city in cities.values() if watch.arrival in arrivals(city)]
+    if not automated(cities.values()):
+        return dg.SensorResult(skip_reason=NO_CITY, cursor=context.cursor)
+    watched = [city for city in automated(cities.values()) if watch.arrival in arrivals(city)]
     cursor, opened = Cursor.of(context.cursor), store.open()
     failed = cities_with_failures(context.instance)
     requests: list[dg.RunRequest] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.defs.automation.default_status import sensor_status
+from shotspotter_assets.defs.automation.automated_cities import sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.defs.run_summary import failure_cause
 from shotspotter_assets.notifications.messages import Message, corrupt_file, drift, failed_gate, late_city, run_failure
@@ -48,7 +48,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     """The sensor."""
     sensor = dg.sensor(
         minimum_interval_seconds=30,
-        default_status=sensor_status(settings),
+        default_status=sensor_status(settings.cities.values()),
         description="Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail.",
     )
     return dg.Definitions(sensors=[sensor(notices)])

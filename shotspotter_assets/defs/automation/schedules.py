@@ -8,7 +8,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.defs.automation.default_status import schedule_status
+from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, schedule_status
 from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, is_received, not_known, requests_of
 from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.settings import Settings
@@ -23,18 +23,18 @@ def definitions(settings: Settings) -> dg.Definitions:
     late_cities = dg.schedule(
         cron_schedule="0 15 * * *",
         target=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("raw_alerts"), "late_cities")),
-        default_status=schedule_status(settings),
+        default_status=schedule_status(settings.cities.values()),
         description="Looks for late cities at 15:00 UTC: where no source gives anything, no run of raw_alerts would do so.",
     )
     polled: dict[str, list[City]] = {}
     for city in settings.cities.values():
         if needs_clock(city):
             polled.setdefault(city.time_zone, []).append(city)
-    daily = [_daily_schedule(zone, cities, settings) for zone, cities in polled.items()]
+    daily = [_daily_schedule(zone, cities) for zone, cities in polled.items()]
     return dg.Definitions(schedules=[*daily, late_cities(late_cities_clock)])
 
 
-def _daily_schedule(zone: str, cities: Sequence[City], settings: Settings) -> dg.ScheduleDefinition:
+def _daily_schedule(zone: str, cities: Sequence[City]) -> dg.ScheduleDefinition:
     """The clock of the polled cities of a time zone."""
 
     @dg.schedule(
@@ -42,13 +42,15 @@ def _daily_schedule(zone: str, cities: Sequence[City], settings: Settings) -> dg
         cron_schedule=AT,
         execution_timezone=zone,
         target=DAILY_CHAIN,
-        default_status=schedule_status(settings),
-        description=f"Asks at 06:30 {zone} for the day before of {', '.join(city.name for city in cities)}, "
-        "unless a sensor has: a day without alerts must be made too.",
+        default_status=schedule_status(cities),
+        description=f"Asks at 06:30 {zone} for the day before of {', '.join(city.name for city in automated(cities) or cities)}"
+        ", unless a sensor has: a day without alerts must be made too.",
     )
-    def daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         day = context.scheduled_execution_time.date() - timedelta(days=1)
-        for city in cities:
+        if not automated(cities):
+            yield dg.SkipReason(NO_CITY)
+        for city in automated(cities):
             yield from _requests(context.instance, city, day)
 
     return daily
@@ -71,8 +73,10 @@ def _requests(instance: dg.DagsterInstance, city: City, day: date) -> Iterator[d
 def late_cities_clock(
     context: dg.ScheduleEvaluationContext, cities: dg.ResourceParam[Cities]
 ) -> dg.RunRequest | dg.SkipReason:
-    """One run of the check, which is of all cities whatever its day."""
-    served = next((city for city in cities.values() if city.end is None), None)
+    """One run of the check, which is of all automated cities whatever its day."""
+    if not automated(cities.values()):
+        return dg.SkipReason(NO_CITY)
+    served = next((city for city in automated(cities.values()) if city.end is None), None)
     if served is None:
         return dg.SkipReason("No city is served any more.")
     day = max(served.start, context.scheduled_execution_time.date() - timedelta(days=2))  # over in every time zone

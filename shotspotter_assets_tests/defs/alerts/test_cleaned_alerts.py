@@ -14,7 +14,7 @@ from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
+from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources, with_city
 
 SCHEMAS = {"raw_schema", "cleaned_schema", "rejected_schema"}
 ALL = (*ALL_CHECKS, *SCHEMAS, "late_cities", "cities_are_well")
@@ -90,6 +90,11 @@ def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monk
     assert not found.passed
     assert found.description.startswith("Overdue: tiny_city (9 days")
     assert found.metadata["days_late_tiny_city"].value == 9
+    manual = with_city("tiny_city", automation="manual")
+    [found] = run("2023-11-30", "2023-11-30", on | {"cities": manual}, instance, (), ["late_cities"]).values()
+    assert found.passed
+    assert "Not judged" in found.description
+    assert "tiny_city" in found.description
 
 
 def test_wrong_tables_stop_a_run_and_odd_data_do_not() -> None:

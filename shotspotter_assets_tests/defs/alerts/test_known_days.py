@@ -66,6 +66,7 @@ class Town:
                     "layer": url + LAYER,
                     "columns": {"time": "DATETIME", "longitude": "LONGITUDE", "latitude": "LATITUDE"},
                 },
+                "automation": "history",
                 "publication": publication or {},
             }
         )

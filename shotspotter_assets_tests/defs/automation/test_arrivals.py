@@ -16,7 +16,6 @@ from shotspotter_assets.sources import looks
 from shotspotter_assets.storage.file_names import ARRIVALS
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import (
-    CITIES,
     DAILY,
     DAILY_CHECKS,
     DEFINITIONS,
@@ -50,11 +49,18 @@ class Watch:
         self.cursor: str | None = None
         self.message = ""
 
+    @property
+    def city(self) -> City:
+        return self.resources["cities"]["landing_city"]
+
+    def change_city(self, **changes: Any) -> None:
+        """What the city's file would say."""
+        changed = self.city.model_copy(update=changes)
+        self.resources = self.resources | {"cities": {**self.resources["cities"], "landing_city": changed}}
+
     def change_source(self, **changes: Any) -> None:
         """What the city's file would say of its landing folder."""
-        city: City = CITIES["landing_city"]
-        changed = city.model_copy(update={"source": city.source.model_copy(update=changes)})
-        self.resources = self.resources | {"cities": {**CITIES, "landing_city": changed}}
+        self.change_city(source=self.city.source.model_copy(update=changes))
 
     def land(self, name: str, *rows: str) -> None:
         (self.landing / name).write_text(HEADER + "".join(rows))
@@ -87,6 +93,18 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 def test_nothing_landed_asks_for_nothing(watch: Watch) -> None:
     assert watch.tick() == []
     assert "Nothing new" in watch.message
+
+
+def test_nothing_is_started_for_a_manual_city(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    watch.change_city(automation="manual")
+    assert watch.tick() == []
+    assert "of 0 cities" in watch.message
+    watch.resources = watch.resources | {"cities": {"landing_city": watch.city}}
+    assert watch.tick() == []
+    assert watch.message == "No city is automated; write `automation: recent` in the file of the city."
+    watch.change_city(automation="history")
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
 
 
 def test_only_new_and_changed_days_are_asked_for(watch: Watch) -> None:

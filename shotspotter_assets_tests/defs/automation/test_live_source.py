@@ -11,8 +11,11 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.automation import arrivals, runs
+from shotspotter_assets.defs.automation.automated_cities import NO_CITY
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.protocol import AlertSource, SourceError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.automation.test_arrivals import asked_days
@@ -24,6 +27,7 @@ from shotspotter_assets_tests.defs.chain import (
     SCHEDULES,
     SENSORS,
     materialize,
+    resources,
     run_days,
 )
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
@@ -204,3 +208,17 @@ def test_the_clock_asks_for_yesterday_once(portal: Portal) -> None:
     assert portal.clock("2024-03-04T06:30") == []
     # The service has ended.
     assert portal.clock("2024-03-20T06:30") == []
+
+
+def test_the_clock_asks_for_nothing_of_a_manual_city(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
+    city = CITIES["live_city"].model_copy(update={"automation": "manual"})
+    built = build_definitions(Settings({city.name: city}, store_root="store", landing_root="landing"))
+    moment = datetime(2024, 3, 6, 6, 30, tzinfo=city.zone)
+    for schedule in built.schedules or []:
+        context = dg.build_schedule_context(
+            instance=stored_instance,
+            scheduled_execution_time=moment,
+            resources=resources(str(tmp_path), cities={city.name: city}),
+        )
+        result = schedule.evaluate_tick(context)
+        assert (result.run_requests, result.skip_message) == ([], NO_CITY)

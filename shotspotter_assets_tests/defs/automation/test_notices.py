@@ -19,7 +19,6 @@ from shotspotter_assets.serving.forecast_scores import RollingVerdict, write_sco
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.file_names import ARRIVALS, UNREADABLE_FILE
 from shotspotter_assets.storage.store import Partition
-from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.defs.chain import (
     CITIES,
     DEFINITIONS,
@@ -343,12 +342,19 @@ def test_a_tick_over_many_failures_is_short(watch: Watch, webhook: Webhook) -> N
     assert "And " in texts(webhook)[0]
 
 
-@pytest.mark.parametrize(("switch", "status"), [("on", "RUNNING"), ("", "STOPPED")])
-def test_automation_is_switched_on_by_the_environment(switch: str, status: str) -> None:
-    environment = {"SHOTSPOTTER_AUTOMATION": switch, "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
-    built = build_definitions(Settings.from_environment(environment))
+@pytest.mark.parametrize(("automated", "running"), [
+    (set(), set()),
+    ({"landing_city"}, {"landing_arrivals", "polled_arrivals", "catch_up", "notices", "late_cities_clock"}),
+    ({"live_city"}, {"landing_arrivals", "polled_arrivals", "catch_up", "notices", "late_cities_clock", "daily_america_chicago"}),
+])  # fmt: skip
+def test_the_files_of_the_cities_switch_automation_on(automated: set[str], running: set[str]) -> None:
+    cities = {
+        name: city.model_copy(update={"automation": "recent" if name in automated else "manual"})
+        for name, city in CITIES.items()
+    }
+    built = build_definitions(Settings(cities, store_root="store", landing_root="landing"))
     started = [*(built.sensors or []), *(built.schedules or [])]
-    assert {one.default_status.value for one in started} == {status}
+    assert {one.name for one in started if one.default_status.value == "RUNNING"} == running
     assert {one.name for one in started} == {
         "landing_arrivals", "polled_arrivals", "catch_up", "notices",
         "daily_america_chicago", "daily_america_new_york", "late_cities_clock",
