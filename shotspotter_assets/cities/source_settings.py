@@ -61,10 +61,26 @@ class TabularSource(SourceSettings):
     naive_times: NaiveTimes = "reject"
     ignore_zone: bool = False
     """Whether the zone of times is ignored, as the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
+    crs: str | None = None
+    """The system of the points where they are not WGS84 degrees: `EPSG:2248` for Maryland's feet, `EPSG:3857` for Web
+    Mercator, or any other name that PROJ knows. `columns.longitude` is then its x (easting), `columns.latitude` its y."""
 
     @property
     def has_gunshot_types(self) -> bool:
         return self.columns.gunshot_type is not None
+
+    @field_validator("crs")
+    @classmethod
+    def _is_a_known_system(cls, value: str | None) -> str | None:
+        if value is not None:
+            from pyproj import CRS
+            from pyproj.exceptions import CRSError
+
+            try:
+                CRS.from_user_input(value)
+            except CRSError:
+                raise ValueError(f"{value!r} is no coordinate system that PROJ knows (allowed: EPSG:2248)") from None
+        return value
 
     @model_validator(mode="after")
     def _times_have_one_meaning(self) -> Self:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import TabularSource
+from shotspotter_assets.sources.coordinate_systems import refusal_of_points, to_degrees
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times
@@ -41,11 +42,12 @@ def to_raw(
     `fallback`.
 
     Raises:
-        SourceError: no time of the table can be read, or has a zone, and the city's file does not say what it means.
+        SourceError: no time of the table can be read, or has a zone, or no point is in degrees, and the city's file does not
+            say what it means.
     """
     columns = source.columns.named()
     time_utc = _instants(table, first_row, city, source, received_from)
-    longitude, latitude = (_numbers(table[columns[name]]) for name in ("longitude", "latitude"))
+    longitude, latitude = _points(table, city, source, received_from)
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
     raw = pa.table(
         {
@@ -92,6 +94,20 @@ def _instants(
             "city's file."
         )
     return pa.chunked_array([pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))])
+
+
+def _points(
+    table: pa.Table, city: City, source: TabularSource, received_from: str
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Longitudes and latitudes; both are null where a point has no place in the source's system."""
+    longitude, latitude = (_numbers(table[name]) for name in (source.columns.longitude, source.columns.latitude))
+    x, y = (column.to_numpy() for column in (longitude, latitude))
+    if source.crs is not None:
+        places = to_degrees(x, y, source.crs)
+        longitude, latitude = (pa.chunked_array([pa.array(degrees, from_pandas=True)]) for degrees in places)
+    elif (refusal := refusal_of_points(x, y, city)) is not None:
+        raise SourceError(f"City {city.name}: {received_from}: {refusal}")
+    return longitude, latitude
 
 
 def _filing_dates(

@@ -62,6 +62,7 @@ def test_package_cities_load() -> None:
             "'landing', 'simulated', 'socrata', 'arcgis', 'alerts_api'",
         ),
         ({"source": {**GOOD["source"], "naive_times": "cet"}}, "source.naive_times", "'reject', 'local' or 'utc'"),
+        ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs", "'feet' is no coordinate system that PROJ knows"),
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date", "%Y-%m-%d"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums", "allowed here: kind, columns"),
         ({"source": {"kind": "landing", "columns": {}}}, "source.columns.time", "is missing"),

@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.sources.coordinate_systems import WGS84
 from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, own_columns, require_columns, unreadable
 
 
@@ -20,13 +21,14 @@ def read_shapefile(
 ) -> Chunks:
     """The one ESRI shapefile of a zip archive; a point geometry gives longitude and latitude where columns do not.
 
-    Points are brought to WGS84 from the system that the .prj names; without one they must be WGS84.
+    Points are brought from the system that the .prj names to the source's `crs`, else WGS84; without a .prj they must
+    be in that.
     """
     expected = "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"
     try:
         with filesystem.open_input_stream(path) as stream, zipfile.ZipFile(io.BytesIO(stream.read())) as archive:
             layers = [name for name in archive.namelist() if name.lower().endswith(".shp") and "__MACOSX" not in name]
-            table, points = _shapes(archive, layers)
+            table, points = _shapes(archive, layers, source.crs)
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise unreadable(city, path, expected, error) from None
     for name in (source.columns.longitude, source.columns.latitude):
@@ -39,8 +41,8 @@ def read_shapefile(
     yield table.select(own_columns(source)), 0
 
 
-def _shapes(archive: zipfile.ZipFile, layers: Sequence[str]) -> tuple[pa.Table, pa.Table]:
-    """Attributes, and the points as `x` and `y` in WGS84 degrees; null where there is none.
+def _shapes(archive: zipfile.ZipFile, layers: Sequence[str], crs: str | None) -> tuple[pa.Table, pa.Table]:
+    """Attributes, and the points as `x` and `y` in the system `crs`, else WGS84 degrees; null where there is none.
 
     Raises:
         ValueError: there is not one layer, it has no attributes, or its coordinates are not degrees and nothing says what they are.
@@ -60,9 +62,15 @@ def _shapes(archive: zipfile.ZipFile, layers: Sequence[str]) -> tuple[pa.Table, 
         raise ValueError("it has no attributes; its .dbf is missing or empty")
     geometry = shapes.geometry
     if geometry.crs is not None:
-        geometry = geometry.to_crs("EPSG:4326")
+        geometry = geometry.to_crs(crs or WGS84)
     points = geometry.where(geometry.geom_type == "Point")
     place = pa.table({"x": pa.Array.from_pandas(points.x), "y": pa.Array.from_pandas(points.y)})
-    if geometry.crs is None and not (points.x.abs().le(180) & points.y.abs().le(90) | points.isna()).all():
-        raise ValueError("it has no .prj, and its coordinates are not longitudes and latitudes")
+    if (
+        geometry.crs is None
+        and crs is None
+        and not (points.x.abs().le(180) & points.y.abs().le(90) | points.isna()).all()
+    ):
+        raise ValueError(
+            "it has no .prj, and its coordinates are not longitudes and latitudes; say their system as source.crs"
+        )
     return pa.Table.from_pandas(shapes.drop(columns=geometry.name), preserve_index=False), place

@@ -393,6 +393,62 @@ def test_shapefile_whose_own_columns_have_the_points(tmp_path: Path) -> None:
     assert raw["longitude"].to_pylist() == pytest.approx([-76.9, -76.4, -76.7], abs=2e-5)
 
 
+def projected(system: str) -> list[dict[str, Any]]:
+    """`ROWS` with their points in a system."""
+    points = geopandas.GeoSeries.from_xy([row["lon"] for row in ROWS], [row["lat"] for row in ROWS], crs="EPSG:4326")
+    places = points.to_crs(system)
+    return [{**row, "lon": x, "lat": y} for row, x, y in zip(ROWS, places.x, places.y, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("system", "says"),
+    [
+        ("EPSG:3857", r"look like Web Mercator in metres \(EPSG:3857\): the first is -8.51"),
+        ("EPSG:2248", r"look like NAD83 / Maryland \(ftUS\) in US feet \(EPSG:2248\)"),
+        ("EPSG:26918", r"look like NAD83 / UTM zone 18N in metres \(EPSG:26918\)"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_points_in_metres_or_feet_are_named_and_read_where_the_file_says_so(
+    tmp_path: Path, system: str, says: str, kind: str
+) -> None:
+    write(tmp_path, projected(system), kind)
+    with pytest.raises(SourceError, match=rf"landing_city: .*a\.{kind}.*{says}.* Set source\.crs: {system}"):
+        folder(tmp_path).read(FIRST, LAST)
+    raw = folder(tmp_path, crs=system).read(FIRST, LAST)
+    assert raw["longitude"].to_pylist() == pytest.approx([-76.5, -76.4, -76.3], abs=2e-5)
+    assert raw["latitude"].to_pylist() == pytest.approx([38.5, 38.4, 38.3], abs=2e-5)
+
+
+def test_points_in_metres_with_their_columns_interchanged_are_named(tmp_path: Path) -> None:
+    write(tmp_path, [{**row, "lon": row["lat"], "lat": row["lon"]} for row in projected("EPSG:3857")], "csv")
+    with pytest.raises(SourceError, match=r"Set source\.crs: EPSG:3857 and interchange source\.columns\.longitude"):
+        folder(tmp_path).read(FIRST, LAST)
+
+
+def test_points_of_no_known_system_or_among_degrees_are_left_to_cleaning(tmp_path: Path) -> None:
+    write(tmp_path, [{**row, "lon": 5e8, "lat": 5e8} for row in ROWS], "csv")
+    assert folder(tmp_path).read(FIRST, LAST)["longitude"].to_pylist() == [5e8] * 3
+    write(tmp_path, [*projected("EPSG:3857")[:2], ROWS[2]], "csv")
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
+    # Far outside the system, a point has no place.
+    raw = folder(tmp_path, crs="EPSG:26918").read(FIRST, LAST)
+    assert raw.num_rows == 3
+
+
+@pytest.mark.parametrize("system", ["EPSG:26985", None])
+def test_shapefile_of_a_source_that_says_its_system(tmp_path: Path, system: str | None) -> None:
+    """The points may be those of its own columns, in the same feet, or of the geometry, whose .prj may be missing."""
+    feet = projected("EPSG:2248")
+    own = {name: [row[name] for row in feet] for name in ("lon", "lat")}
+    for attributes in (ATTRIBUTES, {**ATTRIBUTES, **own}):
+        write_shapefile(tmp_path, system, attributes)
+        says = "EPSG:2248" if system or attributes is not ATTRIBUTES else "EPSG:4326"
+        raw = folder(tmp_path, crs=says).read(FIRST, LAST)
+        assert raw["longitude"].to_pylist() == pytest.approx([-76.5, -76.4, -76.3], abs=2e-5)
+        (tmp_path / "unzipped").rmdir()
+
+
 def test_shapefiles_that_cannot_be_used(tmp_path: Path) -> None:
     write_shapefile(tmp_path, "EPSG:26985", ATTRIBUTES)
     original = (tmp_path / "a.zip").read_bytes()
@@ -409,7 +465,7 @@ def test_shapefiles_that_cannot_be_used(tmp_path: Path) -> None:
                         archive.writestr(f"second/{name}", source.read(name))
 
     for endings, twice, says in (
-        ((".prj",), False, r"a\.zip cannot be read .*no \.prj, and its coordinates are not longitudes"),
+        ((".prj",), False, r"a\.zip cannot be read .*no \.prj, and its coordinates are not longitudes.*source\.crs"),
         ((".shp",), False, r"it holds 0 \.shp files"),
         ((), True, r"it holds 2 \.shp files"),
         ((".shx",), False, r"a\.zip cannot be read"),
