@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config as tensorflow_config
 
+from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
@@ -51,18 +52,8 @@ def network_step(filters: int, bfloat16: bool) -> Step:
     generator = np.random.default_rng(0)
     x = tf.constant(generator.poisson(0.02, (BATCH, DAYS, SIDE, SIDE, HEAT_MAPS)).astype(np.float32))
     y = tf.constant((generator.random((BATCH, SIDE, SIDE, HEAT_MAPS)) < 0.02).astype(np.float32))
-    model = build_conv_lstm(
-        days=DAYS,
-        rows=SIDE,
-        columns=SIDE,
-        channels=HEAT_MAPS,
-        heat_maps=HEAT_MAPS,
-        filters=filters,
-        recurrent_layers=3,
-        dropout=0.0,
-        bfloat16=bfloat16,
-        initial_rates=np.full(HEAT_MAPS, 0.02),
-    )
+    config = NetworkConfig(days=DAYS, filters=filters, bfloat16=bfloat16)
+    model = build_conv_lstm(config, SIDE, SIDE, np.full(HEAT_MAPS, 0.02))
     twin = keras.Model(model.inputs, model.get_layer("logits").output)
     twin.compile(
         keras.optimizers.Adam(1e-3), weighted_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0), jit_compile=False

@@ -40,18 +40,7 @@ Step = Callable[[], Any]
 
 def network(name: str) -> keras.Model:
     """The reference network with our or with stock recurrent layers."""
-    model = build_conv_lstm(
-        days=CONFIG.days,
-        rows=SIDE,
-        columns=SIDE,
-        channels=HEAT_MAPS,
-        heat_maps=HEAT_MAPS,
-        filters=CONFIG.filters,
-        recurrent_layers=CONFIG.recurrent_layers,
-        dropout=CONFIG.dropout,
-        bfloat16=False,
-        initial_rates=np.full(HEAT_MAPS, 0.02),
-    )
+    model = build_conv_lstm(CONFIG, SIDE, SIDE, np.full(HEAT_MAPS, 0.02))
     if name == OURS:
         return model
 

@@ -19,8 +19,8 @@ from next_day import baselines_of
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.next_day.regime_regression import Pretrained, load_regression
+from shotspotter_assets.models.forecaster import FitContext, Pretrained
+from shotspotter_assets.models.next_day.regime_regression import load_regression
 from shotspotter_assets.models.registry import forecaster
 
 OAKLAND, CINCINNATI, SPRINGFIELD = (BENCHMARKS[name] for name in ("oakland", "cincinnati", "springfield"))
@@ -67,7 +67,7 @@ def pretrained(name: str, data: Path, cache: Path) -> Pretrained:
         [content] = fitted.files().values()
         kept.write_bytes(content)
     files = {"regime_regression.json": kept.read_bytes()}
-    return Pretrained(f"{name}|{fold.cutoff}", load_regression(files))
+    return load_regression(files).as_start(f"{name}|{fold.cutoff}")
 
 
 def forecasts_of(fold: Fold, start: Pretrained, cache: Path) -> dict[str, np.ndarray]:

@@ -25,3 +25,11 @@ def read_areas(file: Path, name_property: str) -> list[tuple[str, dict[str, Any]
         if name_property not in properties:
             raise ValueError(f"{file}: a polygon lacks the property {name_property}; it has: {', '.join(properties)}")
     return [(str(properties[name_property]), geometry) for properties, geometry in areas]
+
+
+def read_polygons(file: Path, name_property: str) -> list[tuple[str, Any]]:
+    """`read_areas` with valid Shapely polygons."""
+    import shapely
+
+    areas = read_areas(file, name_property)
+    return [(name, shapely.make_valid(shapely.from_geojson(json.dumps(geometry)))) for name, geometry in areas]

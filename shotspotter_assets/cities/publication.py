@@ -9,7 +9,6 @@ from shotspotter_assets.cities.source_settings import StrictModel
 
 Period = Literal["week", "month", "quarter"]
 
-LONGEST_PERIOD_DAYS: Final = {"week": 7, "month": 31, "quarter": 92}
 
 NOT_KNOWN: Final = "not known yet"
 """In place of the source's version of a day that is not known yet, so that it is asked for again once it is."""
@@ -47,12 +46,6 @@ class Publication(StrictModel):
     def answers_at_once(self) -> bool:
         """Whether what the source answers about a day that is over is all that there is, as at a vendor's gateway."""
         return self.days_late == 0 and self.every is None and self.period_days is None
-
-    @property
-    def max_days_late(self) -> int:
-        """Days after which the alerts of a day have to be there by the rule; 0 without one."""
-        period = self.period_days if self.every is None else LONGEST_PERIOD_DAYS[self.every]
-        return (self.days_late or 0) + (period or 1) - 1
 
     def complete_through(self, asked_on: date) -> date | None:
         """The last day whose alerts have to be there when asked on a day; None without a rule."""

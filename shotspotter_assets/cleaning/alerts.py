@@ -277,11 +277,7 @@ def _repeats_the_row_before(table: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def _tidy(
-    raw: pa.Table,
-    order: npt.NDArray[np.int64],
-    day: npt.NDArray[np.int32],
-    axis: _DayAxis,
-    city: City,
+    raw: pa.Table, order: npt.NDArray[np.int64], day: npt.NDArray[np.int32], axis: _DayAxis, city: City
 ) -> tuple[pa.Table, pa.ChunkedArray]:
     """`CLEANED_SCHEMA` of the rows numbered in `order`, which are by day and time, and their types as spelled."""
     in_place = len(order) == raw.num_rows and bool((order == np.arange(len(order))).all())

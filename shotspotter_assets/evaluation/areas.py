@@ -1,6 +1,5 @@
 """The named area in which each cell of a city lies, for scores and burdens by area."""
 
-import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.coverage_file import read_areas
+from shotspotter_assets.cities.coverage_file import read_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
 OUTSIDE: Final = "outside the published areas"
@@ -43,12 +42,11 @@ def quadrants(shape: tuple[int, int]) -> CellAreas:
 
 def published_areas(city: City) -> CellAreas:
     """The area of `City.coverage` that holds the middle of each cell; if several do, the first one in the file."""
-    import shapely  # type: ignore[import-untyped]
+    import shapely
 
     assert city.coverage is not None
     longitude, latitude = cell_middles(city, *np.indices(city.shape))
     names = np.full(city.shape, OUTSIDE, dtype=object)
-    for name, geometry in reversed(read_areas(city.coverage.file, city.coverage.name_property)):
-        area = shapely.make_valid(shapely.from_geojson(json.dumps(geometry)))
+    for name, area in reversed(read_polygons(city.coverage.file, city.coverage.name_property)):
         names[shapely.intersects_xy(area, longitude, latitude)] = name
     return CellAreas("published area", names.astype(np.str_))

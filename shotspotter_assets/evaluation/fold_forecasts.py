@@ -1,12 +1,11 @@
 """Forecasts of a fold's test days: by the fold's own models as they are stored, and by every baseline."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
@@ -18,21 +17,6 @@ from shotspotter_assets.storage.store import Store
 
 class StaleModelError(ValueError):
     """A fold's models were trained on other counts than the store holds now."""
-
-
-@dataclass(frozen=True)
-class ModelForecast:
-    """A model's forecast of the test days.
-
-    Attributes:
-        probability: of at least one alert, shape (test days, cells), cells in row-major order.
-        settings: what was chosen in the fit, as JSON values; None where nothing is fitted, as are `seconds`.
-        seconds: wall-clock time of the fit.
-    """
-
-    probability: npt.NDArray[np.floating]
-    settings: dict[str, Any] | None = None
-    seconds: float | None = None
 
 
 def fold_forecasts(
@@ -75,6 +59,4 @@ def fold_forecasts(
             raise OtherInputsError(f"{partition.key}, {name}: {error} {remedy}") from error
         forecasts[name] = ModelForecast(probability, trained.settings, trained.seconds_to_train)
     log(f"{partition.key}: tuning and fitting the baselines")
-    for name, baseline in fit_baselines(history, train, validation, test).items():
-        forecasts[name] = ModelForecast(baseline.probability, baseline.settings, baseline.seconds)
-    return forecasts
+    return forecasts | fit_baselines(history, train, validation, test)

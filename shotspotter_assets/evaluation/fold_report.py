@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import JsonValue
 
-from shotspotter_assets.evaluation.fold_forecasts import ModelForecast
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
 from shotspotter_assets.evaluation.stored_report import StoredReport
 from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
@@ -48,12 +48,12 @@ class FoldReport(StoredReport):
     """In covered cells on the test days."""
     base_rate: float
     """Share of the test cell-days with an alert."""
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     """Of the run that trained the models."""
     models: dict[str, TrainedScores]
     without_firework_days: dict[str, Scores]
     """Empty where every day is a firework day."""
-    model_settings: dict[str, dict[str, Any]]
+    model_settings: dict[str, dict[str, JsonValue]]
     """What was chosen for each model."""
     score_definitions: dict[str, str]
 
@@ -71,7 +71,7 @@ def fold_report(
     Raises:
         ForecastShapeError: a forecast has another shape than (test days, covered cells).
     """
-    train, validation, test = record.windows(len(history.counts))
+    *_, test = record.windows(len(history.counts))
     tested = slice(test.start, test.stop)
     observed = history.observed[tested]
     for name, model in models.items():
@@ -88,21 +88,13 @@ def fold_report(
         {name: clip_probability(model.probability) for name, model in models.items()},
     )
     report = FoldReport(
-        city=record.city,
-        fold=record.fold,
-        train_days=len(train),
-        validation_days=len(validation),
+        **record.model_dump(include=(FoldRecord.model_fields.keys() & FoldReport.model_fields) - {"models"}),
         test_days=len(test),
-        train_first=record.train_first,
-        train_last=record.train_last,
-        validation_first=record.validation_first,
-        validation_last=record.validation_last,
         test_first=record.fold,
         test_last=history.days()[test[-1]].item(),
         covered_cells=int(history.in_coverage.sum()),
         alerts=int(history.alerts[tested][:, history.in_coverage].sum()),
         base_rate=float(observed.mean()),
-        config=record.config,
         models={
             name: TrainedScores(**vars(scores), seconds_to_train=models[name].seconds)
             for name, scores in score_table(forecasts).items()

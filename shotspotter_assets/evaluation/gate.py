@@ -103,10 +103,7 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     lowest, highest = PREDICTED_OVER_OBSERVED
     conditions = (
         (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
-        (
-            positives >= MIN_POSITIVES,
-            f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed.",
-        ),
+        (positives >= MIN_POSITIVES, f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed."),
         (gain.is_shown, _in_words(gain, f"{best} (the best baseline)")),
         (over_constant.is_shown, _in_words(over_constant, "one constant probability for every cell and day")),
         (

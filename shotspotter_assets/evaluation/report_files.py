@@ -43,6 +43,6 @@ def read_origins(store: Store, city: str, folds: Collection[date], candidate: st
     for cutoff in cutoffs:
         model = read_record(store, city, cutoff).models.get(candidate)
         origin = None if model is None else model.settings.get("pretrained")
-        if origin and origin["used"]:
-            origins[cutoff] = origin["from"]
+        if isinstance(origin, dict) and origin["used"]:
+            origins[cutoff] = str(origin["from"])
     return origins

@@ -3,7 +3,6 @@
 A coverage is an array of first days, shape (rows, columns), datetime64[D]; NaT where no sensor hears.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import date
 from typing import Final
@@ -12,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.coverage_file import read_areas
+from shotspotter_assets.cities.coverage_file import read_polygons
+from shotspotter_assets.gridding.cells import cell_middles
 
 MIN_ALERTS: Final = 3
 """Of a covered cell in a training window; one or two alerts may be misplaced points."""
@@ -49,18 +49,12 @@ def published_first_days(city: City) -> npt.NDArray[np.datetime64]:
 
     Reads the GeoJSON file of `City.coverage`, which must not be null.
     """
-    box, (rows, columns) = city.box, city.shape
-    latitude = box.south + (np.arange(rows) + 0.5) / rows * (box.north - box.south)
-    longitude = box.west + (np.arange(columns) + 0.5) / columns * (box.east - box.west)
-    centres = np.meshgrid(longitude, latitude)
-    return _first_days(city, centres[0].ravel(), centres[1].ravel()).reshape(rows, columns)
+    longitude, latitude = cell_middles(city, *np.indices(city.shape))
+    return _first_days(city, longitude.ravel(), latitude.ravel()).reshape(city.shape)
 
 
 def points_in_coverage(
-    city: City,
-    longitude: npt.NDArray[np.float64],
-    latitude: npt.NDArray[np.float64],
-    dates: npt.NDArray[np.datetime64],
+    city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], dates: npt.NDArray[np.datetime64]
 ) -> npt.NDArray[np.bool_]:
     """Whether each point lies in an area that the city publishes as covered on the point's local date, shape (points,)."""
     return _first_days(city, longitude, latitude) <= dates
@@ -126,14 +120,13 @@ def _first_days(
     city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.datetime64]:
     """First covered day of each point, NaT outside all areas; shape (points,)."""
-    import shapely  # type: ignore[import-untyped]
+    import shapely
 
     assert city.coverage is not None
     first = np.full(len(longitude), np.datetime64("NaT", "D"))
-    for name, geometry in read_areas(city.coverage.file, city.coverage.name_property):
+    for name, area in read_polygons(city.coverage.file, city.coverage.name_property):
         since = city.coverage.areas.get(name)
         if since is not None:
-            area = shapely.make_valid(shapely.from_geojson(json.dumps(geometry)))
             shapely.prepare(area)
             inside = shapely.intersects_xy(area, longitude, latitude)
             first[inside] = np.fmin(first[inside], np.datetime64(since, "D"))

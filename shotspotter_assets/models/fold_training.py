@@ -3,19 +3,12 @@
 from collections.abc import Mapping
 from datetime import date
 from time import monotonic
-from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.records import (
-    FoldRecord,
-    TrainedModel,
-    counts_sha256,
-    files_sha256,
-    installed_versions,
-)
+from shotspotter_assets.models.records import FoldRecord, TrainedModel, counts_sha256, files_sha256, installed_versions
 from shotspotter_assets.models.registry import forecaster
 
 
@@ -26,7 +19,7 @@ def train_fold(
     settings: Mapping[str, BaseModel],
     *,
     context: FitContext,
-    config: dict[str, Any],
+    config: dict[str, JsonValue],
 ) -> tuple[FoldRecord, dict[str, dict[str, bytes]]]:
     """(record, content by model and file) of the forecasters fitted for a fold.
 

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.models.history import History
 
-if TYPE_CHECKING:
-    from shotspotter_assets.models.next_day.regime_regression import Pretrained
-
 Array = npt.NDArray[np.float64]
+ChosenSettings = Mapping[str, object]
+"""What a fit chose, and how well it did on the validation window, as JSON values."""
 
 
 class NothingToLearnError(ValueError):
@@ -21,11 +20,7 @@ class NothingToLearnError(ValueError):
 
 
 def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bool_]) -> None:
-    """Refuse labels of `days` that are all alike.
-
-    Raises:
-        NothingToLearnError: see there.
-    """
+    """Refuse labels of `days` that are all alike, with a NothingToLearnError."""
     if not labels.any() or labels.all():
         raise NothingToLearnError(
             f"City {history.city.name}, days {days} from {history.first_day}: {int(history.in_coverage.sum())} covered cells, "
@@ -34,18 +29,25 @@ def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bo
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """Another city's regression to start at: whose it is (`city|cutoff`), and log odds by unit of each named input."""
+
+    origin: str
+    slopes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class FitContext:
     """What a fit may use beside the history and its windows; each forecaster takes what it has a use for.
 
     Attributes:
-        pretrained: another city's regression to start at.
         earlier: the same forecaster fitted on an earlier window, whose training goes on.
         checkpoint: folder from which a training that was stopped goes on; None for none.
         log: is told of the progress.
     """
 
-    pretrained: "Pretrained | None" = None
-    earlier: Any = None
+    pretrained: Pretrained | None = None
+    earlier: "Fitted | None" = None
     checkpoint: Path | None = None
     log: Callable[[str], None] = lambda _: None
 
@@ -57,13 +59,12 @@ class Fitted(Protocol):
     """A fitted forecaster.
 
     Attributes:
-        settings: what was chosen and how well it did on the validation window, as JSON values.
         validation_probability: forecasts of the validation window by the model fitted on the training window alone,
             float64, shape (validation days, cells); None after loading, as it is not kept.
     """
 
     @property
-    def settings(self) -> dict[str, Any]: ...
+    def settings(self) -> ChosenSettings: ...
 
     @property
     def validation_probability(self) -> Array | None: ...
@@ -81,6 +82,21 @@ class Fitted(Protocol):
     def files(self) -> dict[str, bytes]:
         """Content by file name, from which the forecaster's `load` makes the same forecasts."""
         ...
+
+
+@dataclass(frozen=True)
+class ModelForecast:
+    """A model's forecast of a fold's test days.
+
+    Attributes:
+        probability: of at least one alert, shape (test days, cells), cells in row-major order.
+        settings: what was chosen in the fit; None where nothing is fitted, as are `seconds`.
+        seconds: wall-clock time of the fit; of baselines, of the forecast too.
+    """
+
+    probability: npt.NDArray[np.floating]
+    settings: ChosenSettings | None = None
+    seconds: float | None = None
 
 
 @runtime_checkable
@@ -112,11 +128,6 @@ class Forecaster(Protocol):
         Args:
             history: at least to the end of `validation`; later days are not looked at.
             train: indexes of the day axis.
-            validation: see `train`.
-            context: see there.
-
-        Raises:
-            NothingToLearnError: see there.
         """
         ...
 

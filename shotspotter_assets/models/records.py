@@ -4,11 +4,10 @@ import platform
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -20,7 +19,7 @@ class TrainedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     """What was chosen, how well it did on the validation window, and the history of networks."""
     files: dict[str, str]
     """SHA-256 of each of its files."""
@@ -42,7 +41,7 @@ class FoldRecord(BaseModel):
     validation_days: int
     covered: list[tuple[int, int]]
     """(row, column) of the cells that are covered on the cutoff, known from the days before it."""
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     versions: dict[str, str]
     data_sha256: str
     """Of the counts before the cutoff: a report notices when the days were gridded anew with another result."""

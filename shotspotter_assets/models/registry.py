@@ -98,32 +98,19 @@ class Candidate(NamedTuple):
 
 
 def find(name: str) -> Entry:
-    """The row of a name.
-
-    Raises:
-        UnknownForecasterError: see there.
-    """
+    """The row of a name."""
     if name not in FORECASTERS:
         raise UnknownForecasterError(f"There is no forecaster {name!r}; there are: {', '.join(FORECASTERS)}.")
     return FORECASTERS[name]
 
 
 def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
-    """The forecaster of a name with its default settings, or given ones.
-
-    Raises:
-        UnknownForecasterError: see there.
-    """
+    """The forecaster of a name with its default settings, or given ones."""
     return find(name).build(settings)
 
 
 def storable(names: list[str]) -> list[str]:
-    """`names`, once it is known that each is a forecaster that can be stored.
-
-    Raises:
-        UnknownForecasterError: see there.
-        NotServableError: see there.
-    """
+    """`names`, once it is known that each is a forecaster that can be stored."""
     refused = [name for name in names if not find(name).servable]
     if refused:
         raise NotServableError(f"{', '.join(refused)} cannot be stored; choose among {', '.join(SERVABLE)}.")
@@ -152,7 +139,6 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
     """The settings of a forecaster: its defaults, changed by what the city's file says, changed by `changes`.
 
     Raises:
-        UnknownForecasterError: see there.
         CityFileError: the file has a key or value that the forecaster does not take.
     """
     settings = find(name).settings

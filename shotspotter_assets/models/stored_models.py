@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.forecaster import Pretrained
 from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256
 from shotspotter_assets.models.registry import find
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
-
-if TYPE_CHECKING:
-    from shotspotter_assets.models.next_day.regime_regression import Pretrained
 
 
 class ModelMismatchError(ValueError):
@@ -66,7 +63,7 @@ def read_files(store: Store, partition: Partition, model: str, trained: TrainedM
     return files
 
 
-def read_pretrained(store: Store, city: City, by: date) -> "Pretrained | None":
+def read_pretrained(store: Store, city: City, by: date) -> Pretrained | None:
     """What the city's models start at: the regression of the other city's latest fold with a cutoff no later than `by`.
 
     None where `City.pretrained` names no city.
@@ -76,7 +73,7 @@ def read_pretrained(store: Store, city: City, by: date) -> "Pretrained | None":
     """
     if city.pretrained is None:
         return None
-    from shotspotter_assets.models.next_day.regime_regression import Pretrained, load_regression
+    from shotspotter_assets.models.next_day.regime_regression import load_regression
 
     cutoffs = store.days_present("fold_models", city.pretrained, RECORD_FILE, "fold")
     known = [cutoff for cutoff in cutoffs if cutoff <= by]
@@ -90,5 +87,5 @@ def read_pretrained(store: Store, city: City, by: date) -> "Pretrained | None":
     record = read_record(store, city.pretrained, max(known))
     for name, trained in record.models.items():
         if find(name).starts_at_regression:
-            return Pretrained(partition.key, load_regression(read_files(store, partition, name, trained)))
+            return load_regression(read_files(store, partition, name, trained)).as_start(partition.key)
     raise NoPretrainedModelError(remedy.format(f"in its latest one, {partition.key}"))

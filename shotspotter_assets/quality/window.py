@@ -119,7 +119,6 @@ class Window:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """See `yearly_blocks`."""
         return yearly_blocks(self.stored, self.judged)
 
     @cached_property

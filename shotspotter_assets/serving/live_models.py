@@ -15,7 +15,7 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import ChosenSettings, FitContext
 from shotspotter_assets.models.records import counts_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -174,7 +174,7 @@ def train(
     served = fitted.validation(gate.served)
     counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
     files = {name: model.files() for name, model in fitted.models.items()} | {COUNTS: counts.files()}
-    settings: dict[str, dict[str, Any]] = {name: model.settings for name, model in fitted.models.items()} | {COUNTS: {}}
+    settings: dict[str, ChosenSettings] = {name: model.settings for name, model in fitted.models.items()} | {COUNTS: {}}
     version, hours = version_of(files), _hours(stored, in_coverage, windows, before, context.log)
     record = ServingRecord(
         city=city.name,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.local_time import hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import Array, FitContext, Fitted
+from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
@@ -144,7 +144,7 @@ def fit_hours(
     return HourModels(day, version_of(files), models, files, without)
 
 
-def trained_model(settings: dict[str, Any], files: Mapping[str, bytes], seconds: float) -> TrainedModel:
+def trained_model(settings: ChosenSettings, files: Mapping[str, bytes], seconds: float) -> TrainedModel:
     """What a record keeps of a model."""
     return TrainedModel(settings=settings, files=files_sha256(files), seconds_to_train=seconds)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.fold_forecasts import ModelForecast
 from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, counts, fold_record, made_up_city
 from shotspotter_assets_tests.evaluation.forecasts import score_days

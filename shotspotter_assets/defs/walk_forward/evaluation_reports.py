@@ -17,12 +17,7 @@ from shotspotter_assets.partitions import (
     next_cutoff,
     single_fold,
 )
-from shotspotter_assets.storage.file_names import (
-    FOLD_FORECASTS_FILE,
-    RECORD_FILE,
-    REPORT_FILE,
-    picture_file,
-)
+from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, RECORD_FILE, REPORT_FILE, picture_file
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport

@@ -9,20 +9,14 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     days: int = Field(
-        default=16,
-        ge=2,
-        le=256,
-        description="Days in an input window: a power of two, at least 2 ** recurrent_layers.",
+        default=16, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
     )
     filters: int = Field(default=16, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
     recurrent_layers: int = Field(
         default=3, ge=1, le=8, description="Number of bidirectional peephole ConvLSTM layers."
     )
     dropout: float = Field(
-        default=0.0,
-        ge=0.0,
-        lt=1.0,
-        description="Share of values dropped in training after each time pooling.",
+        default=0.0, ge=0.0, lt=1.0, description="Share of values dropped in training after each time pooling."
     )
     class_weight: float = Field(
         default=1.0,
@@ -35,10 +29,7 @@ class NetworkConfig(BaseModel):
     batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
     patience: int = Field(
-        default=10,
-        ge=1,
-        le=10_000,
-        description="Epochs without a better validation loss before training stops.",
+        default=10, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
     )
     plateau_patience: int = Field(
         default=4,
@@ -50,10 +41,7 @@ class NetworkConfig(BaseModel):
         default=0.5, gt=0.0, lt=1.0, description="What the learning rate is multiplied by at a cut."
     )
     validation_share: float = Field(
-        default=0.15,
-        gt=0.0,
-        lt=1.0,
-        description="Share of the training window, its last days, kept for validation.",
+        default=0.15, gt=0.0, lt=1.0, description="Share of the training window, its last days, kept for validation."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
     deterministic: bool = Field(

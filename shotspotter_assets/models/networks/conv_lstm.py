@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 from shotspotter_assets.models.networks.quiet_keras import keras
+from shotspotter_assets.models.networks.windows import HEAT_MAPS
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:
@@ -22,76 +24,45 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
     return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
 
 
-def build_conv_lstm(
-    *,
-    days: int,
-    rows: int,
-    columns: int,
-    channels: int,
-    heat_maps: int,
-    filters: int,
-    recurrent_layers: int,
-    dropout: float,
-    bfloat16: bool,
-    initial_rates: np.ndarray,
-) -> keras.Model:
+def build_conv_lstm(config: NetworkConfig, rows: int, columns: int, initial_rates: np.ndarray) -> keras.Model:
     """Build the network named `conv_lstm`; random weights follow `keras.utils.set_random_seed`.
 
-    Input: float32 (batch, days, rows, columns, channels). Output: float32 (batch, rows, columns, heat_maps), each a
+    Input: float32 (batch, days, rows, columns, HEAT_MAPS). Output: float32 (batch, rows, columns, HEAT_MAPS), each a
     sigmoid. The layer named `logits` holds the same before the sigmoid, which is what a loss should use.
     The untrained network answers `initial_rates` everywhere, so that training does not begin by looking for the base rate.
 
     Args:
-        days: Frames in a window, a power of two (see `time_pools`).
-        rows: Rows of the grid.
-        columns: Columns of the grid.
-        channels: Values per cell and day.
-        heat_maps: Number of output maps.
-        filters: Channels of every convolution and of each direction of every recurrent layer.
-        recurrent_layers: Number of peephole ConvLSTM layers.
-        dropout: Share of values dropped after each pooling in training; 0 leaves the layers out.
-        bfloat16: Run all convolutions but the last in bfloat16, everything else in float32.
-        initial_rates: Shape (heat_maps,), strictly between 0 and 1.
+        initial_rates: Shape (HEAT_MAPS,), strictly between 0 and 1.
 
     Raises:
         ValueError: `days` and `recurrent_layers` do not fit, or `initial_rates` has a wrong shape or range.
     """
-    pools = time_pools(days, recurrent_layers)
+    pools, filters = time_pools(config.days, config.recurrent_layers), config.filters
     rates = np.asarray(initial_rates, dtype=np.float64)
-    if rates.shape != (heat_maps,) or not ((rates > 0) & (rates < 1)).all():
-        raise ValueError(f"initial_rates must be {heat_maps} numbers between 0 and 1 (both excluded), not {rates}")
+    if rates.shape != (HEAT_MAPS,) or not ((rates > 0) & (rates < 1)).all():
+        raise ValueError(f"initial_rates must be {HEAT_MAPS} numbers between 0 and 1 (both excluded), not {rates}")
     layers = keras.layers
-    convolution_type = "mixed_bfloat16" if bfloat16 else "float32"
-    inputs = keras.Input((days, rows, columns, channels), name="frames")
+    convolution_type = "mixed_bfloat16" if config.bfloat16 else "float32"
+    inputs = keras.Input((config.days, rows, columns, HEAT_MAPS), name="frames")
     maps = inputs
     for number in (1, 2):
         maps = layers.Conv3D(
-            filters,
-            3,
-            padding="same",
-            activation="relu",
-            dtype=convolution_type,
-            name=f"convolution_{number}",
+            filters, 3, padding="same", activation="relu", dtype=convolution_type, name=f"convolution_{number}"
         )(maps)
     # A batch holds hundreds of thousands of cells, so its statistics are steady; Keras's momentum of 0.99 would spoil
     # the first epochs' validation loss of a data set with a hundred batches.
     maps = layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization_0")(maps)
     for number, pool in enumerate(pools, start=1):
-        maps = PeepholeConvLSTM2D(filters, bfloat16=bfloat16, dtype="float32", name=f"recurrence_{number}")(maps)
+        maps = PeepholeConvLSTM2D(filters, bfloat16=config.bfloat16, dtype="float32", name=f"recurrence_{number}")(maps)
         maps = layers.BatchNormalization(momentum=0.9, dtype="float32", name=f"normalization_{number}")(maps)
         maps = layers.MaxPooling3D((pool, 1, 1), dtype="float32", name=f"time_pool_{number}")(maps)
-        if dropout > 0:
-            maps = layers.Dropout(dropout, dtype="float32", name=f"dropout_{number}")(maps)
+        if config.dropout > 0:
+            maps = layers.Dropout(config.dropout, dtype="float32", name=f"dropout_{number}")(maps)
     # One frame is left: a kernel deeper than one would only hold weights that meet padding.
     last = layers.Conv3D(
-        heat_maps,
-        (1, 3, 3),
-        padding="same",
-        kernel_initializer="zeros",
-        dtype="float32",
-        name="last_convolution",
+        HEAT_MAPS, (1, 3, 3), padding="same", kernel_initializer="zeros", dtype="float32", name="last_convolution"
     )
-    logits = layers.Reshape((rows, columns, heat_maps), dtype="float32", name="logits")(last(maps))
+    logits = layers.Reshape((rows, columns, HEAT_MAPS), dtype="float32", name="logits")(last(maps))
     outputs = layers.Activation("sigmoid", dtype="float32", name="heat_maps")(logits)
     last.bias.assign(np.log(rates / (1 - rates)))
     return keras.Model(inputs, outputs, name="conv_lstm")

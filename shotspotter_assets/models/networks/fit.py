@@ -24,7 +24,7 @@ from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras
-from shotspotter_assets.models.networks.windows import HEAT_MAPS, WindowBatches, Windows, shuffled
+from shotspotter_assets.models.networks.windows import WindowBatches, Windows, shuffled
 
 
 class TrainingDivergedError(RuntimeError):
@@ -145,19 +145,9 @@ def _untrained(windows: Windows, train_days: np.ndarray, in_coverage: np.ndarray
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(train_days) * in_coverage.sum())
     rates = np.clip(windows.rates(train_days, in_coverage), half, 1 - half)
-    rows, columns, channels = windows.frames.shape[1:]
-    return build_conv_lstm(
-        days=config.days,
-        rows=rows,
-        columns=columns,
-        channels=channels,
-        heat_maps=HEAT_MAPS,
-        filters=config.filters,
-        recurrent_layers=config.recurrent_layers,
-        dropout=config.dropout,
-        bfloat16=config.bfloat16,
-        initial_rates=config.class_weight * rates / (1 + (config.class_weight - 1) * rates),
-    )
+    rows, columns, _ = windows.frames.shape[1:]
+    weighted = config.class_weight * rates / (1 + (config.class_weight - 1) * rates)
+    return build_conv_lstm(config, rows, columns, weighted)
 
 
 def _start(

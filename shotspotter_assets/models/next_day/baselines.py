@@ -5,12 +5,11 @@ weighted: each forecasts the probability itself. The forecast of a test day uses
 included, but labels of test days never enter a fit.
 """
 
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from shotspotter_assets.models.fold_windows import LAG_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import Array, require_both_labels
+from shotspotter_assets.models.forecaster import ModelForecast, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.registry import BASELINES, forecaster
@@ -23,31 +22,12 @@ class FoldRangeError(ValueError):
     """The day ranges of a fold do not follow each other within the day axis."""
 
 
-@dataclass(frozen=True)
-class BaselineForecast:
-    """One baseline's forecasts of the test window.
-
-    Attributes:
-        name: key in reports and column in the forecasts table.
-        probability: probability of at least one alert, float64, shape (test days, cells).
-        settings: what was chosen on the validation window, with its validation log loss.
-        seconds: wall-clock time of tuning, fit and forecast; features that two baselines share count for the first.
-    """
-
-    name: str
-    probability: Array
-    settings: dict[str, Any]
-    seconds: float
-
-
-def fit_baselines(history: History, train: range, validation: range, test: range) -> dict[str, BaselineForecast]:
+def fit_baselines(history: History, train: range, validation: range, test: range) -> dict[str, ModelForecast]:
     """All baselines of the registry, for one fold, by name.
 
     Args:
         history: to the end of `test` at least; later days are not looked at.
         train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
-        validation: see `train`.
-        test: see `train`.
 
     Raises:
         FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
@@ -67,5 +47,5 @@ def fit_baselines(history: History, train: range, validation: range, test: range
         started = perf_counter()
         fitted = forecaster(name).fit(history, train, validation)
         probability = clip_probability(fitted.predict(history, test))
-        forecasts[name] = BaselineForecast(name, probability, fitted.settings, perf_counter() - started)
+        forecasts[name] = ModelForecast(probability, fitted.settings, perf_counter() - started)
     return forecasts

@@ -5,11 +5,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.probability import clip_probability
@@ -31,11 +31,10 @@ class FittedReferenceNetwork:
 
     model: "keras.Model"
     config: NetworkConfig
-    settings: dict[str, Any]
+    settings: ChosenSettings
     validation_probability: Array | None = None
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
@@ -44,7 +43,6 @@ class FittedReferenceNetwork:
         return clip_probability(undo_class_weight(raw.astype(np.float64), self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
         from shotspotter_assets.models.networks.keras_files import save_model
 
         content = {"config": self.config.model_dump(), "settings": self.settings}
@@ -62,7 +60,6 @@ class ReferenceNetworkForecaster:
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedReferenceNetwork:
-        """See `Forecaster.fit`."""
         from shotspotter_assets.models.networks.fit import fit_network
 
         history = history.through(validation.stop)
@@ -87,7 +84,6 @@ class ReferenceNetworkForecaster:
         return FittedReferenceNetwork(trained.model, self.config, settings, fitted.predict(history, validation))
 
     def load(self, files: Mapping[str, bytes]) -> FittedReferenceNetwork:
-        """See `Forecaster.load`."""
         from shotspotter_assets.models.networks.keras_files import load_model
 
         content = json.loads(files[SETTINGS_FILE])

@@ -191,10 +191,7 @@ def _city(share: Array, kept: Booleans, known: Integers) -> Iterator[tuple[str, 
     yield "log_city_365_days", np.log(usual[known] + MIN_RATE)[:, None]
     for half_life in CITY_HALF_LIVES:
         recent = exponential_mean(share, half_life, kept)
-        yield (
-            f"log_city_{half_life}_days_to_365",
-            np.log((recent + MIN_RATE) / (usual + MIN_RATE))[known, None],
-        )
+        yield (f"log_city_{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))[known, None])
 
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:

@@ -22,11 +22,9 @@ class GradientBoostingForecaster(LagBaseline):
     name: ClassVar[str] = "gradient_boosting"
 
     def inputs(self, history: History) -> Rows:
-        """See `LagBaseline.inputs`."""
         return lag_features(history).values
 
     def classifier(self, fold: LagFold, days: range, settings: Settings) -> "HistGradientBoostingClassifier":
-        """See `LagBaseline.classifier`."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         model = HistGradientBoostingClassifier(
@@ -41,7 +39,6 @@ class GradientBoostingForecaster(LagBaseline):
         return model.fit(*fold.to_fit(days))
 
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
-        """See `LagBaseline.candidates`."""
         rows = rows_of(fold.inputs, fold.validation)
         for settings in GRID:
             model = self.classifier(fold, fold.train, settings | {"iterations": MAX_TREES})

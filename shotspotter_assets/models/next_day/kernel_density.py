@@ -33,7 +33,6 @@ class KdeForecaster(TunedBaseline):
         return (len(labels) * frequency + pseudo_days * labels.mean()) / (len(labels) + pseudo_days)
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return np.broadcast_to(table, (len(days), len(table)))
 
 
@@ -44,14 +43,12 @@ class EwKdeForecaster(TunedBaseline):
     table_key = None
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         occupied, known = history.observed.astype(np.float64), history.known_before(days)
         smooth = smooth_cells(occupied, history.in_coverage, settings["width_cells"])
         recent = exponential_mean(smooth, settings["half_life_days"])[known]
         return _mixture(recent, exponential_mean(occupied, np.inf)[known], settings["history"])
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        """See `TunedBaseline.candidates`."""
         occupied, known = history.observed.astype(np.float64), history.known_before(validation)
         past = exponential_mean(occupied, np.inf)[known]
         for width in WIDTHS:

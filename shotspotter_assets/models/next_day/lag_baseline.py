@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.models.fold_windows import LAG_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, require_both_labels
@@ -26,7 +26,6 @@ class LagFold:
         history: to the end of the validation window at least.
         inputs: shape (days, cells, features).
         train: indexes of the day axis; `validation` follows.
-        validation: see `train`.
     """
 
     history: History
@@ -62,7 +61,6 @@ class LagBaseline(ABC):
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> "FittedLagBaseline":
-        """See `Forecaster.fit`."""
         fold = LagFold(history, self.inputs(history), train, validation)
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
@@ -87,7 +85,6 @@ class FittedLagBaseline:
     validation_probability: Array | None
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         with threadpool_limits(1):
             return clip_probability(probability_of(self.model, self.inputs(history), days))
 

@@ -29,7 +29,6 @@ class LogisticRegressionForecaster(LagBaseline):
         return values
 
     def classifier(self, fold: LagFold, days: range, settings: Settings) -> Any:
-        """See `LagBaseline.classifier`."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -38,7 +37,6 @@ class LogisticRegressionForecaster(LagBaseline):
         return make_pipeline(StandardScaler(), model).fit(*fold.to_fit(days))
 
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
-        """See `LagBaseline.candidates`."""
         for inverse_penalty in INVERSE_PENALTIES:
             settings = {"inverse_penalty": inverse_penalty}
             yield settings, probability_of(self.classifier(fold, fold.train, settings), fold.inputs, fold.validation)

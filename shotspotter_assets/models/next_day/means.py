@@ -43,7 +43,6 @@ class NeverForecaster(TunedBaseline):
         return FittedBaseline(self, NO_TABLE, {"probability": MIN_PROBABILITY}, forecast)
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return np.full((len(days), int(history.in_coverage.sum())), MIN_PROBABILITY)
 
 
@@ -57,7 +56,6 @@ class CityMeanForecaster(TunedBaseline):
         return np.array(_labels(history, days).mean())
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return np.full((len(days), int(history.in_coverage.sum())), float(table))
 
 
@@ -74,7 +72,6 @@ class HistoricalMeanForecaster(TunedBaseline):
         return shrunk_frequency(_labels(history, days), settings["pseudo_days"])
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return np.broadcast_to(table, (len(days), len(table)))
 
 
@@ -98,7 +95,6 @@ class WeekdayMeanForecaster(TunedBaseline):
         return (hits + pseudo_weeks * prior) / (number + pseudo_weeks)
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return table[_weekdays(history, days)]
 
 
@@ -116,7 +112,6 @@ class PersistenceForecaster(TunedBaseline):
         )
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return table[_occupied_the_day_before(history, days).astype(np.int64)]
 
 
@@ -128,11 +123,9 @@ class ExponentialMeanForecaster(TunedBaseline):
     table_key = None
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """See `TunedBaseline.forecast`."""
         return _mixture(_rates(history, settings["half_life_days"], days), settings)
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        """See `TunedBaseline.candidates`."""
         for half_life in HALF_LIVES:
             rates = _rates(history, half_life, validation)
             for recent, past in product(range(WEIGHT_STEPS + 1), repeat=2):

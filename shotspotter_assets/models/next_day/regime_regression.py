@@ -1,19 +1,26 @@
 """L2 logistic regression on the next-day inputs, with firework days as a regime of their own; every model starts here."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, require_both_labels
+from shotspotter_assets.models.forecaster import (
+    NO_CONTEXT,
+    Array,
+    ChosenSettings,
+    FitContext,
+    Pretrained,
+    require_both_labels,
+)
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs, ordinary_days
@@ -48,7 +55,6 @@ class FitData:
         history: to the end of the validation window.
         inputs: of all its days.
         train: indexes of the day axis; `validation` follows.
-        validation: see `train`.
     """
 
     history: History
@@ -69,7 +75,6 @@ class FitData:
 
     @cached_property
     def ordinary(self) -> npt.NDArray[np.bool_]:
-        """See `ordinary_days`."""
         return ordinary_days(self.history)
 
     @cached_property
@@ -80,11 +85,7 @@ class FitData:
         return ordinary if len(ordinary) else days
 
     def to_fit(self, days: range) -> Integers:
-        """The ordinary days of `days` after the warm-up.
-
-        Raises:
-            NothingToLearnError: see there.
-        """
+        """The ordinary days of `days` after the warm-up; refused where there is nothing to learn on them."""
         kept = after_warm_up(days, INPUTS_WARM_UP_DAYS)
         chosen = np.array([day for day in kept if self.ordinary[day]], dtype=np.int64)
         require_both_labels(self.history, days, self.history.observed[chosen])
@@ -131,13 +132,17 @@ class FittedRegimeRegression:
     intercept: float
     mean: Array
     scale: Array
-    settings: dict[str, Any]
+    settings: ChosenSettings
     validation_probability: Array | None = None
 
     @property
     def slopes(self) -> Array:
         """Log odds by unit of each input."""
         return self.weights / self.scale
+
+    def as_start(self, origin: str) -> Pretrained:
+        """What another city's models start at; `origin` names this one (`city|cutoff`)."""
+        return Pretrained(origin, dict(zip(self.names, self.slopes, strict=True)))
 
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells).
@@ -151,16 +156,13 @@ class FittedRegimeRegression:
         return inputs.values @ slopes + (self.intercept - self.mean @ slopes)
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         ordinary = expit(self.logit(next_day_inputs(history, days)))
         return clip_probability(with_firework_days(history, days, ordinary, self))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `HasDrivers.drivers`."""
         return main_drivers(next_day_inputs(history, [day]), self.slopes)
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
         content = {
             "names": self.names,
             "weights": self.weights.tolist(),
@@ -179,14 +181,6 @@ def load_regression(files: Mapping[str, bytes]) -> FittedRegimeRegression:
     return FittedRegimeRegression(
         names=tuple(content["names"]), intercept=content["intercept"], settings=content["settings"], **arrays
     )
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """Another city's regression to start at, and its `origin` (`city|cutoff`)."""
-
-    origin: str
-    regression: FittedRegimeRegression
 
 
 class Regressions(NamedTuple):
@@ -210,12 +204,10 @@ class RegimeRegressionForecaster:
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedRegimeRegression:
-        """See `Forecaster.fit`."""
         data = FitData.make(history, train, validation)
         return fit_regressions(data, context.pretrained, self.settings.inverse_penalties).both
 
     def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
-        """See `Forecaster.load`."""
         return load_regression(files)
 
 
@@ -227,7 +219,6 @@ def fit_regressions(
     """The regressions with the penalty, or the start, that the validation window chooses.
 
     Args:
-        data: see there.
         pretrained: another city's regression, for a thin city.
         inverse_penalties: those that are tried.
 
@@ -235,7 +226,7 @@ def fit_regressions(
         OtherInputsError: an earlier version fitted `pretrained`.
     """
     history, observed, judged = data.history, data.history.observed, data.judged
-    if pretrained is not None and _required(pretrained.regression.names) != _required(data.inputs.names):
+    if pretrained is not None and _required(pretrained.slopes) != _required(data.inputs.names):
         raise OtherInputsError(
             f"City {history.city.name} starts at the model of {pretrained.origin}, which {INPUTS_ERROR}"
         )
@@ -247,7 +238,7 @@ def fit_regressions(
     if pretrained is not None and not is_beyond_chance((losses[-1] - losses[best]).sum(axis=1)):
         best = len(tried) - 1
     prior = tried[best]
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "inverse_penalty": INVERSE_PENALTY if isinstance(prior, Pretrained) else prior,
         "validation_log_loss": float(losses[best].mean()),
     }
@@ -262,7 +253,7 @@ def fit_regressions(
     )
 
 
-def _required(names: tuple[str, ...]) -> list[str]:
+def _required(names: Iterable[str]) -> list[str]:
     """Names of the inputs that every city has."""
     return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
 
@@ -287,8 +278,7 @@ def _fit(data: FitData, days: Integers, prior: float | Pretrained) -> FittedRegi
     with threadpool_limits(1):
         if isinstance(prior, Pretrained):
             # Cities may differ in their inputs: some publish no hours, some have further events.
-            slopes = dict(zip(prior.regression.names, prior.regression.slopes, strict=True))
-            prior_weights = scale * np.array([slopes.get(name, 0.0) for name in names])
+            prior_weights = scale * np.array([prior.slopes.get(name, 0.0) for name in names])
             weights, intercept = fit_shrunk_regression(rows, labels, prior_weights)
         else:
             model = LogisticRegression(C=prior, solver="newton-cholesky").fit(rows, labels)

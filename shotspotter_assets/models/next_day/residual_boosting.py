@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -61,7 +61,7 @@ class FittedResidualBoosting:
 
     regression: FittedRegimeRegression
     booster: "lightgbm.Booster | None"
-    settings: dict[str, Any]
+    settings: ChosenSettings
     validation_probability: Array | None = None
 
     def logit(self, inputs: Inputs) -> Array:
@@ -70,7 +70,6 @@ class FittedResidualBoosting:
         return start if self.booster is None else start + _added(self.booster, _rows(inputs)).reshape(start.shape)
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         ordinary = expit(self.logit(next_day_inputs(history, days)))
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
@@ -101,12 +100,10 @@ class ResidualBoostingForecaster:
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualBoosting:
-        """See `Forecaster.fit`."""
         data = FitData.make(history, train, validation)
         return self.fit_on_regressions(data, fit_regressions(data, context.pretrained))
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
-        """See `Forecaster.load`."""
         import lightgbm
 
         text = files.get(MODEL_FILE)

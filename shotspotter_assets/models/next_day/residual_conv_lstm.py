@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,17 @@ TRAIN_MODEL_FILE: Final = "network_of_training_days.keras"
 SETTINGS_FILE: Final = "network.json"
 
 
+class NetworkSettings(TypedDict):
+    """`share` of what the network adds is added; `seconds` is the wall time of the network's own training."""
+
+    share: float
+    validation_log_loss: float
+    baseline_validation_log_loss: float
+    went_on_from_an_earlier_network: bool
+    parameters: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class FittedResidualNetwork:
     """See `Fitted`.
@@ -64,17 +75,15 @@ class FittedResidualNetwork:
         model: network of training and validation days.
         train_model: network of the training days alone, from which a later fit goes on, as it must not have seen what it
             is validated on.
-        settings: `share` of what the network adds is added; `seconds` is the wall time of the network's own training.
     """
 
     regression: FittedRegimeRegression
     model: "keras.Model"
     train_model: "keras.Model"
-    settings: dict[str, Any]
+    settings: NetworkSettings
     validation_probability: Array | None = None
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         start, added = self._parts(history, days)
         return clip_probability(with_firework_days(history, days, expit(start + added), self.regression))
 
@@ -95,7 +104,6 @@ class FittedResidualNetwork:
         return data.start[days.start - around.start :], added
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
         from shotspotter_assets.models.networks.keras_files import save_model
 
         return {
@@ -123,7 +131,8 @@ class ResidualConvLSTMForecaster:
     ) -> FittedResidualNetwork:
         """See `Forecaster.fit`; it goes on from an earlier network where there is one."""
         data = FitData.make(history, train, validation)
-        return self.fit_on_regressions(data, fit_regressions(data), context.earlier)
+        earlier = context.earlier if isinstance(context.earlier, FittedResidualNetwork) else None
+        return self.fit_on_regressions(data, fit_regressions(data), earlier)
 
     def fit_on_regressions(
         self, data: FitData, regressions: Regressions, earlier: FittedResidualNetwork | None = None
@@ -145,7 +154,7 @@ class ResidualConvLSTMForecaster:
         probability = with_firework_days(history, validation, expit(start + share * added), regressions.train)
         known = _network_data(history, data.inputs, every_day, regressions.both)
         refitted = self._trained(history, data.to_fit(data.both), known, earlier and earlier.model)
-        settings = {
+        settings: NetworkSettings = {
             "share": share,
             "validation_log_loss": loss(share),
             "baseline_validation_log_loss": loss(0),

@@ -8,7 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
-Settings = dict[str, Any]
+Settings = dict[str, float]
 
 VALIDATION_LOSS: Final = "validation_log_loss"
 NO_TABLE: Final = np.zeros(0)
@@ -49,7 +49,6 @@ class TunedBaseline(ABC):
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> "FittedBaseline":
-        """See `Forecaster.fit`."""
         history = history.through(validation.stop)
         labels = history.observed[validation.start : validation.stop]
         settings, probability = best_candidate(self.candidates(history, train, validation), labels)
@@ -57,7 +56,6 @@ class TunedBaseline(ABC):
         return FittedBaseline(self, table, settings, probability)
 
     def load(self, files: Mapping[str, bytes]) -> "FittedBaseline":
-        """See `Forecaster.load`."""
         content = json.loads(files[self.file])
         if self.table_key is None:
             return FittedBaseline(self, NO_TABLE, content)
@@ -74,14 +72,11 @@ class FittedBaseline:
     validation_probability: Array | None = None
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         return clip_probability(self.kind.forecast(self.table, self.settings, history, days))
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
-        key, content = self.kind.table_key, self.settings
-        if key is not None:
-            content = {key: self.table.tolist(), "settings": self.settings}
+        key = self.kind.table_key
+        content = self.settings if key is None else {key: self.table.tolist(), "settings": self.settings}
         return {self.kind.file: json.dumps(content).encode()}
 
 

@@ -27,7 +27,6 @@ class FittedBaseline:
     models: dict[int, FittedHorizon]
 
     def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
-        """See `FittedHourly.predict`."""
         return clip_probability(self.models[horizon](history, issues))
 
 
@@ -40,7 +39,6 @@ class HourlyBaseline(ABC):
     max_horizon: ClassVar[int] = HORIZONS[-1]
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedBaseline:
-        """See `HourlyForecaster.fit`."""
         horizons = [horizon for horizon in self.horizons if horizon <= self.max_horizon]
         models = {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in horizons}
         return FittedBaseline(self.name, models)

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.models.filters import Singles, span

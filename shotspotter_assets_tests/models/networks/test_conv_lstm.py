@@ -6,26 +6,16 @@ import keras
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm, time_pools
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
 RATES = np.array([0.02, 0.01, 0.005, 0.001])
 
 
-def build(**changes: Any) -> keras.Model:
-    settings: dict[str, Any] = {
-        "days": 8,
-        "rows": 5,
-        "columns": 6,
-        "channels": 4,
-        "heat_maps": 4,
-        "filters": 2,
-        "recurrent_layers": 2,
-        "dropout": 0.0,
-        "bfloat16": False,
-        "initial_rates": RATES,
-    }
-    return build_conv_lstm(**{**settings, **changes})
+def build(initial_rates: np.ndarray = RATES, **changes: Any) -> keras.Model:
+    config = NetworkConfig(days=8, filters=2, recurrent_layers=2).model_copy(update=changes)
+    return build_conv_lstm(config, 5, 6, initial_rates)
 
 
 def test_layers_come_in_the_order_of_the_design() -> None:

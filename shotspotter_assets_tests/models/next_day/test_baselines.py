@@ -3,9 +3,9 @@ from datetime import date
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.forecaster import NothingToLearnError
+from shotspotter_assets.models.forecaster import ModelForecast, NothingToLearnError
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.baselines import BaselineForecast, FoldRangeError, fit_baselines
+from shotspotter_assets.models.next_day.baselines import FoldRangeError, fit_baselines
 from shotspotter_assets.models.next_day.means import PSEUDO_DAYS
 from shotspotter_assets.models.probability import MIN_PROBABILITY, log_losses
 from shotspotter_assets.models.registry import BASELINES
@@ -16,7 +16,7 @@ NAMES = list(BASELINES)
 
 
 @pytest.fixture(scope="module")
-def baselines() -> dict[str, BaselineForecast]:
+def baselines() -> dict[str, ModelForecast]:
     return fit_baselines(history(counts()), TRAIN, VALIDATION, TEST)
 
 
@@ -26,8 +26,7 @@ def history(alerts: np.ndarray, first_day: date = FIRST_DAY) -> History:
 
 def test_each_forecasts_a_probability_for_every_test_day_and_cell(baselines):
     assert list(baselines) == NAMES
-    for name, baseline in baselines.items():
-        assert baseline.name == name
+    for baseline in baselines.values():
         assert baseline.probability.shape == (len(TEST), COVERED.sum())
         assert baseline.probability.dtype == np.float64
         assert (baseline.probability >= MIN_PROBABILITY).all()

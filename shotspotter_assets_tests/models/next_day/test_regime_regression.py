@@ -9,10 +9,14 @@ import pytest
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, Pretrained
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import ordinary_days
-from shotspotter_assets.models.next_day.regime_regression import OtherInputsError, Pretrained, load_regression
+from shotspotter_assets.models.next_day.regime_regression import (
+    FittedRegimeRegression,
+    OtherInputsError,
+    load_regression,
+)
 from shotspotter_assets.models.next_day.shrunk_regression import INVERSE_PENALTY
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
@@ -38,22 +42,22 @@ def test_inputs_of_another_city_are_refused():
 
 
 @pytest.fixture(scope="module")
-def other() -> Pretrained:
+def other() -> FittedRegimeRegression:
     regression = forecaster("regime_regression").fit(history(seed=7), TRAIN, VALIDATION)
     assert "pretrained" not in regression.settings
-    return Pretrained("other_city|2022-01-01", regression)
+    return regression
 
 
 def test_what_fits_is_taken_and_what_does_not_is_not(other):
-    started = starting_at(other)
+    started = starting_at(other.as_start("other_city|2022-01-01"))
     assert started.settings["pretrained"] == {"from": "other_city|2022-01-01", "used": True}
     assert started.settings["inverse_penalty"] == INVERSE_PENALTY
     loaded = load_regression(started.files())
     assert loaded.settings == started.settings
     np.testing.assert_allclose(loaded.predict(history(), TEST), started.predict(history(), TEST), rtol=1e-12)
 
-    upside_down = replace(other.regression, weights=-3 * other.regression.weights)
-    refused = starting_at(Pretrained("bad|2022-01-01", upside_down))
+    upside_down = replace(other, weights=-3 * other.weights)
+    refused = starting_at(upside_down.as_start("bad|2022-01-01"))
     assert refused.settings["pretrained"] == {"from": "bad|2022-01-01", "used": False}
     alone = fitted("regime_regression")
     np.testing.assert_array_equal(refused.predict(history(), TEST), alone.predict(history(), TEST))
@@ -62,25 +66,27 @@ def test_what_fits_is_taken_and_what_does_not_is_not(other):
 def test_cities_may_differ_in_their_inputs(other):
     """A city that publishes no hours lacks the inputs of evening alerts; the others are matched by name."""
     no_hours = history(evening=False)
-    started = starting_at(other, city=no_hours)
-    assert len(started.names) < len(other.regression.names)
+    started = starting_at(other.as_start("other_city|2022-01-01"), city=no_hours)
+    assert len(started.names) < len(other.names)
     assert started.settings["pretrained"]["used"]
     assert started.predict(no_hours, TEST).shape == (len(TEST), no_hours.in_coverage.sum())
 
 
 def test_a_start_of_another_version_is_refused(other):
-    names = other.regression.names
+    names = other.names
     renamed = tuple(name.replace("log_shrunk_", "log_") for name in names)
     for old in (renamed, names[:-1]):
-        regression = replace(other.regression, names=old, weights=other.regression.weights[: len(old)])
+        kept = slice(len(old))
+        regression = replace(other, names=old, weights=other.weights[kept], scale=other.scale[kept])
         with pytest.raises(
             OtherInputsError, match=r"small_city starts at the model of old_city\|2022-01-01, which was"
         ):
-            starting_at(Pretrained("old_city|2022-01-01", regression), "residual_boosting")
+            starting_at(regression.as_start("old_city|2022-01-01"), "residual_boosting")
 
 
 def test_boosting_starts_on_it_and_records_it(other):
-    boosted, regression = starting_at(other, "residual_boosting"), starting_at(other)
+    start = other.as_start("other_city|2022-01-01")
+    boosted, regression = starting_at(start, "residual_boosting"), starting_at(start)
     np.testing.assert_array_equal(boosted.regression.weights, regression.weights)
     assert boosted.settings["pretrained"] == regression.settings["pretrained"]
 
@@ -105,7 +111,7 @@ def test_a_year_of_a_real_city_is_worth_more_with_two_of_another(real_data: Path
     train, validation, test = range(310), range(310, 365), range(365, 365 + 184)
     tested = np.array([day for day in test if ordinary_days(thin)[day]])
     loss = {}
-    for pretrained in (None, Pretrained("oakland_ca|2010-01-01", start)):
+    for pretrained in (None, start.as_start("oakland_ca|2010-01-01")):
         regression = forecaster("regime_regression").fit(thin, train, validation, FitContext(pretrained=pretrained))
         p = regression.predict(thin, test)[tested - test.start]
         loss[pretrained is not None] = log_losses(p, thin.observed[tested]).sum() / thin.observed[tested].sum()
