@@ -25,7 +25,6 @@ class RangeRememberingPartitions(dg.MultiPartitionsDefinition):
     def get_partition_keys_in_range(
         self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
     ) -> Sequence[dg.MultiPartitionKey]:
-        """The keys of a range, in the order of the dimensions."""
         remembered = self.__dict__.setdefault("_remembered", {})
         if partition_key_range not in remembered:
             keys = STOCK(self, partition_key_range, dynamic_partitions_store)

@@ -1,12 +1,13 @@
-"""What checks of days share: the stored rows that they are of, and one result of the findings of all date ranges."""
+"""What checks of days share: the stored rows that they are of, one result of all date ranges, and the check of a schema."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import DateRange
+from shotspotter_assets.partitions import DateRange, Partitions, date_ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,3 +44,21 @@ def check_result(
         metadata=metadata,
         description=" ".join(f"{date_range.city.name}: {finding.message}" for date_range, finding in failed_first),
     )
+
+
+def schema_check(partitions: Partitions, name: str, asset: str, file: str, meaning: str) -> dg.AssetChecksDefinition:
+    """The check that stored tables are as the schema of its name in `quality.schemas` says."""
+
+    @dg.asset_check(name=name, asset=asset, description=meaning, partitions_def=partitions.city_date, blocking=True)
+    def check(
+        context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+    ) -> dg.AssetCheckResult:
+        from shotspotter_assets.quality.schemas import SCHEMAS, schema_finding
+
+        findings = [
+            (each, schema_finding(SCHEMAS[name](each.city), stored_rows(store, each, asset, file), asset))
+            for each in date_ranges(context, cities)
+        ]
+        return check_result(name, findings, dg.AssetCheckSeverity.ERROR)
+
+    return check

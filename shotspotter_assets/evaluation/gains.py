@@ -40,17 +40,16 @@ class Gain:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the whole interval lies above zero."""
         return self.low is not None and self.low > 0
 
     def ends(self) -> dict[str, float]:
         """`gain`, `low` and `high` as far as they are known."""
         return {name: value for name in ("gain", "low", "high") if (value := getattr(self, name)) is not None}
 
-    def text(self, form: str = "+.4f", *, unknown: str = "-") -> str:
+    def text(self, form: str = "+.4f") -> str:
         """The gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
         if self.gain is None or self.low is None or self.high is None:
-            return unknown
+            return "-"
         return f"{self.gain:{form}} ({self.low:{form}}, {self.high:{form}})"
 
 

@@ -11,5 +11,4 @@ class StoredReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     def content(self) -> bytes:
-        """The file's content; `model_validate_json` reads it again."""
         return json.dumps(self.model_dump(mode="json"), indent=2).encode()

@@ -86,7 +86,6 @@ class AlertCounts:
         return replace(fitted, city_variance=_shared_variance(fitted, counts, probability, fireworks))
 
     def expected(self, probability: Array, fireworks: Booleans) -> Array:
-        """Expected number of alerts."""
         mean, size = self._parameters(probability, fireworks)
         return probability * mean / _more_than_none(mean, size)
 
@@ -128,13 +127,11 @@ class AlertCounts:
         return total.ppf((1 - confidence) / 2), total.ppf((1 + confidence) / 2)
 
     def files(self) -> dict[str, bytes]:
-        """The distribution as a JSON file."""
         record = asdict(self)
         return {COUNTS_FILE: json.dumps({"level": record.pop("intercept"), **record}, indent=1).encode()}
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> "AlertCounts":
-        """What `files` gave."""
         record = json.loads(files[COUNTS_FILE])
         return cls(tuple(record["level"]), record["growth"], tuple(record["size"]), record["city_variance"])
 

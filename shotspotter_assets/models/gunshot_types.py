@@ -53,7 +53,6 @@ class TypedAlerts:
     number: Indexes
 
     def within(self, hours: range) -> "TypedAlerts":
-        """The rows of some hours."""
         kept = (self.hour >= hours.start) & (self.hour < hours.stop)
         return TypedAlerts(self.hour[kept], self.cell[kept], self.gunshot_type[kept], self.number[kept])
 
@@ -144,7 +143,6 @@ class GunshotTypes:
         return self.regression_weight * corrected + (1 - self.regression_weight) * trailing_mix(history, issues)
 
     def files(self) -> dict[str, bytes]:
-        """The forecaster as a JSON file."""
         record = {
             "weights": self.weights.tolist(),
             "intercept": self.intercept.tolist(),
@@ -155,7 +153,6 @@ class GunshotTypes:
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> "GunshotTypes":
-        """What `files` of a fitted one gave."""
         record = json.loads(files[TYPES_FILE])
         return cls(np.array(record["weights"]), np.array(record["intercept"]), record["trust"], record["validation"])
 

@@ -76,7 +76,6 @@ class HourlyHistory:
 
     @cached_property
     def clock(self) -> HourlyClock:
-        """The clock at all hours of `starts`."""
         return HourlyClock.of_hours(self.starts, self.city.zone)
 
     def hour_at(self, instant: datetime) -> int:

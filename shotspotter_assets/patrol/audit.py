@@ -14,6 +14,7 @@ from shotspotter_assets.patrol.cover import reached_alerts
 from shotspotter_assets.patrol.plan import DayPlan, days_patrolled
 from shotspotter_assets.patrol.reach import areas_of_groups, by_group, reach_matrix
 
+REPEATS_DAYS: Final = 7
 MAX_NAMED_REPEATS: Final = 10
 
 
@@ -97,9 +98,8 @@ def patrol_audit(
     *,
     areas: npt.NDArray[np.str_] | None = None,
     history: Mapping[date, npt.NDArray[np.bool_]] | None = None,
-    days: int = 7,
 ) -> PatrolAudit:
-    """The audit of a plan; arguments as of `plan_day`, and the `days` over which repeats are counted."""
+    """The audit of a plan; arguments as of `plan_day`."""
     if city.patrol is None:
         raise ValueError(f"City {city.name} has no patrol rules: give its file a section patrol.")
     alerts = np.where(in_coverage, expected, 0.0).astype(np.float64)
@@ -130,7 +130,7 @@ def patrol_audit(
     return PatrolAudit(
         day=plan.day.isoformat(),
         areas=_areas(plan, group_alerts.sum(axis=0), *areas_of_groups(areas, in_coverage, plan.group)),
-        repeats=_repeats(plan, history or {}, days, city.shape),
+        repeats=_repeats(plan, history or {}, city.shape),
         shifts=shifts,
     )
 
@@ -151,16 +151,14 @@ def _areas(
     }
 
 
-def _repeats(
-    plan: DayPlan, history: Mapping[date, npt.NDArray[np.bool_]], days: int, shape: tuple[int, int]
-) -> RepeatsAudit:
-    cell_days = days_patrolled(history, plan.day, days - 1, shape) + plan.patrolled
+def _repeats(plan: DayPlan, history: Mapping[date, npt.NDArray[np.bool_]], shape: tuple[int, int]) -> RepeatsAudit:
+    cell_days = days_patrolled(history, plan.day, REPEATS_DAYS - 1, shape) + plan.patrolled
     group_days = by_group(cell_days, plan.group).max(axis=-1)
     sent = plan.patrolled[:: plan.group, :: plan.group]
     row, column = np.nonzero(sent)
     ranked = sorted(zip((-group_days[sent]).tolist(), row.tolist(), column.tolist(), strict=True))
     return RepeatsAudit(
-        days=days,
+        days=REPEATS_DAYS,
         most=int(cell_days.max(initial=0)),
         patrolled=int(sent.sum()),
         patrolled_before=int((group_days[sent] > 1).sum()),

@@ -7,7 +7,7 @@ After Church and ReVelle (1974), "The maximal covering location problem", with s
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Units = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+Method = Literal["exact", "time limit", "greedy"]
+"""Proven best (within the solver's tolerance of 1e-6); the best that the solver found in its time; or the greedy plan,
+which was better than that."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,7 @@ class Solution:
 
     units: Units | None
     """None if the time was over before any plan was found."""
-    proven: bool
-    """No plan is better (within the solver's tolerance of 1e-6)."""
+    method: Method
     bound: float | None
     """No plan is worth more than this; None if that is unknown."""
 
@@ -137,7 +139,7 @@ def exact(problem: CoverProblem, number: int, time_limit_s: float) -> Solution:
     if result.mip_dual_bound is not None and np.isfinite(result.mip_dual_bound):
         bound = -float(result.mip_dual_bound) / scale
     if result.x is None:
-        return Solution(None, proven=False, bound=bound)
+        return Solution(None, "time limit", bound)
     units = np.zeros_like(problem.max_units)
     units[groups] = np.rint(result.x[: len(groups)]).astype(np.int64)
-    return Solution(units, proven=result.status == 0, bound=bound)
+    return Solution(units, "exact" if result.status == 0 else "time limit", bound)

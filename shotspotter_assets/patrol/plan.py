@@ -4,21 +4,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.patrol.cover import CoverProblem, Solution, Units, exact, greedy, in_order_of_value
+from shotspotter_assets.patrol.cover import CoverProblem, Method, Units, exact, greedy, in_order_of_value
 from shotspotter_assets.patrol.reach import areas_of_groups, by_group, reach_matrix, to_cells
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
-
-Method = Literal["exact", "time limit", "greedy"]
-"""Proven best; the best that the solver found in its time; or the greedy plan, which was better than that."""
 
 
 class PatrolRulesError(ValueError):
@@ -182,15 +179,11 @@ def _best(problem: CoverProblem, greedy_units: Units, time_limit_s: float) -> tu
     if not number or not greedy_value:
         return greedy_units, "exact", 0.0
     solution = exact(problem, number, time_limit_s)
-    units, method = solution.units, _method(solution)
+    units, method = solution.units, solution.method
     if units is None or (method != "exact" and problem.value(units) < greedy_value):
         units, method = greedy_units, "greedy"
     gap = None if solution.bound is None else max(solution.bound / problem.value(units) - 1, 0.0)
     return units, method, gap
-
-
-def _method(solution: Solution) -> Method:
-    return "exact" if solution.proven else "time limit"
 
 
 def _near_tie(problem: CoverProblem, best: Units, near_tie: float, generator: np.random.Generator) -> Units:

@@ -1,14 +1,16 @@
 """The files of patrol plans in the store."""
 
 import json
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.patrol.audit import PatrolAudit
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson, patrolled_cells
 from shotspotter_assets.storage.file_names import AUDIT_FILE, DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, PLAN_FILE
 from shotspotter_assets.storage.store import Partition, Store
@@ -18,12 +20,19 @@ MAX_LOOK_BACK: Final = timedelta(days=366)
 """Longer than any cap on repeats."""
 
 
+@dataclass(frozen=True)
+class NoPlan:
+    """Why no unit is sent, stored in place of an audit."""
+
+    note: str
+
+
 def plan_partition(city: str, issue_date: date) -> Partition:
     """Where the plan is that was made from the forecast issued on a day."""
     return Partition(PATROL_PLANS, city, "date", issue_date)
 
 
-def write_plan(store: Store, partition: Partition, table: pa.Table, audit: dict[str, Any]) -> None:
+def write_plan(store: Store, partition: Partition, table: pa.Table, audit: PatrolAudit | NoPlan) -> None:
     """Write a plan and its audit; its exports for dispatch systems too, if it sends units."""
     if table.num_rows:
         store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
@@ -32,7 +41,7 @@ def write_plan(store: Store, partition: Partition, table: pa.Table, audit: dict[
         # A plan that was made before the city's rules were taken away must not be dispatched.
         store.delete(partition, DISPATCH_CSV_FILE)
         store.delete(partition, DISPATCH_GEOJSON_FILE)
-    store.write_bytes(partition, AUDIT_FILE, json.dumps(audit, indent=1).encode())
+    store.write_bytes(partition, AUDIT_FILE, json.dumps(asdict(audit), indent=1).encode())
     store.write_table(partition, PLAN_FILE, table)
 
 

@@ -40,7 +40,6 @@ class _Axis:
 
     @property
     def step_metres(self) -> float:
-        """The step on the ground."""
         return self.step * self.cell_metres * self.cells / (self.last - self.first)
 
     @property

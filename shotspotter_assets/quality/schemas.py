@@ -36,12 +36,12 @@ _PANDAS_TYPES: Final = _NULLABLE_INTEGERS | {
 }
 
 
-def raw_schema() -> pandera.DataFrameSchema:
+def raw_schema(_: City) -> pandera.DataFrameSchema:
     """`RAW_SCHEMA`: where each row came from is known, what the publisher gives may be missing."""
     return _schema(RAW_SCHEMA, {"received_row": pandera.Check.ge(0)}, unique=PLACE)
 
 
-def rejected_schema() -> pandera.DataFrameSchema:
+def rejected_schema(_: City) -> pandera.DataFrameSchema:
     """`REJECTED_SCHEMA` with its `date`: each row has one of `REASONS`."""
     allowed = {"received_row": pandera.Check.ge(0), "reason": pandera.Check.isin(list(REASONS))}
     return _schema([DATE, *REJECTED_SCHEMA], allowed, unique=PLACE)
@@ -64,6 +64,10 @@ def cleaned_schema(city: City) -> pandera.DataFrameSchema:
         check(lambda rows: _local_days(rows, city) == rows["date"], name="the time lies in the local day"),
     ]
     return _schema([DATE, *CLEANED_SCHEMA], allowed, checks=rules)
+
+
+SCHEMAS: Final = {"raw_schema": raw_schema, "cleaned_schema": cleaned_schema, "rejected_schema": rejected_schema}
+"""By the name of the check: from the city to the schema of the stored table."""
 
 
 def schema_finding(schema: pandera.DataFrameSchema, table: pa.Table, asset: str) -> Finding:

@@ -109,12 +109,10 @@ class Window:
 
     @cached_property
     def judged_alerts(self) -> pa.Table:
-        """The alerts of the judged days."""
         return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.judged[0])))
 
     @cached_property
     def incidents(self) -> pa.Table:
-        """The first alert of each incident."""
         return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
 
     @cached_property
@@ -123,7 +121,6 @@ class Window:
 
     @cached_property
     def usual(self) -> Usual:
-        """The usual volume of alerts."""
         return usual_volume(self._counts(self.alerts), self._days, self.city)
 
     @cached_property

@@ -52,7 +52,6 @@ class Nowcast:
 
     @property
     def longest(self) -> pa.Table:
-        """The rows of the longest horizon."""
         return self.table.filter(pc.equal(self.table["hours"], pc.max(self.table["hours"])))
 
     @property

@@ -44,7 +44,6 @@ class Windows:
 
     @property
     def validation_first(self) -> date:
-        """First day of validation."""
         return self.first_day + timedelta(days=self.validation.start)
 
 

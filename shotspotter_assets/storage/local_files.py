@@ -21,7 +21,6 @@ class LocalFiles:
         self.name = str(root)
 
     def uri(self, path: str) -> str:
-        """The file's absolute path."""
         return str(self.root / path)
 
     def write(self, path: str, data: bytes) -> None:
@@ -62,7 +61,6 @@ class LocalFiles:
             raise StoreUnreadableError(self.name, f"{error.strerror or error} ({self.root / path})") from error
 
     def exists(self, path: str) -> bool:
-        """Whether the file is there."""
         return (self.root / path).is_file()
 
     def delete(self, path: str) -> None:

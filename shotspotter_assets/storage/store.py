@@ -116,11 +116,9 @@ class Store:
         return self._objects.uri(_path(partition, file))
 
     def exists(self, partition: Partition, file: str) -> bool:
-        """Whether the file is in the store."""
         return self._objects.exists(_path(partition, file))
 
     def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
-        """Write or replace one file."""
         self._objects.write(_path(partition, file), data)
 
     def read_bytes(self, partition: Partition, file: str) -> bytes:

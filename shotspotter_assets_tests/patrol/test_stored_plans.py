@@ -3,9 +3,10 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from shotspotter_assets.patrol.audit import patrol_audit
 from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_table
 from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.stored_plans import MAX_LOOK_BACK, patrols_before, plan_partition, write_plan
+from shotspotter_assets.patrol.stored_plans import MAX_LOOK_BACK, NoPlan, patrols_before, plan_partition, write_plan
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
@@ -23,7 +24,7 @@ def write(store, issue_date):
     expected = np.arange(9.0).reshape(1, 3, 3)
     plan = plan_day(CITY, issue_date + timedelta(days=1), expected, IN_COVERAGE)
     table = dispatch_table(plan, CITY, expected, expected / 10, IN_COVERAGE)
-    write_plan(store, plan_partition(CITY.name, issue_date), table, {})
+    write_plan(store, plan_partition(CITY.name, issue_date), table, patrol_audit(plan, CITY, expected, IN_COVERAGE))
     return plan
 
 
@@ -40,7 +41,7 @@ def test_an_empty_plan_takes_the_exports_of_an_earlier_one_away(store):
     write(store, ISSUE)
     partition = plan_partition(CITY.name, ISSUE)
     assert store.exists(partition, "dispatch.csv")
-    write_plan(store, partition, DISPATCH_SCHEMA.empty_table(), {"note": "none"})
+    write_plan(store, partition, DISPATCH_SCHEMA.empty_table(), NoPlan("none"))
     assert not store.exists(partition, "dispatch.csv")
     assert not store.exists(partition, "dispatch.geojson")
     assert patrols_before(store, CITY, ISSUE + timedelta(days=1)) == {}

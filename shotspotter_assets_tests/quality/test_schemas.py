@@ -8,8 +8,8 @@ from shotspotter_assets_tests.quality.sound_city import CITY, city_of, sound
 
 def test_schemas_name_rule_and_day() -> None:
     city = city_of(pd.concat([sound(seed=7)[:300], sound(seed=7)[:2].assign(longitude=5.0)]))
-    assert schema_finding(raw_schema(), city.raw, "raw_alerts").passed
-    assert schema_finding(rejected_schema(), city.rejected, "cleaned_alerts").passed
+    assert schema_finding(raw_schema(CITY), city.raw, "raw_alerts").passed
+    assert schema_finding(rejected_schema(CITY), city.rejected, "cleaned_alerts").passed
     cleaned = cleaned_schema(CITY)
     assert schema_finding(cleaned, city.alerts, "cleaned_alerts").passed
     assert schema_finding(cleaned, city.alerts[:0], "cleaned_alerts").passed
@@ -25,4 +25,4 @@ def test_schemas_name_rule_and_day() -> None:
         assert name in found.message
         assert "materialise cleaned_alerts again for 2023-01-01" in found.message
     twice = pa.concat_tables([city.raw, city.raw[:1]])
-    assert not schema_finding(raw_schema(), twice, "raw_alerts").passed
+    assert not schema_finding(raw_schema(CITY), twice, "raw_alerts").passed

@@ -14,7 +14,7 @@ from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import check_result, stored_rows
+from shotspotter_assets.defs.checks import check_result, schema_check, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 
+CLEANED_SCHEMA_HOLDS: Final = (
+    "The tidy table has its columns and types, points in the box, known type codes, and `user_id` in sequence."
+)
+REJECTED_SCHEMA_HOLDS: Final = "The rejected rows are as they were received, each with a known reason."
 CITIES_ARE_WELL: Final = "cities_are_well"
 WELL: Final = "No city had a warning when its data were last checked, whichever city this run is of."
 
@@ -43,7 +47,11 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         deps=["raw_alerts"],
         metadata=panel.column_schema(CLEANED_COLUMNS),
     )
-    blocking = dg.asset_check(asset="cleaned_alerts", partitions_def=partitions.city_date, blocking=True)
+    conserved = dg.asset_check(asset="cleaned_alerts", partitions_def=partitions.city_date, blocking=True)
+    schemas = [
+        schema_check(partitions, "cleaned_schema", "cleaned_alerts", ALERTS_FILE, CLEANED_SCHEMA_HOLDS),
+        schema_check(partitions, "rejected_schema", "cleaned_alerts", REJECTED_FILE, REJECTED_SCHEMA_HOLDS),
+    ]
     quality = dg.multi_asset_check(
         specs=[
             dg.AssetCheckSpec(name, asset="cleaned_alerts", description=meaning, partitions_def=partitions.city_date)
@@ -51,11 +59,8 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         ]
     )
     return dg.Definitions(
-        assets=[asset(cleaned_alerts)],
-        asset_checks=[
-            blocking(rows_are_conserved), blocking(cleaned_schema), blocking(rejected_schema), quality(data_quality)
-        ],
-    )  # fmt: skip
+        assets=[asset(cleaned_alerts)], asset_checks=[conserved(rows_are_conserved), *schemas, quality(data_quality)]
+    )
 
 
 def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource) -> None:
@@ -108,33 +113,6 @@ def rows_are_conserved(
         metadata={"rows_received": rows, "unaccounted_rows_by_partition": wrong},
         description=f"Materialise cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
     )
-
-
-def cleaned_schema(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """The tidy table has its columns and types, points in the box, known type codes, and `user_id` in sequence."""
-    from shotspotter_assets.quality import schemas
-
-    findings = []
-    for date_range in date_ranges(context, cities):
-        alerts = stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE)
-        schema = schemas.cleaned_schema(date_range.city)
-        findings.append((date_range, schemas.schema_finding(schema, alerts, "cleaned_alerts")))
-    return check_result("cleaned_schema", findings, dg.AssetCheckSeverity.ERROR)
-
-
-def rejected_schema(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """The rejected rows are as they were received, each with a known reason."""
-    from shotspotter_assets.quality import schemas
-
-    findings = []
-    for date_range in date_ranges(context, cities):
-        rejected = stored_rows(store, date_range, "cleaned_alerts", REJECTED_FILE)
-        findings.append((date_range, schemas.schema_finding(schemas.rejected_schema(), rejected, "cleaned_alerts")))
-    return check_result("rejected_schema", findings, dg.AssetCheckSeverity.ERROR)
 
 
 def data_quality(

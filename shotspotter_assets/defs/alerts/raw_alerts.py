@@ -10,7 +10,7 @@ from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.checks import check_result, stored_rows
+from shotspotter_assets.defs.checks import schema_check
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
 from shotspotter_assets.sources.columns import RAW_COLUMNS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.day_states import DayStates
     from shotspotter_assets.storage.store import Store
 
+RAW_SCHEMA_HOLDS: Final = "The raw table has its columns, types and nulls, and no row of the source twice."
 SILENT_DAYS: Final = 7
 """So many days without a row at the end of a range are worth a warning, however plausible."""
 
@@ -40,9 +41,9 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         code_version="1",
         metadata=panel.column_schema(RAW_COLUMNS),
     )
-    schema_check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date, blocking=True)
     check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date)
-    return dg.Definitions(assets=[asset(raw_alerts)], asset_checks=[schema_check(raw_schema), check(late_cities)])
+    schema = schema_check(partitions, "raw_schema", "raw_alerts", ALERTS_FILE, RAW_SCHEMA_HOLDS)
+    return dg.Definitions(assets=[asset(raw_alerts)], asset_checks=[schema, check(late_cities)])
 
 
 def raw_alerts(
@@ -93,19 +94,6 @@ def raw_alerts(
             f"{city.name}: {received.rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
             + (f"; {withdrawn:,} earlier rows were changed or taken back" if withdrawn else "")
         )
-
-
-def raw_schema(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """The raw table has its columns, types and nulls, and no row of the source twice."""
-    from shotspotter_assets.quality import schemas
-
-    findings = []
-    for date_range in date_ranges(context, cities):
-        raw = stored_rows(store, date_range, "raw_alerts", ALERTS_FILE)
-        findings.append((date_range, schemas.schema_finding(schemas.raw_schema(), raw, "raw_alerts")))
-    return check_result("raw_schema", findings, dg.AssetCheckSeverity.ERROR)
 
 
 def late_cities(

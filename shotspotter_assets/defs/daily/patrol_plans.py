@@ -44,7 +44,7 @@ def patrol_plans(
     from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_table
     from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import shift_forecasts
-    from shotspotter_assets.patrol.stored_plans import patrols_before, plan_partition, write_plan
+    from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
     from shotspotter_assets.serving.maps import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256
@@ -52,18 +52,17 @@ def patrol_plans(
     city, issue_date = single_day(context, cities)
     opened, partition = store.open(), plan_partition(city.name, issue_date)
     path = opened.uri(partition, PLAN_FILE)
-    if city.patrol is None:
-        note = f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
-        write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), {"note": note})
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion("no rules"), metadata={"note": note, "units": 0, "path": path}
+    forecast = None if city.patrol is None else load_record(opened, city.name, issue_date)
+    if forecast is None or isinstance(forecast, NoForecast):
+        version = "no rules" if forecast is None else "no forecast"
+        note = (
+            f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
+            if forecast is None
+            else f"No plan, as there is no forecast. {forecast.no_forecast}"
         )
-    forecast = load_record(opened, city.name, issue_date)
-    if isinstance(forecast, NoForecast):
-        note = f"No plan, as there is no forecast. {forecast.no_forecast}"
-        write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), {"note": note})
+        write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), NoPlan(note))
         return dg.MaterializeResult(
-            data_version=dg.DataVersion("no forecast"), metadata={"note": note, "units": 0, "path": path}
+            data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": path}
         )
     hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
     shifts = shift_forecasts(hourly, city, forecast.day)
@@ -78,7 +77,7 @@ def patrol_plans(
         areas=areas,
         reasons=forecast.cell_drivers(),
     )
-    audit = asdict(patrol_audit(plan, city, shifts.expected, shifts.in_coverage, areas=areas, history=history))
+    audit = patrol_audit(plan, city, shifts.expected, shifts.in_coverage, areas=areas, history=history)
     write_plan(opened, partition, table, audit)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(sha256(dispatch_csv(table))[:16]),
@@ -96,7 +95,7 @@ def patrol_plans(
             "map": panel.picture("map", patrol_map(plan, shifts, city)),
             "placements": _placements(table),
             "hours": forecast.hours,
-            "audit": dg.MetadataValue.json(audit),
+            "audit": dg.MetadataValue.json(asdict(audit)),
             "csv": opened.uri(partition, DISPATCH_CSV_FILE),
             "path": path,
         },

@@ -52,7 +52,6 @@ class CityMeanForecaster(TunedBaseline):
     name: ClassVar[str] = "city_mean"
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
-        """One number."""
         return np.array(_labels(history, days).mean())
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:

@@ -70,7 +70,6 @@ class FitData:
 
     @property
     def both(self) -> range:
-        """Training and validation days."""
         return range(self.train.start, self.validation.stop)
 
     @cached_property
@@ -92,12 +91,10 @@ class FitData:
         return chosen
 
     def inputs_of(self, days: Integers | slice) -> Inputs:
-        """The inputs of some of the days."""
         return Inputs(self.inputs.values[days], self.inputs.names)
 
     @property
     def validation_inputs(self) -> Inputs:
-        """The inputs of the validation days."""
         return self.inputs_of(slice(self.validation.start, self.validation.stop))
 
 

@@ -111,7 +111,6 @@ class ResidualBoostingForecaster:
         return FittedResidualBoosting(load_regression(files), booster, json.loads(files[SETTINGS_FILE]))
 
     def fit_on_regressions(self, data: FitData, regressions: Regressions) -> FittedResidualBoosting:
-        """Trees on the regressions of the same data."""
         booster = self._boosted(data, data.to_fit(data.train), regressions.train, self.settings.max_trees)
         judged = data.inputs_of(data.judged)
         rows, labels = _rows(judged), data.history.observed[data.judged].ravel()

@@ -137,7 +137,6 @@ class ResidualConvLSTMForecaster:
     def fit_on_regressions(
         self, data: FitData, regressions: Regressions, earlier: FittedResidualNetwork | None = None
     ) -> FittedResidualNetwork:
-        """Networks on the regressions of the same data."""
         began = perf_counter()
         history, validation, every_day = data.history, data.validation, range(len(data.inputs.values))
         known = _network_data(history, data.inputs, every_day, regressions.train)
@@ -223,7 +222,6 @@ class _NetworkData:
     start: Array
 
     def batch(self, days: Integers) -> dict[str, npt.NDArray[Any]]:
-        """The network's inputs for some of the days."""
         at = days - self.days.start
         return {
             "frames": self.frames[at],

@@ -34,7 +34,6 @@ class TunedBaseline(ABC):
     """The settings that are tried."""
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
-        """The table of the labels of `days`."""
         return NO_TABLE
 
     @abstractmethod

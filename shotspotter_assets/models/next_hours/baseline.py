@@ -58,7 +58,6 @@ class Fold:
 
     @property
     def both(self) -> range:
-        """Training and validation hours."""
         return range(self.train.start, self.validation.stop)
 
     @cached_property
@@ -72,7 +71,6 @@ class Fold:
         return self.observed_in(self.validation)
 
     def observed_in(self, hours: range) -> npt.NDArray[np.bool_]:
-        """`observed` of other hours."""
         return self._occupied[self.history.issues(hours, self.horizon)]
 
     def loss(self, probability: npt.NDArray[np.floating]) -> float:

@@ -83,7 +83,6 @@ class NextHours:
 
     @staticmethod
     def load(files: Mapping[str, bytes]) -> "FittedNextHours":
-        """What `files` of a fitted one gave."""
         record = json.loads(files[MODEL_FILE])
         settings = {key: value for key, value in record["settings"].items() if key != "name"}
         models = {
@@ -236,7 +235,6 @@ class FittedNextHours:
         return [np.concatenate(each) for each in zip(*blocks, strict=True)]
 
     def files(self) -> dict[str, bytes]:
-        """The forecaster as a JSON file."""
         record = {
             "settings": asdict(self.settings) | {"name": self.name},
             "profile": self.profile.tolist(),

@@ -101,12 +101,10 @@ class Day:
 
     @property
     def start(self) -> int:
-        """First instant of the day."""
         return int(self.hour_edges[0])
 
     @property
     def end(self) -> int:
-        """First instant of the next day."""
         return int(self.hour_edges[-1])
 
 
@@ -172,7 +170,6 @@ class Background:
         self.ordinary_number = per_day / (1 + extra)
 
     def days(self, first: date, last: date) -> list[Day]:
-        """The days from `first` to `last`, both included."""
         weights = self._place_weights(first, last)
         days = days_between(first, last)
         midnights = day_starts([*days, last + timedelta(days=1)], self._city.zone).astype(np.int64).tolist()

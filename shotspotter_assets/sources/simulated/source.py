@@ -64,7 +64,6 @@ class Alerts(NamedTuple):
     """0 where unknown."""
 
     def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> "Alerts":
-        """The alerts that a mask, positions or a slice choose."""
         return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
 
 
