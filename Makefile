@@ -35,7 +35,7 @@ ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 check-cities: setup ## check the city files: one line for each that cannot be used
-	@$(BIN)/python -m shotspotter_assets.cities
+	@$(BIN)/python -m shotspotter_assets.check_cities
 
 docs: setup      ## build the documentation as a site: docs/_build/index.html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build

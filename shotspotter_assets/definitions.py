@@ -6,7 +6,7 @@ import warnings
 import dagster as dg
 
 from shotspotter_assets import dagster_patches
-from shotspotter_assets.cities.registry import CityFileError
+from shotspotter_assets.cities.registry import CityFileError, unusable_files
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
 from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
 from shotspotter_assets.defs.daily import forecast_scores, live_models, nowcasts, patrol_plans, risk_forecasts
@@ -57,5 +57,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions.merge(
         *assets,
         *(module.definitions(settings) for module in AUTOMATION),
-        dg.Definitions(resources=resources(settings), executor=summarising_in_process_executor),
+        dg.Definitions(
+            resources=resources(settings), executor=summarising_in_process_executor, metadata=wrong_city_files(settings)
+        ),
     )
+
+
+def wrong_city_files(settings: Settings) -> dict[str, str]:
+    """What the page of the code location says of the city files that cannot be used."""
+    return {f"wrong city file: {name}": file.problem for name, file in unusable_files(settings.cities).items()}

@@ -13,8 +13,8 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import Cities, find_city
+from shotspotter_assets.cities.city import City, is_city_name
+from shotspotter_assets.cities.registry import Cities, find_city, unusable_files
 from shotspotter_assets.dagster_patches.key_ranges import RangeRememberingPartitions
 
 FOLD_CRON: Final = "0 0 1 */3 *"
@@ -55,9 +55,14 @@ class Partitions:
 
 
 def build_partitions(cities: Cities) -> Partitions:
-    """Partitions from the earliest start of all cities on; they never depend on the present date."""
-    start = min(city.start for city in cities.values())
-    city = dg.StaticPartitionsDefinition(list(cities))
+    """Partitions from the earliest start of all cities on; they never depend on the present date.
+
+    Those of a city whose file cannot be used stay: taking them away would hide all that was made of them.
+    """
+    unusable = unusable_files(cities)
+    starts = [city.start for city in cities.values()] + [file.start for file in unusable.values() if file.start]
+    start = min(starts)
+    city = dg.StaticPartitionsDefinition(sorted({*cities, *filter(is_city_name, unusable)}))
     first_cutoff = next_cutoff(start).isoformat()
     folds = {
         end_offset: dg.TimeWindowPartitionsDefinition(

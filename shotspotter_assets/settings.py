@@ -32,15 +32,16 @@ class Settings:
         """The settings that environment variables name; what is not set or empty is the checkout's own.
 
         Raises:
-            CityFileError: the folder of city files, or one of them, cannot be used.
+            CityFileError: the folder of city files cannot be used, or none of its files.
         """
         if environ.get("SHOTSPOTTER_AUTOMATION"):
             log.warning(
                 "SHOTSPOTTER_AUTOMATION is not read: each city's file says what is started for it by itself. Write "
                 "`automation: recent` (or history) in the files of the cities that are to run, and unset the variable."
             )
-        cities = load_cities(Path(environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES))
-        check_forecasters(cities)
+        cities = check_forecasters(load_cities(Path(environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES)))
+        for file in cities.unusable.values():
+            log.warning("%s (The other cities go on.)", file.problem)
         return cls(
             cities=cities,
             store_root=environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store"),

@@ -3,7 +3,7 @@
 import re
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +24,22 @@ UNKNOWN_TYPE_CODE = 3
 
 FIRST_EVENT_CODE = 4
 """Codes from here on are the city's `event_types`, in the order of its file."""
+
+
+NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
+
+MIN_YEAR, MAX_YEAR = 1990, 2099
+"""Of a city's dates: networks of sensors exist since the 1990s, and each day from the first start on is a partition."""
+
+
+def is_city_name(text: str) -> bool:
+    """Whether a city can be called so."""
+    return re.fullmatch(NAME_PATTERN, text) is not None
+
+
+def is_plausible(day: date) -> bool:
+    """Whether a city can have a start or an end then."""
+    return MIN_YEAR <= day.year <= MAX_YEAR
 
 
 class Box(StrictModel):
@@ -64,7 +80,7 @@ class Coverage(StrictModel):
 class City(StrictModel):
     """One city: its clock, its box and grid, the first day that has data, and where its alerts come from."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=NAME_PATTERN, max_length=60)
     time_zone: str
     start: date
     box: Box
@@ -135,6 +151,19 @@ class City(StrictModel):
             )
             raise ValueError(f"write {wanted}")
         return value
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_plausible(cls, value: date | None) -> date | None:
+        if value is not None and not is_plausible(value):
+            raise ValueError(f"must be a date from {MIN_YEAR} to {MAX_YEAR}")
+        return value
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> "City":
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end ({self.end}) must not be before start ({self.start})")
+        return self
 
     @field_validator("holidays")
     @classmethod

@@ -1,21 +1,37 @@
-"""Reads the folder of city YAML files into City models, with errors that name file, key and allowed values."""
+"""Reads the folder of city YAML files into City models, with errors that name file, key and allowed values.
 
-from collections.abc import Mapping, Sequence
+One wrong file stops nothing but its own city: the others are read, and it is named wherever cities are looked at.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from shotspotter_assets.cities.city import City, Coverage
+from shotspotter_assets.cities.city import City, Coverage, is_plausible
 from shotspotter_assets.cities.coverage_file import read_areas
+from shotspotter_assets.cities.yaml_files import MAX_FILE_BYTES, YamlFileError, read_yaml
+from shotspotter_assets.redaction import without_credentials
 
 PACKAGE_CITIES = Path(__file__).parent
 """The folder of the cities that the package ships."""
 
 Cities = Mapping[str, City]
 """Cities by name."""
+
+MAX_PROBLEMS: Final = 10
+"""Problems of one file that are named."""
+MAX_PROBLEM_CHARACTERS: Final = 400
+MAX_VALUE_CHARACTERS: Final = 80
+MAX_KEY_CHARACTERS: Final = 100
+
+_START: Final = re.compile(r"^start:\s*['\"]?(\d{4}-\d\d-\d\d)\b", re.MULTILINE)
+_AUTOMATED: Final = re.compile(r"^automation:\s*['\"]?(recent|history)\b", re.MULTILINE)
 
 
 class CityFileError(ValueError):
@@ -29,36 +45,108 @@ class UnknownCityError(KeyError):
         return str(self.args[0])
 
 
-def load_cities(folder: Path = PACKAGE_CITIES) -> Cities:
-    """All cities of `folder` (`*.yaml`, `*.yml`) by name, sorted.
+@dataclass(frozen=True)
+class UnusableFile:
+    """A city's file that cannot be used at the moment."""
+
+    problem: str
+    """File, key and remedy, in one line."""
+    start: date | None
+    """The city's first day, as far as the file can still be read, so that its earlier partitions stay."""
+    is_automated: bool
+    """Whether the file says so, as far as it can be read."""
+
+
+class CityFiles(Mapping[str, City]):
+    """The cities of a folder by name, sorted, beside the files of it that cannot be used."""
+
+    def __init__(self, cities: Cities, unusable: Mapping[str, UnusableFile]) -> None:
+        self._cities = dict(sorted(cities.items()))
+        self.unusable = MappingProxyType(dict(sorted(unusable.items())))
+        """By the name that the file gives its city."""
+
+    def __getitem__(self, name: str) -> City:
+        return self._cities[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cities)
+
+    def __len__(self) -> int:
+        return len(self._cities)
+
+    def without(self, problems: Mapping[str, str]) -> "CityFiles":
+        """The files without those cities, which have a problem that was found elsewhere.
+
+        Raises:
+            CityFileError: no city is left.
+        """
+        unusable = {
+            name: UnusableFile(problem, self[name].start, self[name].is_automated) for name, problem in problems.items()
+        }
+        left = {name: city for name, city in self.items() if name not in problems}
+        return _with_a_city(CityFiles(left, {**self.unusable, **unusable}))
+
+
+def unusable_files(cities: Cities) -> Mapping[str, UnusableFile]:
+    """The files beside those of the cities that cannot be used; none of cities that were made otherwise."""
+    return cities.unusable if isinstance(cities, CityFiles) else {}
+
+
+def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
+    """All cities of `folder` (`*.yaml`, `*.yml`).
 
     Raises:
-        CityFileError: the folder has no city file, a file is not YAML, a key is missing, unknown or has a
-            value that is not allowed, or the file is not named after its city; the message has a line for each file.
+        CityFileError: the folder has no city file, or none that can be used: a line for each that cannot, because a key
+            is missing, unknown, there twice or has a value that is not allowed, or it is not named after its city.
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
     files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
-    cities, errors = [], []
+    cities: dict[str, City] = {}
+    unusable: dict[str, UnusableFile] = {}
     for file in files:
         try:
-            cities.append(load_city(file))
+            cities[file.stem] = _city_among(file, files)
         except CityFileError as error:
-            errors.append(str(error))
-    if errors:
-        raise CityFileError("\n".join(errors))
-    by_name = {city.name: city for city in cities}
-    if len(by_name) < len(cities):
-        raise CityFileError(f"Two files of {folder} describe the same city: {', '.join(f.name for f in files)}.")
-    for file, city in zip(files, cities, strict=True):
-        others = sorted(set(by_name) - {city.name})
-        if city.pretrained is not None and city.pretrained not in others:
-            raise CityFileError(
-                f"{file}: pretrained: there is no other city {city.pretrained!r}; the files describe: {', '.join(others)}"
-            )
-    return MappingProxyType(dict(sorted(by_name.items())))
+            unusable[file.stem] = _unusable_file(file, str(error))
+    return _with_a_city(CityFiles(cities, unusable))
+
+
+def _city_among(file: Path, files: Sequence[Path]) -> City:
+    """The city of one of several files."""
+    others = sorted({other.stem for other in files if other != file})
+    if file.stem in others:
+        raise CityFileError(f"Two files of {file.parent} describe the same city: {file.stem}.yaml and {file.stem}.yml.")
+    city = load_city(file)
+    if city.pretrained is not None and city.pretrained not in others:
+        raise CityFileError(
+            f"{file}: pretrained: there is no other city {city.pretrained!r}; the files describe: {', '.join(others)}"
+        )
+    return city
+
+
+def _with_a_city(files: CityFiles) -> CityFiles:
+    if not files:
+        raise CityFileError("\n".join(file.problem for file in files.unusable.values()))
+    return files
+
+
+def _unusable_file(file: Path, problem: str) -> UnusableFile:
+    """With what can still be read of the file, whatever is wrong in it."""
+    try:
+        text = file.read_bytes()[:MAX_FILE_BYTES].decode(errors="replace") if file.is_file() else ""
+    except OSError:
+        text = ""
+    start = _START.search(text)
+    try:
+        day = date.fromisoformat(start[1]) if start else None
+    except ValueError:
+        day = None
+    return UnusableFile(
+        problem, day if day is not None and is_plausible(day) else None, _AUTOMATED.search(text) is not None
+    )
 
 
 def load_city(file: Path) -> City:
@@ -68,15 +156,17 @@ def load_city(file: Path) -> City:
         CityFileError: see `load_cities`.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CityFileError(f"{file}: not a YAML file: {error}") from None
+        content = read_yaml(file)
+    except YamlFileError as error:
+        raise CityFileError(f"{file}: {error}") from None
     if not isinstance(content, dict):
         raise CityFileError(f"{file}: expected keys and values ({', '.join(City.model_fields)}).")
     try:
         city = City.model_validate(content)
     except ValidationError as error:
-        raise CityFileError(f"{file}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+        problems = [_cut(_explain(problem), MAX_PROBLEM_CHARACTERS) for problem in error.errors()]
+        more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
+        raise CityFileError(f"{file}: " + "; ".join(problems[:MAX_PROBLEMS] + more)) from None
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
     return city if city.coverage is None else _with_coverage_path(file, city, city.coverage)
@@ -103,7 +193,13 @@ def find_city(cities: Cities, name: str) -> City:
 
     Raises:
         UnknownCityError: no such city; the message lists those there are.
+        CityFileError: its file cannot be used at the moment.
     """
+    if name in unusable_files(cities):
+        raise CityFileError(
+            f"City {name} stands still until its file can be used, and the code location is loaded again: "
+            f"{unusable_files(cities)[name].problem}"
+        )
     if name not in cities:
         raise UnknownCityError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")
     return cities[name]
@@ -111,6 +207,7 @@ def find_city(cities: Cities, name: str) -> City:
 
 def _explain(problem: Any) -> str:
     key, _ = _locate(problem["loc"])
+    key = _cut(key, MAX_KEY_CHARACTERS)
     if problem["type"] == "extra_forbidden":
         allowed = sorted(_locate(problem["loc"][:-1])[1].model_fields, key=lambda name: name != "kind")
         return f"{key}: unknown key; allowed here: {', '.join(allowed)}"
@@ -118,8 +215,25 @@ def _explain(problem: Any) -> str:
         return f"{key}: is missing"
     # A token that was pasted in place of the name of its variable must not get into logs.
     is_secret = "token" in key
-    value = "" if is_secret or isinstance(problem["input"], BaseModel | dict) else f" (got {problem['input']!r})"
+    value = (
+        "" if is_secret or isinstance(problem["input"], BaseModel | dict) else f" (got {shown_value(problem['input'])})"
+    )
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}{value}"
+
+
+def shown_value(value: Any) -> str:
+    """A value as the file has it, in part if it is long, and without what may be a secret in an address."""
+    if isinstance(value, str) and "://" in value:
+        value = without_credentials(value.partition("?")[0]) + ("?..." if "?" in value else "")
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} nested too deeply"
+    return _cut(text, MAX_VALUE_CHARACTERS)
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}..."
 
 
 def _locate(path: Sequence[str | int]) -> tuple[str, Any]:

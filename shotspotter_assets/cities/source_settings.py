@@ -2,7 +2,7 @@
 
 import re
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -148,7 +148,20 @@ def _is_safe(url: str) -> str:
         raise ValueError("must be an https:// address (http:// only for this machine's own)")
     if parts.username or parts.password:
         raise ValueError("must not hold a user or password; name an environment variable as the token's instead")
+    secrets = [name for name, value in parse_qsl(parts.query, keep_blank_values=True) if _is_secret(name, value)]
+    if secrets:
+        raise ValueError(
+            f"must not hold a secret in its query ({', '.join(secrets)}): put it into an environment variable, such as "
+            f"GATEWAY_TOKEN, and name that in the source's token: {{variable: GATEWAY_TOKEN, sent_as: parameter, "
+            f"name: {secrets[0]}}} (token_variable for socrata)"
+        )
     return url
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a parameter of an address is named like a secret, or has a value that is no word, date or number."""
+    is_filled_in = re.fullmatch(r"({\w*})?", value) is not None
+    return not is_filled_in and (SECRET_NAME.search(name) is not None or OPAQUE.fullmatch(value) is not None)
 
 
 def _is_path(path: str) -> str:
@@ -164,6 +177,12 @@ def _is_path(path: str) -> str:
 
 PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
 """A key that is looked up as it is; any other path is a JMESPath."""
+
+SECRET_NAME: Final = re.compile(
+    r"(?i)token|secret|password|passwd|pwd|signature|credential|(?:api|access|subscription|auth)[-_]?key|^(?:key|sig|auth|code)$"
+)
+OPAQUE: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.~-]{24,}")
+"""A value as random as tokens are."""
 
 SafeUrl = Annotated[str, AfterValidator(_is_safe)]
 JmesPath = Annotated[str, AfterValidator(_is_path)]
@@ -197,22 +216,6 @@ class SocrataSource(ApiSource):
     """Environment variable with the app token; without one the portal answers too, more slowly."""
 
 
-class ArcgisSource(ApiSource):
-    """A layer of an ArcGIS FeatureServer or MapServer. Plain columns are attributes; `geometry.x`, `.y` the point."""
-
-    kind: Literal["arcgis"]
-    layer: SafeUrl
-    where: str | None = None
-    """Further condition on the features."""
-    time_format: str | None = "epoch_ms"
-    """What ArcGIS writes for date fields."""
-    time_literal: Literal["timestamp", "date", "text"] = "timestamp"
-    """How the layer's database needs times in conditions: `date` for some file geodatabases, `text` for SQL Server
-    where the server's standardised queries are switched off."""
-    page_size: int | None = Field(default=None, ge=1)
-    """Features to ask for at a time; null for as many as the layer allows."""
-
-
 class SentToken(StrictModel):
     """The environment variable of an API's token, and how the token is sent."""
 
@@ -221,6 +224,24 @@ class SentToken(StrictModel):
     name: str = "Authorization"
     prefix: str = "Bearer "
     """Put before the token in a header."""
+
+
+class ArcgisSource(ApiSource):
+    """A layer of an ArcGIS FeatureServer or MapServer. Plain columns are attributes; `geometry.x`, `.y` the point."""
+
+    kind: Literal["arcgis"]
+    layer: SafeUrl
+    where: str | None = None
+    """Further condition on the features."""
+    token: SentToken | None = None
+    """For a layer that needs a log-in; sent as `Authorization: Bearer`, or as the parameter that is named."""
+    time_format: str | None = "epoch_ms"
+    """What ArcGIS writes for date fields."""
+    time_literal: Literal["timestamp", "date", "text"] = "timestamp"
+    """How the layer's database needs times in conditions: `date` for some file geodatabases, `text` for SQL Server
+    where the server's standardised queries are switched off."""
+    page_size: int | None = Field(default=None, ge=1)
+    """Features to ask for at a time; null for as many as the layer allows."""
 
 
 class Paging(StrictModel):

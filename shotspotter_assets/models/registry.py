@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import CityFileError
+from shotspotter_assets.cities.registry import CityFileError, CityFiles, shown_value
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.next_day.settings import (
     ForecasterSettings,
@@ -149,20 +149,34 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
     return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
 
 
-def check_forecasters(cities: Mapping[str, City]) -> None:
-    """Refuse city files that name forecasters or settings that there are not; called before anything runs.
+def check_forecasters(cities: CityFiles) -> CityFiles:
+    """The cities without those whose files name forecasters or settings that there are not.
+
+    Raises:
+        CityFileError: no city is left.
+    """
+    problems = {}
+    for name, city in cities.items():
+        try:
+            check_city_forecasters(city)
+        except CityFileError as error:
+            problems[name] = str(error)
+    return cities.without(problems)
+
+
+def check_city_forecasters(city: City) -> None:
+    """Refuse a city's file that names forecasters or settings that there are not; called before anything runs.
 
     Raises:
         CityFileError: the message names file, key and what is allowed.
     """
-    for city in cities.values():
-        for name in city.forecasters:
-            if name not in FORECASTERS:
-                raise CityFileError(
-                    f"{city.name}.yaml: forecasters: there is no {name!r} (allowed: {', '.join(FORECASTERS)})"
-                )
-            city_settings(city, name)
-        candidate_of(city)
+    for name in city.forecasters:
+        if name not in FORECASTERS:
+            raise CityFileError(
+                f"{city.name}.yaml: forecasters: there is no {name!r} (allowed: {', '.join(FORECASTERS)})"
+            )
+        city_settings(city, name)
+    candidate_of(city)
 
 
 def _explain(city: City, name: str, settings: type[BaseModel], problem: Any) -> str:
@@ -170,4 +184,4 @@ def _explain(city: City, name: str, settings: type[BaseModel], problem: Any) -> 
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(settings.model_fields) or f"nothing, {name} has no settings"
         return f"{city.name}.yaml: {key}: unknown key; allowed here: {allowed}"
-    return f"{city.name}.yaml: {key}: {problem['msg']} (got {problem['input']!r})"
+    return f"{city.name}.yaml: {key}: {problem['msg']} (got {shown_value(problem['input'])})"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file"]
+Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file", "wrong city file"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,11 @@ def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) 
     """A landed file cannot be read; the other files of the city are used."""
     text = f"{file} cannot be used: {reason}. Drop a mended file under the same name; other files are unaffected."
     return Message("corrupt file", f"{city}, {file}", text, f"corrupt file|{city}|{file}", run_url)
+
+
+def wrong_city_file(city: str, problem: str) -> Message:
+    """A city's file cannot be used; the other cities go on."""
+    text = (
+        f"{problem} {city} stands still until it is corrected and the code location is loaded again; the others go on."
+    )
+    return Message("wrong city file", city, text, f"wrong city file|{city}")

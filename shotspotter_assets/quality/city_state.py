@@ -41,8 +41,8 @@ class CityState(BaseModel):
         return cls.model_validate_json(store.read_bytes(partition, CITY_STATE_FILE))
 
 
-def cities_are_well(states: Mapping[str, CityState | None]) -> Finding:
-    """No city had a warning when its data were last checked, whichever city this run is of."""
+def cities_are_well(states: Mapping[str, CityState | None], wrong_files: Mapping[str, str]) -> Finding:
+    """No city had a warning when its data were last checked, whichever city this run is of, and all their files are right."""
     ill = {city: state for city, state in states.items() if state is not None and state.problems}
     well = [city for city, state in states.items() if state is not None and not state.problems]
     unknown = [city for city, state in states.items() if state is None]
@@ -53,10 +53,12 @@ def cities_are_well(states: Mapping[str, CityState | None]) -> Finding:
         )
         if ill
         else "",
+        f"Their files cannot be used: {', '.join(wrong_files)}" if wrong_files else "",
         f"Well: {', '.join(well)}" if well else "",
         f"Never checked: {', '.join(unknown)}" if unknown else "",
     ]
     numbers: dict[str, float | int | str] = {
         f"{city} {check}": message for city, state in ill.items() for check, message in state.problems.items()
     }
-    return Finding(not ill, ". ".join(part for part in parts if part) + ".", numbers)
+    numbers |= {f"{city} file": problem for city, problem in wrong_files.items()}
+    return Finding(not ill and not wrong_files, ". ".join(part for part in parts if part) + ".", numbers)

@@ -63,16 +63,20 @@ def _socrata(city: City, settings: SocrataSource, access: Access) -> "AlertSourc
     return SocrataDataset(city, settings, access.environ.get(settings.token_variable or ""))
 
 
-def _arcgis(city: City, settings: ArcgisSource, _access: Access) -> "AlertSource":
+def _arcgis(city: City, settings: ArcgisSource, access: Access) -> "AlertSource":
     from shotspotter_assets.sources.api.arcgis import ArcgisLayer
 
-    return ArcgisLayer(city, settings)
+    return ArcgisLayer(city, settings, _secret(settings, access))
 
 
 def _alerts_api(city: City, settings: AlertsApiSource, access: Access) -> "AlertSource":
     from shotspotter_assets.sources.api.alerts_api import AlertsApi
 
-    return AlertsApi(city, settings, access.environ.get(settings.token.variable) if settings.token else None)
+    return AlertsApi(city, settings, _secret(settings, access))
+
+
+def _secret(settings: ArcgisSource | AlertsApiSource, access: Access) -> str | None:
+    return None if settings.token is None else access.environ.get(settings.token.variable)
 
 
 def _simulated(city: City, _settings: SimulatedCitySource, _access: Access) -> "AlertSource":

@@ -1,13 +1,15 @@
 """City files: what is accepted, and that a wrong file is told which key is wrong and what is allowed."""
 
-from datetime import datetime
+import os
+import re
+from datetime import date, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 import yaml
 
-from shotspotter_assets.cities.__main__ import main
 from shotspotter_assets.cities.registry import (
     CityFileError,
     UnknownCityError,
@@ -23,6 +25,7 @@ ALERTS = {
     "kind": "alerts_api", "url": "https://a.example/alerts?from={first}", "paging": {"style": "page"},
     "columns": {"time": "at", "source_id": "id"},
 }  # fmt: skip
+ARCGIS = {"kind": "arcgis", "layer": "https://a.example/0", "columns": {"time": "T"}}
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -117,6 +120,8 @@ def test_wrong_value_is_named_with_what_is_allowed(
     assert f" {key}: " in message
     assert says in message
     assert "\n" not in message
+    assert "Zx81kQ0vT7" not in message
+    assert len(message) < 1_500
 
 
 def test_addresses_of_this_machine_may_be_plain_http(tmp_path: Path) -> None:
@@ -125,18 +130,83 @@ def test_addresses_of_this_machine_may_be_plain_http(tmp_path: Path) -> None:
         assert city.source.kind == "socrata"
 
 
-def test_the_command_prints_a_line_for_each_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_queries_are_no_secrets(tmp_path: Path) -> None:
+    url = "https://a.example/alerts?from={first}&to={last}&token={last}&format=json&area=washington_dc&zone=America/New_York"
+    assert load_city(write(tmp_path, source={**ALERTS, "url": url})).source.kind == "alerts_api"
+    layer = "https://a.example/0?f=json&version=2024-01-01T00:00:00Z"
+    assert load_city(write(tmp_path, source={**ARCGIS, "layer": layer})).source.kind == "arcgis"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: &a [x, x]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b]", "line 1, column 4: aliases (* and &) are not allowed"),
+        ("name: x\nbox: {west: 1, west: 2}", "line 2, column 16: the key 'west' is there twice, in lines 2 and 2"),
+        ("name: x\nstart: 2014-01-01\nname: y", "the key 'name' is there twice, in lines 1 and 3"),
+        ("start: 2014-02-30", "line 1, column 8: a value of the kind timestamp that there cannot be"),
+        ("name: !!python/object/apply:os.system [ls]", "tags (!) are not allowed here"),
+        ("name: !Zx81kQ0vT7", "tags (!) are not allowed here"),
+        ("token: *Zx81kQ0vT7", "aliases (* and &) are not allowed here"),
+        ("token: [Zx81kQ0vT7", "line 1, column 19: expected ',' or ']'"),
+        ("token: Zx81kQ0vT7: x", "line 1, column 18: mapping values are not allowed here"),
+        ("[" * 100_000, "nested too deeply"),
+        ("rows: " + "9" * 5_000, "a value of the kind int"),
+        ("name: \0", "characters that no text has"),
+        ("x" * 300_000, "more than 200,000 bytes"),
+        ("name: " + "x" * 100_000, "name: String should have at most 60 characters"),
+        ("\n".join(f"key_{number}: 1" for number in range(2_000)), "and 1995 more"),
+        ("? [a]\n: 1", "found unhashable key"),
+        ("1: 2", "1: "),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_gets_one_short_line_at_once(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "washington_dc.yaml"
+    file.write_text(text)
+    began = monotonic()
+    with pytest.raises(CityFileError) as caught:
+        load_city(file)
+    assert monotonic() - began < 5
+    message = str(caught.value)
+    assert str(file) in message
+    assert says in message
+    assert "\n" not in message
+    assert "Zx81kQ0vT7" not in message
+    assert len(message) < 5_000
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "nowhere.yaml").symlink_to("absent")
     write(tmp_path)
-    main([str(tmp_path)])
-    assert capsys.readouterr().out == f"{tmp_path}: 1 city files can be used: washington_dc.\n"
-    write(tmp_path, start="01/01/2016", box=3)
+    files = load_cities(tmp_path)
+    assert list(files) == ["washington_dc"]
+    assert {name: file.problem.rpartition(": ")[2] for name, file in files.unusable.items()} == dict.fromkeys(
+        ("folder", "nowhere", "pipe"), "is no file"
+    )
+
+
+def test_one_wrong_file_stops_its_city_alone(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "broken.yaml").write_text("name: broken\nstart: 2012-05-01\nautomation: recent\nbox: [unclosed")
+    (tmp_path / "lost.yaml").write_text("start: 0001-01-01")
+    (tmp_path / "child.yaml").write_text(yaml.safe_dump({**GOOD, "name": "child", "pretrained": "broken"}))
+    files = load_cities(tmp_path)
+    assert list(files) == ["child", "washington_dc"]
+    assert list(files.unusable) == ["broken", "lost"]
+    assert (files.unusable["broken"].start, files.unusable["broken"].is_automated) == (date(2012, 5, 1), True)
+    assert (files.unusable["lost"].start, files.unusable["lost"].is_automated) == (None, False)
+    with pytest.raises(CityFileError, match=r"broken stands still until its file can be used.*broken\.yaml: .* line 4"):
+        find_city(files, "broken")
+    with pytest.raises(UnknownCityError):
+        find_city(files, "atlantis")
+
+
+def test_a_folder_with_wrong_files_alone_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, box=3)
     (tmp_path / "broken.yaml").write_text("- a")
-    with pytest.raises(SystemExit) as left:
-        main([str(tmp_path)])
-    broken, washington = str(left.value.code).split("\n")
-    assert "broken.yaml: expected keys and values" in broken
-    assert "box: " in washington
-    assert "start: write the date as YYYY-MM-DD" in washington
+    with pytest.raises(CityFileError, match=r"(?s)broken\.yaml: expected keys.*\n.*washington_dc\.yaml: box: "):
+        load_cities(tmp_path)
 
 
 def test_missing_key(tmp_path: Path) -> None:
@@ -175,8 +245,10 @@ def test_a_city_starts_at_the_models_of_another_known_one(tmp_path: Path, other:
     write(tmp_path)
     assert load_cities(tmp_path)["georgetown"].pretrained == "washington_dc"
     write(tmp_path, pretrained=other)
-    with pytest.raises(CityFileError, match=rf"washington_dc\.yaml: pretrained: .*'{other}'; .* describe: georgetown"):
-        load_cities(tmp_path)
+    files = load_cities(tmp_path)
+    assert list(files) == ["georgetown"]
+    problem = files.unusable["washington_dc"].problem
+    assert re.search(rf"washington_dc\.yaml: pretrained: .*'{other}'; .* describe: georgetown", problem)
 
 
 def test_unknown_city_lists_the_known_ones() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, load_cities
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, CityFiles, load_cities
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models.forecaster import NothingToLearnError
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
@@ -41,8 +41,8 @@ SAME_EVERY_DAY = ("never", "city_mean", "weekday_mean", "historical_mean", "kde"
 """Forecasters that are not moved by the latest days."""
 
 
-def with_keys(**keys: Any) -> dict[str, Any]:
-    return {CITY.name: CITY.model_copy(update=keys)}
+def with_keys(**keys: Any) -> CityFiles:
+    return CityFiles({CITY.name: CITY.model_copy(update=keys)}, {})
 
 
 @pytest.mark.parametrize("name", FORECASTERS)

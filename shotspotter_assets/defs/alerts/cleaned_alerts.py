@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
@@ -139,7 +139,8 @@ def data_quality(
     for city, of_city in problems.items():
         days = [day for date_range, _ in windows if date_range.city.name == city for day in date_range.days]
         CityState.of_run(days, of_city).keep(store.open(), city)
-    finding = cities_are_well({name: CityState.load(store.open(), name) for name in cities})
+    wrong_files = {name: file.problem for name, file in unusable_files(cities).items()}
+    finding = cities_are_well({name: CityState.load(store.open(), name) for name in cities}, wrong_files)
     yield dg.AssetCheckResult(
         check_name=CITIES_ARE_WELL,
         passed=finding.passed,

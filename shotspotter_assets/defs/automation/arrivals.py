@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
 from shotspotter_assets.defs.automation.runs import (
     DAILY_CHAIN,
@@ -90,7 +90,7 @@ def _sensor(name: str, watch: Watch, *, seconds: int, description: str, settings
         name=name,
         target=DAILY_CHAIN,
         minimum_interval_seconds=seconds,
-        default_status=sensor_status(settings.cities.values()),
+        default_status=sensor_status(settings.cities),
         description=description,
     )
     def sensor(
@@ -117,7 +117,7 @@ def _tick(
 
     started = monotonic()
     if not automated(cities.values()):
-        return dg.SensorResult(skip_reason=NO_CITY, cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"{NO_CITY} {_wrong_files(cities)}".strip(), cursor=context.cursor)
     watched = [city for city in automated(cities.values()) if watch.arrival in arrivals(city)]
     cursor, opened = Cursor.of(context.cursor), store.open()
     failed = cities_with_failures(context.instance)
@@ -167,7 +167,7 @@ def _tick(
         run_requests=requests,
         skip_reason=None
         if requests
-        else " ".join(filter(None, [unchanged, _some(problems.values()), _left_out(unreadable)])),
+        else " ".join(filter(None, [unchanged, _wrong_files(cities), _some(problems.values()), _left_out(unreadable)])),
         cursor=json.dumps(asdict(cursor)),
     )
 
@@ -177,6 +177,12 @@ def _some(problems: Collection[str]) -> str:
     return " ".join(list(problems)[:MAX_SHOWN]) + (
         f" And {more} more, named in the log of the tick." if more > 0 else ""
     )
+
+
+def _wrong_files(cities: Cities) -> str:
+    problems = {name: file.problem for name, file in unusable_files(cities).items()}
+    named = " ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:MAX_SHOWN])
+    return f"{len(problems)} of the city files cannot be used. {named}" if problems else ""
 
 
 def _left_out(files: Collection[str]) -> str:

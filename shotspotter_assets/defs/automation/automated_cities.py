@@ -6,6 +6,7 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import Cities, unusable_files
 
 NO_CITY: Final = "No city is automated; write `automation: recent` in the file of the city."
 """What a tick says that someone has switched on by hand."""
@@ -16,9 +17,13 @@ def automated(cities: Iterable[City]) -> list[City]:
     return [city for city in cities if city.is_automated]
 
 
-def sensor_status(cities: Iterable[City]) -> dg.DefaultSensorStatus:
-    """The status, until someone switches it, of a sensor that looks after the cities."""
-    return dg.DefaultSensorStatus.RUNNING if automated(cities) else dg.DefaultSensorStatus.STOPPED
+def sensor_status(cities: Cities) -> dg.DefaultSensorStatus:
+    """The status, until someone switches it, of a sensor that looks after the cities.
+
+    A city whose file cannot be used counts: someone has to be told.
+    """
+    wanted = automated(cities.values()) or any(file.is_automated for file in unusable_files(cities).values())
+    return dg.DefaultSensorStatus.RUNNING if wanted else dg.DefaultSensorStatus.STOPPED
 
 
 def schedule_status(cities: Iterable[City]) -> dg.DefaultScheduleStatus:

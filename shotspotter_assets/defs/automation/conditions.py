@@ -77,7 +77,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         name="catch_up",
         target=dg.AssetSelection.all(),
         minimum_interval_seconds=5,
-        default_status=sensor_status(settings.cities.values()),
+        default_status=sensor_status(settings.cities),
         # A backfill would wait for the daemon's next look at backfills, up to half a minute; a run per day is made anyway.
         emit_backfills=False,
         description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",

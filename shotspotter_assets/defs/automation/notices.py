@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.defs.automation.automated_cities import sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.defs.run_summary import failure_cause
-from shotspotter_assets.notifications.messages import Message, corrupt_file, drift, failed_gate, late_city, run_failure
+from shotspotter_assets.notifications.messages import (
+    Message,
+    corrupt_file,
+    drift,
+    failed_gate,
+    late_city,
+    run_failure,
+    wrong_city_file,
+)
 from shotspotter_assets.partitions import key_of, parse_key, parse_range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import arrivals
@@ -48,8 +56,8 @@ def definitions(settings: Settings) -> dg.Definitions:
     """The sensor."""
     sensor = dg.sensor(
         minimum_interval_seconds=30,
-        default_status=sensor_status(settings.cities.values()),
-        description="Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail.",
+        default_status=sensor_status(settings.cities),
+        description="Tells of failed runs, late cities, failed gates, drift and unusable files by webhook and e-mail.",
     )
     return dg.Definitions(sensors=[sensor(notices)])
 
@@ -60,7 +68,7 @@ def notices(
     store: StoreResource,
     notices_to: NoticesResource,
 ) -> dg.SensorResult:
-    """Tells of failed runs, late cities, failed gates, drift and unreadable files by webhook and e-mail, once a day each.
+    """Tells of failed runs, late cities, failed gates, drift and unusable files by webhook and e-mail, once a day each.
 
     The cursor holds what was sent and since when to look; a channel that did not take its notices gets them again.
     """
@@ -77,6 +85,7 @@ def notices(
         *_failed_gates(context.instance, since, notices_to),
         *_failed_scores(context.instance, since, store.open(), notices_to),
         *_unreadable_files(cities, store.open()),
+        *(wrong_city_file(name, file.problem) for name, file in unusable_files(cities).items()),
     ]
     outcome = notifier.send(messages, cursor.get("sent", {}), now)
     for channel, reason in outcome.failures.items():

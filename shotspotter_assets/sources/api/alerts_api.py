@@ -12,7 +12,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, AlertsApiSource
-from shotspotter_assets.sources.api.http import Answer, JsonApi, Token
+from shotspotter_assets.sources.api.http import Answer, JsonApi, sent_token
 from shotspotter_assets.sources.api.json_rows import ONE_DAY, AskedDays, Row, finder, to_raw_rows, versions_of_days
 from shotspotter_assets.sources.protocol import SourceError
 
@@ -49,7 +49,8 @@ class AlertsApi:
         asked = AskedDays.from_city(self.city, first, last)
         begin, end = (asked.start, asked.today) if asked.with_unusable else (first, last)
         begin, end = begin - ONE_DAY, end + 2 * ONE_DAY
-        with JsonApi(self.city.name, self.source.patience, self._sent_token()) as api:
+        token = sent_token(self.city.name, self.address, self.source.token, self._token)
+        with JsonApi(self.city.name, self.source.patience, token) as api:
             rows = [row for url in self._questions(begin, end) for row in self._pages(api, url, self.source.rows)]
             corrections = self.source.corrections
             if corrections is not None:
@@ -60,19 +61,6 @@ class AlertsApi:
     def changed_days(self, first: date, last: date) -> dict[date, str]:
         """See `ChangingSource.changed_days`: alerts and corrections are read."""
         return versions_of_days(self.read(first, last))
-
-    def _sent_token(self) -> Token | None:
-        sent = self.source.token
-        if sent is None:
-            return None
-        if not self._token:
-            raise SourceError(
-                f"City {self.city.name}: {self.address}: no token; set the environment variable {sent.variable} where "
-                "Dagster runs."
-            )
-        if sent.sent_as == "parameter":
-            return Token(self._token, header=None, parameter=sent.name)
-        return Token(self._token, header=sent.name, prefix=sent.prefix)
 
     def _questions(self, begin: date, end: date) -> Iterator[str]:
         """Addresses that cover the days from `begin` to before `end`, each with as many days as the API allows."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ArcgisSource
-from shotspotter_assets.sources.api.http import JsonApi
+from shotspotter_assets.sources.api.http import JsonApi, sent_token
 from shotspotter_assets.sources.api.json_rows import (
     ONE_DAY,
     AskedDays,
@@ -50,10 +50,12 @@ class ArcgisLayer:
 
     counts_by_day = False
 
-    def __init__(self, city: City, source: ArcgisSource) -> None:
+    def __init__(self, city: City, source: ArcgisSource, token: str | None = None) -> None:
+        """`token` is the content of the variable that the city's file names."""
         self.city = city
         self.source = source
         self.address = source.layer.rstrip("/")
+        self._token = token
 
     def read(self, first: date, last: date) -> pa.Table:
         """See `AlertSource.read`.
@@ -62,7 +64,7 @@ class ArcgisLayer:
             SourceError: the server cannot be asked, refuses the query, or changes the rows with every attempt.
         """
         asked = AskedDays.from_city(self.city, first, last)
-        with JsonApi(self.city.name, self.source.patience) as api:
+        with self._api() as api:
             layer = self._layer(api)
             where = self._condition(layer, asked)
             for _ in range(ATTEMPTS):
@@ -80,7 +82,7 @@ class ArcgisLayer:
 
     def newest_day(self) -> date | None:
         """See `DatedSource.newest_day`; None of a layer without pages, or whose times cannot be compared."""
-        with JsonApi(self.city.name, self.source.patience) as api:
+        with self._api() as api:
             layer = self._layer(api)
             literal = self._literal(layer)
             if literal is None or not layer.has_pages:
@@ -94,6 +96,10 @@ class ArcgisLayer:
             return None
         row = features[0]["attributes"] | {GEOMETRY: features[0].get(GEOMETRY)}
         return day_of(row, self.city, self.source, self.address)
+
+    def _api(self) -> JsonApi:
+        token = sent_token(self.city.name, self.address, self.source.token, self._token)
+        return JsonApi(self.city.name, self.source.patience, token)
 
     def _layer(self, api: JsonApi) -> Layer:
         description = api.get(self.address, {"f": "json"}).content

@@ -16,7 +16,7 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from shotspotter_assets.cities.source_settings import Patience
+from shotspotter_assets.cities.source_settings import Patience, SentToken
 from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.api.http_errors import REMEDIES, publisher_message, unreachable
 from shotspotter_assets.sources.protocol import SourceError
@@ -41,6 +41,23 @@ class Token(NamedTuple):
     header: str | None
     parameter: str | None = None
     prefix: str = ""
+
+
+def sent_token(city: str, address: str, sent: SentToken | None, secret: str | None) -> Token | None:
+    """The token that a city's file names, with the content of its variable.
+
+    Raises:
+        SourceError: the variable is not set.
+    """
+    if sent is None:
+        return None
+    if not secret:
+        raise SourceError(
+            f"City {city}: {address}: no token; set the environment variable {sent.variable} where Dagster runs."
+        )
+    if sent.sent_as == "parameter":
+        return Token(secret, header=None, parameter=sent.name)
+    return Token(secret, header=sent.name, prefix=sent.prefix)
 
 
 class Answer(NamedTuple):
@@ -223,7 +240,11 @@ class JsonApi:
         code, message = self._quoted(str(code)), self._quoted(publisher_message(json.dumps(content).encode()))
         if number >= 500 or number == 429:
             raise _BrokenAnswerError(f"HTTP 200 with error {code}: {message}")
-        remedy = "the layer needs a log-in" if number in (498, 499) else REMEDIES.get(number, "see the message")
+        remedy = (
+            "the layer needs a log-in: name its token in source.token"
+            if number in (498, 499)
+            else REMEDIES.get(number, "see the message")
+        )
         raise self.error(url, parameters, f"HTTP 200 with error {code}: {message}; {remedy}")
 
 

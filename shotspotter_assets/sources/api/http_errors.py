@@ -14,8 +14,10 @@ REMEDIES: Final = {
     403: "check the token, and that it may read this data set",
     404: "check the address in the city's file; the publisher may have moved or withdrawn the data set",
     429: "the publisher limits requests; set a token if it offers one, or ask for fewer days",
+    498: "the layer needs a log-in: name its token in source.token",
+    499: "the layer needs a log-in: name its token in source.token",
 }
-"""What to do, by HTTP status."""
+"""What to do, by HTTP status or ArcGIS's own code."""
 
 
 def unreachable(error: requests.exceptions.RequestException, patience: Patience) -> str:

@@ -84,4 +84,11 @@ def test_a_city_whose_run_was_refused_is_not_well(towns: Towns) -> None:
 def test_a_city_that_was_never_checked_raises_nothing(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert CityState.load(store, "slow_town") is None
-    assert cities_are_well({"slow_town": None}).passed
+    assert cities_are_well({"slow_town": None}, {}).passed
+
+
+def test_a_city_whose_file_cannot_be_used_is_not_well() -> None:
+    finding = cities_are_well({"slow_town": None}, {"fast_town": "fast_town.yaml: box: is missing"})
+    assert not finding.passed
+    assert "Their files cannot be used: fast_town" in finding.message
+    assert finding.numbers["fast_town file"] == "fast_town.yaml: box: is missing"

@@ -44,7 +44,7 @@ def layer(server: Server, **source: Any) -> ArcgisLayer:
     described = {**DC.source.model_dump(), "layer": server.url + LAYER, "patience": patience, **source}
     city = City.model_validate(DC.model_dump() | {"source": described})
     assert isinstance(city.source, ArcgisSource)
-    return ArcgisLayer(city, city.source)
+    return ArcgisLayer(city, city.source, "s3cret-of-the-layer")
 
 
 MANY = features(DATETIME=[str(pd.Timestamp("2018-03-01T05:00") + pd.Timedelta(minutes=20 * at)) for at in range(1100)])
@@ -60,6 +60,25 @@ def test_a_range_over_many_pages_is_the_whole_range(has_pages: bool, says_more: 
     assert raw["date"].to_pylist() == sorted(raw["date"].to_pylist())
     assert set(raw["received_from"].to_pylist()) == {server.url + LAYER}
     assert len(server.requests) <= 1100 // most_rows + 4
+
+
+@pytest.mark.parametrize("sent", [{}, {"sent_as": "parameter", "name": "token"}])
+def test_a_token_is_sent_with_every_question_and_never_written(sent: dict[str, str]) -> None:
+    with serving(Arcgis(MANY, 500).routes) as server:
+        raw = layer(server, token={"variable": "LAYER_TOKEN", **sent}).read(FIRST, LAST)
+        assert len(server.requests) > 3
+        for request in server.requests:
+            shown = (
+                request.query_params.get("token") if sent else request.headers["Authorization"].removeprefix("Bearer ")
+            )
+            assert shown == "s3cret-of-the-layer"
+        server.faults.append("404")
+        with pytest.raises(SourceError, match="HTTP 404") as caught:
+            layer(server, token={"variable": "LAYER_TOKEN", **sent}).read(FIRST, LAST)
+    assert "s3cret" not in str(raw.to_pylist()) + str(caught.value)
+    unset = layer(server, token={"variable": "LAYER_TOKEN"})
+    with pytest.raises(SourceError, match="set the environment variable LAYER_TOKEN"):
+        ArcgisLayer(unset.city, unset.source).read(FIRST, LAST)
 
 
 @pytest.mark.parametrize("has_pages", [True, False])

@@ -1,4 +1,4 @@
-"""Checks the city files: `make check-cities`, or `python -m shotspotter_assets.cities FOLDER`."""
+"""Checks the city files: `make check-cities`, or `python -m shotspotter_assets.check_cities FOLDER`."""
 
 import os
 import sys
@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, load_cities
+from shotspotter_assets.models.registry import check_forecasters
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the cities of the folder, or one line for each file that cannot be used and exit with 1."""
+    """Print the cities of the folder, and one line for each file that cannot be used; exit with 1 if there is one."""
     folder = Path(arguments[0] if arguments else os.environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES)
     try:
-        cities = load_cities(folder)
+        cities = check_forecasters(load_cities(folder))
     except CityFileError as error:
         sys.exit(str(error))
     print(f"{folder}: {len(cities)} city files can be used: {', '.join(cities)}.")
+    if cities.unusable:
+        sys.exit("\n".join(file.problem for file in cities.unusable.values()))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""Reads one YAML file of plain keys and values, and refuses what would surprise: repeated keys, aliases, endless nesting."""
+
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import yaml
+
+MAX_FILE_BYTES: Final = 200_000
+"""A city's file has some thousand; YAML is parsed at about a megabyte a second."""
+
+
+class YamlFileError(ValueError):
+    """The file cannot be read; the message says where and why, and quotes none of its lines, which may hold a secret."""
+
+
+def read_yaml(file: Path) -> Any:
+    """What the file says.
+
+    Raises:
+        YamlFileError: it is no file, too large, not UTF-8 or not YAML, or it has a key twice, an alias or a value that no
+            type of YAML can have (such as 30 February).
+    """
+    if not file.is_file():  # a pipe would be waited for
+        raise YamlFileError("is no file")
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise YamlFileError(f"has more than {MAX_FILE_BYTES:,} bytes, which no city's file needs")
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise YamlFileError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise YamlFileError(f"is not a YAML file: byte {error.start + 1} is not UTF-8") from None
+    except RecursionError:
+        raise YamlFileError("is not a YAML file of a city: it is nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        raise YamlFileError(f"is not a YAML file of a city: {where}{error.problem or error.context}") from None
+    except yaml.YAMLError:
+        raise YamlFileError("is not a YAML file: it has characters that no text has") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Stock, but for aliases, repeated keys and values out of range."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            problem = "aliases (* and &) are not allowed here; write the value out, or quote it if it is a text"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = (key_node.tag, key_node.value) if isinstance(key_node, yaml.ScalarNode) else id(key_node)
+            line = key_node.start_mark.line + 1
+            if key in lines:
+                problem = f"the key {key_node.value!r} is there twice, in lines {lines[key]} and {line}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            problem = f"a value of the kind {node.tag.rpartition(':')[2]} that there cannot be: {error}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+    def construct_undefined(self, node: yaml.Node) -> NoReturn:
+        problem = "tags (!) are not allowed here; quote the value if it is a text"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_PlainLoader.add_constructor(None, _PlainLoader.construct_undefined)

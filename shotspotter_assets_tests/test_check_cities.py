@@ -1,0 +1,39 @@
+"""The command that checks city files: a line for each that cannot be used, and its exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.check_cities import main
+from shotspotter_assets_tests.cities.test_registry import write
+
+
+def test_the_command_prints_a_line_for_each_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path)
+    main([str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 1 city files can be used: washington_dc.\n"
+    write(tmp_path, start="01/01/2016", box=3)
+    (tmp_path / "broken.yaml").write_text("- a")
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    broken, washington = str(left.value.code).split("\n")
+    assert "broken.yaml: expected keys and values" in broken
+    assert "box: " in washington
+    assert "start: write the date as YYYY-MM-DD" in washington
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"), [({"start": "01/01/2016"}, "YYYY-MM-DD"), ({"serves": "x"}, "'x' cannot serve")]
+)
+def test_one_wrong_file_of_several_is_an_error(
+    changes: dict[str, str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, name="good").rename(tmp_path / "good.yaml")
+    write(tmp_path, **changes)
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 1 city files can be used: good.\n"
+    assert str(left.value.code).startswith(
+        str(tmp_path / "washington_dc.yaml") if "start" in changes else "washington_dc.yaml"
+    )
+    assert says in str(left.value.code)
