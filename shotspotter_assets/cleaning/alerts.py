@@ -15,6 +15,7 @@ from shotspotter_assets.calendar.local_time import day_starts, days_between, row
 from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
+from shotspotter_assets.cleaning.day_settings import SETTINGS, TYPES, cleaned_settings, types_by_day
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
@@ -135,6 +136,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     )
     unknown = unknown_spellings(spellings, alerts["gunshot_type"], city)
     rejected_by_day = rows_of_days(_rejected(raw, reason), days)
+    types = types_by_day(raw["gunshot_type"], day, axis.days, city)
     cleaned = {}
     for wanted, at in zip(days, axis.positions, strict=True):
         size = int(stops[at] - (stops[at - 1] if at else 0))
@@ -149,7 +151,8 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
             rejected=dict(Counter(rejected["reason"].to_pylist())) if rejected.num_rows else {},
             unknown_types=unknown_spellings(spellings[rows], alerts["gunshot_type"][rows], city) if unknown else {},
         )
-        cleaned[wanted] = CleanedDay(alerts[rows], rejected, account)
+        of_day = alerts[rows].replace_schema_metadata({**alerts.schema.metadata, TYPES: types[at]})
+        cleaned[wanted] = CleanedDay(of_day, rejected, account)
     return cleaned
 
 
@@ -313,7 +316,7 @@ def _tidy(
         "incident_id": incident_id,
         "is_holiday_fireworks": is_holiday_fireworks(dates)[day] & gunshot,
     }
-    schema = CLEANED_SCHEMA.with_metadata({"time_precision": city.time_precision})
+    schema = CLEANED_SCHEMA.with_metadata({"time_precision": city.time_precision, SETTINGS: cleaned_settings(city)})
     return pa.table(columns).cast(schema), kept["gunshot_type"]
 
 

@@ -13,6 +13,14 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, Box, City, Grid
 from shotspotter_assets.cities.time_precision import require_precision
+from shotspotter_assets.cleaning.day_settings import (
+    GRID,
+    SETTINGS,
+    ChangedSettingsError,
+    grid_settings,
+    raw_settings,
+    refuse_changed_settings,
+)
 
 GRID_COLUMNS = [
     pa.field("hour", pa.int8(), nullable=False),
@@ -27,8 +35,8 @@ MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 
 
-class GridMismatchError(ValueError):
-    """Stored frames do not belong to the city's present grid."""
+class GridMismatchError(ChangedSettingsError):
+    """Stored frames do not belong to the city's present grid, or were made with other settings."""
 
 
 def type_layers(city: City) -> int:
@@ -40,11 +48,12 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     """Schema of one day's sparse tensor.
 
     Its metadata holds the dense `shape`, and as `grid` the box, the cells, the types and what is counted, both as
-    JSON, and the city's `time_precision`. `hour` counts the hours since local midnight, so it reaches 22, 23 or 24;
-    `gunshot_type` is a code of `City.type_names`.
+    JSON, the city's `time_precision`, and the `settings` of its sources. `hour` counts the hours since local midnight, so
+    it reaches 22, 23 or 24; `gunshot_type` is a code of `City.type_names`.
     """
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
-    metadata = {"shape": json.dumps(shape), "grid": _grid_json(city), "time_precision": city.time_precision}
+    metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
+    metadata[SETTINGS] = raw_settings(city)
     return pa.schema(GRID_COLUMNS, metadata=metadata)
 
 
@@ -108,18 +117,12 @@ def dense_window(
         frames: sparse tensors of those days with their `date`, in any order.
 
     Raises:
-        GridMismatchError: the city's box, grid, event types or what it counts have changed since (some of) the days
-            were gridded.
+        GridMismatchError: settings of the city's file have changed since (some of) the days were made.
         TimePrecisionError: by hour, of a city whose times are dates.
     """
     if by == "hour":
         require_precision(city, 1)
-    gridded = (frames.schema.metadata or {}).get(b"grid", b"several grids").decode()
-    if gridded != _grid_json(city):
-        raise GridMismatchError(
-            f"City {city.name}: the frames of {days[0]} to {days[-1]} were made with {gridded}, its file now says "
-            f"{_grid_json(city)}. Materialise cleaned_alerts and grid_tensors for these days again."
-        )
+    refuse_changed_settings(frames.schema.metadata, days, city, "grid_tensors", GridMismatchError)
     day_at = _positions(frames["date"], days)
     gunshot_type, row, column, hour = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "hour"))
     hours = hours_of_days(days, city.zone)
@@ -133,8 +136,3 @@ def dense_window(
 def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> npt.NDArray[np.int64]:
     """Where in contiguous `days` each date is, shape (dates,)."""
     return dates.cast(pa.int32()).to_numpy() - np.int64((days[0] - date(1970, 1, 1)).days)
-
-
-def _grid_json(city: City) -> str:
-    grid = {"box": city.box.model_dump(), "grid": city.grid.model_dump()}
-    return json.dumps({**grid, "counted": city.counted, "event_types": city.event_types})

@@ -94,7 +94,8 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     if first > city.start:
         frames.insert(0, CityHistory.load_stored(store, city, first - timedelta(days=1)).frames)
-    metadata = frames[-1].schema.metadata
+    # The stored days' own, which tells the settings that they were made with.
+    metadata = frames[0].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
     until_now = CityHistory(city, days_between(city.start, today), joined)
     # The day that is running may well be without an alert so far.

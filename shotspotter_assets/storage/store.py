@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shotspotter_assets.storage.day_metadata import gather_metadata
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
 
@@ -187,8 +188,8 @@ class Store:
     ) -> pa.Table:
         """The files of all days from `first` to `last`, both included, as one table in the order of the days.
 
-        The table starts with a column `date` (date32). Entries of the schema's metadata are kept if they are the same on all
-        days. `columns` are read beside `date`.
+        The table starts with a column `date` (date32). Entries of the schema's metadata are kept, by day where they differ
+        (`storage.day_metadata`). `columns` are read beside `date`.
 
         Raises:
             MissingPartitionsError: a day has no such file.
@@ -229,7 +230,11 @@ class Store:
             table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
             for day, table in zip(days, tables, strict=True)
         ]
-        return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(_agreed_metadata(tables))
+        return (
+            pa.concat_tables(dated)
+            .combine_chunks()
+            .replace_schema_metadata(gather_metadata(days, [table.schema.metadata for table in tables]))
+        )
 
     def _days(
         self, asset: str, city: str, file: str, dimension: Dimension, first: date = date.min, last: date = date.max
@@ -266,14 +271,6 @@ def _check_columns(columns: Sequence[str], schema: pa.Schema, uri: str) -> None:
     unknown = [name for name in columns if name not in schema.names]
     if unknown:
         raise ValueError(f"{uri} has no column {', '.join(unknown)}; it has {', '.join(schema.names)}")
-
-
-def _agreed_metadata(tables: Sequence[pa.Table]) -> dict[bytes, bytes] | None:
-    agreed = dict(tables[0].schema.metadata or {})
-    for table in tables[1:]:
-        other = table.schema.metadata or {}
-        agreed = {key: value for key, value in agreed.items() if other.get(key) == value}
-    return agreed or None
 
 
 def _bad_root(root: str) -> ValueError:

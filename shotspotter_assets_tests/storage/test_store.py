@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shotspotter_assets.storage.day_metadata import values_by_day
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -113,7 +114,10 @@ def test_a_window_is_its_days_in_order_with_their_dates(store: Store) -> None:
     expected = [(day, one) for day in days[3:-1] for one in rows[day]]
     assert list(zip(window["date"].to_pylist(), window["user_id"].to_pylist(), strict=True)) == expected
     assert window.schema.field("date").type == pa.date32()
-    assert window.schema.metadata == {b"shape": b"24"}
+    # What differs is kept by day.
+    assert set(window.schema.metadata) == {b"shape", b"source_by_day"}
+    assert values_by_day(window.schema.metadata, "shape", days[:2]) == {"24": days[:2]}
+    assert values_by_day(window.schema.metadata, "source", days[4:6]) == {str(day): [day] for day in days[4:6]}
     only_dates = store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", first, last, ["date"])
     assert only_dates.column_names == ["date"]
     assert len(only_dates) == len(expected)

@@ -154,8 +154,11 @@ def _raw_with_eve(store: "Store", date_range: DateRange) -> "pa.Table":
     """The raw alerts of the days, and of the day before them as far as it is stored."""
     import pyarrow as pa
 
+    from shotspotter_assets.cleaning.day_settings import refuse_changed_settings
+
     city, first = date_range.city.name, date_range.first
     raw = store.read_window("raw_alerts", city, ALERTS_FILE, first, date_range.last)
+    refuse_changed_settings(raw.schema.metadata, date_range.days, date_range.city, "raw_alerts")
     # No dependency, or a change of one day would make the next one stale too, for the few incidents over midnight.
     eve = first - timedelta(days=1)
     before = store.read_present("raw_alerts", city, ALERTS_FILE, eve, eve)

@@ -33,14 +33,18 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
 
     The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
     """
+    from shotspotter_assets.cleaning.day_settings import TYPES, refuse_changed_settings, with_entries
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.known_days import mark_states, silent_at_end, stored_states
+    from shotspotter_assets.storage.day_metadata import values_by_day
 
     opened = store.open()
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
         alerts = opened.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
-        tensors = sparse_tensors(alerts, days, city)
+        refuse_changed_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
+        types = values_by_day(alerts.schema.metadata, TYPES, days)
+        tensors = with_entries(sparse_tensors(alerts, days, city), TYPES, types)
         silent = silent_at_end(alerts["date"], days)
         states = stored_states(opened, "cleaned_alerts", city.name, ALERTS_FILE, silent)
         opened.write_tables("grid_tensors", city.name, GRID_FILE, mark_states(tensors, states))

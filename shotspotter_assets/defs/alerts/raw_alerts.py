@@ -56,6 +56,7 @@ def raw_alerts(
     its rows and of whether it is known: asking again makes only those days stale for which that has changed.
     """
     from shotspotter_assets.calendar.local_time import rows_of_days
+    from shotspotter_assets.cleaning.day_settings import SETTINGS, raw_settings, refuse_changed_settings, with_entries
     from shotspotter_assets.sources.day_states import day_states
     from shotspotter_assets.sources.known_days import mark_states, state_version
     from shotspotter_assets.sources.receive import receive
@@ -67,10 +68,16 @@ def raw_alerts(
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
         readers = sources.readers(city, unreadable_versions(opened, city.name))
-        received = receive(readers, days, _stored_before(context, opened, date_range))
+        before = _stored_before(context, opened, date_range)
+        received = receive(readers, days, before)
+        if received.unread_files:
+            refuse_changed_settings(
+                before.schema.metadata, days, city, f"rows of {received.unread_files[0]} (land it again)"
+            )
         _keep_withdrawn(opened, city.name, received.withdrawn)
         known = day_states(opened, city, readers, received.rows, days)
         by_day = mark_states(rows_of_days(received.rows, days), known.states)
+        by_day = with_entries(by_day, SETTINGS, {raw_settings(city): days})
         opened.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
         versions = day_fingerprints(received.rows.select(PUBLISHED), days)
         for day, table in by_day.items():
