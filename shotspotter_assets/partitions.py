@@ -16,6 +16,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City, is_city_name
 from shotspotter_assets.cities.registry import Cities, find_city, unusable_files
 from shotspotter_assets.dagster_patches.key_ranges import RangeRememberingPartitions
+from shotspotter_assets.dagster_patches.unknown_keys import ExplainingCities, ExplainingPartitions
 
 FOLD_CRON: Final = "0 0 1 */3 *"
 """Quarterly cutoffs: four folds test every season."""
@@ -31,7 +32,7 @@ RANGE_END: Final = "dagster/asset_partition_range_end"
 
 
 class IncompleteRunError(Exception):
-    """The run's tags name more partitions than the run was given, so the rest would silently be left out."""
+    """The run was given no partition, or fewer than its tags name: the rest would silently be left out."""
 
 
 class BeforeStartError(ValueError):
@@ -62,7 +63,7 @@ def build_partitions(cities: Cities) -> Partitions:
     unusable = unusable_files(cities)
     starts = [city.start for city in cities.values()] + [file.start for file in unusable.values() if file.start]
     start = min(starts)
-    city = dg.StaticPartitionsDefinition(sorted({*cities, *filter(is_city_name, unusable)}))
+    city = ExplainingCities(sorted({*cities, *filter(is_city_name, unusable)}))
     first_cutoff = next_cutoff(start).isoformat()
     folds = {
         end_offset: dg.TimeWindowPartitionsDefinition(
@@ -72,8 +73,8 @@ def build_partitions(cities: Cities) -> Partitions:
     }
     return Partitions(
         city_date=RangeRememberingPartitions({"city": city, "date": dg.DailyPartitionsDefinition(start.isoformat())}),
-        city_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[1]}),
-        city_tested_fold=dg.MultiPartitionsDefinition({"city": city, "fold": folds[0]}),
+        city_fold=ExplainingPartitions({"city": city, "fold": folds[1]}),
+        city_tested_fold=ExplainingPartitions({"city": city, "fold": folds[0]}),
         cities=city,
     )
 
@@ -203,11 +204,15 @@ def single_fold(context: RunContext, cities: Cities) -> tuple[City, date]:
 
 
 def refuse_part_of_a_range(tags: Mapping[str, str], keys: Sequence[str]) -> None:
-    """Fail a run that was given fewer keys than the range in its tags.
+    """Fail a run that was given fewer keys than the range in its tags, or none.
 
     Raises:
         IncompleteRunError: see `date_ranges`.
     """
+    if not keys:
+        raise IncompleteRunError(
+            f"There are no partitions from {tags.get(RANGE_START)} to {tags.get(RANGE_END)}: name the first one first."
+        )
     named = parse_range_tags(tags)
     if named is None:
         return

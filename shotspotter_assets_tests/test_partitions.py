@@ -120,6 +120,12 @@ def test_a_run_with_part_of_its_range_is_refused() -> None:
     refuse_part_of_a_range({}, ["landing_city|2024-03-01"])
 
 
+def test_a_range_from_its_last_day_to_its_first_is_refused() -> None:
+    tags = {RANGE_START: "landing_city|2024-03-05", RANGE_END: "landing_city|2024-03-01"}
+    with pytest.raises(IncompleteRunError, match=r"from landing_city\|2024-03-05 to .*-01: name the first one first"):
+        refuse_part_of_a_range(tags, [])
+
+
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
 def test_next_cutoff_is_the_first_day_of_the_next_quarter(day: date) -> None:
     cutoff = next_cutoff(day)

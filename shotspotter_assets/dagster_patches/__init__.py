@@ -5,8 +5,9 @@ import os
 
 def apply() -> None:
     """Patch this process; what loads the definitions calls it, and what opens the instance (see `instance`)."""
-    from shotspotter_assets.dagster_patches import partition_versions, window_memory
+    from shotspotter_assets.dagster_patches import abandoned_steps, partition_versions, window_memory
 
+    abandoned_steps.apply()
     partition_versions.apply()
     window_memory.apply()
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")  # an open setting of Dagster's; 0 is its default

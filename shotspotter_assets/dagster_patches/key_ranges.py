@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from shotspotter_assets.dagster_patches.guard import known
+from shotspotter_assets.dagster_patches.unknown_keys import ExplainingPartitions
 
 STOCK = known(
     "dagster:MultiPartitionsDefinition.get_partition_keys_in_range",
@@ -19,8 +20,8 @@ STOCK = known(
 )
 
 
-class RangeRememberingPartitions(dg.MultiPartitionsDefinition):
-    """Stock partitions of two dimensions, but for the memory of the last range."""
+class RangeRememberingPartitions(ExplainingPartitions):
+    """Partitions of two dimensions with a memory of the last range."""
 
     def get_partition_keys_in_range(
         self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None

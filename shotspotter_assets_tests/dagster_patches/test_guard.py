@@ -10,8 +10,8 @@ import pytest
 from shotspotter_assets.dagster_patches.guard import DagsterChangedError, known, source_hash
 
 PATCHES = [
-    "check_history", "key_ranges", "partition_versions", "planned_checks", "sqlite_event_log", "termination",
-    "window_memory",
+    "abandoned_steps", "check_history", "key_ranges", "partition_versions", "planned_checks", "sqlite_event_log",
+    "termination", "unknown_keys", "window_memory",
 ]  # fmt: skip
 WRITTEN_FOR = "def plan(run, days):\n    return [(run, day) for day in days]\n"
 

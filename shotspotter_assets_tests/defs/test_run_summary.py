@@ -84,5 +84,18 @@ def test_a_failed_run_ends_with_its_cause_and_keeps_the_stack_above(
     assert "Check odd_data of alerts warns" in log[-4]
 
 
+def test_what_a_failure_leaves_out_is_named_in_one_line(
+    instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = dg.execute_job(dg.reconstructable(failing_job), instance)
+    assert not result.success
+    log = paragraphs(capfd.readouterr().err)
+    assert [line.split(" - ")[-1] for line in log if "models" in line and "LOGS_CAPTURED" not in line] == [
+        "Left out, as what they need was not made: models."
+    ]
+    assert not [line for line in log if "Dependencies for step" in line]
+    assert "models" not in {entry.step_key for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event}
+
+
 def test_the_chain_runs_with_it() -> None:
     assert DEFINITIONS.executor is summarising_in_process_executor
