@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.source_settings import Source, StrictModel
@@ -91,6 +92,8 @@ class City(StrictModel):
     automation: Automation = "manual"
     """What sensors, schedules and conditions may start: nothing; the last days, and what follows those already made; or the
     whole history too."""
+    limits: Limits = Limits()
+    """What one file or answer of its sources may take before it is refused."""
     publication: Publication = Publication()
     """How late and how often the source publishes."""
     end: date | None = None

@@ -4,7 +4,6 @@ What was seen is one small table per city, kept by the caller between looks.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -50,11 +49,8 @@ LOOK_BACK_DAYS: Final = 200
 """Days of a polled source that a look compares. Some publishers load a quarter at a time; most can only tell changed days by
 returning their rows, so not all of history is asked for at every look."""
 
-MAX_FILES_AT_ONCE: Final = 8
-"""Files that are opened at the same time: on S3, most of the time of a small one is waiting."""
-
-FILES_PER_BATCH: Final = 100
-"""Handed to the threads together: those that are left for the next look must not be gone through one by one."""
+FILES_PER_BATCH: Final = 50
+"""Looked at together, side by side: on S3, most of the time of a small one is waiting."""
 
 
 @dataclass(frozen=True)
@@ -212,23 +208,12 @@ def _looks(
     folder: LandingFolder, files: Sequence[str], enough: Callable[[], bool]
 ) -> Iterator[tuple[str, dict[date, str] | SourceError]]:
     """Each file with the versions of its days or its error; at least the first one, whatever `enough` returns."""
-
-    def look(file: str) -> dict[date, str] | SourceError | None:
-        if file != files[0] and enough():
-            return None
-        try:
-            return _with_silent_days(folder.day_versions(file))
-        except SourceError as error:
-            return error
-
-    with ThreadPoolExecutor(MAX_FILES_AT_ONCE) as pool:
-        for start in range(0, len(files), FILES_PER_BATCH):
-            batch = files[start : start + FILES_PER_BATCH]
-            for file, result in zip(batch, pool.map(look, batch), strict=True):
-                if result is not None:
-                    yield file, result
-            if enough():
-                return
+    at = 0
+    while at < len(files) and not (at and enough()):
+        batch = files[at : at + (1 if enough() else FILES_PER_BATCH)]
+        at += len(batch)
+        for file, result in folder.looks(batch):
+            yield file, result if isinstance(result, SourceError) else _with_silent_days(result)
 
 
 def _days_of_files(seen: pa.Table, files: Sequence[str]) -> dict[str, dict[date, tuple[str | None, bool]]]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from shotspotter_assets.sources.arrivals import (
     unreadable_files,
 )
 from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.protocol import SourceError
 
 LAST = date(2024, 3, 20)
 SOURCE = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when", "longitude": "lon", "latitude": "lat"}}
@@ -94,13 +95,13 @@ def test_a_daily_file_of_a_day_to_come_waits(look: Look) -> None:
 
 def test_no_day_is_named_before_all_files_are_looked_at(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    day_versions = LandingFolder.day_versions
+    looks = LandingFolder.looks
 
-    def counted(folder: LandingFolder, path: str) -> dict[date, str]:
-        opened.append(path)
-        return day_versions(folder, path)
+    def counted(folder: LandingFolder, paths: Sequence[str]) -> Iterator[tuple[str, dict[date, str] | SourceError]]:
+        opened.extend(paths)
+        return looks(folder, paths)
 
-    monkeypatch.setattr(LandingFolder, "day_versions", counted)
+    monkeypatch.setattr(LandingFolder, "looks", counted)
     for day in (2, 9, 4):
         look.land(f"history/{day}.csv", f"2024-03-0{day}")
     for left in (2, 1):

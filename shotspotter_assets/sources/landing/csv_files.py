@@ -13,7 +13,14 @@ from pyarrow import fs
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, own_columns, require_columns, unreadable
+from shotspotter_assets.sources.landing.file_readers import (
+    Chunks,
+    Interval,
+    own_columns,
+    refuse_many,
+    require_columns,
+    unreadable,
+)
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.raw_rows import BROKEN
 
@@ -37,9 +44,11 @@ def read_csv(
     try:
         with filesystem.open_input_stream(path) as stream:
             head = stream.read(HEAD_BYTES)
+        refuse_many(city, path, 0, 1 + max(head.partition(b"\n")[0].count(mark) for mark in DELIMITERS.encode()))
         table, broken, delimiter = _parse_in_its_encoding(filesystem, path, head)
     except (pa.ArrowException, OSError, UnicodeError, csv.Error) as error:
         raise unreadable(city, path, "a CSV file with a header line", error) from None
+    refuse_many(city, path, table.num_rows + len(broken), table.num_columns)
     require_columns(city, path, source, table.column_names)
     columns = own_columns(source)
     for name in table.column_names:

@@ -7,46 +7,28 @@ Which files are ready and which days they may hold belongs here. `formats` has t
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import fs
 
-from shotspotter_assets.calendar.local_time import day_start, today
+from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.landing.file_readers import Interval
+from shotspotter_assets.sources.landing.apart import read_apart
 from shotspotter_assets.sources.landing.formats import READERS
+from shotspotter_assets.sources.landing.one_file import ONE_DAY, LandedFile, Shelf
+from shotspotter_assets.sources.landing.reader_process import Task
 from shotspotter_assets.sources.protocol import SourceError
-from shotspotter_assets.sources.raw_rows import to_raw
-from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA
-from shotspotter_assets.storage.fingerprints import day_fingerprints, row_hashes, sha256
+from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
+from shotspotter_assets.storage.fingerprints import sha256
 
 UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
 
-ONE_DAY = timedelta(days=1)
-
 log = logging.getLogger(__name__)
-
-
-class LandedFile(NamedTuple):
-    """One file of the landing folder, and the local days of its rows."""
-
-    path: str
-    modified: datetime
-    version: str
-    """Another one after each time that the file is written to."""
-    named_day: date | None
-    """The day in its name, where the city's file says that names have one (`file_date`)."""
-    filing_day: date
-    """Where rows without a usable date are filed: the day in its name, kept within the city's days, else the first."""
-    plausible_days: tuple[date, date]
-    """First and last local day that a row's own time may name; a row that names another is filed under `filing_day`."""
 
 
 class LandingFolder:
@@ -77,8 +59,12 @@ class LandingFolder:
         self.source = settings
         self.filesystem = filesystem
         self.left_out = left_out or {}
-        self._description_hash = sha256(settings.model_dump_json(), city.time_zone, city.start.isoformat())[:8]
+        description = [settings.model_dump_json(), city.time_zone, city.start.isoformat()]
+        if city.limits != Limits():
+            description.append(city.limits.model_dump_json())
+        self._description_hash = sha256(*description)[:8]
         self.folder = str(PurePosixPath(folder))
+        self._shelf = Shelf(filesystem, city, settings)
         # Objects on S3 appear whole, and its listing tells their times more exactly than the object itself.
         self._is_local = isinstance(filesystem, fs.LocalFileSystem)
 
@@ -101,31 +87,35 @@ class LandingFolder:
             )
         files = [self._landed(info, last_day) for info in ready if not self._is_left_out(info)]
         files = [file for file in files if _may_hold(file, first, last)]
-        # Reading is bound by the disk or the network and by Arrow, both of which let other threads run.
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            tables = pool.map(lambda file: self._rows(file, first, last), files)
-            return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
+        tasks = [Task(file, first, last) for file in files]
+        tables = list(self._tables(tasks))
+        return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
 
     def day_versions(self, path: str) -> dict[date, str]:
-        """A hash of the rows of each local day that one file holds, whatever their order; reads the file once.
-
-        The day in a daily file's name is held even without a row: it was a day without alerts.
+        """The result of `looks` for one file.
 
         Raises:
-            SourceError: see `read`.
+            SourceError: the file cannot be read.
+        """
+        ((_, result),) = self.looks([path])
+        if isinstance(result, SourceError):
+            raise result
+        return result
+
+    def looks(self, paths: Iterable[str]) -> Iterator[tuple[str, dict[date, str] | SourceError]]:
+        """For each file a hash of the rows of each local day that it holds, whatever their order, or why it cannot be read.
+
+        The day in a daily file's name is held even without a row: it was a day without alerts.
         """
         last_day = today(self.city.zone)
-        file = self._landed(self.filesystem.get_file_info(path), last_day)
-        hashes = [
-            pa.table({"date": rows["date"], "hash": row_hashes(rows.select(PUBLISHED))})
-            for rows in self._chunks(file, None)
-        ]
-        no_hashes = pa.table({"date": pa.array([], pa.date32()), "hash": pa.array([], pa.uint64())})
-        table = pa.concat_tables([no_hashes, *hashes])
-        days = set(pc.unique(table["date"]).to_pylist())
-        if file.named_day is not None and self.city.start <= file.named_day <= last_day:
-            days.add(file.named_day)
-        return day_fingerprints(table, sorted(days))
+        tasks = []
+        for path in paths:
+            try:
+                tasks.append(Task(self._landed(self.filesystem.get_file_info(path), last_day), None, last_day))
+            except SourceError as error:
+                yield path, error
+        for task, result in read_apart(self._shelf, tasks):
+            yield task.file.path, self._written_to(task.file) or result
 
     def file_versions(self) -> tuple[dict[str, str], list[str]]:
         """Versions of the files that are ready, by path, and the paths of those that were written to too recently.
@@ -204,7 +194,7 @@ class LandingFolder:
                 "convert it, or move it out of the landing folder."
             )
         if self.source.file_date is None:
-            return LandedFile(info.path, info.mtime, _version(info), None, start, (start, last_day))
+            return LandedFile(info.path, info.size or 0, info.mtime, _version(info), None, start, (start, last_day))
         try:
             day = datetime.strptime(name.stem, self.source.file_date).date()
         except ValueError:
@@ -213,7 +203,8 @@ class LandingFolder:
                 "source.file_date of the city's file promises; rename the file or correct file_date."
             ) from None
         plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
-        return LandedFile(info.path, info.mtime, _version(info), day, min(max(day, start), last_day), plausible_days)
+        filing_day = min(max(day, start), last_day)
+        return LandedFile(info.path, info.size or 0, info.mtime, _version(info), day, filing_day, plausible_days)
 
     def _is_left_out(self, info: fs.FileInfo) -> bool:
         return self.left_out.get(info.path) == self._version_as_described(info)
@@ -221,36 +212,25 @@ class LandingFolder:
     def _version_as_described(self, info: fs.FileInfo) -> str:
         return f"{_version(info)}:{self._description_hash}"
 
-    def _rows(self, file: LandedFile, first: date, last: date) -> pa.Table:
-        """The rows of a file that are filed under the days."""
-        # If rows may be filed under one of the days for want of a time, all rows matter.
-        interval = None if first <= file.filing_day <= last else self._interval(first, last)
-        days = (pc.field("date") >= pa.scalar(first)) & (pc.field("date") <= pa.scalar(last))
-        chunks = [rows.filter(days) for rows in self._chunks(file, interval)]
-        return pa.concat_tables([RAW_SCHEMA.empty_table(), *chunks])
+    def _tables(self, tasks: Sequence[Task]) -> Iterator[pa.Table]:
+        """The rows of each file.
 
-    def _interval(self, first: date, last: date) -> Interval:
-        """The hours of the days, with a day more on each side, which covers any zone."""
-        return day_start(first - ONE_DAY, self.city.zone), day_start(last + 2 * ONE_DAY, self.city.zone)
+        Raises:
+            SourceError: one of them cannot be read.
+        """
+        for task, found in read_apart(self._shelf, tasks):
+            result = self._written_to(task.file) or found
+            if isinstance(result, SourceError):
+                raise result
+            yield result
 
-    def _chunks(self, file: LandedFile, interval: Interval | None) -> Iterator[pa.Table]:
-        """The rows of a file that may lie within the interval, as `RAW_SCHEMA`."""
-        reader = READERS[PurePosixPath(file.path).suffix.lower()]
-        for chunk, first_row in reader(self.filesystem, file.path, self.city, self.source, interval):
-            yield to_raw(
-                chunk,
-                first_row,
-                self.city,
-                self.source,
-                file.path,
-                file.modified,
-                file.filing_day,
-                file.plausible_days,
-            )
-        if self._is_local and _version(self.filesystem.get_file_info(file.path)) != file.version:
-            raise SourceError(
-                f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
-            )
+    def _written_to(self, file: LandedFile) -> SourceError | None:
+        """The error of a file that has changed since it was listed."""
+        if not self._is_local or _version(self.filesystem.get_file_info(file.path)) == file.version:
+            return None
+        return SourceError(
+            f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
+        )
 
 
 def _may_hold(file: LandedFile, first: date, last: date) -> bool:

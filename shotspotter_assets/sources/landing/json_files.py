@@ -10,7 +10,14 @@ from pyarrow import fs
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, missing_columns, own_columns, unreadable
+from shotspotter_assets.sources.landing.file_readers import (
+    Chunks,
+    Interval,
+    missing_columns,
+    own_columns,
+    refuse_many,
+    unreadable,
+)
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.raw_rows import BROKEN
 
@@ -76,6 +83,7 @@ def _with_point(feature: Row, source: LandingSource) -> Row:
 def _table_of_rows(city: City, path: str, source: LandingSource, rows: Sequence[Row]) -> pa.Table:
     """Text columns; a column may be absent from a row, but one of `REQUIRED` not from all of them."""
     present = set().union(*rows) - {BROKEN}
+    refuse_many(city, path, len(rows), len(present))
     finders = {name: _finder(name, present) for name in own_columns(source)}
     table = pa.table(
         {name: pa.array([_as_text(find(row)) for row in rows], pa.string()) for name, find in finders.items()}

@@ -1,8 +1,9 @@
 """Zipped ESRI shapefiles of the landing folder."""
 
-import io
+import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,15 @@ from pyarrow import fs
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.coordinate_systems import WGS84
-from shotspotter_assets.sources.landing.file_readers import Chunks, Interval, own_columns, require_columns, unreadable
+from shotspotter_assets.sources.landing.file_readers import (
+    Chunks,
+    Interval,
+    open_archive,
+    own_columns,
+    refuse_many,
+    require_columns,
+    unreadable,
+)
 
 
 def read_shapefile(
@@ -26,10 +35,10 @@ def read_shapefile(
     """
     expected = "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"
     try:
-        with filesystem.open_input_stream(path) as stream, zipfile.ZipFile(io.BytesIO(stream.read())) as archive:
+        with filesystem.open_input_file(path) as file, open_archive(city, path, file) as archive:
             layers = [name for name in archive.namelist() if name.lower().endswith(".shp") and "__MACOSX" not in name]
-            table, points = _shapes(archive, layers, source.crs)
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            table, points = _shapes(city, path, archive, layers, source.crs)
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise unreadable(city, path, expected, error) from None
     for name in (source.columns.longitude, source.columns.latitude):
         point = points["x" if name == source.columns.longitude else "y"]
@@ -41,7 +50,9 @@ def read_shapefile(
     yield table.select(own_columns(source)), 0
 
 
-def _shapes(archive: zipfile.ZipFile, layers: Sequence[str], crs: str | None) -> tuple[pa.Table, pa.Table]:
+def _shapes(
+    city: City, path: str, archive: zipfile.ZipFile, layers: Sequence[str], crs: str | None
+) -> tuple[pa.Table, pa.Table]:
     """Attributes, and the points as `x` and `y` in the system `crs`, else WGS84 degrees; null where there is none.
 
     Raises:
@@ -49,6 +60,7 @@ def _shapes(archive: zipfile.ZipFile, layers: Sequence[str], crs: str | None) ->
         RuntimeError: the files are damaged, or one is missing.
     """
     import geopandas
+    import pyogrio
 
     if len(layers) != 1:
         raise ValueError(f"it holds {len(layers)} .shp files")
@@ -56,7 +68,11 @@ def _shapes(archive: zipfile.ZipFile, layers: Sequence[str], crs: str | None) ->
     with tempfile.TemporaryDirectory() as folder:
         for name in archive.namelist():
             if name.startswith(f"{stem}."):
-                (Path(folder) / f"layer{PurePosixPath(name).suffix.lower()}").write_bytes(archive.read(name))
+                target = Path(folder) / f"layer{PurePosixPath(name).suffix.lower()}"
+                with archive.open(name) as part, target.open("wb") as copy:
+                    shutil.copyfileobj(part, copy)
+        described = pyogrio.read_info(Path(folder) / "layer.shp")
+        refuse_many(city, path, described["features"], len(described["fields"]))
         shapes = geopandas.read_file(Path(folder) / "layer.shp")
     if shapes.shape[1] == 1:
         raise ValueError("it has no attributes; its .dbf is missing or empty")

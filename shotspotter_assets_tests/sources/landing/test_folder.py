@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as dt_time
 from pathlib import Path
@@ -24,8 +25,10 @@ from pyarrow import fs
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
+from shotspotter_assets.sources.landing.apart import Result, read_apart
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.landing.formats import READERS
+from shotspotter_assets.sources.landing.one_file import LandedFile, Shelf
+from shotspotter_assets.sources.landing.reader_process import Task
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -97,18 +100,32 @@ def test_a_day_has_the_same_rows_whatever_range_is_asked_for(tmp_path: Path, kin
     assert folder(tmp_path).read(*asked).to_pylist() == expected
 
 
-def test_only_row_groups_that_can_hold_the_days_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, ROWS, "parquet")
+@pytest.fixture
+def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The row groups that are read from here on, by readers in this process."""
     read: list[int] = []
-    original = pq.ParquetFile.read_row_group
+    original = pq.ParquetFile.iter_batches
 
-    def counted(self: pq.ParquetFile, group: int, **arguments: Any) -> pa.Table:
-        read.append(group)
-        return original(self, group, **arguments)
+    def counted(self: pq.ParquetFile, size: int, row_groups: list[int], **arguments: Any) -> Any:
+        read.extend(row_groups)
+        return original(self, size, row_groups, **arguments)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
-    assert folder(tmp_path).read(date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
-    assert read == [2]
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
+    return read
+
+
+def rows_here(path: Path, first: date, last: date, **source: Any) -> pa.Table:
+    """The rows of a Parquet file, read in this process."""
+    file = LandedFile(str(path / "a.parquet"), 0, datetime.now(UTC), "", None, CITY.start, (CITY.start, LAST))
+    described = city(**source)
+    assert isinstance(described.source, LandingSource)
+    return Shelf(fs.LocalFileSystem(), described, described.source).rows(file, first, last)
+
+
+def test_only_row_groups_that_can_hold_the_days_are_read(tmp_path: Path, groups_read: list[int]) -> None:
+    write(tmp_path, ROWS, "parquet")
+    assert rows_here(tmp_path, date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
+    assert groups_read == [2]
 
 
 def test_rows_without_a_usable_date_are_filed_under_the_first_day(tmp_path: Path) -> None:
@@ -523,13 +540,13 @@ def test_json_rows_with_nested_values_and_names_with_dots(tmp_path: Path) -> Non
         folder(tmp_path, columns=columns.model_copy(update={"time": "info.when"})).read(FIRST, LAST)
 
 
-def test_epoch_times_in_parquet_choose_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epoch_times_in_parquet_choose_row_groups(tmp_path: Path, groups_read: list[int]) -> None:
     table = pa.Table.from_pylist(ROWS)
     millis = pa.array([int(datetime.fromisoformat(row["when"]).timestamp() * 1000) for row in ROWS])
     pq.write_table(table.set_column(0, "when", millis), tmp_path / "a.parquet", row_group_size=1)
     assert folder(tmp_path, time_format="epoch_ms").read(FIRST, LAST)["date"].to_pylist() == DAYS
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
-    assert folder(tmp_path, time_format="epoch_ms").read(date(2024, 3, 10), date(2024, 3, 12)).num_rows == 0
+    assert rows_here(tmp_path, date(2024, 3, 10), date(2024, 3, 12), time_format="epoch_ms").num_rows == 0
+    assert groups_read == []
 
 
 def test_the_order_of_day_and_month_is_one_for_all_row_groups(tmp_path: Path) -> None:
@@ -565,14 +582,14 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
 
 def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, ROWS, "csv")
-    read_csv = READERS[".csv"]
 
-    def slowly(*arguments: Any) -> Any:
-        yield from read_csv(*arguments)
+    def slowly(shelf: Shelf, tasks: Sequence[Task]) -> list[tuple[Task, Result]]:
+        results = list(read_apart(shelf, tasks))
         with (tmp_path / "a.csv").open("a") as file:
             file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
+        return results
 
-    monkeypatch.setitem(READERS, ".csv", slowly)
+    monkeypatch.setattr("shotspotter_assets.sources.landing.folder.read_apart", slowly)
     with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
         folder(tmp_path).read(FIRST, LAST)
 
