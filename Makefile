@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TIMED := definitions_load clean_and_grid socrata_range patrol_plans peephole_layer reference_network sensor_ticks
-export DAGSTER_HOME := $(CURDIR)/.dagster_home
+ifeq ($(DAGSTER_HOME),)
+DAGSTER_HOME := $(CURDIR)/.dagster_home
+endif
+export DAGSTER_HOME
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo rehearsal test test-slow ui check-cities docs pictures lint lock bench
@@ -10,7 +13,7 @@ PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/installed  ## create .venv and install the locked dependencies
+setup: .venv/installed .env  ## create .venv and install the locked dependencies
 
 .venv/installed: requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; try make PYTHON=python3.12" % v)'
@@ -18,6 +21,11 @@ setup: .venv/installed  ## create .venv and install the locked dependencies
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off --requirement requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
 	@touch $@
+
+# Dagster's commands read it in this folder, and would let it win against what is exported. Absolute, as Dagster wants.
+.env:
+	@echo '# Read by `dg` and `dagster` in this folder; not in git. NAME=$${NAME:-value} lets an exported NAME win.' > $@
+	@echo 'DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}"' >> $@
 
 demo: setup      ## run the whole chain on the embedded simulated city and show the scores
 	$(BIN)/python -m shotspotter_assets.demo

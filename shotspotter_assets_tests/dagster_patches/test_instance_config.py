@@ -1,4 +1,4 @@
-"""The instance that the repository ships: `.dagster_home/dagster.yaml` and `.env`."""
+"""The instance of a checkout: `.dagster_home/dagster.yaml`, and the `.env` that `make setup` writes."""
 
 import os
 import shutil
@@ -19,11 +19,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with the two files that decide about the instance, and nothing else."""
-    (tmp_path / ".dagster_home").mkdir()
-    for name in (".env", ".dagster_home/dagster.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
+    """A folder with the two files that decide about the instance, as `make setup` leaves them, and nothing else."""
+    folder = tmp_path / "checkout"
+    (folder / ".dagster_home").mkdir(parents=True)
+    shutil.copy(ROOT / ".dagster_home/dagster.yaml", folder / ".dagster_home/dagster.yaml")
+    subprocess.run(["make", "--silent", "--file", str(ROOT / "Makefile"), ".env"], cwd=folder, check=True)
+    return folder
 
 
 def test_the_shipped_configuration_is_what_the_readme_says(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,9 +46,28 @@ def test_the_shipped_configuration_is_what_the_readme_says(checkout: Path, monke
         assert concurrency.run_queue_config.max_concurrent_runs == 2
 
 
+def test_an_exported_home_wins(checkout: Path, tmp_path: Path) -> None:
+    home = tmp_path / "another_home"
+    home.mkdir()
+    shutil.copy(ROOT / ".dagster_home/dagster.yaml", home)
+
+    def said(command: list[str], **exported: str) -> str:
+        environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
+        environment |= {"PYTHONPATH": str(ROOT), **exported}
+        run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+        return run.stdout
+
+    info = [sys.executable, "-m", "dagster", "instance", "info"]
+    make = ["make", "--file", str(ROOT / "Makefile"), "--print-data-base", "--dry-run"]
+    assert f"$DAGSTER_HOME: {home}\n" in said(info, DAGSTER_HOME=str(home))
+    assert f"DAGSTER_HOME = {home}\n" in said(make, DAGSTER_HOME=str(home))
+    for exported in ({}, {"DAGSTER_HOME": ""}):
+        assert f"DAGSTER_HOME := {checkout / '.dagster_home'}\n" in said(make, **exported)
+
+
 def test_commands_in_the_checkout_find_it_without_an_export(checkout: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
-    environment |= {"PWD": str(checkout), "PYTHONPATH": str(ROOT)}
+    environment |= {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(
         [sys.executable, "-m", "dagster", "instance", "info"],
         cwd=checkout, env=environment, capture_output=True, text=True, check=True,
