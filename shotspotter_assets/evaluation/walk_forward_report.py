@@ -129,10 +129,10 @@ def walk_forward_report(
     folds: Folds,
     candidate: str,
     areas: CellAreas,
-    hourly: Folds | None = None,
-    hourly_candidate: str = "next_hours",
-    types: Folds | None = None,
-    pretrained: Mapping[date, str] | None = None,
+    hourly: Folds,
+    hourly_candidate: str,
+    types: Folds,
+    pretrained: Mapping[date, str],
 ) -> WalkForwardReport:
     """The report of a city.
 
@@ -173,7 +173,7 @@ def walk_forward_report(
         },
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
-        pretrained=dict(pretrained or {}),
+        pretrained=dict(pretrained),
         verdict=verdict,
         baselines=baselines,
         models=_compared_scores(forecasts, baselines),

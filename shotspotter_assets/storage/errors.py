@@ -19,7 +19,6 @@ class StoreUnwritableError(StoreError):
             f"Cannot write to the store {root}: {reason}. "
             "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
         )
-        self.root, self.reason = root, reason
 
 
 class StoreUnreadableError(StoreError):
@@ -30,7 +29,6 @@ class StoreUnreadableError(StoreError):
             f"Cannot read from the store {root}: {reason}. "
             "Give access there, or point SHOTSPOTTER_STORE to another place."
         )
-        self.root, self.reason = root, reason
 
 
 class MissingObjectError(StoreError):
@@ -62,7 +60,6 @@ class CorruptObjectError(StoreError):
 
     def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
         super().__init__(f"{uri} cannot be used as a table ({reason}): materialise {asset} for {key} again.")
-        self.asset, self.key, self.uri = asset, key, uri
 
 
 def _shortened(days: Iterable[date]) -> str:

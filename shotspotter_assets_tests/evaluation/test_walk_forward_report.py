@@ -24,7 +24,8 @@ FOLDS = {
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    return walk_forward_report(city=CITY, folds=folds, candidate=candidate, areas=AREAS, **more)
+    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "pretrained": {}} | more
+    return walk_forward_report(city=CITY, folds=folds, candidate=candidate, areas=AREAS, **given)
 
 
 REPORT = report()

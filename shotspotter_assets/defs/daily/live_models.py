@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.training import ModelFiles
 
 
-class LiveModelConfig(with_sections(SERVABLE)):  # type: ignore[misc]
+class LiveModelConfig(with_sections(SERVABLE)):  # type: ignore[misc]  # the registry makes the base
     """How live models are trained, and by hand: that they are, or which ones serve."""
 
     validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")

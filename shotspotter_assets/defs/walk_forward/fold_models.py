@@ -18,7 +18,7 @@ REFERENCE = "conv_lstm"
 """The network whose input window a fold must hold, whichever models are trained."""
 
 
-class FoldModelConfig(with_sections()):  # type: ignore[misc]
+class FoldModelConfig(with_sections()):  # type: ignore[misc]  # the registry makes the base
     """Which models are trained, on how much of the days before the cutoff, and with which settings."""
 
     models: list[str] = Field(

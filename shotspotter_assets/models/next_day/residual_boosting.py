@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ MODEL_FILE: Final = "residual_boosting.txt"
 SETTINGS_FILE: Final = "residual_boosting.json"
 
 
-def parameters(settings: ResidualBoostingSettings) -> dict[str, Any]:
+def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
     """LightGBM's parameters."""
     return {
         "objective": "binary",

@@ -1,28 +1,16 @@
 """The reference of all skill scores of the next hours: the frequency of the cell at any hour, shrunk to the city's mean."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
-from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, HourlyBaseline
-from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
+from shotspotter_assets.models.next_hours.forecaster import Array
 
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
 """Strengths of the prior that are tried, in days of the city's mean."""
-
-
-@dataclass(frozen=True)
-class FittedClimatology:
-    """One frequency for each cell, shape (cells,)."""
-
-    frequency: Array
-
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        return np.broadcast_to(self.frequency, (len(issues), len(self.frequency)))
 
 
 class Climatology(HourlyBaseline):
@@ -33,7 +21,8 @@ class Climatology(HourlyBaseline):
     def _fit_horizon(self, fold: Fold) -> FittedHorizon:
         observed, horizon = fold.observed_in(fold.train), fold.horizon
         days = min(PSEUDO_DAYS, key=lambda days: fold.loss(shrunk_frequency(observed, horizon, days)[None]))
-        return FittedClimatology(shrunk_frequency(fold.observed_in(fold.both), horizon, days))
+        frequency = shrunk_frequency(fold.observed_in(fold.both), horizon, days)
+        return lambda _, issues: np.broadcast_to(frequency, (len(issues), len(frequency)))
 
 
 def shrunk_frequency(observed: npt.NDArray[np.bool_], horizon: int, pseudo_days: float) -> Array:

@@ -1,6 +1,5 @@
 """The cell's climatology by hour of week: its expected number times the city's profile of the hours ahead."""
 
-from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
 
@@ -11,20 +10,6 @@ from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, H
 from shotspotter_assets.models.next_hours.climatology import PSEUDO_DAYS, shrunk_frequency
 from shotspotter_assets.models.next_hours.features import PROFILE_WIDTHS, hour_profile, profile_ahead
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
-
-
-@dataclass(frozen=True)
-class FittedHourOfWeek:
-    """The expected number by cell (cells,), and the city's profile of the hours of the week (168,)."""
-
-    horizon: int
-    rate: Array
-    profile: Array
-    scale: float
-
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        level = profile_ahead(history, self.profile, self.horizon)
-        return -np.expm1(-self.scale * self.rate * level[issues, None])
 
 
 class ClimatologyHourOfWeek(HourlyBaseline):
@@ -39,12 +24,18 @@ class ClimatologyHourOfWeek(HourlyBaseline):
         return _fitted(fold, fold.both, *min(product(PSEUDO_DAYS, PROFILE_WIDTHS), key=loss))
 
 
-def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FittedHourOfWeek:
-    observed, issues = fold.observed_in(hours), fold.history.issues(hours, fold.horizon)
-    rate = -np.log1p(-shrunk_frequency(observed, fold.horizon, pseudo_days))
+def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FittedHorizon:
+    """The expected number by cell times the city's profile of the hours of the week."""
+    horizon = fold.horizon  # what is returned must not keep the fold
+    observed, issues = fold.observed_in(hours), fold.history.issues(hours, horizon)
+    rate = -np.log1p(-shrunk_frequency(observed, horizon, pseudo_days))
     profile = hour_profile(fold.history, hours, width)
-    level = profile_ahead(fold.history, profile, fold.horizon)
+    level = profile_ahead(fold.history, profile, horizon)
     # All issues of one hour of the week are alike.
     _, first, times = np.unique(fold.history.clock.hour_of_week[issues], return_index=True, return_counts=True)
     scale = burst_scale(rate * level[issues[first], None], observed.sum(), times[:, None])
-    return FittedHourOfWeek(fold.horizon, rate, profile, scale)
+
+    def forecast(history: HourlyHistory, issues: Indexes) -> Array:
+        return -np.expm1(-scale * rate * profile_ahead(history, profile, horizon)[issues, None])
+
+    return forecast
