@@ -18,7 +18,10 @@ class Limits(StrictModel):
     max_cells: int = Field(default=20_000_000, ge=1)
     """Rows x columns of an XLSX sheet, whose reader has a place for each; values of an API's answer."""
     max_expanded_mb: int = Field(default=1_024, ge=1)
-    """Megabytes of a file, of what its compressed parts become, and of an API's answer once it is unpacked."""
+    """Megabytes of a file, and of what its compressed parts become."""
+    max_answer_mb: int = Field(default=256, ge=1)
+    """Megabytes of one answer of an API once it is unpacked; all that a reading asks for together may have
+    `max_expanded_mb`."""
     max_ratio: int = Field(default=200, ge=2)
     """How many times larger than its compressed form a part of a zip archive may be, beyond the first 16 MB."""
     memory_mb: int = Field(default=4_096, ge=64)

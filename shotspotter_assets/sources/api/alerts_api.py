@@ -50,7 +50,7 @@ class AlertsApi:
         begin, end = (asked.start, asked.today) if asked.with_unusable else (first, last)
         begin, end = begin - ONE_DAY, end + 2 * ONE_DAY
         token = sent_token(self.city.name, self.address, self.source.token, self._token)
-        with JsonApi(self.city.name, self.source.patience, token) as api:
+        with JsonApi(self.city, self.source.patience, token) as api:
             rows = [row for url in self._questions(begin, end) for row in self._pages(api, url, self.source.rows)]
             corrections = self.source.corrections
             if corrections is not None:

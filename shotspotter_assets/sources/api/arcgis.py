@@ -99,7 +99,7 @@ class ArcgisLayer:
 
     def _api(self) -> JsonApi:
         token = sent_token(self.city.name, self.address, self.source.token, self._token)
-        return JsonApi(self.city.name, self.source.patience, token)
+        return JsonApi(self.city, self.source.patience, token)
 
     def _layer(self, api: JsonApi) -> Layer:
         description = api.get(self.address, {"f": "json"}).content

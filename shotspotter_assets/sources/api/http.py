@@ -5,7 +5,6 @@ What the answers of one platform mean belongs to its own module.
 
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -13,11 +12,13 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
-from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.limits import MEGABYTE
 from shotspotter_assets.cities.source_settings import Patience, SentToken
 from shotspotter_assets.redaction import Redaction
+from shotspotter_assets.sources.api.deadlines import Deadline, PunctualAdapter
 from shotspotter_assets.sources.api.http_errors import REMEDIES, publisher_message, unreachable
 from shotspotter_assets.sources.protocol import SourceError
 
@@ -79,17 +80,21 @@ class JsonApi:
     sent to the host in the city's file.
     """
 
-    def __init__(self, city: str, patience: Patience, token: Token | None = None) -> None:
-        """`city` is the name that messages have.
+    def __init__(self, city: City, patience: Patience, token: Token | None = None) -> None:
+        """`city` has the name that messages have, and the limits of answers.
 
         Raises:
             SourceError: the token cannot be sent.
         """
-        self._city = city
+        self._city, self._limits = city.name, city.limits
+        self._deadline = Deadline(patience.answer_seconds)
+        self._expanded_bytes = 0
         self._patience = patience
         self._token = token
         if token is not None and not (token.secret.isascii() and token.secret.isprintable() and token.secret.strip()):
-            raise SourceError(f"City {city}: the token is empty or has characters that no token has; set it again.")
+            raise SourceError(
+                f"City {city.name}: the token is empty or has characters that no token has; set it again."
+            )
         self._redaction = Redaction([token.secret] if token is not None else [])
         self._filter = _WithoutToken(self.clean)
 
@@ -108,7 +113,7 @@ class JsonApi:
             raise_on_status=False,
         )
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retries))
+            self._session.mount(scheme, PunctualAdapter(self._deadline, retries))
         for name in LOGGERS:
             logging.getLogger(name).addFilter(self._filter)
         return self
@@ -186,27 +191,57 @@ class JsonApi:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = self._body(response)
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
-            failure: Exception = _BrokenAnswerError("the answer ended early")
+                body = self._body(response, url, parameters)
         except requests.exceptions.RequestException as error:
-            failure = self.error(url, parameters, unreachable(error, patience))
+            ended_early = isinstance(
+                error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
+            )
+            if ended_early and not self._deadline.is_over:
+                failure: Exception = _BrokenAnswerError("the answer ended early")
+            else:
+                late = requests.exceptions.ReadTimeout()
+                failure = self.error(url, parameters, unreachable(late if self._deadline.is_over else error, patience))
         else:
             return self._parsed(response, body, url, parameters)
+        finally:
+            self._deadline.stop()
         # Raised outside the handlers, as the errors that they caught may hold the token and would be shown with this one.
         raise failure
 
-    def _body(self, response: requests.Response) -> bytes:
-        deadline = time.monotonic() + self._patience.answer_seconds
-        parts = []
-        for part in response.iter_content(1 << 16):
-            parts.append(part)
-            if time.monotonic() > deadline:
-                raise requests.exceptions.ReadTimeout
-        return b"".join(parts)
+    def _body(self, response: requests.Response, url: str, parameters: Mapping[str, str | int]) -> bytearray:
+        body = bytearray()
+        for part in response.iter_content(1 << 16):  # which unpacks no more than that at a time
+            body += part
+            self._expanded_bytes += len(part)
+            if self._deadline.is_over:
+                break
+            for limit, size in (("max_answer_mb", len(body)), ("max_expanded_mb", self._expanded_bytes)):
+                allowed = getattr(self._limits, limit)
+                if size > allowed * MEGABYTE:
+                    what = "the answer is" if limit == "max_answer_mb" else "the answers together are"
+                    raise self.error(url, parameters, f"{what} larger than {allowed:,} MB; {self._remedy(limit)}")
+        if self._deadline.is_over:
+            raise requests.exceptions.ReadTimeout
+        return body
+
+    def _content(self, body: bytearray, url: str, parameters: Mapping[str, str | int]) -> Any:
+        values = sum(body.count(mark) for mark in (b"{", b"[", b","))
+        if values > self._limits.max_cells:
+            limit = f"more than {self._limits.max_cells:,} values"
+            raise self.error(url, parameters, f"the answer has {limit}; {self._remedy('max_cells')}")
+        try:
+            return json.loads(body)
+        except RecursionError:
+            raise self.error(url, parameters, "the answer is nested too deeply; check the address") from None
+        except ValueError:
+            raise _BrokenAnswerError(f"the answer is not whole JSON ({len(body)} bytes)") from None
+
+    @staticmethod
+    def _remedy(limit: str) -> str:
+        return f"raise limits.{limit} in the city's file, or ask for fewer rows at a time"
 
     def _parsed(
-        self, response: requests.Response, body: bytes, url: str, parameters: Mapping[str, str | int]
+        self, response: requests.Response, body: bytearray, url: str, parameters: Mapping[str, str | int]
     ) -> Answer:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
         if response.is_redirect:
@@ -224,10 +259,7 @@ class JsonApi:
                 f"HTTP {status}: answered with {self._quoted(kind)} instead of JSON ({self._quoted(publisher_message(body))}); "
                 "check that the address in the city's file is that of an API and needs no log-in",
             )
-        try:
-            content = json.loads(body)
-        except ValueError:
-            raise _BrokenAnswerError(f"the answer is not whole JSON ({len(body)} bytes)") from None
+        content = self._content(body, url, parameters)
         if isinstance(content, dict) and content.get("error"):
             self._refuse(content, url, parameters)
         link = response.links.get("next", {}).get("url")

@@ -38,7 +38,7 @@ def unreachable(error: requests.exceptions.RequestException, patience: Patience)
     return f"cannot be asked ({type(error).__name__}); check the address in the city's file"
 
 
-def publisher_message(body: bytes) -> str:
+def publisher_message(body: bytes | bytearray) -> str:
     """The publisher's own message in the body of an error, whole: who writes it redacts it and cuts it then."""
     text = body.decode(errors="replace")
     try:
@@ -47,6 +47,6 @@ def publisher_message(body: bytes) -> str:
         content = error if isinstance(error, dict) else content
         details = " ".join(str(detail) for detail in content.get("details") or ())
         text = f"{content.get('message') or error or text} {details}"
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         pass
     return " ".join(text.split()) or "no message"

@@ -52,7 +52,7 @@ class SocrataDataset:
             SourceError: the portal cannot be asked, refuses the query, or changes the rows with every attempt.
         """
         asked = AskedDays.from_city(self.city, first, last)
-        with JsonApi(self.city.name, self.source.patience, self._token) as api:
+        with JsonApi(self.city, self.source.patience, self._token) as api:
             for _ in range(ATTEMPTS):
                 rows = [row for page in self._pages(api, self._condition(asked)) for row in page]
                 if len(rows) < min(self.source.page_size, MAX_UNCHECKED_ROWS) or self._are_whole(api, rows, asked):
@@ -85,7 +85,7 @@ class SocrataDataset:
             "$where": self._condition(asked),
             "$limit": source.page_size,
         }
-        with JsonApi(self.city.name, source.patience, self._token) as api:
+        with JsonApi(self.city, source.patience, self._token) as api:
             groups: list[Row] = []
             while page := self._rows(api, query | {"$offset": len(groups)}):
                 groups += page
@@ -112,7 +112,7 @@ class SocrataDataset:
             "$order": f"{time} DESC",
             "$limit": 1,
         }
-        with JsonApi(self.city.name, self.source.patience, self._token) as api:
+        with JsonApi(self.city, self.source.patience, self._token) as api:
             rows = self._rows(api, query)
         return day_of(rows[0], self.city, self.source, self.address) if rows else None
 
