@@ -6,9 +6,10 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
@@ -24,7 +25,26 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 
-class StoreResource(dg.ConfigurableResource):
+RUN_PATIENCE_S: Final = 120.0
+"""A run waits so long for an S3 server that is away: what it has made so far is worth more."""
+TICK_PATIENCE_S: Final = 5.0
+"""Of sensors and of whoever else opens the store: a tick is over after a minute and comes again."""
+
+RUN_ATTEMPTS: Final = 12
+"""Of each request for landed files on S3 in a run; their waits add up to a minute or two. Elsewhere they are Arrow's three."""
+
+
+class S3User(dg.ConfigurableResource):
+    """A resource that may be on S3, which is waited for longer in a run."""
+
+    _is_in_run: bool = PrivateAttr(default=False)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Called before a run or a tick."""
+        self._is_in_run = context.run is not None
+
+
+class StoreResource(S3User):
     """The store that all assets read from and write to: `root` is a folder or `s3://bucket/prefix`."""
 
     root: str
@@ -33,10 +53,11 @@ class StoreResource(dg.ConfigurableResource):
         """The store; S3 is only contacted for an `s3://` root."""
         from shotspotter_assets.storage.store import Store
 
-        return Store(self.root, _s3_client() if self.root.startswith("s3://") else None)
+        patience_s = RUN_PATIENCE_S if self._is_in_run else TICK_PATIENCE_S
+        return Store(self.root, _s3_client() if self.root.startswith("s3://") else None, patience_s)
 
 
-class SourcesResource(dg.ConfigurableResource):
+class SourcesResource(S3User):
     """Where each city's alerts come from; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.
 
     Tokens of live sources are read from the environment variables that the city's file names, when they are asked.
@@ -63,7 +84,10 @@ class SourcesResource(dg.ConfigurableResource):
         if not self.landing_root.startswith("s3://"):
             return fs.LocalFileSystem(), self.landing_root.rstrip("/")
         client = _s3_client()
-        filesystem = fs.S3FileSystem(region=client.meta.region_name, endpoint_override=client.meta.endpoint_url)
+        attempts = {"retry_strategy": fs.AwsStandardS3RetryStrategy(RUN_ATTEMPTS)} if self._is_in_run else {}
+        filesystem = fs.S3FileSystem(
+            region=client.meta.region_name, endpoint_override=client.meta.endpoint_url, **attempts
+        )
         return filesystem, self.landing_root.removeprefix("s3://").rstrip("/")
 
 

@@ -1,14 +1,30 @@
 """Objects in an S3 bucket, through a boto3 client. What their keys mean (asset, city, day) belongs to `store`."""
 
+import logging
 import os
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore import exceptions
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    SSLError,
+)
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from shotspotter_assets.redaction import Redaction, environment_secrets
 from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
 
 MAX_REASON_CHARACTERS: Final = 300
+
+MAX_WAIT_S: Final = 10.0
+"""Between two attempts, the first of which follow each other within a second."""
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 _REASONS = {
     "NoSuchBucket": "no such bucket",
@@ -24,15 +40,25 @@ class S3Objects:
     """Reads and writes objects under `s3://bucket/prefix` by their relative key.
 
     `client` is a boto3 S3 client, as from dagster-aws's `S3Resource(...).get_client()`. It is used from several threads,
-    and its `max_pool_connections` limits the number of requests at a time.
+    and its `max_pool_connections` limits the number of requests at a time. A server that is away or busy is asked again for
+    `patience_s`, whatever the client's own retries, whose number in all and of all threads together is limited.
     """
 
-    def __init__(self, bucket: str, prefix: str, client: Any) -> None:
+    def __init__(self, bucket: str, prefix: str, client: Any, patience_s: float) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.name = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._client = client
         self._bucket_exists = False
+        self._is_away = False
+        self._retrying = Retrying(
+            retry=retry_if_exception(_is_temporary),
+            stop=stop_after_delay(patience_s),
+            wait=wait_random_exponential(multiplier=0.5, max=MAX_WAIT_S),
+            before_sleep=self._tell_once,
+            reraise=True,
+        )
+        self._patience_s = patience_s
 
     @property
     def connections(self) -> int:
@@ -50,7 +76,7 @@ class S3Objects:
             StoreUnwritableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data)
+            self._ask(lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnwritableError(self.name, _reason(error)) from None
 
@@ -62,12 +88,13 @@ class S3Objects:
             StoreUnreadableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
+            return self._ask(
+                lambda: bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read())
+            )
         except (ClientError, BotoCoreError) as error:
             if _code(error) in ("NoSuchKey", "404"):
                 raise FileNotFoundError(path) from None
             raise StoreUnreadableError(self.name, _reason(error)) from None
-        return body
 
     def exists(self, path: str) -> bool:
         """Whether the object is there, by a HEAD request.
@@ -76,7 +103,7 @@ class S3Objects:
             StoreUnreadableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            self._client.head_object(Bucket=self.bucket, Key=self.prefix + path)
+            self._ask(lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + path))
         except (ClientError, BotoCoreError) as error:
             if _code(error) in ("NoSuchKey", "404"):
                 self._require_bucket()
@@ -91,7 +118,7 @@ class S3Objects:
             StoreUnwritableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + path)
+            self._ask(lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + path))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnwritableError(self.name, _reason(error)) from None
 
@@ -101,30 +128,52 @@ class S3Objects:
         One paginated listing that starts near the first name and stops after the last one. It starts a little early
         because SeaweedFS, unlike S3, leaves out the whole folder that the start names.
         """
-        start = f"{self.prefix}{folder}/"
-        request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
-        names: list[str] = []
         try:
-            for page in self._client.get_paginator("list_objects_v2").paginate(**request):
-                for item in page.get("Contents", []):
-                    name, _, rest = item["Key"].removeprefix(start).partition("/")
-                    if name > prefix + last:
-                        return names
-                    if rest == file and name >= prefix + first:
-                        names.append(name)
+            return self._ask(lambda: list(self._folders_with(f"{self.prefix}{folder}/", prefix, first, last, file)))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnreadableError(self.name, _reason(error)) from None
-        return names
+
+    def _folders_with(self, start: str, prefix: str, first: str, last: str, file: str) -> Iterator[str]:
+        request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
+        for page in self._client.get_paginator("list_objects_v2").paginate(**request):
+            for item in page.get("Contents", []):
+                name, _, rest = item["Key"].removeprefix(start).partition("/")
+                if name > prefix + last:
+                    return
+                if rest == file and name >= prefix + first:
+                    yield name
+
+    def _ask(self, request: Callable[[], _Result]) -> _Result:
+        answer = self._retrying(request)
+        self._is_away = False
+        return answer
+
+    def _tell_once(self, state: RetryCallState) -> None:
+        if not self._is_away and state.outcome is not None:
+            self._is_away = True
+            error = state.outcome.exception()
+            assert isinstance(error, ClientError | BotoCoreError)
+            _log.warning("%s: %s. It is asked again for %g s.", self.name, _reason(error), self._patience_s)
 
     def _require_bucket(self) -> None:
         """A HEAD answers 404 for a missing object and a missing bucket alike."""
         if self._bucket_exists:
             return
         try:
-            self._client.head_bucket(Bucket=self.bucket)
+            self._ask(lambda: self._client.head_bucket(Bucket=self.bucket))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnreadableError(self.name, _reason(error)) from None
         self._bucket_exists = True
+
+
+def _is_temporary(error: BaseException) -> bool:
+    """Whether the server is away or busy, so that asking again may help."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or status == 429 or _code(error) == "RequestTimeout"
+    return isinstance(error, exceptions.ConnectionError | HTTPClientError | IncompleteReadError) and not isinstance(
+        error, SSLError
+    )
 
 
 def _code(error: ClientError | BotoCoreError) -> str:

@@ -87,8 +87,13 @@ class Store:
 
     """
 
-    def __init__(self, root: str, s3_client: Any = None) -> None:
+    def __init__(self, root: str, s3_client: Any = None, patience_s: float = 0.0) -> None:
         """Open the store, without contacting it.
+
+        Args:
+            root: see above.
+            s3_client: of a store on S3.
+            patience_s: for how long a server that is away or busy is asked again.
 
         Raises:
             ValueError: the root is neither of the two forms, or an S3 root has no client.
@@ -104,7 +109,7 @@ class Store:
                 raise ValueError(f"the store {root} is on S3 and needs an S3 client")
             from shotspotter_assets.storage.s3_objects import S3Objects
 
-            objects = S3Objects(bucket, prefix.strip("/"), s3_client)
+            objects = S3Objects(bucket, prefix.strip("/"), s3_client, patience_s)
             self._threads = min(_S3_THREADS, objects.connections)
             self._objects = objects
         elif not root.strip() or "://" in root or root.startswith("s3:"):

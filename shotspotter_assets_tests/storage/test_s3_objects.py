@@ -1,5 +1,9 @@
 """S3: listings longer than a page, and servers, buckets and keys that are not there."""
 
+import threading
+import time
+import traceback
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
@@ -12,6 +16,7 @@ from botocore.stub import Stubber
 
 from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
 from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.line import Line, line_to
 from shotspotter_assets_tests.s3_server import S3Server
 
 DAY = date(2018, 1, 1)
@@ -63,6 +68,98 @@ def test_a_server_that_does_not_answer_is_said_so(s3_server: S3Server) -> None:
         region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, proxies={}),
     )  # fmt: skip
     fails(Store("s3://bucket/prefix", client), "Could not connect")
+
+
+@pytest.fixture
+def line(s3_server: S3Server) -> Iterator[Line]:
+    with line_to(s3_server.endpoint) as line:
+        yield line
+
+
+def without_retries(s3_server: S3Server, line: Line) -> Any:
+    return boto3.client(
+        "s3", endpoint_url=line.endpoint, aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key=s3_server.secret_key, region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}),
+    )  # fmt: skip
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    s3_server: S3Server, s3_store_root: str, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(s3_store_root, without_retries(s3_server, line), patience_s=30)
+    tables = {DAY + timedelta(days=number): pa.table({"a": [number] * 1000}) for number in range(200)}
+    cut = threading.Timer(0.05, lambda: line.cut_for(1.5))
+    cut.start()
+    began = time.monotonic()
+    store.write_tables("grid_tensors", "x", "grid.parquet", tables)
+    assert time.monotonic() - began > 1.4
+    for use in (
+        lambda: store.read_window("grid_tensors", "x", "grid.parquet", min(tables), max(tables)),
+        lambda: store.exists(Partition("grid_tensors", "x", "date", DAY), "grid.parquet"),
+        lambda: store.days_present("grid_tensors", "x", "grid.parquet"),
+        lambda: store.delete(PARTITION, "other.parquet"),
+    ):
+        line.cut_for(0.3)
+        use()
+    window = store.read_window("grid_tensors", "x", "grid.parquet", min(tables), max(tables))
+    assert window["a"].to_pylist() == [number for number in range(200) for _ in range(1000)]
+    told = [record.getMessage() for record in caplog.records if "asked again for 30 s" in record.getMessage()]
+    assert 1 <= len(told) < 20
+    assert told[0].startswith(f"{s3_store_root}: ")
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 0.6])
+def test_a_server_that_stays_away_is_said_so_in_the_end(
+    patience_s: float, s3_server: S3Server, s3_store_root: str, line: Line
+) -> None:
+    line.cut()
+    began = time.monotonic()
+    with pytest.raises(StoreUnwritableError, match="Could not connect"):
+        Store(s3_store_root, without_retries(s3_server, line), patience_s).write_bytes(PARTITION, "grid.parquet", b"x")
+    assert patience_s <= time.monotonic() - began < patience_s + 10
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_asked_again"),
+    [(503, "SlowDown", True), (500, "InternalError", True), (400, "RequestTimeout", True), (429, "Slow", True),
+     (403, "AccessDenied", False), (404, "NoSuchBucket", False), (400, "SlowDown", False)],
+)  # fmt: skip
+def test_what_asking_again_cannot_mend_is_said_at_once(
+    status: int, code: str, is_asked_again: bool, s3_server: S3Server
+) -> None:
+    client = s3_server.client()
+    store = Store("s3://bucket/prefix", client, patience_s=30)
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", service_error_code=code, http_status_code=status)
+        if is_asked_again:
+            stubber.add_response("put_object", {})
+            store.write_bytes(PARTITION, "grid.parquet", b"x")
+        else:
+            with pytest.raises(StoreUnwritableError):
+                store.write_bytes(PARTITION, "grid.parquet", b"x")
+        stubber.assert_no_pending_responses()
+
+
+def test_no_error_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", secret[::-1])
+    client = boto3.client(
+        "s3", endpoint_url=f"http://me:{secret[:20].replace('/', '')}@127.0.0.1:1", region_name="us-east-1",
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )  # fmt: skip
+    store = Store("s3://bucket/prefix", client)
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", "Odd", f"{'x' * 280}{secret}{secret[::-1]}")
+        with pytest.raises(StoreUnwritableError, match="Odd") as echoed:
+            store.write_bytes(PARTITION, "grid.parquet", b"x")
+    with pytest.raises(StoreUnwritableError, match="Could not connect") as refused:
+        store.write_bytes(PARTITION, "grid.parquet", b"x")
+    for caught in (echoed, refused):
+        shown = "".join(traceback.format_exception(caught.value))
+        assert not any(text[at : at + 8] in shown for text in (secret, secret[::-1]) for at in range(len(secret) - 7))
 
 
 def counted(client: Any, pages: list[str | None]) -> Any:
