@@ -7,6 +7,7 @@ import dagster as dg
 
 from shotspotter_assets import dagster_patches
 from shotspotter_assets.cities.registry import CityFileError, unusable_files
+from shotspotter_assets.defs import replay
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
 from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
 from shotspotter_assets.defs.daily import forecast_scores, live_models, nowcasts, patrol_plans, risk_forecasts
@@ -57,6 +58,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions.merge(
         *assets,
         *(module.definitions(settings) for module in AUTOMATION),
+        replay.definitions(),
         dg.Definitions(
             resources=resources(settings), executor=summarising_in_process_executor, metadata=wrong_city_files(settings)
         ),

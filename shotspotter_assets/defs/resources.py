@@ -56,6 +56,23 @@ class StoreResource(S3User):
         patience_s = RUN_PATIENCE_S if self._is_in_run else TICK_PATIENCE_S
         return Store(self.root, _s3_client() if self.root.startswith("s3://") else None, patience_s)
 
+    def remembering(self) -> "OpenedStore":
+        """In place of this resource, for many runs in one process: what was read once is not read again."""
+        from shotspotter_assets.storage.remembering_store import RememberingStore
+
+        return OpenedStore(RememberingStore(self.root, _s3_client() if self.root.startswith("s3://") else None))
+
+
+class OpenedStore:
+    """A store resource that hands out one and the same store."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+
+    def open(self) -> "Store":
+        """The store."""
+        return self._store
+
 
 class SourcesResource(S3User):
     """Where each city's alerts come from; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.

@@ -1,7 +1,7 @@
 """A city's stored days, read once, and what models take from them: counts, coverage, daily and hourly history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.models.history import History, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
+from shotspotter_assets.sources.known_then import KnownThen
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -44,14 +45,25 @@ class CityHistory:
     lead: int = 1
 
     @classmethod
-    def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
+    def load(
+        cls, store: Store, city: City, last: date, first: date | None = None, known_then: KnownThen | None = None
+    ) -> "CityHistory":
         """The known days from `first`, by default the city's start, to the issue date `last`.
+
+        Args:
+            store: with the days.
+            city: whose.
+            last: the issue date.
+            first: the first day.
+            known_then: for a replay: only what was known on the day after the issue date; by default, what is known today.
 
         Raises:
             MissingPartitionsError: days are missing; it names them.
             DaysNotKnownError: none of the days is known.
         """
         stored = cls.load_stored(store, city, last, first)
+        if known_then is not None:
+            return stored._as_known(known_then)
         silent = silent_at_end(stored.frames["date"], stored.days)
         if not silent:
             return stored
@@ -64,11 +76,7 @@ class CityHistory:
             ).through
             if known < last and _has_later_rows(store, city.name, last):
                 known = last
-        if known < stored.days[0]:
-            raise DaysNotKnownError(
-                f"{city.name}: what happened from {stored.days[0]} to {last} is not known yet; the last known day is {known}."
-            )
-        return stored.until(known)
+        return stored._until_known(known)
 
     @classmethod
     def load_stored(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
@@ -125,6 +133,23 @@ class CityHistory:
         frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(last_known, pa.date32())))
         lead = self.lead + (self.last_known - last_known).days
         return CityHistory(self.city, days_between(self.days[0], last_known), frames, lead)
+
+    def _as_known(self, known_then: KnownThen) -> "CityHistory":
+        """Without the rows that had not come, to the last day that was known."""
+        not_come = [
+            day for day, came in zip(self.days, known_then.came(self.days, self.days[-1]), strict=True) if not came
+        ]
+        late = pc.is_in(self.frames["date"], pa.array(not_come, pa.date32()))
+        history = replace(self, frames=self.frames.filter(pc.invert(late))) if not_come else self
+        return history._until_known(known_then.through(self.days[0], history._rows_by_day()))
+
+    def _until_known(self, known: date) -> "CityHistory":
+        if known < self.days[0]:
+            raise DaysNotKnownError(
+                f"{self.city.name}: what happened from {self.days[0]} to {self.issue_date} is not known yet; the last known "
+                f"day is {known}."
+            )
+        return self.until(known)
 
     def _rows_by_day(self) -> npt.NDArray[np.int64]:
         """Alerts of all types, shape (days,)."""

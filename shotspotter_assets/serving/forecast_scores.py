@@ -1,6 +1,7 @@
 """How an issued forecast did on its day, and how the last weeks of forecasts did."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -19,7 +20,7 @@ from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.drift import Drift, drift_of
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, lead_of
+from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, is_replayed, lead_of
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -62,6 +63,8 @@ class RollingScores:
     hit_rate: dict[int, float | None]
     predicted_over_observed: float | None
     gain_over: dict[str, Gain]
+    replayed: int = 0
+    """Days whose forecast was made in a replay, after its day."""
 
     @property
     def is_off(self) -> bool:
@@ -109,11 +112,12 @@ class ScoreRecord(BaseModel):
         return cls.model_validate_json(store.read_bytes(scores_partition(city, day), RECORD_FILE))
 
     @classmethod
-    def latest_before(cls, store: Store, city: str, day: date) -> "ScoreRecord | None":
-        """The latest record of the days shortly before; None without any."""
+    def latest_before(cls, store: Store, city: str, day: date, last_known: date = date.max) -> "ScoreRecord | None":
+        """The latest record of the days shortly before that rests on no day after the last known one; None without any."""
         scored = store.days_present(FORECAST_SCORES, city, RECORD_FILE)
-        recent = [made for made in scored if day - MAX_SCORE_AGE <= made < day]
-        return cls.load(store, city, max(recent)) if recent else None
+        recent = (made for made in sorted(scored, reverse=True) if day - MAX_SCORE_AGE <= made < day)
+        records = (cls.load(store, city, made) for made in recent)
+        return next((record for record in records if record.last_known <= last_known), None)
 
     def warnings(self) -> list[str]:
         """What is wrong with the forecasts of the last weeks, in words."""
@@ -162,8 +166,9 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         )
         in_coverage = estimate_coverage(alerts)
     table = pa.concat_tables(list(scored.values())) if scored else None
+    replayed = {forecast_day for forecast_day in scored if is_replayed(forecasts[forecast_day])}
     judged = [rows for forecast_day, rows in scored.items() if since is None or forecast_day > since]
-    rolling = None if table is None else rolling_scores(table, day, candidate)
+    rolling = None if table is None else rolling_scores(table, day, candidate, replayed)
     return ScoreRecord(
         city=city.name,
         day=day,
@@ -172,7 +177,7 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         note=note,
         scores=scores,
         rolling=rolling,
-        rolling_gate=rolling_gate(pa.concat_tables(judged), day, candidate) if judged else None,
+        rolling_gate=rolling_gate(pa.concat_tables(judged), day, candidate, replayed) if judged else None,
         level_is_off=rolling is not None and rolling[WINDOWS[-1]].is_off,
         drift=drift_of(stored.daily_counts, stored.days[0], in_coverage, city),
     )
@@ -230,15 +235,18 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
     )
 
 
-def rolling_scores(scored: pa.Table, last: date, candidate: str) -> dict[int, RollingScores]:
-    """Scores of the days to `last`, by number of days."""
+def rolling_scores(
+    scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
+) -> dict[int, RollingScores]:
+    """Scores of the days to `last`, by number of days; `replayed` are the days of replayed forecasts."""
     rolling = {}
     for days in WINDOWS:
         rows = _last_days(scored, last, days)
-        observed = observed_of(rows)
+        observed, scored_days = observed_of(rows), np.unique(days_of(rows))
         scores = score_cell_days(rows[SERVED].to_numpy(), observed, rows[REFERENCE].to_numpy(), days_of(rows))
         rolling[days] = RollingScores(
-            days=len(np.unique(days_of(rows))),
+            days=len(scored_days),
+            replayed=len(replayed & set(scored_days.tolist())),
             positives=int(observed.sum()),
             log_loss=scores.log_loss,
             hit_rate=scores.hit_rate,
@@ -248,14 +256,18 @@ def rolling_scores(scored: pa.Table, last: date, candidate: str) -> dict[int, Ro
     return rolling
 
 
-def rolling_gate(scored: pa.Table, last: date, candidate: str) -> RollingVerdict:
+def rolling_gate(
+    scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
+) -> RollingVerdict:
     """The gate on the candidate's forecasts of the last 91 days, whatever was served on them."""
     rows = _last_days(scored, last, WINDOWS[-1])
     verdict = vars(judge(rows, candidate))
-    weeks = verdict["gain"].weeks
+    weeks, days = verdict["gain"].weeks, set(np.unique(days_of(rows)).tolist())
+    in_replay = len(replayed & days)
+    words = (f"{in_replay} of the {len(days)} days' forecasts were made in a replay.",) if in_replay else ()
     if weeks >= MIN_WEEKS:
-        return RollingVerdict(**verdict, decided=True)
-    reasons = (f"{weeks} weeks of forecasts; the gate decides from {MIN_WEEKS} on.",)
+        return RollingVerdict(**verdict | {"reasons": (*verdict["reasons"], *words)}, decided=True)
+    reasons = (f"{weeks} weeks of forecasts; the gate decides from {MIN_WEEKS} on.", *words)
     return RollingVerdict(**verdict | {"passed": True, "served": candidate, "reasons": reasons}, decided=False)
 
 

@@ -42,6 +42,8 @@ class ForecastRecord(BaseModel):
     drivers: dict[str, tuple[str, ...]]
     """By "row,column": what lifts the candidate's odds there most over the average cell's; empty if it gives no reasons."""
     issued_at: str = ""
+    replayed: bool = False
+    """Whether it was made in a replay, after its day, from what was known on it."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """`drivers` by (row, column)."""
@@ -66,6 +68,7 @@ class NoForecast(BaseModel):
     """The reason, in a sentence."""
     last_issued: date | None
     """Issue date of the last forecast, which is out of date."""
+    replayed: bool = False
 
 
 IssueRecord = ForecastRecord | NoForecast
@@ -97,7 +100,7 @@ class Forecast:
     @property
     def version(self) -> str:
         """A hash of what is forecast and why: made again from the same days and models, nothing after it is stale."""
-        facts = self.record.model_dump(mode="json", exclude={"issued_at"})
+        facts = self.record.model_dump(mode="json", exclude={"issued_at", "replayed"})
         columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
         return sha256(json.dumps(facts, sort_keys=True), *(str(column.to_pylist()) for column in columns))[:16]
 
@@ -119,7 +122,7 @@ def write_forecast(store: Store, forecast: Forecast) -> str:
     return store.uri(partition, FORECAST_FILE)
 
 
-def withheld(store: Store, stored: CityHistory) -> NoForecast:
+def withheld(store: Store, stored: CityHistory, replayed: bool = False) -> NoForecast:
     """What is stored of a day on which nothing is issued, as the last known day is too long ago."""
     city, issue_date = stored.city, stored.issue_date
     issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
@@ -131,6 +134,7 @@ def withheld(store: Store, stored: CityHistory) -> NoForecast:
         last_known=stored.last_known,
         no_forecast=f"No forecast is issued. {stored.lateness}",
         last_issued=max(issued, default=None),
+        replayed=replayed,
     )
 
 

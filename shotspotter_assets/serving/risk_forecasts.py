@@ -14,7 +14,13 @@ from shotspotter_assets.models.next_day.regime_regression import OtherInputsErro
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
-from shotspotter_assets.serving.risk_tables import LEAD_KEY, next_day_table, next_hours_table, type_mixes
+from shotspotter_assets.serving.risk_tables import (
+    LEAD_KEY,
+    REPLAYED_KEY,
+    next_day_table,
+    next_hours_table,
+    type_mixes,
+)
 
 INTERVAL: Final = (
     "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window, "
@@ -27,7 +33,7 @@ class OtherLeadError(ValueError):
     """The models in force were fitted for fewer days ahead than the forecast is."""
 
 
-def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
+def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, replayed: bool = False) -> Forecast:
     """The forecast for the day after the issue date, from the days that are known, and for the hours from its midnight.
 
     The hours and the types need the alerts of the issue date, so that they are not forecast at a lead of more than a day.
@@ -67,8 +73,11 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
     low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
     table, interval = pa.concat_tables(tables, promote_options="default"), INTERVAL
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
+    facts = {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}
+    facts |= {REPLAYED_KEY: "true"} if replayed else {}
+    if facts:
+        table = table.replace_schema_metadata(facts)
     if stored.lead > 1:
-        table = table.replace_schema_metadata({LEAD_KEY: str(stored.lead)})
         interval += f" The validation's forecasts were {stored.lead} days ahead of what they knew, as this one is."
         hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
     return Forecast(
@@ -93,5 +102,6 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
             last_known=stored.last_known,
             drivers={} if drivers is None else dict(zip(cells, drivers, strict=True)),
             issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            replayed=replayed,
         ),
     )

@@ -33,6 +33,9 @@ BASELINE_PREFIX: Final = "baseline_"
 LEAD_KEY: Final = b"lead"
 """Key of the schema's metadata of a forecast whose lead is more than a day."""
 
+REPLAYED_KEY: Final = b"replayed"
+"""Key of the schema's metadata of a forecast that was made in a replay, after its day."""
+
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 
 RISK_SCHEMA: Final = pa.schema(
@@ -184,6 +187,11 @@ def risk_table(
 def lead_of(forecast: pa.Table) -> int:
     """Days from the last day that a stored forecast knew to the day that it is for."""
     return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
+
+
+def is_replayed(forecast: pa.Table) -> bool:
+    """Whether a stored forecast was made in a replay, after its day."""
+    return REPLAYED_KEY in (forecast.schema.metadata or {})
 
 
 def at_lead(forecasts: Mapping[date, pa.Table], lead: int) -> dict[date, pa.Table]:

@@ -23,6 +23,8 @@ FORECAST_FILE: Final = "forecast.parquet"
 HOURLY_FILE: Final = "hourly.parquet"
 TOP_FILE: Final = "top_locations.parquet"
 MAP_FILE: Final = "risk.geojson"
+REPLAY_FILE: Final = "replay.json"
+"""From what a replay made a day: written once all of the day is made."""
 
 # patrol_plans
 PLAN_FILE: Final = "plan.parquet"

@@ -9,6 +9,7 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
+from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, Partitions, date_ranges, single_day
 
@@ -52,10 +53,11 @@ def forecast_scores(
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
     forecasts = next_day_forecasts(opened, city.name, day - timedelta(days=WINDOWS[-1] - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)
+    then = known_then(context, opened, city)
     try:
-        history = CityHistory.load(opened, city, day, first)
+        history = CityHistory.load(opened, city, day, first, then)
     except DaysNotKnownError:
-        history = CityHistory.load(opened, city, day)
+        history = CityHistory.load(opened, city, day, known_then=then)
     record = score(history, forecasts, serving)
     path = write_scores(opened, record)
     return dg.MaterializeResult(metadata={**panel.rounded(_metadata(record)), "path": path})
@@ -92,6 +94,7 @@ def _metadata(record: "ScoreRecord") -> dict[str, Any]:
         numbers |= scores | {"hit_rate": None, "hit_rate_5": record.scores.hit_rate[5]}
     for days, rolling in (record.rolling or {}).items():
         numbers[f"predicted_over_observed_{days}_days"] = rolling.predicted_over_observed
+        numbers[f"replayed_{days}_days"] = rolling.replayed
         numbers |= {f"gain_{days}_days_over_{name}": gain.gain for name, gain in rolling.gain_over.items()}
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed

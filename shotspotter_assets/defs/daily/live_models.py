@@ -12,6 +12,7 @@ from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import TRAIN_ONCE
 from shotspotter_assets.defs.launchpad import as_set, changes, with_sections
+from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.registry import SERVABLE
 from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
@@ -75,8 +76,8 @@ def live_models(
     city, day = single_day(context, cities)
     opened = store.open()
     before = ServingRecord.latest_before(opened, city.name, day)
-    scores = ScoreRecord.latest_before(opened, city.name, day)
-    history = CityHistory.load(opened, city, day)
+    history = CityHistory.load(opened, city, day, known_then=known_then(context, opened, city))
+    scores = ScoreRecord.latest_before(opened, city.name, day, history.last_known)
     reason = training_reason(city, day, before, scores, config.retrain, history.lead)
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / f"live_{day}"
     files: ModelFiles = {}
