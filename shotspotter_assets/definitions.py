@@ -55,14 +55,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         for beta in (dg.BetaWarning, dg.PreviewWarning):
             warnings.simplefilter("ignore", beta)
         assets = [module.definitions(partitions) for module in ASSETS]
-    return dg.Definitions.merge(
+    merged = dg.Definitions.merge(
         *assets,
         *(module.definitions(settings) for module in AUTOMATION),
-        replay.definitions(),
         dg.Definitions(
             resources=resources(settings), executor=summarising_in_process_executor, metadata=wrong_city_files(settings)
         ),
     )
+    return dg.Definitions.merge(merged, replay.definitions(merged))
 
 
 def wrong_city_files(settings: Settings) -> dict[str, str]:

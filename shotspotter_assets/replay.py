@@ -20,13 +20,14 @@ def main(arguments: Sequence[str]) -> None:
     """Replay the days into the instance of DAGSTER_HOME and print the account, or why it cannot be done and exit with 1."""
     asked = _parser().parse_args(arguments)
     try:
+        days = parse_day(asked.first), parse_day(asked.last)
         settings = Settings.from_environment(os.environ)
         with dg.DagsterInstance.get() as instance:
             account = replay(
                 build_definitions(settings).resolve_implicit_global_asset_job_def(),
                 instance,
                 find_city(settings.cities, asked.city),
-                (parse_day(asked.first), parse_day(asked.last)),
+                days,
                 store=StoreResource(root=settings.store_root),
                 cities=settings.cities,
                 retraining=asked.retraining,

@@ -49,12 +49,34 @@ class ReplayConfig(dg.Config):
     )
 
 
-def definitions() -> dg.Definitions:
-    """The job."""
-    replay_days = dg.op(
-        name="replay_days",
-        description="Plays the days one by one, each in a run of its own, and ends with an account of the forecasts.",
-    )(_replay_days)
+def definitions(assets: dg.Definitions) -> dg.Definitions:
+    """The job, which runs the assets of other definitions."""
+
+    @dg.op(
+        description="Plays the days one by one, each in a run of its own, and ends with an account of the forecasts."
+    )
+    def replay_days(
+        context: dg.OpExecutionContext,
+        config: ReplayConfig,
+        cities: dg.ResourceParam[Cities],
+        store: StoreResource,
+        notices_to: NoticesResource,
+    ) -> None:
+        from shotspotter_assets.serving.replay import parse_day
+
+        account = replay(
+            assets.resolve_implicit_global_asset_job_def(),
+            context.instance,
+            find_city(cities, config.city),
+            (parse_day(config.first), parse_day(config.last)),
+            store=store,
+            cities=cities,
+            retraining=config.retraining,
+            overwrite_issued=config.overwrite_issued,
+            log=context.log.info,
+        )
+        lines = [*account.lines(), where_to_look(account, notices_to.ui_url)]
+        context.add_output_metadata({"account": panel.bullets(lines)})
 
     @dg.job(
         name="replay",
@@ -66,30 +88,6 @@ def definitions() -> dg.Definitions:
         replay_days()
 
     return dg.Definitions(jobs=[replay_job])
-
-
-def _replay_days(
-    context: dg.OpExecutionContext,
-    config: ReplayConfig,
-    cities: dg.ResourceParam[Cities],
-    store: StoreResource,
-    notices_to: NoticesResource,
-) -> None:
-    from shotspotter_assets.serving.replay import parse_day
-
-    account = replay(
-        context.repository_def.get_implicit_global_asset_job_def(),
-        context.instance,
-        find_city(cities, config.city),
-        (parse_day(config.first), parse_day(config.last)),
-        store=store,
-        cities=cities,
-        retraining=config.retraining,
-        overwrite_issued=config.overwrite_issued,
-        log=context.log.info,
-    )
-    lines = [*account.lines(), where_to_look(account, notices_to.ui_url)]
-    context.add_output_metadata({"account": panel.bullets(lines)})
 
 
 def where_to_look(account: "ReplaySummary", ui_url: str) -> str:
