@@ -54,6 +54,7 @@ def overdue_cities(
     last_days_over: Mapping[str, date],
     not_due: Mapping[str, int] | None = None,
     longest_leads: Mapping[str, int] | None = None,
+    last_issued: Mapping[str, date] | None = None,
 ) -> Finding:
     """No city's newest alerts are older than its rhythm allows; sources silent for a year have ended.
 
@@ -62,6 +63,7 @@ def overdue_cities(
         last_days_over: yesterday on each city's clock.
         not_due: see `not_yet_due`; 0 where a city is not named.
         longest_leads: beyond which nothing is forecast.
+        last_issued: issue date of each city's last forecast, where it has one.
     """
     too_old: dict[str, int] = {}
     overdue: dict[str, int] = {}
@@ -70,7 +72,7 @@ def overdue_cities(
     for name, usual in cities.items():
         due = last_days_over[name] - timedelta(days=(not_due or {}).get(name, 0))
         silence = None if usual is None else _overdue_days(usual, due)
-        lead = None if usual is None else _lead(usual, last_days_over[name])
+        lead = None if usual is None else _lead(usual, last_days_over[name], due)
         if lead is not None and longest_leads is not None and longest_leads[name] < lead <= ENDED_DAYS:
             too_old[name] = lead
         if usual is None or silence is None:
@@ -86,7 +88,8 @@ def overdue_cities(
     )
     if too_old:
         named = ", ".join(
-            f"{name} (the day to forecast is {lead} days after its last known day)" for name, lead in too_old.items()
+            f"{name} (the day to forecast is {lead} days after its last known day{_out_of_date(name, last_issued)})"
+            for name, lead in too_old.items()
         )
         message += f" Nothing is forecast any more for {named}: see publication.longest_lead of the city's file."
     if ended:
@@ -96,15 +99,28 @@ def overdue_cities(
     return Finding(not overdue and not too_old, message, numbers)
 
 
-def _lead(usual: Usual, yesterday: date) -> int | None:
-    """Days from the last known day to today's, whose forecast was the last to be issued; None without alerts."""
+def _out_of_date(city: str, last_issued: Mapping[str, date] | None) -> str:
+    issued = (last_issued or {}).get(city)
+    return "" if issued is None else f"; the forecast issued on {issued} is out of date"
+
+
+def _lead(usual: Usual, yesterday: date, due: date) -> int | None:
+    """Days from the last known day to today's, whose forecast was the last to be issued; None without alerts.
+
+    Args:
+        usual: of the stored raw alerts.
+        yesterday: the last day that is over.
+        due: the last day whose alerts have to be there.
+    """
     with_alerts = np.flatnonzero(usual.counts > 0)
     if len(with_alerts) == 0:
         return None
     newest = usual.days[with_alerts[-1]]
     counts = np.nan_to_num(usual.counts[: with_alerts[-1] + 1]).astype(np.int64)
     silence = (yesterday - newest).days
-    return 1 if silence_chance(counts, silence) >= MIN_CHANCE else silence + 1
+    # However plausible a silence is, days whose alerts are yet to come are not known.
+    last_known = max(newest, due) if silence_chance(counts, silence) >= MIN_CHANCE else newest
+    return (yesterday - last_known).days + 1
 
 
 def _overdue_days(usual: Usual, last_day_over: date) -> int | None:

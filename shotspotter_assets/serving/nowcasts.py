@@ -17,7 +17,8 @@ from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
-from shotspotter_assets.sources.known_days import known_days
+from shotspotter_assets.sources.day_states import day_states
+from shotspotter_assets.sources.known_days import silent_at_end
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE, RECORD_FILE
@@ -87,9 +88,10 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     days = days_between(first, today)
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
+    rows = read_sources(readers, first, today)
     alerts = [
         _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
-        for day, cleaned in clean_alerts(read_sources(readers, first, today), days, city).items()
+        for day, cleaned in clean_alerts(rows, days, city).items()
     ]
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     if first > city.start:
@@ -98,14 +100,19 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
     metadata = frames[0].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
     until_now = CityHistory(city, days_between(city.start, today), joined)
+    silent = silent_at_end(joined["date"], until_now.days)
     # The day that is running may well be without an alert so far.
-    counts = until_now.daily_counts.sum(axis=(1, 2, 3))
-    over = len(counts) if counts[-1] else len(counts) - 1
-    known = known_days(city, city.start, counts[:over])
-    if known.through < city.start + timedelta(days=over - 1):
-        raise NoHoursError(
-            f"City {city.name}: no next hours, as the days after {known.through} are not known yet. {known.why}"
-        )
+    if silent and silent[0] < today:
+        over = days_between(min(first, silent[0]), today - timedelta(days=1))
+        is_over = pc.less(rows["date"], pa.scalar(today, pa.date32()))
+        known = day_states(store, city, readers, rows.filter(is_over), over)
+        unknown = sorted(day for day, state in known.states.items() if state == "unknown")
+        if unknown:
+            raise NoHoursError(
+                f"City {city.name}: no next hours, as the days from {unknown[0]} on are not known yet. {known.why} Ask again "
+                "when the source has published them; risk_forecasts are issued all the same, as far as "
+                f"publication.longest_lead ({city.publication.longest_lead} days) lets them."
+            )
     return until_now, alerts[-1].num_rows
 
 

@@ -32,7 +32,7 @@ class Place:
     """The tiny city with quick models, a store with its days, and replays in it."""
 
     def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
-        cities = with_city(CITY, serves="ewma", time_precision="day")
+        cities = with_city(CITY, serves="ewma", time_precision="day", retraining="weekly")
         self.root, self.instance, self.city = root, instance, cities[CITY]
         self.settings = Settings(cities, store_root=str(root), landing_root=str(root))
         self.definitions = build_definitions(self.settings)

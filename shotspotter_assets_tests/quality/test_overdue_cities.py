@@ -48,3 +48,16 @@ def test_a_city_whose_last_known_day_is_too_old_for_a_forecast_is_named() -> Non
     assert found.numbers == {"lead_quarterly": 21}
     assert "the day to forecast is 21 days after" in found.message
     assert overdue_cities({"quarterly": usual}, {"quarterly": yesterday}, {"quarterly": 60}, {"quarterly": 21}).passed
+
+
+def test_a_quiet_city_is_named_too_as_its_rule_says_that_its_days_are_yet_to_come() -> None:
+    days = days_between(date(2024, 1, 1), date(2024, 12, 31))
+    quiet = usual_volume({day: day.toordinal() % 5 // 4 for day in days}, days, CITY)
+    newest = max(day for day in days if day.toordinal() % 5 == 4)
+    found = overdue_cities(
+        {"quiet": quiet}, {"quiet": newest + timedelta(days=20)}, {"quiet": 60}, {"quiet": 14}, {"quiet": newest}
+    )
+    assert found.numbers == {"lead_quiet": 21}
+    assert f"21 days after its last known day; the forecast issued on {newest} is out of date" in found.message
+    # Where the silence is known to be one, it is no lead.
+    assert overdue_cities({"quiet": quiet}, {"quiet": newest + timedelta(days=20)}, {}, {"quiet": 14}).passed

@@ -1,19 +1,26 @@
 """The history until now, from stored days and the source, and which record is in force."""
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import fs
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.nowcasts import NoHoursError, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingModels, models_partition
+from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 
 TODAY = TOWN.start + timedelta(days=9)
@@ -52,6 +59,47 @@ def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
     hourly = history.hourly_counts[-24:].sum(axis=(1, 2, 3))
     assert not hourly[12:].any()
     assert hourly.sum() == alerts
+
+
+def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tuple[City, list[AlertSource]]:
+    """A landing city and its reader, with so many alerts on each of its days."""
+    source: dict[str, Any] = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when"}}
+    source |= {"file_date": "%Y-%m-%d"} if daily_files else {}
+    city = City.model_validate(TOWN.model_dump() | {"source": source})
+    folder.mkdir()
+    for at, number in enumerate(alerts):
+        day = TOWN.start + timedelta(days=at)
+        rows = [f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,38.5,-76.5" for minute in range(number)]
+        (folder / f"{day}.csv").write_text("\n".join(["when,latitude,longitude", *rows]) + "\n")
+    return city, [LandingFolder(city, fs.LocalFileSystem(), str(folder))]
+
+
+@pytest.mark.parametrize("stored_days", [0, 30])
+def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: int) -> None:
+    city, readers = landed_days(tmp_path / "landing", [20] * 27 + [0] * 3, daily_files=True)
+    store, days = Store(str(tmp_path / "store")), days_between(city.start, city.start + timedelta(days=29))
+    rows = readers[0].read(days[0], days[-1])
+    for day, tensor in sparse_tensors(_cleaned(rows, days, city), days, city).items():
+        if stored_days:
+            store.write_table(Partition("grid_tensors", city.name, "date", day), "grid.parquet", tensor)
+    now = datetime.combine(days[-1] + timedelta(days=1), time(12), UTC)
+    history, alerts = history_until(store, readers, city, now)
+    assert (history.last_known, alerts) == (now.date(), 0)
+    assert history.daily_counts.sum() == 20 * 27
+
+
+def _cleaned(rows: pa.Table, days: Sequence[date], city: City) -> pa.Table:
+    return pa.concat_tables(
+        cleaned.alerts.add_column(0, "date", [np.full(len(cleaned.alerts), day, dtype="datetime64[D]")])
+        for day, cleaned in clean_alerts(rows, days, city).items()
+    )
+
+
+def test_next_hours_are_refused_where_the_last_days_are_not_known(tmp_path: Path) -> None:
+    city, readers = landed_days(tmp_path / "landing", [20] * 27, daily_files=False)
+    now = datetime.combine(city.start + timedelta(days=30), time(12), UTC)
+    with pytest.raises(NoHoursError, match=r"days from 2024-01-28 on are not known yet\. 3 days .* publication\.longest_lead"):
+        history_until(Store(str(tmp_path / "store")), readers, city, now)
 
 
 def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> None:

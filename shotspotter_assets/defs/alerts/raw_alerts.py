@@ -15,7 +15,7 @@ from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
 from shotspotter_assets.sources.columns import RAW_COLUMNS
 from shotspotter_assets.storage.errors import CorruptObjectError
-from shotspotter_assets.storage.file_names import ALERTS_FILE, WITHDRAWN_FILE
+from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, WITHDRAWN_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,11 +112,13 @@ def late_cities(
     opened, now = store.open(), datetime.now(UTC)
     served = {name: city for name, city in cities.items() if city.end is None and city.is_automated}
     yesterdays = {name: now.astimezone(city.zone).date() - timedelta(days=1) for name, city in served.items()}
+    issued = {name: opened.days_present("risk_forecasts", name, FORECAST_FILE) for name in served}
     finding = overdue_cities(
         {name: stored_rhythm(opened, city) for name, city in served.items()},
         yesterdays,
         {name: not_yet_due(opened, city, yesterdays[name]) for name, city in served.items()},
         {name: city.publication.longest_lead for name, city in served.items()},
+        {name: max(days) for name, days in issued.items() if days},
     )
     manual = [name for name, city in cities.items() if city.end is None and not city.is_automated]
     not_judged = f" Not judged, as nothing is to come by itself (automation: manual): {', '.join(manual)}."
