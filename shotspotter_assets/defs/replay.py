@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.defs import panel
@@ -127,6 +126,7 @@ def replay(
     Raises:
         ReplayError: the days cannot be replayed, another process is replaying the city, or a day's run failed.
     """
+    from shotspotter_assets.calendar.local_time import days_between
     from shotspotter_assets.serving.replay import (
         ReplayInputs,
         check_days,
