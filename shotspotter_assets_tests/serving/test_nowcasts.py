@@ -98,7 +98,9 @@ def _cleaned(rows: pa.Table, days: Sequence[date], city: City) -> pa.Table:
 def test_next_hours_are_refused_where_the_last_days_are_not_known(tmp_path: Path) -> None:
     city, readers = landed_days(tmp_path / "landing", [20] * 27, daily_files=False)
     now = datetime.combine(city.start + timedelta(days=30), time(12), UTC)
-    with pytest.raises(NoHoursError, match=r"days from 2024-01-28 on are not known yet\. 3 days .* publication\.longest_lead"):
+    with pytest.raises(
+        NoHoursError, match=r"days from 2024-01-28 on are not known yet\. 3 days .* publication\.longest_lead"
+    ):
         history_until(Store(str(tmp_path / "store")), readers, city, now)
 
 
