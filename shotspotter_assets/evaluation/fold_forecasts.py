@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.models.forecaster import ModelForecast
-from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
-from shotspotter_assets.models.records import FoldRecord, counts_sha256
+from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.stored_models import model_partition, read_files
 from shotspotter_assets.storage.store import Store
@@ -21,8 +21,7 @@ class StaleModelError(ValueError):
 
 def fold_forecasts(
     store: Store,
-    record: FoldRecord,
-    history: History,
+    fold: EvaluatedFold,
     truth: Mapping[str, npt.NDArray[np.floating]],
     log: Callable[[str], None],
 ) -> dict[str, ModelForecast]:
@@ -30,8 +29,6 @@ def fold_forecasts(
 
     Args:
         store: with the fold's models.
-        record: of these models.
-        history: of the city to the last test day, with the coverage of `record`.
         truth: the true probability of a simulated city by its name in reports; empty for others.
         log: is told what takes time.
 
@@ -41,9 +38,9 @@ def fold_forecasts(
         OtherInputsError: an earlier version fitted a model on other inputs.
         NothingToLearnError: covered cells are never, or always, occupied before the cutoff.
     """
+    record, history, (train, validation, test) = fold.record, fold.history, fold.windows
     partition = model_partition(record.city, record.fold)
-    train, validation, test = record.windows(len(history.counts))
-    if counts_sha256(history.counts[: test.start]) != record.data_sha256:
+    if counts_sha256(history.counts[: fold.cutoff]) != record.data_sha256:
         raise StaleModelError(
             f"The grid tensors before {record.fold} are not those that the models of {partition.key} were trained on; "
             f"materialise fold_models for {partition.key} again."

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
+from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
 from shotspotter_assets.evaluation.stored_report import StoredReport
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.forecaster import ModelForecast
-from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
 
@@ -58,22 +58,16 @@ class FoldReport(StoredReport):
     score_definitions: dict[str, str]
 
 
-def fold_report(
-    record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
-) -> tuple[FoldReport, pa.Table]:
+def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tuple[FoldReport, pa.Table]:
     """Report and forecasts table (see `evaluation.forecasts_table`) of one fold.
 
     Args:
-        record: of the fold's own models.
-        history: of the city to the last test day, with the coverage of `record`.
         models: forecasts of the test days by model, `historical_mean` among them.
 
     Raises:
         ForecastShapeError: a forecast has another shape than (test days, covered cells).
     """
-    *_, test = record.windows(len(history.counts))
-    tested = slice(test.start, test.stop)
-    observed = history.observed[tested]
+    record, in_coverage, observed = fold.record, fold.history.in_coverage, fold.observed
     for name, model in models.items():
         if model.probability.shape != observed.shape:
             raise ForecastShapeError(
@@ -81,19 +75,19 @@ def fold_report(
                 f"{observed.shape} (test days, covered cells)."
             )
     forecasts = forecasts_table(
-        history.days()[tested],
-        np.nonzero(history.in_coverage),
+        fold.test_days,
+        np.nonzero(in_coverage),
         observed,
         # Kept as they are scored, so that the scores can be computed from the table alone.
         {name: clip_probability(model.probability) for name, model in models.items()},
     )
     report = FoldReport(
         **record.model_dump(include=(FoldRecord.model_fields.keys() & FoldReport.model_fields) - {"models"}),
-        test_days=len(test),
+        test_days=len(fold.test_days),
         test_first=record.fold,
-        test_last=history.days()[test[-1]].item(),
-        covered_cells=int(history.in_coverage.sum()),
-        alerts=int(history.alerts[tested][:, history.in_coverage].sum()),
+        test_last=fold.test_days[-1].item(),
+        covered_cells=int(in_coverage.sum()),
+        alerts=int(fold.alerts[:, in_coverage].sum()),
         base_rate=float(observed.mean()),
         models={
             name: TrainedScores(**vars(scores), seconds_to_train=models[name].seconds)

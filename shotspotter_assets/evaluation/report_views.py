@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation import plots
+from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gate import TRUTH
 from shotspotter_assets.evaluation.scores import Scores
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
 FOLD_SCORES: Final = (
@@ -39,32 +39,26 @@ def fold_rows(report: FoldReport) -> list[Row]:
 
 
 def fold_pictures(
-    report: FoldReport,
-    forecasts: pa.Table,
-    history: History,
-    trained: Sequence[str],
-    folds: Sequence[plots.FoldWindows],
+    fold: EvaluatedFold, report: FoldReport, forecasts: pa.Table, folds: Sequence[plots.FoldWindows]
 ) -> Pictures:
     """The grid with coverage, a forecast beside what happened, the folds, reliability and hit rates.
 
     Args:
         report: of the fold.
-        forecasts: its forecasts table.
-        history: the one that was forecast.
-        trained: names of the fold's own models; the first one's forecast is shown.
+        forecasts: its forecasts table; that of its first own model is shown.
         folds: windows of all folds of the city.
     """
+    trained, history, alerts = list(fold.record.models), fold.history, fold.alerts
     drawn = [*trained, *(name for name in DRAWN_IN_FOLDS if name in report.models)]
-    in_coverage, box, cutoff = history.in_coverage, history.city.box, report.train_days + report.validation_days
-    tested = history.alerts[cutoff : cutoff + report.test_days]
+    in_coverage, box = history.in_coverage, history.city.box
     # The median day is neither a quiet one nor a firework one.
-    shown = int(np.argsort(tested.sum(axis=(1, 2)), kind="stable")[len(tested) // 2])
-    probability = forecasts[trained[0]].to_numpy().reshape(len(tested), -1)[shown]
-    day = history.days()[cutoff + shown].item()
+    shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
+    probability = forecasts[trained[0]].to_numpy().reshape(fold.observed.shape)[shown]
+    day = fold.test_days[shown].item()
     return {
-        "coverage": plots.coverage_grid(in_coverage, box, history.alerts[:cutoff].sum(axis=0)),
+        "coverage": plots.coverage_grid(in_coverage, box, history.alerts[: fold.cutoff].sum(axis=0)),
         "forecast": plots.forecast_beside_observed(
-            probability, tested[shown], in_coverage, box, day=day, model=trained[0]
+            probability, alerts[shown], in_coverage, box, day=day, model=trained[0]
         ),
         "walk_forward": plots.walk_forward_windows(folds),
         "reliability": _reliability(forecasts, drawn),

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.fold_forecasts import StaleModelError, fold_forecasts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.records import TrainedModel, files_sha256
@@ -37,7 +38,7 @@ def test_the_truth_the_own_models_and_every_baseline_forecast_the_test_days(tmp_
     model, files = trained
     store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
     write_models(store, model_partition(CITY.name, record.fold), {NAME: files}, record.model_dump_json())
-    forecasts = fold_forecasts(store, record, HISTORY, TRUTH, lines.append)
+    forecasts = fold_forecasts(store, EvaluatedFold(record, HISTORY), TRUTH, lines.append)
     assert list(forecasts) == ["true_intensity", NAME, *BASELINES]
     assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
@@ -53,6 +54,6 @@ def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, 
     store = Store(str(tmp_path))
     stale = fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
     with pytest.raises(StaleModelError, match=r"materialise fold_models for made_up\|2021-11-17 again"):
-        fold_forecasts(store, stale, HISTORY, {}, print)
+        fold_forecasts(store, EvaluatedFold(stale, HISTORY), {}, print)
     with pytest.raises(ModelMismatchError, match=NAME):
-        fold_forecasts(store, fold_record(CITY, models={NAME: model}), HISTORY, {}, print)
+        fold_forecasts(store, EvaluatedFold(fold_record(CITY, models={NAME: model}), HISTORY), {}, print)

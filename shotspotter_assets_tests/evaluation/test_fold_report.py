@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.forecaster import ModelForecast
@@ -23,8 +24,7 @@ def arguments() -> dict[str, Any]:
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
     network = random.uniform(0, 0.3, (40, CELLS)).astype(np.float32)
     return {
-        "record": fold_record(CITY, {"filters": 8}),
-        "history": History(CITY, FIRST_DAY, counts(), COVERED),
+        "fold": EvaluatedFold(fold_record(CITY, {"filters": 8}), History(CITY, FIRST_DAY, counts(), COVERED)),
         "models": {
             NETWORK: ModelForecast(network, seconds=12.5),
             "true_intensity": ModelForecast(np.zeros((40, CELLS))),
@@ -82,7 +82,8 @@ def test_scores_can_be_computed_again_from_the_table():
 def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
     expected, _ = fold_report(**given)
-    given["history"].counts[:, :, ~COVERED] = 3
+    given = arguments()
+    given["fold"].history.counts[:, :, ~COVERED] = 3
     assert fold_report(**given)[0] == expected
 
 

@@ -64,6 +64,7 @@ def evaluation_reports(
 
     The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
     """
+    from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
     from shotspotter_assets.evaluation.fold_forecasts import fold_forecasts
     from shotspotter_assets.evaluation.fold_report import fold_report
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
@@ -77,14 +78,13 @@ def evaluation_reports(
     _, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
     stored = CityHistory.load(opened, city, tested[-1]).complete()
-    history = stored.daily(covered_mask(record.covered, city.shape))
-    truth = sources.true_forecasts(city, tested, history.in_coverage)
-    models = fold_forecasts(opened, record, history, truth, context.log.info)
-    report, forecasts = fold_report(record, history, models)
+    fold = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
+    truth = sources.true_forecasts(city, tested, fold.history.in_coverage)
+    report, forecasts = fold_report(fold, fold_forecasts(opened, fold, truth, context.log.info))
     context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
     for file, table in fold_tables(stored, record, config.horizons, config.types).items():
         opened.write_table(partition, file, table)
-    pictures = fold_pictures(report, forecasts, history, list(record.models), _folds(opened, city.name))
+    pictures = fold_pictures(fold, report, forecasts, _folds(opened, city.name))
     for name, png in pictures.items():
         opened.write_bytes(partition, picture_file(name), png)
     opened.write_table(partition, FOLD_FORECASTS_FILE, forecasts)
