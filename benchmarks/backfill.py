@@ -116,15 +116,18 @@ def steps() -> list[tuple[str, float]]:
 
 
 def dense_hourly() -> float:
-    """Seconds to read all days' grids into one dense hourly array."""
+    """Seconds to read all days' grids into one dense hourly array of all cells."""
+    import numpy as np
+
     from shotspotter_assets.calendar.local_time import days_between
     from shotspotter_assets.cities.registry import load_cities
-    from shotspotter_assets.gridding.tensors import dense_window
+    from shotspotter_assets.gridding.tensors import hourly_window
     from shotspotter_assets.storage.store import Store
 
     started = time.monotonic()
     frames = Store(os.environ["SHOTSPOTTER_STORE"]).read_window("grid_tensors", CITY, "grid.parquet", FIRST, LAST)
-    dense = dense_window(frames, days_between(FIRST, LAST), load_cities(CITIES)[CITY], "hour")
+    city = load_cities(CITIES)[CITY]
+    dense = hourly_window(frames, days_between(FIRST, LAST), city, np.ones(city.shape, dtype=bool))
     seconds = time.monotonic() - started
     assert dense.sum() == frames["count"].to_numpy().sum()
     return seconds

@@ -226,14 +226,13 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
 def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
     """The folds of a city by hour; the coverage of each is estimated on its training window."""
     history, start = history_of(name, data, cache), BENCHMARKS[name].start
-    counts, city = history.hourly_counts, history.city
-    clock = HourlyHistory(city, start, counts, np.ones(city.shape, dtype=bool))
+    city, daily = history.city, history.daily_counts.sum(axis=1, dtype=np.int64)
     city_folds = []
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
         validation_days = round((cutoff - start).days * VALIDATION_SHARE)
         bounds = (cutoff - timedelta(days=validation_days), cutoff, end)
-        validation, test, stop = (clock.hour_at(day_start(day, city.zone)) for day in bounds)
-        hours = HourlyHistory(city, start, counts[:stop], estimate_coverage(counts[:validation].sum(axis=1)))
+        hours = history.until(end - timedelta(days=1)).hourly(estimate_coverage(daily[: (bounds[0] - start).days]))
+        validation, test, stop = (hours.hour_at(day_start(day, city.zone)) for day in bounds)
         city_folds.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
     return city_folds
 

@@ -93,11 +93,12 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     for axis in (1, 2):
         active = maximum_filter1d(active.view(np.uint8), 3, axis=axis, mode="constant").astype(bool)
     starts = np.arange(0, len(days), WEEK_DAYS)
-    weekly = np.add.reduceat(active, starts, axis=0, dtype=np.int32)
+    heard = estimate_coverage(daily)
+    weekly = np.add.reduceat(active[:, heard], starts, axis=0, dtype=np.int32)
     total = weekly.sum(axis=0)
     before = np.cumsum(weekly, axis=0)[:-1]
     after = total - before
-    days_before = starts[1:, None, None].astype(float)
+    days_before = starts[1:, None].astype(float)
     days_after = len(days) - days_before
 
     def log_likelihood(
@@ -109,11 +110,12 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     ratio = log_likelihood(before, days_before) + log_likelihood(after, days_after)
     ratio -= log_likelihood(total, float(len(days)))
     ratio[before / days_before > MAX_RATE_BEFORE * after / days_after] = 0
-    week = np.zeros(daily.shape[1:], dtype=np.int64)
+    week = np.zeros(heard.sum(), dtype=np.int64)
     if len(ratio):
         week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0) + 1, 0)
-    first_days = np.datetime64(days[0], "D") + starts[week]
-    return np.where(estimate_coverage(daily), first_days, np.datetime64("NaT", "D"))
+    first_days = np.full(heard.shape, np.datetime64("NaT", "D"))
+    first_days[heard] = np.datetime64(days[0], "D") + starts[week]
+    return first_days
 
 
 def _first_days(

@@ -1,9 +1,9 @@
-"""Sparse frames of a day (hour, gunshot type, row, column, count), and dense arrays of any window of days."""
+"""Sparse frames of a day (hour, gunshot type, row, column, count), and dense arrays of any window of days or hours."""
 
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -105,32 +105,52 @@ def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
     return alerts.filter(pc.equal(alerts["incident_id"], alerts["user_id"]))
 
 
-def dense_window(
-    frames: pa.Table, days: Sequence[date], city: City, by: Literal["day", "hour"] = "day"
-) -> npt.NDArray[np.uint16]:
-    """Dense counts of a window of contiguous days, shape (days or hours, types, rows, columns).
+def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
+    """Dense counts of a window of contiguous days, shape (days, types, rows, columns).
 
-    By hour, the first axis has 23 or 25 entries for a day on which daylight saving begins or ends. The types are
-    `type_layers`. The sum of the array is the number of alerts or incidents (`City.counted`).
+    The types are `type_layers`. The sum of the array is the number of alerts or incidents (`City.counted`).
 
     Args:
         frames: sparse tensors of those days with their `date`, in any order.
 
     Raises:
         GridMismatchError: settings of the city's file have changed since (some of) the days were made.
-        TimePrecisionError: by hour, of a city whose times are dates.
     """
-    if by == "hour":
-        require_precision(city, 1)
     refuse_changed_settings(frames.schema.metadata, days, city, "grid_tensors", GridMismatchError)
-    day_at = _positions(frames["date"], days)
-    gunshot_type, row, column, hour = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "hour"))
-    hours = hours_of_days(days, city.zone)
-    starts = np.cumsum(hours) - hours
-    time_at = day_at if by == "day" else starts[day_at] + hour
-    dense = np.zeros((len(days) if by == "day" else int(hours.sum()), type_layers(city), *city.shape), dtype=np.uint16)
-    np.add.at(dense, (time_at, gunshot_type, row, column), frames["count"].to_numpy().astype(np.uint16))
+    gunshot_type, row, column, count = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "count"))
+    dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
+    np.add.at(dense, (_positions(frames["date"], days), gunshot_type, row, column), count.astype(np.uint16))
     return dense
+
+
+def hourly_window(
+    frames: pa.Table, days: Sequence[date], city: City, in_coverage: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint16]:
+    """Counts of the covered cells by hour of a window of contiguous days, shape (hours, types, cells).
+
+    A day on which daylight saving begins or ends has 23 or 25 hours. Cells are in row-major order of the coverage; the
+    others, mostly empty, would take more memory by far.
+
+    Args:
+        frames: as `dense_window` takes them.
+        in_coverage: shape (rows, columns).
+
+    Raises:
+        GridMismatchError: see `dense_window`.
+        TimePrecisionError: the city's times are dates.
+    """
+    require_precision(city, 1)
+    refuse_changed_settings(frames.schema.metadata, days, city, "grid_tensors", GridMismatchError)
+    cell_at = np.full(city.shape, -1)
+    cell_at[in_coverage] = np.arange(in_coverage.sum())
+    cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]
+    heard = cell >= 0
+    hours = hours_of_days(days, city.zone)
+    hour = (np.cumsum(hours) - hours)[_positions(frames["date"], days)] + frames["hour"].to_numpy()
+    gunshot_type, count = (frames[name].to_numpy()[heard] for name in ("gunshot_type", "count"))
+    counts = np.zeros((int(hours.sum()), type_layers(city), int(in_coverage.sum())), dtype=np.uint16)
+    np.add.at(counts, (hour[heard], gunshot_type, cell[heard]), count.astype(np.uint16))
+    return counts
 
 
 def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> npt.NDArray[np.int64]:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
-from shotspotter_assets.gridding.tensors import dense_window
-from shotspotter_assets.models.history import History, evening_alerts
+from shotspotter_assets.gridding.tensors import dense_window, hourly_window
+from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
 from shotspotter_assets.sources.known_then import KnownThen
@@ -160,17 +160,12 @@ class CityHistory:
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
         """Shape (days, types, rows, columns)."""
-        return dense_window(self.frames, self.days, self.city, "day")
+        return dense_window(self.frames, self.days, self.city)
 
     @cached_property
-    def hourly_counts(self) -> npt.NDArray[np.uint16]:
-        """Shape (hours, types, rows, columns)."""
-        return dense_window(self.frames, self.days, self.city, "hour")
-
-    @cached_property
-    def alerts(self) -> npt.NDArray[np.int64]:
+    def alerts(self) -> npt.NDArray[np.int32]:
         """Alerts of the forecast types, shape (days, rows, columns)."""
-        return self.daily_counts[:, list(self.city.forecast_codes)].sum(axis=1, dtype=np.int64)
+        return alerts_of(self.city, self.daily_counts)
 
     def in_coverage(self, day: date) -> Mask:
         """The cells covered on a day, as far as these days tell, shape (rows, columns).
@@ -191,7 +186,8 @@ class CityHistory:
         Raises:
             TimePrecisionError: the city publishes days only.
         """
-        return HourlyHistory(self.city, self.days[0], self.hourly_counts, in_coverage)
+        counts = hourly_window(self.frames, self.days, self.city, in_coverage)
+        return HourlyHistory(self.city, self.days[0], counts, in_coverage)
 
 
 def _has_later_rows(store: Store, city: str, last: date) -> bool:

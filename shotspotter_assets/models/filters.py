@@ -5,6 +5,7 @@ only.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from scipy.sparse import csr_array
 Array = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Booleans = npt.NDArray[np.bool_]
+
+MAX_NUMBERS_AT_ONCE: Final = 8_000_000
+"""Of maps that are smoothed together: 64 MB in double precision, whatever the grid and the days."""
 
 
 def decay_of(half_life: float) -> float:
@@ -115,15 +119,27 @@ def smooth_cells(values: Array, in_coverage: Booleans, width: float) -> Array:
     """
     if width == 0:
         return values
-    maps = np.zeros((len(values), *in_coverage.shape))
-    maps[:, in_coverage] = values
-    share = gaussian_filter(in_coverage.astype(np.float64), width, mode="constant")
-    return gaussian_filter(maps, (0, width, width), mode="constant")[:, in_coverage] / share[in_coverage]
+    share = gaussian_filter(in_coverage.astype(np.float64), width, mode="constant")[in_coverage]
+    smooth = np.empty(values.shape)
+    at_once = max(MAX_NUMBERS_AT_ONCE // in_coverage.size, 1)
+    for first in range(0, len(values), at_once):
+        some = values[first : first + at_once]
+        maps = np.zeros((len(some), *in_coverage.shape))
+        maps[:, in_coverage] = some
+        smooth[first : first + at_once] = (
+            gaussian_filter(maps, (0, width, width), mode="constant")[:, in_coverage] / share
+        )
+    return smooth
 
 
 def smoothing_weights(in_coverage: npt.NDArray[np.bool_], width: float) -> Singles:
     """Gaussian weights of all covered cells (columns) in the mean around each (rows), shape (cells, cells)."""
     row, column = np.nonzero(in_coverage)
-    squared = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
-    weight = np.exp(-squared / (2 * width**2))
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = np.empty((len(row), len(row)), np.float32)
+    at_once = max(MAX_NUMBERS_AT_ONCE // len(row), 1)
+    for first in range(0, len(row), at_once):
+        here = slice(first, first + at_once)
+        squared = (row[here, None] - row) ** 2 + (column[here, None] - column) ** 2
+        weight = np.exp(-squared / (2 * width**2))
+        weights[here] = weight / weight.sum(axis=1, keepdims=True)
+    return weights

@@ -186,7 +186,7 @@ def _regression(inputs: Array, alerts: TypedAlerts, inverse_penalty: float) -> t
 
 def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:
     """Shape (hours, types, covered cells)."""
-    return history.counts[:, :TYPES][:, :, history.in_coverage]
+    return history.counts[:, :TYPES]
 
 
 def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:

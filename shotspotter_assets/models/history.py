@@ -61,14 +61,14 @@ class History:
             raise HistoryError(f"City {self.city.name}: the lead is {self.lead}; a forecast is at least a day ahead.")
 
     @cached_property
-    def alerts(self) -> npt.NDArray[np.int64]:
+    def alerts(self) -> npt.NDArray[np.int32]:
         """Alerts of the forecast types, shape (days, rows, columns)."""
-        return self.counts[:, list(self.city.forecast_codes)].sum(axis=1, dtype=np.int64)
+        return alerts_of(self.city, self.counts)
 
     @cached_property
     def observed(self) -> npt.NDArray[np.bool_]:
         """Whether a covered cell had any alert of the forecast types, shape (days, cells): the target."""
-        return (self.counts[:, list(self.city.forecast_codes)].max(axis=1) > 0)[:, self.in_coverage]
+        return self.alerts[:, self.in_coverage] > 0
 
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:
         """The day axis, with `more` days after the last counted one; shape (days + more,)."""
@@ -101,6 +101,14 @@ class History:
             self._kept[key] = make()
         made: _Made = self._kept[key]
         return made
+
+
+def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+    """Alerts of the forecast types, shape (days, rows, columns), of counts with a layer for each type."""
+    alerts = np.zeros((len(counts), *counts.shape[2:]), np.int32)
+    for code in city.forecast_codes:
+        alerts += counts[:, code]
+    return alerts
 
 
 def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:

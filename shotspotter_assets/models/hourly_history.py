@@ -24,7 +24,7 @@ class HourlyHistory:
     Attributes:
         city: its clock, and the type codes that are forecast.
         first_day: local day whose first hour is `counts[0]`.
-        counts: alerts, shape (hours, layers, rows, columns), as `gridding.tensors.dense_window` makes them by hour.
+        counts: alerts of the covered cells, shape (hours, layers, cells), as `gridding.tensors.hourly_window` makes them.
         in_coverage: cells that are forecast, shape (rows, columns).
 
     Raises:
@@ -42,10 +42,11 @@ class HourlyHistory:
                 f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot "
                 "be forecast. Forecast the next day."
             )
-        if self.in_coverage.shape != self.counts.shape[2:] or not self.in_coverage.any():
+        cells = int(self.in_coverage.sum())
+        if self.in_coverage.shape != self.city.shape or self.counts.shape[2:] != (cells,) or not cells:
             raise HourlyHistoryError(
-                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
-                f"the counts have a grid of {self.counts.shape[2:]}; estimate the coverage on training days with alerts."
+                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid "
+                f"{self.city.shape}, the counts {self.counts.shape[2:]} cells; estimate the coverage on training days with alerts."
             )
 
     def __len__(self) -> int:
@@ -54,10 +55,10 @@ class HourlyHistory:
     @cached_property
     def alerts(self) -> npt.NDArray[np.uint16]:
         """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
-        total = np.zeros((len(self), self.in_coverage.size), np.uint16)
+        total = np.zeros((len(self), self.counts.shape[2]), np.uint16)
         for code in self.city.forecast_codes:
-            total += self.counts[:, code].reshape(total.shape).astype(np.uint16, copy=False)
-        return np.take(total, np.flatnonzero(self.in_coverage), axis=1)
+            total += self.counts[:, code].astype(np.uint16, copy=False)
+        return total
 
     @cached_property
     def occupied(self) -> npt.NDArray[np.bool_]:

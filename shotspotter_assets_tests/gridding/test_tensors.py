@@ -14,12 +14,14 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.time_precision import TimePrecisionError
-from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, sparse_tensors
+from shotspotter_assets.gridding.tensors import GridMismatchError, cells, dense_window, hourly_window, sparse_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 SPRING = days_between(date(2024, 3, 9), date(2024, 3, 11))
 AUTUMN = days_between(date(2024, 11, 2), date(2024, 11, 4))
+ALL_CELLS = np.ones(CITY.shape, dtype=bool)
+HALF_HEARD = np.indices(CITY.shape).sum(axis=0) % 2 == 0
 
 
 def alerts(rows: list[tuple[datetime, float, float, int | None]]) -> pa.Table:
@@ -56,9 +58,9 @@ def test_place_of_one_alert() -> None:
 def test_days_of_the_change_have_their_own_number_of_frames(days: list[date], hours: int) -> None:
     start = datetime(days[0].year, days[0].month, days[0].day, tzinfo=CITY.zone).astimezone(UTC)
     every_hour = [(start + timedelta(hours=at, minutes=59), -76.5, 38.5, 0) for at in range(hours)]
-    dense = dense_window(with_dates(sparse_tensors(alerts(every_hour), days, CITY)), days, CITY, "hour")
-    assert dense.shape == (hours, 4, 4, 4)
-    assert dense.sum(axis=(1, 2, 3)).tolist() == [1] * hours
+    counts = hourly_window(with_dates(sparse_tensors(alerts(every_hour), days, CITY)), days, CITY, ALL_CELLS)
+    assert counts.shape == (hours, 4, 16)
+    assert counts.sum(axis=(1, 2)).tolist() == [1] * hours
 
 
 instants = st.datetimes(datetime(2024, 11, 2, 5), datetime(2024, 11, 5, 4, 59)).map(lambda at: at.replace(tzinfo=UTC))
@@ -76,12 +78,12 @@ grid_lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
     ),
     order=st.randoms(use_true_random=False),
 )
-def test_dense_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
+def test_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
     frames = with_dates(sparse_tensors(alerts(rows), AUTUMN, CITY))
     mixed = list(range(frames.num_rows))
     order.shuffle(mixed)
     frames = frames.take(pa.array(mixed, pa.int64()))
-    by_day, by_hour = (dense_window(frames, AUTUMN, CITY, by) for by in ("day", "hour"))
+    by_day, by_hour = dense_window(frames, AUTUMN, CITY), hourly_window(frames, AUTUMN, CITY, ALL_CELLS)
     assert by_day.sum() == by_hour.sum() == len(rows)
     expected = np.zeros_like(by_day)
     for moment, longitude, latitude, kind in rows:
@@ -89,7 +91,9 @@ def test_dense_windows_count_every_alert_once(rows: list[Any], order: Any) -> No
         row, column = min(int((latitude - 38) * 4), 3), min(int((longitude + 77) * 4), 3)
         expected[day, 3 if kind is None else kind, row, column] += 1
     assert (by_day == expected).all()
-    assert (by_hour[24:49].sum(axis=0) == by_day[1]).all()
+    assert (by_hour[24:49].sum(axis=0) == by_day[1].reshape(4, -1)).all()
+    heard = hourly_window(frames, AUTUMN, CITY, HALF_HEARD)
+    assert (heard == by_hour[:, :, HALF_HEARD.ravel()]).all()
 
 
 def test_each_point_on_an_edge_has_one_cell() -> None:
@@ -118,8 +122,8 @@ def test_incidents_are_counted_once_at_their_first_alert() -> None:
         .append_column("user_id", pa.array([10, 20, 21]))
         .append_column("incident_id", pa.array([10, 10, 21]))
     )
-    dense = dense_window(with_dates(sparse_tensors(table, SPRING, city)), SPRING, city, "hour")
-    assert np.argwhere(dense).tolist() == [[23, 0, 0, 0], [24, 2, 0, 1]]
+    counts = hourly_window(with_dates(sparse_tensors(table, SPRING, city)), SPRING, city, ALL_CELLS)
+    assert np.argwhere(counts).tolist() == [[23, 0, 0], [24, 2, 1]]
     assert dense_window(with_dates(sparse_tensors(table, SPRING, CITY)), SPRING, CITY).sum() == 3
 
 
@@ -129,7 +133,7 @@ def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
     assert tensors[SPRING[0]].schema.metadata[b"time_precision"] == b"day"
     assert dense_window(with_dates(tensors), SPRING, city).sum() == 1
     with pytest.raises(TimePrecisionError, match=r"landing_city: spans of 1 h .* Use 24 h or longer"):
-        dense_window(with_dates(tensors), SPRING, city, "hour")
+        hourly_window(with_dates(tensors), SPRING, city, ALL_CELLS)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +149,5 @@ def test_frames_of_another_grid_are_refused(change: dict[str, Any]) -> None:
     frames = with_dates(sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
     with pytest.raises(GridMismatchError, match=r"landing_city.*Materialise cleaned_alerts and grid_tensors"):
         dense_window(frames, SPRING, CITY.model_copy(update=change))
+    with pytest.raises(GridMismatchError, match="landing_city"):
+        hourly_window(frames, SPRING, CITY.model_copy(update=change), ALL_CELLS)

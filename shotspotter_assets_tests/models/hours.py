@@ -37,9 +37,14 @@ def counts(days: int = 360, seed: int = 0, repeats: float = 0.15) -> np.ndarray:
     return random.multinomial(total, mix.T.reshape(6, 6, 4)).transpose(0, 3, 1, 2).astype(np.uint16)
 
 
+def of_counts(on_grid: np.ndarray, **changed: object) -> HourlyHistory:
+    """The history of counts of the shape of `counts`."""
+    return HourlyHistory(city(**changed), FIRST_DAY, on_grid[:, :, COVERED], COVERED)
+
+
 def history(hours: int | None = None, **changed: object) -> HourlyHistory:
-    return HourlyHistory(city(**changed), FIRST_DAY, counts()[:hours], COVERED)
+    return of_counts(counts()[:hours], **changed)
 
 
 def quiet(first_day: date, hours: int) -> HourlyHistory:
-    return HourlyHistory(city(), first_day, np.zeros((hours, 4, 6, 6), np.uint16), COVERED)
+    return HourlyHistory(city(), first_day, np.zeros((hours, 4, COVERED.sum()), np.uint16), COVERED)

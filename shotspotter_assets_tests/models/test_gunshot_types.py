@@ -10,16 +10,7 @@ from shotspotter_assets.models.gunshot_types import (
     typed_alerts,
 )
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets_tests.models.hours import (
-    COVERED,
-    FIRST_DAY,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    city,
-    counts,
-    history,
-)
+from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +36,7 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     changed = counts()
     changed[:, 3] += 2
     changed[TEST.start :] = 1
-    made = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    made = of_counts(changed)
     issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
     np.testing.assert_allclose(
         fitted.predict(made, issues, hours, cells), fitted.predict(history(), issues, hours, cells), rtol=1e-6
@@ -66,7 +57,7 @@ def test_labels_that_change_their_meaning_are_not_relied_on():
     both = changed[VALIDATION.start :, :2].sum(axis=1, dtype=np.int64)
     single = random.binomial(both, 0.5)
     changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
-    made = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    made = of_counts(changed)
     model = GunshotTypes.fit(made, TRAIN, VALIDATION)
     assert model.regression_weight <= 0.5
     ours, mix = forecast(model, made)
@@ -78,7 +69,7 @@ def test_a_type_that_never_occurred_is_not_impossible():
     changed = counts()
     changed[:, 1] += changed[:, 2]
     changed[:, 2] = 0
-    made = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    made = of_counts(changed)
     ours, _ = forecast(GunshotTypes.fit(made, TRAIN, VALIDATION), made)
     assert (ours > 0).all()
     assert ours[:, 2].max() < 0.02
@@ -118,4 +109,4 @@ def test_a_city_without_types_is_refused():
     untyped[:, 3] += untyped[:, :3].sum(axis=1)
     untyped[:, :3] = 0
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 typed alerts"):
-        GunshotTypes.fit(HourlyHistory(city(), FIRST_DAY, untyped, COVERED), TRAIN, VALIDATION)
+        GunshotTypes.fit(of_counts(untyped), TRAIN, VALIDATION)

@@ -61,4 +61,4 @@ def test_a_city_that_publishes_days_only_is_refused():
 
 def test_a_coverage_of_another_grid_is_refused():
     with pytest.raises(HourlyHistoryError, match="coverage"):
-        HourlyHistory(city(), FIRST_DAY, counts(2), COVERED[:5])
+        HourlyHistory(city(), FIRST_DAY, counts(2)[:, :, COVERED], COVERED[:5])

@@ -56,7 +56,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
 def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
     noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=TOWN.zone).astimezone(UTC)
     history, alerts = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
-    hourly = history.hourly_counts[-24:].sum(axis=(1, 2, 3))
+    hourly = history.hourly(np.ones(TOWN.shape, dtype=bool)).counts[-24:].sum(axis=(1, 2))
     assert not hourly[12:].any()
     assert hourly.sum() == alerts
 

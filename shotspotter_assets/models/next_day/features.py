@@ -7,11 +7,11 @@ only, so that one day costs little.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter1d
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.public_holidays import public_holidays
@@ -87,7 +87,7 @@ def _next_day_inputs(history: History, wanted: Integers) -> Inputs:
 
 
 def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, history.in_coverage].astype(np.float64)
+    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     kept = ordinary_days(history)
     in_coverage = history.in_coverage
@@ -166,12 +166,23 @@ def last_occupied(daily: Array) -> Integers:
 
 
 def _recency(occupied: Array, in_coverage: Booleans, wanted: Integers, known: Integers) -> Iterator[tuple[str, Array]]:
-    last = np.full((len(wanted), *in_coverage.shape), -MAX_DAYS_REMEMBERED)
-    last[:, in_coverage] = last_occupied(occupied)[known]
-    around = maximum_filter1d(maximum_filter1d(last, 3, axis=1), 3, axis=2)
-    for name, maps in (("here", last), ("around", around)):
-        since = np.clip(wanted[:, None] - maps[:, in_coverage], 1, MAX_DAYS_REMEMBERED)
+    here = last_occupied(occupied)[known]
+    around = here.copy()
+    for cells, neighbours in _neighbours(in_coverage):
+        around[:, cells] = np.maximum(around[:, cells], here[:, neighbours])
+    for name, last in (("here", here), ("around", around)):
+        since = np.clip(wanted[:, None] - last, 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
+
+
+def _neighbours(in_coverage: Booleans) -> Iterator[tuple[Integers, Integers]]:
+    """For each of the eight directions, the covered cells whose neighbour there is covered too, and that neighbour."""
+    row, column = np.nonzero(in_coverage)
+    cell_at = np.full((in_coverage.shape[0] + 2, in_coverage.shape[1] + 2), -1)
+    cell_at[row + 1, column + 1] = np.arange(len(row))
+    for south, west in product(range(3), repeat=2):
+        neighbour = cell_at[row + south, column + west]
+        yield np.flatnonzero(neighbour >= 0), neighbour[neighbour >= 0]
 
 
 def _weekend(history: History, occupied: Array, kept: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:

@@ -55,7 +55,7 @@ def lag_features(history: History) -> LagFeatures:
 def _lag_features(history: History) -> LagFeatures:
     days, in_coverage = history.days_to_forecast(), history.in_coverage
     known = history.known_before(range(len(days)))
-    alerts = np.minimum(history.alerts, MAX_ALERTS_COUNTED)[:, in_coverage].astype(np.float64)
+    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     columns: list[tuple[str, bool, Array]] = [
         *((name, True, values[known]) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS)),

@@ -10,7 +10,7 @@ from shotspotter_assets.models.next_hours.features import (
     hour_profile,
     window_features,
 )
-from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, city, counts, history
+from shotspotter_assets_tests.models.hours import COVERED, counts, history, of_counts
 
 CELLS = int(COVERED.sum())
 
@@ -27,12 +27,12 @@ def test_no_feature_knows_the_hour_it_is_issued_at_or_later_ones():
     changed[3000:] = 5
     before, after = (
         features(history(), range(2990, 3001)),
-        features(HourlyHistory(city(), FIRST_DAY, changed, COVERED), range(2990, 3001)),
+        features(of_counts(changed), range(2990, 3001)),
     )
     np.testing.assert_array_equal(before, after)
     assert not np.array_equal(
         features(history(), range(3000, 3002)),
-        features(HourlyHistory(city(), FIRST_DAY, changed, COVERED), range(3000, 3002)),
+        features(of_counts(changed), range(3000, 3002)),
     )
 
 
@@ -44,7 +44,7 @@ def test_one_hour_alone_has_the_features_that_it_has_among_others():
 def test_a_recent_alert_shows_in_its_cell_and_less_in_its_neighbours():
     one_alert = np.zeros((3000, 4, 6, 6), np.uint16)
     one_alert[2999, 0, 3, 3] = 1
-    made = HourlyHistory(city(), FIRST_DAY, one_alert, COVERED)
+    made = of_counts(one_alert)
     near = features(made, range(3000, 3001))[:, CELL_FEATURES.index("alerts_1_hours_within_0.8_cells")]
     cell = {(row, column): at for at, (row, column) in enumerate(np.argwhere(COVERED).tolist())}
     assert near[cell[3, 3]] > near[cell[3, 4]] > near[cell[3, 5]] > 0
@@ -67,7 +67,7 @@ def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
 def test_a_burst_counts_like_three_alerts_and_a_silent_cell_like_one_alert_a_year():
     burst = np.zeros((3000, 4, 6, 6), np.uint16)
     burst[2999, 0, 3, 3], burst[2999, 0, 4, 4] = 9, 3
-    made = HourlyHistory(city(), FIRST_DAY, burst, COVERED)
+    made = of_counts(burst)
     assert sorted(column(made, 3000, "alerts_1_hours"))[-3:] == pytest.approx([0, 3, 3])
     assert min(column(made, 3000, "log_rate_7_days")) == pytest.approx(-np.log(365.2425 * 24))
 

@@ -3,19 +3,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets_tests.models.hours import (
-    COVERED,
-    FIRST_DAY,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    city,
-    counts,
-    history,
-)
+from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +44,7 @@ def test_longer_horizons_are_not_less_likely_and_agree_with_predict(fitted):
 def test_nothing_from_the_issue_on_is_used(fitted):
     changed = counts()
     changed[TEST.start :] = 3
-    later = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    later = of_counts(changed)
     np.testing.assert_array_equal(fitted.predict(history(), [TEST.start], 4), fitted.predict(later, [TEST.start], 4))
 
 
@@ -62,12 +53,12 @@ def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent
     until = history().hour_at(now)
     today = counts()[: until + 9]
     today[until:] = 0
-    window = HourlyHistory(city(), FIRST_DAY, today, COVERED)
+    window = of_counts(today)
     starts, forecast = fitted.nowcast(window, now)
     assert starts == np.datetime64("2021-11-30T21:00:00")
     np.testing.assert_array_equal(forecast, fitted.predict_all(history(until), until))
     today[until - 1, 0, 3, 3] += 3
-    _, after = fitted.nowcast(HourlyHistory(city(), FIRST_DAY, today, COVERED), now)
+    _, after = fitted.nowcast(of_counts(today), now)
     cell = int(COVERED[:3].sum()) + 3
     assert (after[:, cell] > forecast[:, cell]).all()
 
@@ -88,6 +79,6 @@ def test_refusals_name_the_city(fitted):
         fitted.predict(history(), [len(history()) + 1], 1)
     with pytest.raises(HourlyHistoryError, match="must follow each other"):
         NextHours().fit(history(), TRAIN, TEST)
-    silent = HourlyHistory(city(), FIRST_DAY, np.zeros_like(counts()), COVERED)
+    silent = of_counts(np.zeros_like(counts()))
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 of"):
         NextHours().fit(silent, TRAIN, VALIDATION)

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, city, counts, history
+from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
 BASELINES = [name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline]
 
@@ -17,7 +16,7 @@ def test_test_hours_never_enter_a_fit(name, baselines):
     changed = counts()
     middle = TEST.start + 300
     changed[middle:] = 2
-    spoiled = HourlyHistory(city(), FIRST_DAY, changed, COVERED)
+    spoiled = of_counts(changed)
     again = HOURLY_FORECASTERS[name].forecaster((1,)).fit(spoiled, TRAIN, VALIDATION)
     issues = history().issues(TEST, 1)
     np.testing.assert_allclose(

@@ -1,6 +1,5 @@
-from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
-from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, TRAIN, VALIDATION, city, counts, history
+from shotspotter_assets_tests.models.hours import TRAIN, VALIDATION, counts, history, of_counts
 
 
 def test_near_repeats_beat_the_hour_of_week(loss):
@@ -12,7 +11,7 @@ def test_the_strength_of_near_repeats_is_found(baselines):
     # Repeats come in the next hour: whatever the half-life, that is what its first hour tells.
     assert 0.1 < own_cell < 0.25
     assert near_cells < 0.05
-    calm = HourlyHistory(city(), FIRST_DAY, counts(repeats=0.0), COVERED)
+    calm = of_counts(counts(repeats=0.0))
     without = SelfExciting(horizons=(1,)).fit(calm, TRAIN, VALIDATION).models[1].strengths
     assert without[1] + without[2] < 0.05
 
