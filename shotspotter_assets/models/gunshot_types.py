@@ -203,7 +203,8 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         mixes[days] = recent / recent.sum(axis=1, keepdims=True)
         columns.append(_log_ratios(mixes[days][at]))
     near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
-    by_type = [counts[:, code].astype(np.float32) for code in range(TYPES)]
+    # The hours of a cell lie together, as the filters run along them.
+    by_type = [np.asfortranarray(counts[:, code], dtype=np.float32) for code in range(TYPES)]
     for days in PLACE_DAYS:
         prior = PRIOR_ALERTS * mixes[days]
         memory = days * DAY_HOURS / np.log(2)
