@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.instance.ref import InstanceRef
 
-from shotspotter_assets.dagster_patches import apply, planned_checks, queue_log, termination
+from shotspotter_assets.dagster_patches import apply, evaluations, planned_checks, queue_log, termination
 
 
 class PatchedInstance(dg.DagsterInstance):
@@ -23,6 +23,7 @@ class PatchedInstance(dg.DagsterInstance):
 
     def __init__(self, *arguments: Any, limited_pools: Sequence[str] = (), **named: Any) -> None:
         apply()
+        evaluations.apply()
         planned_checks.apply()
         queue_log.apply()
         termination.apply()
