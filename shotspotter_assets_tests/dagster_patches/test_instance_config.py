@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.instance.config import PoolGranularity
 
 from shotspotter_assets.dagster_patches.instance import PatchedInstance
@@ -44,6 +45,9 @@ def test_the_shipped_configuration_is_what_the_readme_says(checkout: Path, monke
         assert concurrency.pool_config.pool_granularity is PoolGranularity.RUN
         assert concurrency.run_queue_config
         assert concurrency.run_queue_config.max_concurrent_runs == 2
+        for kind in (InstigatorType.SENSOR, InstigatorType.AUTO_MATERIALIZE):
+            kept_days = {status.name: days for status, days in instance.get_tick_retention_settings(kind).items()}
+            assert kept_days == {"STARTED": -1, "SKIPPED": 1, "FAILURE": 30, "SUCCESS": 90}
 
 
 def test_an_exported_home_wins(checkout: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from shotspotter_assets.models.filters import exponential_mean, recursive_mean, smooth_cells
+from shotspotter_assets.models import filters
+from shotspotter_assets.models.filters import exponential_mean, recursive_mean, smooth_cells, smoothing_weights
 from shotspotter_assets_tests.evaluation.cities import COVERED
 
 
@@ -38,6 +39,14 @@ def test_smoothing_is_a_gaussian_mean_over_covered_cells():
     np.testing.assert_allclose(smooth[:, cell], daily @ kernel / kernel.sum())
     np.testing.assert_allclose(smooth_cells(np.ones((1, COVERED.sum())), COVERED, 1.5), 1.0)
     assert smooth_cells(daily, COVERED, 0) is daily
+
+
+def test_maps_and_weights_made_in_parts_are_the_same_to_the_bit(monkeypatch):
+    daily = np.random.default_rng(0).random((23, COVERED.sum()))
+    whole = smooth_cells(daily, COVERED, 1.5), smoothing_weights(COVERED, 0.8)
+    monkeypatch.setattr(filters, "MAX_NUMBERS_AT_ONCE", 5 * COVERED.size)
+    np.testing.assert_array_equal(smooth_cells(daily, COVERED, 1.5), whole[0])
+    np.testing.assert_array_equal(smoothing_weights(COVERED, 0.8), whole[1])
 
 
 @pytest.mark.parametrize("half_life", [1.0, 30.0, np.inf])
