@@ -1,11 +1,12 @@
 """What checks of days share: the stored rows that they are of, one result of all date ranges, and the check of a schema."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import DateRange, Partitions, date_ranges
 
@@ -30,7 +31,7 @@ def check_result(
 ) -> dg.AssetCheckResult:
     """One result of the findings of all of a run's date ranges, those that failed first."""
     failed_first = sorted(findings, key=lambda pair: pair[1].passed)
-    metadata: dict[str, Any] = {}
+    metadata: panel.Metadata = {}
     for date_range, finding in findings:
         prefix = "" if len(findings) == 1 else f"{date_range.city.name} {date_range.first}: "
         metadata |= {prefix + number: value for number, value in finding.numbers.items()}

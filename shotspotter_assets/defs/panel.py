@@ -8,6 +8,9 @@ import dagster as dg
 
 SIGNIFICANT_DIGITS: Final = 4
 
+Metadata = dict[str, Any]
+"""Entries of the panel by name; the type that Dagster gives their values is not public."""
+
 
 def column_schema(columns: Mapping[str, str]) -> dict[str, dg.TableSchema]:
     """The columns of an asset's table and their types, for its page; the day is the partition's."""
@@ -35,7 +38,7 @@ def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "None.")
 
 
-def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(values: Mapping[str, Any]) -> Metadata:
     """The same with floats of four significant digits; the stored files keep all of them."""
     return {name: _rounded(value) for name, value in values.items()}
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
@@ -90,7 +90,7 @@ class ServingRecord(BaseModel):
     level: tuple[float, float]
     """Interval of the weekly offset in log odds; see `live_models.weekly_offset`."""
     data_sha256: str
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     """What the launchpad was set to."""
     versions: dict[str, str]
     gate: Verdict

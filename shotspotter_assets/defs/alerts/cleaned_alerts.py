@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -212,10 +212,10 @@ def _report_days(
         context.add_asset_metadata(metadata, partition_key=date_range.key(day))
 
 
-def _metadata(account: "Account") -> dict[str, Any]:
+def _metadata(account: "Account") -> panel.Metadata:
     from shotspotter_assets.cleaning.alerts import REASONS
 
-    metadata: dict[str, Any] = {
+    metadata: panel.Metadata = {
         "dagster/partition_row_count": account.cleaned,
         "received": account.received,
         "rejected": sum(account.rejected.values()),

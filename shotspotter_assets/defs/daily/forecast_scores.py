@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -86,9 +86,9 @@ def rolling_gate_holds(
     )
 
 
-def _metadata(record: "ScoreRecord") -> dict[str, Any]:
+def _metadata(record: "ScoreRecord") -> panel.Metadata:
     """Numbers that plot over the days, and words."""
-    numbers: dict[str, Any] = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
+    numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     if record.scores is not None:
         scores = asdict(record.scores)
         numbers |= scores | {"hit_rate": None, "hit_rate_5": record.scores.hit_rate[5]}

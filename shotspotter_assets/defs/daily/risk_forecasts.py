@@ -1,6 +1,6 @@
 """Risk forecasts, by city and issue date: of the day after it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -90,8 +90,8 @@ def risk_forecasts(
     )
 
 
-def _of_nothing(record: "NoForecast") -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _of_nothing(record: "NoForecast") -> panel.Metadata:
+    facts: panel.Metadata = {
         "no_forecast": record.no_forecast,
         "day": str(record.day),
         "lead": record.lead,
@@ -102,7 +102,7 @@ def _of_nothing(record: "NoForecast") -> dict[str, Any]:
     return facts
 
 
-def _narrow(top: "pa.Table") -> list[dict[str, Any]]:
+def _narrow(top: "pa.Table") -> list[panel.Metadata]:
     """Few columns, as the panel is narrow; the files have all of them."""
     from shotspotter_assets.gridding.cells import cell_name
 

@@ -1,7 +1,7 @@
 """Evaluation reports, by city and fold whose test window is over."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -110,7 +110,7 @@ def _folds(store: "Store", city: str) -> "list[FoldWindows]":
     ]
 
 
-def _metadata(report: "FoldReport", record: "FoldRecord", pictures: dict[str, bytes], path: str) -> dict[str, Any]:
+def _metadata(report: "FoldReport", record: "FoldRecord", pictures: dict[str, bytes], path: str) -> panel.Metadata:
     """Numbers that plot over the folds, the table of models, and the pictures."""
     from shotspotter_assets.evaluation.report_views import fold_rows
 

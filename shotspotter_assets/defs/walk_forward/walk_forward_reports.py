@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -126,7 +126,7 @@ def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: 
 
 def _metadata(
     report: "WalkForwardReport", in_service: "InService | None", card: str, pictures: Mapping[str, bytes], path: str
-) -> dict[str, Any]:
+) -> panel.Metadata:
     """The verdict, what is in service, the card, the table of models, numbers, and the pictures."""
     from shotspotter_assets.evaluation.report_views import walk_forward_rows
 
