@@ -38,6 +38,6 @@ class EvaluatedFold:
         return self.history.observed[self.cutoff :]
 
     @cached_property
-    def alerts(self) -> npt.NDArray[np.int64]:
+    def alerts(self) -> npt.NDArray[np.integer]:
         """Alerts of the test days, shape (test days, rows, columns)."""
         return self.history.alerts[self.cutoff :]

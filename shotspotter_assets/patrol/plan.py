@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -279,14 +280,9 @@ def _check_arrays(
     history: Mapping[date, npt.NDArray[np.bool_]],
 ) -> None:
     if city.grid.rows % rules.group or city.grid.columns % rules.group:
-        raise PatrolRulesError(
-            city.name,
-            day,
-            "group",
-            f"groups of {rules.group} x {rules.group} cells do not fill {city.grid.rows} rows x {city.grid.columns} "
-            "columns",
-            "Choose a side that divides both.",
-        )
+        side, (rows, columns) = rules.group, city.shape
+        problem = f"groups of {side} x {side} cells do not fill {rows} rows x {columns} columns"
+        raise PatrolRulesError(city.name, day, "group", problem, "Choose a side that divides both.")
     for name, array, shape in (
         ("expected alerts", expected, (len(rules.shifts), *city.shape)),
         ("cells in coverage", in_coverage, city.shape),
@@ -308,16 +304,11 @@ def _check_feasible(
     city: City, rules: PatrolRules, day: date, shift: Shift, problem: CoverProblem, groups: _Groups
 ) -> None:
     """Refuse rules that leave no room for the shift's units; the last rule that takes it away is the one named."""
-    per_cell = rules.most_units_per_cell
+    per_cell, refused = rules.most_units_per_cell, partial(PatrolRulesError, city.name, day)
     units = f"shift {shift.name} has {shift.units} units"
     if int(problem.min_units.sum()) > shift.units:
-        raise PatrolRulesError(
-            city.name,
-            day,
-            "least_share_per_area",
-            f"{units}, and {np.count_nonzero(problem.min_units)} areas want at least {problem.min_units.max()} each",
-            "Lower the share or add units.",
-        )
+        wishes = f"{np.count_nonzero(problem.min_units)} areas want at least {problem.min_units.max()} each"
+        raise refused("least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
     places = [("all areas", np.ones_like(groups.is_open), shift.units)]
     places += [
         (f"area {name}", groups.area == at, int(problem.min_units[at])) for at, name in enumerate(groups.area_names)
@@ -328,18 +319,8 @@ def _check_feasible(
             continue
         resting = int(groups.is_resting[inside].sum())
         if room + resting * per_cell >= wanted:
-            raise PatrolRulesError(
-                city.name,
-                day,
-                "repeats",
-                f"{units}, {wanted} of them for {place}, where {resting} cells were patrolled as often as allowed and "
-                f"the others have room for {room}",
-                "Allow more repeats, more units per cell or fewer units.",
-            )
-        raise PatrolRulesError(
-            city.name,
-            day,
-            "most_units_per_cell",
-            f"{units}, {wanted} of them for {place}, where covered cells have room for {room}",
-            "Allow more units per cell or fewer units.",
-        )
+            cells = f"{resting} cells were patrolled as often as allowed and the others have room for {room}"
+            remedy = "Allow more repeats, more units per cell or fewer units."
+            raise refused("repeats", f"{units}, {wanted} of them for {place}, where {cells}", remedy)
+        problem_there = f"{units}, {wanted} of them for {place}, where covered cells have room for {room}"
+        raise refused("most_units_per_cell", problem_there, "Allow more units per cell or fewer units.")
