@@ -13,7 +13,7 @@ class Limits(StrictModel):
     What a file declares of itself is compared before it is opened up; memory and time are those of the process that reads it.
     """
 
-    max_rows: int = Field(default=10_000_000, ge=1)
+    max_rows: int = Field(default=15_000_000, ge=1)
     max_columns: int = Field(default=2_000, ge=1)
     max_cells: int = Field(default=20_000_000, ge=1)
     """Rows x columns of an XLSX sheet, whose reader has a place for each; values of an API's answer."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, TabularSource
+from shotspotter_assets.sources.protocol import SourceError
 
 Moments = npt.NDArray[np.datetime64]
 """datetime64[us], shape (rows,); NaT where a row has none."""
@@ -72,7 +73,7 @@ def read_times(
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         if source.ignore_zone:
-            return _without_zone(_moments(pc.local_timestamp(column)))
+            return _without_zone(_moments(_local(_within_reach(column), place)))
         return _with_zone(_moments(column.cast(pa.timestamp("us", "UTC"), safe=False)))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _without_zone(_moments(column))
@@ -226,8 +227,29 @@ def _parsed(text: pa.ChunkedArray, form: str) -> Moments:
 
 def _moments(column: pa.ChunkedArray) -> Moments:
     zone = column.type.tz if pa.types.is_timestamp(column.type) else None
-    moments: Moments = column.cast(pa.timestamp("us", zone), safe=False).to_numpy()
+    moments: Moments = _within_reach(column).cast(pa.timestamp("us", zone), safe=False).to_numpy()
     return moments
+
+
+def _within_reach(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times and dates without those outside `READABLE`, which another unit may not hold."""
+    kind = column.type
+    ticks = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(kind)) or kind.unit
+    first, end = (pa.scalar(bound.astype(f"datetime64[{unit}]").astype(int), ticks) for bound in READABLE)
+    numbers = column.cast(ticks)
+    within = pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, end))
+    return column if pc.all(within).as_py() is not False else pc.if_else(within, column, pa.scalar(None, kind))
+
+
+def _local(column: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
+    try:
+        return pc.local_timestamp(column)
+    except pa.ArrowInvalid:
+        raise SourceError(
+            f"{place}: its times have the zone {column.type.tz!r}, which is not known. Write them in UTC or in a zone with an "
+            "IANA name, such as America/New_York."
+        ) from None
 
 
 def _number(text: pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -7,7 +7,7 @@ Which files are ready and which days they may hold belongs here. `formats` has t
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.landing.apart import read_apart
 from shotspotter_assets.sources.landing.formats import READERS
+from shotspotter_assets.sources.landing.listing import ListedFile, list_file, list_files
 from shotspotter_assets.sources.landing.one_file import ONE_DAY, LandedFile, Shelf
 from shotspotter_assets.sources.landing.reader_process import Task
 from shotspotter_assets.sources.protocol import SourceError
@@ -27,6 +28,8 @@ from shotspotter_assets.storage.fingerprints import sha256
 
 UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class LandingFolder:
         self._description_hash = sha256(*description)[:8]
         self.folder = str(PurePosixPath(folder))
         self._shelf = Shelf(filesystem, city, settings)
+        self._refused: dict[str, ListedFile] = {}
         # Objects on S3 appear whole, and its listing tells their times more exactly than the object itself.
         self._is_local = isinstance(filesystem, fs.LocalFileSystem)
 
@@ -111,7 +115,7 @@ class LandingFolder:
         tasks = []
         for path in paths:
             try:
-                tasks.append(Task(self._landed(self.filesystem.get_file_info(path), last_day), None, last_day))
+                tasks.append(Task(self._landed(self._now(path), last_day), None, last_day))
             except SourceError as error:
                 yield path, error
         for task, result in read_apart(self._shelf, tasks):
@@ -145,32 +149,34 @@ class LandingFolder:
         read = {info.path for info in self._listing()[0] if not self._is_left_out(info)}
         return {path for path in paths if path.startswith(f"{self.folder}/")} - read
 
-    def _listing(self) -> tuple[list[fs.FileInfo], list[fs.FileInfo]]:
+    def _listing(self) -> tuple[list[ListedFile], list[ListedFile]]:
         """The files of the folder and its subfolders that are ready and those that wait, by path."""
         try:
-            infos = self.filesystem.get_file_info(fs.FileSelector(self.folder, recursive=True, allow_not_found=True))
+            files = list_files(self.filesystem, self.folder)
         except OSError as error:
             raise SourceError(
                 f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
                 "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             ) from None
-        files = sorted((info for info in infos if self._is_finished_file(info)), key=lambda info: info.path)
+        files = [file for file in files if not file.path.lower().endswith(UNFINISHED)]
+        self._refused = {file.path: file for file in files if file.refused is not None}
         # A time in the future, from another clock, must not keep a file waiting forever.
         now, settle = time.time_ns(), self.source.settle_seconds * 1e9 if self._is_local else 0
-        ready = [info for info in files if abs(now - info.mtime_ns) >= settle]
-        return ready, [info for info in files if abs(now - info.mtime_ns) < settle]
+        waiting = {file.path for file in files if file.refused is None and abs(now - file.mtime_ns) < settle}
+        return [file for file in files if file.path not in waiting], [file for file in files if file.path in waiting]
 
-    def _is_finished_file(self, info: fs.FileInfo) -> bool:
-        # A tick of a sensor goes through all files that were ever landed, so this is only text.
-        hidden = ("/.", "/_")
-        below = info.path[len(self.folder) :]
-        return (
-            info.type == fs.FileType.File
-            and not any(mark in below for mark in hidden)
-            and not info.path.lower().endswith(UNFINISHED)
-        )
+    def _now(self, path: str) -> ListedFile:
+        """A file that was listed, as it is now.
 
-    def _require_files(self, ready: Sequence[fs.FileInfo], waiting: Sequence[fs.FileInfo]) -> None:
+        Raises:
+            SourceError: it has gone.
+        """
+        file = list_file(self.filesystem, self.folder, path) or self._refused.get(path)
+        if file is None:
+            raise SourceError(f"City {self.city.name}: {path} has gone from the landing folder. Land it again.")
+        return file
+
+    def _require_files(self, ready: Sequence[ListedFile], waiting: Sequence[ListedFile]) -> None:
         if ready:
             return
         if waiting:
@@ -186,15 +192,23 @@ class LandingFolder:
             f"{self.source.folder or self.city.name}/."
         )
 
-    def _landed(self, info: fs.FileInfo, last_day: date) -> LandedFile:
+    def _landed(self, info: ListedFile, last_day: date) -> LandedFile:
         name, start = PurePosixPath(info.path), self.city.start
+        if info.refused is not None:
+            raise SourceError(f"City {self.city.name}: {info.path} {info.refused}")
+        try:
+            modified = EPOCH + timedelta(microseconds=info.mtime_ns // 1000)
+        except OverflowError:
+            raise SourceError(
+                f"City {self.city.name}: {info.path} was last written to in a year that no calendar has. Write it again."
+            ) from None
         if name.suffix.lower() not in READERS:
             raise SourceError(
                 f"City {self.city.name}: {info.path} is of a kind that is not read (allowed: {', '.join(READERS)}); "
                 "convert it, or move it out of the landing folder."
             )
         if self.source.file_date is None:
-            return LandedFile(info.path, info.size or 0, info.mtime, _version(info), None, start, (start, last_day))
+            return LandedFile(info.path, info.size, modified, info.version, None, start, (start, last_day))
         try:
             day = datetime.strptime(name.stem, self.source.file_date).date()
         except ValueError:
@@ -204,13 +218,13 @@ class LandingFolder:
             ) from None
         plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
         filing_day = min(max(day, start), last_day)
-        return LandedFile(info.path, info.size or 0, info.mtime, _version(info), day, filing_day, plausible_days)
+        return LandedFile(info.path, info.size, modified, info.version, day, filing_day, plausible_days)
 
-    def _is_left_out(self, info: fs.FileInfo) -> bool:
+    def _is_left_out(self, info: ListedFile) -> bool:
         return self.left_out.get(info.path) == self._version_as_described(info)
 
-    def _version_as_described(self, info: fs.FileInfo) -> str:
-        return f"{_version(info)}:{self._description_hash}"
+    def _version_as_described(self, info: ListedFile) -> str:
+        return f"{info.version}:{self._description_hash}"
 
     def _tables(self, tasks: Sequence[Task]) -> Iterator[pa.Table]:
         """The rows of each file.
@@ -226,7 +240,8 @@ class LandingFolder:
 
     def _written_to(self, file: LandedFile) -> SourceError | None:
         """The error of a file that has changed since it was listed."""
-        if not self._is_local or _version(self.filesystem.get_file_info(file.path)) == file.version:
+        now = list_file(self.filesystem, self.folder, file.path) if self._is_local else None
+        if not self._is_local or (now is not None and now.version == file.version):
             return None
         return SourceError(
             f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
@@ -235,7 +250,3 @@ class LandingFolder:
 
 def _may_hold(file: LandedFile, first: date, last: date) -> bool:
     return file.named_day is None or first - ONE_DAY <= file.filing_day <= last + ONE_DAY
-
-
-def _version(info: fs.FileInfo) -> str:
-    return f"{info.size}:{info.mtime_ns}"

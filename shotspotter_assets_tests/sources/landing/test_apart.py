@@ -77,7 +77,7 @@ def test_millions_of_equal_rows_in_a_small_file_are_refused(tmp_path: Path) -> N
     equal_rows(tmp_path / "equal.parquet", 20_000_000)
     assert (tmp_path / "equal.parquet").stat().st_size < 500_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert "declares 20,000,000 rows x 6 columns; the limit is 10,000,000. Raise limits.max_rows" in str(
+    assert "declares 20,000,000 rows x 6 columns; the limit is 15,000,000. Raise limits.max_rows" in str(
         looks(tmp_path)
     )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000

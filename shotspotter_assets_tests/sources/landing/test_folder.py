@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import time
 import uuid
 import zipfile
@@ -328,7 +329,7 @@ def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
 
 
 def test_real_alerts_of_a_year_are_all_read(real_data: Path, tmp_path: Path) -> None:
-    (tmp_path / "washington_dc.parquet").symlink_to(real_data / "washington_dc.parquet")
+    shutil.copy2(real_data / "washington_dc.parquet", tmp_path / "washington_dc.parquet")
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(date(2018, 1, 1), date(2018, 12, 31))
     assert raw.num_rows == 4_637
@@ -655,7 +656,7 @@ def test_a_second_source_of_the_city_has_its_own_folder_and_columns(tmp_path: Pa
 
 def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: Path) -> None:
     name = "dc_shotspotter_csv_export_head_2018.csv"
-    (tmp_path / name).symlink_to(real_data / "api_samples" / name)
+    shutil.copy2(real_data / "api_samples" / name, tmp_path / name)
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     source = LandingSource(
         kind="landing", ignore_zone=True, naive_times="local",
@@ -672,7 +673,7 @@ def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: 
 
 def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
     name = "dc_shotspotter_opendata_head_2019.geojson"
-    (tmp_path / name).symlink_to(real_data / "api_samples" / name)
+    shutil.copy2(real_data / "api_samples" / name, tmp_path / name)
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     source = LandingSource(
         kind="landing", columns=Columns(time="DATETIME", longitude="LONGITUDE", latitude="LATITUDE", source_id="ID")
@@ -705,7 +706,7 @@ def test_real_rows_of_the_chicago_export(real_data: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("name", "rows"), [("oakland_ca", 17_173), ("cincinnati_oh", 10_631)])
 def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, name: str, rows: int) -> None:
-    (tmp_path / "a.parquet").symlink_to(real_data / f"{name}.parquet")
+    shutil.copy2(real_data / f"{name}.parquet", tmp_path / "a.parquet")
     shipped = load_city(PACKAGE_CITIES / f"{name}.yaml")
     raw = LandingFolder(shipped, fs.LocalFileSystem(), str(tmp_path)).read(shipped.start, date(2023, 12, 31))
     assert raw.num_rows == rows
@@ -721,3 +722,113 @@ def test_geojson_that_names_wgs84(tmp_path: Path) -> None:
     for name in ("urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4326"):
         (tmp_path / "a.geojson").write_text(json.dumps({**content, "crs": {"properties": {"name": name}}}))
         assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
+
+
+def test_links_that_leave_the_folder_are_refused_by_name(tmp_path: Path) -> None:
+    landed, outside = tmp_path / "landed", tmp_path / "outside"
+    landed.mkdir()
+    outside.mkdir()
+    write(landed, ROWS, "csv")
+    (outside / "secret.csv").write_text("root:x:0:0\n")
+    (landed / "b.csv").symlink_to(outside / "secret.csv")
+    (landed / "c.csv").symlink_to(landed / "a.csv")
+    (landed / "folder").symlink_to(outside)
+    (landed / "loop").symlink_to(landed)
+    (landed / "nowhere.csv").symlink_to(landed / "absent.csv")
+    (landed / "round.csv").symlink_to(landed / "round.csv")
+    landing = folder(landed)
+    paths = list(landing.file_versions()[0])
+    assert [Path(path).name for path in paths] == [
+        "a.csv",
+        "b.csv",
+        "c.csv",
+        "folder",
+        "loop",
+        "nowhere.csv",
+        "round.csv",
+    ]
+    found = {Path(path).name: result for path, result in landing.looks(paths)}
+    assert list(found.pop("a.csv")) == list(found.pop("c.csv")) == DAYS
+    for name, reason in {
+        "b.csv": "leaves the landing folder", "folder": "leaves the landing folder", "loop": "to a folder",
+        "nowhere.csv": "leads nowhere", "round.csv": "leads nowhere",
+    }.items():  # fmt: skip
+        assert f"City landing_city: {landed}/{name} is a link" in str(found[name])
+        assert reason in str(found[name])
+        assert "root" not in str(found[name]).replace(str(tmp_path), "")
+    with pytest.raises(
+        SourceError, match=r"b\.csv is a link that leaves the landing folder\. Put the file itself there"
+    ):
+        landing.read(FIRST, LAST)
+    left_out = {path: version for path, version in landing.file_versions()[0].items() if not path.endswith("/a.csv")}
+    read = LandingFolder(CITY, fs.LocalFileSystem(), str(landed), left_out=left_out).read(FIRST, LAST)
+    assert read.num_rows == 3
+
+
+def test_a_landing_folder_that_is_a_link_itself_is_read(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    write(tmp_path / "files", ROWS, "csv")
+    (tmp_path / "landed").symlink_to(tmp_path / "files")
+    assert folder(tmp_path / "landed").read(FIRST, LAST).num_rows == 3
+
+
+def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")).write_text("when\n")
+    landing = folder(tmp_path)
+    bad, good = sorted(landing.looks(landing.file_versions()[0]), key=lambda found: isinstance(found[1], dict))
+    assert list(good[1]) == DAYS
+    assert bad[0] == f"{tmp_path}/caf\\xe9.csv"
+    assert str(bad[1]) == f"City landing_city: {tmp_path}/caf\\xe9.csv has a name that is not UTF-8. Rename it."
+    assert pa.array([bad[0]]).type == pa.string()
+
+
+def test_a_file_of_another_calendar_is_refused_alone(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    (tmp_path / "b.csv").write_text("when,lon,lat,kind,rounds,id\n")
+    os.utime(tmp_path / "b.csv", (2**39, 2**39))
+    if (tmp_path / "b.csv").stat().st_mtime < 2**39:
+        pytest.skip("this disk has no such times")
+    landing = folder(tmp_path)
+    assert [type(result) for _, result in landing.looks(landing.file_versions()[0])] == [SourceError, dict]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("id", pa.array([["a"]]), "the column id is of the type list"),
+        ("id", pa.array([{"a": 1}]), "the column id is of the type struct"),
+        ("lon", pa.array([b"1"]), "the column lon is of the type binary"),
+        ("when", pa.array([0], pa.timestamp("us", "Mars/Olympus")), "the zone 'Mars/Olympus', which is not known"),
+    ],
+)
+def test_parquet_columns_that_cannot_be_read_are_named(
+    tmp_path: Path, column: str, values: pa.Array, says: str
+) -> None:
+    table = pa.table({**{name: pa.array([value]) for name, value in ROWS[0].items()}, column: values})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=rf"City landing_city: {tmp_path}/a\.parquet.*{says}"):
+        folder(tmp_path, ignore_zone=True, naive_times="local").read(FIRST, LAST)
+
+
+def test_uuids_are_ids(tmp_path: Path) -> None:
+    name = uuid.uuid4()
+    ids = pa.array([name.bytes], pa.uuid())
+    pq.write_table(
+        pa.table({**{key: pa.array([value]) for key, value in ROWS[0].items()}, "id": ids}), tmp_path / "a.parquet"
+    )
+    assert folder(tmp_path).read(FIRST, LAST)["source_id"].to_pylist() == [str(name)]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_time_beyond_all_calendars_spoils_its_row_alone(tmp_path: Path, unit: str, zone: str | None) -> None:
+    ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    good, far = int(datetime(2024, 3, 2, 12, tzinfo=UTC).timestamp()) * ticks, min(2**63 - 1, 10**15 * ticks)
+    times = pa.array([good, far, -far], pa.timestamp(unit, zone))
+    table = pa.Table.from_pylist([ROWS[0]] * 3).set_column(0, "when", times)
+    pq.write_table(table, tmp_path / "a.parquet")
+    for source in ({"naive_times": "local"}, {"naive_times": "local", "ignore_zone": True}):
+        raw = folder(tmp_path, **source).read(FIRST, LAST)
+        assert raw["time_utc"].null_count == 2
+        assert raw["date"].to_pylist() == [CITY.start, CITY.start, date(2024, 3, 2)]
