@@ -20,7 +20,7 @@ from shotspotter_assets.models.records import counts_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.intervals import weekly_offset
-from shotspotter_assets.serving.record import COUNTS, IssuedComparison, ServingRecord, stored_name
+from shotspotter_assets.serving.record import COUNTS, WEEK, IssuedComparison, ServingRecord, stored_name
 from shotspotter_assets.serving.training import (
     HourModels,
     ModelFiles,
@@ -35,7 +35,6 @@ from shotspotter_assets.storage.store import Store
 
 MIN_ISSUED_DAYS: Final = 28
 """Of issued forecasts within the validation window, below which they are not compared with."""
-WEEK: Final = timedelta(days=7)
 
 _TRAINED: Final = "trained"
 _ISSUED: Final = "issued"

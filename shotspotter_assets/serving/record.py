@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.gunshot_types import GunshotTypes
     from shotspotter_assets.models.next_hours.next_hours import FittedNextHours
 
+WEEK: Final = timedelta(days=7)
 LIVE_MODELS: Final = "live_models"
 COUNTS: Final = "alert_counts"
 NEXT_HOURS: Final = "next_hours"
@@ -112,6 +113,15 @@ class ServingRecord(BaseModel):
         """The latest record of the days before `day`; None without any. Later ones know more than may be known."""
         earlier = [made for made in store.days_present(LIVE_MODELS, city, RECORD_FILE) if made < day]
         return cls.load(store, city, max(earlier)) if earlier else None
+
+    @classmethod
+    def of_lead(cls, store: Store, city: str, day: date, lead: int) -> "ServingRecord | None":
+        """The latest record of the week before `day` with models of that lead; None without one."""
+        made = store.days_present(LIVE_MODELS, city, RECORD_FILE)
+        recent = (earlier for earlier in sorted(made, reverse=True) if day - WEEK <= earlier < day)
+        return next(
+            (record for record in (cls.load(store, city, earlier) for earlier in recent) if record.lead == lead), None
+        )
 
     @property
     def candidate(self) -> str:

@@ -75,9 +75,11 @@ def live_models(
 
     city, day = single_day(context, cities)
     opened = store.open()
-    before = ServingRecord.latest_before(opened, city.name, day)
+    latest = ServingRecord.latest_before(opened, city.name, day)
     history = CityHistory.load(opened, city, day, known_then=known_then(context, opened, city))
     scores = ScoreRecord.latest_before(opened, city.name, day, history.last_known)
+    # Where the lead goes to and fro, as over weekends, models of the same lead need not be trained anew.
+    before = ServingRecord.of_lead(opened, city.name, day, history.lead) or latest
     reason = training_reason(city, day, before, scores, config.retrain, history.lead)
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / f"live_{day}"
     files: ModelFiles = {}
@@ -100,7 +102,7 @@ def live_models(
             changes=changes(config),
         )
         record = after_scores(record, scores)
-    record = record.after(before)
+    record = record.after(latest)
     context.log.info(
         f"{context.partition_key}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}"
     )

@@ -161,3 +161,20 @@ def test_when_the_rows_come_models_are_fitted_for_the_new_lead_and_say_so(
     assert (scores.lead, scores.note) == (3, None)
     assert scores.scores is not None
     assert scores.rolling is not None
+
+
+def test_models_of_a_lead_that_was_trained_for_within_the_week_serve_again(
+    late: Callable[..., Chain], days: Path
+) -> None:
+    first, second = DAY - timedelta(days=2), DAY - timedelta(days=1)
+    chain = late(1, last=second, retraining="weekly", serves="ewma", time_precision="day")
+    shutil.rmtree(chain.root / "grid_tensors" / f"city={CITY}" / f"date={DAY}")
+    chain.run(first, ["live_models"])
+    chain.run(second, ["live_models"])
+    for day in (second, DAY):
+        folder = f"grid_tensors/city={CITY}/date={day}"
+        shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
+    chain.run(DAY, ["live_models"])
+    records = [ServingRecord.load(chain.store, CITY, day) for day in (first, second, DAY)]
+    assert [(record.lead, record.models_from) for record in records] == [(1, first), (2, second), (1, first)]
+    assert records[-1].reasons[0] == f"Not retrained (weekly): last on {first}."
