@@ -1,7 +1,8 @@
 """Days that a source has not published yet: visible, nobody's input, and made right when their rows come."""
 
+import os
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,12 +18,21 @@ from dagster._core.loader import LoadingContextForTest
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.alerts import cleaned_alerts
 from shotspotter_assets.defs.automation.runs import city_tags
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.automation.test_arrivals import asked_days
-from shotspotter_assets_tests.defs.chain import DAILY, DAILY_CHECKS, DEFINITIONS, SENSORS, materialize, resources
+from shotspotter_assets_tests.defs.chain import (
+    CITIES,
+    DAILY,
+    DAILY_CHECKS,
+    DEFINITIONS,
+    SENSORS,
+    materialize,
+    resources,
+)
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
 START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
@@ -120,11 +130,96 @@ class Town:
         return [day for day in days if resolver.get_status(key, f"live_city|{day}") == StaleStatus.STALE]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_pictures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cleaned_alerts, "_add_pictures", lambda *_: None)
+        yield
+
+
 @pytest.fixture
-def town(tmp_path: Path, stored_instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
+def town(tmp_path: Path, instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
     layer = Arcgis(rows_of(START, NEWEST))
     with serving(layer.routes) as server:
-        yield Town(tmp_path, server.url, layer, stored_instance, getattr(request, "param", None))
+        yield Town(tmp_path, server.url, layer, instance, getattr(request, "param", None))
+
+
+@pytest.fixture
+def clocked_town(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Iterator[Town]:
+    """Three days late by its rule, on an instance that schedules can be asked on."""
+    layer = Arcgis(rows_of(START, NEWEST))
+    with serving(layer.routes) as server:
+        yield Town(tmp_path, server.url, layer, stored_instance, {"days_late": 3})
+
+
+class Folder:
+    """A city of landed files, its store, and the runs over it."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, start: date, **source: Any) -> None:
+        self.landing, self.instance, self.store = folder / "landing", instance, Store(str(folder / "store"))
+        described = CITIES["landing_city"].model_dump()
+        described |= {"start": start, "source": described["source"] | source}
+        self.city = City.model_validate(described)
+        self.resources = resources(str(folder / "store"), str(self.landing), {"landing_city": self.city})
+        (self.landing / "landing_city").mkdir(parents=True)
+
+    def land(self, day: date, alerts: int, at: date | None = None) -> None:
+        """A file of one day."""
+        rows = [
+            f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,-76.5,38.5,,,{day} {minute}" for minute in range(alerts)
+        ]
+        file = self.landing / "landing_city" / f"{day}.csv"
+        file.write_text("\n".join(["when,lon,lat,kind,rounds,id", *rows]) + "\n")
+        moment = datetime.combine(at or day, time(18), UTC).timestamp()
+        os.utime(file, (moment, moment))
+
+    def run(self, last: date) -> None:
+        tags = city_tags("landing_city", self.city.start, last)
+        assert materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=tags).success
+
+    def states(self, days: list[date]) -> list[str | None]:
+        tables = [
+            self.store.read_table(Partition("grid_tensors", "landing_city", "date", day), "grid.parquet")
+            for day in days
+        ]
+        return [(table.schema.metadata or {}).get(b"known", b"").decode() or None for table in tables]
+
+    def lead(self, day: date) -> int:
+        return CityHistory.load(self.store, self.city, day).lead
+
+
+def test_an_empty_daily_file_is_a_day_without_alerts_and_a_missing_one_is_not_known(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    folder = Folder(tmp_path, instance, START, file_date="%Y-%m-%d")
+    days = days_between(START, START + timedelta(days=23))
+    for day in days[:-1]:
+        folder.land(day, alerts=20 if day < days[-3] else 0)
+    folder.run(days[-1])
+    assert folder.states(days[-4:]) == [None, "answered", "answered", "unknown"]
+    assert (folder.lead(days[-2]), folder.lead(days[-1])) == (1, 2)
+
+
+def test_how_late_a_source_is_is_learned_from_when_its_rows_came(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    now = datetime.now(ZoneInfo("America/New_York")).date()
+    days = days_between(now - timedelta(days=40), now - timedelta(days=1))
+    folder = Folder(tmp_path, instance, days[0])
+    # Three days late, and so quiet that three days of silence are plausible.
+    for day in days[:-3]:
+        folder.land(day, alerts=1, at=day + timedelta(days=4))
+    folder.run(days[-1])
+    assert folder.states(days[-4:]) == [None, "unknown", "unknown", "unknown"]
+    assert folder.lead(days[-1]) == 4
+
+
+def test_a_city_of_one_alert_a_week_is_not_taken_for_dead(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    folder = Folder(tmp_path, instance, START)
+    days = days_between(START, START + timedelta(days=90))
+    for day in days[:70:7]:
+        folder.land(day, alerts=1)
+    folder.run(days[-1])
+    assert set(folder.states(days[64:])) == {"silent"}
+    assert folder.lead(days[-1]) == 1
 
 
 def test_days_after_the_newest_row_are_made_but_not_known_and_nobodys_input(town: Town) -> None:
@@ -201,8 +296,8 @@ def test_what_a_gateway_answers_is_known(town: Town) -> None:
     assert CityHistory.load(town.store, town.city, date(2024, 10, 3)).lead == 1
 
 
-@pytest.mark.parametrize("town", [{"days_late": 3}], indirect=True)
-def test_the_clock_asks_for_a_silent_day_again_when_by_the_rule_it_has_to_be_there(town: Town) -> None:
+def test_the_clock_asks_for_a_silent_day_again_when_by_the_rule_it_has_to_be_there(clocked_town: Town) -> None:
+    town = clocked_town
     assert town.clock(date(2024, 10, 1)) == [("2024-10-01", "2024-10-01")]
     town.run(START, date(2024, 10, 3))
     assert town.clock(date(2024, 10, 3)) == []

@@ -310,3 +310,19 @@ def test_chicagos_export_comes_through(real_data: Path) -> None:
     box = CHICAGO.box
     assert all(box.west <= at <= box.east for at in raw["longitude"].to_pylist())
     assert raw["as_received"].null_count == 5
+
+
+def test_the_newest_day_is_that_of_the_newest_row_of_the_query_that_is_not_in_the_future() -> None:
+    dated = rows(
+        date=["2018-03-05T12:00:00", "2018-03-31T23:30:00", None, "2999-01-01T00:00:00", "2018-03-30T00:10:00"],
+        rounds=[1, 2, 1, 1, 1],
+    )
+    with serving(Socrata(dated).routes) as server:
+        assert dataset(server).newest_day() == date(2018, 3, 31)
+        assert len(server.requests) == 1
+        assert dataset(server, where="rounds = 1").newest_day() == date(2018, 3, 30)
+        assert dataset(server, where="rounds = 9").newest_day() is None
+        # Night in London is the evening before in Chicago.
+        assert dataset(server, where="rounds = 1", naive_times="utc").newest_day() == date(2018, 3, 29)
+        # Texts in a form of their own cannot be compared, so that only reading all rows would tell.
+        assert dataset(server, time_format="%d/%m/%Y").newest_day() is None
