@@ -58,25 +58,16 @@ class TrainingState:
 
 
 def run_key(
-    *,
     counts: np.ndarray,
     in_coverage: np.ndarray,
-    train: range,
-    validation: range,
+    windows: tuple[range, range],
     config: NetworkConfig,
     lead: int,
     shapes: list[tuple[int, ...]],
 ) -> str:
     """Hash of everything that decides how a run goes on; a checkpoint with another key is of another run."""
-    plan: list[Any] = [
-        config.model_dump(),
-        repr(train),
-        repr(validation),
-        counts.shape,
-        counts.dtype.str,
-        in_coverage.shape,
-        shapes,
-    ]
+    plan: list[Any] = [config.model_dump(), *map(repr, windows)]
+    plan += [counts.shape, counts.dtype.str, in_coverage.shape, shapes]
     # Without it at lead 1, so that checkpoints of earlier versions go on.
     plan += [lead] if lead > 1 else []
     arrays = np.ascontiguousarray(counts), np.ascontiguousarray(in_coverage, dtype=np.uint8)

@@ -97,15 +97,8 @@ def fit_network(
     twin.compile(keras.optimizers.Adam(config.learning_rate), loss, jit_compile=False)
     twin.optimizer.build(twin.trainable_variables)
     variables = [*model.variables, *twin.optimizer.variables]
-    key = run_key(
-        counts=counts,
-        in_coverage=in_coverage,
-        train=train,
-        validation=validation,
-        config=config,
-        lead=lead,
-        shapes=[tuple(variable.shape) for variable in variables],
-    )
+    shapes = [tuple(variable.shape) for variable in variables]
+    key = run_key(counts, in_coverage, (train, validation), config, lead, shapes)
     state, best = _start(checkpoint, key, variables, model, progress)
     resumed_from_epoch = state.epoch
 

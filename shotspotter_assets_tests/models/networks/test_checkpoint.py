@@ -80,23 +80,22 @@ def test_the_key_depends_on_data_mask_ranges_settings_and_shapes() -> None:
     run: dict[str, Any] = {
         "counts": counts,
         "in_coverage": in_coverage,
-        "train": range(1),
-        "validation": range(1, 2),
+        "windows": (range(1), range(1, 2)),
         "config": NetworkConfig(),
         "lead": 1,
         "shapes": [(2,)],
     }
-    changes: dict[str, Any] = {
-        "counts": other_counts,
-        "in_coverage": other_covered,
-        "train": range(2),
-        "validation": range(2, 3),
-        "config": NetworkConfig(seed=1),
-        "lead": 2,
-        "shapes": [(3,)],
-    }
+    changes: list[tuple[str, Any]] = [
+        ("counts", other_counts),
+        ("in_coverage", other_covered),
+        ("windows", (range(2), range(1, 2))),
+        ("windows", (range(1), range(2, 3))),
+        ("config", NetworkConfig(seed=1)),
+        ("lead", 2),
+        ("shapes", [(3,)]),
+    ]
     keys = {run_key(**run)}
-    for name, value in changes.items():
+    for name, value in changes:
         keys.add(run_key(**{**run, name: value}))
     assert len(keys) == 1 + len(changes)
     assert run_key(**run) == run_key(**{**run, "counts": counts.copy()})
