@@ -54,10 +54,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Backfill policies and checks of partitions; the tests of the definitions and of the runs stand for them.
         for beta in (dg.BetaWarning, dg.PreviewWarning):
             warnings.simplefilter("ignore", beta)
-        assets = [module.definitions(partitions) for module in ASSETS]
+        assets = dg.Definitions.merge(*(module.definitions(partitions) for module in ASSETS))
+        assets = conditions.of_automated_cities(assets, settings.cities.values())
+        automation = [module.definitions(settings) for module in AUTOMATION]
     merged = dg.Definitions.merge(
-        *assets,
-        *(module.definitions(settings) for module in AUTOMATION),
+        assets,
+        *automation,
         dg.Definitions(
             resources=resources(settings), executor=summarising_in_process_executor, metadata=wrong_city_files(settings)
         ),

@@ -8,13 +8,11 @@ from typing import Final, NamedTuple
 
 import dagster as dg
 
-from shotspotter_assets.defs.automation.runs import UNDER_WAY
+from shotspotter_assets.defs.automation.under_way import UNDER_WAY
 
 DAILY_CHAIN: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 LIVE_CHAIN: Final = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
 PAGE: Final = 1_000
-
-UNFINISHED: Final = [*UNDER_WAY, dg.DagsterRunStatus.CANCELING]
 
 
 class Made(NamedTuple):
@@ -53,7 +51,7 @@ class Runs:
 
 def is_idle(instance: dg.DagsterInstance) -> bool:
     """Whether no run waits or works."""
-    return not instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=1)
+    return not instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY), limit=1)
 
 
 def materializations(instance: dg.DagsterInstance, assets: Iterable[str], keys: list[str] | None) -> Materializations:

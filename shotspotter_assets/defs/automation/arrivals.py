@@ -1,8 +1,9 @@
 """Sensors that watch the landing folders and poll the live sources, and ask for exactly the days that changed."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -11,13 +12,15 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
 from shotspotter_assets.defs.automation.runs import (
+    DAILY_ASSETS,
     DAILY_CHAIN,
     cities_with_failures,
-    days_under_way,
+    days_of,
     failed_again,
     requests_of,
     without_received,
 )
+from shotspotter_assets.defs.automation.under_way import UnderWay
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import contiguous
 from shotspotter_assets.settings import Settings
@@ -121,6 +124,7 @@ def _tick(
     watched = [city for city in automated(cities.values()) if watch.arrival in arrivals(city)]
     cursor, opened = Cursor.of(context.cursor), store.open()
     failed = cities_with_failures(context.instance)
+    under_way = cache(lambda: UnderWay.of(context.instance))
     requests: list[dg.RunRequest] = []
     problems: dict[str, str] = {}
     unreadable: list[str] = []
@@ -145,9 +149,11 @@ def _tick(
             found = future.result()
             if found is None:
                 continue
-            requests += _requests(context, found)
+            asked = _requests(context, found, under_way)
             if city.name in failed and needs_clock(city) == (watch.arrival != "landed"):
-                requests += failed_again(context.instance, city.name)
+                asked_days = under_way().days(city.name, DAILY_ASSETS) | days_of(asked)
+                asked += failed_again(context.instance, city.name, asked_days)
+            requests += asked
             cursor.generations[city.name] = found.seen.generation
             unreadable += found.seen.unreadable()
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
@@ -164,7 +170,7 @@ def _tick(
     unchanged = f"Nothing new at {len(watched) - len(left) - len(problems)} of {len(watched)} cities."
     cursor.turn = next((watched.index(city) for city in left), turn)
     return dg.SensorResult(
-        run_requests=requests,
+        run_requests=sorted(requests, key=lambda asked: max(days_of([asked])), reverse=True),
         skip_reason=None
         if requests
         else " ".join(filter(None, [unchanged, _wrong_files(cities), _some(problems.values()), _left_out(unreadable)])),
@@ -189,7 +195,9 @@ def _left_out(files: Collection[str]) -> str:
     return f"Left out until they, or the city's file, are corrected: {', '.join(sorted(files))}." if files else ""
 
 
-def _requests(context: dg.SensorEvaluationContext, found: "Look") -> list[dg.RunRequest]:
+def _requests(
+    context: dg.SensorEvaluationContext, found: "Look", under_way_now: Callable[[], UnderWay]
+) -> list[dg.RunRequest]:
     """The runs to ask for after a look."""
     from shotspotter_assets.sources.arrivals import as_asked, as_unread, has_unread
 
@@ -197,7 +205,7 @@ def _requests(context: dg.SensorEvaluationContext, found: "Look") -> list[dg.Run
     for file, error in found.unreadable.items():
         context.log.error(f"{city.name}: {file} is left out until it is replaced. {error}")
     matters = found.days or has_unread(found.table)
-    under_way = days_under_way(context.instance, city.name) if matters else set()
+    under_way = under_way_now().days(city.name, DAILY_ASSETS) if matters else set()
     table = as_unread(found.table, under_way)
     if found.unfinished:
         context.log.info(f"{city.name}: {found.unfinished:,} further files wait for the next tick, and their days too")
@@ -212,7 +220,7 @@ def _requests(context: dg.SensorEvaluationContext, found: "Look") -> list[dg.Run
         return []
     served = {day: version for day, version in found.days.items() if day >= city.start}
     days = without_received(context.instance, city.name, served)
-    further = contiguous(sorted(days))[MAX_RUNS_PER_TICK:]
+    further = contiguous(sorted(days))[:-MAX_RUNS_PER_TICK]
     if further:
         context.log.info(f"{city.name}: {len(further):,} further stretches of days wait for the next tick")
     later = {day for stretch in further for day in stretch}

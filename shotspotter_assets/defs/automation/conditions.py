@@ -1,13 +1,62 @@
-"""When assets inside the graph are made again: late and corrected days of the last fortnight included."""
+"""When assets inside the graph are made again: late and corrected days of the last fortnight included.
 
-from datetime import timedelta
-from typing import Final
+The conditions are evaluated where the definitions are loaded, as Dagster's daemon knows its own conditions alone.
+"""
+
+import warnings
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
 
 import dagster as dg
+from dagster_shared.record import copy
 
-from shotspotter_assets.defs.automation.automated_cities import sensor_status
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
+from shotspotter_assets.defs.automation.runs import newest_first
+from shotspotter_assets.defs.automation.under_way import UnderWay
 from shotspotter_assets.partitions import LOOK_BACK_DAYS
 from shotspotter_assets.settings import Settings
+
+
+class OfAutomatedCity(dg.AutomationCondition):
+    """True of the partitions of the cities that are not `manual`."""
+
+    def __init__(self, cities: Iterable[City]) -> None:
+        self._cities = frozenset(city.name for city in automated(cities))
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """See Dagster."""
+        if not self._cities or context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        keys = context.candidate_subset.expensively_compute_partition_keys()
+        of_cities = {key for key in keys if key.partition("|")[0] in self._cities}
+        return dg.AutomationResult(
+            context, context.candidate_subset.compute_intersection_with_partition_keys(of_cities)
+        )
+
+
+class InRunUnderWay(dg.AutomationCondition):
+    """True of the partitions that a run will make, makes, or has made and goes on with others.
+
+    `AutomationCondition.in_progress` forgets a partition once it is made, though its run still makes what depends on it.
+    """
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """See Dagster."""
+        if context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        under_way = _under_way(context.asset_graph_view.instance, context.evaluation_time)
+        keys = under_way.keys(context.key) & context.candidate_subset.expensively_compute_partition_keys()
+        return dg.AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(keys))
+
+
+@lru_cache(maxsize=1)
+def _under_way(instance: dg.DagsterInstance, _tick: datetime) -> UnderWay:
+    """One query for all assets of a tick."""
+    return UnderWay.of(instance)
+
 
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
 RECENT: Final = dg.AutomationCondition.in_latest_time_window(timedelta(days=LOOK_BACK_DAYS + 1))
@@ -45,7 +94,8 @@ def when_settled(wanted: dg.AutomationCondition, label: str) -> dg.AutomationCon
     return (
         RECENT
         # Looked up before what has changed: a run that ends in between would look as if its input were not yet used.
-        & ~dg.AutomationCondition.in_progress()
+        & ~InRunUnderWay()
+        & ~dg.AutomationCondition.backfill_in_progress()
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.any_deps_missing()
         & wanted
@@ -71,15 +121,44 @@ TRAIN_ONCE: Final = when_settled(_open & (_wanted | CHANGED_WHILE_MADE), _label)
 """The same for what takes long to make: a correction may come meanwhile."""
 
 
+class ConditionSensor(dg.AutomationConditionSensorDefinition):
+    """Evaluates the conditions, and asks for the newest days first."""
+
+    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> Any:
+        """See Dagster."""
+        with warnings.catch_warnings():
+            # Dagster's own tags of partitions of two dimensions.
+            warnings.filterwarnings("ignore", "Non-compliant tag keys", DeprecationWarning)
+            result = super().evaluate_tick(context)
+            if result.run_requests:
+                return copy(result, run_requests=newest_first(result.run_requests))
+        return copy(result, skip_message=self.metadata["idle"].value)
+
+
 def definitions(settings: Settings) -> dg.Definitions:
     """The sensor that evaluates the conditions of all assets."""
-    catch_up = dg.AutomationConditionSensorDefinition(
+    is_automated = bool(automated(settings.cities.values()))
+    catch_up = ConditionSensor(
         name="catch_up",
         target=dg.AssetSelection.all(),
         minimum_interval_seconds=5,
         default_status=sensor_status(settings.cities),
         # A backfill would wait for the daemon's next look at backfills, up to half a minute; a run per day is made anyway.
         emit_backfills=False,
+        use_user_code_server=True,
+        metadata={"idle": "No input of the last 14 days is new or has changed." if is_automated else NO_CITY},
         description="Makes the assets whose inputs of the last 14 days are new or have changed: late and corrected days too.",
     )
     return dg.Definitions(sensors=[catch_up])
+
+
+def of_automated_cities(assets: dg.Definitions, cities: Iterable[City]) -> dg.Definitions:
+    """The assets, with conditions that are true of the automated cities alone."""
+    # The window comes first: a condition is asked about all days of all cities otherwise.
+    is_wanted = RECENT & OfAutomatedCity(cities)
+
+    def limited(spec: dg.AssetSpec) -> dg.AssetSpec:
+        condition = spec.automation_condition
+        return spec if condition is None else spec.replace_attributes(automation_condition=is_wanted & condition)
+
+    return assets.map_asset_specs(func=limited)

@@ -1,6 +1,6 @@
 """The runs that sensors and schedules ask for, and what is known of those already asked for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -22,13 +22,6 @@ DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleane
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
 DAILY_CHAIN: Final = dg.AssetSelection.assets(*DAILY_ASSETS)
 
-UNDER_WAY: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-
 ATTEMPT_TAG: Final = "shotspotter/attempt"
 WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """After its failure, and after each further one, a run is tried again."""
@@ -38,17 +31,19 @@ MAX_LOOKED_UP: Final = 250
 RECORDS_PER_PAGE: Final = 1000
 
 CITY_TAG: Final = "shotspotter/city"
+PRIORITY_TAG: Final = "dagster/priority"
+"""Of two runs that wait, the one with the greater number goes first; what is started by hand has 0."""
 
 
 def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.RunRequest]:
-    """One request per stretch of contiguous days.
+    """One request per stretch of contiguous days, the newest first.
 
     `look` tells one look from the next in the run key: a correction that is taken back makes a run although the days
     have had these versions before, and a tick that is done over makes none twice.
     """
     from shotspotter_assets.storage.fingerprints import sha256
 
-    for stretch in contiguous(sorted(days)):
+    for stretch in reversed(contiguous(sorted(days))):
         first, last = stretch[0], stretch[-1]
         versions = sha256(*(days[day] for day in stretch))[:16]
         yield dg.RunRequest(
@@ -60,7 +55,26 @@ def requests_of(city: str, days: Mapping[date, str], look: str) -> Iterator[dg.R
 
 def city_tags(city: str, first: date, last: date) -> dict[str, str]:
     """Tags of one run over a city's days, by which the runs of a city are found."""
-    return range_tags(city, first, last) | {CITY_TAG: city}
+    return range_tags(city, first, last) | {CITY_TAG: city} | priority_tag(last)
+
+
+def priority_tag(day: date) -> dict[str, str]:
+    """Tag by which runs of newer days go first: yesterday's even before what is started by hand."""
+    return {PRIORITY_TAG: str(2 - (datetime.now(UTC).date() - day).days)}
+
+
+def newest_first(requests: Iterable[dg.RunRequest]) -> list[dg.RunRequest]:
+    """Requests of one partition each, in the order of their days and with its priority."""
+    by_day = sorted(requests, key=_day_of_partition, reverse=True)
+    return [
+        asked.with_replaced_attrs(tags={**asked.tags, **priority_tag(_day_of_partition(asked))}) for asked in by_day
+    ]
+
+
+def days_of(requests: Iterable[dg.RunRequest]) -> set[date]:
+    """The days that requests of ranges are for."""
+    ranges = [named for asked in requests if (named := parse_range_tags(asked.tags))]
+    return {first + timedelta(days=at) for _, first, last in ranges for at in range((last - first).days + 1)}
 
 
 def cities_with_failures(instance: dg.DagsterInstance) -> set[str]:
@@ -69,10 +83,10 @@ def cities_with_failures(instance: dg.DagsterInstance) -> set[str]:
     return {run.tags[CITY_TAG] for run in instance.get_runs(recent) if CITY_TAG in run.tags}
 
 
-def failed_again(instance: dg.DagsterInstance, city: str) -> Iterator[dg.RunRequest]:
+def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) -> Iterator[dg.RunRequest]:
     """Runs of the city's days that failed, to be tried again after `WAITS`, unless the same days were asked for since.
 
-    A source that is down for an hour must not leave a hole.
+    A source that is down for an hour must not leave a hole. What holds days that are being made waits.
     """
     now = datetime.now(UTC)
     recent = dg.RunsFilter(tags={CITY_TAG: city}, updated_after=now - FORGOTTEN)
@@ -85,25 +99,14 @@ def failed_again(instance: dg.DagsterInstance, city: str) -> Iterator[dg.RunRequ
         over = attempt >= len(WAITS) or record.end_time is None
         if run.status is not dg.DagsterRunStatus.FAILURE or over:
             continue
-        if now.timestamp() - float(record.end_time or 0) >= WAITS[attempt].total_seconds():
-            tags = {tag: run.tags[tag] for tag in (RANGE_START, RANGE_END, CITY_TAG)}
+        _, first, last = parse_range_tags(run.tags) or (city, now.date(), now.date())
+        is_free = not any(first <= day <= last for day in under_way)
+        if is_free and now.timestamp() - float(record.end_time or 0) >= WAITS[attempt].total_seconds():
             yield dg.RunRequest(
                 run_key=f"again {run.run_id}",
-                tags=tags | {ATTEMPT_TAG: str(attempt + 1)},
+                tags=city_tags(city, first, last) | {ATTEMPT_TAG: str(attempt + 1)},
                 asset_selection=DAILY_ASSETS,
             )
-
-
-def days_under_way(instance: dg.DagsterInstance, city: str) -> set[date]:
-    """The city's days that runs asked for by a sensor or schedule are yet to make or are making."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={CITY_TAG: city}))
-    days: set[date] = set()
-    for run in runs:
-        named = parse_range_tags(run.tags)
-        assert named is not None
-        _, first, last = named
-        days.update(first + timedelta(days=at) for at in range((last - first).days + 1))
-    return days
 
 
 def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date, str]) -> Mapping[date, str]:
@@ -115,6 +118,10 @@ def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date
         return days
     received = _received_versions(instance, city, days)
     return {day: version for day, version in days.items() if not _is_same(received, day, version)}
+
+
+def _day_of_partition(asked: dg.RunRequest) -> date:
+    return parse_key(str(asked.partition_key))[1]
 
 
 def _is_same(received: Mapping[date, str | None], day: date, version: str) -> bool:

@@ -9,7 +9,8 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, schedule_status
-from shotspotter_assets.defs.automation.runs import DAILY_CHAIN, days_under_way, is_received, not_known, requests_of
+from shotspotter_assets.defs.automation.runs import DAILY_ASSETS, DAILY_CHAIN, is_received, not_known, requests_of
+from shotspotter_assets.defs.automation.under_way import UnderWay
 from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import needs_clock
@@ -66,7 +67,7 @@ def _requests(instance: dg.DagsterInstance, city: City, day: date) -> Iterator[d
     if complete is not None and before is not None and before < complete:
         due = [before + timedelta(days=at + 1) for at in range((complete - before).days)]
         days += [late for late in not_known(instance, city.name, due) if late not in days]
-    under_way = days_under_way(instance, city.name) if days else set()
+    under_way = UnderWay.of(instance).days(city.name, DAILY_ASSETS) if days else set()
     yield from requests_of(city.name, {day: "" for day in days if day not in under_way}, "by the clock")
 
 

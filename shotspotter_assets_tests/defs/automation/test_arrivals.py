@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,11 @@ class Watch:
     def change_source(self, **changes: Any) -> None:
         """What the city's file would say of its landing folder."""
         self.change_city(source=self.city.source.model_copy(update=changes))
+
+    @property
+    def last_day(self) -> date:
+        """The UTC day before today's."""
+        return datetime.now(UTC).date() - timedelta(days=1)
 
     def land(self, name: str, *rows: str) -> None:
         (self.landing / name).write_text(HEADER + "".join(rows))
@@ -166,6 +171,29 @@ def test_days_under_way_wait(watch: Watch) -> None:
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
 
 
+def test_days_that_a_run_by_hand_makes_wait_too(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    by_hand = dg.DagsterRun(
+        job_name="__ASSET_JOB",
+        status=dg.DagsterRunStatus.NOT_STARTED,
+        asset_selection={dg.AssetKey("grid_tensors")},
+        tags={"dagster/partition": "landing_city|2024-03-02"},
+    )
+    run = watch.instance.add_run(by_hand)
+    assert watch.tick() == []
+    watch.instance.delete_run(run.run_id)
+    assert watch.tick() == [("2024-03-02", "2024-03-03")]
+
+
+def test_a_newer_day_goes_before_older_ones(watch: Watch) -> None:
+    days = [watch.last_day - timedelta(days=back) for back in (3, 1)]
+    for day in days:
+        watch.change_source(file_date="%Y-%m-%d")
+        watch.land(f"{day}.csv", row(str(day)))
+    watch.tick()
+    assert [asked.tags["dagster/priority"] for asked in watch.requests] == ["0", "-2"]
+
+
 def test_days_that_a_run_made_while_their_file_was_spoiled_are_asked_for_again(watch: Watch) -> None:
     watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
     watch.land("b.csv", row("2024-03-04"))
@@ -201,7 +229,7 @@ def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch) -> 
     days = [str(date(2024, 3, 2) + timedelta(days=2 * at)) for at in range(30)]
     for day in days:
         watch.land(f"{day}.csv", row(day))
-    ranges = [(day, day) for day in days]
+    ranges = [(day, day) for day in reversed(days)]  # the newest first
     assert watch.tick() == ranges[: arrivals.MAX_RUNS_PER_TICK]
     for asked in watch.requests:
         watch.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=asked.tags))

@@ -1,5 +1,6 @@
 """The conditions of the assets on the real definitions, tick by tick, with runs that are under way when inputs change."""
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._serdes import serialize_value
 
-from shotspotter_assets_tests.defs.chain import DEFINITIONS
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.settings import Settings
+from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS, with_city
 
 CITY, OTHER = "tiny_city", "landing_city"
 DAY = date(2024, 1, 20)
@@ -134,6 +137,65 @@ def test_a_day_that_is_corrected_while_its_models_train_is_trained_again(automat
     assert {"risk_forecasts", "patrol_plans"} <= automation.tick()
     automation.run("third", "risk_forecasts", "patrol_plans")
     assert not automation.tick() & {"live_models", "risk_forecasts"}
+
+
+def test_a_partition_is_not_asked_for_while_a_run_of_it_is_under_way(automation: Automation) -> None:
+    run = automation.start("live_models", "risk_forecasts", "patrol_plans")
+    automation.make(run, "live_models", "second")
+    assert automation.tick() == set()
+    automation.run("corrected", *DAILY, day=DAY - timedelta(days=3))
+    # The models are made, but their run goes on to the forecast.
+    assert "live_models" not in automation.tick()
+    automation.make(run, "risk_forecasts", "second")
+    automation.make(run, "patrol_plans", "second")
+    assert "live_models" not in automation.tick()
+    automation.end(run)
+    assert "live_models" in automation.tick()
+
+
+def test_nothing_is_made_for_a_manual_city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cities = with_city(OTHER, automation="manual")
+    definitions = build_definitions(Settings(cities, store_root="store", landing_root="landing"))
+    monkeypatch.setattr(sys.modules[__name__], "DEFINITIONS", definitions)
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        automation = Automation(instance)
+        automation.tick()
+        tags = {"dagster/data_version": "first"}
+        for city in (CITY, OTHER):
+            for back in range(15):
+                key = f"{city}|{DAY - timedelta(days=back)}"
+                instance.report_runless_asset_event(dg.AssetMaterialization("grid_tensors", partition=key, tags=tags))
+        assert "live_models" in automation.tick()
+        assert automation.asked_of_others == set()
+
+
+def test_the_newest_days_are_asked_for_first_and_go_first(tmp_path: Path) -> None:
+    sensor = SENSORS["catch_up"]
+    newest = datetime.now(UTC).date() - timedelta(days=1)
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+
+        def tick(cursor: str | None) -> Any:
+            context = dg.build_sensor_context(
+                instance=instance,
+                cursor=cursor,
+                repository_def=DEFINITIONS.get_repository_def(),
+                sensor_name="catch_up",
+            )
+            return sensor.evaluate_tick(context)
+
+        idle = tick(None)
+        assert idle.skip_message == "No input of the last 14 days is new or has changed."
+        for back in range(20):
+            key = f"{CITY}|{newest - timedelta(days=back)}"
+            tags = {"dagster/data_version": "first"}
+            instance.report_runless_asset_event(dg.AssetMaterialization("grid_tensors", partition=key, tags=tags))
+        asked = tick(idle.cursor).run_requests
+    keys = [one.partition_key for one in asked]
+    assert keys == sorted(keys, reverse=True)
+    assert keys[0] == f"{CITY}|{newest}"
+    priorities = [int(one.tags["dagster/priority"]) for one in asked]
+    assert priorities == sorted(priorities, reverse=True)
+    assert priorities[:2] == [1, 0]
 
 
 def test_what_is_remembered_does_not_grow_with_the_days(automation: Automation) -> None:

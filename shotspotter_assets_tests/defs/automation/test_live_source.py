@@ -74,8 +74,8 @@ class Portal:
     def clock(self, now: str) -> list[str]:
         schedule = SCHEDULES["daily_america_chicago"]
         moment = datetime.fromisoformat(now).replace(tzinfo=ZoneInfo("America/Chicago"))
-        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=moment)
-        self.requests = list(schedule.evaluate_tick(context).run_requests)
+        with dg.build_schedule_context(self.instance, moment) as context:  # else it holds the instance beyond the test
+            self.requests = list(schedule.evaluate_tick(context).run_requests)
         return [asked_days(asked)[0] for asked in self.requests]
 
     def alerts(self, first: date, last: date) -> pa.Table:
@@ -212,13 +212,10 @@ def test_the_clock_asks_for_yesterday_once(portal: Portal) -> None:
 
 def test_the_clock_asks_for_nothing_of_a_manual_city(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
     city = CITIES["live_city"].model_copy(update={"automation": "manual"})
+    on = resources(str(tmp_path), cities={city.name: city})
     built = build_definitions(Settings({city.name: city}, store_root="store", landing_root="landing"))
     moment = datetime(2024, 3, 6, 6, 30, tzinfo=city.zone)
     for schedule in built.schedules or []:
-        context = dg.build_schedule_context(
-            instance=stored_instance,
-            scheduled_execution_time=moment,
-            resources=resources(str(tmp_path), cities={city.name: city}),
-        )
-        result = schedule.evaluate_tick(context)
+        with dg.build_schedule_context(stored_instance, moment, resources=on) as context:
+            result = schedule.evaluate_tick(context)
         assert (result.run_requests, result.skip_message) == ([], NO_CITY)
