@@ -1,5 +1,6 @@
 """The two cities of a rehearsal: their alerts up to yesterday, and the files that describe them."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -110,7 +111,7 @@ def _landed(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {
         "automation": "history",
         "source": daily,
-        "other_sources": [source | {"folder": f"{name}/{HISTORY}"}],
+        "other_sources": [deepcopy(source) | {"folder": f"{name}/{HISTORY}"}],  # its file may have no YAML aliases
         "patrol": PATROL,
     }
 
