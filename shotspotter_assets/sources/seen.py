@@ -56,9 +56,9 @@ class SeenTable:
         self.table = table
         self.generation += 1
 
-    def unreadable(self) -> list[str]:
-        """Paths of the files that could not be read when they were last looked at."""
-        return sorted(unreadable_files(self.table))
+    def unreadable(self) -> dict[str, Unreadable]:
+        """The files that could not be read when they were last looked at, by path."""
+        return unreadable_files(self.table)
 
     def _file(self, generation: int) -> str:
         return seen_file(self._sensor, generation)

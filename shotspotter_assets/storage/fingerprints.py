@@ -41,25 +41,37 @@ def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
     Args:
         table: rows with their `date` (date32), in any order.
     """
-    hashes = row_hashes(table.drop_columns(["date"]))
     dates = table["date"].to_numpy().astype("datetime64[D]")
-    order = np.lexsort((hashes, dates))
-    dates, hashes = dates[order], hashes[order]
     sought = np.array(days, dtype="datetime64[D]")
-    starts, stops = np.searchsorted(dates, sought, "left"), np.searchsorted(dates, sought, "right")
-    return _hash_slices(hashes, days, starts, stops)
+    group = np.searchsorted(sought, dates)
+    is_sought = np.r_[sought, np.datetime64("NaT")][group] == dates
+    fingerprints = group_fingerprints(table.drop_columns(["date"]), np.where(is_sought, group, -1), len(days))
+    return dict(zip(days, fingerprints, strict=True))
+
+
+def group_fingerprints(table: pa.Table, group: npt.NDArray[np.integer], groups: int) -> list[str]:
+    """A hash of the rows of each group (16 hexadecimal digits), whatever the order of the rows.
+
+    Args:
+        table: rows, in any order.
+        group: number of each row's group, -1 for a row of none; shape (rows,).
+        groups: how many there are; one may be without rows.
+    """
+    hashes = row_hashes(table)
+    order = np.lexsort((hashes, group))
+    number = np.arange(groups)
+    starts, stops = (np.searchsorted(group[order], number, side) for side in ("left", "right"))
+    return _hash_slices(hashes[order], starts, stops)
 
 
 def table_fingerprints(tables: Mapping[date, pa.Table]) -> dict[date, str]:
     """A hash of the rows of each day's table, in their order; the tables have the same columns."""
     hashes = row_hashes(pa.concat_tables(tables.values()))
     stops = np.cumsum([table.num_rows for table in tables.values()])
-    return _hash_slices(hashes, list(tables), np.r_[0, stops[:-1]], stops)
+    return dict(zip(tables, _hash_slices(hashes, np.r_[0, stops[:-1]], stops), strict=True))
 
 
 def _hash_slices(
-    hashes: npt.NDArray[np.uint64], days: Sequence[date], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
-) -> dict[date, str]:
-    return {
-        day: sha256(hashes[start:stop].tobytes())[:16] for day, start, stop in zip(days, starts, stops, strict=True)
-    }
+    hashes: npt.NDArray[np.uint64], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
+) -> list[str]:
+    return [sha256(hashes[start:stop].tobytes())[:16] for start, stop in zip(starts, stops, strict=True)]

@@ -1,6 +1,6 @@
 """Raw alerts, by city and local day: what the source gave, with when it was received."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, WI
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shotspotter_assets.sources.arrivals import Unreadable
     from shotspotter_assets.sources.day_states import DayStates
     from shotspotter_assets.storage.store import Store
 
@@ -43,7 +44,9 @@ def definitions(partitions: Partitions) -> dg.Definitions:
     )
     check = dg.asset_check(asset="raw_alerts", partitions_def=partitions.city_date)
     schema = schema_check(partitions, "raw_schema", "raw_alerts", ALERTS_FILE, RAW_SCHEMA_HOLDS)
-    return dg.Definitions(assets=[asset(raw_alerts)], asset_checks=[schema, check(late_cities)])
+    return dg.Definitions(
+        assets=[asset(raw_alerts)], asset_checks=[schema, check(late_cities), check(unreadable_files)]
+    )
 
 
 def raw_alerts(
@@ -127,6 +130,34 @@ def late_cities(
         severity=dg.AssetCheckSeverity.WARN,
         metadata=dict(finding.numbers),
         description=finding.message + (not_judged if manual else ""),
+    )
+
+
+def unreadable_files(
+    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
+) -> dg.AssetCheckResult:
+    """No landed file of an automated city was left out because it cannot be read, whichever cities this run is of.
+
+    Told by the sensor of the landing folders too, as soon as a file is found bad or is mended.
+    """
+    from shotspotter_assets.sources.seen import read_unreadable
+
+    files = {name: read_unreadable(store.open(), name) for name, city in cities.items() if city.is_automated}
+    told = unreadable_evaluation(files)
+    return dg.AssetCheckResult(passed=told.passed, metadata=told.metadata, description=told.description)
+
+
+def unreadable_evaluation(files: "Mapping[str, Mapping[str, Unreadable]]") -> dg.AssetCheckEvaluation:
+    """The check's outcome, of the unreadable files of each city by path."""
+    from shotspotter_assets.quality import unreadable_files as check
+
+    finding = check.unreadable_files(files)
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("raw_alerts"),
+        check_name="unreadable_files",
+        passed=finding.passed,
+        metadata=dict(finding.numbers),
+        description=finding.message,
     )
 
 

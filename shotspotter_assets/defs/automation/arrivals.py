@@ -1,7 +1,7 @@
 """Sensors that watch the landing folders and poll the live sources, and ask for exactly the days that changed."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from time import monotonic
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities, unusable_files
+from shotspotter_assets.defs.alerts.raw_alerts import unreadable_evaluation
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
 from shotspotter_assets.defs.automation.runs import (
     DAILY_ASSETS,
@@ -18,16 +19,18 @@ from shotspotter_assets.defs.automation.runs import (
     days_of,
     failed_again,
     requests_of,
-    without_received,
 )
 from shotspotter_assets.defs.automation.under_way import UnderWay
+from shotspotter_assets.defs.automation.wanted_days import WantedDays, left_out_note, no_forecast_note, wanted_days
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import contiguous
+from shotspotter_assets.partitions import LOOK_BACK_DAYS, contiguous
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import Arrival, arrivals, needs_clock
 
 if TYPE_CHECKING:
+    from shotspotter_assets.sources.arrivals import Unreadable
     from shotspotter_assets.sources.looks import FutureLook, Look
+    from shotspotter_assets.storage.store import Store
 
 SECONDS_PER_TICK: Final = 20.0
 """A tick begins with no further city and opens no further file after this."""
@@ -61,12 +64,14 @@ class Cursor:
     """The generation of each city's table of what was seen."""
     turn: int
     """Which city is looked at first."""
+    unreadable: dict[str, str]
+    """Of the cities with files that cannot be read, a hash of these and why."""
 
     @classmethod
     def of(cls, text: str | None) -> "Cursor":
         """The cursor that Dagster has kept."""
         kept = json.loads(text or "{}")
-        return cls(kept.get("generations", {}), kept.get("turn", 0))
+        return cls(kept.get("generations", {}), kept.get("turn", 0), kept.get("unreadable", {}))
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -116,7 +121,7 @@ def _tick(
     that names it is saved together with them: a tick that dies in between is done over.
     """
     from shotspotter_assets.sources.looks import LookRound, look_at
-    from shotspotter_assets.sources.seen import SeenTable
+    from shotspotter_assets.sources.seen import SeenTable, read_unreadable
 
     started = monotonic()
     if not automated(cities.values()):
@@ -124,10 +129,15 @@ def _tick(
     watched = [city for city in automated(cities.values()) if watch.arrival in arrivals(city)]
     cursor, opened = Cursor.of(context.cursor), store.open()
     failed = cities_with_failures(context.instance)
-    under_way = cache(lambda: UnderWay.of(context.instance))
     requests: list[dg.RunRequest] = []
     problems: dict[str, str] = {}
-    unreadable: list[str] = []
+    notes: dict[str, str] = {}
+    bad_files_before = dict(cursor.unreadable)
+    cursor.unreadable = {city.name: bad for city in watched if (bad := cursor.unreadable.get(city.name))}
+
+    @cache
+    def under_way() -> UnderWay:
+        return UnderWay.of(context.instance)
 
     def enough() -> bool:
         return monotonic() - started > SECONDS_PER_TICK
@@ -149,13 +159,14 @@ def _tick(
             found = future.result()
             if found is None:
                 continue
-            asked = _requests(context, found, under_way)
+            asked, note = _requests(context, opened, found, watch.arrival, under_way)
             if city.name in failed and needs_clock(city) == (watch.arrival != "landed"):
                 asked_days = under_way().days(city.name, DAILY_ASSETS) | days_of(asked)
                 asked += failed_again(context.instance, city.name, asked_days)
             requests += asked
             cursor.generations[city.name] = found.seen.generation
-            unreadable += found.seen.unreadable()
+            _note_bad_files(cursor, found)
+            notes |= {city.name: note} if note else {}
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
             problems[city.name] = str(error)
             context.log.exception(f"{city.name}: its source could not be looked at")
@@ -169,20 +180,28 @@ def _tick(
         raise dg.Failure(f"No source could be looked at. {_some(problems.values())}")
     unchanged = f"Nothing new at {len(watched) - len(left) - len(problems)} of {len(watched)} cities."
     cursor.turn = next((watched.index(city) for city in left), turn)
+    bad_files = {city: files for city in cursor.unreadable if (files := read_unreadable(opened, city))}
+    told = [unchanged, _wrong_files(cities), _some(problems.values()), _named(bad_files), _some(notes.values())]
+    for text in filter(None, told[1:] if requests else []):
+        context.log.warning(text)  # a tick with runs has no text of its own
     return dg.SensorResult(
         run_requests=sorted(requests, key=lambda asked: max(days_of([asked])), reverse=True),
-        skip_reason=None
-        if requests
-        else " ".join(filter(None, [unchanged, _wrong_files(cities), _some(problems.values()), _left_out(unreadable)])),
+        skip_reason=None if requests else " ".join(filter(None, told)),
         cursor=json.dumps(asdict(cursor)),
+        asset_events=[unreadable_evaluation(bad_files)] if cursor.unreadable != bad_files_before else [],
     )
 
 
-def _some(problems: Collection[str]) -> str:
-    more = len(problems) - MAX_SHOWN
-    return " ".join(list(problems)[:MAX_SHOWN]) + (
-        f" And {more} more, named in the log of the tick." if more > 0 else ""
-    )
+def _named(bad_files: "Mapping[str, Mapping[str, Unreadable]]") -> str:
+    from shotspotter_assets.quality.unreadable_files import unreadable_note
+
+    return _some(unreadable_note(city, files) for city, files in bad_files.items())
+
+
+def _some(problems: Iterable[str]) -> str:
+    texts = list(problems)
+    more = len(texts) - MAX_SHOWN
+    return " ".join(texts[:MAX_SHOWN]) + (f" And {more} more, named in the log of the tick." if more > 0 else "")
 
 
 def _wrong_files(cities: Cities) -> str:
@@ -191,14 +210,25 @@ def _wrong_files(cities: Cities) -> str:
     return f"{len(problems)} of the city files cannot be used. {named}" if problems else ""
 
 
-def _left_out(files: Collection[str]) -> str:
-    return f"Left out until they, or the city's file, are corrected: {', '.join(sorted(files))}." if files else ""
+def _note_bad_files(cursor: Cursor, found: "Look") -> None:
+    from shotspotter_assets.storage.fingerprints import sha256
+
+    city, files = found.seen.city.name, found.seen.unreadable()
+    cursor.unreadable.pop(city, None)
+    if files:
+        cursor.unreadable[city] = sha256(
+            *(f"{path}{file.version}{file.error}" for path, file in sorted(files.items()))
+        )[:8]
 
 
 def _requests(
-    context: dg.SensorEvaluationContext, found: "Look", under_way_now: Callable[[], UnderWay]
-) -> list[dg.RunRequest]:
-    """The runs to ask for after a look."""
+    context: dg.SensorEvaluationContext,
+    store: "Store",
+    found: "Look",
+    arrival: Arrival,
+    under_way_now: Callable[[], UnderWay],
+) -> tuple[list[dg.RunRequest], str]:
+    """(runs to ask for after a look, what to say of days that are left out)."""
     from shotspotter_assets.sources.arrivals import as_asked, as_unread, has_unread
 
     city = found.seen.city
@@ -210,20 +240,30 @@ def _requests(
     if found.unfinished:
         context.log.info(f"{city.name}: {found.unfinished:,} further files wait for the next tick, and their days too")
         found.seen.keep(table)
-        return []
-    if not found.days.keys().isdisjoint(under_way):
+        return [], ""
+    if waiting := found.days.keys() & under_way:
         # Whether the run under way has read them is not known.
         context.log.info(
-            f"{city.name}: days that have changed are being made; they are asked for again once that is over"
+            f"{city.name}: {len(waiting):,} days have changed and are being made; they are asked for afterwards"
         )
-        found.seen.keep(table)
-        return []
-    served = {day: version for day, version in found.days.items() if day >= city.start}
-    days = without_received(context.instance, city.name, served)
-    further = contiguous(sorted(days))[:-MAX_RUNS_PER_TICK]
+    days = wanted_days(context.instance, store, found, arrival, under_way)
+    if days.made:
+        context.log.info(f"{city.name}: {len(days.made):,} days are made already from the same rows")
+    further = contiguous(sorted(days.wanted))[:-MAX_RUNS_PER_TICK]
     if further:
         context.log.info(f"{city.name}: {len(further):,} further stretches of days wait for the next tick")
     later = {day for stretch in further for day in stretch}
-    found.seen.keep(as_asked(table, found.days.keys() - later))
-    asked = {day: version for day, version in days.items() if day not in later}
-    return list(requests_of(city.name, asked, f"look {found.seen.generation}"))
+    found.seen.keep(as_asked(table, found.days.keys() - later - waiting - set(days.left_out)))
+    asked = {day: version for day, version in days.wanted.items() if day not in later}
+    return list(requests_of(city.name, asked, f"look {found.seen.generation}")), _note(found, arrival, days)
+
+
+def _note(found: "Look", arrival: Arrival, days: WantedDays) -> str:
+    from shotspotter_assets.sources.looks import last_day_over
+
+    city = found.seen.city
+    if days.left_out:
+        return left_out_note(city, days.left_out)
+    newest = max(filter(None, found.table["day"].unique().to_pylist()), default=None)
+    is_old = newest is not None and (last_day_over(city) - newest).days >= LOOK_BACK_DAYS
+    return no_forecast_note(city, newest) if newest is not None and is_old and arrival == "landed" else ""

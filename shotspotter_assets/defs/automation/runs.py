@@ -27,7 +27,6 @@ WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), ti
 """After its failure, and after each further one, a run is tried again."""
 FORGOTTEN: Final = timedelta(days=7)
 
-MAX_LOOKED_UP: Final = 250
 RECORDS_PER_PAGE: Final = 1000
 
 CITY_TAG: Final = "shotspotter/city"
@@ -110,12 +109,7 @@ def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) 
 
 
 def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date, str]) -> Mapping[date, str]:
-    """The days without those of which `raw_alerts` was last made from the same version of the source.
-
-    More days than `MAX_LOOKED_UP` are not looked up: that many are a first look at a city.
-    """
-    if len(days) > MAX_LOOKED_UP:
-        return days
+    """The days without those of which `raw_alerts` was last made from the same version of the source."""
     received = _received_versions(instance, city, days)
     return {day: version for day, version in days.items() if not _is_same(received, day, version)}
 

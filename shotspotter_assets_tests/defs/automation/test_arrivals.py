@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.automation import arrivals, runs
-from shotspotter_assets.partitions import parse_range_tags
+from shotspotter_assets.partitions import LOOK_BACK_DAYS, parse_range_tags, range_tags
 from shotspotter_assets.sources import looks
 from shotspotter_assets.storage.file_names import ARRIVALS
 from shotspotter_assets.storage.store import Partition, Store
@@ -81,12 +82,16 @@ class Watch:
         if keep_cursor:
             self.cursor = result.cursor
         self.requests = list(result.run_requests)
+        self.evaluations = list(result.asset_events)
         return [asked_days(asked) for asked in self.requests]
 
     def run_asked(self) -> None:
         for asked in self.requests:
-            made = materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=asked.tags)
-            assert made.success
+            self.run(*asked_days(asked))
+
+    def run(self, first: str, last: str) -> None:
+        tags = range_tags("landing_city", date.fromisoformat(first), date.fromisoformat(last))
+        assert materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=tags).success
 
 
 @pytest.fixture
@@ -180,9 +185,10 @@ def test_days_that_a_run_by_hand_makes_wait_too(watch: Watch) -> None:
         tags={"dagster/partition": "landing_city|2024-03-02"},
     )
     run = watch.instance.add_run(by_hand)
+    assert watch.tick() == [("2024-03-03", "2024-03-03")]
     assert watch.tick() == []
     watch.instance.delete_run(run.run_id)
-    assert watch.tick() == [("2024-03-02", "2024-03-03")]
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
 
 
 def test_a_newer_day_goes_before_older_ones(watch: Watch) -> None:
@@ -192,6 +198,94 @@ def test_a_newer_day_goes_before_older_ones(watch: Watch) -> None:
         watch.land(f"{day}.csv", row(str(day)))
     watch.tick()
     assert [asked.tags["dagster/priority"] for asked in watch.requests] == ["0", "-2"]
+
+
+def test_old_days_are_left_out_of_a_recent_city_and_every_tick_says_so(watch: Watch) -> None:
+    watch.change_city(automation="recent")
+    old, older, recent = (watch.last_day - timedelta(days=back) for back in (18, 20, 3))
+    watch.land("old.csv", row(str(older)), row(str(old)))
+    watch.land("new.csv", row(str(recent)))
+    first = watch.last_day - timedelta(days=LOOK_BACK_DAYS - 1)
+    assert watch.tick() == [(str(first), str(recent))]
+    left_out = (str(older), str(first - timedelta(days=1)))
+    for _ in range(2):
+        assert watch.tick() == []
+        assert f"landing_city: 7 days from {left_out[0]} to {left_out[1]} are older than the last 14" in watch.message
+        assert f"--partition-range 'landing_city|{left_out[0]}...landing_city|{left_out[1]}'" in watch.message
+        assert f"make replay CITY=landing_city FROM={left_out[0]} TO={left_out[1]}" in watch.message
+    watch.run(*left_out)
+    assert watch.tick() == []
+    assert watch.message == "Nothing new at 1 of 1 cities."
+
+
+def test_what_follows_the_days_that_are_made_is_made_up_for_but_no_history_of_years(watch: Watch) -> None:
+    watch.change_city(automation="recent")
+    made, newest = (watch.last_day - timedelta(days=back) for back in (20, 2))
+    watch.land("a.csv", row(str(made)))
+    watch.run(str(made), str(made))
+    watch.land("b.csv", row(str(newest)))
+    assert watch.tick() == [(str(made + timedelta(days=1)), str(newest))]
+    assert watch.tick() == []
+    assert "left out" not in watch.message
+
+
+def test_the_history_is_made_once_it_is_asked_for(watch: Watch) -> None:
+    watch.change_city(automation="recent")
+    watch.land("old.csv", row("2024-03-02"), row("2024-03-05"))
+    assert watch.tick() == []
+    assert "4 days from 2024-03-02 to 2024-03-05 are older" in watch.message
+    watch.change_city(automation="history")
+    assert watch.tick() == [("2024-03-02", "2024-03-05")]
+    watch.run_asked()
+    assert watch.tick() == []
+    assert "its newest landed day is 2024-03-05" in watch.message
+    assert "make replay CITY=landing_city FROM=2024-03-01 TO=2024-03-05" in watch.message
+
+
+def test_days_made_by_hand_are_not_made_again_and_changed_ones_are(watch: Watch) -> None:
+    days = [str(date(2024, 3, 2) + timedelta(days=at)) for at in range(6)]
+    watch.land("a.csv", *(row(day) for day in days if day != "2024-03-05"))
+    watch.run(days[0], days[-1])
+    assert watch.tick() == []
+    watch.cursor = None  # as after a reset in the UI
+    watch.land(
+        "a.csv", *(row(day) for day in days if day not in ("2024-03-05", "2024-03-06")), row("2024-03-03", "new")
+    )
+    assert watch.tick() == [("2024-03-06", "2024-03-06"), ("2024-03-03", "2024-03-03")]
+
+
+def test_days_whose_runs_the_instance_does_not_know_are_made_again(watch: Watch, tmp_path: Path) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    watch.run("2024-03-02", "2024-03-02")
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "other")) as other:
+        watch.instance = other
+        assert watch.tick() == [("2024-03-02", "2024-03-02")]
+
+
+def test_a_bad_file_is_told_at_every_tick_and_is_a_failed_check(watch: Watch) -> None:
+    (watch.landing / "bad.parquet").write_bytes(b"PAR1 nothing")
+    watch.land("good.csv", row("2024-03-02"))
+    watch.tick()
+    [told] = watch.evaluations
+    watch.instance.report_runless_asset_event(told)
+    for _ in range(2):
+        watch.tick()
+        assert watch.evaluations == []
+        assert "bad.parquet (" in watch.message
+        assert "left out until they are replaced or removed" in watch.message
+    key = dg.AssetCheckKey(dg.AssetKey("raw_alerts"), "unreadable_files")
+    latest = watch.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert latest.status is AssetCheckExecutionRecordStatus.FAILED
+    assert (told.passed, told.metadata["unreadable_landing_city"].value) == (False, 1)
+    assert "landing_city: 1 landed files" in told.description
+    # A run says the same.
+    tags = range_tags("landing_city", date(2024, 3, 2), date(2024, 3, 2))
+    run = materialize(["raw_alerts"], watch.resources, checks=["unreadable_files"], instance=watch.instance, tags=tags)
+    [checked] = run.get_asset_check_evaluations()
+    assert (checked.passed, checked.description) == (False, told.description)
+    (watch.landing / "bad.parquet").unlink()
+    watch.tick()
+    assert [mended.passed for mended in watch.evaluations] == [True]
 
 
 def test_days_that_a_run_made_while_their_file_was_spoiled_are_asked_for_again(watch: Watch) -> None:
