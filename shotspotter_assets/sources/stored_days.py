@@ -35,9 +35,8 @@ def stored_from_same_rows(store: Store, city: str, seen: pa.Table, days: Set[dat
     if not days:
         return set()
     polled = seen.filter(pc.equal(seen["day_version"], NOT_ASKED))
-    not_compared = days & set(polled["day"].to_pylist())
-    compared = days - not_compared
-    return not_compared | (compared - _changed(store, city, seen, compared) if compared else set())
+    compared = set(days).difference(polled["day"].to_pylist())
+    return set(days) - (_changed(store, city, seen, compared) if compared else set())
 
 
 def _changed(store: Store, city: str, seen: pa.Table, days: Set[date]) -> set[date]:

@@ -41,7 +41,8 @@ def test_unreadable_files_are_those_of_the_landing_sensor(tmp_path: Path, city: 
     assert read_unreadable(store, city.name) == {}
     seen = SeenTable(store, city, "landing", 0)
     seen.keep(TABLE)
-    assert seen.unreadable() == ["b.csv"]
+    assert seen.unreadable() == read_unreadable(store, city.name)
+    assert list(seen.unreadable()) == ["b.csv"]
     assert read_unreadable(store, city.name) == {"b.csv": Unreadable("2", "it is damaged")}
     assert unreadable_versions(store, city.name) == {"b.csv": "2"}
     stored = store.read_bytes(Partition("arrivals", city.name), "unreadable.json")
