@@ -12,6 +12,9 @@ CHECKOUT = Path(__file__).parents[1]
 
 UI_URL = "http://127.0.0.1:3000"
 
+POLL_SECONDS = 900
+"""Between two looks at the live sources; most publish once a day at most."""
+
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +29,8 @@ class Settings:
     """Where each city's landing folder is; a folder, or an S3 bucket and prefix."""
     ui_url: str = UI_URL
     """Base of the links in notices."""
+    poll_seconds: int = POLL_SECONDS
+    """Between two looks at the live sources."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -47,4 +52,11 @@ class Settings:
             store_root=environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store"),
             landing_root=environ.get("SHOTSPOTTER_LANDING") or str(CHECKOUT / "landing"),
             ui_url=environ.get("SHOTSPOTTER_UI_URL") or UI_URL,
+            poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(POLL_SECONDS)),
         )
+
+
+def _poll_seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"SHOTSPOTTER_POLL_SECONDS must be whole seconds, 1 or more (got {text!r}).")
+    return int(text)

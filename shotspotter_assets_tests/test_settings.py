@@ -39,3 +39,10 @@ def test_the_variable_that_once_switched_automation_on_gets_one_message(caplog: 
 def test_a_folder_without_cities_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CityFileError, match="add one file per city"):
         Settings.from_environment({"SHOTSPOTTER_CITIES": str(tmp_path)})
+
+
+def test_seconds_between_looks_are_read_and_must_be_whole() -> None:
+    assert Settings.from_environment({"SHOTSPOTTER_POLL_SECONDS": "60"}).poll_seconds == 60
+    for wrong in ("0", "1.5", "often"):
+        with pytest.raises(ValueError, match=f"SHOTSPOTTER_POLL_SECONDS must be whole seconds.*{wrong}"):
+            Settings.from_environment({"SHOTSPOTTER_POLL_SECONDS": wrong})

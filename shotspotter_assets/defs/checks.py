@@ -26,14 +26,29 @@ def stored_rows(
     return store.open().read_window(asset, date_range.city.name, file, date_range.first, date_range.last, columns)
 
 
+def keep_findings(store: StoreResource, name: str, findings: "Sequence[tuple[DateRange, bool, str]]") -> None:
+    """Keep of each city whether the check passed, for `cities_are_well`; its own light is that of its newest run."""
+    from shotspotter_assets.quality.city_state import keep_outcome
+
+    for city in {date_range.city.name for date_range, _, _ in findings}:
+        of_city = [finding for finding in findings if finding[0].city.name == city]
+        failed = [message for _, passed, message in of_city if not passed]
+        days = [day for date_range, _, _ in of_city for day in date_range.days]
+        keep_outcome(store.open(), city, name, days, " ".join(failed) if failed else None)
+
+
 def check_result(
     name: str, findings: "Sequence[tuple[DateRange, Finding]]", severity: dg.AssetCheckSeverity
 ) -> dg.AssetCheckResult:
-    """One result of the findings of all of a run's date ranges, those that failed first."""
+    """One result of the findings of all of a run's date ranges, those that failed first.
+
+    The UI plots each number under its name over all runs: with the name of the city, no plot mixes cities.
+    """
     failed_first = sorted(findings, key=lambda pair: pair[1].passed)
     metadata: panel.Metadata = {}
     for date_range, finding in findings:
-        prefix = "" if len(findings) == 1 else f"{date_range.city.name} {date_range.first}: "
+        several = sum(other.city.name == date_range.city.name for other, _ in findings) > 1
+        prefix = f"{date_range.city.name}{f' {date_range.first}' if several else ''}: "
         metadata |= {prefix + number: value for number, value in finding.numbers.items()}
     days = {date_range.key(day): number for date_range, finding in findings for day, number in finding.days.items()}
     if days:
@@ -60,6 +75,7 @@ def schema_check(partitions: Partitions, name: str, asset: str, file: str, meani
             (each, schema_finding(SCHEMAS[name](each.city), stored_rows(store, each, asset, file), asset))
             for each in date_ranges(context, cities)
         ]
+        keep_findings(store, name, [(each, finding.passed, finding.message) for each, finding in findings])
         return check_result(name, findings, dg.AssetCheckSeverity.ERROR)
 
     return check

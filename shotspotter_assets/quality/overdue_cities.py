@@ -99,6 +99,16 @@ def overdue_cities(
     return Finding(not overdue and not too_old, message, numbers)
 
 
+def late_city(finding: Finding, city: str) -> str | None:
+    """What the finding of all cities says of one; None if it is not late."""
+    silence, lead = finding.numbers.get(f"days_late_{city}"), finding.numbers.get(f"lead_{city}")
+    parts = [
+        f"No alerts for {silence} days." if silence is not None else "",
+        f"Nothing is forecast any more, {lead} days ahead of the last known day." if lead is not None else "",
+    ]
+    return " ".join(filter(None, parts)) or None
+
+
 def _out_of_date(city: str, last_issued: Mapping[str, date] | None) -> str:
     issued = (last_issued or {}).get(city)
     return "" if issued is None else f"; the forecast issued on {issued} is out of date"

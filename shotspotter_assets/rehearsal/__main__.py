@@ -1,6 +1,7 @@
 """Rehearses a fortnight in minutes with the real daemon and webserver, and ends with an account: `make rehearsal`."""
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -15,21 +16,31 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import yaml
 
 from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.partitions import LOOK_BACK_DAYS, key_of
 from shotspotter_assets.rehearsal.account import DAILY_CHAIN, LIVE_CHAIN, is_idle, materializations, runs_of
-from shotspotter_assets.rehearsal.cities import RehearsedCity, real_city, simulated_city
+from shotspotter_assets.rehearsal.cities import (
+    BURST_DAYS,
+    RehearsedCity,
+    burst_city,
+    late_city,
+    real_city,
+    simulated_city,
+)
 from shotspotter_assets.rehearsal.drops import MIN_DAYS, Drop, land, land_history, steps_of
 from shotspotter_assets.rehearsal.judgement import is_made, problems
 from shotspotter_assets.rehearsal.processes import Processes, free_port, webhook
+from shotspotter_assets.rehearsal.publisher import Publisher, publishing
 from shotspotter_assets.rehearsal.story import Landing, Story
 from shotspotter_assets.rehearsal.tables import print_days, print_runs
 from shotspotter_assets.settings import CHECKOUT
 
 ZONE: Final = ZoneInfo("America/New_York")
-"""Of both cities."""
+"""Of all cities."""
+
+POLL_SECONDS: Final = 5
+"""Between two looks at the layers of the cities that publish late."""
 
 QUIET_SECONDS: Final = 12.0
 """Sensors look every 5 to 10 s; without a run for so long, everything asked for has been made."""
@@ -44,14 +55,19 @@ def main() -> None:
     last = today(ZONE) - timedelta(days=1 + (LOOK_BACK_DAYS - options.days if options.short else 0))
     days = days_between(last - timedelta(days=options.days - 1), last)
     first = days[0] - timedelta(days=options.history_days)
-    cities = [simulated_city(first, last)]
+    earlier = first - timedelta(days=2 * BURST_DAYS)  # so that as many days are known of them as of the others
+    cities = [simulated_city(first, last), late_city(earlier, last)]
+    if options.days >= BURST_DAYS // 2:
+        cities.append(burst_city(earlier, last, days[0] - timedelta(days=1)))
     if options.alerts:
         cities.append(real_city(options.alerts, first, last))
     else:
-        log("Only the simulated city: name a Parquet file of Washington DC's real alerts with --alerts.")
+        log("Only simulated cities: name a Parquet file of Washington DC's real alerts with --alerts.")
     for city in cities:
         city.file["retraining"] = options.retraining
-        log(f"{city.name}: {city.remark}; history of {options.history_days} days from {first}")
+        if options.short and city.rhythm:
+            city.file["end"] = last.isoformat()  # what lies between it and today is not part of the rehearsal
+        log(f"{city.name}: {city.remark}; history from {city.file['start']}")
     if options.short:
         log(
             f"The days that land end on {last}, so that the automation's look-back of {LOOK_BACK_DAYS} days begins with them."
@@ -77,13 +93,21 @@ def rehearse(
     with ExitStack() as stack:
         webhook_url, notices = stack.enter_context(webhook())
         story = Story(days, notices)
+        publisher = Publisher()
+        layers = stack.enter_context(publishing(publisher))
+        for city in cities:
+            if city.rhythm:
+                publisher.add(city.name, city.alerts, str(ZONE))
+                city.file["source"]["layer"] = f"{layers}/{city.name}/MapServer/0"
+        _publish(publisher, story, cities, eve)
         environment = _environment(folder, cities, webhook_url, port)
         os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
         landing = Path(environment["SHOTSPOTTER_LANDING"])
         instance = stack.enter_context(dg.DagsterInstance.get())
         processes = stack.enter_context(Processes(folder, environment, port))
         for city in cities:
-            land_history(landing, city, first, eve)
+            if not city.rhythm:
+                land_history(landing, city, first, eve)
         processes.start_daemon()
         processes.start_webserver()
         log(f"Daemon and webserver are up after {time.monotonic() - started:.0f} s: http://127.0.0.1:{port}")
@@ -91,8 +115,9 @@ def rehearse(
         for number, step in enumerate(steps, start=1):
             dropped = time.monotonic()
             for city in cities:
-                for drop in step:
+                for drop in step if not city.rhythm else ():
                     story.add(_land(landing, city, drop))
+            _publish(publisher, story, cities, max(drop.day for past in steps[:number] for drop in past))
             if kill and number == len(steps) // 2 + 1:
                 _kill_under_way(processes, instance, patience)
             landed = ", ".join(f"{drop.day} ({drop.kind})" for drop in step)
@@ -107,7 +132,10 @@ def rehearse(
     for problem in found:
         log(f"WRONG: {problem}")
     if not found:
-        log("Every day is complete, none was made twice without cause, and every corrupt file was named.")
+        log(
+            "Every day is complete, none was made twice without cause or by two runs at once, every corrupt file was named, "
+            "no day was stored as known before it was published, and every forecast says its lead."
+        )
     return not found
 
 
@@ -119,7 +147,7 @@ def log(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make rehearsal", description=__doc__)
     parser.add_argument(
-        "--alerts", type=Path, help="Parquet file of Washington DC's alerts; without it, only the simulated city"
+        "--alerts", type=Path, help="Parquet file of Washington DC's alerts; without it, only simulated cities"
     )
     parser.add_argument(
         "--days", type=int, default=LOOK_BACK_DAYS, help=f"days that land one by one ({MIN_DAYS} to {LOOK_BACK_DAYS})"
@@ -127,7 +155,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--history-days", type=int, help="days that land before, in one file (default 450; short: 120)")
     parser.add_argument("--short", action="store_true", help="few days of history, for continuous integration")
     parser.add_argument(
-        "--retraining", choices=("daily", "weekly", "on_drift"), default="daily", help="when both cities retrain"
+        "--retraining", choices=("daily", "weekly", "on_drift"), default="daily", help="when the cities retrain"
     )
     parser.add_argument("--kill", action="store_true", help="SIGKILL the daemon in the middle and start it again")
     parser.add_argument("--folder", help="where instance, store and logs are kept (default: a temporary folder)")
@@ -146,13 +174,14 @@ def _environment(folder: Path, cities: Sequence[RehearsedCity], webhook_url: str
         new.mkdir(parents=True)
     shutil.copy(CHECKOUT / ".dagster_home" / "dagster.yaml", home)
     for city in cities:
-        (files / f"{city.name}.yaml").write_text(yaml.safe_dump(city.file))
+        (files / f"{city.name}.yaml").write_text(json.dumps(city.file, indent=1))  # YAML too, and without aliases
     others = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
     return others | {
         "DAGSTER_HOME": str(home),
         "SHOTSPOTTER_CITIES": str(files),
         "SHOTSPOTTER_LANDING": str(landing),
         "SHOTSPOTTER_STORE": str(folder / "store"),
+        "SHOTSPOTTER_POLL_SECONDS": str(POLL_SECONDS),
         "SHOTSPOTTER_WEBHOOK_URL": webhook_url,
         "SHOTSPOTTER_UI_URL": f"http://127.0.0.1:{port}",
     }
@@ -161,6 +190,15 @@ def _environment(folder: Path, cities: Sequence[RehearsedCity], webhook_url: str
 def _land(landing: Path, city: RehearsedCity, drop: Drop) -> Landing:
     file = land(landing, city, drop)
     return Landing(time.time(), city.name, drop, file.name)
+
+
+def _publish(publisher: Publisher, story: Story, cities: Sequence[RehearsedCity], newest: date) -> None:
+    """Let the layers show what their publishers have published once `newest` is over."""
+    for city in cities:
+        if city.rhythm:
+            through = city.rhythm.through(newest)
+            story.publish(city.name, through)
+            publisher.publish(city.name, through)
 
 
 def _kill_under_way(processes: Processes, instance: dg.DagsterInstance, patience: float) -> None:

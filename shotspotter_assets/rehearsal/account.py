@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -23,6 +24,13 @@ class Made(NamedTuple):
     run_id: str
     trained: bool
     """Whether a model was trained for it."""
+    known: bool = True
+    """Whether the day was known, so far as it says."""
+    lead: int | None = None
+    last_known: date | None = None
+    """Of a forecast."""
+    issued: bool = True
+    """Whether there is a forecast, of a forecast."""
 
 
 Materializations = Mapping[tuple[str, str], list[Made]]
@@ -47,6 +55,8 @@ class Runs:
     by_status: Mapping[str, int]
     phases: list[Phases]
     """Of those that ended well."""
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Start and end of each run that is over, by its id."""
 
 
 def is_idle(instance: dg.DagsterInstance) -> bool:
@@ -65,9 +75,7 @@ def materializations(instance: dg.DagsterInstance, assets: Iterable[str], keys: 
             for record in page.records:
                 event = record.asset_materialization
                 if event is not None and event.partition is not None:
-                    trained = event.metadata.get("trained")
-                    made = Made(record.timestamp, record.run_id, bool(trained and trained.value))
-                    materialized[asset, event.partition].append(made)
+                    materialized[asset, event.partition].append(_made(record.timestamp, record.run_id, event.metadata))
             if not page.has_more:
                 break
             cursor = page.cursor
@@ -78,9 +86,12 @@ def runs_of(instance: dg.DagsterInstance) -> Runs:
     """Counts of the runs, and where their time went."""
     by_status: dict[str, int] = defaultdict(int)
     phases = []
+    spans = {}
     for record in instance.get_run_records():
         run = record.dagster_run
         by_status[run.status.value] += 1
+        if record.start_time is not None and record.end_time is not None:
+            spans[run.run_id] = (record.start_time, record.end_time)
         if run.status is not dg.DagsterRunStatus.SUCCESS:
             continue
         launched = _first(instance, run.run_id, dg.DagsterEventType.RUN_STARTING)
@@ -88,12 +99,26 @@ def runs_of(instance: dg.DagsterInstance) -> Runs:
         if launched is not None and first_step is not None and record.end_time is not None:
             asked = record.create_timestamp.timestamp()
             phases.append(Phases(launched - asked, first_step - launched, record.end_time - first_step))
-    return Runs(dict(by_status), phases)
+    return Runs(dict(by_status), phases, spans)
 
 
 def typical(phases: list[Phases]) -> Phases:
     """The median of each phase."""
     return Phases(*(median(values) for values in zip(*phases, strict=True)))
+
+
+def _made(at: float, run_id: str, metadata: Mapping[str, dg.MetadataValue]) -> Made:
+    facts = {name: value.value for name, value in metadata.items()}
+    lead, last_known = facts.get("lead"), facts.get("last_known")
+    return Made(
+        at,
+        run_id,
+        trained=bool(facts.get("trained")),
+        known=facts.get("known") is not False,
+        lead=lead if isinstance(lead, int) else None,
+        last_known=date.fromisoformat(last_known) if isinstance(last_known, str) else None,
+        issued="no_forecast" not in facts,
+    )
 
 
 def _first(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> float | None:

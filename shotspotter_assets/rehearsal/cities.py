@@ -1,4 +1,4 @@
-"""The two cities of a rehearsal: their alerts up to yesterday, and the files that describe them."""
+"""The cities of a rehearsal: their alerts up to the last day, and the files that describe them."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from shotspotter_assets.cities.registry import PACKAGE_CITIES
 
 COLUMNS: Final = ("occurred_at", "longitude", "latitude", "alert_type", "rounds", "source_id")
 FILE_DATE: Final = "alerts_%Y-%m-%d"
+BURST_DAYS: Final = 14
+
 HISTORY, DAILY = "history", "daily"
 """A city's folders for files that hold any days, and for those whose name says their day."""
 
@@ -27,6 +29,22 @@ PATROL: Final = {
 
 
 @dataclass(frozen=True)
+class Rhythm:
+    """How a city publishes that does not land files."""
+
+    days_late: int
+    burst_days: int
+    """Days that are published together."""
+    origin: date
+    """A day that ends a burst."""
+
+    def through(self, newest: date) -> date:
+        """The last day that is published once `newest` is over."""
+        late = (newest - self.origin).days - self.days_late
+        return self.origin + timedelta(days=late // self.burst_days * self.burst_days)
+
+
+@dataclass(frozen=True)
 class RehearsedCity:
     """One city."""
 
@@ -36,6 +54,8 @@ class RehearsedCity:
     alerts: pa.Table
     """`COLUMNS`, the times on the city's clock without a zone."""
     remark: str
+    rhythm: Rhythm | None = None
+    """Null for a city whose alerts land in files."""
 
     def of_days(self, first: date, last: date) -> pa.Table:
         """Alerts of the local days from `first` to `last`, both included."""
@@ -46,15 +66,56 @@ class RehearsedCity:
 
 def simulated_city(first: date, last: date) -> RehearsedCity:
     """The embedded simulation on a smaller grid, as if its alerts were sent in files."""
-    from shotspotter_assets.sources.simulated.source import SimulatedSource
+    settings = _simulated_settings("simulated_city", first)
+    alerts = _simulated_alerts(settings, first, last)
+    return RehearsedCity("simulated_city", _landed(settings), alerts, f"{alerts.num_rows:,} simulated alerts")
 
-    settings = yaml.safe_load((PACKAGE_CITIES / "simulated_city.yaml").read_text()) | {
+
+def late_city(first: date, last: date) -> RehearsedCity:
+    """A simulated city whose layer is three days late, and whose file does not say so."""
+    return _published("three_days_late", {}, Rhythm(3, 1, last), first, last)
+
+
+def burst_city(first: date, last: date, eve: date) -> RehearsedCity:
+    """A simulated city whose layer is loaded every two weeks, for the last time a week before the first day lands."""
+    rule = {"publication": {"period_days": BURST_DAYS}}
+    return _published("fortnightly", rule, Rhythm(0, BURST_DAYS, eve - timedelta(days=BURST_DAYS // 2)), first, last)
+
+
+def _published(name: str, rule: dict[str, Any], rhythm: Rhythm, first: date, last: date) -> RehearsedCity:
+    """A simulated city that is asked at a layer, whose address is yet to be written into its file."""
+    settings = _simulated_settings(name, first)
+    alerts = _simulated_alerts(settings, first, last)
+    columns = {
+        "time": "OCCURRED", "longitude": "LONGITUDE", "latitude": "LATITUDE", "gunshot_type": "TYPE",
+        "source_id": "SOURCE_ID",
+    }  # fmt: skip
+    file = (
+        settings | rule | {"automation": "history", "source": {"kind": "arcgis", "columns": columns}, "patrol": PATROL}
+    )
+    remark = f"{alerts.num_rows:,} simulated alerts, of a layer"
+    return RehearsedCity(name, file, alerts, remark, rhythm)
+
+
+def _simulated_settings(name: str, first: date) -> dict[str, Any]:
+    """The embedded city on a smaller grid; a city of another name has other alerts."""
+    settings: dict[str, Any] = yaml.safe_load((PACKAGE_CITIES / "simulated_city.yaml").read_text())
+    source = settings["source"] | {"seed": sum(name.encode())}
+    return settings | {
+        "name": name,
         "start": first.isoformat(),
         "grid": {"rows": 12, "columns": 12},
+        "source": settings["source"] if name == settings["name"] else source,
     }
+
+
+def _simulated_alerts(settings: dict[str, Any], first: date, last: date) -> pa.Table:
+    """The alerts of the simulation, as `COLUMNS`."""
+    from shotspotter_assets.sources.simulated.source import SimulatedSource
+
     city = City.model_validate(settings)
     raw = SimulatedSource(city).read(first, last)
-    alerts = pa.table(
+    return pa.table(
         {
             "occurred_at": pc.local_timestamp(pc.assume_timezone(_naive(raw["time_utc"]), "UTC").cast(
                 pa.timestamp("us", city.time_zone)
@@ -66,7 +127,6 @@ def simulated_city(first: date, last: date) -> RehearsedCity:
             "source_id": raw["source_id"],
         }
     )  # fmt: skip
-    return RehearsedCity(city.name, _landed(settings), alerts, f"{alerts.num_rows:,} simulated alerts")
 
 
 def real_city(alerts: Path, first: date, last: date) -> RehearsedCity:

@@ -11,7 +11,8 @@ from pyarrow import csv
 
 from shotspotter_assets.rehearsal.cities import DAILY, FILE_DATE, HISTORY, RehearsedCity
 
-Kind = Literal["daily", "out of order", "late", "corrected", "empty", "corrupt", "mended"]
+Kind = Literal["daily", "out of order", "late", "corrected", "empty", "corrupt", "mended", "published"]
+"""The last one is no file: rows of the day that a layer shows."""
 
 MIN_DAYS: Final = 4
 CORRUPT_BYTES: Final = b"occurred_at,longitude\n\x00\xff\xfe\x00 the transfer broke he"

@@ -26,7 +26,9 @@ def print_days(cities: Sequence[str], story: Story, materialized: Materializatio
         print(
             f"\n{city} (times when each was first made, x times in all; seconds from the first landing that can be read)"
         )
-        print(f"{'day':11s} {'landed':44s}{titles}{'retrained':>10s}{'to grid':>9s}{'to plan':>9s}  notices")
+        print(
+            f"{'day':11s} {'landed':44s}{titles}{'retrained':>10s}{'lead':>9s}{'to grid':>9s}{'to plan':>9s}  notices"
+        )
         for day in story.days:
             print(_day_row(city, day, story, materialized))
 
@@ -56,10 +58,11 @@ def _day_row(city: str, day: date, story: Story, materialized: Materializations)
     due = [asset for asset in TITLES if asset != "forecast_scores" or day != story.days[0]]
     times = "".join(_times(made[asset]) if asset in due else f"{'-':>12s}" for asset in TITLES)
     trained = "yes" if any(one.trained for one in made["live_models"]) else "-"
+    leads = _leads(made["risk_forecasts"])
     to_grid, to_plan = (_delay(story.readable(city, day), made[asset]) for asset in ("grid_tensors", "patrol_plans"))
     messages = [text for notice in story.notices for text in notice.text.split("\n\n")]
     notices = sorted({_kind(text) for text in messages if str(day) in text and f": {city}, " in text})
-    return f"{day!s:11s} {landed:44s}{times}{trained:>10s}{to_grid:>9s}{to_plan:>9s}  {'; '.join(notices) or '-'}"
+    return f"{day!s:11s} {landed:44s}{times}{trained:>10s}{leads:>9s}{to_grid:>9s}{to_plan:>9s}  {'; '.join(notices) or '-'}"
 
 
 def _times(made: Sequence[Made]) -> str:
@@ -67,6 +70,12 @@ def _times(made: Sequence[Made]) -> str:
         return f"{'missing':>12s}"
     again = f" x{len(made)}" if len(made) > 1 else ""
     return f"{_clock(made[0].at) + again:>12s}"
+
+
+def _leads(made: Sequence[Made]) -> str:
+    """Leads of the first and the last forecast of a day, in brackets if none was issued."""
+    leads = [str(one.lead) if one.issued else f"({one.lead})" for one in made]
+    return "-" if not leads else leads[0] if leads[0] == leads[-1] else f"{leads[0]} > {leads[-1]}"
 
 
 def _delay(readable: Sequence[Landing], made: Sequence[Made]) -> str:

@@ -146,17 +146,19 @@ def polled_arrivals(source: ChangingSource, name: str, seen: pa.Table, start: da
     known = seen.filter(is_own)
     asked = known.filter(known["asked"])
     asked_versions = dict(zip(asked["day"].to_pylist(), asked["day_version"].to_pylist(), strict=True))
-    if asked_versions:
+    if known.num_rows:
         first = max(start, last - timedelta(days=LOOK_BACK_DAYS))
         changed_days = source.changed_days(first, last)
         newest = max(changed_days, default=start)
         # A day that was seen but not asked for may have gone since, too.
+        seen_versions = dict(zip(known["day"].to_pylist(), known["day_version"].to_pylist(), strict=True))
         gone = {
             day: "" if day <= newest or version not in WITHOUT_ROWS else NOT_KNOWN
-            for day, version in zip(*(known[name].to_pylist() for name in ("day", "day_version")), strict=True)
+            for day, version in seen_versions.items()
             if first <= day <= last
         }
-        versions = gone | changed_days
+        waiting = {day: version for day, version in seen_versions.items() if day < first and day not in asked_versions}
+        versions = waiting | gone | changed_days
         changed = [day for day, version in versions.items() if asked_versions.get(day) != version]
         # A day without rows between new ones, or between older ones and them, was a day without alerts.
         with_rows = [day for day, version in asked_versions.items() if version not in WITHOUT_ROWS]

@@ -41,6 +41,11 @@ QUALITY: Final = "quality"
 CITY_STATE_FILE: Final = "city_state.json"
 
 
+def check_state_file(check: str) -> str:
+    """What a check found of a city, while it does not pass."""
+    return f"{check}_state.json"
+
+
 def seen_file(sensor: str, generation: int) -> str:
     """The table of what a sensor has seen of a city."""
     return f"{sensor}_{generation}.parquet"

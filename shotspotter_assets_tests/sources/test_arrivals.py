@@ -1,9 +1,9 @@
-"""Arrivals in landing folders: days without rows, and cities with a folder for each of two sources."""
+"""Arrivals in landing folders (days without rows, cities with a folder for each of two sources) and at polled sources."""
 
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +13,15 @@ from pyarrow import fs
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.sources.arrivals import (
+    LOOK_BACK_DAYS,
+    NOT_ASKED,
     SEEN_SCHEMA,
     Arrivals,
     as_asked,
     as_unread,
     has_unread,
     landing_arrivals,
+    polled_arrivals,
     unreadable_files,
 )
 from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -180,3 +183,37 @@ def test_a_file_that_was_unreadable_for_a_while_is_compared_with_what_was_asked(
     assert look.days() == ["2024-03-02", "2024-03-04"]
     assert look.days() == []
     assert unreadable_files(look.seen) == {}
+
+
+class Layer:
+    """A polled source with a row on each day."""
+
+    counts_by_day = False
+
+    def read(self, first: date, last: date) -> pa.Table:
+        raise NotImplementedError
+
+    def changed_days(self, first: date, last: date) -> dict[date, str]:
+        return {first + timedelta(days=at): "made of its rows" for at in range((last - first).days + 1)}
+
+
+@pytest.mark.parametrize("days", [LOOK_BACK_DAYS - 100, LOOK_BACK_DAYS + 100])
+def test_a_look_while_the_history_is_being_made_does_not_begin_it_again(days: int) -> None:
+    start = LAST - timedelta(days=days)
+    first = polled_arrivals(Layer(), "source 0", SEEN_SCHEMA.empty_table(), start, LAST)
+    assert set(first.days.values()) == {NOT_ASKED}
+    assert min(first.days) == start
+    # The run is under way, so that the sensor marks none of these days as asked for.
+    during = polled_arrivals(Layer(), "source 0", as_asked(first.seen, first.days.keys()), start, LAST)
+    after = polled_arrivals(Layer(), "source 0", during.seen, start, LAST)
+    assert after.days.keys() == during.days.keys()
+    assert set(after.days.values()) == {"made of its rows"}, "which tells the sensor that the run has made them"
+
+
+def test_days_before_the_look_back_that_were_never_asked_for_wait_on() -> None:
+    start = LAST - timedelta(days=LOOK_BACK_DAYS + 100)
+    first = polled_arrivals(Layer(), "source 0", SEEN_SCHEMA.empty_table(), start, LAST)
+    again = polled_arrivals(Layer(), "source 0", first.seen, start, LAST)
+    assert min(again.days) == start
+    assert again.days[start] == NOT_ASKED
+    assert again.days[LAST] == "made of its rows"

@@ -14,7 +14,7 @@ from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import check_result, schema_check, stored_rows
+from shotspotter_assets.defs.checks import check_result, keep_findings, schema_check, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
@@ -32,7 +32,7 @@ CLEANED_SCHEMA_HOLDS: Final = (
 )
 REJECTED_SCHEMA_HOLDS: Final = "The rejected rows are as they were received, each with a known reason."
 CITIES_ARE_WELL: Final = "cities_are_well"
-WELL: Final = "No city had a warning when its data were last checked, whichever city this run is of."
+WELL: Final = "No check of any city warned or failed when it was last run for it, whichever city this run is of."
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
@@ -101,6 +101,7 @@ def rows_are_conserved(
 
     wrong: dict[str, int] = {}
     rows = 0
+    findings = []
     for date_range in date_ranges(context, cities):
         raw = stored_rows(store, date_range, "raw_alerts", ALERTS_FILE)
         alerts = stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE)
@@ -108,6 +109,9 @@ def rows_are_conserved(
         rows += raw.num_rows
         unaccounted = unaccounted_rows(raw, alerts, rejected)
         wrong |= {date_range.key(day): difference for day, difference in unaccounted.items()}
+        days = ", ".join(map(str, list(unaccounted)[:5]))
+        findings.append((date_range, not unaccounted, f"Rows of {days} are lost; materialise cleaned_alerts again."))
+    keep_findings(store, "rows_are_conserved", findings)
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata={"rows_received": rows, "unaccounted_rows_by_partition": wrong},
@@ -140,7 +144,8 @@ def data_quality(
         days = [day for date_range, _ in windows if date_range.city.name == city for day in date_range.days]
         CityState.of_run(days, of_city).keep(store.open(), city)
     wrong_files = {name: file.problem for name, file in unusable_files(cities).items()}
-    finding = cities_are_well({name: CityState.load(store.open(), name) for name in cities}, wrong_files)
+    states = {name: CityState.load(store.open(), name) for name in cities}
+    finding = cities_are_well(states, wrong_files, _unreadable_files(store.open(), cities))
     yield dg.AssetCheckResult(
         check_name=CITIES_ARE_WELL,
         passed=finding.passed,
@@ -148,6 +153,20 @@ def data_quality(
         description=finding.message,
         metadata=dict(finding.numbers),
     )
+
+
+def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
+    """What is said of the landed files that cannot be read, by city."""
+    from shotspotter_assets.sources.registry import arrivals
+    from shotspotter_assets.sources.seen import read_unreadable
+
+    landed = [name for name, city in cities.items() if "landed" in arrivals(city)]
+    files = {name: read_unreadable(store, name) for name in landed}
+    return {
+        name: f"{len(of_city)} files cannot be read: " + " ".join(file.error for file in list(of_city.values())[:5])
+        for name, of_city in files.items()
+        if of_city
+    }
 
 
 def _raw_with_eve(store: "Store", date_range: DateRange) -> "pa.Table":

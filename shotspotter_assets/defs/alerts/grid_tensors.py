@@ -5,7 +5,7 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import stored_rows
+from shotspotter_assets.defs.checks import keep_findings, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import ONE_RUN, Partitions, date_ranges
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
@@ -65,12 +65,17 @@ def counts_equal_alerts(
 
     wrong: dict[str, int] = {}
     counted = 0
+    findings = []
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
         tensors = stored_rows(store, date_range, "grid_tensors", GRID_FILE)
         alerts = stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, COUNTED_COLUMNS)
-        wrong |= {date_range.key(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}
+        miscounted = miscounted_alerts(tensors, alerts, days, city)
+        wrong |= {date_range.key(day): number for day, number in miscounted.items()}
+        named = ", ".join(map(str, list(miscounted)[:5]))
+        findings.append((date_range, not miscounted, f"Counts of {named} are wrong; materialise grid_tensors again."))
         counted += counted_alerts(alerts, city).num_rows
+    keep_findings(store, "counts_equal_alerts", findings)
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata={"alerts": counted, "counts_minus_alerts_by_partition": wrong},

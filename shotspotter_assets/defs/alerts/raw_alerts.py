@@ -110,7 +110,8 @@ def late_cities(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """No automated city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
-    from shotspotter_assets.quality.overdue_cities import not_yet_due, overdue_cities, stored_rhythm
+    from shotspotter_assets.quality.city_state import keep_outcome
+    from shotspotter_assets.quality.overdue_cities import late_city, not_yet_due, overdue_cities, stored_rhythm
 
     opened, now = store.open(), datetime.now(UTC)
     served = {name: city for name, city in cities.items() if city.end is None and city.is_automated}
@@ -123,6 +124,8 @@ def late_cities(
         {name: city.publication.longest_lead for name, city in served.items()},
         {name: max(days) for name, days in issued.items() if days},
     )
+    for name, yesterday in yesterdays.items():
+        keep_outcome(opened, name, "late_cities", [yesterday], late_city(finding, name))
     manual = [name for name, city in cities.items() if city.end is None and not city.is_automated]
     not_judged = f" Not judged, as nothing is to come by itself (automation: manual): {', '.join(manual)}."
     return dg.AssetCheckResult(

@@ -86,8 +86,8 @@ def definitions(settings: Settings) -> dg.Definitions:
     polled = _sensor(
         "polled_arrivals",
         Watch("polled", "polled"),
-        seconds=900,
-        description="Asks the live sources for new and corrected days every quarter of an hour.",
+        seconds=settings.poll_seconds,
+        description=f"Asks the live sources for new and corrected days every {settings.poll_seconds} seconds.",
         settings=settings,
     )
     return dg.Definitions(sensors=[landing, polled])

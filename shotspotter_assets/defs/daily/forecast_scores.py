@@ -9,9 +9,11 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
+from shotspotter_assets.defs.checks import keep_findings
 from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, Partitions, date_ranges, single_day
+from shotspotter_assets.storage.file_names import RECORD_FILE
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -72,12 +74,16 @@ def rolling_gate_holds(
     """
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
-    warnings = {
-        date_range.key(day): ScoreRecord.load(store.open(), date_range.city.name, day).warnings()
-        for date_range in date_ranges(context, cities)
-        for day in date_range.days
-    }
-    wrong = {key: reasons for key, reasons in warnings.items() if reasons}
+    opened = store.open()
+    wrong: dict[str, list[str]] = {}
+    for date_range in date_ranges(context, cities):
+        city = date_range.city.name
+        warnings = {day: ScoreRecord.load(opened, city, day).warnings() for day in date_range.days}
+        wrong |= {date_range.key(day): reasons for day, reasons in warnings.items() if reasons}
+        if date_range.last == max(opened.days_present("forecast_scores", city, RECORD_FILE)):
+            # A correction scores past days again, which says nothing of the present.
+            newest = warnings[date_range.last]
+            keep_findings(store, "rolling_gate", [(date_range, not newest, " ".join(newest))])
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.WARN,

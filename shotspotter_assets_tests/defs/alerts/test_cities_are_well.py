@@ -1,5 +1,7 @@
 """One city's warning stays in sight while other cities are checked, until a run of its own finds it well."""
 
+import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pytest
 from shotspotter_assets.cities.city import Box
 from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
-from shotspotter_assets.quality.city_state import CityState, cities_are_well
-from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import materialize, resources, with_city
+from shotspotter_assets.quality.city_state import OTHER_CHECKS, CityState, cities_are_well, keep_outcome
+from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.storage.file_names import ARRIVALS, UNREADABLE_FILE
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources, with_city
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -82,13 +86,52 @@ def test_a_city_whose_run_was_refused_is_not_well(towns: Towns) -> None:
 
 
 def test_a_city_that_was_never_checked_raises_nothing(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    assert CityState.load(store, "slow_town") is None
-    assert cities_are_well({"slow_town": None}, {}).passed
+    assert CityState.load(Store(str(tmp_path)), "slow_town") == []
+    assert cities_are_well({"slow_town": []}, {}, {}).passed
 
 
 def test_a_city_whose_file_cannot_be_used_is_not_well() -> None:
-    finding = cities_are_well({"slow_town": None}, {"fast_town": "fast_town.yaml: box: is missing"})
+    finding = cities_are_well({"slow_town": []}, {"fast_town": "fast_town.yaml: box: is missing"}, {})
     assert not finding.passed
     assert "Their files cannot be used: fast_town" in finding.message
     assert finding.numbers["fast_town file"] == "fast_town.yaml: box: is missing"
+
+
+@pytest.mark.parametrize("check", OTHER_CHECKS)
+def test_every_other_check_of_a_city_is_in_sight_until_it_passes_for_that_city(check: str, tmp_path: Path) -> None:
+    store, day = Store(str(tmp_path)), date(2024, 3, 1)
+    keep_outcome(store, "slow_town", check, [day], "The gate failed.")
+    keep_outcome(store, "fast_town", check, [day], None)
+    CityState.of_run([day], {}).keep(store, "slow_town")
+
+    def found() -> Finding:
+        return cities_are_well({city: CityState.load(store, city) for city in ("slow_town", "fast_town")}, {}, {})
+
+    assert found().message == f"Not well: slow_town (2024-03-01: {check}). Never checked: fast_town."
+    assert found().numbers == {f"slow_town {check}": "The gate failed."}
+    keep_outcome(store, "slow_town", check, [day], None)
+    assert found().message == "Well: slow_town. Never checked: fast_town."
+
+
+def test_all_checks_of_the_project_are_kept_by_city() -> None:
+    names = {key.name for key in DEFINITIONS.resolve_asset_graph().asset_check_keys}
+    # A fold's verdict is no state of its city, and unreadable files are read from what the sensor has seen.
+    apart = {"cities_are_well", "forecast_beats_best_baseline", "unreadable_files"}
+    assert names - apart == {*ALL_CHECKS, *OTHER_CHECKS}
+
+
+def test_a_city_with_a_landed_file_that_cannot_be_read_is_not_well(towns: Towns) -> None:
+    towns.land(far=0)
+    store = Store(str(towns.folder / "store"))
+    unreadable = {"landing_city/b.csv": {"version": "1", "error": "landing_city/b.csv: not a CSV file; land it again."}}
+    store.write_bytes(Partition(ARRIVALS, "landing_city"), UNREADABLE_FILE, json.dumps(unreadable).encode())
+    found = towns.check("tiny_city", "2023-08-01", "2023-08-04")["cities_are_well"]
+    assert "Not well: landing_city (unreadable files)" in found.description
+    assert "b.csv: not a CSV file; land it again." in found.metadata["landing_city unreadable_files"].value
+
+
+def test_numbers_of_a_check_are_plotted_by_city(towns: Towns) -> None:
+    towns.land(far=15)
+    metadata = towns.check("landing_city", "2024-03-01", "2024-03-10")["share_rejected"].metadata
+    assert metadata["landing_city: rows"].value == 15
+    assert "share" not in metadata

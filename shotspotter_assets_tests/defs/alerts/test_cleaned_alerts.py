@@ -40,12 +40,12 @@ def test_every_check_runs_on_a_range_and_on_a_day_after_it(tmp_path: Path, insta
     assert set(found) == names
     assert all(check.passed for check in found.values()), {n: c.description for n, c in found.items() if not c.passed}
     assert found["unusual_days"].description.startswith("tiny_city: ")
-    of_range = found["unusual_days"].metadata["judged_days"].value
+    of_range = found["unusual_days"].metadata["tiny_city: judged_days"].value
     assert 0 < of_range < 105
     # The day alone is judged, by the days that are stored before it.
     found = run("2023-10-21", "2023-10-21", on, instance)
     assert set(found) == names
-    assert found["unusual_days"].metadata["judged_days"].value == 1
+    assert found["unusual_days"].metadata["tiny_city: judged_days"].value == 1
     assert found["cleaned_schema"].severity == dg.AssetCheckSeverity.ERROR
     assert found["clock"].severity == dg.AssetCheckSeverity.WARN
 
