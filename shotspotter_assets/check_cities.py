@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
+from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, load_cities
 from shotspotter_assets.models.registry import check_forecasters
 
@@ -16,9 +18,16 @@ def main(arguments: Sequence[str]) -> None:
         cities = check_forecasters(load_cities(folder))
     except CityFileError as error:
         sys.exit(str(error))
-    print(f"{folder}: {len(cities)} city files can be used: {', '.join(cities)}.")
-    if cities.unusable:
-        sys.exit("\n".join(file.problem for file in cities.unusable.values()))
+    too_large = {}
+    for name, city in cities.items():
+        try:
+            require_memory(city, city.end or date.today())
+        except CityTooLargeError as error:
+            too_large[name] = str(error)
+    usable = [name for name in cities if name not in too_large]
+    print(f"{folder}: {len(usable)} city files can be used: {', '.join(usable)}.")
+    if problems := [*(file.problem for file in cities.unusable.values()), *too_large.values()]:
+        sys.exit("\n".join(problems))
 
 
 if __name__ == "__main__":

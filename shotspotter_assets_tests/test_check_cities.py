@@ -37,3 +37,13 @@ def test_one_wrong_file_of_several_is_an_error(
         str(tmp_path / "washington_dc.yaml") if "start" in changes else "washington_dc.yaml"
     )
     assert says in str(left.value.code)
+
+
+def test_a_city_that_does_not_fit_into_memory_has_a_line_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, memory_gb=0.26)
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 0 city files can be used: .\n"
+    assert str(left.value.code).startswith("City washington_dc: to train on")

@@ -92,6 +92,8 @@ class City(StrictModel):
     automation: Automation = "manual"
     """What sensors, schedules and conditions may start: nothing; the last days, and what follows those already made; or the
     whole history too."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    """Gigabytes of memory that training on the city may take; null for what the machine has."""
     limits: Limits = Limits()
     """What one file or answer of its sources may take before it is refused."""
     publication: Publication = Publication()

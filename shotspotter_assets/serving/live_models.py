@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.memory import require_memory
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import judge
@@ -155,6 +156,7 @@ def train(
     """
     city, days, day = stored.city, stored.days, stored.issue_date
     in_coverage = stored.in_coverage(day + timedelta(days=1))
+    require_memory(city, days[-1], int(in_coverage.sum()))
     history = stored.daily(in_coverage)
     fitted = fit_next_day(history, windows, context, changes)
     window = slice(windows.validation.start, windows.validation.stop)

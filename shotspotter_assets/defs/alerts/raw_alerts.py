@@ -59,6 +59,7 @@ def raw_alerts(
     its rows and of whether it is known: asking again makes only those days stale for which that has changed.
     """
     from shotspotter_assets.calendar.local_time import rows_of_days
+    from shotspotter_assets.cities.memory import require_memory
     from shotspotter_assets.cleaning.day_settings import SETTINGS, raw_settings, refuse_changed_settings, with_entries
     from shotspotter_assets.sources.day_states import day_states
     from shotspotter_assets.sources.known_days import mark_states, state_version
@@ -70,6 +71,7 @@ def raw_alerts(
     opened = store.open()
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
+        require_memory(city, days[-1])
         readers = sources.readers(city, unreadable_versions(opened, city.name))
         before = _stored_before(context, opened, date_range)
         received = receive(readers, days, before)

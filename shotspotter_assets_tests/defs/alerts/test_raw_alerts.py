@@ -10,8 +10,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from shotspotter_assets.cities.memory import CityTooLargeError
+from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import DAILY, DEFINITIONS, resources, run_days
+from shotspotter_assets_tests.defs.chain import DAILY, DEFINITIONS, resources, run_days, with_city
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -146,3 +148,13 @@ def test_a_damaged_file_of_the_store_is_made_anew(town: Town) -> None:
     path.write_bytes(b"PAR1 and nothing")
     town.run()
     assert [row["source_id"] for row in town.read("alerts.parquet")] == ["a", "b", "b", "c"]
+
+
+def test_a_city_that_does_not_fit_into_memory_is_refused_before_its_source_is_read(town: Town) -> None:
+    town.land(ROWS, FIRST)
+    small = resources(
+        str(town.file.parents[2] / "store"), str(town.file.parents[1]), with_city("landing_city", memory_gb=0.25)
+    )
+    with pytest.raises(CityTooLargeError, match=r"City landing_city: to train on 4 x 4 cells over 5 days"):
+        run_days("landing_city", DAYS[0], DAYS[-1], small, town.instance)
+    assert not town.read(ALERTS_FILE)

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from shotspotter_assets.cities.memory import CityTooLargeError
 from shotspotter_assets.evaluation.fold_forecasts import StaleModelError
 from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.gate import TRUTH, baselines_in, judge
@@ -22,7 +23,7 @@ from shotspotter_assets.models.next_day.regime_regression import OtherInputsErro
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -217,3 +218,11 @@ def test_the_city_is_judged_by_its_folds(
     # Nobody knows more than the process itself, which is never served.
     assert next(iter(report["models"])) == "true_intensity"
     assert "| true_intensity (the process itself) |" in metadata["model_card"].value
+
+
+def test_covered_cells_that_do_not_fit_into_memory_are_refused_before_anything_is_trained(
+    instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    small = resources(str(tiny_city_days), cities=with_city(CITY, memory_gb=0.26))
+    with pytest.raises(CityTooLargeError, match=r"City tiny_city: to train on .* of them covered, over"):
+        run_fold("fold_models", CITY, FOLD, small, instance)
