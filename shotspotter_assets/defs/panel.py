@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.markdown import plain
+
 SIGNIFICANT_DIGITS: Final = 4
 
 Metadata = dict[str, Any]
@@ -34,8 +36,8 @@ def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
 
 
 def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
-    """A list, or "None."."""
-    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "None.")
+    """A list, or "None."; texts of errors and names of files may be among the lines."""
+    return dg.MetadataValue.md("\n".join(f"- {plain(line)}" for line in lines) or "None.")
 
 
 def rounded(values: Mapping[str, Any]) -> Metadata:

@@ -12,6 +12,7 @@ from shotspotter_assets.evaluation.burden import FLAGGED_PERCENT, Burden
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, TRUTH, Verdict
 from shotspotter_assets.evaluation.table_scores import GroupScores
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
 CANNOT: Final = """\
@@ -140,7 +141,7 @@ def _agree(verdict: Verdict, in_service: InService) -> bool:
 
 
 def _bullets(lines: tuple[str, ...]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
 def _target(report: WalkForwardReport) -> str:
@@ -215,7 +216,7 @@ def _groups(groups: dict[str, GroupScores], served: str) -> list[str]:
     for name, group in groups.items():
         scores = group.models[served]
         numbers = (scores.gain_over_reference, scores.predicted_over_observed)
-        lines.append(f"| {name} | {group.positives:,} | {_row(numbers)} |")
+        lines.append(f"| {plain(name)} | {group.positives:,} | {_row(numbers)} |")
     return lines
 
 
@@ -241,7 +242,7 @@ def _burden(burden: Burden, kind: str) -> str:
     ]
     for name, area in burden.by_area.items():
         shares = (area.share_of_covered, area.share_of_flagged, area.share_of_alerts, area.precision)
-        lines.append(f"| {name} | {' | '.join('-' if share is None else _percent(share) for share in shares)} |")
+        lines.append(f"| {plain(name)} | {' | '.join('-' if share is None else _percent(share) for share in shares)} |")
     repeats = burden.repeats
     top = repeats.top_cells[0]
     lines += [

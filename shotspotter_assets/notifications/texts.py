@@ -20,6 +20,8 @@ MAX_TITLES: Final = 100
 MAX_TEXT_CHARACTERS: Final = 1_000
 MAX_TITLE_CHARACTERS: Final = 200
 MAX_ANSWER_CHARACTERS: Final = 200
+NO_WIDTH: Final = "\u200b"
+"""A space that is not seen, and parts what would be a link or a mention."""
 
 PUBLIC_PARTS: Final = re.compile(r"/(?:services|api|webhooks?|webhookb2|IncomingWebhook|hooks|workflows|triggers)(?=/)")
 """Parts of webhooks' paths that are the same for everybody and found in other addresses."""
@@ -101,5 +103,6 @@ class Texts:
 
 
 def _escaped(text: str) -> str:
-    """`text` as Slack wants it: no mentions and no links of its own."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """`text` as Slack wants it: no mentions and no links of its own, nor those of Markdown, which others read in it."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")

@@ -1,0 +1,78 @@
+"""Text from outside is shown as it is where Markdown or HTML is read."""
+
+import re
+from dataclasses import replace
+from html import unescape
+
+import dagster as dg
+import pytest
+from markdown_it import MarkdownIt
+
+from shotspotter_assets.defs import panel
+from shotspotter_assets.evaluation.model_card import model_card
+from shotspotter_assets.markdown import plain
+from shotspotter_assets.notifications.messages import corrupt_file
+from shotspotter_assets.notifications.settings import NotificationSettings
+from shotspotter_assets.notifications.texts import Texts
+from shotspotter_assets_tests.evaluation.test_model_card import REPORT
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>.csv",
+    "</td></table><script>alert(1)</script>",
+    "[Log in](javascript:alert(1))",
+    "![x](http://example.org/seen.png)",
+    "**Run succeeded** | `rm -rf` ~~no~~",
+    "residual_boosting of _all_ & __none__ at 5 % \\ 3 > 2",
+    "two\nlines\n# Heading\n| a | b |",
+    "&lt;b&gt; as it is written",
+    "- no list",
+    "1. nor this",
+]
+
+
+def rendered(markdown: str) -> str:
+    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown)
+
+
+def text_of(html: str) -> str:
+    return unescape(re.sub(r"<[^>]+>", "", html)).strip()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_plain_text_is_shown_as_it_is(text: str) -> None:
+    html = rendered(plain(text))
+    assert set(re.findall(r"</?\w+", html)) <= {"<p", "</p"}
+    assert text_of(html) == " ".join(text.split())
+
+
+def test_words_with_underscores_stay_as_they_are() -> None:
+    assert plain("residual_boosting serves washington_dc.") == "residual_boosting serves washington_dc."
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_lists_in_the_panel_show_it_as_it_is(text: str) -> None:
+    made = panel.bullets([text, "A sentence."])
+    assert isinstance(made, dg.MarkdownMetadataValue)
+    html = rendered(made.md_str)
+    assert set(re.findall(r"</?\w+", html)) <= {"<ul", "</ul", "<li", "</li"}
+    assert " ".join(text.split()) in text_of(html)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_of_areas_in_the_model_card_show_as_they_are(text: str) -> None:
+    scores = next(iter(REPORT.by_area.areas.values()))
+    share = next(iter(REPORT.burden[REPORT.verdict.served].by_area.values()))
+    by_area = replace(REPORT.by_area, areas={text: scores})
+    burden = {name: replace(burden, by_area={text: share}) for name, burden in REPORT.burden.items()}
+    html = rendered(model_card(REPORT.model_copy(update={"by_area": by_area, "burden": burden})))
+    assert not re.findall(r"<(?:img|script|a|del|code)\b", html)
+    assert text_of(html).count(" ".join(text.split())) == 2
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_notices_hold_no_links_mentions_or_tags_of_others(text: str) -> None:
+    message = corrupt_file("dc", f"{text} <!channel> @here.csv", text)
+    html = rendered(Texts(NotificationSettings()).slack([message]))
+    assert not re.findall(r"<(?:img|script|a|code)\b", html)
+    assert "@here" not in html
+    assert "<!" not in html
