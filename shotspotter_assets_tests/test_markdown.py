@@ -14,7 +14,7 @@ from shotspotter_assets.markdown import plain
 from shotspotter_assets.notifications.messages import corrupt_file
 from shotspotter_assets.notifications.settings import NotificationSettings
 from shotspotter_assets.notifications.texts import Texts
-from shotspotter_assets_tests.evaluation.test_model_card import REPORT
+from shotspotter_assets_tests.evaluation.test_walk_forward_report import REPORT
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.csv",
@@ -53,7 +53,7 @@ def test_words_with_underscores_stay_as_they_are() -> None:
 def test_lists_in_the_panel_show_it_as_it_is(text: str) -> None:
     made = panel.bullets([text, "A sentence."])
     assert isinstance(made, dg.MarkdownMetadataValue)
-    html = rendered(made.md_str)
+    html = rendered(made.md_str or "")
     assert set(re.findall(r"</?\w+", html)) <= {"<ul", "</ul", "<li", "</li"}
     assert " ".join(text.split()) in text_of(html)
 
