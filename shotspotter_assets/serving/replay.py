@@ -112,7 +112,7 @@ class ReplayInputs:
         known = [f"{each} {self.fingerprints[each]}" for each, has_come in zip(days, came, strict=True) if has_come]
         before = ServingRecord.latest_before(self.store, self.city.name, day)
         return sha256(
-            self.city.model_dump_json(exclude={"automation"}),
+            self.city.model_dump_json(exclude={"automation"}, exclude_defaults=True),
             json.dumps(installed_versions(), sort_keys=True),
             "\n".join(known),
             "" if before is None else before.model_dump_json(),
