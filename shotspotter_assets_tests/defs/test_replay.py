@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.replay import replay
 from shotspotter_assets.defs.replay_runs import PROCESS_TAG, REPLAY_TAG
@@ -22,6 +23,7 @@ from shotspotter_assets.serving.replay import ReplayError, ReplaySummary
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, with_city
+from shotspotter_assets_tests.defs.daily.test_lead import LANDED
 
 CITY = "tiny_city"
 FIRST, LAST = date(2024, 1, 18), date(2024, 1, 20)
@@ -31,8 +33,8 @@ LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
 class Place:
     """The tiny city with quick models, a store with its days, and replays in it."""
 
-    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
-        cities = with_city(CITY, serves="ewma", time_precision="day", retraining="weekly")
+    def __init__(self, root: Path, instance: dg.DagsterInstance, **changes: object) -> None:
+        cities = with_city(CITY, serves="ewma", time_precision="day", retraining="weekly", **changes)
         self.root, self.instance, self.city = root, instance, cities[CITY]
         self.settings = Settings(cities, store_root=str(root), landing_root=str(root))
         self.definitions = build_definitions(self.settings)
@@ -131,6 +133,20 @@ def _fails_on(day: date, write: Callable[..., object]) -> Callable[..., object]:
         return write(store, partition, *args)
 
     return failing
+
+
+def test_a_city_that_publishes_late_is_replayed_at_its_lead_and_scored_once_its_days_are_known(place: Place) -> None:
+    # When the rows came is not known, so that the rule of the city's file counts.
+    shutil.rmtree(place.root / "raw_alerts")
+    late = Place(place.root, place.instance, source=LANDED, publication=Publication(days_late=2))
+    account = late.replay()
+    assert [(late.record(day).lead, late.record(day).last_known) for day in account.outcomes] == [
+        (3, day - timedelta(days=2)) for day in account.outcomes
+    ]
+    assert ServingRecord.load(late.store, CITY, LAST).validation_last <= LAST - timedelta(days=2)
+    scores = ScoreRecord.load(late.store, CITY, LAST)
+    assert scores.scores is not None
+    assert (scores.lead, account.scored) == (3, 2)
 
 
 def test_what_was_issued_on_the_day_itself_is_left_unless_asked_for(place: Place) -> None:
