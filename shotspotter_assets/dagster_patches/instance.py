@@ -4,6 +4,7 @@ The web server and the daemon never load the definitions, but compute which fold
 checks and start runs.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,10 @@ class PatchedInstance(dg.DagsterInstance):
         planned_checks.apply()
         queue_log.apply()
         termination.apply()
+        if "dagster._cli.proxy_server_manager" in sys.modules:  # the command that starts code servers, and no other
+            from shotspotter_assets.dagster_patches import code_server
+
+            code_server.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
 

@@ -93,11 +93,12 @@ def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of killed writers of this machine."""
     for path in folder.iterdir():
         temporary = _TEMPORARY.fullmatch(path.name)
-        if temporary and not _is_running(int(temporary[1])):
+        if temporary and not is_running(int(temporary[1])):
             path.unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether this machine has a process of that id."""
     if os.name != "posix":  # elsewhere signal 0 would end the process
         return True
     try:

@@ -48,6 +48,9 @@ def test_the_shipped_configuration_is_what_the_readme_says(checkout: Path, monke
         for kind in (InstigatorType.SENSOR, InstigatorType.AUTO_MATERIALIZE):
             kept_days = {status.name: days for status, days in instance.get_tick_retention_settings(kind).items()}
             assert kept_days == {"STARTED": -1, "SKIPPED": 1, "FAILURE": 30, "SUCCESS": 90}
+        # the code server comes back within half a minute, and a run may meet several such deaths
+        assert concurrency.run_queue_config.max_user_code_failure_retries == 10
+        assert concurrency.run_queue_config.user_code_failure_retry_delay == 15
 
 
 def test_an_exported_home_wins(checkout: Path, tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Launches runs as Dagster does by default, and tells its monitoring of runs whose process is gone; named in `dagster.yaml`.
+
+Stock, the code server alone knows the processes of its runs. If both are killed, as by a service manager or for want of
+memory, a run counts as under way for a day (`max_runtime_seconds`): its days are not made, and its pool has no place.
+"""
+
+import json
+from time import monotonic
+from typing import Final
+
+from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._serdes import ConfigurableClassData
+
+from shotspotter_assets.dagster_patches.guard import known
+from shotspotter_assets.storage.local_files import is_running
+
+known(
+    "dagster._daemon.monitoring.run_monitoring:monitor_started_run",
+    parameters="instance, workspace, run_record, logger",
+    sources=("bc211672a19d",),
+    purpose="a run whose process was killed is made again",
+)
+
+STARTED: Final = "Started process for run (pid: "
+
+MIN_GONE_S: Final = 45.0
+"""A run that has failed is started again at once or never, and while no code server answers it cannot be: where both were
+killed, the code server comes first."""
+MAX_GONE_S: Final = 180.0
+"""The server that started the run may be gone for good, as after a restart of everything."""
+
+
+class LocalRunLauncher(DefaultRunLauncher):
+    """Stock, but for the look after processes on this machine; runs of a code server at a port may be elsewhere."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._gone_since: dict[str, float] = {}
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """The monitoring asks for the health of each run that has started."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the process of a run is there; that of one that cannot be looked for is taken to be."""
+        socket = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
+        process = self._process(run) if socket else None
+        if process is None or is_running(process):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        now = monotonic()
+        gone_s = now - self._gone_since.setdefault(run.run_id, now)
+        if gone_s < MIN_GONE_S or (gone_s < MAX_GONE_S and not _answers(socket)):
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "its process is gone, and nobody could start it again")
+        del self._gone_since[run.run_id]
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"its process {process} is gone")
+
+    def _process(self, run: DagsterRun) -> int | None:
+        for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+            if entry.dagster_event and (entry.dagster_event.message or "").startswith(STARTED):
+                return int(str(entry.dagster_event.engine_event_data.metadata["pid"].value))
+        return None
+
+
+def _answers(socket: str) -> bool:
+    try:
+        DagsterGrpcClient(socket=socket).ping("")
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True

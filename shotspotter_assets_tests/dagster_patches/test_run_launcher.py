@@ -1,0 +1,76 @@
+"""A run whose process is gone counts as failed at the monitoring's next look; any other run is left alone."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._daemon.monitoring.run_monitoring import monitor_started_run
+
+from shotspotter_assets.dagster_patches import run_launcher
+from shotspotter_assets.dagster_patches.run_launcher import LocalRunLauncher
+
+SHIPPED = Path(__file__).parents[2] / ".dagster_home" / "dagster.yaml"
+BY_SOCKET = {"host": "localhost", "socket": "/tmp/socket"}
+BY_PORT = {"host": "code.example", "port": 4000}
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    shutil.copy(SHIPPED, tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert isinstance(instance.run_launcher, LocalRunLauncher)
+        yield instance
+
+
+def gone_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("process", "server", "waits_s", "status"),
+    [
+        (gone_process, BY_SOCKET, (0.0, 0.0), dg.DagsterRunStatus.FAILURE),
+        (gone_process, BY_SOCKET, (0.0, 60.0), dg.DagsterRunStatus.STARTED),  # no code server to start it again
+        (gone_process, BY_SOCKET, (60.0, 60.0), dg.DagsterRunStatus.STARTED),
+        (os.getpid, BY_SOCKET, (0.0, 0.0), dg.DagsterRunStatus.STARTED),
+        (gone_process, BY_PORT, (0.0, 0.0), dg.DagsterRunStatus.STARTED),  # perhaps on another machine
+        (None, BY_SOCKET, (0.0, 0.0), dg.DagsterRunStatus.STARTED),
+    ],
+)
+def test_a_run_whose_process_is_gone_has_failed(
+    process: Callable[[], int] | None,
+    server: dict[str, Any],
+    waits_s: tuple[float, float],
+    status: dg.DagsterRunStatus,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, wait_s in zip(("MIN_GONE_S", "MAX_GONE_S"), waits_s, strict=True):
+        monkeypatch.setattr(run_launcher, name, wait_s)
+    run = instance.add_run(dg.DagsterRun(job_name="daily", tags={GRPC_INFO_TAG: json.dumps(server)}))
+    if process is not None:
+        pid = process()
+        instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.PIPELINE_START.value, "daily"), run.run_id)
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    monitor_started_run(instance, None, record, logging.getLogger())
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status is status
+    if status is dg.DagsterRunStatus.FAILURE:
+        [failed] = instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)
+        assert f"its process {pid} is gone" in str(failed.dagster_event and failed.dagster_event.message)
