@@ -4,7 +4,7 @@ The conditions are evaluated where the definitions are loaded, as Dagster's daem
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -13,8 +13,9 @@ import dagster as dg
 from dagster_shared.record import copy
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
-from shotspotter_assets.defs.automation.runs import newest_first
+from shotspotter_assets.defs.automation.runs import DAILY_ASSETS, newest_first
 from shotspotter_assets.defs.automation.under_way import UnderWay
 from shotspotter_assets.partitions import LOOK_BACK_DAYS
 from shotspotter_assets.settings import Settings
@@ -152,12 +153,16 @@ def definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(sensors=[catch_up])
 
 
-def of_automated_cities(assets: dg.Definitions, cities: Iterable[City]) -> dg.Definitions:
-    """The assets, with conditions that are true of the automated cities alone."""
+def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.Definitions:
+    """The assets, with conditions that are true of the automated cities alone; the page of `raw_alerts` lists these."""
     # The window comes first: a condition is asked about all days of all cities otherwise.
     is_wanted = RECENT & OfAutomatedCity(cities)
 
+    shown = panel.table({"city": city.name, "automation": city.automation} for city in cities)
+
     def limited(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if spec.key == DAILY_ASSETS[0]:
+            spec = spec.merge_attributes(metadata={"automation": shown})
         condition = spec.automation_condition
         return spec if condition is None else spec.replace_attributes(automation_condition=is_wanted & condition)
 

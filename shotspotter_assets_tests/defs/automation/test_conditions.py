@@ -169,6 +169,14 @@ def test_nothing_is_made_for_a_manual_city(tmp_path: Path, monkeypatch: pytest.M
         assert automation.asked_of_others == set()
 
 
+def test_the_page_of_the_raw_alerts_says_which_cities_run_by_themselves() -> None:
+    metadata = DEFINITIONS.resolve_asset_graph().get(dg.AssetKey("raw_alerts")).metadata
+    shown = {record.data["city"]: record.data["automation"] for record in metadata["automation"].records}
+    assert shown == {
+        "landing_city": "history", "live_city": "history", "tiny_city": "history", "washington_dc": "manual",
+    }  # fmt: skip
+
+
 def test_the_newest_days_are_asked_for_first_and_go_first(tmp_path: Path) -> None:
     sensor = SENSORS["catch_up"]
     newest = datetime.now(UTC).date() - timedelta(days=1)
