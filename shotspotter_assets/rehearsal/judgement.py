@@ -27,9 +27,9 @@ def is_made(instance: dg.DagsterInstance, story: Story, cities: Sequence[str]) -
     versions = {key_of(city, day): story.versions(city, day) for city in cities for day in story.days}
     landed = [key for key, number in versions.items() if number]
     again = {
-        key_of(city, newest_day()): story.published[city][-1].at
+        key_of(city, newest_day()): at
         for city in cities
-        if city in story.published and newest_day() in story.days and len(story.published[city]) > 1
+        if newest_day() in story.days and (at := story.changed_fortnight_at(city)) is not None
     }
     forecast = [key_of(city, day) for city in cities for day in story.forecast_days(city)]
 

@@ -67,6 +67,11 @@ class Story:
         shown = [publication.through for publication in self.published.get(city, []) if publication.at <= at]
         return shown[-1] if shown else None
 
+    def changed_fortnight_at(self, city: str) -> float | None:
+        """When a layer last showed more of the days that the newest forecast looks at; None if it has not."""
+        seen = newest_day() - timedelta(days=LOOK_BACK_DAYS)
+        return max((one.at for one in self.published.get(city, [])[1:] if one.through > seen), default=None)
+
     def versions(self, city: str, day: date) -> int:
         """Times that a day has to be made: for each landing, or when it was first asked for and when it was published."""
         landed = len(self.readable(city, day))
