@@ -127,6 +127,15 @@ def test_from_the_portal_to_the_grid_and_only_what_changed_again(portal: Portal)
     assert portal.requests[0].run_key not in {one.run_key for one in asked_before}
 
 
+def test_a_history_that_was_made_by_hand_is_not_made_again(portal: Portal) -> None:
+    assert run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance).success
+    assert [portal.tick() for _ in range(3)] == [[], [], []]
+    portal.data.database.execute(
+        "UPDATE alerts SET rounds = 9, _updated = TIMESTAMPTZ '2024-10-01' WHERE unique_id = 'SST-2'"
+    )
+    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+
+
 def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     portal.tick()
     portal.server.faults.extend(["500"] * 50)
