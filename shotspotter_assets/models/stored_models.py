@@ -30,10 +30,11 @@ def write_models(store: Store, partition: Partition, files: Mapping[str, Mapping
 
     A run that is killed in between is noticed when they are read.
     """
-    for model, contents in files.items():
-        for name, content in contents.items():
-            store.write_bytes(partition, f"{model}.{name}", content)
-    store.write_bytes(partition, RECORD_FILE, record.encode())
+    with store.alone(partition.asset, partition.city):
+        for model, contents in files.items():
+            for name, content in contents.items():
+                store.write_bytes(partition, f"{model}.{name}", content)
+        store.write_bytes(partition, RECORD_FILE, record.encode())
 
 
 def read_record(store: Store, city: str, cutoff: date) -> FoldRecord:

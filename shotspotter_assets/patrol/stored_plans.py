@@ -34,15 +34,16 @@ def plan_partition(city: str, issue_date: date) -> Partition:
 
 def write_plan(store: Store, partition: Partition, table: pa.Table, audit: PatrolAudit | NoPlan) -> None:
     """Write a plan and its audit; its exports for dispatch systems too, if it sends units."""
-    if table.num_rows:
-        store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
-        store.write_bytes(partition, DISPATCH_GEOJSON_FILE, dispatch_geojson(table))
-    else:
-        # A plan that was made before the city's rules were taken away must not be dispatched.
-        store.delete(partition, DISPATCH_CSV_FILE)
-        store.delete(partition, DISPATCH_GEOJSON_FILE)
-    store.write_bytes(partition, AUDIT_FILE, json.dumps(asdict(audit), indent=1).encode())
-    store.write_table(partition, PLAN_FILE, table)
+    with store.alone(partition.asset, partition.city):
+        if table.num_rows:
+            store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
+            store.write_bytes(partition, DISPATCH_GEOJSON_FILE, dispatch_geojson(table))
+        else:
+            # A plan that was made before the city's rules were taken away must not be dispatched.
+            store.delete(partition, DISPATCH_CSV_FILE)
+            store.delete(partition, DISPATCH_GEOJSON_FILE)
+        store.write_bytes(partition, AUDIT_FILE, json.dumps(asdict(audit), indent=1).encode())
+        store.write_table(partition, PLAN_FILE, table)
 
 
 def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:

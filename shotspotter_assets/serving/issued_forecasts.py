@@ -113,12 +113,13 @@ def forecast_partition(city: str, issue_date: date) -> Partition:
 def write_forecast(store: Store, forecast: Forecast) -> str:
     """Write the files of a forecast; returns where its table is."""
     partition = forecast_partition(forecast.record.city, forecast.record.issue_date)
-    store.write_table(partition, HOURLY_FILE, forecast.hourly)
-    store.write_table(partition, TOP_FILE, forecast.top)
-    store.write_bytes(partition, MAP_FILE, forecast.geojson)
-    store.write_bytes(partition, RECORD_FILE, forecast.record.model_dump_json(indent=1).encode())
-    # Last, as its presence tells that the forecast is whole.
-    store.write_table(partition, FORECAST_FILE, forecast.table)
+    with store.alone(partition.asset, partition.city):
+        store.write_table(partition, HOURLY_FILE, forecast.hourly)
+        store.write_table(partition, TOP_FILE, forecast.top)
+        store.write_bytes(partition, MAP_FILE, forecast.geojson)
+        store.write_bytes(partition, RECORD_FILE, forecast.record.model_dump_json(indent=1).encode())
+        # Last, as its presence tells that the forecast is whole.
+        store.write_table(partition, FORECAST_FILE, forecast.table)
     return store.uri(partition, FORECAST_FILE)
 
 
@@ -141,9 +142,10 @@ def withheld(store: Store, stored: CityHistory, replayed: bool = False) -> NoFor
 def write_no_forecast(store: Store, record: NoForecast) -> str:
     """Write why nothing is issued, in place of what may have been issued; returns where it is."""
     partition = forecast_partition(record.city, record.issue_date)
-    for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
-        store.delete(partition, file)
-    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+    with store.alone(partition.asset, partition.city):
+        for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
+            store.delete(partition, file)
+        store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
     return store.uri(partition, RECORD_FILE)
 
 

@@ -153,8 +153,9 @@ def nowcast(
 def write_nowcast(store: Store, nowcast: Nowcast) -> str:
     """Write the files of a nowcast; returns where its table is."""
     partition = Partition(NOWCASTS, nowcast.record.city)
-    store.write_bytes(partition, RECORD_FILE, nowcast.record.model_dump_json(indent=1).encode())
-    store.write_table(partition, FORECAST_FILE, nowcast.table)
+    with store.alone(partition.asset, partition.city):
+        store.write_bytes(partition, RECORD_FILE, nowcast.record.model_dump_json(indent=1).encode())
+        store.write_table(partition, FORECAST_FILE, nowcast.table)
     return store.uri(partition, FORECAST_FILE)
 
 

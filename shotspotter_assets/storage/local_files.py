@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwrita
 _HOST = socket.gethostname()
 _TEMPORARY = re.compile(rf"\.{re.escape(_HOST)}-(\d+)-\d+\.partial")
 _numbers = count()
+
+LOCKS = ".locks"
+"""Folder of empty files, whose locks tell processes apart that write at once."""
 
 
 class LocalFiles:
@@ -45,6 +50,30 @@ class LocalFiles:
                 raise
         except OSError as error:
             raise StoreUnwritableError(self.name, f"{error.strerror or error} ({target})") from error
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Wait until no other process of this machine, and no other thread, is within `alone` of that name.
+
+        The lock of a process that is killed is free. Without POSIX locks nothing is waited for.
+
+        Raises:
+            StoreUnwritableError: no permission or no space.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        file = self.root / LOCKS / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held = file.open("wb")
+        except OSError as error:
+            raise StoreUnwritableError(self.name, f"{error.strerror or error} ({file})") from error
+        with held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
 
     def read(self, path: str) -> bytes:
         """The file's content.

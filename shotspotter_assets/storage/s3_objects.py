@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 from botocore import exceptions
@@ -79,6 +80,10 @@ class S3Objects:
             self._ask(lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnwritableError(self.name, _reason(error)) from None
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Nothing is waited for: S3 has no locks."""
+        return nullcontext()
 
     def read(self, path: str) -> bytes:
         """The object's content.

@@ -12,6 +12,7 @@ files are in `file_names`.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ class _Objects(Protocol):
 
     def uri(self, path: str) -> str: ...
     def write(self, path: str, data: bytes) -> None: ...
+    def alone(self, name: str) -> AbstractContextManager[None]: ...
     def read(self, path: str) -> bytes: ...
     def exists(self, path: str) -> bool: ...
     def delete(self, path: str) -> None: ...
@@ -123,6 +125,13 @@ class Store:
 
     def exists(self, partition: Partition, file: str) -> bool:
         return self._objects.exists(_path(partition, file))
+
+    def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
+        """For writing several files of a city's partitions, so that two runs at once do not mix theirs.
+
+        Whoever comes second waits, and what it writes stays. On S3 nothing is waited for.
+        """
+        return self._objects.alone(f"{asset}.{city}")
 
     def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
         self._objects.write(_path(partition, file), data)

@@ -82,12 +82,13 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     for date_range, cleaned in all_cleaned:
         city = date_range.city
         rejected = {day: result.rejected for day, result in cleaned.items()}
-        opened.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
         alerts = {day: result.alerts for day, result in cleaned.items()}
         received = max((day for day, result in cleaned.items() if result.account.received), default=date.min)
         silent = [day for day in date_range.days if day > received]
         states = stored_states(opened, "raw_alerts", city.name, ALERTS_FILE, silent)
-        opened.write_tables("cleaned_alerts", city.name, ALERTS_FILE, mark_states(alerts, states))
+        with opened.alone("cleaned_alerts", city.name):
+            opened.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
+            opened.write_tables("cleaned_alerts", city.name, ALERTS_FILE, mark_states(alerts, states))
         _report_days(context, date_range, cleaned, states)
         _add_pictures(context, opened, date_range)
         _log_account(context, date_range, cleaned)

@@ -79,11 +79,12 @@ def raw_alerts(
             refuse_changed_settings(
                 before.schema.metadata, days, city, f"rows of {received.unread_files[0]} (land it again)"
             )
-        _keep_withdrawn(opened, city.name, received.withdrawn)
         known = day_states(opened, city, readers, received.rows, days)
         by_day = mark_states(rows_of_days(received.rows, days), known.states)
         by_day = with_entries(by_day, SETTINGS, {raw_settings(city): days})
-        opened.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
+        with opened.alone("raw_alerts", city.name):
+            _keep_withdrawn(opened, city.name, received.withdrawn)
+            opened.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
         versions = day_fingerprints(received.rows.select(PUBLISHED), days)
         for day, table in by_day.items():
             state = known.states.get(day)

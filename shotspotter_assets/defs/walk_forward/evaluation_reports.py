@@ -82,13 +82,14 @@ def evaluation_reports(
     truth = sources.true_forecasts(city, tested, fold.history.in_coverage)
     report, forecasts = fold_report(fold, fold_forecasts(opened, fold, truth, context.log.info))
     context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
-    for file, table in fold_tables(stored, record, config.horizons, config.types).items():
-        opened.write_table(partition, file, table)
+    tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
     pictures = fold_pictures(fold, report, forecasts, _folds(opened, city.name))
-    for name, png in pictures.items():
-        opened.write_bytes(partition, picture_file(name), png)
-    opened.write_table(partition, FOLD_FORECASTS_FILE, forecasts)
-    opened.write_bytes(partition, REPORT_FILE, report.content())
+    with opened.alone(partition.asset, partition.city):
+        for file, table in tables.items():
+            opened.write_table(partition, file, table)
+        for name, png in pictures.items():
+            opened.write_bytes(partition, picture_file(name), png)
+        opened.write_bytes(partition, REPORT_FILE, report.content())
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
 

@@ -92,10 +92,11 @@ def walk_forward_reports(
     card = model_card(report, in_service)
     pictures = walk_forward_pictures(report, pool_tables(list(folds.values())))
     partition = walk_forward_partition(city.name)
-    for name, png in pictures.items():
-        opened.write_bytes(partition, picture_file(name), png)
-    opened.write_bytes(partition, CARD_FILE, card.encode())
-    opened.write_bytes(partition, REPORT_FILE, report.content())
+    with opened.alone(partition.asset, partition.city):
+        for name, png in pictures.items():
+            opened.write_bytes(partition, picture_file(name), png)
+        opened.write_bytes(partition, CARD_FILE, card.encode())
+        opened.write_bytes(partition, REPORT_FILE, report.content())
     path = opened.uri(partition, REPORT_FILE)
     return dg.MaterializeResult(metadata=_metadata(report, in_service, card, pictures, path))
 

@@ -1,0 +1,97 @@
+"""Two processes that write the same partition at once: what is stored is of one of them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.storage.errors import StoreUnwritableError
+from shotspotter_assets.storage.store import Partition, Store
+
+PARTITION = Partition("cleaned_alerts", "town")
+WRITER = """
+import sys, time
+from pathlib import Path
+from shotspotter_assets.storage.errors import StoreUnwritableError
+from shotspotter_assets.storage.store import Partition, Store
+root, name = sys.argv[1:]
+store, partition = Store(root), Partition("cleaned_alerts", "town")
+ready = Path(root, name)
+ready.touch()
+while len(list(Path(root).glob("writer_*"))) < 2:
+    time.sleep(0.001)
+for number in range(40):
+    with store.alone("cleaned_alerts", "town"):
+        for file in ("rejected", "alerts", "record"):
+            store.write_bytes(partition, file, f"{name} {number}".encode() * 1000)
+            time.sleep(0.001)
+"""
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    started = subprocess.Popen([sys.executable, "-c", *arguments])
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_the_files_of_a_partition_are_of_one_process_at_every_moment(tmp_path: Path) -> None:
+    store, seen = Store(str(tmp_path)), set()
+    with (
+        process(WRITER, str(tmp_path), "writer_a") as first,
+        process(WRITER, str(tmp_path), "writer_b") as second,
+    ):
+        while first.poll() is None or second.poll() is None:
+            with store.alone("cleaned_alerts", "town"):
+                if store.exists(PARTITION, "record"):
+                    contents = {store.read_bytes(PARTITION, file) for file in ("rejected", "alerts", "record")}
+                    assert len(contents) == 1
+                    seen |= contents
+            time.sleep(0.001)
+        assert first.returncode == second.returncode == 0
+    assert {content.split()[0] for content in seen} == {b"writer_a", b"writer_b"}
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    waiting = f"""
+import time
+from pathlib import Path
+from shotspotter_assets.storage.store import Store
+with Store({str(tmp_path)!r}).alone("cleaned_alerts", "town"):
+    Path({str(held)!r}).touch()
+    time.sleep(600)
+"""
+    with process(waiting) as killed:
+        while not held.exists():
+            assert killed.poll() is None
+            time.sleep(0.01)
+        os.kill(killed.pid, signal.SIGKILL)
+        with Store(str(tmp_path)).alone("cleaned_alerts", "town"):
+            pass
+
+
+def test_other_cities_and_assets_are_not_waited_for(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with (
+        store.alone("cleaned_alerts", "town"),
+        store.alone("cleaned_alerts", "city"),
+        store.alone("raw_alerts", "town"),
+    ):
+        store.write_bytes(PARTITION, "alerts", b"1")
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"")
+    with pytest.raises(StoreUnwritableError, match="store"), Store(str(tmp_path / "store")).alone("raw_alerts", "town"):
+        pass
