@@ -1,6 +1,6 @@
-"""A small picture of a day: its alerts over those of the year before, and its hours, as PNG bytes."""
+"""Small pictures, as PNG bytes: of a day its alerts over those of the year before, and its hours; of a city its last days."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from io import BytesIO
 from typing import Any, Final
@@ -15,6 +15,9 @@ from shotspotter_assets.gridding.tensors import cells
 
 PICTURED_DAYS: Final = 31
 """Of a long stretch only the last days get a picture: one takes about 0.1 s, and nobody looks at thousands."""
+
+SHOWN_DAYS: Final = 120
+"""Of a city; older ones would be too narrow to be told apart."""
 
 BEFORE_DAYS: Final = 365
 COLUMNS: Final = ("time_utc", "longitude", "latitude")
@@ -58,6 +61,39 @@ def day_pictures(alerts: pa.Table, days: Sequence[date], city: City) -> dict[dat
         figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
         pictures[day] = buffer.getvalue()
     return pictures
+
+
+def city_picture(counts: Mapping[date, float], named: Mapping[str, Collection[date]]) -> bytes:
+    """PNG of a city's alerts by day, on its own dates, with the days that checks name.
+
+    Args:
+        counts: alerts of each day, NaN of one that is not known; the last `SHOWN_DAYS` are shown.
+        named: days by the name of the check.
+    """
+    from matplotlib.figure import Figure
+
+    last = max(counts)
+    shown = [day for day in sorted(counts) if (last - day).days < SHOWN_DAYS]
+    rows = {name: sorted(set(days) & set(shown)) for name, days in named.items()}
+    rows = {name: days for name, days in rows.items() if days}
+    figure = Figure(figsize=(6.0, 1.8 + 0.15 * len(rows)), dpi=80, layout="constrained")
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=(8, len(rows) + 1))
+    x = np.array(shown, dtype="datetime64[D]")
+    known = np.array([counts[day] for day in shown])
+    upper.bar(x, np.nan_to_num(known), width=1.0, color="#0072B2")
+    for day in x[np.isnan(known)]:
+        upper.axvspan(day - np.timedelta64(12, "h"), day + np.timedelta64(12, "h"), color="0.9")
+    upper.set_title("alerts by day (grey: not known), and the days that checks name", fontsize=7)
+    for row, days in enumerate(rows.values()):
+        lower.scatter(
+            np.array(days, dtype="datetime64[D]"), np.full(len(days), row), s=8, color="#D55E00", linewidths=0
+        )
+    lower.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.5, -0.5) if rows else (0, 1))
+    for axes in (upper, lower):
+        axes.tick_params(labelsize=6)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()
 
 
 def _map(axes: Any, city: City) -> tuple[Any, Any]:

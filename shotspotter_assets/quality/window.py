@@ -141,6 +141,11 @@ class Window:
         return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))
 
     @property
+    def counts(self) -> dict[date, float]:
+        """Alerts of each stored day, NaN of one that is not known."""
+        return dict.fromkeys(self.unknown, np.nan) | self._counts(self.alerts)
+
+    @property
     def _days(self) -> list[date]:
         return days_between(self.stored[0], self.stored[-1])
 

@@ -31,6 +31,8 @@ CLEANED_SCHEMA_HOLDS: Final = (
     "The tidy table has its columns and types, points in the box, known type codes, and `user_id` in sequence."
 )
 REJECTED_SCHEMA_HOLDS: Final = "The rejected rows are as they were received, each with a known reason."
+PICTURED_CITIES: Final = 3
+"""Of a run over many."""
 CITIES_ARE_WELL: Final = "cities_are_well"
 WELL: Final = "No check of any city warned or failed when it was last run for it, whichever city this run is of."
 
@@ -128,6 +130,7 @@ def data_quality(
     The last of the results is of all cities: a city that is not well stays in sight until a run of its own finds it well.
     """
     from shotspotter_assets.quality.city_state import CityState, cities_are_well
+    from shotspotter_assets.quality.pictures import city_picture
     from shotspotter_assets.quality.window import Window
 
     windows = [
@@ -135,12 +138,14 @@ def data_quality(
         for date_range in date_ranges(context, cities)
     ]
     problems: dict[str, dict[str, str]] = {date_range.city.name: {} for date_range, _ in windows}
+    named: dict[str, dict[str, set[date]]] = {city: {} for city in problems}
     for name in ALL_CHECKS:
         findings = [(date_range, check_of(name)(window)) for date_range, window in windows]
         yield check_result(name, findings, dg.AssetCheckSeverity.WARN)
         for date_range, finding in findings:
             if not finding.passed:
                 problems[date_range.city.name][name] = finding.message
+                named[date_range.city.name].setdefault(name, set()).update(finding.days or [date_range.last])
     for city, of_city in problems.items():
         days = [day for date_range, _ in windows if date_range.city.name == city for day in date_range.days]
         CityState.of_run(days, of_city).keep(store.open(), city)
@@ -152,7 +157,13 @@ def data_quality(
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.WARN,
         description=finding.message,
-        metadata=dict(finding.numbers),
+        metadata=finding.numbers
+        | {
+            f"{date_range.city.name}: its days": panel.picture(
+                date_range.city.name, city_picture(window.counts, named[date_range.city.name])
+            )
+            for date_range, window in windows[-PICTURED_CITIES:]
+        },
     )
 
 

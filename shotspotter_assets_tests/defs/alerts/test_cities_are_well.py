@@ -130,8 +130,11 @@ def test_a_city_with_a_landed_file_that_cannot_be_read_is_not_well(towns: Towns)
     assert "b.csv: not a CSV file; land it again." in found.metadata["landing_city unreadable_files"].value
 
 
-def test_numbers_of_a_check_are_plotted_by_city(towns: Towns) -> None:
+def test_a_check_is_plotted_by_city(towns: Towns) -> None:
     towns.land(far=15)
-    metadata = towns.check("landing_city", "2024-03-01", "2024-03-10")["share_rejected"].metadata
-    assert metadata["landing_city: rows"].value == 15
-    assert "share" not in metadata
+    found = towns.check("landing_city", "2024-03-01", "2024-03-10")
+    assert found["share_rejected"].metadata["landing_city: rows"].value == 15
+    assert "share" not in found["share_rejected"].metadata
+    assert (
+        found["cities_are_well"].metadata["landing_city: its days"].value.startswith("![landing_city](data:image/png")
+    )
