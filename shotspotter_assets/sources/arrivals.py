@@ -63,12 +63,14 @@ class Arrivals:
         unreadable: the error of each file that was found unreadable in this look.
         unfinished: number of new or changed files left for the next look; no day is named until all are looked at, so
             that many files do not cause many runs over the same days.
+        in_transfer: files that are left alone, as their transfer is not over.
     """
 
     days: Mapping[date, str]
     seen: pa.Table
     unreadable: Mapping[str, str] = field(default_factory=dict)
     unfinished: int = 0
+    in_transfer: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
         seen=pa.concat_tables([others, table]),
         unreadable={str(row["file"]): str(row["error"]) for row in rows if row.get("error")},
         unfinished=unfinished,
+        in_transfer=[*waiting, *folder.named_unfinished],
     )
 
 

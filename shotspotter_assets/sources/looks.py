@@ -1,6 +1,6 @@
 """Looks at the sources of many cities, side by side and in bounded time, for what has arrived since the last ones."""
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -38,6 +38,8 @@ class Look:
     """The error of each file that cannot be read."""
     unfinished: int
     """Files that are left for the next look."""
+    in_transfer: Sequence[str]
+    """Files that are left alone, as their transfer is not over."""
 
 
 FutureLook = Future[Look | None]
@@ -54,6 +56,7 @@ def look_at(
     city, table, unfinished = seen.city, seen.table, 0
     days: dict[date, str] = {}
     unreadable: dict[str, str] = {}
+    in_transfer: list[str] = []
     last = last_day_over(city)
     readers = open_sources(impatient(city))
     for number, (source, reader) in enumerate(zip(city.all_sources, readers, strict=True)):
@@ -67,7 +70,8 @@ def look_at(
         days |= {day: days.get(day, "") + version for day, version in arrivals.days.items()}
         unreadable |= arrivals.unreadable
         unfinished += arrivals.unfinished
-    return Look(seen, table, days, unreadable, unfinished)
+        in_transfer += arrivals.in_transfer
+    return Look(seen, table, days, unreadable, unfinished, in_transfer)
 
 
 class LookRound:

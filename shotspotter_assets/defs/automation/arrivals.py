@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from pathlib import PurePosixPath
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -166,7 +167,8 @@ def _tick(
             requests += asked
             cursor.generations[city.name] = found.seen.generation
             _note_bad_files(cursor, found)
-            notes |= {city.name: note} if note else {}
+            told_of_city = " ".join(filter(None, [note, _in_transfer(found)]))
+            notes |= {city.name: told_of_city} if told_of_city else {}
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
             problems[city.name] = str(error)
             context.log.exception(f"{city.name}: its source could not be looked at")
@@ -190,6 +192,14 @@ def _tick(
         cursor=json.dumps(asdict(cursor)),
         asset_events=[unreadable_evaluation(bad_files)] if cursor.unreadable != bad_files_before else [],
     )
+
+
+def _in_transfer(found: "Look") -> str:
+    names = [PurePosixPath(path).name for path in sorted(found.in_transfer)]
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    if not names:
+        return ""
+    return f"{found.seen.city.name}: left alone until their transfer is over: {', '.join(names[:MAX_SHOWN])}{more}."
 
 
 def _named(bad_files: "Mapping[str, Mapping[str, Unreadable]]") -> str:

@@ -69,6 +69,7 @@ class LandingFolder:
         self.folder = str(PurePosixPath(folder))
         self._shelf = Shelf(filesystem, city, settings)
         self._refused: dict[str, ListedFile] = {}
+        self._named_unfinished: list[str] = []
         # Objects on S3 appear whole, and its listing tells their times more exactly than the object itself.
         self._is_local = isinstance(filesystem, fs.LocalFileSystem)
 
@@ -134,6 +135,11 @@ class LandingFolder:
         ready, waiting = self._listing()
         return {info.path: self._version_as_described(info) for info in ready}, [info.path for info in waiting]
 
+    @property
+    def named_unfinished(self) -> list[str]:
+        """Paths of the files of the last listing that end like one whose transfer is not over (`UNFINISHED`)."""
+        return self._named_unfinished
+
     def named_days(self) -> set[date]:
         """See `DailyFileSource.named_days`; none where files hold any days.
 
@@ -158,6 +164,7 @@ class LandingFolder:
                 f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
                 "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             ) from None
+        self._named_unfinished = [file.path for file in files if file.path.lower().endswith(UNFINISHED)]
         files = [file for file in files if not file.path.lower().endswith(UNFINISHED)]
         self._refused = {file.path: file for file in files if file.refused is not None}
         # A time in the future, from another clock, must not keep a file waiting forever.

@@ -1,12 +1,16 @@
 """The arrival sensors, tick by tick on real folders: which days they ask for, and what a crash or a bad file does."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
@@ -260,6 +264,42 @@ def test_days_whose_runs_the_instance_does_not_know_are_made_again(watch: Watch,
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "other")) as other:
         watch.instance = other
         assert watch.tick() == [("2024-03-02", "2024-03-02")]
+
+
+def test_a_file_that_stays_half_written_is_named_at_every_tick(watch: Watch) -> None:
+    whole = BytesIO()
+    pq.write_table(pa.table({"when": ["2024-03-03T12:00:00Z"], "lon": [-76.5], "lat": [38.5]}), whole)
+    (watch.landing / "cut.parquet").write_bytes(whole.getvalue()[:-20])
+    (watch.landing / "upload.csv.part").write_text(HEADER)
+    watch.land("good.csv", row("2024-03-02"))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    watch.run_asked()
+    for _ in range(2):
+        assert watch.tick() == []
+        assert "cut.parquet (" in watch.message
+        assert "landing_city: left alone until their transfer is over: upload.csv.part." in watch.message
+    (watch.landing / "upload.csv.part").write_text(HEADER + row("2024-03-04"))
+    (watch.landing / "upload.csv.part").rename(watch.landing / "upload.csv")
+    assert [last for _, last in watch.tick()] == ["2024-03-04"]
+    watch.tick()
+    assert "left alone" not in watch.message
+
+
+def test_a_clock_that_is_set_back_and_forth_loses_no_day_and_asks_for_none_twice(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, ahead = time.time_ns, [0]
+    monkeypatch.setattr(time, "time_ns", lambda: real() + ahead[0] * 10**9)
+    watch.change_source(settle_seconds=30)
+    watch.land("a.csv", row("2024-03-02"))
+    assert watch.tick() == []
+    assert "left alone until their transfer is over: a.csv." in watch.message
+    asked = []
+    # An hour back, as if the file came from the future; two years on; back again.
+    for ahead[0] in (-3600, 2 * 365 * 86_400, 0, -86_400, 3600):
+        asked += watch.tick()
+        watch.run_asked()
+    assert asked == [("2024-03-02", "2024-03-02")]
 
 
 def test_a_bad_file_is_told_at_every_tick_and_is_a_failed_check(watch: Watch) -> None:
