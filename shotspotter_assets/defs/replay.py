@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote
 
 import dagster as dg
 from pydantic import Field
@@ -91,7 +92,7 @@ def definitions(assets: dg.Definitions) -> dg.Definitions:
 
 def where_to_look(account: "ReplaySummary", ui_url: str) -> str:
     """Where the UI shows what a replay has made."""
-    page = f"{ui_url.rstrip('/')}/assets/forecast_scores?partition={key_of(account.city, account.last)}"
+    page = f"{ui_url.rstrip('/')}/assets/forecast_scores?partition={quote(key_of(account.city, account.last))}"
     return f"See the scores of the days at {page} and the runs by their tag {REPLAY_TAG}={account.city}."
 
 

@@ -211,7 +211,7 @@ def test_the_job_in_the_ui_replays_and_shows_the_account(place: Place) -> None:
     [event] = [event for event in result.all_events if event.is_successful_output]
     account = event.step_output_data.metadata["account"].value
     assert f"{CITY}, {LAST} to {LAST}: 1 days, 1 made." in account
-    assert f"http://127.0.0.1:3000/assets/forecast_scores?partition={CITY}|{LAST}" in account
+    assert f"http://127.0.0.1:3000/assets/forecast_scores?partition={CITY}%7C{LAST}" in account
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
