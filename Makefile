@@ -8,7 +8,7 @@ endif
 export DAGSTER_HOME
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo rehearsal replay test test-slow ui check-cities docs pictures lint lock bench
+.PHONY: help setup demo rehearsal replay test test-slow ui check-cities docs pictures pages lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ test: setup      ## run the tests, but for the slow ones, on all processors (one
 
 test-slow: setup ## run the slow tests: short rehearsals
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+pages: setup     ## say where the pages of all cities are, and open them (ARGS=--print only says it)
+	@$(BIN)/python -m shotspotter_assets.open_pages $(ARGS)
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

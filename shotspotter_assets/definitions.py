@@ -9,8 +9,15 @@ from shotspotter_assets import dagster_patches
 from shotspotter_assets.cities.registry import CityFileError, unusable_files
 from shotspotter_assets.defs import replay
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
-from shotspotter_assets.defs.automation import arrivals, conditions, notices, schedules
-from shotspotter_assets.defs.daily import forecast_scores, live_models, nowcasts, patrol_plans, risk_forecasts
+from shotspotter_assets.defs.automation import arrivals, conditions, notices, pages, schedules
+from shotspotter_assets.defs.daily import (
+    city_pages,
+    forecast_scores,
+    live_models,
+    nowcasts,
+    patrol_plans,
+    risk_forecasts,
+)
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, walk_forward_reports
@@ -29,10 +36,11 @@ ASSETS = (
     nowcasts,
     patrol_plans,
     forecast_scores,
+    city_pages,
 )
 """In the order of the chain."""
 
-AUTOMATION = (arrivals, conditions, notices, schedules)
+AUTOMATION = (arrivals, conditions, notices, pages, schedules)
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.

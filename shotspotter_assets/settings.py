@@ -29,6 +29,8 @@ class Settings:
     """Where each city's landing folder is; a folder, or an S3 bucket and prefix."""
     ui_url: str = UI_URL
     """Base of the links in notices."""
+    pages_url: str = ""
+    """Address at which a web server shows the store's folder `city_pages`; empty where none does."""
     poll_seconds: int = POLL_SECONDS
     """Between two looks at the live sources."""
 
@@ -52,6 +54,7 @@ class Settings:
             store_root=environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store"),
             landing_root=environ.get("SHOTSPOTTER_LANDING") or str(CHECKOUT / "landing"),
             ui_url=environ.get("SHOTSPOTTER_UI_URL") or UI_URL,
+            pages_url=environ.get("SHOTSPOTTER_PAGES_URL") or "",
             poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(POLL_SECONDS)),
         )
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from shotspotter_assets.cities.layers import Layers
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import Publication
@@ -102,6 +103,8 @@ class City(StrictModel):
     """Last day of the service, where it has ended."""
     coverage: Coverage | None = None
     """Null where it is not published; coverage is then estimated from the alerts."""
+    layers: Layers = Layers()
+    """Districts and streets by which the pages tell places."""
     time_precision: TimePrecision = "second"
     """How exact the published times are; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"

@@ -129,6 +129,22 @@ class NoticesResource(dg.ConfigurableResource):
         return f"{self.ui_url.rstrip('/')}/runs/{run_id}"
 
 
+class PagesResource(dg.ConfigurableResource):
+    """Where people open the pages: `url` is the address at which a web server shows the store's folder `city_pages`."""
+
+    url: str
+    """Empty where none does; the pages then open from the disk."""
+
+    def link(self, path: str, folder: str, name: str = "page") -> dict[str, dg.MetadataValue[Any]]:
+        """Entries of the panel that lead to a first page: where its file is, and its address where there is one."""
+        file = path.rpartition("/")[2]
+        address = f"{self.url.rstrip('/')}/city={folder}/{file}"
+        return {
+            **({name: dg.MetadataValue.url(address)} if self.url else {}),
+            f"{name}_path": dg.MetadataValue.path(path),
+        }
+
+
 def _s3_client() -> Any:
     """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
     from dagster_aws.s3 import S3Resource
@@ -143,4 +159,5 @@ def resources(settings: Settings) -> dict[str, Any]:
         "store": StoreResource(root=settings.store_root),
         "sources": SourcesResource(landing_root=settings.landing_root),
         "notices_to": NoticesResource(ui_url=settings.ui_url),
+        "pages": PagesResource(url=settings.pages_url),
     }

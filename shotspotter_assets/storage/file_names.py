@@ -32,6 +32,12 @@ DISPATCH_CSV_FILE: Final = "dispatch.csv"
 DISPATCH_GEOJSON_FILE: Final = "dispatch.geojson"
 AUDIT_FILE: Final = "audit.json"
 
+# city_pages
+INDEX_FILE: Final = "index.html"
+"""The first page of a city, and of all cities."""
+PAGES_RECORD_FILE: Final = "pages.json"
+"""What the pages of a city were made from, so that only what has changed is made again."""
+
 ARRIVALS: Final = "arrivals"
 """Folder with what the sensors have seen of each city."""
 UNREADABLE_FILE: Final = "unreadable.json"

@@ -254,3 +254,15 @@ def test_a_city_starts_at_the_models_of_another_known_one(tmp_path: Path, other:
 def test_unknown_city_lists_the_known_ones() -> None:
     with pytest.raises(UnknownCityError, match="simulated_city"):
         find_city(load_cities(), "atlantis")
+
+
+def test_layers_are_relative_to_the_file_and_must_exist(tmp_path: Path) -> None:
+    text = (TEST_CITIES / "tiny_city.yaml").read_text()
+    (tmp_path / "tiny_city.yaml").write_text(f"{text}layers: {{districts: {{path: wards.geojson, name: ward}}}}\n")
+    with pytest.raises(CityFileError, match=r"layers.districts.path: .*wards.geojson does not exist; a relative path"):
+        load_city(tmp_path / "tiny_city.yaml")
+    (tmp_path / "wards.geojson").write_text("{}")
+    layers = load_city(tmp_path / "tiny_city.yaml").layers
+    assert layers.streets is None
+    assert layers.districts is not None
+    assert layers.districts.path == tmp_path / "wards.geojson"

@@ -52,6 +52,7 @@ def test_every_asset_is_described_and_grouped() -> None:
     assert {spec.key.to_user_string() for spec in assets} == {
         "raw_alerts", "cleaned_alerts", "grid_tensors", "fold_models", "evaluation_reports",
         "walk_forward_reports", "live_models", "risk_forecasts", "nowcasts", "patrol_plans", "forecast_scores",
+        "city_pages",
     }  # fmt: skip
     for spec in assets:
         assert spec.description

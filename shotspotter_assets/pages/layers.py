@@ -1,0 +1,85 @@
+"""Reads the layers of a city's file: named polygons and lines within its box."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.city import Box, City
+from shotspotter_assets.cities.layers import Layer
+
+WGS84: Final = 4326
+
+
+class LayerFileError(ValueError):
+    """The file of a layer cannot be used; the message names the city, the key, the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class NamedShapes:
+    """Shapes of a layer.
+
+    Attributes:
+        names: of each shape.
+        shapes: Shapely geometries in WGS84 degrees, cut to the city's box; shape (shapes,).
+    """
+
+    names: list[str]
+    shapes: npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class CityLayers:
+    """The layers of a city; None for one that its file does not name."""
+
+    districts: NamedShapes | None
+    streets: NamedShapes | None
+
+    @classmethod
+    def read(cls, city: City) -> "CityLayers":
+        """The layers that the city's file names.
+
+        Raises:
+            LayerFileError: a file cannot be read, or has no such column.
+        """
+        layers = {key: _read(city, key, layer) for key, layer in city.layers.given().items()}
+        return cls(layers.get("districts"), layers.get("streets"))
+
+
+def _read(city: City, key: str, layer: Layer) -> NamedShapes:
+    import geopandas
+    import pyogrio
+
+    where = f"City {city.name}, layers.{key}: {layer.path}"
+    try:
+        if layer.path.suffix.lower() in (".parquet", ".geoparquet"):
+            frame = geopandas.read_parquet(layer.path)
+        else:
+            frame = pyogrio.read_dataframe(layer.path)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LayerFileError(f"{where} cannot be read: {reason}") from None
+    columns = [name for name in frame.columns if name != frame.geometry.name]
+    if layer.name not in columns:
+        raise LayerFileError(f"{where} has no column {layer.name}; it has {', '.join(columns)}. Correct `name`.")
+    frame = frame[frame[layer.name].notna() & frame.geometry.notna()]
+    if frame.crs is not None:
+        frame = frame.to_crs(WGS84)
+    return _within(city.box, [_named(layer.name, value) for value in frame[layer.name]], frame.geometry.to_numpy())
+
+
+def _named(column: str, value: object) -> str:
+    """A name; a mere number is told with what it numbers ("ward 8")."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text
+
+
+def _within(box: Box, names: list[str], shapes: npt.NDArray[np.object_]) -> NamedShapes:
+    import shapely
+
+    is_area = np.isin(shapely.get_type_id(shapes), (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON))
+    shapes = np.where(is_area, shapely.make_valid(shapes), shapes)
+    cut = shapely.clip_by_rect(shapes, box.west, box.south, box.east, box.north)
+    kept = ~shapely.is_empty(cut) & np.array([bool(name) for name in names], dtype=bool)
+    return NamedShapes([name for name, keep in zip(names, kept, strict=True) if keep], cut[kept])

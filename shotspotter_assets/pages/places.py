@@ -1,0 +1,154 @@
+"""What people call a place: its nearest crossing or street and its district, or where it lies from the middle of the city."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
+from shotspotter_assets.gridding.cells import cell_metres, cell_middles
+from shotspotter_assets.pages.layers import CityLayers, NamedShapes
+
+Array = npt.NDArray[np.float64]
+
+COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
+"""Counter-clockwise from the east, 45 degrees each."""
+
+SHOWN_DECIMALS: Final = 3
+"""Of a degree: about 100 m, less than the side of most cells."""
+
+NEAR_CELLS: Final = 1.0
+"""A crossing or street further from the middle of a cell than so many of its diagonals does not name it."""
+
+MIDDLE_METRES: Final = 400.0
+"""So near to the middle of the city, no direction is told."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The city's box in metres east and north of its south-western corner."""
+
+    west: float
+    south: float
+    metres_east: float
+    """Of a degree of longitude, at the middle of the box."""
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, city: City) -> "Plane":
+        """The plane of a city's box."""
+        box = city.box
+        metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
+        return cls(
+            box.west,
+            box.south,
+            metres_east,
+            (box.east - box.west) * metres_east,
+            (box.north - box.south) * METRES_PER_DEGREE,
+        )
+
+    def metres(self, degrees: Array) -> Array:
+        """(east, north) of (longitude, latitude), shape (points, 2)."""
+        return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
+
+
+class Places:
+    """The names of a city's places."""
+
+    def __init__(self, city: City, layers: CityLayers) -> None:
+        self._city = city
+        self._plane = Plane.of(city)
+        self._districts = layers.districts
+        self._streets = None if layers.streets is None else _Streets(self._plane, layers.streets)
+
+    def names(self, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer], size: int = 1) -> list[str]:
+        """What the cells are called, or groups of `size` x `size` cells by their south-western one."""
+        corners = [np.column_stack(cell_middles(self._city, row + at, column + at)) for at in (0, size - 1)]
+        degrees = np.mean(corners, axis=0)
+        longitude, latitude = degrees.T
+        districts = self._district_of(longitude, latitude)
+        diagonal = math.hypot(*cell_metres(self._city)) * size
+        streets = (
+            [""] * len(degrees)
+            if self._streets is None
+            else self._streets.nearest(self._plane.metres(degrees), NEAR_CELLS * diagonal)
+        )
+        return [
+            ", ".join(filter(None, [street or self.direction(point), district]))
+            for point, street, district in zip(degrees, streets, districts, strict=True)
+        ]
+
+    def name(self, row: int, column: int, size: int = 1) -> str:
+        """What one cell, or group of cells, is called."""
+        return self.names(np.array([row]), np.array([column]), size)[0]
+
+    def districts(self, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> list[str]:
+        """The district of each cell; "" where there is none."""
+        return self._district_of(*cell_middles(self._city, row, column))
+
+    def direction(self, degrees: Array) -> str:
+        """Where a point (longitude, latitude) lies from the middle of the city's box, and its latitude and longitude."""
+        east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
+        distance = math.hypot(east, north)
+        at = f"({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})"
+        if distance < MIDDLE_METRES:
+            return f"in the middle of the city {at}"
+        towards = COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]
+        return f"{distance / 1000:.1f} km {towards} of the middle of the city {at}"
+
+    def _district_of(self, longitude: Array, latitude: Array) -> list[str]:
+        import shapely
+
+        names = np.full(len(longitude), "", dtype=object)
+        if self._districts is not None:
+            for name, area in zip(reversed(self._districts.names), reversed(self._districts.shapes), strict=True):
+                shapely.prepare(area)
+                names[shapely.contains_xy(area, longitude, latitude)] = name
+        return [str(name) for name in names]
+
+
+class _Streets:
+    """Crossings and streets of a city by their distance, in metres."""
+
+    def __init__(self, plane: Plane, streets: NamedShapes) -> None:
+        import shapely
+        from scipy.spatial import KDTree
+
+        self._names = np.array(streets.names, dtype=object)
+        self._lines = shapely.transform(streets.shapes, plane.metres)
+        self._tree = shapely.STRtree(self._lines)
+        one, other = self._tree.query(self._lines, predicate="intersects")
+        crossing = (one < other) & (self._names[one] != self._names[other])
+        one, other = one[crossing], other[crossing]
+        parts, pair = shapely.get_parts(shapely.intersection(self._lines[one], self._lines[other]), return_index=True)
+        is_point = shapely.get_type_id(parts) == shapely.GeometryType.POINT
+        self._crossings = [
+            f"{first} and {second}"
+            for first, second in zip(self._names[one[pair[is_point]]], self._names[other[pair[is_point]]], strict=True)
+        ]
+        points = shapely.get_coordinates(parts[is_point])
+        self._points = KDTree(points) if len(points) else None
+
+    def nearest(self, metres: Array, within: float) -> list[str]:
+        """The nearest crossing of each point, else its nearest street, no further away than `within`; "" without one."""
+        import shapely
+
+        names = [""] * len(metres)
+        if self._points is not None:
+            distance, at = self._points.query(metres, distance_upper_bound=within)
+            names = [
+                f"near {self._crossings[crossing]}" if math.isfinite(away) else ""
+                for away, crossing in zip(distance, at, strict=True)
+            ]
+        unnamed = np.array([not name for name in names])
+        if unnamed.any() and len(self._lines):
+            points, lines = self._tree.query_nearest(
+                shapely.points(metres[unnamed]), max_distance=within, all_matches=False
+            )
+            for point, line in zip(np.flatnonzero(unnamed)[points], lines, strict=True):
+                names[point] = f"near {self._names[line]}"
+        return names

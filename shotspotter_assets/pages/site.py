@@ -1,0 +1,219 @@
+"""Makes the pages of a city and the overview of all cities, and writes what has changed of them."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.model_card import NOT_FOR
+from shotspotter_assets.gridding.cells import cell_metres
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
+from shotspotter_assets.pages.chances import CHANCE_CLASSES
+from shotspotter_assets.pages.ground import Ground
+from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.rendering import (
+    CSP,
+    PLOTLY_FILE,
+    SHARED_FILES,
+    render,
+    rendered_markdown,
+    script_of,
+    shared_file,
+    title_of,
+)
+from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.file_names import GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
+from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import Partition, Store
+
+CITY_PAGES: Final = "city_pages"
+
+ALL_CITIES: Final = "all-cities"
+"""Folder of the overview and of the files that all pages share; no city can be called so."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One page of a city."""
+
+    title: str
+    file: str
+
+
+TABS: Final = (Tab("Tomorrow", INDEX_FILE),)
+
+
+class CityCard(BaseModel):
+    """What the overview says of a city."""
+
+    name: str
+    day: date | None = None
+    """That is forecast."""
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    likeliest: str = ""
+    last_known: date | None = None
+    note: str = ""
+
+
+class PagesRecord(BaseModel):
+    """What is written of the pages of a city; stored as `pages.json`."""
+
+    card: CityCard
+    files: dict[str, str]
+    """Hash of each file's content."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run has done."""
+
+    index: str
+    """Where the first page is."""
+    card: CityCard
+    written: list[str]
+    """Names of the files that were new or have changed."""
+    kept: int
+    """Number of files that were the same."""
+
+
+@dataclass
+class _Folder:
+    """The files of one partition, of which only those are written that have changed."""
+
+    store: Store
+    partition: Partition
+    before: dict[str, str]
+    hashes: dict[str, str] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+
+    def put(self, name: str, content: bytes) -> None:
+        self.hashes[name] = sha256(content)
+        if self.before.get(name) != self.hashes[name]:
+            self.store.write_bytes(self.partition, name, content)
+            self.written.append(name)
+
+
+def pages_partition(city: str) -> Partition:
+    """Where the pages of a city are, or those of `ALL_CITIES`."""
+    return Partition(CITY_PAGES, city)
+
+
+def read_pages_record(store: Store, city: str) -> PagesRecord | None:
+    """What is written of a city's pages; None without any."""
+    with suppress(MissingObjectError):
+        return PagesRecord.model_validate_json(store.read_bytes(pages_partition(city), PAGES_RECORD_FILE))
+    return None
+
+
+def make_pages(store: Store, city: City) -> Made:
+    """Make the pages of a city from what is stored, and write those that have changed.
+
+    Raises:
+        LayerFileError: a file of the city's layers cannot be used.
+    """
+    layers = CityLayers.read(city)
+    places = Places(city, layers)
+    issue = newest_issue(store, city.name)
+    forecast = issued_forecast(store, city, issue, places) if isinstance(issue, ForecastRecord) else None
+    card = _card(city, issue, forecast)
+    partition = pages_partition(city.name)
+    with store.alone(CITY_PAGES, city.name):
+        before = read_pages_record(store, city.name)
+        folder = _Folder(store, partition, {} if before is None else before.files)
+        folder.put(
+            "ground.js", script_of("ground", Ground.of(city, layers, places, _in_coverage(store, city, forecast)))
+        )
+        if forecast is not None:
+            folder.put("tomorrow.js", script_of("tomorrow", forecast.data))
+        page = _page_of(city)
+        folder.put(INDEX_FILE, page(TABS[0], "tomorrow.html.jinja", _tomorrow_values(city, issue, forecast)))
+        record = PagesRecord(card=card, files=folder.hashes)
+        store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return Made(store.uri(partition, INDEX_FILE), card, folder.written, len(folder.hashes) - len(folder.written))
+
+
+def make_overview(store: Store, names: list[str]) -> str:
+    """Make the overview of those of the cities that have pages, with what all pages share; returns where it is."""
+    partition = pages_partition(ALL_CITIES)
+    with store.alone(CITY_PAGES, ALL_CITIES):
+        before = read_pages_record(store, ALL_CITIES)
+        folder = _Folder(store, partition, {} if before is None else before.files)
+        for name in (*SHARED_FILES, PLOTLY_FILE):
+            folder.put(name, shared_file(name))
+        records = [read_pages_record(store, name) for name in names]
+        cards = [record.card for record in records if record is not None]
+        values = {"cards": cards, "titles": {card.name: title_of(card.name) for card in cards}}
+        folder.put(INDEX_FILE, render("overview.html.jinja", values | {"csp": CSP, "shared": "", "index": INDEX_FILE}))
+        record = PagesRecord(card=CityCard(name=ALL_CITIES), files=folder.hashes)
+        store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return store.uri(partition, INDEX_FILE)
+
+
+def _page_of(city: City) -> Callable[[Tab, str, dict[str, Any]], bytes]:
+    """Renders a page of the city from its own values and those that all its pages have."""
+    common = {
+        "city": city,
+        "city_title": title_of(city.name),
+        "tabs": TABS,
+        "csp": CSP,
+        "shared": f"../city={ALL_CITIES}/",
+        "index": INDEX_FILE,
+        "classes": CHANCE_CLASSES,
+    }
+
+    def page(tab: Tab, template: str, values: dict[str, Any]) -> bytes:
+        return render(template, common | values | {"tab": tab})
+
+    return page
+
+
+def _tomorrow_values(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> dict[str, Any]:
+    height, width = cell_metres(city)
+    return {
+        "forecast": forecast,
+        "nothing": issue if isinstance(issue, NoForecast) else None,
+        "cell_size": f"{width:.0f} x {height:.0f} m",
+        "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
+        "daily_command": f"make replay CITY={city.name} FROM=... TO=...",
+    }
+
+
+def _card(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:
+    if forecast is not None:
+        record = forecast.record
+        return CityCard(
+            name=city.name,
+            day=record.day,
+            expected=record.expected_alerts,
+            low=record.expected_alerts_low,
+            high=record.expected_alerts_high,
+            likeliest=f"{forecast.top[0].name} ({forecast.top[0].chance})",
+            last_known=record.last_known,
+        )
+    if isinstance(issue, NoForecast):
+        return CityCard(name=city.name, last_known=issue.last_known, note=issue.no_forecast)
+    return CityCard(name=city.name, note="No forecast has been made yet.")
+
+
+def _in_coverage(store: Store, city: City, forecast: IssuedForecast | None) -> Any:
+    """The cells that maps may show, shape (rows, columns): those forecast, else those with alerts so far."""
+    if forecast is not None:
+        numbers = np.array(forecast.data.cells)
+        return covered_mask(
+            list(zip(numbers // city.grid.columns, numbers % city.grid.columns, strict=True)), city.shape
+        )
+    days = store.days_present("grid_tensors", city.name, GRID_FILE)
+    with suppress(DaysNotKnownError):
+        if days:
+            return CityHistory.load(store, city, max(days), min(days)).in_coverage(max(days))
+    return np.zeros(city.shape, dtype=bool)

@@ -1,0 +1,185 @@
+"""The first page of a city: the newest forecast, by hours and types, with the likeliest places and why."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from shotspotter_assets.calendar.local_time import wall_clock
+from shotspotter_assets.calendar.weekdays import hours_of_day
+from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.pages.chances import chance
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.serving.issued_forecasts import (
+    RISK_FORECASTS,
+    ForecastRecord,
+    IssueRecord,
+    forecast_partition,
+    load_record,
+)
+from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON, TYPE_COLUMNS
+from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
+from shotspotter_assets.storage.store import Store
+
+Array = npt.NDArray[np.float64]
+
+TOP_PLACES: Final = 10
+
+BANDS: Final = {
+    "Night, 0 to 6": (0, 6),
+    "Morning, 6 to 12": (6, 12),
+    "Afternoon, 12 to 18": (12, 18),
+    "Evening, 18 to 24": (18, 24),
+}
+"""Local hours of the day, from and to."""
+WHOLE_DAY: Final = "Whole day"
+
+DIGITS: Final = 3
+"""Significant digits of what the browser gets."""
+
+_ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
+NO_REASON: Final = "Close to the average place"
+
+
+class TomorrowData(BaseModel):
+    """What the browser draws: arrays by band or type, then by cell."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cells: list[int]
+    """row * columns + column of each forecast cell."""
+    bands: list[str]
+    probability: list[list[float]]
+    """Of at least one alert, by band."""
+    expected: list[list[float]]
+    """Alerts, by band."""
+    low: list[float]
+    """Ends of the interval of the probability of the whole day."""
+    high: list[float]
+    types: list[str]
+    """Empty where types are not forecast."""
+    mix: list[list[float]]
+    """Share of each type in a cell's alerts."""
+    phrases: list[str]
+    why: list[int]
+    """Place of each cell's reasons in `phrases`."""
+    top: int
+
+
+@dataclass(frozen=True)
+class TopPlace:
+    """One of the likeliest places of the whole day."""
+
+    rank: int
+    number: int
+    name: str
+    chance: str
+    low: str
+    high: str
+    why: str
+
+
+@dataclass(frozen=True)
+class IssuedForecast:
+    """The newest forecast as its page shows it."""
+
+    record: ForecastRecord
+    data: TomorrowData
+    top: list[TopPlace]
+    half_of_alerts: int
+    """Fewest cells that hold half of the expected alerts."""
+    ends: datetime
+    """Instant at which the day is over."""
+
+
+def newest_issue(store: Store, city: str) -> IssueRecord | None:
+    """What was issued last, or why nothing was; None where no forecast was ever made."""
+    made = store.days_present(RISK_FORECASTS, city, RECORD_FILE)
+    return load_record(store, city, max(made)) if made else None
+
+
+def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast:
+    """A stored forecast, with what its page draws."""
+    partition = forecast_partition(city.name, record.issue_date)
+    table = store.read_table(partition, FORECAST_FILE)
+    day = table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
+    hourly = store.read_table(partition, HOURLY_FILE)
+    row, column = (day[name].to_numpy().astype(np.int64) for name in ("row", "column"))
+    probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))
+    bands, band_probability, band_expected = _bands(hourly, day, city, record.day)
+    types, mix = _types(day)
+    drivers = record.cell_drivers()
+    reasons = [_reason(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
+    phrases = list(dict.fromkeys(reasons))
+    data = TomorrowData(
+        cells=(row * city.grid.columns + column).tolist(),
+        bands=bands,
+        probability=[_rounded(values) for values in band_probability],
+        expected=[_rounded(values) for values in band_expected],
+        low=_rounded(day["low"].to_numpy()),
+        high=_rounded(day["high"].to_numpy()),
+        types=types,
+        mix=[_rounded(values) for values in mix],
+        phrases=phrases,
+        why=[phrases.index(reason) for reason in reasons],
+        top=min(TOP_PLACES, len(row)),
+    )
+    best = np.argsort(-probability, kind="stable")[:TOP_PLACES]
+    names = places.names(row[best], column[best])
+    top = [
+        TopPlace(
+            rank=rank,
+            number=data.cells[at],
+            name=name,
+            chance=chance(probability[at]),
+            low=chance(data.low[at]),
+            high=chance(data.high[at]),
+            why=reasons[at],
+        )
+        for rank, (at, name) in enumerate(zip(best.tolist(), names, strict=True), start=1)
+    ]
+    rising = np.cumsum(np.sort(expected)[::-1])
+    starts = day["starts_utc"][0].as_py()
+    ends = starts + np.timedelta64(int(day["hours"][0].as_py()), "h").astype("timedelta64[s]").astype(object)
+    return IssuedForecast(record, data, top, int(np.searchsorted(rising, rising[-1] / 2)) + 1, ends)
+
+
+def _bands(hourly: pa.Table, day: pa.Table, city: City, of: date) -> tuple[list[str], list[Array], list[Array]]:
+    """(names, probability, expected) of the whole day and of its bands; those of a city without hours are left out."""
+    names, probability, expected = [WHOLE_DAY], [day["probability"].to_numpy()], [day["expected"].to_numpy()]
+    if city.time_precision == "day":
+        return names, probability, expected
+    cells = len(day)
+    wall = wall_clock(hourly["starts_utc"], city.zone)
+    hour = hours_of_day(wall).reshape(-1, cells)[:, 0]
+    is_of_day = (wall.astype("datetime64[D]") == np.datetime64(of)).reshape(-1, cells)[:, 0]
+    by_hour = hourly["expected"].to_numpy().reshape(-1, cells)
+    hazard = -np.log1p(-hourly["probability"].to_numpy().reshape(-1, cells))
+    for name, (first, last) in BANDS.items():
+        chosen = is_of_day & (hour >= first) & (hour < last)
+        names.append(name)
+        expected.append(by_hour[chosen].sum(axis=0))
+        probability.append(-np.expm1(-hazard[chosen].sum(axis=0)))
+    return names, probability, expected
+
+
+def _types(day: pa.Table) -> tuple[list[str], list[Array]]:
+    if day[TYPE_COLUMNS[0]].null_count:
+        return [], []
+    return list(GUNSHOT_TYPES.values()), [day[name].to_numpy() for name in TYPE_COLUMNS]
+
+
+def _reason(drivers: tuple[str, ...]) -> str:
+    """In words alone: the odds beside them are for those who know what odds are."""
+    text = "; ".join(_ODDS.sub("", driver) for driver in drivers)
+    return text[:1].upper() + text[1:] if text else NO_REASON
+
+
+def _rounded(values: Array) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]

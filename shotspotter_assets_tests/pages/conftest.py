@@ -1,0 +1,33 @@
+"""The site of the tiny city, made once, and a browser that opens it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shotspotter_assets.pages.site import make_overview, make_pages
+from shotspotter_assets_tests.pages.browser import open_browser
+from shotspotter_assets_tests.pages.site_of_tiny_city import TinySite, make_store
+
+
+@pytest.fixture(scope="session")
+def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> TinySite:
+    """The store of the tiny city with its pages; not to be changed."""
+    site = make_store(tmp_path_factory.mktemp("pages"))
+    make_pages(site.store, site.city)
+    make_overview(site.store, list(site.cities))
+    return site
+
+
+@pytest.fixture(scope="session")
+def folder(tiny_site: TinySite) -> Path:
+    """Where the site's files are."""
+    return tiny_site.root / "store" / "city_pages"
+
+
+@pytest.fixture(scope="module")
+def browser(folder: Path) -> Iterator[Any]:
+    """After the store is made and no longer than its module: its event loop is in the way of runs."""
+    with open_browser() as browser:
+        yield browser

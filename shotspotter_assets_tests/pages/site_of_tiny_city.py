@@ -1,0 +1,84 @@
+"""A store of the tiny city with a week of its daily chain, whose file, streets and types try to be HTML."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import geopandas
+import shapely
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.quality import pictures
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
+
+CITY = "tiny_city"
+FIRST = date(2023, 7, 1)
+ISSUED = date(2023, 11, 12)
+"""The first issue date; the city needs 120 days of history."""
+DAYS = 6
+LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+SHIFTS = (Shift(name="day", start=6, end=14, units=2), Shift(name="night", start=22, end=6, units=3))
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+"""Part of a street's name."""
+
+
+@dataclass(frozen=True)
+class TinySite:
+    """A store with what pages are made from."""
+
+    store: Store
+    cities: Cities
+    root: Path
+
+    @property
+    def city(self) -> City:
+        return self.cities[CITY]
+
+    @property
+    def last_issued(self) -> date:
+        return ISSUED + timedelta(days=DAYS - 1)
+
+
+def make_store(root: Path) -> TinySite:
+    """The days of the city, and the daily chain of its last days, as runs."""
+    cities = with_city(CITY, patrol=PatrolRules(shifts=SHIFTS), retraining="weekly", layers=layers(root))
+    on = resources(str(root / "store"), cities=cities)
+    last = ISSUED + timedelta(days=DAYS)
+    with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
+        before, pictures.PICTURED_DAYS = pictures.PICTURED_DAYS, 1
+        try:
+            assert run_days(CITY, str(FIRST), str(last), on, instance).success
+        finally:
+            pictures.PICTURED_DAYS = before
+        for back in range(DAYS):
+            day = ISSUED + timedelta(days=back)
+            config = {"ops": {"live_models": {"config": {"validation_days": 28}}}}
+            key = f"{CITY}|{day}"
+            assert materialize(LIVE, on, checks=(), instance=instance, partition_key=key, run_config=config).success
+    return TinySite(Store(str(root / "store")), cities, root)
+
+
+def layers(folder: Path) -> Layers:
+    """Two districts side by side, and streets that cross: one of them with a name that tries to be HTML."""
+    west, middle, east, south, north = -77.06, -77.03, -77.0, 38.88, 38.93
+    districts = geopandas.GeoDataFrame(
+        {"ward": [1, 2]},
+        geometry=[shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)],
+        crs=4326,
+    )
+    across = [shapely.LineString([(west, y), (east, y)]) for y in (38.885, 38.897, 38.909, 38.921)]
+    along = [shapely.LineString([(x, south), (x, north)]) for x in (-77.055, -77.04, -77.02, -77.005)]
+    names = ["A St", f"B{HOSTILE} St", "C St", "D St", "1st St", "2nd St", "3rd St", "4th St"]
+    streets = geopandas.GeoDataFrame({"street": names}, geometry=across + along, crs=4326)
+    districts.to_file(folder / "wards.geojson", driver="GeoJSON")
+    streets.to_parquet(folder / "streets.parquet")
+    return Layers(
+        districts=Layer(path=folder / "wards.geojson", name="ward"),
+        streets=Layer(path=folder / "streets.parquet", name="street"),
+    )

@@ -1,0 +1,215 @@
+"""The pages in a real Chromium, opened from the disk as by a double click."""
+
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingTCPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow.compute as pc
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
+from shotspotter_assets.serving.issued_forecasts import forecast_partition
+from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
+from shotspotter_assets.storage.file_names import FORECAST_FILE
+from shotspotter_assets_tests.pages.browser import Seen, colours_of
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
+
+
+def class_of(probability: float) -> int:
+    """Its place in the legend."""
+    return sum(probability >= one.at_least for one in CHANCE_CLASSES) - 1
+
+
+MAX_BYTES = 6_000_000
+"""Of a first page with all that it loads."""
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Any, seen: Seen) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme="light")
+    context.on("page", seen.watch)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: Any) -> Iterator[Any]:
+    page = context.new_page()
+    yield page
+    page.close()
+
+
+def address(folder: Path, file: str, city: str = CITY) -> str:
+    return (folder / f"city={city}" / file).as_uri()
+
+
+def open_tomorrow(page: Any, folder: Path, link: str = "") -> None:
+    page.goto(address(folder, "index.html") + link)
+    page.wait_for_selector("body[data-drawn]")
+
+
+def test_tomorrow_opens_by_double_click_within_two_seconds_and_six_megabytes(
+    page: Any, seen: Seen, folder: Path
+) -> None:
+    start = len(seen.requests)
+    open_tomorrow(page, folder)
+    drawn = page.evaluate("performance.now()")
+    assert drawn < 2000, "on two cores that others use too"
+    files = {unquote(url.removeprefix("file://")) for url in seen.requests[start:] if url.startswith("file:")}
+    assert 0 < sum(Path(file).stat().st_size for file in files) < MAX_BYTES
+
+
+def test_the_map_of_tomorrow_has_the_forecast_in_it_and_the_colours_of_the_legend(
+    page: Any, folder: Path, tiny_site: TinySite
+) -> None:
+    open_tomorrow(page, folder)
+    cells = page.evaluate("document.querySelector('#map canvas').map.cells")
+    table = tiny_site.store.read_table(forecast_partition(CITY, tiny_site.last_issued), FORECAST_FILE)
+    day = table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
+    number = pc.add(pc.multiply(day["row"].cast("int64"), tiny_site.city.grid.columns), day["column"])
+    expected = dict(zip(number.to_pylist(), map(class_of, day["probability"].to_pylist()), strict=True))
+    assert dict(zip(cells["numbers"], cells["classes"], strict=True)) == expected
+    assert len(set(cells["classes"])) > 2
+    legend = page.evaluate(
+        "[...document.querySelectorAll('.legend i')].map((i) => [i.className, getComputedStyle(i).backgroundColor])"
+    )
+    shown = {
+        tuple(int(part) for part in colour[4:-1].split(","))
+        for name, colour in legend
+        if int(name.removeprefix("class-")) in cells["classes"]
+    }
+    picture = page.locator("#map canvas").screenshot()
+    assert shown <= colours_of(picture)
+
+
+def test_maps_are_drawn_over_http_as_from_the_disk(page: Any, folder: Path) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingTCPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/city={CITY}/index.html")
+        page.wait_for_selector("body[data-drawn]")
+        over_http = colours_of(page.locator("#map canvas").screenshot())
+    finally:
+        server.shutdown()
+        server.server_close()
+    open_tomorrow(page, folder)
+    assert over_http == colours_of(page.locator("#map canvas").screenshot())
+
+
+def test_hours_and_types_change_map_and_places_and_are_in_the_address(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    before = page.inner_text("#shown"), page.inner_text("#places")
+    page.check("input[name=band][value='4']")
+    page.select_option("#type", label="Multiple gunshots")
+    assert "Evening, 18 to 24, multiple gunshots" in page.inner_text("#shown")
+    assert (page.inner_text("#shown"), page.inner_text("#places")) != before
+    link = page.evaluate("location.hash")
+    open_tomorrow(page, folder)
+    open_tomorrow(page, folder, link)
+    page.reload()
+    page.wait_for_selector("body[data-drawn]")
+    assert page.is_checked("input[name=band][value='4']")
+    assert "multiple gunshots" in page.inner_text("#shown")
+
+
+def test_the_map_is_read_by_keyboard(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    page.focus("#map canvas")
+    page.keyboard.press("ArrowDown")
+    first = page.inner_text("#map .says")
+    assert "ward" in first
+    assert "alerts expected" in first
+    page.keyboard.press("ArrowDown")
+    assert page.inner_text("#map .says") != first
+    page.keyboard.press("+")
+    assert page.evaluate("document.querySelector('#map canvas').map.view.zoom") == 2
+    page.keyboard.press("0")
+    page.keyboard.press("Escape")
+    assert page.inner_text("#map .says") == ""
+
+
+def test_a_place_in_the_list_is_shown_on_the_map(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    page.click("#places li:nth-child(3) button")
+    chosen = page.evaluate("document.querySelector('#map canvas').map.chosen")
+    assert str(chosen) == page.get_attribute("#places li:nth-child(3)", "data-cell")
+    assert page.locator("#places li.chosen").count() == 1
+
+
+def test_places_have_names_that_are_text(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    # One of the streets is called like a tag of HTML.
+    assert HOSTILE in "".join(page.evaluate("Object.values(document.querySelector('#map canvas').map.ground.places)"))
+    for _ in range(2):
+        names = page.locator("#places .name").all_inner_texts()
+        assert all(" St" in name and "ward" in name for name in names)
+        assert page.locator("img").count() == 0
+        page.select_option("#type", label="Single gunshot")
+
+
+def test_the_same_chance_is_told_by_page_and_script(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    values = [0.0004, 0.001, 0.004, 0.0075, 0.013, 0.024, 0.05, 0.09, 0.11, 0.17, 0.24, 0.3, 0.36, 0.5, 0.77, 0.99]
+    told = page.evaluate(
+        "(values) => values.map((p) => CityPages.chance(p, document.querySelector('#map canvas').map.ground))", values
+    )
+    assert told == [chance(value) for value in values]
+
+
+def test_the_theme_is_switched_and_kept(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert light != dark
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    page.click("#theme")
+
+
+@pytest.mark.parametrize(("file", "city"), [("index.html", CITY), ("index.html", "all-cities")])
+def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path, file: str, city: str) -> None:
+    for width, scheme in ((375, "dark"), (1600, "light")):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
+        page.goto(address(folder, file, city))
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page).response["violations"]
+        serious = [
+            f"{one['id']}: {node['html']}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+        assert serious == []
+        page.close()
+
+
+def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:
+    page.goto(address(folder, "index.html", "all-cities"))
+    page.click("text=Tiny city")
+    page.wait_for_selector("body[data-drawn]")
+    page.click("text=All cities")
+    assert page.inner_text("h1") == "All cities"
+
+
+def test_nothing_was_asked_of_another_host_and_no_error_was_logged(seen: Seen) -> None:
+    """Of all that the tests before have opened."""
+    assert len(seen.requests) > 20
+    assert [url for url in seen.hosts if not url.startswith("http://127.0.0.1:")] == []
+    assert seen.console == []

@@ -1,0 +1,77 @@
+"""Names of places, and chances in words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
+from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.rendering import amount, title_of
+from shotspotter_assets_tests.defs.chain import CITIES
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
+
+TINY = CITIES[CITY]
+NOTHING = CityLayers(None, None)
+
+
+def named(tmp_path: Path, **without: None) -> Places:
+    given = layers(tmp_path).model_copy(update=without)
+    return Places(TINY, CityLayers.read(TINY.model_copy(update={"layers": given})))
+
+
+def test_a_place_is_told_by_its_nearest_crossing_and_its_district(tmp_path: Path) -> None:
+    places = named(tmp_path)
+    assert places.name(0, 0) == "near A St and 1st St, ward 1"
+    assert places.name(7, 7) == "near D St and 4th St, ward 2"
+    # A group of cells is told by its own middle.
+    assert places.name(4, 2, 2) == "near C St and 2nd St, ward 1"
+    assert places.districts(np.array([0, 0]), np.array([0, 7])) == ["ward 1", "ward 2"]
+
+
+def test_without_streets_a_place_is_told_by_where_it_lies(tmp_path: Path) -> None:
+    # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
+    assert (
+        named(tmp_path, streets=None).name(0, 0)
+        == "3.3 km south-west of the middle of the city (38.883, -77.056), ward 1"
+    )
+    places = Places(TINY, NOTHING)
+    assert places.name(7, 4).startswith("2.5 km north of the middle of the city (38.927, ")
+    assert places.name(3, 3, 2).startswith("in the middle of the city (38.905, -77.030)")
+
+
+def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
+    import geopandas
+    import shapely
+
+    line = shapely.LineString([(-77.06, 38.881), (-77.0, 38.881)])
+    geopandas.GeoDataFrame({"street": ["Only St"]}, geometry=[line], crs=4326).to_parquet(tmp_path / "one.parquet")
+    given = layers(tmp_path)
+    assert given.streets is not None
+    given = given.model_copy(update={"streets": given.streets.model_copy(update={"path": tmp_path / "one.parquet"})})
+    places = Places(TINY, CityLayers.read(TINY.model_copy(update={"layers": given})))
+    assert places.name(0, 0) == "near Only St, ward 1"
+    assert "north-west" in places.name(6, 0)
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.0003, "less than 1 in 1,000"), (0.001, "1 in 1,000"), (0.0049, "1 in 200"), (0.05, "1 in 20"), (0.34, "1 in 3"),
+     (0.36, "4 in 10"), (0.5, "5 in 10"), (0.999, "9 in 10")],
+)  # fmt: skip
+def test_chances_are_told_in_words(probability: float, words: str) -> None:
+    assert chance(probability) == words
+
+
+def test_the_legend_rises() -> None:
+    least = [one.at_least for one in CHANCE_CLASSES]
+    assert least == sorted(least)
+    assert least[0] == 0
+
+
+def test_names_and_numbers_for_readers() -> None:
+    assert [title_of(name) for name in ("washington_dc", "simulated_city", "uc_berkeley", "chicago")] == [
+        "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
+    ]  # fmt: skip
+    assert [amount(number) for number in (1234.4, 10.2, 5.24, 0.1, 0.034)] == ["1,234", "10", "5.2", "0.1", "0.03"]

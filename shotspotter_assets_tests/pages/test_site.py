@@ -1,0 +1,81 @@
+"""What is written of a site, and what is not written again."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.pages.layers import CityLayers, LayerFileError
+from shotspotter_assets.pages.site import make_pages, pages_partition
+from shotspotter_assets.serving.issued_forecasts import NoForecast, write_no_forecast
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import CITIES
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
+
+
+@pytest.fixture
+def copy(tiny_site: TinySite, tmp_path: Path) -> Store:
+    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
+    return Store(str(tmp_path / "store"))
+
+
+def page(store: Store, file: str = "index.html") -> str:
+    return store.read_bytes(pages_partition(CITY), file).decode()
+
+
+def test_the_same_pages_are_not_written_again(copy: Store, tiny_site: TinySite) -> None:
+    made = make_pages(copy, tiny_site.city)
+    assert made.written == []
+    assert made.kept > 2
+
+
+def test_only_what_has_changed_is_written(copy: Store, tiny_site: TinySite) -> None:
+    layers = tiny_site.city.layers.model_copy(update={"streets": None})
+    made = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers}))
+    assert "ground.js" in made.written
+    assert "tomorrow.js" not in made.written
+
+
+def test_names_that_are_html_are_escaped_and_the_page_allows_only_its_own_scripts(tiny_site: TinySite) -> None:
+    html = page(tiny_site.store)
+    assert HOSTILE not in html
+    assert "Content-Security-Policy" in html
+    assert "default-src &#39;none&#39;; script-src &#39;self&#39;" in html
+
+
+def test_a_day_without_a_forecast_says_why(copy: Store, tiny_site: TinySite) -> None:
+    day = tiny_site.last_issued + timedelta(days=1)
+    reason = "No forecast is issued, as <nothing> is known."
+    write_no_forecast(
+        copy,
+        NoForecast(
+            city=CITY, issue_date=day, day=day, lead=20, last_known=tiny_site.last_issued, no_forecast=reason,
+            last_issued=tiny_site.last_issued,
+        ),
+    )  # fmt: skip
+    made = make_pages(copy, tiny_site.city)
+    assert made.card.note == reason
+    assert "as &lt;nothing&gt; is known" in page(copy)
+    assert "is out of date" in page(copy)
+
+
+def test_a_city_without_any_day_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    make_pages(store, CITIES[CITY])
+    assert "make replay CITY=tiny_city" in page(store)
+
+
+def test_a_wrong_layer_is_named_with_its_columns(tiny_site: TinySite, tmp_path: Path) -> None:
+    districts = tiny_site.city.layers.districts
+    assert districts is not None
+    wrong = tiny_site.city.model_copy(update={"layers": Layers(districts=Layer(path=districts.path, name="wards"))})
+    with pytest.raises(
+        LayerFileError, match=r"tiny_city, layers.districts: .*wards.geojson has no column wards; it has ward"
+    ):
+        CityLayers.read(wrong)
+    (tmp_path / "broken.geojson").write_text("{")
+    broken = wrong.model_copy(update={"layers": Layers(streets=Layer(path=tmp_path / "broken.geojson", name="a"))})
+    with pytest.raises(LayerFileError, match=r"layers.streets: .*broken.geojson cannot be read"):
+        CityLayers.read(broken)
