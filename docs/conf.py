@@ -2,6 +2,8 @@
 
 from importlib.metadata import version as version_of
 
+from sphinx.application import Sphinx
+
 project = "shotspotter_assets"
 author = "The shotspotter_assets developers"
 release = version_of("shotspotter_assets")
@@ -29,3 +31,14 @@ autoapi_keep_files = False
 default_role = "code"
 napoleon_use_ivar = True
 suppress_warnings = ["autoapi.python_import_resolution", "ref.python"]
+
+
+def keep_first_line(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon in the docstring of an attribute for its type."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]  # an empty comment: blank lines are skipped
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx; napoleon listens with priority 500."""
+    app.connect("autodoc-process-docstring", keep_first_line, priority=400)

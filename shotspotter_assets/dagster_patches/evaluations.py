@@ -42,6 +42,7 @@ class CompressedText(sa.types.TypeDecorator[str]):
 
     impl = sa.Text
     cache_ok = True
+    """Statements that hold it may be cached, as it has no settings."""
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
         """What is stored."""

@@ -55,7 +55,8 @@ def test_the_command_line_prints_one_line(option: list[str], monkeypatch: pytest
         monkeypatch.delenv(name, raising=False)
     arguments = ["launch", "-m", "shotspotter_assets.definitions", "--assets", "raw_alerts", *option]
     result = CliRunner().invoke(create_dg_cli(), arguments)
-    [line] = [line for line in result.output.splitlines() if line]
     assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1, result.output
+    line = result.output
     assert line.startswith("Error: There is no partition 'nowhere|")
     assert "simulated_city, " in line
