@@ -91,14 +91,14 @@ class Places:
         return self._district_of(*cell_middles(self._city, row, column))
 
     def direction(self, degrees: Array) -> str:
-        """Where a point (longitude, latitude) lies from the middle of the city's box, and its latitude and longitude."""
+        """Where a point (longitude, latitude) lies from the middle of the city's box, with its latitude and longitude."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
         distance = math.hypot(east, north)
         at = f"({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})"
         if distance < MIDDLE_METRES:
-            return f"in the middle of the city {at}"
+            return f"in the middle {at}"
         towards = COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]
-        return f"{distance / 1000:.1f} km {towards} of the middle of the city {at}"
+        return f"{distance / 1000:.1f} km {towards} of the middle {at}"
 
     def _district_of(self, longitude: Array, latitude: Array) -> list[str]:
         import shapely

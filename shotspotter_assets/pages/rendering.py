@@ -94,6 +94,7 @@ def _environment() -> jinja2.Environment:
         "long_day": long_day,
         "short_day": short_day,
         "amount": amount,
+        "percent": lambda share: f"{share:.0%}",
         "words": lambda name: name.replace("_", " "),
     }
     return environment

@@ -1,6 +1,5 @@
 """Makes the pages of a city and the overview of all cities, and writes what has changed of them."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,7 +26,9 @@ from shotspotter_assets.pages.rendering import (
     shared_file,
     title_of,
 )
+from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue
+from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
@@ -35,6 +36,9 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 CITY_PAGES: Final = "city_pages"
+
+PLAN_CSV: Final = "plan.csv"
+PLAN_GEOJSON: Final = "plan.geojson"
 
 ALL_CITIES: Final = "all-cities"
 """Folder of the overview and of the files that all pages share; no city can be called so."""
@@ -48,7 +52,9 @@ class Tab:
     file: str
 
 
-TABS: Final = (Tab("Tomorrow", INDEX_FILE),)
+TOMORROW: Final = Tab("Tomorrow", INDEX_FILE)
+PLANS: Final = Tab("Shift plans", "plans.html")
+TABS: Final = (TOMORROW, PLANS)
 
 
 class CityCard(BaseModel):
@@ -130,13 +136,16 @@ def make_pages(store: Store, city: City) -> Made:
     with store.alone(CITY_PAGES, city.name):
         before = read_pages_record(store, city.name)
         folder = _Folder(store, partition, {} if before is None else before.files)
-        folder.put(
-            "ground.js", script_of("ground", Ground.of(city, layers, places, _in_coverage(store, city, forecast)))
-        )
+        ground = Ground.of(city, layers, places, _in_coverage(store, city, forecast))
+        folder.put("ground.js", script_of("ground", ground))
         if forecast is not None:
             folder.put("tomorrow.js", script_of("tomorrow", forecast.data))
-        page = _page_of(city)
-        folder.put(INDEX_FILE, page(TABS[0], "tomorrow.html.jinja", _tomorrow_values(city, issue, forecast)))
+        folder.put(TOMORROW.file, _page(city, TOMORROW, "tomorrow.html.jinja", _tomorrow_values(city, issue, forecast)))
+        plans = None if forecast is None else shift_plans(store, city, forecast.record, ground, places)
+        if isinstance(plans, ShiftPlans):
+            folder.put(PLAN_CSV, plans.csv)
+            folder.put(PLAN_GEOJSON, plans.geojson)
+        folder.put(PLANS.file, plans_page(city, ground, plans))
         record = PagesRecord(card=card, files=folder.hashes)
         store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
     return Made(store.uri(partition, INDEX_FILE), card, folder.written, len(folder.hashes) - len(folder.written))
@@ -159,22 +168,19 @@ def make_overview(store: Store, names: list[str]) -> str:
     return store.uri(partition, INDEX_FILE)
 
 
-def _page_of(city: City) -> Callable[[Tab, str, dict[str, Any]], bytes]:
-    """Renders a page of the city from its own values and those that all its pages have."""
+def _page(city: City, tab: Tab, template: str, values: dict[str, Any]) -> bytes:
+    """A page of the city from its own values and those that all its pages have."""
     common = {
         "city": city,
         "city_title": title_of(city.name),
+        "tab": tab,
         "tabs": TABS,
         "csp": CSP,
         "shared": f"../city={ALL_CITIES}/",
         "index": INDEX_FILE,
         "classes": CHANCE_CLASSES,
     }
-
-    def page(tab: Tab, template: str, values: dict[str, Any]) -> bytes:
-        return render(template, common | values | {"tab": tab})
-
-    return page
+    return render(template, common | values)
 
 
 def _tomorrow_values(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> dict[str, Any]:
@@ -186,6 +192,21 @@ def _tomorrow_values(city: City, issue: IssueRecord | None, forecast: IssuedFore
         "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
         "daily_command": f"make replay CITY={city.name} FROM=... TO=...",
     }
+
+
+def plans_page(city: City, ground: Ground, plans: ShiftPlans | NoPlan | None) -> bytes:
+    """The page of shift plans, or why there are none; None without a forecast."""
+    values = {
+        "plans": plans if isinstance(plans, ShiftPlans) else None,
+        "note": plans.note if isinstance(plans, NoPlan) else "",
+        "ground": ground,
+        "streets": svg_path([line for street in ground.streets for line in street.lines], ground.height),
+        "districts": svg_path([line for district in ground.districts for line in district.lines], ground.height),
+        "radius": None if city.patrol is None else round(city.patrol.radius_m),
+        "csv": PLAN_CSV,
+        "geojson": PLAN_GEOJSON,
+    }
+    return _page(city, PLANS, "plans.html.jinja", values)
 
 
 def _card(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:

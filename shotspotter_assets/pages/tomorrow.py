@@ -1,6 +1,5 @@
 """The first page of a city: the newest forecast, by hours and types, with the likeliest places and why."""
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -16,6 +15,7 @@ from shotspotter_assets.calendar.weekdays import hours_of_day
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.pages.chances import chance
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.words import in_words
 from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     ForecastRecord,
@@ -42,9 +42,6 @@ WHOLE_DAY: Final = "Whole day"
 
 DIGITS: Final = 3
 """Significant digits of what the browser gets."""
-
-_ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
-NO_REASON: Final = "Close to the average place"
 
 
 class TomorrowData(BaseModel):
@@ -115,7 +112,7 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
     bands, band_probability, band_expected = _bands(hourly, day, city, record.day)
     types, mix = _types(day)
     drivers = record.cell_drivers()
-    reasons = [_reason(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
+    reasons = [in_words(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
     phrases = list(dict.fromkeys(reasons))
     data = TomorrowData(
         cells=(row * city.grid.columns + column).tolist(),
@@ -173,12 +170,6 @@ def _types(day: pa.Table) -> tuple[list[str], list[Array]]:
     if day[TYPE_COLUMNS[0]].null_count:
         return [], []
     return list(GUNSHOT_TYPES.values()), [day[name].to_numpy() for name in TYPE_COLUMNS]
-
-
-def _reason(drivers: tuple[str, ...]) -> str:
-    """In words alone: the odds beside them are for those who know what odds are."""
-    text = "; ".join(_ODDS.sub("", driver) for driver in drivers)
-    return text[:1].upper() + text[1:] if text else NO_REASON
 
 
 def _rounded(values: Array) -> list[float]:

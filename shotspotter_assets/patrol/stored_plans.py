@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.patrol.audit import PatrolAudit
@@ -27,6 +28,9 @@ class NoPlan:
     note: str
 
 
+_AUDIT: Final[TypeAdapter[PatrolAudit | NoPlan]] = TypeAdapter(PatrolAudit | NoPlan)
+
+
 def plan_partition(city: str, issue_date: date) -> Partition:
     """Where the plan is that was made from the forecast issued on a day."""
     return Partition(PATROL_PLANS, city, "date", issue_date)
@@ -44,6 +48,16 @@ def write_plan(store: Store, partition: Partition, table: pa.Table, audit: Patro
             store.delete(partition, DISPATCH_GEOJSON_FILE)
         store.write_bytes(partition, AUDIT_FILE, json.dumps(asdict(audit), indent=1).encode())
         store.write_table(partition, PLAN_FILE, table)
+
+
+def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, PatrolAudit | NoPlan]:
+    """A plan (`DISPATCH_SCHEMA`) and its audit, or why no unit is sent.
+
+    Raises:
+        MissingObjectError: the day has no plan.
+    """
+    partition = plan_partition(city, issue_date)
+    return store.read_table(partition, PLAN_FILE), _AUDIT.validate_json(store.read_bytes(partition, AUDIT_FILE))
 
 
 def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:

@@ -1,6 +1,11 @@
 """The pages in a real Chromium, opened from the disk as by a double click."""
 
+import csv
+import json
+import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -9,16 +14,24 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
-from shotspotter_assets.serving.issued_forecasts import forecast_partition
+from shotspotter_assets.pages.ground import Ground
+from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.rendering import PLOTLY_FILE
+from shotspotter_assets.pages.shift_plans import FEW_ROWS, MAX_ROWS, SOME_ROWS, ShiftPlans, density_of, shift_plans
+from shotspotter_assets.pages.site import TABS, plans_page
+from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
 from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
 from shotspotter_assets.storage.file_names import FORECAST_FILE
 from shotspotter_assets_tests.pages.browser import Seen, colours_of
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, SHIFTS, TinySite
 
 
 def class_of(probability: float) -> int:
@@ -182,7 +195,7 @@ def test_the_theme_is_switched_and_kept(page: Any, folder: Path) -> None:
     page.click("#theme")
 
 
-@pytest.mark.parametrize(("file", "city"), [("index.html", CITY), ("index.html", "all-cities")])
+@pytest.mark.parametrize(("file", "city"), [*((tab.file, CITY) for tab in TABS), ("index.html", "all-cities")])
 def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path, file: str, city: str) -> None:
     for width, scheme in ((375, "dark"), (1600, "light")):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
@@ -198,6 +211,79 @@ def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path
         ]
         assert serious == []
         page.close()
+
+
+def test_every_tab_leads_to_its_page_by_keyboard(page: Any, folder: Path) -> None:
+    open_tomorrow(page, folder)
+    for tab in TABS[1:]:
+        page.focus(f"nav a[href='{tab.file}']")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/{tab.file}")
+        assert page.inner_text("nav a[aria-current=page]") == tab.title
+
+
+def test_plans_show_the_stored_places_on_map_and_in_table(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    table, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
+    page.goto(address(folder, "plans.html"))
+    assert page.locator("section.sheet").count() == len(SHIFTS)
+    assert page.locator("section.sheet tbody tr").count() == page.locator("svg .mark").count() == len(table)
+    assert all("ward" in name for name in page.locator("td .place").all_inner_texts())
+    for number, sheet in enumerate(page.locator("section.sheet svg").all()):
+        colours = colours_of(sheet.screenshot())
+        assert len(colours) > 4, f"sheet {number} is empty"
+    files = [page.get_attribute(f"text={words}", "href") for words in ("Table (CSV)", "Map data (GeoJSON)")]
+    rows = list(csv.DictReader((folder / f"city={CITY}" / files[0]).read_text().splitlines()))
+    assert len(rows) == len(table)
+    assert all(" St" in row["place"] for row in rows)
+    features = json.loads((folder / f"city={CITY}" / files[1]).read_bytes())["features"]
+    assert len(features) == len(table)
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("rows", [2, FEW_ROWS, SOME_ROWS, MAX_ROWS + 5])
+def test_each_shift_prints_on_one_sheet(
+    page: Any, folder: Path, tiny_site: TinySite, tmp_path: Path, rows: int, paper: str
+) -> None:
+    plans, ground = plans_of(tiny_site)
+    long = plans_with_rows(plans, rows)
+    shutil.copytree(folder / "city=all-cities", tmp_path / "city=all-cities", ignore=lambda *_: {PLOTLY_FILE})
+    (tmp_path / f"city={CITY}").mkdir()
+    (tmp_path / f"city={CITY}" / "plans.html").write_bytes(plans_page(tiny_site.city, ground, long))
+    page.goto(address(tmp_path, "plans.html"))
+    printed = page.pdf(format=paper, prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == len(SHIFTS)
+
+
+def plans_of(site: TinySite) -> tuple[ShiftPlans, Ground]:
+    layers = CityLayers.read(site.city)
+    places = Places(site.city, layers)
+    record = load_record(site.store, CITY, site.last_issued)
+    assert isinstance(record, ForecastRecord)
+    ground = Ground.of(site.city, layers, places, np.ones(site.city.shape, dtype=bool))
+    plans = shift_plans(site.store, site.city, record, ground, places)
+    assert isinstance(plans, ShiftPlans)
+    return plans, ground
+
+
+def plans_with_rows(plans: ShiftPlans, rows: int) -> ShiftPlans:
+    """The same with so many places in each shift, of long names."""
+    sheets = []
+    for sheet in plans.sheets:
+        [first, *_] = sheet.places
+        name = "near Martin Luther King Junior Avenue SE and Mississippi Avenue SE, ward 8"
+        places = [replace(first, rank=rank + 1, name=name, why=2 * first.why) for rank in range(rows)]
+        sheets.append(
+            replace(sheet, places=places[:MAX_ROWS], left_out=max(rows - MAX_ROWS, 0), density=density_of(rows))
+        )
+    return replace(plans, sheets=sheets)
+
+
+def test_the_way_from_the_day_to_the_shifts_adds_up(tiny_site: TinySite) -> None:
+    way = plans_of(tiny_site)[0].way
+    assert way.after > 0
+    assert way.uncovered > 0
+    assert way.day - way.uncovered + way.twice + way.after == pytest.approx(way.shifts)
+    assert 0 < way.reached < way.shifts
 
 
 def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:

@@ -32,13 +32,10 @@ def test_a_place_is_told_by_its_nearest_crossing_and_its_district(tmp_path: Path
 
 def test_without_streets_a_place_is_told_by_where_it_lies(tmp_path: Path) -> None:
     # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
-    assert (
-        named(tmp_path, streets=None).name(0, 0)
-        == "3.3 km south-west of the middle of the city (38.883, -77.056), ward 1"
-    )
+    assert named(tmp_path, streets=None).name(0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
     places = Places(TINY, NOTHING)
-    assert places.name(7, 4).startswith("2.5 km north of the middle of the city (38.927, ")
-    assert places.name(3, 3, 2).startswith("in the middle of the city (38.905, -77.030)")
+    assert places.name(7, 4).startswith("2.5 km north of the middle (38.927, ")
+    assert places.name(3, 3, 2).startswith("in the middle (38.905, -77.030)")
 
 
 def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:

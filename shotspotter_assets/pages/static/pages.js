@@ -127,7 +127,11 @@ const CityPages = (() => {
 
   const theme = remembered("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  document.addEventListener("DOMContentLoaded", () => { setUpTheme(); tellAge(); });
+  document.addEventListener("DOMContentLoaded", () => { 
+    setUpTheme();
+    tellAge();
+    document.querySelectorAll("button[data-print]").forEach((button) => button.addEventListener("click", () => print()));
+  });
 
   return { data, load, loadScript, chance, classOf, amount, element, colour, chosen, choose, onTheme, isDark };
 })();
