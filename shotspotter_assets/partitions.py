@@ -27,6 +27,9 @@ LOOK_BACK_DAYS: Final = 14
 ALL_BEFORE: Final = -100
 """Start offset, in folds, of a window that reaches back to the first day: mapped windows are clamped to the days there are."""
 
+DAYS_AT_ONCE: Final = 92
+"""Of a longer range, whose rows a run holds in memory together: ten years of a large city may be millions."""
+
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 
@@ -142,6 +145,12 @@ class DateRange:
     def last(self) -> date:
         """The last day."""
         return self.days[-1]
+
+    @property
+    def parts(self) -> "list[DateRange]":
+        """The same days, so many at a time that their rows fit into memory."""
+        starts = range(0, len(self.days), DAYS_AT_ONCE)
+        return [DateRange(self.city, self.days[start : start + DAYS_AT_ONCE]) for start in starts]
 
     def key(self, day: date) -> str:
         """The partition key of a day."""

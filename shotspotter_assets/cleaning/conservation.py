@@ -1,20 +1,24 @@
 """A recount, from the tables alone, of whether cleaning lost or invented rows."""
 
 from datetime import date
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
 
 from shotspotter_assets.cleaning.alerts import CONTENT
 
+IDENTITY: Final = ("date", "received_from", "received_row")
+"""What tells the rows of a source apart, also those that state the same."""
+
 
 def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
     """Received rows minus cleaned, rejected and exactly repeated ones, for the days on which that is not zero.
 
-    All three tables have the local `date`. Repeats are counted among the raw rows that were not rejected, so the
-    count does not rest on what cleaning reports about itself.
+    All three tables have the local `date`, the raw one `CONTENT` and `IDENTITY`, the rejected one `IDENTITY`. Repeats are
+    counted among the raw rows that were not rejected, so the count does not rest on what cleaning reports about itself.
     """
-    identity = ["date", "received_from", "received_row"]
+    identity = list(IDENTITY)
     usable = raw.to_pandas().merge(
         rejected.select(identity).to_pandas().drop_duplicates(), on=identity, how="left", indicator=True
     )

@@ -117,12 +117,24 @@ def refuse_changed_settings(
 
     Args:
         metadata: of the days' tables together, see `storage.day_metadata`.
+        days: all days of the tables.
+        city: as its file has it.
         asset: what the days are of.
+        error: the kind to raise.
 
     Raises:
         ChangedSettingsError: or the given kind of it.
     """
-    changes = changed_settings(metadata, days, city)
+    refuse_changes(changed_settings(metadata, days, city), city, asset, error)
+
+
+def refuse_changes(
+    changes: Mapping[str, Sequence[date]],
+    city: City,
+    asset: str,
+    error: type[ChangedSettingsError] = ChangedSettingsError,
+) -> None:
+    """Refuse days if there are any changes, as `changed_settings` has them; see `refuse_changed_settings`."""
     if not changes:
         return
     stale = sorted({day for of_days in changes.values() for day in of_days})

@@ -1,6 +1,6 @@
 """What checks of days share: the stored rows that they are of, one result of all date ranges, and the check of a schema."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -21,9 +21,11 @@ SHOWN_PARTITIONS: Final = 200
 
 def stored_rows(
     store: StoreResource, date_range: DateRange, asset: str, file: str, columns: Sequence[str] | None = None
-) -> "pa.Table":
-    """What is stored of a file of the days that a check is of."""
-    return store.open().read_window(asset, date_range.city.name, file, date_range.first, date_range.last, columns)
+) -> "Iterator[pa.Table]":
+    """What is stored of a file of the days that a check is of, a table for each of `DateRange.parts`."""
+    opened, city = store.open(), date_range.city.name
+    opened.require_window(asset, city, file, date_range.first, date_range.last)
+    return (opened.read_window(asset, city, file, part.first, part.last, columns) for part in date_range.parts)
 
 
 def keep_findings(store: StoreResource, name: str, findings: "Sequence[tuple[DateRange, bool, str]]") -> None:

@@ -70,35 +70,45 @@ SCHEMAS: Final = {"raw_schema": raw_schema, "cleaned_schema": cleaned_schema, "r
 """By the name of the check: from the city to the schema of the stored table."""
 
 
-def schema_finding(schema: pandera.DataFrameSchema, table: pa.Table, asset: str) -> Finding:
-    """Whether a stored table is as its schema says.
+def schema_finding(schema: pandera.DataFrameSchema, tables: Iterable[pa.Table], asset: str) -> Finding:
+    """Whether stored tables are as their schema says.
 
     Args:
-        schema: of the table.
-        table: with the local `date`.
-        asset: the asset that wrote the table, for the message.
+        schema: of the tables.
+        tables: of some days each, with the local `date`.
+        asset: the asset that wrote the tables, for the message.
     """
-    try:
-        schema.validate(table.to_pandas(types_mapper=_NULLABLE_INTEGERS.get), lazy=True)
-    except SchemaErrors as errors:
-        return _failed(errors.failure_cases, table, asset)
-    return Finding(True, f"{table.num_rows:,} rows are as their schema says.", {"rows": table.num_rows})
+    rows, cases, dates = 0, [], []
+    for table in tables:
+        try:
+            schema.validate(table.to_pandas(types_mapper=_NULLABLE_INTEGERS.get), lazy=True)
+        except SchemaErrors as errors:
+            of_table = errors.failure_cases
+            cases.append(of_table.assign(index=of_table["index"] + rows))
+        rows += table.num_rows
+        if "date" in table.column_names:
+            dates.append(table["date"])
+    if cases:
+        all_dates = pa.chunked_array([chunk for column in dates for chunk in column.chunks], pa.date32())
+        return _failed(pd.concat(cases), rows, all_dates, asset)
+    return Finding(True, f"{rows:,} rows are as their schema says.", {"rows": rows})
 
 
-def _failed(cases: pd.DataFrame, table: pa.Table, asset: str) -> Finding:
+def _failed(cases: pd.DataFrame, rows: int, dates_of_rows: pa.ChunkedArray, asset: str) -> Finding:
     broken_rules = cases.groupby(["column", "check"], dropna=False, sort=False)
     rules = [
-        f"{f'{column}: ' if isinstance(column, str) else ''}{rule}, {len(rows):,} rows such as {rows['failure_case'].iloc[0]!r}"
-        for (column, rule), rows in broken_rules
+        f"{f'{column}: ' if isinstance(column, str) else ''}{rule}, {len(of_rule):,} rows such as "
+        f"{of_rule['failure_case'].iloc[0]!r}"
+        for (column, rule), of_rule in broken_rules
     ]
     at = cases["index"].dropna().unique().astype(int)
-    dates: Sequence[date] = table["date"].take(pa.array(at)).to_pylist() if "date" in table.column_names else []
+    dates: Sequence[date] = dates_of_rows.take(pa.array(at)).to_pylist() if len(dates_of_rows) else []
     days = {day: float(dates.count(day)) for day in sorted(set(dates))}
     message = (
         f"{asset}: {'; '.join(rules[:MAX_FAILURES_SHOWN])}. The files were changed or written by other code: materialise "
         f"{asset} again for {', '.join(map(str, list(days)[:MAX_FAILURES_SHOWN])) or 'these days'}."
     )
-    return Finding(False, message, {"rows": table.num_rows, "rules_broken": len(rules)}, days)
+    return Finding(False, message, {"rows": rows, "rules_broken": len(rules)}, days)
 
 
 def _schema(fields: Iterable[pa.Field], allowed: Mapping[str, pandera.Check], **rules: Any) -> pandera.DataFrameSchema:

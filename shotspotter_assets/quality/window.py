@@ -109,11 +109,15 @@ class Window:
 
     @cached_property
     def judged_alerts(self) -> pa.Table:
+        if self.stored[0] == self.judged[0]:
+            return self.alerts
         return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.judged[0])))
 
     @cached_property
     def incidents(self) -> pa.Table:
-        return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
+        """Where and when each began."""
+        begins = pc.equal(self.alerts["user_id"], self.alerts["incident_id"])
+        return self.alerts.select(["date", "longitude", "latitude"]).filter(begins)
 
     @cached_property
     def blocks(self) -> list[Block]:

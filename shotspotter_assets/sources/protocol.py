@@ -1,6 +1,6 @@
 """The protocols of sources of alerts, and the error that all sources raise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Protocol, runtime_checkable
 
@@ -30,6 +30,22 @@ class FileSource(AlertSource, Protocol):
 
     def unread(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths`, files of this source, that `read` does not read now."""
+        ...
+
+
+@runtime_checkable
+class PartwiseSource(AlertSource, Protocol):
+    """A source whose rows of many days need not be in memory together."""
+
+    def read_parts(self, parts: Sequence[tuple[date, date]]) -> Iterator[pa.Table]:
+        """What `read` has for the days of each part, with one scan of the source.
+
+        Args:
+            parts: first and last day of each, contiguous, in order.
+
+        Raises:
+            SourceError: see `read`.
+        """
         ...
 
 

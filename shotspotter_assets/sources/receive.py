@@ -1,8 +1,9 @@
 """One reading of a city's sources: their rows, when each was first seen, and the rows that they have withdrawn since."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.sources.api.json_rows import versions_of_days
-from shotspotter_assets.sources.protocol import AlertSource, ChangingSource, FileSource
+from shotspotter_assets.sources.protocol import AlertSource, ChangingSource, FileSource, PartwiseSource
 from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA, WITHDRAWN_SCHEMA
 from shotspotter_assets.storage.fingerprints import row_hashes
 
@@ -32,38 +33,61 @@ class Received:
 
 def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
     """The rows of all sources of a city, each filed under the day that its source gives; see `AlertSource.read`."""
-    tables = [reader.read(first, last) for reader in readers]
-    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).sort_by(ORDER)
+    return _together([reader.read(first, last) for reader in readers])
 
 
-def receive(readers: Sequence[AlertSource], days: Sequence[date], before: pa.Table) -> Received:
-    """Read the days from all sources of a city, and compare them with what was received before.
+def receive(
+    readers: Sequence[AlertSource], parts: Sequence[Sequence[date]], stored: Callable[[Sequence[date]], pa.Table]
+) -> Iterator[Received]:
+    """Read the days from all sources of a city, and compare them with what was received before, a part at a time.
 
-    A landed file that is gone, damaged or being written now keeps its rows: a file that is tidied away, or spoiled, must
-    not empty its days.
+    The sources are read when this is called. A landed file that is gone, damaged or being written now keeps its rows: a
+    file that is tidied away, or spoiled, must not empty its days.
 
     Args:
-        readers: of the city's sources.
-        days: contiguous, sorted.
-        before: `RAW_SCHEMA`, the rows stored of these days, or of some of them.
+        readers: of the city's sources; each is a `PartwiseSource` if there are several parts.
+        parts: days of each; all are contiguous and sorted.
+        stored: the rows stored of the days of a part, or of some of them, as `RAW_SCHEMA`.
 
     Raises:
         SourceError: a source cannot be read, or not understood.
     """
     asked_at = datetime.now(UTC)
+    first, last = parts[0][0], parts[-1][-1]
     changing = readers[0] if len(readers) == 1 and isinstance(readers[0], ChangingSource) else None
     # Asked for before the rows, so that rows that come in between make the day look changed, not the other way round.
-    versions = changing.changed_days(days[0], days[-1]) if changing is not None and changing.counts_by_day else None
-    rows = read_sources(readers, days[0], days[-1])
+    versions = changing.changed_days(first, last) if changing is not None and changing.counts_by_day else None
+    tables = [read_sources(readers, first, last)] if len(parts) == 1 else _read_parts(readers, parts)
+
+    def compare() -> Iterator[Received]:
+        for days, of_part in zip(parts, tables, strict=True):
+            before = stored(days)
+            unread = _unread(readers, before)
+            kept = before.filter(pc.is_in(before["received_from"], pa.array(unread, pa.string())))
+            all_rows = _together([of_part, kept.cast(of_part.schema)]) if unread else of_part
+            rows, withdrawn = keep_first_seen(all_rows, before, asked_at)
+            of_source = versions_of_days(rows) if versions is None and changing is not None else versions
+            yield Received(rows, withdrawn, of_source, unread)
+
+    return compare()
+
+
+def _read_parts(readers: Sequence[AlertSource], parts: Sequence[Sequence[date]]) -> Iterator[pa.Table]:
+    bounds = [(days[0], days[-1]) for days in parts]
+    by_source = [reader.read_parts(bounds) for reader in cast("Sequence[PartwiseSource]", readers)]
+    return (_together(tables) for tables in zip(*by_source, strict=True))
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).sort_by(ORDER)
+
+
+def _unread(readers: Sequence[AlertSource], before: pa.Table) -> list[str]:
+    """Files that rows came from before and that cannot be read now."""
     files = before["received_from"].unique().to_pylist()
-    unread = sorted({file for reader in readers if isinstance(reader, FileSource) for file in reader.unread(files)})
-    if unread:
-        kept = before.filter(pc.is_in(before["received_from"], pa.array(unread, pa.string())))
-        rows = pa.concat_tables([rows, kept.cast(rows.schema)]).sort_by(ORDER)
-    rows, withdrawn = keep_first_seen(rows, before, asked_at)
-    if versions is None and changing is not None:
-        versions = versions_of_days(rows)
-    return Received(rows, withdrawn, versions, unread)
+    if not files:
+        return []
+    return sorted({file for reader in readers if isinstance(reader, FileSource) for file in reader.unread(files)})
 
 
 def keep_first_seen(rows: pa.Table, before: pa.Table, asked_at: datetime) -> tuple[pa.Table, pa.Table]:

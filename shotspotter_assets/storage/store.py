@@ -210,13 +210,22 @@ class Store:
             CorruptObjectError: a file cannot be read, or its schema is not that of the first day.
             ValueError: `first` is after `last`.
         """
+        return self._read_days(asset, city, file, self.require_window(asset, city, file, first, last), columns)
+
+    def require_window(self, asset: str, city: str, file: str, first: date, last: date) -> list[date]:
+        """All days from `first` to `last`, both included, each of which has the file.
+
+        Raises:
+            MissingPartitionsError: a day has no such file.
+            ValueError: `first` is after `last`.
+        """
         if first > last:
             raise ValueError(f"the window of {asset} of {city} ends ({last}) before it starts ({first})")
         window = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         missing = set(window) - self._days(asset, city, file, "date", first, last)
         if missing:
             raise MissingPartitionsError(asset, city, file, missing, (first, last))
-        return self._read_days(asset, city, file, window, columns)
+        return window
 
     def read_present(
         self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None

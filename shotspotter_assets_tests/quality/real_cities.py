@@ -56,9 +56,9 @@ class RealCity:
     def findings(self) -> dict[str, Finding]:
         """Of all checks over all days, the schemas among them."""
         return {
-            "raw_schema": schema_finding(raw_schema(self.city), self.raw, "raw_alerts"),
-            "cleaned_schema": schema_finding(cleaned_schema(self.city), self.alerts, "cleaned_alerts"),
-            "rejected_schema": schema_finding(rejected_schema(self.city), self.rejected, "cleaned_alerts"),
+            "raw_schema": schema_finding(raw_schema(self.city), [self.raw], "raw_alerts"),
+            "cleaned_schema": schema_finding(cleaned_schema(self.city), [self.alerts], "cleaned_alerts"),
+            "rejected_schema": schema_finding(rejected_schema(self.city), [self.rejected], "cleaned_alerts"),
             **all_findings(self.window()),
         }
 

@@ -1,12 +1,14 @@
 """What one reading of a city's sources keeps of the readings before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from shotspotter_assets.sources.receive import keep_first_seen, receive
+from shotspotter_assets.sources.protocol import AlertSource
+from shotspotter_assets.sources.receive import Received, keep_first_seen, receive
 from shotspotter_assets.sources.schema import RAW_SCHEMA, WITHDRAWN_SCHEMA
 
 DAY = date(2024, 3, 1)
@@ -53,6 +55,11 @@ class Portal:
         return {first: "1 row"}
 
 
+def received_of(readers: list[AlertSource], days: list[date], before: pa.Table) -> Received:
+    (received,) = receive(readers, [days], lambda _: before)
+    return received
+
+
 def seen(rows: pa.Table) -> list[tuple[Any, Any]]:
     return list(zip(rows["source_id"].to_pylist(), rows["received_at"].to_pylist(), strict=True))
 
@@ -75,7 +82,7 @@ def test_of_equal_rows_as_many_are_kept_as_both_readings_have() -> None:
 
 def test_a_file_that_cannot_be_read_keeps_its_rows() -> None:
     before = pa.concat_tables([table("x"), table("y", file="b.csv")])
-    received = receive([Files(table("z", at=SECOND_READ))], [DAY], before)
+    received = received_of([Files(table("z", at=SECOND_READ))], [DAY], before)
     assert sorted(received.rows["source_id"].to_pylist()) == ["y", "z"]
     assert received.withdrawn["source_id"].to_pylist() == ["x"]
     assert received.unread_files == ["b.csv"]
@@ -84,7 +91,7 @@ def test_a_file_that_cannot_be_read_keeps_its_rows() -> None:
 
 def test_a_source_is_asked_for_its_versions_before_its_rows() -> None:
     portal = Portal()
-    received = receive([portal], [DAY, DAY + timedelta(days=1)], RAW_SCHEMA.empty_table())
+    received = received_of([portal], [DAY, DAY + timedelta(days=1)], RAW_SCHEMA.empty_table())
     assert portal.calls == ["changed_days", "read"]
     assert received.source_versions == {DAY: "1 row"}
 
@@ -92,8 +99,37 @@ def test_a_source_is_asked_for_its_versions_before_its_rows() -> None:
 def test_a_source_that_cannot_count_has_the_versions_of_its_rows() -> None:
     portal = Portal()
     portal.counts_by_day = False
-    received = receive([portal], [DAY], RAW_SCHEMA.empty_table())
+    received = received_of([portal], [DAY], RAW_SCHEMA.empty_table())
     assert portal.calls == ["read"]
     assert received.source_versions is not None
     assert list(received.source_versions) == [DAY]
-    assert receive([portal, portal], [DAY], RAW_SCHEMA.empty_table()).source_versions is None
+    assert received_of([portal, portal], [DAY], RAW_SCHEMA.empty_table()).source_versions is None
+
+
+class PartwiseFiles(Files):
+    def __init__(self, rows: pa.Table) -> None:
+        super().__init__(rows)
+        self.scans = 0
+
+    def read_parts(self, parts: Sequence[tuple[date, date]]) -> Iterator[pa.Table]:
+        self.scans += 1
+        dates = self.readable["date"]
+        return (
+            self.readable.filter(pc.and_(pc.greater_equal(dates, first), pc.less_equal(dates, last)))
+            for first, last in parts
+        )
+
+
+def test_parts_of_days_are_compared_with_what_is_stored_of_them_with_one_scan() -> None:
+    files = PartwiseFiles(table("x", at=SECOND_READ))
+    asked: list[Sequence[date]] = []
+
+    def stored(days: Sequence[date]) -> pa.Table:
+        asked.append(days)
+        return table("x", "y") if DAY in days else RAW_SCHEMA.empty_table()
+
+    parts = [[DAY], [DAY + timedelta(days=1)]]
+    first, second = receive([files], parts, stored)
+    assert (seen(first.rows), seen(first.withdrawn)) == ([("x", FIRST_READ)], [("y", FIRST_READ)])
+    assert (second.rows.num_rows, second.withdrawn.num_rows) == (0, 0)
+    assert (files.scans, asked) == (1, parts)

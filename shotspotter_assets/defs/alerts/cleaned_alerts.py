@@ -72,14 +72,10 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     after it, as far as the day before was received by then. If most rows of a city cannot be used, the run fails and
     nothing is written.
     """
-    from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.sources.known_days import mark_states, stored_states
 
     opened = store.open()
-    all_cleaned = [
-        (date_range, clean_alerts(_raw_with_eve(opened, date_range), date_range.days, date_range.city))
-        for date_range in date_ranges(context, cities)
-    ]
+    all_cleaned = [(date_range, _cleaned(opened, date_range)) for date_range in date_ranges(context, cities)]
     _refuse_mostly_rejected(opened, all_cleaned)
     for date_range, cleaned in all_cleaned:
         city = date_range.city
@@ -100,17 +96,22 @@ def rows_are_conserved(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """Rows received = rows cleaned + rows rejected + exact duplicates, on every day, counted from the stored files."""
-    from shotspotter_assets.cleaning.conservation import unaccounted_rows
+    from shotspotter_assets.cleaning.alerts import CONTENT
+    from shotspotter_assets.cleaning.conservation import IDENTITY, unaccounted_rows
 
     wrong: dict[str, int] = {}
     rows = 0
     findings = []
     for date_range in date_ranges(context, cities):
-        raw = stored_rows(store, date_range, "raw_alerts", ALERTS_FILE)
-        alerts = stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE)
-        rejected = stored_rows(store, date_range, "cleaned_alerts", REJECTED_FILE)
-        rows += raw.num_rows
-        unaccounted = unaccounted_rows(raw, alerts, rejected)
+        unaccounted: dict[date, int] = {}
+        for raw, alerts, rejected in zip(
+            stored_rows(store, date_range, "raw_alerts", ALERTS_FILE, [*CONTENT, *IDENTITY]),
+            stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, ["user_id"]),
+            stored_rows(store, date_range, "cleaned_alerts", REJECTED_FILE, IDENTITY),
+            strict=True,
+        ):
+            rows += raw.num_rows
+            unaccounted |= unaccounted_rows(raw, alerts, rejected)
         wrong |= {date_range.key(day): difference for day, difference in unaccounted.items()}
         days = ", ".join(map(str, list(unaccounted)[:5]))
         findings.append((date_range, not unaccounted, f"Rows of {days} are lost; materialise cleaned_alerts again."))
@@ -181,18 +182,32 @@ def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
     }
 
 
-def _raw_with_eve(store: "Store", date_range: DateRange) -> "pa.Table":
+def _cleaned(store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
+    """The cleaned days, of whose raw rows a part is held in memory at a time."""
+    from shotspotter_assets.cleaning.alerts import clean_alerts
+    from shotspotter_assets.cleaning.day_settings import changed_settings, refuse_changes
+
+    city = date_range.city
+    store.require_window("raw_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
+    cleaned: dict[date, CleanedDay] = {}
+    changes: dict[str, list[date]] = {}
+    for part in date_range.parts:
+        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, part.first, part.last)
+        for change, days in changed_settings(raw.schema.metadata, part.days, city).items():
+            changes.setdefault(change, []).extend(days)
+        if not changes:
+            cleaned |= clean_alerts(_with_eve(store, raw, part), part.days, city)
+    refuse_changes(changes, city, "raw_alerts")
+    return cleaned
+
+
+def _with_eve(store: "Store", raw: "pa.Table", part: DateRange) -> "pa.Table":
     """The raw alerts of the days, and of the day before them as far as it is stored."""
     import pyarrow as pa
 
-    from shotspotter_assets.cleaning.day_settings import refuse_changed_settings
-
-    city, first = date_range.city.name, date_range.first
-    raw = store.read_window("raw_alerts", city, ALERTS_FILE, first, date_range.last)
-    refuse_changed_settings(raw.schema.metadata, date_range.days, date_range.city, "raw_alerts")
     # No dependency, or a change of one day would make the next one stale too, for the few incidents over midnight.
-    eve = first - timedelta(days=1)
-    before = store.read_present("raw_alerts", city, ALERTS_FILE, eve, eve)
+    eve = part.first - timedelta(days=1)
+    before = store.read_present("raw_alerts", part.city.name, ALERTS_FILE, eve, eve)
     return raw if before is None else pa.concat_tables([before, raw])
 
 

@@ -1,5 +1,8 @@
 """Grid tensors, by city and local day: the day's counts by hour, type and cell."""
 
+from datetime import date
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities
@@ -7,8 +10,13 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import keep_findings, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import ONE_RUN, Partitions, date_ranges
+from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shotspotter_assets.storage.store import Store
 
 READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
@@ -33,19 +41,14 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
 
     The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
     """
-    from shotspotter_assets.cleaning.day_settings import TYPES, refuse_changed_settings, with_entries
-    from shotspotter_assets.gridding.tensors import sparse_tensors
-    from shotspotter_assets.sources.known_days import mark_states, silent_at_end, stored_states
-    from shotspotter_assets.storage.day_metadata import values_by_day
+    from shotspotter_assets.sources.known_days import mark_states, stored_states
 
     opened = store.open()
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
-        alerts = opened.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
-        refuse_changed_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
-        types = values_by_day(alerts.schema.metadata, TYPES, days)
-        tensors = with_entries(sparse_tensors(alerts, days, city), TYPES, types)
-        silent = silent_at_end(alerts["date"], days)
+        tensors, alerts_by_day = _gridded(opened, date_range)
+        newest = max((day for day, alerts in alerts_by_day.items() if alerts), default=date.min)
+        silent = [day for day in days if day > newest]
         states = stored_states(opened, "cleaned_alerts", city.name, ALERTS_FILE, silent)
         opened.write_tables("grid_tensors", city.name, GRID_FILE, mark_states(tensors, states))
         for day, tensor in tensors.items():
@@ -53,7 +56,8 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
             metadata = {city.counted: counted, "entries": tensor.num_rows, "time_precision": city.time_precision}
             metadata |= panel.day_state(states.get(day))
             context.add_asset_metadata(metadata, partition_key=date_range.key(day))
-        context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
+        alerts = sum(alerts_by_day.values())
+        context.log.info(f"{city.name}: {alerts:,} alerts of {len(days):,} days to {days[-1]} gridded")
 
 
 def counts_equal_alerts(
@@ -67,17 +71,46 @@ def counts_equal_alerts(
     counted = 0
     findings = []
     for date_range in date_ranges(context, cities):
-        city, days = date_range.city, date_range.days
-        tensors = stored_rows(store, date_range, "grid_tensors", GRID_FILE)
-        alerts = stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, COUNTED_COLUMNS)
-        miscounted = miscounted_alerts(tensors, alerts, days, city)
+        city = date_range.city
+        miscounted: dict[date, int] = {}
+        for part, tensors, alerts in zip(
+            date_range.parts,
+            stored_rows(store, date_range, "grid_tensors", GRID_FILE),
+            stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, COUNTED_COLUMNS),
+            strict=True,
+        ):
+            miscounted |= miscounted_alerts(tensors, alerts, part.days, city)
+            counted += counted_alerts(alerts, city).num_rows
         wrong |= {date_range.key(day): number for day, number in miscounted.items()}
         named = ", ".join(map(str, list(miscounted)[:5]))
         findings.append((date_range, not miscounted, f"Counts of {named} are wrong; materialise grid_tensors again."))
-        counted += counted_alerts(alerts, city).num_rows
     keep_findings(store, "counts_equal_alerts", findings)
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata={"alerts": counted, "counts_minus_alerts_by_partition": wrong},
         description=f"Materialise grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
     )
+
+
+def _gridded(store: "Store", date_range: DateRange) -> "tuple[dict[date, pa.Table], dict[date, int]]":
+    """(tensors, number of alerts) by day; the alerts of a part of the days are held in memory at a time."""
+    from shotspotter_assets.cleaning.day_settings import TYPES, changed_settings, refuse_changes, with_entries
+    from shotspotter_assets.gridding.tensors import sparse_tensors
+    from shotspotter_assets.storage.day_metadata import values_by_day
+
+    city = date_range.city
+    store.require_window("cleaned_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
+    tensors: dict[date, pa.Table] = {}
+    alerts_by_day = dict.fromkeys(date_range.days, 0)
+    changes: dict[str, list[date]] = {}
+    for part in date_range.parts:
+        alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, part.first, part.last, READ_COLUMNS)
+        metadata = alerts.schema.metadata
+        for change, days in changed_settings(metadata, part.days, city).items():
+            changes.setdefault(change, []).extend(days)
+        if not changes:
+            types = values_by_day(metadata, TYPES, part.days)
+            tensors |= with_entries(sparse_tensors(alerts, part.days, city), TYPES, types)
+            alerts_by_day |= {each["values"]: each["counts"] for each in alerts["date"].value_counts().to_pylist()}
+    refuse_changes(changes, city, "cleaned_alerts")
+    return tensors, alerts_by_day

@@ -1,7 +1,8 @@
 """Raw alerts, by city and local day: what the source gave, with when it was received."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from shotspotter_assets.sources.arrivals import Unreadable
     from shotspotter_assets.sources.day_states import DayStates
+    from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store
 
 RAW_SCHEMA_HOLDS: Final = "The raw table has its columns, types and nulls, and no row of the source twice."
@@ -58,55 +60,99 @@ def raw_alerts(
     the source has not published yet says `known: false` and is nobody's input. The data version of a day is a hash of
     its rows and of whether it is known: asking again makes only those days stale for which that has changed.
     """
-    from shotspotter_assets.calendar.local_time import rows_of_days
     from shotspotter_assets.cities.memory import require_memory
-    from shotspotter_assets.cleaning.day_settings import SETTINGS, raw_settings, refuse_changed_settings, with_entries
-    from shotspotter_assets.sources.day_states import day_states
-    from shotspotter_assets.sources.known_days import mark_states, state_version
-    from shotspotter_assets.sources.receive import receive
-    from shotspotter_assets.sources.schema import PUBLISHED
     from shotspotter_assets.sources.seen import unreadable_versions
-    from shotspotter_assets.storage.fingerprints import day_fingerprints
 
     opened = store.open()
     for date_range in date_ranges(context, cities):
-        city, days = date_range.city, date_range.days
-        require_memory(city, days[-1])
-        readers = sources.readers(city, unreadable_versions(opened, city.name))
-        before = _stored_before(context, opened, date_range)
-        received = receive(readers, days, before)
+        city = date_range.city
+        require_memory(city, date_range.last)
+        _read_range(context, opened, date_range, sources.readers(city, unreadable_versions(opened, city.name)))
+
+
+def _read_range(
+    context: dg.AssetExecutionContext, store: "Store", date_range: DateRange, readers: "Sequence[AlertSource]"
+) -> None:
+    """Read and store the days of a range; of landed files, the rows of a part of them are in memory at a time."""
+    import pyarrow as pa
+
+    from shotspotter_assets.calendar.local_time import rows_of_days
+    from shotspotter_assets.cleaning.day_settings import SETTINGS, raw_settings, refuse_changed_settings, with_entries
+    from shotspotter_assets.sources.day_states import DayStates, day_states
+    from shotspotter_assets.sources.known_days import mark_states, silent_at_end
+    from shotspotter_assets.sources.protocol import PartwiseSource
+    from shotspotter_assets.sources.receive import receive
+    from shotspotter_assets.sources.schema import PUBLISHED
+    from shotspotter_assets.storage.fingerprints import day_fingerprints
+
+    city, days = date_range.city, date_range.days
+    parts = date_range.parts if all(isinstance(reader, PartwiseSource) for reader in readers) else [date_range]
+    stored = partial(_stored_before, context, store, city.name)
+    seen: list[pa.Table] = []
+    pending: dict[date, pa.Table] = {}
+    known = DayStates({}, "", "")
+    unread: set[str] = set()
+    withdrawn = 0
+    for part, received in zip(parts, receive(readers, [part.days for part in parts], stored), strict=True):
         if received.unread_files:
             refuse_changed_settings(
-                before.schema.metadata, days, city, f"rows of {received.unread_files[0]} (land it again)"
+                stored(part.days).schema.metadata,
+                part.days,
+                city,
+                f"rows of {received.unread_files[0]} (land it again)",
             )
-        known = day_states(opened, city, readers, received.rows, days)
-        by_day = mark_states(rows_of_days(received.rows, days), known.states)
-        by_day = with_entries(by_day, SETTINGS, {raw_settings(city): days})
-        with opened.alone("raw_alerts", city.name):
-            _keep_withdrawn(opened, city.name, received.withdrawn)
-            opened.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
-        versions = day_fingerprints(received.rows.select(PUBLISHED), days)
-        for day, table in by_day.items():
-            state = known.states.get(day)
-            metadata: dict[str, int | str | bool] = {
-                "dagster/partition_row_count": table.num_rows,
-                **panel.day_state(state, known.why),
-            }
-            if received.source_versions is not None:
-                metadata[SOURCE_VERSION] = received.source_versions.get(day, "")
-            if state == "unknown":
-                metadata[SOURCE_VERSION] = NOT_KNOWN
-            if known.publishes and day == days[-1]:
-                metadata["publishes"] = known.publishes
-            add_version(context, date_range.key(day), state_version(versions[day], state))
-            context.add_asset_metadata(metadata, partition_key=date_range.key(day))
-        _warn_of_unread_files(context, received.unread_files)
-        _warn_of_unknown_days(context, date_range, known)
-        withdrawn = received.withdrawn.num_rows
-        context.log.info(
-            f"{city.name}: {received.rows.num_rows:,} rows of {len(days):,} days to {days[-1]}"
-            + (f"; {withdrawn:,} earlier rows were changed or taken back" if withdrawn else "")
-        )
+        seen.append(received.rows.select(["date", "received_at"]))
+        by_day = pending | rows_of_days(received.rows, part.days)
+        if part.last == date_range.last:
+            known = day_states(store, city, readers, pa.concat_tables(seen), days)
+            by_day, pending = mark_states(by_day, known.states), {}
+        else:
+            # Whether these days are known depends on the parts after them.
+            silent = silent_at_end(received.rows["date"], list(by_day))
+            pending = {day: by_day.pop(day) for day in silent}
+        with store.alone("raw_alerts", city.name):
+            _keep_withdrawn(store, city.name, received.withdrawn)
+            store.write_tables(
+                "raw_alerts", city.name, ALERTS_FILE, with_entries(by_day, SETTINGS, {raw_settings(city): list(by_day)})
+            )
+        versions = day_fingerprints(received.rows.select(PUBLISHED), list(by_day))
+        rows = {day: table.num_rows for day, table in by_day.items()}
+        _report_days(context, date_range, rows, versions, received.source_versions, known)
+        unread |= set(received.unread_files)
+        withdrawn += received.withdrawn.num_rows
+    _warn_of_unread_files(context, sorted(unread))
+    _warn_of_unknown_days(context, date_range, known)
+    context.log.info(
+        f"{city.name}: {sum(table.num_rows for table in seen):,} rows of {len(days):,} days to {days[-1]}"
+        + (f"; {withdrawn:,} earlier rows were changed or taken back" if withdrawn else "")
+    )
+
+
+def _report_days(
+    context: dg.AssetExecutionContext,
+    date_range: DateRange,
+    rows: Mapping[date, int],
+    versions: Mapping[date, str],
+    source_versions: Mapping[date, str] | None,
+    known: "DayStates",
+) -> None:
+    """Data version and metadata of each day."""
+    from shotspotter_assets.sources.known_days import state_version
+
+    for day, number in rows.items():
+        state = known.states.get(day)
+        metadata: dict[str, int | str | bool] = {
+            "dagster/partition_row_count": number,
+            **panel.day_state(state, known.why),
+        }
+        if source_versions is not None:
+            metadata[SOURCE_VERSION] = source_versions.get(day, "")
+        if state == "unknown":
+            metadata[SOURCE_VERSION] = NOT_KNOWN
+        if known.publishes and day == date_range.last:
+            metadata["publishes"] = known.publishes
+        add_version(context, date_range.key(day), state_version(versions[day], state))
+        context.add_asset_metadata(metadata, partition_key=date_range.key(day))
 
 
 def late_cities(
@@ -167,12 +213,12 @@ def unreadable_evaluation(files: "Mapping[str, Mapping[str, Unreadable]]") -> dg
     )
 
 
-def _stored_before(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> "pa.Table":
+def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str, days: Sequence[date]) -> "pa.Table":
     """The rows stored of the days; none where a file is damaged, as this run makes it anew."""
     from shotspotter_assets.sources.schema import RAW_SCHEMA
 
     try:
-        stored = store.read_present("raw_alerts", date_range.city.name, ALERTS_FILE, date_range.first, date_range.last)
+        stored = store.read_present("raw_alerts", city, ALERTS_FILE, days[0], days[-1])
     except CorruptObjectError as error:
         context.log.warning(f"{error} The days are read anew; when their rows were first seen is lost.")
         stored = None

@@ -19,6 +19,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from time import monotonic
@@ -33,7 +34,24 @@ from shotspotter_assets.sources.landing.reader_process import HEADER, Batch, Tas
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
-Result: TypeAlias = pa.Table | dict[date, str] | SourceError
+
+@dataclass(frozen=True)
+class LeftRows:
+    """The rows of a file as the process has left them, `RAW_SCHEMA`."""
+
+    path: Path
+    parts: Sequence[int]
+    """The part of the days that each record batch is of."""
+
+    def of_part(self, part: int) -> pa.Table:
+        """Its rows, read from the disk each time."""
+        with pa.OSFile(str(self.path)) as file:
+            reader = pa.ipc.open_file(file)
+            batches = [reader.get_batch(number) for number, of in enumerate(self.parts) if of == part]
+        return pa.Table.from_batches(batches, reader.schema).cast(RAW_SCHEMA)
+
+
+Result: TypeAlias = LeftRows | dict[date, str] | SourceError
 """What was wanted of a file, or why it cannot be had."""
 
 MAX_IDLE: Final = 2
@@ -54,8 +72,13 @@ OUT_OF_MEMORY: Final = re.compile(rb"memory allocation of \d+ bytes failed|bad_a
 MAX_SAID_BYTES: Final = 2**20
 
 
-def read_apart(shelf: Shelf, tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+def read_apart(shelf: Shelf, tasks: Sequence[Task], folder: str = "") -> Iterator[tuple[Task, Result]]:
     """The result of each task, in the order in which they are done.
+
+    Args:
+        shelf: of the files.
+        tasks: what is wanted of each.
+        folder: where rows are left.
 
     Raises:
         SourceError: no process can be started.
@@ -63,35 +86,34 @@ def read_apart(shelf: Shelf, tasks: Sequence[Task]) -> Iterator[tuple[Task, Resu
     left = dict(enumerate(tasks))
     attempts = Counter[int]()
     failed_starts = 0
-    with tempfile.TemporaryDirectory(prefix="shotspotter-files-") as folder:
-        alone: list[int] = []
-        while left:
-            numbers = [alone.pop()] if alone else list(left)
-            opened: set[int] = set()
-            reader = _borrowed()
-            try:
-                for answer in reader.answers(Batch(shelf, tuple(left[number] for number in numbers), folder)):
-                    if "begun" in answer:
-                        opened.add(numbers[answer["begun"]])
-                        continue
-                    number = numbers[answer["done"]]
-                    opened.discard(number)
-                    if answer.get("out_of_memory") and len(numbers) > 1:
-                        alone.append(number)
-                    else:
-                        yield left[number], _result(shelf, left.pop(number), answer, folder)
-            except _ReaderEndedError as ended:
-                attempts.update(opened)
-                failed_starts += not opened
-                if failed_starts == MAX_STARTS:
-                    raise _refused(shelf, left[numbers[0]], ended.reason) from None
-                if len(numbers) == 1 and opened and (ended.is_files_fault or attempts[numbers[0]] == MAX_ATTEMPTS):
-                    task = left.pop(numbers[0])
-                    yield task, _refused(shelf, task, ended.reason)
+    alone: list[int] = []
+    while left:
+        numbers = [alone.pop()] if alone else list(left)
+        opened: set[int] = set()
+        reader = _borrowed()
+        try:
+            for answer in reader.answers(Batch(shelf, tuple(left[number] for number in numbers), folder)):
+                if "begun" in answer:
+                    opened.add(numbers[answer["begun"]])
+                    continue
+                number = numbers[answer["done"]]
+                opened.discard(number)
+                if answer.get("out_of_memory") and len(numbers) > 1:
+                    alone.append(number)
                 else:
-                    alone += opened
-            finally:
-                _give_back(reader)
+                    yield left[number], _result(shelf, left.pop(number), answer, folder)
+        except _ReaderEndedError as ended:
+            attempts.update(opened)
+            failed_starts += not opened
+            if failed_starts == MAX_STARTS:
+                raise _refused(shelf, left[numbers[0]], ended.reason) from None
+            if len(numbers) == 1 and opened and (ended.is_files_fault or attempts[numbers[0]] == MAX_ATTEMPTS):
+                task = left.pop(numbers[0])
+                yield task, _refused(shelf, task, ended.reason)
+            else:
+                alone += opened
+        finally:
+            _give_back(reader)
 
 
 def _result(shelf: Shelf, task: Task, answer: dict[str, Any], folder: str) -> Result:
@@ -102,11 +124,7 @@ def _result(shelf: Shelf, task: Task, answer: dict[str, Any], folder: str) -> Re
     if "versions" in answer:
         return {date.fromisoformat(day): version for day, version in answer["versions"].items()}
     if "table" in answer:
-        path = Path(folder) / Path(answer["table"]).name
-        with pa.memory_map(str(path)) as file:
-            table = pa.ipc.open_file(file).read_all()
-        path.unlink()
-        return table.cast(RAW_SCHEMA)
+        return LeftRows(Path(folder) / Path(answer["table"]).name, answer["parts"])
     return _refused(shelf, task, _beyond_memory(shelf.city.limits))
 
 

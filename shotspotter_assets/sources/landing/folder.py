@@ -7,8 +7,11 @@ Which files are ready and which days they may hold belongs here. `formats` has t
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
@@ -17,7 +20,7 @@ from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.landing.apart import read_apart
+from shotspotter_assets.sources.landing.apart import LeftRows, read_apart
 from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.landing.listing import ListedFile, list_file, list_files
 from shotspotter_assets.sources.landing.one_file import ONE_DAY, LandedFile, Shelf
@@ -77,6 +80,15 @@ class LandingFolder:
         """See `AlertSource.read`. Of Parquet files, only the row groups that can hold the days are read.
 
         Raises:
+            SourceError: see `read_parts`.
+        """
+        (rows,) = self.read_parts([(first, last)])
+        return rows
+
+    def read_parts(self, parts: Sequence[tuple[date, date]]) -> Iterator[pa.Table]:
+        """See `PartwiseSource.read_parts`. The files are read when this is called, and what they hold is kept on the disk.
+
+        Raises:
             SourceError: the folder is missing or holds no file that is ready, or a file cannot be read, lacks a
                 column or is written to at the same time.
         """
@@ -91,10 +103,13 @@ class LandingFolder:
                 self.source.settle_seconds,
             )
         files = [self._landed(info, last_day) for info in ready if not self._is_left_out(info)]
-        files = [file for file in files if _may_hold(file, first, last)]
-        tasks = [Task(file, first, last) for file in files]
-        tables = list(self._tables(tasks))
-        return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
+        first, last = parts[0][0], parts[-1][1]
+        further_parts = tuple(start for start, _ in parts[1:])
+        tasks = [Task(file, first, last, further_parts) for file in files if _may_hold(file, first, last)]
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="shotspotter-files-"))
+            left = list(self._left_rows(tasks, folder))
+            return _sorted_parts(stack.pop_all(), left, len(parts))
 
     def day_versions(self, path: str) -> dict[date, str]:
         """The result of `looks` for one file.
@@ -120,6 +135,7 @@ class LandingFolder:
             except SourceError as error:
                 yield path, error
         for task, result in read_apart(self._shelf, tasks):
+            assert not isinstance(result, LeftRows)
             yield task.file.path, self._written_to(task.file) or result
 
     def file_versions(self) -> tuple[dict[str, str], list[str]]:
@@ -233,16 +249,17 @@ class LandingFolder:
     def _version_as_described(self, info: ListedFile) -> str:
         return f"{info.version}:{self._description_hash}"
 
-    def _tables(self, tasks: Sequence[Task]) -> Iterator[pa.Table]:
-        """The rows of each file.
+    def _left_rows(self, tasks: Sequence[Task], folder: str) -> Iterator[LeftRows]:
+        """The rows of each file, left in a folder.
 
         Raises:
             SourceError: one of them cannot be read.
         """
-        for task, found in read_apart(self._shelf, tasks):
+        for task, found in read_apart(self._shelf, tasks, folder):
             result = self._written_to(task.file) or found
             if isinstance(result, SourceError):
                 raise result
+            assert isinstance(result, LeftRows)
             yield result
 
     def _written_to(self, file: LandedFile) -> SourceError | None:
@@ -253,6 +270,14 @@ class LandingFolder:
         return SourceError(
             f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
         )
+
+
+def _sorted_parts(left_in: AbstractContextManager[Any], files: Sequence[LeftRows], parts: int) -> Iterator[pa.Table]:
+    """The rows of all files, a part at a time; what was left is removed at the end."""
+    with left_in:
+        for part in range(parts):
+            tables = [file.of_part(part) for file in files if part in file.parts]
+            yield pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
 
 
 def _may_hold(file: LandedFile, first: date, last: date) -> bool:

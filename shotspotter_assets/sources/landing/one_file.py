@@ -16,7 +16,7 @@ from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.landing.file_readers import Interval, refuse_large_file
 from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.raw_rows import to_raw
-from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
+from shotspotter_assets.sources.schema import PUBLISHED
 from shotspotter_assets.storage.fingerprints import day_fingerprints, row_hashes
 
 ONE_DAY: Final = timedelta(days=1)
@@ -47,8 +47,8 @@ class Shelf:
     city: City
     source: LandingSource
 
-    def rows(self, file: LandedFile, first: date, last: date) -> pa.Table:
-        """The rows of a file that are filed under the days, as `RAW_SCHEMA`.
+    def rows(self, file: LandedFile, first: date, last: date) -> Iterator[pa.Table]:
+        """The rows of a file that are filed under the days, as `RAW_SCHEMA`, some at a time.
 
         Raises:
             SourceError: the file cannot be read, or not understood, or takes more than the city's limits.
@@ -56,8 +56,7 @@ class Shelf:
         # If rows may be filed under one of the days for want of a time, all rows matter.
         interval = None if first <= file.filing_day <= last else self._interval(first, last)
         days = (pc.field("date") >= pa.scalar(first)) & (pc.field("date") <= pa.scalar(last))
-        chunks = [rows.filter(days) for rows in self._chunks(file, interval)]
-        return pa.concat_tables([RAW_SCHEMA.empty_table(), *chunks])
+        return (rows.filter(days) for rows in self._chunks(file, interval))
 
     def day_versions(self, file: LandedFile, today: date) -> dict[date, str]:
         """A hash of the rows of each local day that a file holds, whatever their order.

@@ -20,12 +20,14 @@ from datetime import date
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.cities.limits import MEGABYTE
 from shotspotter_assets.sources.landing.file_readers import broken
 from shotspotter_assets.sources.landing.one_file import LandedFile, Shelf
 from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.schema import RAW_SCHEMA
 
 MAX_FILES_AT_ONCE: Final = 8
 """On S3, most of the time of a small file is waiting."""
@@ -35,6 +37,9 @@ IDLE_SECONDS: Final = 60.0
 
 MAX_KEPT_MB: Final = 512
 """A process that has held more than this beyond its beginning is replaced."""
+
+LEFT: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+"""How rows are left: that each repeats the name of its file takes no room then."""
 
 HEADER: Final = struct.Struct(">Q")
 """Before each batch: the number of its bytes."""
@@ -46,6 +51,8 @@ class Task(NamedTuple):
     file: LandedFile
     first: date | None
     last: date
+    further_parts: tuple[date, ...] = ()
+    """The days with which the second part of the days and those after it begin; each part's rows are left apart."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +161,17 @@ def _result(batch: Batch, number: int, task: Task) -> dict[str, Any]:
         versions = batch.shelf.day_versions(task.file, task.last)
         return {"versions": {day.isoformat(): version for day, version in versions.items()}}
     path = Path(batch.folder) / f"{number}.arrow"
-    table = batch.shelf.rows(task.file, task.first, task.last)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    return {"table": path.name}
+    parts: list[int] = []
+    starts = np.array(task.further_parts, dtype="datetime64[D]")
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, RAW_SCHEMA, options=LEFT) as writer:
+        for rows in batch.shelf.rows(task.file, task.first, task.last):
+            part = np.searchsorted(starts, rows["date"].to_numpy().astype("datetime64[D]"), side="right")
+            for number_of_part in np.unique(part):
+                of_part = rows.filter(pa.array(part == number_of_part)).combine_chunks()
+                for of_batch in of_part.to_batches():
+                    writer.write_batch(of_batch)
+                    parts.append(int(number_of_part))
+    return {"table": path.name, "parts": parts}
 
 
 def _limit_memory(size: int) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from shotspotter_assets.sources.landing.one_file import LandedFile, Shelf
 class FaultyShelf(Shelf):
     """A source of which the reader of one file has a fault."""
 
-    def rows(self, file: LandedFile, first: date, last: date) -> pa.Table:
+    def rows(self, file: LandedFile, first: date, last: date) -> Iterator[pa.Table]:
         if file.path.endswith("faulty.csv"):
             fault, folder = FAULTS[Path(file.path).parent.name], Path(file.path).parent
             (folder / f"attempt_{time.time_ns()}").touch()

@@ -101,6 +101,15 @@ def test_a_day_has_the_same_rows_whatever_range_is_asked_for(tmp_path: Path, kin
     assert folder(tmp_path).read(*asked).to_pylist() == expected
 
 
+def test_parts_of_days_have_the_rows_that_a_reading_of_each_has(tmp_path: Path) -> None:
+    write(tmp_path, ROWS[::-1], "csv")
+    write(tmp_path, [ROWS[2], ROWS[0], ROWS[1], ROWS[2]], "parquet")
+    parts = [(FIRST, FIRST), (date(2024, 3, 2), date(2024, 3, 19)), (date(2024, 3, 20), LAST)]
+    tables = list(folder(tmp_path).read_parts(parts))
+    assert [table.to_pylist() for table in tables] == [folder(tmp_path).read(*part).to_pylist() for part in parts]
+    assert [table.num_rows for table in tables] == [2, 2, 3]
+
+
 @pytest.fixture
 def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The row groups that are read from here on, by readers in this process."""
@@ -120,7 +129,8 @@ def rows_here(path: Path, first: date, last: date, **source: Any) -> pa.Table:
     file = LandedFile(str(path / "a.parquet"), 0, datetime.now(UTC), "", None, CITY.start, (CITY.start, LAST))
     described = city(**source)
     assert isinstance(described.source, LandingSource)
-    return Shelf(fs.LocalFileSystem(), described, described.source).rows(file, first, last)
+    shelf = Shelf(fs.LocalFileSystem(), described, described.source)
+    return pa.concat_tables([RAW_SCHEMA.empty_table(), *shelf.rows(file, first, last)])
 
 
 def test_only_row_groups_that_can_hold_the_days_are_read(tmp_path: Path, groups_read: list[int]) -> None:
@@ -584,8 +594,8 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
 def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, ROWS, "csv")
 
-    def slowly(shelf: Shelf, tasks: Sequence[Task]) -> list[tuple[Task, Result]]:
-        results = list(read_apart(shelf, tasks))
+    def slowly(shelf: Shelf, tasks: Sequence[Task], left: str) -> list[tuple[Task, Result]]:
+        results = list(read_apart(shelf, tasks, left))
         with (tmp_path / "a.csv").open("a") as file:
             file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
         return results
