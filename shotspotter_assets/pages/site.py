@@ -1,8 +1,9 @@
 """Makes the pages of a city and the overview of all cities, and writes what has changed of them."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -12,9 +13,11 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
+from shotspotter_assets.pages.alert_table import alert_table
 from shotspotter_assets.pages.chances import CHANCE_CLASSES
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.past_days import PastDay, day_file, forecast_days, past_day, past_days, stamp_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import (
     CSP,
@@ -30,7 +33,7 @@ from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_pa
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
-from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.file_names import GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
@@ -44,6 +47,10 @@ ALL_CITIES: Final = "all-cities"
 """Folder of the overview and of the files that all pages share; no city can be called so."""
 
 
+LOOK_BACK: Final = timedelta(days=60)
+"""Longer than sources are silent that go on."""
+
+
 @dataclass(frozen=True)
 class Tab:
     """One page of a city."""
@@ -54,7 +61,9 @@ class Tab:
 
 TOMORROW: Final = Tab("Tomorrow", INDEX_FILE)
 PLANS: Final = Tab("Shift plans", "plans.html")
-TABS: Final = (TOMORROW, PLANS)
+PAST: Final = Tab("Yesterday and before", "past.html")
+ALERTS: Final = Tab("Alerts", "alerts.html")
+TABS: Final = (TOMORROW, PLANS, PAST, ALERTS)
 
 
 class CityCard(BaseModel):
@@ -77,6 +86,7 @@ class PagesRecord(BaseModel):
     card: CityCard
     files: dict[str, str]
     """Hash of each file's content."""
+    past: dict[date, PastDay] = {}
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,12 @@ class _Folder:
         if self.before.get(name) != self.hashes[name]:
             self.store.write_bytes(self.partition, name, content)
             self.written.append(name)
+
+    def keep(self, name: str) -> bool:
+        """Leave a file as it is, if it was written before."""
+        if name in self.before:
+            self.hashes[name] = self.before[name]
+        return name in self.before
 
 
 def pages_partition(city: str) -> Partition:
@@ -146,7 +162,12 @@ def make_pages(store: Store, city: City) -> Made:
             folder.put(PLAN_CSV, plans.csv)
             folder.put(PLAN_GEOJSON, plans.geojson)
         folder.put(PLANS.file, plans_page(city, ground, plans))
-        record = PagesRecord(card=card, files=folder.hashes)
+        known = last_known(store, city)
+        past = _put_past_days(store, city, known, folder, {} if before is None else before.past)
+        alerts = alert_table(store, city, known or city.start)
+        folder.put("alerts.js", script_of("alerts", alerts))
+        folder.put(ALERTS.file, _page(city, ALERTS, "alerts.html.jinja", {"alerts": alerts}))
+        record = PagesRecord(card=card, files=folder.hashes, past=past)
         store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
     return Made(store.uri(partition, INDEX_FILE), card, folder.written, len(folder.hashes) - len(folder.written))
 
@@ -190,7 +211,7 @@ def _tomorrow_values(city: City, issue: IssueRecord | None, forecast: IssuedFore
         "nothing": issue if isinstance(issue, NoForecast) else None,
         "cell_size": f"{width:.0f} x {height:.0f} m",
         "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
-        "daily_command": f"make replay CITY={city.name} FROM=... TO=...",
+        "daily_command": replay_command(city),
     }
 
 
@@ -207,6 +228,53 @@ def plans_page(city: City, ground: Ground, plans: ShiftPlans | NoPlan | None) ->
         "geojson": PLAN_GEOJSON,
     }
     return _page(city, PLANS, "plans.html.jinja", values)
+
+
+def _put_past_days(
+    store: Store, city: City, known: date | None, folder: _Folder, before: Mapping[date, PastDay]
+) -> dict[date, PastDay]:
+    """Put the page of past days, and the maps of those days that are new or have changed."""
+    past: dict[date, PastDay] = {}
+    for day in [] if known is None else forecast_days(store, city.name, known):
+        stamp, name = stamp_of(store, city.name, day), day_file(day)
+        if day in before and before[day].stamp == stamp and folder.keep(f"{name}.js"):
+            past[day] = before[day]
+        else:
+            past[day], maps = past_day(store, city, day, stamp)
+            folder.put(f"{name}.js", script_of(name, maps))
+    data = past_days(past)
+    folder.put("past.js", script_of("past", data))
+    compared = [day for day in data.days if day.caught_by_mean is not None and day.alerts]
+    difference = [day.caught - (day.caught_by_mean or 0) for day in compared]
+    values = {
+        "past": data,
+        "daily_command": replay_command(city),
+        "more": sum(more > 0 for more in difference),
+        "same": difference.count(0),
+        "fewer": sum(more < 0 for more in difference),
+        "neither": len(data.days) - len(compared),
+        "alerts": sum(day.alerts for day in compared),
+        "caught": sum(day.caught for day in compared),
+        "by_mean": sum(day.caught_by_mean or 0 for day in compared),
+    }
+    folder.put(PAST.file, _page(city, PAST, "past.html.jinja", values))
+    return past
+
+
+def replay_command(city: City) -> str:
+    """The command that forecasts past days of a city."""
+    return f"make replay CITY={city.name} FROM=... TO=..."
+
+
+def last_known(store: Store, city: City) -> date | None:
+    """The last day of which it is known what happened; None where no day is stored or known."""
+    days = store.days_present("grid_tensors", city.name, GRID_FILE)
+    if not days:
+        return None
+    try:
+        return CityHistory.load(store, city, max(days), max(min(days), max(days) - LOOK_BACK)).last_known
+    except (DaysNotKnownError, MissingPartitionsError):
+        return None
 
 
 def _card(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:

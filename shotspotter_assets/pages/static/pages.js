@@ -280,23 +280,37 @@ class CityMap {
     this._drawScale(context, ratio);
   }
 
+  /* Rings are few. Dots may be a hundred thousand: they are set as pixels of a picture, which takes milliseconds. */
   _drawPoints(context, ratio) {
-    const { x, y, group, shown, count, radius, colours, ring } = this.points;
-    const side = radius * ratio, scale = this.scale, dx = canvasOffset(this.view.x, scale, this.canvas.width);
-    const dy = this.view.y * scale + this.canvas.height / 2;
-    colours.forEach((name, of) => {
-      const colour = CityPages.colour(name);
-      context.fillStyle = colour;
-      context.strokeStyle = colour;
+    const { x, y, group, shown, count, radius, colours, ring } = this.points, scale = this.scale;
+    const dx = this.canvas.width / 2 - this.view.x * scale, dy = this.canvas.height / 2 + this.view.y * scale;
+    if (ring) {
+      context.strokeStyle = CityPages.colour(colours[0]);
       context.lineWidth = 2.5 * ratio;
       for (let at = 0; at < count; at += 1) {
-        const point = shown ? shown[at] : at;
-        if (group && group[point] !== of) continue;
-        const px = x[point] * scale + dx, py = dy - y[point] * scale;
-        if (ring) { context.beginPath(); context.arc(px, py, side, 0, 2 * Math.PI); context.stroke(); }
-        else context.fillRect(px - side / 2, py - side / 2, side, side);
+        context.beginPath();
+        context.arc(x[at] * scale + dx, dy - y[at] * scale, radius * ratio, 0, 2 * Math.PI);
+        context.stroke();
       }
+      return;
+    }
+    const { width, height } = this.canvas, picture = new ImageData(width, height), pixels = new Uint32Array(picture.data.buffer);
+    const paints = colours.map((name) => {
+      const hex = CityPages.colour(name);
+      return 0xff000000 | parseInt(hex.slice(5, 7), 16) << 16 | parseInt(hex.slice(3, 5), 16) << 8 | parseInt(hex.slice(1, 3), 16);
     });
+    const side = Math.round((radius + Math.log2(this.view.zoom)) * ratio);
+    for (let at = 0; at < count; at += 1) {
+      const point = shown[at], left = Math.round(x[point] * scale + dx - side / 2), top = Math.round(dy - y[point] * scale - side / 2);
+      if (left < 0 || top < 0 || left + side > width || top + side > height) continue;
+      const paint = paints[group[point]];
+      for (let row = top; row < top + side; row += 1) pixels.fill(paint, row * width + left, row * width + left + side);
+    }
+    this.layer = this.layer || document.createElement("canvas");
+    this.layer.width = width;
+    this.layer.height = height;
+    this.layer.getContext("2d").putImageData(picture, 0, 0);
+    context.drawImage(this.layer, 0, 0);
   }
 
   _text(context, ratio, text, x, y) {
@@ -473,5 +487,3 @@ class CityMap {
     this.tip.style.top = `${y + 16}px`;
   }
 }
-
-function canvasOffset(x, scale, width) { return width / 2 - x * scale; }
