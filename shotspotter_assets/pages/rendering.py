@@ -19,7 +19,16 @@ CSP: Final = (
 """Scripts, styles and pictures come from the site itself, also where it is opened from the disk, and nothing is fetched.
 Plotly writes styles into its elements, therefore 'unsafe-inline' for these."""
 
-SHARED_FILES: Final = ("pages.css", "pages.js", "charts.js", "tomorrow.js", "past.js", "alerts.js")
+SHARED_FILES: Final = (
+    "pages.css",
+    "pages.js",
+    "charts.js",
+    "tomorrow.js",
+    "past.js",
+    "alerts.js",
+    "track.js",
+    "data.js",
+)
 """Of all cities; beside them lies Plotly."""
 PLOTLY_FILE: Final = "plotly.min.js"
 

@@ -15,6 +15,7 @@ from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.pages.alert_table import alert_table
 from shotspotter_assets.pages.chances import CHANCE_CLASSES
+from shotspotter_assets.pages.data_state import data_state
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.past_days import PastDay, day_file, forecast_days, past_day, past_days, stamp_of
@@ -31,6 +32,7 @@ from shotspotter_assets.pages.rendering import (
 )
 from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue
+from shotspotter_assets.pages.track_record import folds, issued_track
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
@@ -63,7 +65,9 @@ TOMORROW: Final = Tab("Tomorrow", INDEX_FILE)
 PLANS: Final = Tab("Shift plans", "plans.html")
 PAST: Final = Tab("Yesterday and before", "past.html")
 ALERTS: Final = Tab("Alerts", "alerts.html")
-TABS: Final = (TOMORROW, PLANS, PAST, ALERTS)
+TRACK: Final = Tab("Track record", "track_record.html")
+DATA: Final = Tab("Data", "data.html")
+TABS: Final = (TOMORROW, PLANS, PAST, TRACK, ALERTS, DATA)
 
 
 class CityCard(BaseModel):
@@ -167,6 +171,9 @@ def make_pages(store: Store, city: City) -> Made:
         alerts = alert_table(store, city, known or city.start)
         folder.put("alerts.js", script_of("alerts", alerts))
         folder.put(ALERTS.file, _page(city, ALERTS, "alerts.html.jinja", {"alerts": alerts}))
+        _put_track_record(store, city, known, folder, places)
+        state = {"state": data_state(store, city, known), "covered": len(ground.places), "cell_size": cell_size(city)}
+        folder.put(DATA.file, _page(city, DATA, "data.html.jinja", state))
         record = PagesRecord(card=card, files=folder.hashes, past=past)
         store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
     return Made(store.uri(partition, INDEX_FILE), card, folder.written, len(folder.hashes) - len(folder.written))
@@ -205,11 +212,10 @@ def _page(city: City, tab: Tab, template: str, values: dict[str, Any]) -> bytes:
 
 
 def _tomorrow_values(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> dict[str, Any]:
-    height, width = cell_metres(city)
     return {
         "forecast": forecast,
         "nothing": issue if isinstance(issue, NoForecast) else None,
-        "cell_size": f"{width:.0f} x {height:.0f} m",
+        "cell_size": cell_size(city),
         "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
         "daily_command": replay_command(city),
     }
@@ -259,6 +265,23 @@ def _put_past_days(
     }
     folder.put(PAST.file, _page(city, PAST, "past.html.jinja", values))
     return past
+
+
+def _put_track_record(store: Store, city: City, known: date | None, folder: _Folder, places: Places) -> None:
+    track, of_folds = None if known is None else issued_track(store, city, places, known), folds(store, city.name)
+    if track is not None:
+        folder.put("track.js", script_of("track", track.charts))
+    if of_folds is not None and of_folds.picture is not None:
+        folder.put("walk_forward.png", of_folds.picture)
+    card = None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card)
+    values = {"track": track, "folds": of_folds, "card": card}
+    folder.put(TRACK.file, _page(city, TRACK, "track_record.html.jinja", values))
+
+
+def cell_size(city: City) -> str:
+    """Width and height of a cell, in words."""
+    height, width = cell_metres(city)
+    return f"{width:.0f} x {height:.0f} m"
 
 
 def replay_command(city: City) -> str:

@@ -1,11 +1,13 @@
 """The pages in a real Chromium, opened from the disk as by a double click."""
 
+import base64
 import csv
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -19,19 +21,23 @@ import pyarrow.compute as pc
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from shotspotter_assets.pages.alert_table import alert_table
 from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.rendering import PLOTLY_FILE
+from shotspotter_assets.pages.rendering import PLOTLY_FILE, script_of
 from shotspotter_assets.pages.shift_plans import FEW_ROWS, MAX_ROWS, SOME_ROWS, ShiftPlans, density_of, shift_plans
-from shotspotter_assets.pages.site import TABS, plans_page
+from shotspotter_assets.pages.site import TABS, make_overview, make_pages, plans_page
 from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.quality.city_state import CityState
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
 from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
-from shotspotter_assets.storage.file_names import FORECAST_FILE
+from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.browser import Seen, colours_of
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, SHIFTS, TinySite
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, FIRST, HOSTILE, ISSUED, SHIFTS, TinySite
 
 
 def class_of(probability: float) -> int:
@@ -229,8 +235,10 @@ def test_plans_show_the_stored_places_on_map_and_in_table(page: Any, folder: Pat
     assert page.locator("section.sheet tbody tr").count() == page.locator("svg .mark").count() == len(table)
     assert all("ward" in name for name in page.locator("td .place").all_inner_texts())
     for number, sheet in enumerate(page.locator("section.sheet svg").all()):
-        colours = colours_of(sheet.screenshot())
-        assert len(colours) > 4, f"sheet {number} is empty"
+        fills = sheet.locator("path[class^=fill]").evaluate_all("(all) => all.map((one) => getComputedStyle(one).fill)")
+        wanted = {tuple(int(part) for part in fill[4:-1].split(",")) for fill in fills}
+        assert len(wanted) > 2
+        assert wanted <= colours_of(sheet.screenshot()), f"sheet {number} hides its cells"
     files = [page.get_attribute(f"text={words}", "href") for words in ("Table (CSV)", "Map data (GeoJSON)")]
     rows = list(csv.DictReader((folder / f"city={CITY}" / files[0]).read_text().splitlines()))
     assert len(rows) == len(table)
@@ -284,6 +292,171 @@ def test_the_way_from_the_day_to_the_shifts_adds_up(tiny_site: TinySite) -> None
     assert way.uncovered > 0
     assert way.day - way.uncovered + way.twice + way.after == pytest.approx(way.shifts)
     assert 0 < way.reached < way.shifts
+
+
+def open_past(page: Any, folder: Path, link: str = "") -> None:
+    page.goto(address(folder, "past.html") + link)
+    page.wait_for_selector("body[data-drawn]")
+
+
+def shown_day(page: Any) -> str:
+    return str(page.input_value("#date"))
+
+
+def test_a_past_day_is_shown_beside_what_happened(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    day = tiny_site.last_issued
+    open_past(page, folder, f"#day={day}")
+    assert shown_day(page) == str(day)
+    scores = ScoreRecord.load(tiny_site.store, CITY, day).scores
+    assert scores is not None
+    came = page.evaluate("document.querySelector('#happened canvas').map.points.count")
+    assert came == scores.observed_alerts > 0
+    sentence = page.inner_text("#sentence")
+    assert sentence.startswith(f"{came} alerts came; about ")
+    caught = re.search(
+        r"The map caught (\d+) of (\d+) with 5% of the area; a map of the long-run mean caught \d+", sentence
+    )
+    assert caught is not None
+    assert int(caught[2]) == came
+    outlined = page.evaluate("document.querySelector('#forecast canvas').map.outlined")
+    cells = len(page.evaluate("document.querySelector('#forecast canvas').map.cells.numbers"))
+    assert len(outlined) == max(int(0.05 * cells + 0.5), 1)
+    blue = tuple(int(page.evaluate("CityPages.colour('happened')")[at : at + 2], 16) for at in (1, 3, 5))
+    assert blue in colours_of(page.locator("#happened canvas").screenshot(), 10)
+
+
+def test_days_are_chosen_by_slider_buttons_date_calendar_and_link(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    days = [str(ISSUED + timedelta(days=at)) for at in range(1, DAYS + 1)]
+    open_past(page, folder)
+    assert shown_day(page) == days[-1]
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    page.wait_for_selector(f"body[data-drawn='{days[0]}']")
+    assert page.is_disabled("#before")
+    page.click("#after")
+    page.wait_for_selector(f"body[data-drawn='{days[1]}']")
+    page.fill("#date", days[3])
+    page.wait_for_selector(f"body[data-drawn='{days[3]}']")
+    page.locator("#calendar rect").nth(2).click()
+    page.wait_for_selector(f"body[data-drawn='{days[2]}']")
+    assert page.evaluate("location.hash") == f"#day={days[2]}"
+    assert page.locator("#calendar rect").count() == DAYS
+
+
+def open_alerts(page: Any, folder: Path, link: str = "") -> None:
+    page.goto(address(folder, "alerts.html") + link)
+    page.wait_for_selector("body[data-charts]")
+
+
+def told(page: Any) -> int:
+    page.wait_for_timeout(150)
+    return int(page.inner_text("#told").split(" of ")[0].replace(",", ""))
+
+
+def test_filters_leave_the_alerts_that_the_store_has(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    last = tiny_site.last_issued + timedelta(days=1)
+    table = tiny_site.store.read_window("cleaned_alerts", CITY, ALERTS_FILE, FIRST, last).to_pandas()
+    local = table["time_utc"].dt.tz_convert("America/New_York")
+    open_alerts(page, folder)
+    assert told(page) == len(table)
+    page.uncheck("#weekday-0")
+    assert told(page) == (local.dt.day_of_week != 0).sum()
+    page.select_option("#since", "22")
+    page.select_option("#until", "6")
+    night = (local.dt.day_of_week != 0) & ((local.dt.hour >= 22) | (local.dt.hour < 6))
+    assert told(page) == night.sum()
+    page.uncheck("#type-0")
+    kept = night & (table["gunshot_type"] != 0)
+    assert told(page) == kept.sum()
+    page.check("#once")
+    kept &= table["user_id"] == table["incident_id"]
+    assert told(page) == kept.sum()
+    page.fill("#from", "2023-10-01")
+    page.fill("#to", "2023-10-31")
+    kept &= (local.dt.month == 10) & (local.dt.year == 2023)
+    assert told(page) == kept.sum() > 0
+    by_cell = page.evaluate("document.querySelector('#map canvas').map.cells.classes.filter((one) => one > 0).length")
+    assert 0 < by_cell <= kept.sum()
+    # Every chart has the same alerts in it.
+    for chart in ("over-time", "by-hour", "by-weekday"):
+        page.wait_for_function(
+            f"document.getElementById('{chart}').data.flatMap((one) => one.y).reduce((a, b) => a + b, 0) === {kept.sum()}"
+        )
+    link = page.evaluate("location.hash")
+    page.close()
+    again = page.context.new_page()
+    open_alerts(again, folder, link)
+    assert told(again) == kept.sum()
+    again.click("#all")
+    assert told(again) == len(table)
+    again.close()
+
+
+def test_every_alert_is_a_dot_in_the_colour_of_its_kind(page: Any, folder: Path) -> None:
+    open_alerts(page, folder, "#points=1")
+    names = page.evaluate("document.querySelector('#map canvas').map.points.colours")
+    wanted = [page.evaluate("(name) => CityPages.colour(name)", name) for name in names[:3]]
+    shown = colours_of(page.locator("#map canvas").screenshot())
+    assert {tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5)) for colour in wanted} <= shown
+    for at in range(len(names)):
+        assert len(colours_of(page.locator(f"#type-map-{at} canvas").screenshot(), 20)) > 1
+
+
+def test_a_hundred_thousand_alerts_stay_smooth(page: Any, folder: Path, tiny_site: TinySite, tmp_path: Path) -> None:
+    table = alert_table(tiny_site.store, tiny_site.city, tiny_site.last_issued)
+    times = -(-100_000 // table.count)
+    repeated = {
+        name: base64.b64encode(base64.b64decode(getattr(table, name)) * times).decode()
+        for name in ("x", "y", "day", "hour", "type", "begins")
+    }
+    shutil.copytree(folder, tmp_path / "many")
+    many = table.model_copy(update=repeated | {"count": table.count * times})
+    (tmp_path / "many" / f"city={CITY}" / "alerts.js").write_bytes(script_of("alerts", many))
+    open_alerts(page, tmp_path / "many", "#points=1")
+    assert told(page) >= 100_000
+    # The least of several, as other work on the machine adds to each; a twentieth of a second reads as at once.
+    filtering = [page.evaluate(f"""() => {{
+        document.getElementById('weekday-{at}').click();
+        return new Promise((resolve) => setTimeout(() => resolve(Number(document.body.dataset.filterMs)), 400));
+    }}""") for at in range(4)]  # fmt: skip
+    drawing = [page.evaluate("""() => {
+        const map = document.querySelector('#map canvas').map, started = performance.now();
+        map._draw();
+        return performance.now() - started;
+    }""") for _ in range(4)]  # fmt: skip
+    assert min(filtering) < 100
+    assert min(drawing) < 100
+
+
+def test_the_track_record_draws_what_was_scored(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    page.goto(address(folder, "track_record.html"))
+    page.wait_for_selector("body[data-charts]")
+    days = [ISSUED + timedelta(days=at) for at in range(1, DAYS)]
+    scores = [ScoreRecord.load(tiny_site.store, CITY, day).scores for day in days]
+    assert f"({DAYS} days)" in page.inner_text(".lead")
+    came = int(page.inner_text("dl.figures div:nth-child(3) dd").split()[0])
+    assert came >= sum(score.observed_cells for score in scores if score is not None) > 0
+    for chart in ("months", "reliability", "hits"):
+        data = page.evaluate(f"document.getElementById('{chart}').data")
+        assert all(len(one["x"]) == len(one["y"]) > 0 for one in data), chart
+    assert len(page.evaluate("document.getElementById('hits').data")) >= 2
+    table = page.inner_text("section[aria-label='By district']")
+    assert "Ward 1" in table
+
+
+def test_the_data_page_names_problems_as_text(page: Any, folder: Path, tiny_site: TinySite, tmp_path: Path) -> None:
+    page.goto(address(folder, "data.html"))
+    page.wait_for_selector("body[data-drawn]")
+    assert "Of all of them it is known what happened" in page.inner_text(".lead")
+    assert len(colours_of(page.locator("#coverage canvas").screenshot())) > 1
+    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
+    CityState.of_run([FIRST], {"duplicates": f"A file named {HOSTILE} came twice."}).keep(store, CITY)
+    make_pages(store, tiny_site.city)
+    make_overview(store, [CITY])
+    page.goto(address(tmp_path / "store" / "city_pages", "data.html"))
+    page.wait_for_selector("body[data-drawn]")
+    assert f"A file named {HOSTILE} came twice." in page.inner_text("#checks + p + ul")
 
 
 def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:

@@ -26,10 +26,10 @@ def definitions(partitions: Partitions) -> dg.Definitions:
 def city_pages(
     context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource, pages: PagesResource
 ) -> dg.MaterializeResult:
-    """Pages of the city that open by double click: tomorrow's risk with names of places, and the overview of all cities.
+    """Pages of the city that open by double click: tomorrow, shift plans, past days, track record, alerts, data.
 
-    Made from what is stored, whatever of it there is; files that would be the same are not written again. Streets and
-    districts come from `layers` of the city's file.
+    Made from what is stored, whatever of it there is, with the overview of all cities; files that would be the same are not
+    written again. Streets and districts come from `layers` of the city's file.
     """
     from shotspotter_assets.pages.site import ALL_CITIES, make_overview, make_pages
 

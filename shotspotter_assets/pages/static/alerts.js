@@ -27,7 +27,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   const byId = (id) => document.getElementById(id);
   const inputs = [...document.querySelectorAll("#filters input, #filters select")];
   const shown = new Uint32Array(size);
-  let counts = [], byType = [], total = 0;
+  let counts = [], byType = [], total = 0, later = 0, drawCharts = () => {};
 
   const dayText = (number) => new Date(first.getTime() + number * 86400000).toISOString().slice(0, 10);
   const dayNumber = (text) => Math.round((new Date(`${text}T00:00:00Z`) - first) / 86400000);
@@ -66,7 +66,10 @@ document.addEventListener("DOMContentLoaded", async () => {
       perWeekday[weekday] += 1;
     }
     draw(of);
-    charts(of, perDay, perHour, perWeekday);
+    // After the map: Plotly takes longer, and a slider that is moved asks for many.
+    clearTimeout(later);
+    drawCharts = () => charts(of, perDay, perHour, perWeekday);
+    later = setTimeout(drawCharts, 100);
     tell(of);
     document.body.dataset.filterMs = (performance.now() - started).toFixed(1);
   }
@@ -181,7 +184,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   filter();
   document.body.dataset.drawn = "yes";
   await CityPages.loadScript(document.body.dataset.plotly);
-  filter();
+  drawCharts();
   document.getElementById("over-time").on("plotly_selected", (selection) => {
     if (!selection || !selection.range) return;
     [byId("from").value, byId("to").value] = selection.range.x.map((text) => String(text).slice(0, 10));

@@ -1,0 +1,312 @@
+"""The page of the track record: how good the issued forecasts were, and what the reports of folds say."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.areas import cell_areas
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, model_names, observed_of
+from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.gate import NEVER, TRUTH
+from shotspotter_assets.evaluation.reliability import reliability
+from shotspotter_assets.evaluation.report_files import fold_partition, read_walk_forward_report, walk_forward_partition
+from shotspotter_assets.evaluation.scores import AREAS
+from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.serving.forecast_scores import SERVED, scored_day
+from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.risk_tables import lead_of
+from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.file_names import CARD_FILE, REPORT_FILE, picture_file
+from shotspotter_assets.storage.store import Store
+
+TRACK_DAYS: Final = 365
+"""Issued forecasts of the last year are scored: seasons once each, in seconds."""
+
+NO_DISTRICT: Final = "outside of all districts"
+
+WALK_FORWARD: Final = "walk_forward"
+
+
+class Skill(BaseModel):
+    """How many times as probable a forecast made what happened, by place and day with an alert, as another one did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    factor: float
+    low: float | None = None
+    """Ends of the 90% interval; None where none was stored."""
+    high: float | None = None
+
+    @classmethod
+    def of(cls, gain: Gain) -> "Skill | None":
+        """exp(gain) of a gain in nats; None where it is not defined."""
+        if gain.gain is None or gain.low is None or gain.high is None:
+            return None
+        return cls(factor=math.exp(gain.gain), low=math.exp(gain.low), high=math.exp(gain.high))
+
+
+class GroupRow(BaseModel):
+    """The served forecasts on one group of days or places."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    expected: float
+    """Cells with an alert, as forecast."""
+    came: int
+    """Cells with an alert, as it was."""
+    skill: Skill | None
+    """Over the long-run mean."""
+
+
+class Curve(BaseModel):
+    """A line of a chart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    x: list[float]
+    y: list[float]
+
+
+class TrackCharts(BaseModel):
+    """What the browser draws."""
+
+    model_config = ConfigDict(frozen=True)
+
+    months: list[GroupRow]
+    reliability: Curve
+    reliability_low: list[float]
+    reliability_high: list[float]
+    hits: list[Curve]
+    """Share of the cells with an alert by share of the area, both in percent."""
+
+
+@dataclass(frozen=True)
+class IssuedTrack:
+    """How the issued forecasts of the last year did."""
+
+    first: date
+    last: date
+    days: int
+    over_mean: Skill | None
+    over_best: Skill | None
+    best_baseline: str
+    expected: float
+    came: int
+    hit_5: float | None
+    mean_hit_5: float | None
+    groups: dict[str, list[GroupRow]]
+    """By what the groups are of."""
+    charts: TrackCharts
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """One fold's report."""
+
+    fold: date
+    first: date
+    last: date
+    best: str
+    over_mean: Skill | None
+    expected_over_came: float | None
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What the reports of folds say."""
+
+    rows: list[FoldRow]
+    picture: bytes | None
+    """PNG of the windows of the folds."""
+    report: WalkForwardReport | None
+    card: str | None
+    """Model card in Markdown."""
+    by_hour: list[GroupRow]
+    """Of the shortest horizon of hours, by hour of issue."""
+    horizon: int | None
+    type_skill: Skill | None
+    """Of the forecast of types, over the recent mix of types."""
+
+
+def issued_track(store: Store, city: City, places: Places, last: date) -> IssuedTrack | None:
+    """The track record of the issued forecasts of the year to the last known day; None without any."""
+    first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
+    forecasts = next_day_forecasts(store, city.name, first, last)
+    if not forecasts:
+        return None
+    try:
+        history = CityHistory.load(store, city, last, min(forecasts))
+    except (DaysNotKnownError, MissingPartitionsError):
+        return None
+    serving = ServingRecord.latest_before(store, city.name, date.max)
+    candidate = "candidate" if serving is None else serving.candidate
+    known = {day: table for day, table in sorted(forecasts.items()) if day <= history.last_known}
+    if not known:
+        return None
+    scored = {
+        day: scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
+        for day, table in known.items()
+    }
+    shared = set.intersection(*({*table.column_names} for table in scored.values()))
+    order = [name for name in next(iter(scored.values())).column_names if name in shared]
+    table = pa.concat_tables([each.select(order) for each in scored.values()])
+    leads = np.repeat([lead_of(each) for each in known.values()], [len(each) for each in scored.values()])
+    return _track(city, places, table, leads, serving)
+
+
+def _track(
+    city: City, places: Places, table: pa.Table, leads: npt.NDArray[np.int64], serving: ServingRecord | None
+) -> IssuedTrack:
+    observed, probability, days = observed_of(table), table[SERVED].to_numpy(), days_of(table)
+    scores = score_table(table)
+    baselines = [name for name in model_names(table) if name not in (SERVED, NEVER, TRUTH)]
+    best = min(baselines, key=lambda name: scores[name].log_loss)
+    if serving is not None and serving.gate.best_baseline in baselines:
+        best = serving.gate.best_baseline
+    whole = _skills(table, np.full(len(table), "all"), best)["all"]
+    calibration = reliability(probability, observed)
+    row, column = cells_of(table)
+    cells, at = np.unique(np.stack([row, column]), axis=1, return_inverse=True)
+    districts = [name or NO_DISTRICT for name in places.districts(*cells)]
+    has_districts = set(districts) != {NO_DISTRICT}
+    names = districts if has_districts else cell_areas(city).names[tuple(cells)].tolist()
+    kinds = np.where(is_holiday_fireworks(days), "days of fireworks", "other days")
+    groups = {
+        "District" if has_districts else "Area": _rows(table, np.array(names)[at.ravel()]),
+        "Weekday": _rows(table, np.array(WEEKDAYS)[weekdays(days)], WEEKDAYS),
+        "Kind of day": _rows(table, kinds),
+        "Days ahead": _rows(table, leads.astype(str)),
+    }
+    drawn = list(dict.fromkeys([SERVED, best, HISTORICAL_MEAN]))
+    return IssuedTrack(
+        first=days.min().astype(date),
+        last=days.max().astype(date),
+        days=len(np.unique(days)),
+        over_mean=_over(whole, HISTORICAL_MEAN),
+        over_best=_over(whole, best),
+        best_baseline=best,
+        expected=float(probability.sum()),
+        came=int(observed.sum()),
+        hit_5=scores[SERVED].hit_rate[5],
+        mean_hit_5=scores[HISTORICAL_MEAN].hit_rate[5],
+        groups={name: rows for name, rows in groups.items() if len(rows) > 1},
+        charts=TrackCharts(
+            months=_rows(table, days.astype("datetime64[M]").astype(str)),
+            reliability=Curve(name=SERVED, x=calibration.mean_forecast, y=calibration.observed_frequency),
+            reliability_low=calibration.low,
+            reliability_high=calibration.high,
+            hits=[
+                Curve(
+                    name=_named(name),
+                    x=[0.0, *map(float, AREAS), 100.0],
+                    y=[0.0, *(100 * (scores[name].hit_rate[area] or 0.0) for area in AREAS), 100.0],
+                )
+                for name in drawn
+            ],
+        ),
+    )
+
+
+def _named(model: str) -> str:
+    return {SERVED: "what was served", HISTORICAL_MEAN: "long-run mean"}.get(model, model.replace("_", " "))
+
+
+def _skills(table: pa.Table, groups: npt.NDArray[np.str_], best: str) -> dict[str, dict[str, GroupScores]]:
+    """Scores by group, over the long-run mean and over the best baseline."""
+    over = {name: grouped_scores(table, groups, name) for name in dict.fromkeys((HISTORICAL_MEAN, best))}
+    return {group: {name: by_group[group] for name, by_group in over.items()} for group in over[best]}
+
+
+def _over(scores: Mapping[str, GroupScores], baseline: str) -> Skill | None:
+    return Skill.of(scores[baseline].models[SERVED].gain_over_best_baseline)
+
+
+def _rows(table: pa.Table, groups: npt.NDArray[np.str_], order: Sequence[str] = ()) -> list[GroupRow]:
+    """The served forecasts by group, over the long-run mean."""
+    scores = grouped_scores(table, groups, HISTORICAL_MEAN)
+    probability = table[SERVED].to_numpy()
+    names = [name for name in order if name in scores] or list(scores)
+    return [
+        GroupRow(
+            name=name[:1].upper() + name[1:],
+            expected=float(probability[groups == name].sum()),
+            came=scores[name].positives,
+            skill=Skill.of(scores[name].models[SERVED].gain_over_best_baseline),
+        )
+        for name in names
+    ]
+
+
+def folds(store: Store, city: str) -> Folds | None:
+    """What the reports of a city's folds say; None without any."""
+    cutoffs = sorted(store.days_present("evaluation_reports", city, REPORT_FILE, "fold"))
+    if not cutoffs:
+        return None
+    reports = [
+        FoldReport.model_validate_json(store.read_bytes(fold_partition(city, fold), REPORT_FILE)) for fold in cutoffs
+    ]
+    report = card = picture = None
+    with suppress(MissingObjectError):
+        report = read_walk_forward_report(store, city)
+        card = store.read_bytes(walk_forward_partition(city), CARD_FILE).decode()
+    with suppress(MissingObjectError):
+        picture = store.read_bytes(fold_partition(city, cutoffs[-1]), picture_file(WALK_FORWARD))
+    horizon = min(report.horizons, default=None) if report is not None else None
+    types = None if report is None else report.gunshot_types
+    return Folds(
+        rows=[_fold_row(each) for each in reports],
+        picture=picture,
+        report=report,
+        card=card,
+        by_hour=[] if report is None or horizon is None else _hours(report, horizon),
+        horizon=horizon,
+        type_skill=None
+        if types is None
+        else next((Skill.of(one.gain) for name, one in types.models.items() if name != types.reference), None),
+    )
+
+
+def _fold_row(report: FoldReport) -> FoldRow:
+    own = {name: scores for name, scores in report.models.items() if name != TRUTH}
+    best = min(own, key=lambda name: own[name].log_loss)
+    gain = own[best].gain_nats_per_positive
+    return FoldRow(
+        fold=report.fold,
+        first=report.test_first,
+        last=report.test_last,
+        best=best,
+        over_mean=None if gain is None else Skill(factor=math.exp(gain)),
+        expected_over_came=own[best].predicted_over_observed,
+    )
+
+
+def _hours(report: WalkForwardReport, horizon: int) -> list[GroupRow]:
+    of_horizon = report.horizons[horizon]
+    served = of_horizon.verdict.served
+    rows = []
+    for hour, scores in sorted(of_horizon.by_hour.items(), key=lambda item: int(item[0])):
+        model = scores.models[served]
+        gain = model.gain_over_reference
+        factor = None if gain is None else Skill(factor=math.exp(gain))
+        expected = (model.predicted_over_observed or 0.0) * scores.positives
+        rows.append(GroupRow(name=f"{hour}:00", expected=expected, came=scores.positives, skill=factor))
+    return rows
