@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
-from shotspotter_assets.models.forecaster import ModelForecast
+from shotspotter_assets.models.forecaster import ModelForecast, OtherInputsError
 from shotspotter_assets.models.next_day.baselines import fit_baselines
-from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
 from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.stored_models import model_partition, read_files

@@ -15,6 +15,13 @@ ChosenSettings = Mapping[str, object]
 """What a fit chose, and how well it did on the validation window, as JSON values."""
 
 
+INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
+
+
+class OtherInputsError(ValueError):
+    """A stored model is of an earlier version, or was fitted on inputs of other names."""
+
+
 class NothingToLearnError(ValueError):
     """The days to fit on have no ordinary day, or their covered cells are never, or always, occupied."""
 

@@ -63,8 +63,8 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "ew_kde": Entry("kernel_density:EwKdeForecaster", is_baseline=True, fallback=3),
     "historical_mean": Entry("means:HistoricalMeanForecaster", is_baseline=True, fallback=1),
     "ewma": Entry("means:ExponentialMeanForecaster", is_baseline=True, fallback=2),
-    "logistic_regression": Entry("logistic_regression:LogisticRegressionForecaster", is_baseline=True, servable=False),
-    "gradient_boosting": Entry("gradient_boosting:GradientBoostingForecaster", is_baseline=True, servable=False),
+    "logistic_regression": Entry("logistic_regression:LogisticRegressionForecaster", is_baseline=True),
+    "gradient_boosting": Entry("gradient_boosting:GradientBoostingForecaster", is_baseline=True),
     "regime_regression": Entry(
         "regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings, starts_at_regression=True
     ),

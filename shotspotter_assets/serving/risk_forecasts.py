@@ -9,8 +9,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster import HasDrivers
-from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
 from shotspotter_assets.serving.record import ServingModels, ServingRecord

@@ -182,7 +182,7 @@ def washington(real_data: Path) -> pa.Table:
         name: forecaster(name).fit(history, range(600), validation).predict(history, test)
         for name in ("city_mean", "weekday_mean", "persistence", "kde", "ew_kde")
     }
-    features = lag_features(history)
+    features = lag_features(history, range(len(history.counts)))
     inputs = features.values.astype(np.float64)
     inputs[:, :, features.is_rate] = np.log(inputs[:, :, features.is_rate] + 1 / 365)
     fitted = slice(test.start - 500, test.start)

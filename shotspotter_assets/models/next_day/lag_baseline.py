@@ -1,17 +1,26 @@
-"""What the two baselines on lag features share: scikit-learn fits them, and its models could only be stored as pickles."""
+"""What the two baselines on lag features share: tuned on the validation window, then fitted on both windows, stored as text."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.models.fold_windows import LAG_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, require_both_labels
+from shotspotter_assets.models.forecaster import (
+    INPUTS_ERROR,
+    NO_CONTEXT,
+    Array,
+    FitContext,
+    OtherInputsError,
+    require_both_labels,
+)
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.lag_features import LagFeatures, lag_features
 from shotspotter_assets.models.next_day.tuned_baseline import Settings, best_candidate
 from shotspotter_assets.models.probability import clip_probability
 
@@ -20,15 +29,17 @@ Rows = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class LagFold:
-    """Inputs and windows of one fit.
+    """What one fit is made on.
 
     Attributes:
         history: to the end of the validation window at least.
-        inputs: shape (days, cells, features).
+        features: of the days before that end.
+        inputs: what the model takes of the features, shape (days, cells, features).
         train: indexes of the day axis; `validation` follows.
     """
 
     history: History
+    features: LagFeatures
     inputs: Rows
     train: range
     validation: range
@@ -38,7 +49,24 @@ class LagFold:
         kept = after_warm_up(days, LAG_WARM_UP_DAYS)
         labels = self.history.observed[kept.start : kept.stop].ravel()
         require_both_labels(self.history, days, labels)
-        return rows_of(self.inputs, kept), labels
+        return rows_of(self.inputs[kept.start : kept.stop]), labels
+
+
+class LagModel(Protocol):
+    """A fitted model of lag features."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features that it was fitted on."""
+        ...
+
+    def probability(self, rows: Rows) -> Array:
+        """Of at least one alert, shape (rows,)."""
+        ...
+
+    def files(self) -> dict[str, bytes]:
+        """Content by file name."""
+        ...
 
 
 class LagBaseline(ABC):
@@ -47,58 +75,70 @@ class LagBaseline(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def inputs(self, history: History) -> Rows:
-        """What is fitted on, of every day to the one that is forecast, shape (days + lead, cells, features)."""
+    def inputs(self, features: LagFeatures) -> Rows:
+        """What the model takes of the features, of their shape."""
 
     @abstractmethod
-    def classifier(self, fold: LagFold, days: range, settings: Settings) -> Any:
-        """A classifier of scikit-learn fitted on `days`."""
+    def fit_model(self, fold: LagFold, days: range, settings: Settings) -> LagModel:
+        """Fitted on `days`."""
+
+    @abstractmethod
+    def load_model(self, files: Mapping[str, bytes]) -> LagModel:
+        """The model that `LagModel.files` gave."""
 
     @abstractmethod
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
         """Each setting that is tried, with its forecasts of the validation window."""
 
+    @property
+    def file(self) -> str:
+        """Name of the file with what was chosen."""
+        return f"{self.name}.json"
+
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> "FittedLagBaseline":
-        fold = LagFold(history, self.inputs(history), train, validation)
+        history = history.through(validation.stop)
+        features = lag_features(history, range(validation.stop))
+        fold = LagFold(history, features, self.inputs(features), train, validation)
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
         with threadpool_limits(1):
             labels = history.observed[validation.start : validation.stop]
             settings, probability = best_candidate(self.candidates(fold), labels)
-            model = self.classifier(fold, range(train.start, validation.stop), settings)
-        return FittedLagBaseline(self.inputs, model, settings, probability)
+            model = self.fit_model(fold, range(train.start, validation.stop), settings)
+        return FittedLagBaseline(self, model, settings, probability)
 
     def load(self, files: Mapping[str, bytes]) -> "FittedLagBaseline":
-        """Not possible; see `FittedLagBaseline.files`."""
-        raise NotImplementedError(f"{self.name} cannot be loaded: it cannot be stored")
+        return FittedLagBaseline(self, self.load_model(files), json.loads(files[self.file]))
 
 
 @dataclass(frozen=True)
 class FittedLagBaseline:
     """See `Fitted`."""
 
-    inputs: Callable[[History], Rows]
-    model: Any
+    kind: LagBaseline
+    model: LagModel
     settings: Settings
-    validation_probability: Array | None
+    validation_probability: Array | None = None
 
     def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`.
+
+        Raises:
+            OtherInputsError: an earlier version fitted it, on other features.
+        """
+        features = lag_features(history, days)
+        if features.names != self.model.names:
+            raise OtherInputsError(f"A stored {self.kind.name} {INPUTS_ERROR}")
         with threadpool_limits(1):
-            return clip_probability(probability_of(self.model, self.inputs(history), days))
+            probability = self.model.probability(rows_of(self.kind.inputs(features)))
+        return clip_probability(probability.reshape(len(days), -1))
 
     def files(self) -> dict[str, bytes]:
-        """Not possible: a pickle could bring code of its own."""
-        raise NotImplementedError("what scikit-learn fits cannot be stored without a pickle")
+        return {**self.model.files(), self.kind.file: json.dumps(self.settings).encode()}
 
 
-def rows_of(inputs: Rows, days: range) -> Rows:
+def rows_of(inputs: Rows) -> Rows:
     """One row a cell-day, shape (days * cells, features)."""
-    return inputs[days.start : days.stop].reshape(-1, inputs.shape[2])
-
-
-def probability_of(model: Any, inputs: Rows, days: range) -> Array:
-    """What a classifier of scikit-learn forecasts, shape (days, cells)."""
-    probability: Array = model.predict_proba(rows_of(inputs, days))[:, 1].reshape(len(days), -1)
-    return probability
+    return inputs.reshape(-1, inputs.shape[2])

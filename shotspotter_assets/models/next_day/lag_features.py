@@ -1,4 +1,4 @@
-"""Lag features of the covered cells for the two baselines that scikit-learn fits.
+"""Lag features of the covered cells for two baselines.
 
 Row t of every feature uses days up to `lead` days before t only, and what the calendar knows of day t. What a fit may not
 see is therefore in no row that it takes.
@@ -34,10 +34,10 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LagFeatures:
-    """Features of every day to the one that is forecast, and of every covered cell.
+    """Features of some days and every covered cell.
 
     Attributes:
-        values: float32, shape (days + lead, cells, features); cells in row-major order of the coverage.
+        values: float32, shape (days, cells, features); cells in row-major order of the coverage.
         names: one name per feature.
         is_rate: whether the feature is a rate per day (not negative, skewed), shape (features,).
     """
@@ -47,45 +47,49 @@ class LagFeatures:
     is_rate: npt.NDArray[np.bool_]
 
 
-def lag_features(history: History) -> LagFeatures:
-    """All lag features of a history, made once for both baselines."""
-    return history.kept("lag_features", np.arange(len(history.counts)), lambda: _lag_features(history))
+def lag_features(history: History, wanted: range) -> LagFeatures:
+    """The lag features of some days, to `History.next_day` at most, made once for both baselines."""
+    days = np.arange(wanted.start, wanted.stop)
+    return history.kept("lag_features", days, lambda: _lag_features(history, days))
 
 
-def _lag_features(history: History) -> LagFeatures:
+def _lag_features(history: History, wanted: Integers) -> LagFeatures:
     days, in_coverage = history.days_to_forecast(), history.in_coverage
-    known = history.known_before(range(len(days)))
+    known = history.known_before(wanted)
     alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.float64)
     occupied = (alerts > 0).astype(np.float64)
     columns: list[tuple[str, bool, Array]] = [
-        *((name, True, values[known]) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS)),
+        *((name, True, values) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS, known)),
         # Smoothed counts hold what smoothed occupancy holds; they cost boosting a third of its time for nothing.
-        *((name, True, values[known]) for name, values in _rates("alerts", alerts, in_coverage, SMOOTHING_WIDTHS[:1])),
-        *((name, False, values) for name, values in _recency(alerts, known)),
+        *((name, True, values) for name, values in _rates("alerts", alerts, in_coverage, SMOOTHING_WIDTHS[:1], known)),
+        *((name, False, values) for name, values in _recency(alerts, wanted, known)),
         *((name, True, values[known]) for name, values in _city_rates(occupied, days[: len(occupied)])),
-        *((name, True, values) for name, values in _firework_rates(occupied, in_coverage, days, known)),
-        *((name, False, values) for name, values in weekday_and_season(days)),
-        ("is_firework_day", False, is_holiday_fireworks(days).astype(np.float64)[:, None]),
+        *((name, True, values[wanted]) for name, values in _firework_rates(occupied, in_coverage, history)),
+        *((name, False, values) for name, values in weekday_and_season(days[wanted])),
+        ("is_firework_day", False, is_holiday_fireworks(days[wanted]).astype(np.float64)[:, None]),
     ]
-    features = np.empty((len(days), int(in_coverage.sum()), len(columns)), dtype=np.float32)
+    features = np.empty((len(wanted), int(in_coverage.sum()), len(columns)), dtype=np.float32)
     for at, (_, _, values) in enumerate(columns):
         features[:, :, at] = values
     names, is_rate, _ = zip(*columns, strict=True)
     return LagFeatures(features, names, np.array(is_rate))
 
 
-def _rates(what: str, daily: Array, in_coverage: Booleans, widths: Sequence[float]) -> Iterator[tuple[str, Array]]:
-    for width in widths:
-        smooth = smooth_cells(daily, in_coverage, width)
-        place = f"{what}_within_{width:g}_cells" if width else what
-        for half_life in HALF_LIVES:
-            yield f"{place}_{half_life}_days", exponential_mean(smooth, half_life)
-        yield f"{place}_all_history", exponential_mean(smooth, np.inf)
+def _rates(
+    what: str, daily: Array, in_coverage: Booleans, widths: Sequence[float], known: Integers
+) -> Iterator[tuple[str, Array]]:
+    # Filters in time and smoothing in space commute: only the wanted days are smoothed.
+    for half_life in (*HALF_LIVES, np.inf):
+        rate = exponential_mean(daily, half_life)[known]
+        for width in widths:
+            place = f"{what}_within_{width:g}_cells" if width else what
+            past = "all_history" if np.isinf(half_life) else f"{half_life}_days"
+            yield f"{place}_{past}", smooth_cells(rate, in_coverage, width)
 
 
-def _recency(alerts: Array, known: Integers) -> Iterator[tuple[str, Array]]:
+def _recency(alerts: Array, wanted: Integers, known: Integers) -> Iterator[tuple[str, Array]]:
     yield "alerts_yesterday", np.concatenate([np.zeros_like(alerts[:1]), alerts])[known]
-    since = np.arange(len(known))[:, None] - last_occupied(alerts)[known]
+    since = wanted[:, None] - last_occupied(alerts)[known]
     yield "log_days_since_last_alert", np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
 
 
@@ -98,11 +102,10 @@ def _city_rates(occupied: Array, days: npt.NDArray[np.datetime64]) -> Iterator[t
         yield f"city_{half_life}_days", np.divide(rate, share, out=np.zeros_like(rate), where=share > 0)[:, None]
 
 
-def _firework_rates(
-    occupied: Array, in_coverage: Booleans, days: npt.NDArray[np.datetime64], known: Integers
-) -> Iterator[tuple[str, Array]]:
-    """What past firework days were like, on firework days; 0 on all others."""
-    fireworks = is_holiday_fireworks(days)
+def _firework_rates(occupied: Array, in_coverage: Booleans, history: History) -> Iterator[tuple[str, Array]]:
+    """What past firework days were like, on firework days; 0 on all others. Of all days to the one that is forecast."""
+    days = history.days_to_forecast()
+    known, fireworks = history.known_before(range(len(days))), is_holiday_fireworks(days)
     rate = np.zeros((len(days), int(in_coverage.sum())))
     counted = np.flatnonzero(fireworks[: len(occupied)])
     past = smooth_cells(occupied[counted], in_coverage, SMOOTHING_WIDTHS[-1])

@@ -1,19 +1,38 @@
 """L2 logistic regression on standardised lag features, rates by their logarithm."""
 
-from collections.abc import Iterator
-from typing import Any, ClassVar, Final
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 import numpy as np
+from scipy.special import expit
 
 from shotspotter_assets.models.forecaster import Array
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_baseline import LagBaseline, LagFold, Rows, probability_of
-from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day.lag_baseline import LagBaseline, LagFold, Rows, rows_of
+from shotspotter_assets.models.next_day.lag_features import LagFeatures
 from shotspotter_assets.models.next_day.tuned_baseline import Settings
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
 MIN_RATE: Final = 1 / 365
 """Added to a rate before its logarithm: one alert in a year is the least that tells anything."""
+MODEL_FILE: Final = "lines.json"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Log odds by unit of each feature, and of the mean row."""
+
+    names: tuple[str, ...]
+    slopes: Array
+    intercept: float
+
+    def probability(self, rows: Rows) -> Array:
+        return np.asarray(expit(rows @ self.slopes + self.intercept))
+
+    def files(self) -> dict[str, bytes]:
+        content = {"names": self.names, "slopes": self.slopes.tolist(), "intercept": self.intercept}
+        return {MODEL_FILE: json.dumps(content).encode()}
 
 
 class LogisticRegressionForecaster(LagBaseline):
@@ -21,22 +40,30 @@ class LogisticRegressionForecaster(LagBaseline):
 
     name: ClassVar[str] = "logistic_regression"
 
-    def inputs(self, history: History) -> Rows:
+    def inputs(self, features: LagFeatures) -> Rows:
         """See `LagBaseline.inputs`; float64, as nearly equal rates make the fit stiff."""
-        features = lag_features(history)
         values = features.values.astype(np.float64)
         values[:, :, features.is_rate] = np.log(values[:, :, features.is_rate] + MIN_RATE)
         return values
 
-    def classifier(self, fold: LagFold, days: range, settings: Settings) -> Any:
+    def fit_model(self, fold: LagFold, days: range, settings: Settings) -> Lines:
         from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
+        rows, labels = fold.to_fit(days)
+        scaler = StandardScaler().fit(rows)
         model = LogisticRegression(C=settings["inverse_penalty"], solver="newton-cholesky")
-        return make_pipeline(StandardScaler(), model).fit(*fold.to_fit(days))
+        model.fit(scaler.transform(rows), labels)
+        slopes = model.coef_[0] / scaler.scale_
+        return Lines(fold.features.names, slopes, float(model.intercept_[0] - slopes @ scaler.mean_))
+
+    def load_model(self, files: Mapping[str, bytes]) -> Lines:
+        content = json.loads(files[MODEL_FILE])
+        return Lines(tuple(content["names"]), np.array(content["slopes"]), content["intercept"])
 
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
+        rows = rows_of(fold.inputs[fold.validation.start : fold.validation.stop])
         for inverse_penalty in INVERSE_PENALTIES:
             settings = {"inverse_penalty": inverse_penalty}
-            yield settings, probability_of(self.classifier(fold, fold.train, settings), fold.inputs, fold.validation)
+            probability = self.fit_model(fold, fold.train, settings).probability(rows)
+            yield settings, probability.reshape(len(fold.validation), -1)

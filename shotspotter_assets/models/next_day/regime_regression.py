@@ -14,10 +14,12 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import (
+    INPUTS_ERROR,
     NO_CONTEXT,
     Array,
     ChosenSettings,
     FitContext,
+    OtherInputsError,
     Pretrained,
     require_both_labels,
 )
@@ -36,15 +38,10 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 FILE: Final = "regime_regression.json"
 OPTIONAL_INPUTS: Final = ("late_", "log_nearby_")
 """What the names of inputs start with that only cities with hours, or with other events, have."""
-INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 MIN_SCALE: Final = 1e-6
 """Standard deviation in the training rows below which an input is constant."""
 
 Integers = npt.NDArray[np.int64]
-
-
-class OtherInputsError(ValueError):
-    """A stored model is of an earlier version, or was fitted on inputs of other names."""
 
 
 @dataclass(frozen=True)

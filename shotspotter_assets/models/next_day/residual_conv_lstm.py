@@ -18,14 +18,13 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, OtherInputsError
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegimeRegression,
     Integers,
-    OtherInputsError,
     Regressions,
     fit_regressions,
     load_regression,

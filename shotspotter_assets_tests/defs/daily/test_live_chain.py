@@ -16,7 +16,7 @@ import pytest
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores

@@ -19,7 +19,7 @@ from shotspotter_assets.evaluation.fold_forecasts import StaleModelError
 from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.gate import TRUTH, baselines_in, judge
 from shotspotter_assets.models.fold_windows import FoldTooShortError
-from shotspotter_assets.models.next_day.regime_regression import OtherInputsError
+from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store

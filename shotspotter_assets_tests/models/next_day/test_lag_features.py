@@ -12,7 +12,7 @@ from shotspotter_assets_tests.models.histories import CITY
 
 
 def features_of(alerts: np.ndarray, first_day: date = FIRST_DAY, in_coverage: np.ndarray = COVERED) -> LagFeatures:
-    return lag_features(History(CITY, first_day, alerts, in_coverage))
+    return lag_features(History(CITY, first_day, alerts, in_coverage), range(len(alerts) + 1))
 
 
 @settings(max_examples=15, deadline=None)

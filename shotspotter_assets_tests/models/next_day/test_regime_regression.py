@@ -9,12 +9,11 @@ import pytest
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.models.forecaster import FitContext, Pretrained
+from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, Pretrained
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.regime_regression import (
     FittedRegimeRegression,
-    OtherInputsError,
     load_regression,
 )
 from shotspotter_assets.models.next_day.shrunk_regression import INVERSE_PENALTY

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, OtherInputsError
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import ordinary_days
-from shotspotter_assets.models.next_day.regime_regression import FitData, OtherInputsError, fit_regressions
+from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets.models.next_day.residual_conv_lstm import (
     OFFSET_DAYS,
     OFFSET_PRIOR,
