@@ -16,9 +16,9 @@ from scipy.special import expit, logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.forecaster import validation_of
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.intervals import CONFIDENCE, ENDS, day_offset, weekly_offset
-from shotspotter_assets.serving.training import validation_of
 
 MODEL, STARTS_AT = "residual_boosting", "regime_regression"
 MAX_ALERTS = 60

@@ -1,5 +1,7 @@
 """The gate: a forecast is served only if it is shown to be better than the best baseline; else that baseline is served.
 
+For a stack it is an alarm: the best baseline is a member of it, and replaces it where the stack is worse beyond chance.
+
 The best baseline is chosen by the very days that the candidate is judged on. That flatters the baseline, so it can only
 make the gate stricter. The candidate must be named beforehand: the best of several candidates, chosen on the same days,
 would flatter itself.
@@ -74,7 +76,8 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
 
     It passes if the lower end of the 90% interval (weekly block bootstrap) of its gain over the best baseline is above
     zero, and so is that over a constant; if predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and if there
-    are weeks and positives enough to tell.
+    are weeks and positives enough to tell. A candidate that combines others (`registry.Entry.combines`) passes unless the
+    upper end of the interval of its gain over the best baseline is below zero.
 
     Args:
         forecasts: the candidate and the baselines on the same cell-days (see `evaluation.forecasts_table`).
@@ -101,7 +104,7 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
 
     lowest, highest = PREDICTED_OVER_OBSERVED
-    conditions = (
+    conditions: tuple[tuple[bool, str], ...] = (
         (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
         (positives >= MIN_POSITIVES, f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed."),
         (gain.is_shown, _in_words(gain, f"{best} (the best baseline)")),
@@ -111,6 +114,12 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
             f"Predicted / observed is {_number(ratio, '.2f')}; between {lowest} and {highest} is allowed.",
         ),
     )
+    entry = FORECASTERS.get(candidate)
+    if entry is not None and entry.combines:
+        is_worse = gain.high is not None and gain.high < 0
+        conditions = (
+            (not is_worse, _in_words(gain, f"{best} (the best baseline)", "upper end must not be below zero")),
+        )
     failed = tuple(reason for holds, reason in conditions if not holds)
     return Verdict(
         passed=not failed,
@@ -125,11 +134,10 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     )
 
 
-def _in_words(gain: Gain, over: str) -> str:
+def _in_words(gain: Gain, over: str, needed: str = "lower end must be above zero") -> str:
     middle, low, high = (_number(value, "+.4f") for value in (gain.gain, gain.low, gain.high))
     return (
-        f"The gain over {over} is {middle} nats per positive, {gain.level:.0%} interval {low} to {high}; its lower end "
-        "must be above zero."
+        f"The gain over {over} is {middle} nats per positive, {gain.level:.0%} interval {low} to {high}; its {needed}."
     )
 
 

@@ -156,14 +156,15 @@ def _target(report: WalkForwardReport) -> str:
         f"- Coverage: {covered} of {rows * columns:,} cells, {report.coverage}.\n"
         f"- Base rate: {_percent(report.base_rate)} ({report.positives:,} of {report.cell_days:,} cell-days had an "
         f"alert). Never forecasting one is right in {_percent(1 - report.base_rate)} of them: accuracy says nothing here.\n"
-    ) + _pretrained(report)
+    ) + _made_of(report)
 
 
-def _pretrained(report: WalkForwardReport) -> str:
+def _made_of(report: WalkForwardReport) -> str:
     lines = [
         f"- Fold {fold}: shrunk towards the model of {origin}, for want of own alerts."
         for fold, origin in report.pretrained.items()
     ]
+    lines += [f"- Fold {fold}: combined from {trust}." for fold, trust in report.trust.items()]
     return "".join(f"{line}\n" for line in lines)
 
 

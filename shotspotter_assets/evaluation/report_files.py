@@ -46,3 +46,14 @@ def read_origins(store: Store, city: str, folds: Collection[date], candidate: st
         if isinstance(origin, dict) and origin["used"]:
             origins[cutoff] = str(origin["from"])
     return origins
+
+
+def read_trust(store: Store, city: str, folds: Collection[date], candidate: str) -> dict[date, str]:
+    """Whom the candidate trusts, in words, by cutoff, for the folds in which it combines others."""
+    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
+    models = {cutoff: read_record(store, city, cutoff).models.get(candidate) for cutoff in cutoffs}
+    return {
+        cutoff: str(model.settings["in_words"])
+        for cutoff, model in models.items()
+        if model is not None and "in_words" in model.settings
+    }

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
@@ -93,6 +93,8 @@ class WalkForwardReport(StoredReport):
     """Rows and columns."""
     pretrained: dict[date, str]
     """Of folds whose candidate starts at another city's model, that city and its cutoff."""
+    trust: dict[date, str] = Field(default_factory=dict)
+    """Of folds whose candidate combines other forecasts, whom it trusts, in words; empty in reports of earlier versions."""
     verdict: Verdict
     baselines: list[str]
     models: dict[str, ComparedScores]
@@ -133,6 +135,7 @@ def walk_forward_report(
     hourly_candidate: str,
     types: Folds,
     pretrained: Mapping[date, str],
+    trust: Mapping[date, str],
 ) -> WalkForwardReport:
     """The report of a city.
 
@@ -146,6 +149,7 @@ def walk_forward_report(
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
         pretrained: see `WalkForwardReport.pretrained`.
+        trust: see `WalkForwardReport.trust`.
 
     Raises:
         MissingForecastsError: a fold lacks the candidate or a baseline that other folds have.
@@ -174,6 +178,7 @@ def walk_forward_report(
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
         pretrained=dict(pretrained),
+        trust=dict(trust),
         verdict=verdict,
         baselines=baselines,
         models=_compared_scores(forecasts, baselines),

@@ -1,9 +1,9 @@
 """What a next-day forecaster is: fitted on windows of days, it forecasts any later day from the days before it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +51,14 @@ class FitContext:
         earlier: the same forecaster fitted on an earlier window, whose training goes on.
         checkpoint: folder from which a training that was stopped goes on; None for none.
         log: is told of the progress.
+        changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
     """
 
     pretrained: Pretrained | None = None
     earlier: "Fitted | None" = None
     checkpoint: Path | None = None
     log: Callable[[str], None] = lambda _: None
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 NO_CONTEXT: Final = FitContext()
@@ -91,6 +93,17 @@ class Fitted(Protocol):
         ...
 
 
+def validation_of(fitted: Fitted) -> Array:
+    """Its forecasts of the validation window by the model fitted on the training window alone.
+
+    Raises:
+        ValueError: it was loaded from files, which do not keep them.
+    """
+    if fitted.validation_probability is None:
+        raise ValueError("A forecaster that was loaded has no forecasts of its validation window; fit it again.")
+    return fitted.validation_probability
+
+
 @dataclass(frozen=True)
 class ModelForecast:
     """A model's forecast of a fold's test days.
@@ -121,6 +134,19 @@ class HasSpread(Protocol):
 
     def spread(self, history: History, day: int) -> tuple[Array, Array]:
         """How far the other forecast of a day lies below (at most 0) and above (at least 0), in log odds, each (cells,)."""
+        ...
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """A fitted forecaster that combines others; they can serve in its place."""
+
+    @property
+    def members(self) -> Mapping[str, Fitted]: ...
+
+    @property
+    def in_words(self) -> str:
+        """How much it trusts each of them."""
         ...
 
 

@@ -18,6 +18,7 @@ from shotspotter_assets.models.next_day.settings import (
     RegimeRegressionSettings,
     ResidualBoostingSettings,
     ResidualConvLSTMSettings,
+    StackSettings,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ class Entry:
         settings: what the launchpad and a city's file may set.
         is_baseline: whether it is what others have to beat.
         fallback: its place among the forecasters that the live chain fits beside the candidate, to serve the best of
-            them where the candidate does not pass the gate; None for all others.
+            them where the candidate does not pass the gate; None for all others. Baselines among the members of a
+            candidate are there without being fitted again.
         servable: whether it can be stored, and loaded without bringing code of its own.
         starts_at_regression: whether it can start at another city's regression, and its files hold one to start at.
+        combines: whether it learns whom of its members to trust. The gate is an alarm for it: it need not be shown to be
+            better than the best baseline, which is a member, and is replaced where it is worse beyond chance.
     """
 
     place: str
@@ -46,6 +50,7 @@ class Entry:
     fallback: int | None = None
     servable: bool = True
     starts_at_regression: bool = False
+    combines: bool = False
 
     def build(self, settings: BaseModel | None = None) -> "Forecaster":
         """The forecaster with its default settings, or given ones."""
@@ -73,12 +78,13 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     ),
     "residual_conv_lstm": Entry("residual_conv_lstm:ResidualConvLSTMForecaster", ResidualConvLSTMSettings),
     "conv_lstm": Entry("conv_lstm:ReferenceNetworkForecaster", NetworkConfig),
+    "stack": Entry("stack:StackForecaster", StackSettings, starts_at_regression=True, combines=True),
 }
 """By name, which is also the column of its forecasts in reports."""
 
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
 SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
-DEFAULT_CANDIDATE: Final = "residual_boosting"
+DEFAULT_CANDIDATE: Final = "stack"
 """What serves a city whose file does not say `serves`."""
 
 

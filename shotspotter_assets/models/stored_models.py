@@ -74,7 +74,7 @@ def read_pretrained(store: Store, city: City, by: date) -> Pretrained | None:
     """
     if city.pretrained is None:
         return None
-    from shotspotter_assets.models.next_day.regime_regression import load_regression
+    from shotspotter_assets.models.next_day.regime_regression import start_of
 
     cutoffs = store.days_present("fold_models", city.pretrained, RECORD_FILE, "fold")
     known = [cutoff for cutoff in cutoffs if cutoff <= by]
@@ -88,5 +88,7 @@ def read_pretrained(store: Store, city: City, by: date) -> Pretrained | None:
     record = read_record(store, city.pretrained, max(known))
     for name, trained in record.models.items():
         if find(name).starts_at_regression:
-            return load_regression(read_files(store, partition, name, trained)).as_start(partition.key)
+            start = start_of(read_files(store, partition, name, trained), partition.key)
+            if start is not None:
+                return start
     raise NoPretrainedModelError(remedy.format(f"in its latest one, {partition.key}"))

@@ -16,7 +16,7 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import ChosenSettings, FitContext
+from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, HasMembers
 from shotspotter_assets.models.records import counts_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -141,7 +141,6 @@ def train(
     issued: Mapping[date, pa.Table],
     context: FitContext,
     config: Mapping[str, Any],
-    changes: Mapping[str, Mapping[str, Any]],
 ) -> tuple[ServingRecord, ModelFiles]:
     """(record, files by stored name) of the models trained on the stored days, or of those that are kept instead.
 
@@ -152,13 +151,12 @@ def train(
         issued: next-day forecasts of the same lead for days of the validation window, by the day that they are for.
         context: of the fits.
         config: what the launchpad was set to, to be kept in the record.
-        changes: by forecaster, settings that differ from those of the city's file.
     """
     city, days, day = stored.city, stored.days, stored.issue_date
     in_coverage = stored.in_coverage(day + timedelta(days=1))
     require_memory(city, days[-1], int(in_coverage.sum()))
     history = stored.daily(in_coverage)
-    fitted = fit_next_day(history, windows, context, changes)
+    fitted = fit_next_day(history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)
     axis, observed = history.days()[window], history.observed[window]
     judged = forecasts_table(
@@ -167,15 +165,22 @@ def train(
     candidate = candidate_of(city).name
     gate = judge(judged, candidate)
     comparison = against_issued(judged, gate.served, issued)
-    reasons = (f"{reason[:1].upper()}{reason[1:]}.", *gate.reasons, comparison.words)
+    reasons = (
+        f"{reason[:1].upper()}{reason[1:]}.",
+        *_trusted(fitted.models[candidate]),
+        *gate.reasons,
+        comparison.words,
+    )
     if comparison.keep_issued and before is not None and before.lead == stored.lead:
         kept = _dated(stored) | {"trained": True, "last_trained": day, "served": before.gate.served}
         return before.model_copy(update=kept | {"reasons": reasons, "against_issued": comparison}), {}
 
     served = fitted.validation(gate.served)
     counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
-    files = {name: model.files() for name, model in fitted.models.items()} | {COUNTS: counts.files()}
-    settings: dict[str, ChosenSettings] = {name: model.settings for name, model in fitted.models.items()} | {COUNTS: {}}
+    files = {name: model.files() for name, model in fitted.to_store.items()} | {COUNTS: counts.files()}
+    settings: dict[str, ChosenSettings] = {name: model.settings for name, model in fitted.to_store.items()} | {
+        COUNTS: {}
+    }
     version, hours = version_of(files), _hours(stored, in_coverage, windows, before, context.log)
     record = ServingRecord(
         city=city.name,
@@ -208,6 +213,11 @@ def train(
     )
     stored_files = {stored_name(name, version): content for name, content in files.items()}
     return record, stored_files | {stored_name(name, hours.version): content for name, content in hours.files.items()}
+
+
+def _trusted(candidate: Fitted) -> tuple[str, ...]:
+    """Whom a candidate trusts that combines others."""
+    return (f"Learned to trust: {candidate.in_words}.",) if isinstance(candidate, HasMembers) else ()
 
 
 def _hours(

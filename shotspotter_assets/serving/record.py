@@ -69,13 +69,13 @@ class ServingRecord(BaseModel):
     models_version: str
     """Part of the files' names, so that training a day anew leaves alone what later days point to."""
     models: dict[str, TrainedModel]
-    """The next-day forecasters, the candidate first, and the distribution of counts."""
+    """The next-day forecasters, the candidate first, and the distribution of counts; the candidate's files hold its members."""
     lead: int = 1
     """Days from the last known day to the one that is forecast for which `models` were fitted."""
     last_known: date = Field(default_factory=lambda values: values["day"])
     """The last day of which the source had said what happened; records of earlier versions took the day itself."""
     inputs: tuple[str, ...] = ()
-    """Names of the inputs that the candidate of `models` was fitted on; () in records of earlier versions."""
+    """Names of the inputs that this version made when `models` were fitted; () in records of earlier versions."""
     hours_from: date
     """As `models_from`, of `hours`, which change slowly and are fitted at most weekly."""
     hours_version: str
@@ -156,14 +156,20 @@ class ServingRecord(BaseModel):
             ModelMismatchError: their files were changed or removed.
         """
         from shotspotter_assets.models.alert_counts import AlertCounts
+        from shotspotter_assets.models.forecaster import HasMembers
         from shotspotter_assets.models.gunshot_types import GunshotTypes
         from shotspotter_assets.models.next_hours.next_hours import NextHours
         from shotspotter_assets.models.registry import forecaster
 
         days = self._files(store, self.models_from, self.models_version, self.models)
         hours = self._files(store, self.hours_from, self.hours_version, self.hours)
+        next_day: dict[str, Fitted] = {}
+        for name, files in days.items():
+            if name != COUNTS:
+                fitted = forecaster(name).load(files)
+                next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, HasMembers) else {})
         return ServingModels(
-            next_day={name: forecaster(name).load(files) for name, files in days.items() if name != COUNTS},
+            next_day=next_day,
             counts=AlertCounts.load(days[COUNTS]),
             hours=NextHours.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
             types=GunshotTypes.load(hours[TYPES]) if TYPES in hours else None,
@@ -181,7 +187,7 @@ class ServingModels:
     """What a forecast is made with."""
 
     next_day: "Mapping[str, Fitted]"
-    """By name, the candidate first."""
+    """By name, the candidate first, and after it its members, if it combines others."""
     counts: "AlertCounts"
     hours: "FittedNextHours | None"
     """None where the city publishes no hours, or has too few alerts; so are `types`."""

@@ -18,6 +18,7 @@ from shotspotter_assets.models.forecaster import HasSpread
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.serving.intervals import ENDS, day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 
@@ -71,7 +72,10 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
     """
     at = history.next_day
     day: date = history.days_to_forecast()[-1].astype(object)
-    by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items()}
+    shown = (record.served, record.candidate, *BASELINES)
+    by_model = {
+        name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items() if name in shown
+    }
     probability = by_model[record.served]
     below, above = _spread(record, models, history, at)
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])

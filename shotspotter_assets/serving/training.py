@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,12 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.local_time import hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted
+from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted, HasMembers, validation_of
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
@@ -66,42 +67,38 @@ def live_windows(city: City, day: date, validation_days: int) -> Windows:
 
 @dataclass(frozen=True)
 class FittedModels:
-    """Fitted forecasters by name, the candidate first, and the seconds that each took."""
+    """Fitted forecasters by name, the candidate first, and the seconds that each took.
+
+    Those without seconds are members of the candidate: its files hold theirs.
+    """
 
     models: dict[str, Fitted]
     seconds: dict[str, float]
+
+    @property
+    def to_store(self) -> dict[str, Fitted]:
+        """The forecasters that have files of their own."""
+        return {name: model for name, model in self.models.items() if name in self.seconds}
 
     def validation(self, name: str) -> Array:
         """Forecasts of the validation window by the model fitted on the training window alone, shape (days, cells)."""
         return validation_of(self.models[name])
 
 
-def fit_next_day(
-    history: History, windows: Windows, context: FitContext, changes: Mapping[str, Mapping[str, Any]]
-) -> FittedModels:
-    """The city's candidate and its fallbacks on the same windows.
-
-    Args:
-        changes: by forecaster, settings that differ from those of the city's file.
-    """
-    candidate, models, seconds = candidate_of(history.city).name, {}, {}
+def fit_next_day(history: History, windows: Windows, context: FitContext) -> FittedModels:
+    """The city's candidate and its fallbacks on the same windows."""
+    candidate = candidate_of(history.city).name
+    models: dict[str, Fitted] = {}
+    seconds: dict[str, float] = {}
     for name in (candidate, *fallbacks(candidate)):
+        if name in models:
+            continue
         started = perf_counter()
-        settings = city_settings(history.city, name, changes.get(name))
-        models[name] = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
+        settings = city_settings(history.city, name, context.changes.get(name))
+        fitted = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
         seconds[name] = perf_counter() - started
+        models |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, HasMembers) else {})
     return FittedModels(models, seconds)
-
-
-def validation_of(fitted: Fitted) -> Array:
-    """Its forecasts of the validation window by the model fitted on the training window alone.
-
-    Raises:
-        ValueError: it was loaded from files, which do not keep them.
-    """
-    if fitted.validation_probability is None:
-        raise ValueError("A forecaster that was loaded has no forecasts of its validation window; fit it again.")
-    return fitted.validation_probability
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,8 @@ def version_of(files: ModelFiles) -> str:
 
 
 def input_names(city: City) -> tuple[str, ...]:
-    """Names of the next-day inputs that this version makes for a city: they follow from its file, not from its alerts."""
+    """Names of the inputs of the next day that this version makes for a city: they follow from its file, not from its alerts."""
     counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
     late = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    return next_day_inputs(History(city, city.start, counts, np.ones((1, 1), dtype=bool), late), [1]).names
+    history = History(city, city.start, counts, np.ones((1, 1), dtype=bool), late)
+    return (*next_day_inputs(history, [1]).names, *lag_features(history, range(1, 2)).names)

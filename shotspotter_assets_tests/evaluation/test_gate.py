@@ -131,6 +131,25 @@ def test_too_little_to_judge_serves_the_baseline():
     assert "Predicted / observed is unknown" in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize(
+    ("share", "served"),
+    [
+        (0.7, "stack"),
+        (0.02, "stack"),  # within chance
+        (-0.7, "historical_mean"),
+    ],
+)
+def test_for_a_stack_the_gate_is_an_alarm(share, served):
+    table = forecasts_table(date(2021, 1, 4), 182, stack=share).drop_columns("truth")
+    verdict = judge(table, "stack")
+    assert (verdict.served, verdict.passed) == (served, served == "stack")
+    assert "its upper end must not be below zero" in " ".join(verdict.reasons)
+    # Too little to tell is no alarm.
+    short = table.filter(pc.less(table["date"], pa.scalar(date(2021, 1, 12), pa.date32())))
+    assert judge(short, "stack").gain.weeks < 3
+    assert judge(with_column(short, "observed", np.zeros(len(short), dtype=np.int8)), "stack").passed
+
+
 def test_never_is_not_served():
     silent = with_column(FORECASTS, "observed", np.zeros(len(FORECASTS), dtype=np.int8))
     table = with_column(silent, "never", np.full(len(silent), 1e-6))

@@ -51,6 +51,12 @@ def test_it_says_which_folds_start_at_another_city():
     assert "shrunk towards" not in model_card(REPORT)
 
 
+def test_it_says_whom_a_stack_trusts():
+    found = report(trust={date(2021, 6, 1): "mostly residual_boosting, a fifth ewma"})
+    assert "- Fold 2021-06-01: combined from mostly residual_boosting, a fifth ewma." in model_card(found)
+    assert "combined from" not in model_card(REPORT)
+
+
 def test_a_city_without_an_alert_still_has_a_card():
     silent = {
         cutoff: with_column(table, "observed", np.zeros(len(table), dtype=np.int8)) for cutoff, table in FOLDS.items()

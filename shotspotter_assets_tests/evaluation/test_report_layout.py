@@ -40,6 +40,7 @@ def all_folds() -> WalkForwardReport:
         hourly={date(2021, 1, 4): hourly(date(2021, 1, 4), 1), date(2021, 6, 1): hourly(date(2021, 6, 1), 2)},
         types={date(2021, 1, 4): types_table()},
         pretrained={date(2021, 6, 1): "big_city|2021-04-01"},
+        trust={date(2021, 6, 1): "mostly residual_boosting"},
     )
 
 

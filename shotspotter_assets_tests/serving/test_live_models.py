@@ -55,7 +55,7 @@ def test_the_first_day_other_inputs_another_candidate_and_hands_train_at_any_cad
     assert training_reason(city, day, IN_FORCE, None, by_hand=True) == "retrained by hand"
     assert "the inputs are others" in training_reason(city, day, serving_record(), None)
     other = serving_record(inputs=input_names(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
-    assert outdated(city, other) == "residual_boosting is to serve instead of regime_regression"
+    assert outdated(city, other) == "stack is to serve instead of regime_regression"
     assert not outdated(city, IN_FORCE)
 
 
@@ -65,7 +65,7 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place_until_it_passes() -> N
     assert replaced.reasons[-1] == f"The forecasts to {DAY} fail the rolling gate, so ewma serves: Worse."
     # On a day without training, what the gate accepted comes first again.
     held = unchanged(replaced, history_to(DAY + timedelta(days=1)))
-    assert after_scores(held, score_record()).served == "residual_boosting"
+    assert after_scores(held, score_record()).served == "stack"
     assert after_scores(IN_FORCE, None) == after_scores(IN_FORCE, score_record()) == IN_FORCE
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.serving.training import LiveHistoryTooShortError, input_names, live_windows, version_of
 from shotspotter_assets_tests.serving.town import TOWN
 
@@ -31,10 +32,11 @@ def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[
     town = TOWN.model_copy(update=changes)
     counts = np.random.default_rng(0).poisson(0.1, (30, 6, *town.shape))
     hours = np.ones((30, *town.shape)) if late else None
-    made = next_day_inputs(History(town, town.start, counts, np.eye(4, dtype=bool), hours), range(10, 20))
-    assert input_names(town) == made.names
-    assert "log_nearby_calls_30_days" in made.names
-    assert made.names != input_names(TOWN)
+    history = History(town, town.start, counts, np.eye(4, dtype=bool), hours)
+    made = (*next_day_inputs(history, range(10, 20)).names, *lag_features(history, range(10, 20)).names)
+    assert input_names(town) == made
+    assert "log_nearby_calls_30_days" in made
+    assert made != input_names(TOWN)
 
 
 def test_versions_differ_with_any_byte_and_not_with_the_order() -> None:

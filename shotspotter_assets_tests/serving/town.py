@@ -24,7 +24,7 @@ TOWN = City(
 ALL_CELLS = np.ones((4, 4), dtype=bool)
 SOME_CELLS = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]], dtype=bool)
 DAY = date(2024, 6, 1)
-CANDIDATE = "residual_boosting"
+CANDIDATE = "stack"
 GAIN = Gain(0.1, 0.05, 0.15, 0.9, 13, 1000)
 
 

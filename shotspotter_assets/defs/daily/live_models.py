@@ -38,7 +38,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         partitions_def=partitions.city_date,
         group_name="forecasts",
         kinds={"lightgbm", "json"},
-        code_version="2",
+        code_version="3",
         pool="training",
         deps=[dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT)],
         automation_condition=TRAIN_ONCE,
@@ -97,9 +97,13 @@ def live_models(
             reason,
             before=in_force,
             issued=at_lead(issued, history.lead),
-            context=FitContext(read_pretrained(opened, city, day), checkpoint=checkpoint, log=context.log.info),
+            context=FitContext(
+                read_pretrained(opened, city, day),
+                checkpoint=checkpoint,
+                log=context.log.info,
+                changes=changes(config),
+            ),
             config=as_set(config),
-            changes=changes(config),
         )
         record = after_scores(record, scores)
     record = record.after(latest)

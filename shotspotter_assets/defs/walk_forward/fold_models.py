@@ -38,7 +38,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         partitions_def=partitions.city_fold,
         group_name="models",
         kinds={"keras", "lightgbm"},
-        code_version="3",
+        code_version="4",
         pool="training",
         deps=[dg.AssetDep("grid_tensors", partition_mapping=DAYS_BEFORE_CUTOFF)],
     )
@@ -73,7 +73,9 @@ def fold_models(
         cutoff,
         windows,
         {name: settings[name] for name in names},
-        context=FitContext(read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info),
+        context=FitContext(
+            read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info, changes=sections
+        ),
         config=network | {"models": names} | {name: section for name, section in sections.items() if name != REFERENCE},
     )
     partition = model_partition(city.name, cutoff)

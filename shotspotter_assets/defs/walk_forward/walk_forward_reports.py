@@ -63,7 +63,12 @@ def walk_forward_reports(
     from shotspotter_assets.evaluation.areas import cell_areas
     from shotspotter_assets.evaluation.forecasts_table import pool_tables
     from shotspotter_assets.evaluation.model_card import model_card
-    from shotspotter_assets.evaluation.report_files import read_fold_tables, read_origins, walk_forward_partition
+    from shotspotter_assets.evaluation.report_files import (
+        read_fold_tables,
+        read_origins,
+        read_trust,
+        walk_forward_partition,
+    )
     from shotspotter_assets.evaluation.report_views import walk_forward_pictures
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
     from shotspotter_assets.models.registry import candidate_of
@@ -86,6 +91,7 @@ def walk_forward_reports(
         hourly_candidate=config.hourly_candidate,
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
         pretrained=read_origins(opened, city.name, folds, candidate),
+        trust=read_trust(opened, city.name, folds, candidate),
     )
     serving = ServingRecord.latest_before(opened, city.name, date.max)
     in_service = None if serving is None else serving.in_service

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
 MAX_TREES: Final = 150
-TREE_STEP: Final = 2
+TREE_STEP: Final = 5
 """Numbers of trees that are tried lie so far apart."""
+MIN_LEAF_ROWS: Final = 200
+MAX_ROWS: Final = 200_000
+"""Of a fit. Of a longer history, cell-days without alerts are drawn and weigh more: the same fit, in a third of the time."""
 MODEL_FILE: Final = "gradient_boosting.txt"
 PARAMETERS: Final = {
     "objective": "binary",
-    "min_data_in_leaf": 200,
     "lambda_l2": 10.0,
     "num_threads": 1,
     "force_col_wise": True,
@@ -68,9 +70,17 @@ class GradientBoostingForecaster(LagBaseline):
         import lightgbm
 
         rows, labels = fold.to_fit(days)
-        parameters = {"num_leaves": settings["leaves"], "learning_rate": settings["learning_rate"]}
-        # On the same rows, each fit bins them anew, which takes a second.
-        data = lightgbm.Dataset(rows, labels, feature_name=list(fold.features.names))
+        share = min(MAX_ROWS / len(rows), 1.0)
+        drawn = labels | (np.random.default_rng(0).random(len(rows)) < share)
+        parameters = {
+            "num_leaves": settings["leaves"],
+            "learning_rate": settings["learning_rate"],
+            "min_data_in_leaf": round(MIN_LEAF_ROWS * share),
+        }
+        sample_weight = np.where(labels[drawn], 1.0, 1 / share)
+        data = lightgbm.Dataset(
+            rows[drawn], labels[drawn], weight=sample_weight, feature_name=list(fold.features.names)
+        )
         return Trees(lightgbm.train(PARAMETERS | parameters, data, num_boost_round=int(settings["iterations"])))
 
     def load_model(self, files: Mapping[str, bytes]) -> Trees:

@@ -1,7 +1,7 @@
 """L2 logistic regression on standardised lag features, rates by their logarithm."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -47,15 +47,21 @@ class LogisticRegressionForecaster(LagBaseline):
         return values
 
     def fit_model(self, fold: LagFold, days: range, settings: Settings) -> Lines:
+        return next(self._fits(fold, days, [settings["inverse_penalty"]]))
+
+    def _fits(self, fold: LagFold, days: range, inverse_penalties: Sequence[float]) -> Iterator[Lines]:
+        """The fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
         rows, labels = fold.to_fit(days)
         scaler = StandardScaler().fit(rows)
-        model = LogisticRegression(C=settings["inverse_penalty"], solver="newton-cholesky")
-        model.fit(scaler.transform(rows), labels)
-        slopes = model.coef_[0] / scaler.scale_
-        return Lines(fold.features.names, slopes, float(model.intercept_[0] - slopes @ scaler.mean_))
+        rows = scaler.transform(rows)
+        model = LogisticRegression(solver="newton-cholesky", warm_start=True)
+        for inverse_penalty in inverse_penalties:
+            model.set_params(C=inverse_penalty).fit(rows, labels)
+            slopes = model.coef_[0] / scaler.scale_
+            yield Lines(fold.features.names, slopes, float(model.intercept_[0] - slopes @ scaler.mean_))
 
     def load_model(self, files: Mapping[str, bytes]) -> Lines:
         content = json.loads(files[MODEL_FILE])
@@ -63,7 +69,6 @@ class LogisticRegressionForecaster(LagBaseline):
 
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
         rows = rows_of(fold.inputs[fold.validation.start : fold.validation.stop])
-        for inverse_penalty in INVERSE_PENALTIES:
-            settings = {"inverse_penalty": inverse_penalty}
-            probability = self.fit_model(fold, fold.train, settings).probability(rows)
-            yield settings, probability.reshape(len(fold.validation), -1)
+        fits = self._fits(fold, fold.train, INVERSE_PENALTIES)
+        for inverse_penalty, lines in zip(INVERSE_PENALTIES, fits, strict=True):
+            yield {"inverse_penalty": inverse_penalty}, lines.probability(rows).reshape(len(fold.validation), -1)

@@ -1,7 +1,7 @@
 """L2 logistic regression on the next-day inputs, with firework days as a regime of their own; every model starts here."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Final, NamedTuple
@@ -177,6 +177,12 @@ def load_regression(files: Mapping[str, bytes]) -> FittedRegimeRegression:
     )
 
 
+def start_of(files: Mapping[str, bytes], origin: str) -> Pretrained | None:
+    """What another city's models start at: the regression among the files of a forecaster, or of the members of a stack."""
+    content = next((content for name, content in files.items() if f".{name}".endswith(f".{FILE}")), None)
+    return None if content is None else load_regression({FILE: content}).as_start(origin)
+
+
 class Regressions(NamedTuple):
     """One regression fitted on the training days, one on training and validation days, with the same penalty."""
 
@@ -210,7 +216,7 @@ def fit_regressions(
     pretrained: Pretrained | None = None,
     inverse_penalties: Sequence[float] = tuple(RegimeRegressionSettings().inverse_penalties),
 ) -> Regressions:
-    """The regressions with the penalty, or the start, that the validation window chooses.
+    """The regressions with the penalty, or the start, that the validation window chooses; made once for all that start there.
 
     Args:
         pretrained: another city's regression, for a thin city.
@@ -219,6 +225,13 @@ def fit_regressions(
     Raises:
         OtherInputsError: an earlier version fitted `pretrained`.
     """
+    start = None if pretrained is None else pretrained.origin
+    windows = np.array([data.train.start, data.validation.start, data.validation.stop])
+    name = f"regressions {tuple(inverse_penalties)} {start}"
+    return data.history.kept(name, windows, lambda: _fit_regressions(data, pretrained, inverse_penalties))
+
+
+def _fit_regressions(data: FitData, pretrained: Pretrained | None, inverse_penalties: Sequence[float]) -> Regressions:
     history, observed, judged = data.history, data.history.observed, data.judged
     if pretrained is not None and _required(pretrained.slopes) != _required(data.inputs.names):
         raise OtherInputsError(
@@ -226,7 +239,7 @@ def fit_regressions(
         )
     days, judged_inputs = data.to_fit(data.train), data.inputs_of(judged)
     tried: list[float | Pretrained] = [*inverse_penalties, *([] if pretrained is None else [pretrained])]
-    fits = [_fit(data, days, prior) for prior in tried]
+    fits = list(_fits(data, days, tried))
     losses = [log_losses(expit(fit.logit(judged_inputs)), observed[judged]) for fit in fits]
     best = int(np.argmin([loss.mean() for loss in losses]))
     if pretrained is not None and not is_beyond_chance((losses[-1] - losses[best]).sum(axis=1)):
@@ -240,7 +253,7 @@ def fit_regressions(
         settings["pretrained"] = {"from": pretrained.origin, "used": prior is pretrained}
     ordinary = expit(fits[best].logit(data.validation_inputs))
     probability = clip_probability(with_firework_days(history, data.validation, ordinary, fits[best]))
-    both = _fit(data, data.to_fit(data.both), prior)
+    [both] = _fits(data, data.to_fit(data.both), [prior])
     return Regressions(
         replace(fits[best], settings=settings, validation_probability=probability),
         replace(both, settings=settings, validation_probability=probability),
@@ -252,8 +265,8 @@ def _required(names: Iterable[str]) -> list[str]:
     return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
 
 
-def _fit(data: FitData, days: Integers, prior: float | Pretrained) -> FittedRegimeRegression:
-    """Fitted on `days`; `prior` is an inverse penalty of the weights, or what they are shrunk towards."""
+def _fits(data: FitData, days: Integers, priors: Sequence[float | Pretrained]) -> Iterator[FittedRegimeRegression]:
+    """Fitted on `days`, with each prior: an inverse penalty of the weights, or what they are shrunk towards."""
     from sklearn.linear_model import LogisticRegression
 
     names = data.inputs.names
@@ -268,13 +281,16 @@ def _fit(data: FitData, days: Integers, prior: float | Pretrained) -> FittedRegi
     rows /= scale
     rows[:, constant] = 0.0
     labels = data.history.observed[days].ravel()
-    # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
-    with threadpool_limits(1):
-        if isinstance(prior, Pretrained):
-            # Cities may differ in their inputs: some publish no hours, some have further events.
-            prior_weights = scale * np.array([prior.slopes.get(name, 0.0) for name in names])
-            weights, intercept = fit_shrunk_regression(rows, labels, prior_weights)
-        else:
-            model = LogisticRegression(C=prior, solver="newton-cholesky").fit(rows, labels)
-            weights, intercept = np.where(constant, 0.0, model.coef_[0]), float(model.intercept_[0])
-    return FittedRegimeRegression(names, weights, intercept, mean, scale, {})
+    # Each fit starts at the one before.
+    model = LogisticRegression(solver="newton-cholesky", warm_start=True)
+    for prior in priors:
+        # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
+        with threadpool_limits(1):
+            if isinstance(prior, Pretrained):
+                # Cities may differ in their inputs: some publish no hours, some have further events.
+                prior_weights = scale * np.array([prior.slopes.get(name, 0.0) for name in names])
+                weights, intercept = fit_shrunk_regression(rows, labels, prior_weights)
+            else:
+                model.set_params(C=prior).fit(rows, labels)
+                weights, intercept = np.where(constant, 0.0, model.coef_[0]), float(model.intercept_[0])
+        yield FittedRegimeRegression(names, weights, intercept, mean, scale, {})

@@ -45,3 +45,21 @@ class ResidualConvLSTMSettings(ForecasterSettings):
     warm_epochs: int = Field(default=2, ge=1, le=10_000, description="The same where training goes on from a network.")
     warm_learning_rate: float = Field(default=2e-3, ge=0.0, le=1.0, description="See warm_epochs.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights and the order of days.")
+
+
+class StackSettings(ForecasterSettings):
+    """Settings of `stack`."""
+
+    members: list[str] = Field(
+        default=[
+            "residual_boosting",
+            "regime_regression",
+            "gradient_boosting",
+            "logistic_regression",
+            "ewma",
+            "ew_kde",
+            "historical_mean",
+        ],
+        min_length=1,
+        description="Names of the forecasters that are combined (models/registry.py).",
+    )

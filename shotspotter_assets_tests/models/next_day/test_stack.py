@@ -1,0 +1,176 @@
+"""Whom a stack learns to trust, from what, and that what is not worth trust costs nothing."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import pytest
+from scipy.special import logit
+
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.stack import FittedStack, StackForecaster, combined, in_words, prior_trust
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets_tests.models.histories import CITY, TEST, TRAIN, VALIDATION, changed, fitted, history
+
+BEFORE, JUDGED, LATER = range(200), range(200, 382), range(382, 460)
+FIRST_DAY = date(2021, 4, 1)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A member whose forecasts of all days are given."""
+
+    probability: np.ndarray
+    settings: dict[str, object]
+
+    @property
+    def validation_probability(self) -> np.ndarray:
+        return self.probability[JUDGED.start : JUDGED.stop]
+
+    def predict(self, history: History, days: range) -> np.ndarray:
+        return self.probability[days.start : days.stop]
+
+    def files(self) -> dict[str, bytes]:
+        return {}
+
+
+def town(seed: int = 0) -> tuple[History, np.ndarray]:
+    """(history, true probability) of a city with hot spots and loud weeks."""
+    random = np.random.default_rng(seed)
+    cells = random.gamma(0.7, 0.05, 400)
+    weeks = np.exp(random.normal(0, 0.3, LATER.stop // 7 + 1)).repeat(7)[: LATER.stop]
+    truth = np.clip(cells * weeks[:, None], 1e-4, 0.9)
+    observed = random.random(truth.shape) < truth
+    counts = np.zeros((LATER.stop, 4, 20, 20), np.uint16)
+    counts[:, 0] = observed.reshape(-1, 20, 20)
+    return History(CITY, FIRST_DAY, counts, np.ones((20, 20), bool)), truth
+
+
+def stack_of(past: History, forecasts: dict[str, np.ndarray]) -> FittedStack:
+    members = {name: Known(probability, {}) for name, probability in forecasts.items()}
+    logits = np.stack([logit(member.validation_probability) for member in members.values()], axis=-1)
+    return combined(members, logits, past.through(JUDGED.stop), BEFORE, JUDGED)
+
+
+def loss(stack: FittedStack, past: History) -> float:
+    """Nats per positive on the days after the validation window."""
+    observed = past.observed[LATER.start : LATER.stop]
+    return float(log_losses(stack.predict(past, LATER), observed).sum() / observed.sum())
+
+
+PAST, TRUTH = town()
+PLAIN = np.clip(TRUTH.mean(axis=0) * np.ones((len(TRUTH), 1)), 1e-4, 0.9)
+GOOD = {"residual_boosting": TRUTH, "ewma": PLAIN}
+YESTERDAY = np.where(np.vstack([PAST.observed[:1], PAST.observed[:-1]]), 0.9, 0.01)
+JUNK = {
+    "shuffled": np.random.default_rng(1).permuted(PLAIN, axis=1),
+    "yesterdays_map": YESTERDAY,
+    "ten_to_one": 10 * PLAIN / (1 + 9 * PLAIN),
+}
+
+
+@pytest.mark.parametrize("junk", [*([name] for name in JUNK), list(JUNK)])
+def test_junk_among_the_members_gets_about_no_weight_and_costs_nothing(junk):
+    alone = stack_of(PAST, GOOD)
+    beside = stack_of(PAST, GOOD | {name: JUNK[name] for name in junk})
+    weights = beside.settings["weights"]
+    assert all(abs(weights[name]) < 0.1 for name in junk)
+    assert loss(beside, PAST) - loss(alone, PAST) < 0.002
+
+
+def test_a_member_that_turns_bad_loses_its_weight():
+    random = np.random.default_rng(2)
+    broken = {"residual_boosting": random.permuted(PLAIN, axis=1), "ewma": PLAIN}
+    weights = stack_of(PAST, broken).settings["weights"]
+    assert prior_trust(list(broken)).mean[0] > 0.5
+    assert weights["residual_boosting"] < 0.25 < weights["ewma"]
+
+
+def test_the_level_is_put_right():
+    tripled = {name: np.clip(3 * probability, 0, 0.9) for name, probability in GOOD.items()}
+    forecast = stack_of(PAST, tripled).predict(PAST, LATER)
+    assert forecast.sum() / PAST.observed[LATER.start :].sum() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("lead", [1, 5])
+def test_the_weights_of_a_day_rest_on_days_that_are_known_before_it(lead):
+    past = replace(PAST, lead=lead)
+    noise = past.counts.copy()
+    cut = LATER.start + 40
+    noise[cut:, 0] = np.random.default_rng(3).random(noise[cut:, 0].shape) < 0.3
+    noisy = replace(past, counts=noise)
+    stack = stack_of(past, GOOD)
+    before, after = stack.predict(past, LATER), stack.predict(noisy, LATER)
+    first = cut + lead - LATER.start
+    np.testing.assert_array_equal(before[:first], after[:first])
+    assert (before[first + 7 :] != after[first + 7 :]).any()
+
+    # Within the validation window too: its forecasts are those that would have been made then.
+    noise[JUDGED.start + 100 :, 0] = noise[JUDGED.start + 100 :, 0][::-1]
+    again = stack_of(replace(past, counts=noise), GOOD)
+    kept = slice(100 + lead - 1)
+    np.testing.assert_array_equal(stack.validation_probability[kept], again.validation_probability[kept])
+    assert (stack.validation_probability != again.validation_probability).any()
+
+
+def test_later_weeks_move_the_weights():
+    stack = stack_of(PAST, GOOD)
+    still = replace(PAST, lead=200)  # nothing after the validation window is known
+    assert (stack.predict(PAST, LATER)[:7] == stack.predict(still, LATER)[:7]).all()
+    assert (stack.predict(PAST, LATER)[7:] != stack.predict(still, LATER)[7:]).any()
+
+
+def test_firework_days_teach_nothing_and_have_their_own_weights():
+    stack = stack_of(PAST, GOOD)
+    loud = PAST.counts.copy()
+    new_year = (date(2022, 1, 1) - FIRST_DAY).days
+    loud[new_year] = 3
+    assert new_year in JUDGED
+    other = stack_of(replace(PAST, counts=loud), GOOD)
+    assert other.settings["weights"] == stack.settings["weights"]
+    forecast = stack.validation_probability[new_year - JUDGED.start]
+    np.testing.assert_allclose(forecast, TRUTH[new_year], rtol=1e-6)
+
+
+def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
+    from shotspotter_assets.models.forecaster import FitContext
+    from shotspotter_assets.models.next_day.settings import StackSettings
+
+    few = StackForecaster(StackSettings(members=["residual_boosting", "ewma"]))
+    own = replace(history(), city=CITY.model_copy(update={"forecasters": {"residual_boosting": {"leaves": 3}}}))
+    assert few.fit(own, TRAIN, VALIDATION).settings["members"]["residual_boosting"]["num_leaves"] == 3
+    context = FitContext(changes={"residual_boosting": {"leaves": 4}})
+    assert few.fit(own, TRAIN, VALIDATION, context).settings["members"]["residual_boosting"]["num_leaves"] == 4
+
+
+def test_its_files_hold_those_of_its_members_and_its_weights():
+    stack = fitted("stack")
+    files = stack.files()
+    assert {"stack.json", "ewma.mean.json", "residual_boosting.regime_regression.json"} < set(files)
+    again = forecaster("stack").load(files)
+    assert again.in_words == stack.in_words == stack.settings["in_words"]
+    assert list(again.members) == list(stack.members)
+    for name, member in again.members.items():
+        expected = stack.members[name].predict(history(), TEST)
+        np.testing.assert_allclose(member.predict(history(), TEST), expected, rtol=1e-5)
+    # From noise after the day that was learned last, the weights of the stored stack follow week by week.
+    assert (again.predict(history(), TEST)[8:] != again.predict(changed(history(), 260), TEST)[8:]).any()
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"one": 0.8, "two": 0.2}, "mostly one, a fifth two"),
+        ({"one": 1.0, "two": 0.01}, "nearly all one"),
+        ({"one": 0.5, "two": 0.5}, "half one, half two"),
+        ({"one": 1.1, "two": -0.2}, "mostly one, less a fifth two"),
+        ({"one": 0.7, "two": 0.3}, "mostly one, a third two"),
+        (
+            {"one": 0.4, "two": 0.25, "three": 0.25, "four": 0.1},
+            "two fifths one, a quarter two, a quarter three, a tenth four",
+        ),
+    ],
+)
+def test_weights_in_words(weights, words):
+    assert in_words(weights) == words
