@@ -11,29 +11,23 @@ from pathlib import Path
 
 import numpy as np
 from benchmark_cities import Fold, folds, parser
-from next_day import candidates_of
 from scipy.special import expit, logit
+from stack_members import members_of, stack_of
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import validation_of
-from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.serving.intervals import CONFIDENCE, ENDS, day_offset, weekly_offset
 
-MODEL, STARTS_AT = "residual_boosting", "regime_regression"
 MAX_ALERTS = 60
 """Alerts of one cell and day beyond which no number is told from another."""
 TOP_SHARE = 0.05
 
 
-def validation_forecast(fold: Fold, cache: Path) -> np.ndarray:
-    """Forecasts of the validation window by the model fitted before it, shape (days, cells); from the cache if there."""
-    kept = cache / f"{fold.name}_{MODEL}_validation.npz"
-    if not kept.exists():
-        history = fold.history.through(fold.validation.stop)
-        fitted = forecaster(MODEL).fit(history, fold.train, fold.validation)
-        np.savez_compressed(kept, validation=validation_of(fitted))
-    return np.asarray(np.load(kept)["validation"])
+def served(fold: Fold, cache: Path) -> FittedStack:
+    """What would serve; its validation forecasts are by members fitted before that window."""
+    return stack_of(fold, members_of(fold, cache))
 
 
 def cell_shares(
@@ -50,10 +44,11 @@ def by_day(fold: Fold, cache: Path, days: int) -> dict[str, np.ndarray]:
     """Of each test day: whether it is a firework day, and hits and expected hits of city and cells."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
     counts, fireworks = history.alerts[:, history.in_coverage], is_holiday_fireworks(history.days())
-    past = validation_forecast(fold, cache)[-days:]
+    stack = served(fold, cache)
+    past = validation_of(stack)[-days:]
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
     model = AlertCounts.fit(counts[window], past, fireworks[window])
-    p, night, seen = candidates_of(fold, cache, (MODEL,))[0][MODEL], fireworks[test, None], counts[test]
+    p, night, seen = stack.predict(history, fold.test), fireworks[test, None], counts[test]
     (low, high), total, distribution = (
         model.total_interval(p, night, CONFIDENCE),
         seen.sum(axis=1),
@@ -76,16 +71,16 @@ def by_day(fold: Fold, cache: Path, days: int) -> dict[str, np.ndarray]:
 def levels(fold: Fold, cache: Path, days: int) -> tuple[np.ndarray, np.ndarray]:
     """Whether the occupied cells lie within the intervals of the probabilities: (of ordinary weeks, of firework days)."""
     history, test = fold.history, slice(fold.test.start, fold.test.stop)
-    past = validation_forecast(fold, cache)[-days:]
+    stack = served(fold, cache)
+    past = validation_of(stack)[-days:]
     window = slice(fold.validation.stop - len(past), fold.validation.stop)
     offset = weekly_offset(past, history.observed[window], history.days()[window])
-    forecasts = candidates_of(fold, cache, (MODEL, STARTS_AT))[0]
     middle, observed, fireworks = (
-        logit(forecasts[MODEL]),
+        logit(stack.predict(history, fold.test)),
         history.observed[test],
         is_holiday_fireworks(history.days()[test]),
     )
-    off = logit(forecasts[STARTS_AT]) - middle
+    off = logit(stack.members[stack.most_trusted].predict(history, fold.test)) - middle
 
     def within(rows: np.ndarray, length: int, offsets: tuple[float, float]) -> np.ndarray:
         low, high = expit(middle + offsets[0] + np.minimum(off, 0)), expit(middle + offsets[1] + np.maximum(off, 0))

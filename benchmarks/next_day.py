@@ -1,9 +1,10 @@
-"""Next-day forecasters on real cities: `python benchmarks/next_day.py --data FOLDER --cache FOLDER [--cities ...] [--models ...]`.
+"""Next-day forecasters on real cities: `python benchmarks/next_day.py --data FOLDER --cache FOLDER [--cities ...]`.
 
 Every city runs through the project's own reading, cleaning and gridding; four quarterly folds each, forecast one after
-the other as a city would: models are fitted before each cutoff, and networks go on from the fold before. Forecasts are
-kept in the cache, so that a run that was stopped goes on. Prints Markdown: per city and over all cities, gains in nats
-per positive over each baseline with 90% intervals of a weekly block bootstrap, calibration, with and without firework days.
+the other as a city would: the stack and its members are fitted before each cutoff, the stack's weights go on week by week, and
+networks go on from the fold before. Forecasts are kept in the cache, so that a run that was stopped goes on. Prints Markdown:
+per city and over all cities, gains in nats per positive over each baseline with 90% intervals of a weekly block bootstrap,
+calibration, with and without firework days, and the stack over the best baseline of each city, chosen in hindsight.
 """
 
 import json
@@ -20,51 +21,39 @@ import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, GROUPS, Fold, folds, moved_apart, parser
 from reliability_plot import reliability_by_city
+from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 
-COMPARED = ("historical_mean", "ewma", "logistic_regression", "gradient_boosting")
-"""The baselines that gains are given over; the others are lines of the tables."""
-CANDIDATES = ("regime_regression", "residual_boosting", "residual_conv_lstm")
-NETWORK = "residual_conv_lstm"
-"""The candidate that goes on from the fold before."""
+COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
+"""The baselines that gains are given over."""
+STACK, NETWORK = "stack", "residual_conv_lstm"
 
 
-def baselines_of(fold: Fold, cache: Path) -> dict[str, np.ndarray]:
-    """Forecasts (test days, cells) of the tuned baselines but for `never`; from the cache where they are there."""
-    from shotspotter_assets.models.next_day.baselines import fit_baselines
+def forecasts_of(fold: Fold, cache: Path) -> tuple[dict[str, np.ndarray], FittedStack]:
+    """(test forecasts of the stack and of its members, the stack); members come from the cache where they are there."""
+    members = members_of(fold, cache)
+    stack = stack_of(fold, members)
+    return {STACK: stack.predict(fold.history, fold.test)} | {name: one.test for name, one in members.items()}, stack
 
-    kept = cache / f"{fold.name}_baselines.npz"
+
+def network_of(fold: Fold, cache: Path, start: Any) -> tuple[np.ndarray, Any]:
+    """(test forecasts of the network, which goes on from `start`; the network to go on from), from the cache if there."""
+    kept = cache / f"{fold.name}_{NETWORK}.npz"
     if not kept.exists():
-        fitted = fit_baselines(fold.history, fold.train, fold.validation, fold.test)
-        np.savez_compressed(
-            kept, **{name: baseline.probability.astype(np.float32) for name, baseline in fitted.items()}
-        )
-    loaded = np.load(kept)
-    return {name: loaded[name].astype(np.float64) for name in loaded.files if name not in ("seconds", "never")}
-
-
-def candidates_of(fold: Fold, cache: Path, names: tuple[str, ...], start: Any = None) -> tuple[dict[str, Any], Any]:
-    """(test forecasts by model, the network to go on from), from the cache where they are kept."""
-    history = fold.history.through(fold.validation.stop)
-    forecasts = {}
-    for name in names:
-        kept = cache / f"{fold.name}_{name}.npz"
-        if not kept.exists():
-            started = time.perf_counter()
-            fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(earlier=start))
-            start = fitted if name == NETWORK else start
-            settings = json.dumps(fitted.settings | {"seconds": time.perf_counter() - started})
-            np.savez_compressed(kept, test=fitted.predict(fold.history, fold.test), settings=settings)
-            print(f"{fold.name} {name}: {settings}", file=sys.stderr, flush=True)
-        forecasts[name] = np.load(kept)["test"]
-    return forecasts, start
+        started, history = time.perf_counter(), fold.history.through(fold.validation.stop)
+        start = forecaster(NETWORK).fit(history, fold.train, fold.validation, FitContext(earlier=start))
+        settings = json.dumps(start.settings | {"seconds": time.perf_counter() - started})
+        np.savez_compressed(kept, test=start.predict(fold.history, fold.test), settings=settings)
+        print(f"{fold.name} {NETWORK}: {settings}", file=sys.stderr, flush=True)
+    return np.load(kept)["test"], start
 
 
 def show(title: str, forecasts: pa.Table) -> None:
@@ -99,34 +88,73 @@ def show_ceiling(forecasts: pa.Table, city_folds: list[Fold]) -> None:
         print(f"- {name}: {(losses['historical_mean'] - loss) / (losses['historical_mean'] - best):.1%}")
 
 
+def summary(tables: dict[str, pa.Table]) -> None:
+    """What is served over the best baseline of each city in hindsight, and its calibration, by city and pooled."""
+    print(f"\n### {STACK} over the best baseline in hindsight\n")
+    print("| city | positives | that baseline | all days | without firework days | firework days | pred/obs | slope |")
+    print("| --- " * 8 + "|")
+    everywhere, rows = {}, []
+    for city, forecasts in tables.items():
+        everywhere[city], best = with_best_in_hindsight(forecasts)
+        rows.append((city, everywhere[city], best))
+    if len(tables) > 1:
+        rows.append(("all", pa.concat_tables(moved_apart(list(everywhere.values()))), "that of each city"))
+        ordinary = [without_firework_days(table) for table in everywhere.values()]
+        pooled_ordinary = pa.concat_tables(moved_apart(ordinary))
+    for city, table, best in rows:
+        without = without_firework_days(table) if city in tables else pooled_ordinary
+        own, observed = score_table(table)[STACK], observed_of(table)
+        saved = sum(
+            (table_loss(part, HINDSIGHT) - table_loss(part, STACK)) * sign for part, sign in ((table, 1), (without, -1))
+        )
+        positives = int(observed.sum()) - int(observed_of(without).sum())
+        on_fireworks = f"{saved / positives:+.3f} of {positives}" if positives else "-"
+        print(
+            f"| {city} | {int(observed.sum()):,} | {best} | {table_gain(table, STACK, HINDSIGHT).text()} | "
+            f"{table_gain(without, STACK, HINDSIGHT).text()} | {on_fireworks} | {own.predicted_over_observed:.2f} | "
+            f"{own.calibration_slope:.2f} |"
+        )
+
+
+def table_loss(forecasts: pa.Table, model: str) -> float:
+    """Summed log loss (nats) of a model's column."""
+    return float(log_losses(forecasts[model].to_numpy(), observed_of(forecasts)).sum())
+
+
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=["tested"], choices=[*GROUPS, *BENCHMARKS])
-    arguments.add_argument("--models", nargs="+", default=list(CANDIDATES[:2]), choices=CANDIDATES)
-    arguments.add_argument(
-        "--reliability", type=Path, help="also draw the reliability of residual_boosting into this SVG"
-    )
+    arguments.add_argument("--network", action="store_true", help="also residual_conv_lstm, which is no member")
+    arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
+    arguments.add_argument("--summary", action="store_true", help="no table for each city")
+    arguments.add_argument("--reliability", type=Path, help="also draw the reliability of the stack into this SVG")
     chosen = arguments.parse_args()
     cities = [name for given in chosen.cities for name in GROUPS.get(given, (given,))]
-    tables = []
+    tables: dict[str, pa.Table] = {}
     for city in cities:
-        start, fold_tables, city_folds = None, [], folds(city, chosen.data, chosen.cache)
+        start, fold_tables = None, []
+        city_folds = folds(city, chosen.data, chosen.cache)[: chosen.folds]
         for fold in city_folds:
-            candidates, start = candidates_of(fold, chosen.cache, tuple(chosen.models), start)
-            fold_tables.append(fold.table(baselines_of(fold, chosen.cache) | candidates))
-        tables.append(pa.concat_tables(fold_tables))
-        show(city, tables[-1])
-        show(f"{city} without firework days", without_firework_days(tables[-1]))
+            forecasts, stack = forecasts_of(fold, chosen.cache)
+            if chosen.network:
+                forecasts[NETWORK], start = network_of(fold, chosen.cache, start)
+            fold_tables.append(fold.table(forecasts))
+            print(f"- {fold.name}: {stack.in_words} (offset {stack.settings['offset']:+.2f})", flush=True)
+        tables[city] = pa.concat_tables(fold_tables)
+        if not chosen.summary:
+            show(city, tables[city])
+            show(f"{city} without firework days", without_firework_days(tables[city]))
         if not BENCHMARKS[city].file:
-            show_ceiling(tables[-1], city_folds)
+            show_ceiling(tables[city], city_folds)
     # Firework days follow from the date, so they are left out before the cities are moved apart.
-    everywhere, ordinary = moved_apart(tables), moved_apart([without_firework_days(table) for table in tables])
+    everywhere = moved_apart(list(tables.values()))
+    ordinary = moved_apart([without_firework_days(table) for table in tables.values()])
     if chosen.reliability:
-        by_city = dict(zip(cities, everywhere, strict=True))
-        chosen.reliability.write_bytes(reliability_by_city(by_city, "residual_boosting"))
+        chosen.reliability.write_bytes(reliability_by_city(dict(zip(cities, everywhere, strict=True)), STACK))
     if len(cities) > 1:
         show("All cities", pa.concat_tables(everywhere))
         show("All cities without firework days", pa.concat_tables(ordinary))
+    summary(tables)
 
 
 if __name__ == "__main__":

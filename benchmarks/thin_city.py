@@ -6,7 +6,6 @@ first fold of `--pretrained`. That fold is later than the days of some thin citi
 Forecasts are kept in the cache. Prints gains in nats per positive with 90% intervals of a weekly block bootstrap.
 """
 
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -14,14 +13,14 @@ import benchmark_cities
 import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, EAST, PACIFIC, Benchmark, Fold, folds, moved_apart, parser, quarters
-from next_day import baselines_of
+from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import FitContext, Pretrained
+from shotspotter_assets.models.forecaster import Pretrained
 from shotspotter_assets.models.next_day.regime_regression import load_regression
-from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.registry import BASELINES, forecaster
 
 OAKLAND, CINCINNATI, SPRINGFIELD = (BENCHMARKS[name] for name in ("oakland", "cincinnati", "springfield"))
 # Boxes of cities that are not in benchmark_cities.py: 1st to 99th percentile of the first year's points, 5% more on each
@@ -55,7 +54,9 @@ THIN = {
     ),
 }
 BY_ITSELF, STARTED = "residual_boosting", "residual_boosting_pretrained"
-OVER = (BY_ITSELF, "historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
+STACK, STACK_STARTED = "stack", "stack_pretrained"
+SHOWN = (STARTED, STACK, STACK_STARTED)
+OVER = (BY_ITSELF, HINDSIGHT, "historical_mean", "ewma", "ew_kde", "gradient_boosting")
 
 
 def pretrained(name: str, data: Path, cache: Path) -> Pretrained:
@@ -71,26 +72,25 @@ def pretrained(name: str, data: Path, cache: Path) -> Pretrained:
 
 
 def forecasts_of(fold: Fold, start: Pretrained, cache: Path) -> dict[str, np.ndarray]:
-    """Test forecasts of boosting by itself and started at another city, and of the tuned baselines, from the cache if there."""
-    forecasts = {}
-    for name, prior in ((BY_ITSELF, None), (STARTED, start)):
-        origin = "" if prior is None else f"_{prior.origin.replace('|', '_')}"
-        kept = cache / f"{fold.name}_thin{origin}.npz"
-        if not kept.exists():
-            history = fold.history.through(fold.validation.stop)
-            fitted = forecaster(BY_ITSELF).fit(history, fold.train, fold.validation, FitContext(pretrained=prior))
-            shown = {key: fitted.settings.get(key) for key in ("trees", "pretrained")}
-            print(f"{fold.name}: {shown}", file=sys.stderr, flush=True)
-            np.savez_compressed(kept, test=fitted.predict(fold.history, fold.test))
-        forecasts[name] = np.load(kept)["test"]
-    return forecasts | baselines_of(fold, cache)
+    """Test forecasts of boosting and the stack, by themselves and started at another city, and of the tuned baselines."""
+    forecasts: dict[str, np.ndarray] = {}
+    for own, stack, prior in ((BY_ITSELF, STACK, None), (STARTED, STACK_STARTED, start)):
+        members = members_of(fold, cache, pretrained=prior)
+        forecasts[stack] = stack_of(fold, members).predict(fold.history, fold.test)
+        forecasts[own] = members[BY_ITSELF].test
+        forecasts |= {name: member.test for name, member in members.items() if name in BASELINES}
+    return forecasts
 
 
-def line(name: str, table: pa.Table, cells: str) -> str:
-    """One row: what was tested, calibration, and the gain over each of `OVER`."""
-    gains = " | ".join(table_gain(table, STARTED, over).text("+.3f") for over in OVER)
-    ratio = score_table(table)[STARTED].predicted_over_observed
-    return f"| {name} | {cells} | {int(observed_of(table).sum())} | {gains} | {ratio:.2f} |"
+def lines(name: str, table: pa.Table, cells: str) -> list[str]:
+    """A row for each of `SHOWN`: what was tested, calibration, and the gain over each of `OVER`."""
+    scores, positives = score_table(table), int(observed_of(table).sum())
+    return [
+        f"| {name} | {shown} | {cells} | {positives} | "
+        + " | ".join(table_gain(table, shown, over).text("+.3f") for over in OVER)
+        + f" | {scores[shown].predicted_over_observed:.2f} |"
+        for shown in SHOWN
+    ]
 
 
 def main() -> None:
@@ -101,16 +101,17 @@ def main() -> None:
     start = pretrained(chosen.pretrained, chosen.data, chosen.cache)
     benchmark_cities.BENCHMARKS.update(TUNING | THIN)
     print(f"\nStarted at {start.origin}; gains over:\n")
-    print("| city | cells | positives | " + " | ".join(OVER) + " | pred/obs |")
-    print("| --- " * (4 + len(OVER)) + "|")
+    print("| city | model | cells | positives | " + " | ".join(OVER) + " | pred/obs |")
+    print("| --- " * (5 + len(OVER)) + "|")
     tables = []
     for city in chosen.cities:
         city_folds = folds(city, chosen.data, chosen.cache)
         cells = ", ".join(str(int(fold.history.in_coverage.sum())) for fold in city_folds)
-        tables.append(pa.concat_tables([fold.table(forecasts_of(fold, start, chosen.cache)) for fold in city_folds]))
-        print(line(city, tables[-1], cells), flush=True)
+        forecasts = pa.concat_tables([fold.table(forecasts_of(fold, start, chosen.cache)) for fold in city_folds])
+        tables.append(with_best_in_hindsight(forecasts)[0])
+        print("\n".join(lines(city, tables[-1], cells)), flush=True)
     if len(tables) > 1:
-        print(line("all", pa.concat_tables(moved_apart(tables)), ""))
+        print("\n".join(lines("all", pa.concat_tables(moved_apart(tables)), "")))
 
 
 if __name__ == "__main__":

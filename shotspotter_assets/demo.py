@@ -25,7 +25,7 @@ CITY: Final = "simulated_city"
 FOLDS: Final = (date(2025, 1, 1), date(2025, 4, 1))
 
 SMALL_NETWORK: Final = {
-    "models": ["conv_lstm", "residual_boosting"],
+    "models": ["conv_lstm", "residual_boosting", "stack"],
     "conv_lstm": {"filters": 4, "days": 8, "epochs": 6, "patience": 3, "learning_rate": 3e-3},
 }
 """The reference network trains in about a minute a fold with these; in its default size it takes hours."""

@@ -253,7 +253,7 @@ def _fit_regressions(data: FitData, pretrained: Pretrained | None, inverse_penal
         settings["pretrained"] = {"from": pretrained.origin, "used": prior is pretrained}
     ordinary = expit(fits[best].logit(data.validation_inputs))
     probability = clip_probability(with_firework_days(history, data.validation, ordinary, fits[best]))
-    [both] = _fits(data, data.to_fit(data.both), [prior])
+    [both] = _fits(data, data.to_fit(data.both), [prior], fits[best])
     return Regressions(
         replace(fits[best], settings=settings, validation_probability=probability),
         replace(both, settings=settings, validation_probability=probability),
@@ -265,8 +265,16 @@ def _required(names: Iterable[str]) -> list[str]:
     return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
 
 
-def _fits(data: FitData, days: Integers, priors: Sequence[float | Pretrained]) -> Iterator[FittedRegimeRegression]:
-    """Fitted on `days`, with each prior: an inverse penalty of the weights, or what they are shrunk towards."""
+def _fits(
+    data: FitData,
+    days: Integers,
+    priors: Sequence[float | Pretrained],
+    start: FittedRegimeRegression | None = None,
+) -> Iterator[FittedRegimeRegression]:
+    """Fitted on `days`, with each prior: an inverse penalty of the weights, or what they are shrunk towards.
+
+    Each fit starts at the one before, the first one at `start`, which saves half of the steps.
+    """
     from sklearn.linear_model import LogisticRegression
 
     names = data.inputs.names
@@ -281,8 +289,11 @@ def _fits(data: FitData, days: Integers, priors: Sequence[float | Pretrained]) -
     rows /= scale
     rows[:, constant] = 0.0
     labels = data.history.observed[days].ravel()
-    # Each fit starts at the one before.
     model = LogisticRegression(solver="newton-cholesky", warm_start=True)
+    if start is not None:
+        slopes = start.slopes
+        model.coef_ = (slopes * scale)[None]
+        model.intercept_ = np.array([start.intercept + (mean - start.mean) @ slopes])
     for prior in priors:
         # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
         with threadpool_limits(1):

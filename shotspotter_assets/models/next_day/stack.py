@@ -7,7 +7,7 @@ Firework days teach nothing, as members differ there in other things than on ord
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import ClassVar, Final
@@ -35,19 +35,21 @@ from shotspotter_assets.models.registry import city_settings, forecaster
 
 FILE: Final = "stack.json"
 PRIOR_WEIGHTS: Final = {
-    "residual_boosting": 0.4,
-    "regime_regression": 0.2,
-    "gradient_boosting": 0.1,
-    "logistic_regression": 0.1,
-    "ewma": 0.1,
-    "ew_kde": 0.1,
+    "residual_boosting": 0.38,
+    "regime_regression": 0.08,
+    "gradient_boosting": 0.25,
+    "logistic_regression": 0.03,
+    "ewma": 0.07,
+    "ew_kde": 0.29,
+    "historical_mean": 0.0,
 }
-"""What other cities learned (`benchmarks/stack_prior.py`)."""
+"""What five cities learned before their test years (`benchmarks/stack_prior.py`); a mean of forecasts is too timid, so that the
+weights sum to more than one."""
 WEIGHT_PRECISION: Final = 100.0
 """Of each prior weight: how strongly it holds against what the city's own forecasts say."""
 OFFSET_PRECISION: Final = 50.0
-FIREWORK_WEIGHTS: Final = {"residual_boosting": 1.0}
-"""Of the members on firework days, of which there are too few for any city to learn its own."""
+FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", "residual_conv_lstm")
+"""The first of these forecasts firework days alone: they have a regime for them, and days to learn from are too few."""
 SHARES: Final = (
     (0.9, "nearly all"),
     (0.55, "mostly"),
@@ -85,6 +87,11 @@ class FittedStack:
         """See `HasMembers.in_words`."""
         return in_words(dict(zip(self.members, self.trust.mean, strict=False)))
 
+    @property
+    def most_trusted(self) -> str:
+        """The member that weighs most."""
+        return list(self.members)[int(np.argmax(self.trust.mean[:-1]))]
+
     def predict(self, history: History, days: range) -> Array:
         start = (self.learned_to - history.first_day).days + 1
         weeks = _weeks_known(history, days.stop - 1, start)
@@ -105,9 +112,8 @@ class FittedStack:
 
     def spread(self, history: History, day: int) -> tuple[Array, Array]:
         """See `HasSpread.spread`; the other forecast is that of the member that weighs most."""
-        most = self.members[list(self.members)[int(np.argmax(self.trust.mean[:-1]))]]
         one = range(day, day + 1)
-        distance = (logit(most.predict(history, one)) - logit(self.predict(history, one)))[0]
+        distance = (logit(self.members[self.most_trusted].predict(history, one)) - logit(self.predict(history, one)))[0]
         return np.minimum(distance, 0), np.maximum(distance, 0)
 
     def files(self) -> dict[str, bytes]:
@@ -191,9 +197,9 @@ def combined(
 def prior_trust(members: Sequence[str]) -> Trust:
     """What other cities learned of these members; a member that they did not have starts at no weight."""
     mean = np.array([*(PRIOR_WEIGHTS.get(name, 0.0) for name in members), 0.0])
-    # The weights sum to one before anything is learned, whichever members there are.
-    if mean.sum() > 0:
-        mean /= mean.sum()
+    # Members that are left out leave their weight to the others.
+    if mean.any():
+        mean *= sum(PRIOR_WEIGHTS.values()) / mean.sum()
     else:
         mean[:-1] = 1 / len(members)
     return Trust(mean, np.diag([*[WEIGHT_PRECISION] * len(members), OFFSET_PRECISION]))
@@ -226,16 +232,16 @@ def _forecast(
     logits: Array,
     history: History,
     days: range,
-    members: Iterable[str],
+    members: Collection[str],
     centre: float,
 ) -> Array:
     """Probability of `days`, shape (days, cells), each with what is believed after so many `weeks`."""
     log_odds = [by_week[week].log_odds(one, centre) for week, one in zip(weeks, logits, strict=True)]
-    weights = np.array([FIREWORK_WEIGHTS.get(name, 0.0) for name in members])
-    if weights.any():
+    regime = next((list(members).index(name) for name in FIREWORK_MEMBERS if name in members), None)
+    if regime is not None:
         fireworks = is_holiday_fireworks(history.days_to_forecast()[days.start : days.stop])
         for at in np.flatnonzero(fireworks):
-            log_odds[at] = logits[at] @ (weights / weights.sum())
+            log_odds[at] = logits[at, :, regime]
     return clip_probability(expit(np.array(log_odds)))
 
 

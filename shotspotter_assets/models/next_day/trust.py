@@ -3,8 +3,8 @@
 The stack's log odds are c + a + sum_k w_k (l_k - c): l_k the log odds of member k, c a fixed centre (log odds of the city's
 rate), a the offset that keeps the level right. Weights and offset have a Gaussian prior around the weights that other cities
 learned; each week of forecasts moves it by one step of Laplace's approximation (Bishop 2006, section 4.5.2, made recursive),
-so that what was learned is a mean and a precision, however long the past. With w_k = 1 for one member and a = 0 the stack is
-that member.
+so that what was learned is a mean and a precision, however long the past. The offset drifts from week to week. With w_k = 1
+for one member and a = 0 the stack is that member.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 WEEK: Final = 7
+OFFSET_DRIFT: Final = 1e-3
+"""Variance that the offset gains in a week: the level that a city's forecasts are off by changes with time."""
 TOLERANCE: Final = 1e-9
+MAX_STEPS: Final = 50
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,13 @@ class Trust:
         """
         rows = np.column_stack([logits - centre, np.ones(len(logits))])
         weights = self.mean
-        for _ in range(50):
-            p = centre + rows @ weights
-            p = expit(p)
+        for _ in range(MAX_STEPS):
+            p = expit(centre + rows @ weights)
             precision = self.precision + (rows * (p * (1 - p))[:, None]).T @ rows
             step = np.linalg.solve(precision, rows.T @ (p - observed) + self.precision @ (weights - self.mean))
             weights = weights - step
             if np.abs(step).max() < TOLERANCE:
                 break
-        return Trust(weights, precision)
+        # A step of a random walk of the offset, by the Sherman-Morrison formula.
+        column = precision[:, -1]
+        return Trust(weights, precision - OFFSET_DRIFT * np.outer(column, column) / (1 + OFFSET_DRIFT * column[-1]))

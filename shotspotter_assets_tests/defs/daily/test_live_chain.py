@@ -17,6 +17,8 @@ import pytest
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.models.forecaster import OtherInputsError
+from shotspotter_assets.models.next_day.settings import StackSettings
+from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores
@@ -42,6 +44,8 @@ DAY = date(2024, 1, 20)
 NEXT = DAY + timedelta(days=1)
 LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
 QUICK = {"validation_days": 28}
+STRICTLY_JUDGED = "residual_boosting"
+"""A candidate that has to be shown to be better than the best baseline; the stack, which serves by default, need not."""
 RULES = PatrolRules(
     shifts=(Shift(name="evening", start=16, end=0, units=2), Shift(name="night", start=20, end=4, units=2))
 )
@@ -81,7 +85,7 @@ class Chain:
 
     def change_city(self, **changes: Any) -> None:
         """What its file would say."""
-        self.cities: Cities = with_city(CITY, **changes)
+        self.cities: Cities = with_city(CITY, **{"serves": STRICTLY_JUDGED} | changes)
 
     def run(self, day: date, assets: Sequence[str] = LIVE, **config: Any) -> dg.ExecuteInProcessResult:
         ops = {"live_models": {"config": QUICK | config}} if "live_models" in assets else {}
@@ -130,7 +134,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
         DAY,
     )
     # Four weeks are too few for the gate, so the best baseline serves and the record says why.
-    assert record.served == record.gate.best_baseline != "residual_boosting"
+    assert record.served == record.gate.best_baseline != STRICTLY_JUDGED
     assert "at least 12 are needed" in " ".join(record.reasons)
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
@@ -255,7 +259,8 @@ def test_retraining_by_cadence(chain: Chain) -> None:
 def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain, cadence: str) -> None:
     [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
     record = ServingRecord.load(chain.store, CITY, DAY)
-    assert list(record.inputs) == json.loads(file.read_bytes())["names"]
+    names = json.loads(file.read_bytes())["names"]
+    assert list(record.inputs[: len(names)]) == names
 
     chain.change_city(retraining=cadence, time_precision="day")
     # As what was issued foresaw everything, models in force of the same inputs would be kept.
@@ -359,10 +364,10 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
     partition = day_partition("live_models", CITY, DAY)
     record = ServingRecord.load(chain.store, CITY, DAY)
     accepted = record.model_copy(
-        update={"served": "residual_boosting", "gate": replace(record.gate, served="residual_boosting")}
+        update={"served": STRICTLY_JUDGED, "gate": replace(record.gate, served=STRICTLY_JUDGED)}
     )
     chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
-    change_scores(chain, DAY, gate=rolling_verdict(False, "ew_kde", "Worse."))
+    change_scores(chain, DAY, gate=replace(rolling_verdict(False, "ew_kde", "Worse."), candidate=STRICTLY_JUDGED))
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = ServingRecord.load(chain.store, CITY, NEXT)
     assert record.served == "ew_kde"
@@ -372,9 +377,47 @@ def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
     assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
     # Once the issued forecasts hold again, so does the candidate.
-    change_scores(chain, DAY, gate=rolling_verdict())
+    change_scores(chain, DAY, gate=replace(rolling_verdict(), candidate=STRICTLY_JUDGED))
     chain.run(NEXT, ["live_models"])
-    assert ServingRecord.load(chain.store, CITY, NEXT).served == "residual_boosting"
+    assert ServingRecord.load(chain.store, CITY, NEXT).served == STRICTLY_JUDGED
+
+
+def test_by_default_a_stack_serves_and_says_whom_it_trusts(chain: Chain) -> None:
+    chain.change_city(serves=None, retraining="weekly")
+    chain.run(NEXT, ["live_models", "risk_forecasts", "forecast_scores"])
+    record = ServingRecord.load(chain.store, CITY, NEXT)
+    # What another candidate left in the store is read, and replaced.
+    assert record.reasons[0] == f"Retrained, as stack is to serve instead of {STRICTLY_JUDGED}."
+    assert (record.served, record.candidate) == ("stack", "stack")
+    trust = record.models["stack"].settings
+    assert set(trust["weights"]) == set(StackSettings().members)
+    assert f"Learned to trust: {trust['in_words']}." in record.reasons
+    # Members are stored once, within the stack.
+    assert set(record.models) == {"stack", "alert_counts"}
+
+    day = at_horizon(chain.forecast(NEXT), "day")
+    np.testing.assert_array_equal(day["probability"].to_numpy(), day["candidate"].to_numpy())
+    shown = {name.removeprefix("baseline_") for name in day.column_names if name.startswith("baseline_")}
+    assert shown == {name for name in trust["weights"] if name in BASELINES}
+    top = chain.store.read_table(day_partition("risk_forecasts", CITY, NEXT), "top_locations.parquet").to_pylist()
+    assert "odds x" in top[0]["why"]
+
+    # Where the alarm goes off, a member takes its place.
+    later = NEXT + timedelta(days=1)
+    change_scores(chain, NEXT, gate=rolling_verdict(False, "gradient_boosting", "Worse."))
+    chain.run(later, ["live_models", "risk_forecasts"])
+    assert ServingRecord.load(chain.store, CITY, later).served == "gradient_boosting"
+    day = at_horizon(chain.forecast(later), "day")
+    np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_gradient_boosting"].to_numpy())
+
+
+def test_a_stack_whose_files_are_not_whole_does_not_serve(chain: Chain) -> None:
+    chain.change_city(serves=None)
+    chain.run(NEXT, ["live_models"])
+    [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.gradient_boosting.txt")
+    file.unlink()
+    with pytest.raises(ModelMismatchError, match=rf"files of stack-.* of {CITY}\|{NEXT} are not those"):
+        chain.run(NEXT, ["risk_forecasts"])
 
 
 def test_a_late_day_changes_the_scores_that_saw_it(chain: Chain) -> None:

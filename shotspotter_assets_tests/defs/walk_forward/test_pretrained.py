@@ -103,5 +103,6 @@ def test_live_models_start_there_too(root: Path, instance: dg.DagsterInstance) -
     )
     assert result.success
     models = ServingRecord.load(Store(str(root)), CITY, DAY).models
-    assert models["residual_boosting"].settings["pretrained"] == {"from": f"{OTHER}|2024-01-01", "used": True}
-    assert "pretrained" not in models["ewma"].settings
+    settings = models["stack"].settings
+    assert settings["pretrained"] == {"from": f"{OTHER}|2024-01-01", "used": True}
+    assert "pretrained" not in settings["members"]["ewma"]

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Store:
     """A store with the forecasts of two folds."""
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
-        table = forecasts_table(cutoff, 91, (8, 8), seed=seed, residual_boosting=0.7)
+        table = forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7)
         write(store, cutoff, table)
     return store
 
@@ -56,7 +56,7 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     partition = Partition("walk_forward_reports", CITY)
     report = json.loads(store.read_bytes(partition, "report.json"))
     assert report["folds"] == ["2024-01-01", "2024-04-01"]
-    assert report["verdict"]["served"] == made.metadata["served"].value == "residual_boosting"
+    assert report["verdict"]["served"] == made.metadata["served"].value == "stack"
     assert made.partition == CITY
     card = store.read_bytes(partition, "model_card.md").decode()
     assert made.metadata["model_card"].value == card
@@ -67,9 +67,9 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
     assert set(rows) == set(report["models"])
     gain = report["verdict"]["gain"]
-    assert rows["residual_boosting"]["low"] == pytest.approx(gain["low"], abs=1e-5)
+    assert rows["stack"]["low"] == pytest.approx(gain["low"], abs=1e-5)
     assert (check.passed, check.blocking, check.partition) == (True, False, CITY)
-    assert check.description.startswith("tiny_city: residual_boosting is served. ")
+    assert check.description.startswith("tiny_city: stack is served. ")
 
 
 def test_the_card_and_the_panel_name_what_is_in_service(
@@ -78,17 +78,17 @@ def test_the_card_and_the_panel_name_what_is_in_service(
     record = serving_record(city=CITY, served="ewma", reasons=("The rolling gate fails.",))
     store.write_bytes(models_partition(CITY, record.day), "record.json", record.model_dump_json().encode())
     _, made, _ = run(tmp_path, instance)
-    assert (made.metadata["served"].value, made.metadata["in_service"].value) == ("residual_boosting", "ewma")
+    assert (made.metadata["served"].value, made.metadata["in_service"].value) == ("stack", "ewma")
     card = made.metadata["model_card"].value
     assert f"In service since {record.since} (as of {record.day}): **ewma**, because:" in card
-    assert "Over the folds the verdict is another one: **residual_boosting**" in card
+    assert "Over the folds the verdict is another one: **stack**" in card
 
 
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     for cutoff in FOLDS:
         partition = Partition("evaluation_reports", CITY, "fold", cutoff)
         table = store.read_table(partition, "forecasts.parquet")
-        write(store, cutoff, with_column(table, "residual_boosting", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
+        write(store, cutoff, with_column(table, "stack", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
     result, made, check = run(tmp_path, instance)
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)

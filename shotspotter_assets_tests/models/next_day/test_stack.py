@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.regime_regression import start_of
+from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import FittedStack, StackForecaster, combined, in_words, prior_trust
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
@@ -134,9 +137,6 @@ def test_firework_days_teach_nothing_and_have_their_own_weights():
 
 
 def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
-    from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.next_day.settings import StackSettings
-
     few = StackForecaster(StackSettings(members=["residual_boosting", "ewma"]))
     own = replace(history(), city=CITY.model_copy(update={"forecasters": {"residual_boosting": {"leaves": 3}}}))
     assert few.fit(own, TRAIN, VALIDATION).settings["members"]["residual_boosting"]["num_leaves"] == 3
@@ -156,6 +156,12 @@ def test_its_files_hold_those_of_its_members_and_its_weights():
         np.testing.assert_allclose(member.predict(history(), TEST), expected, rtol=1e-5)
     # From noise after the day that was learned last, the weights of the stored stack follow week by week.
     assert (again.predict(history(), TEST)[8:] != again.predict(changed(history(), 260), TEST)[8:]).any()
+
+
+def test_another_city_can_start_at_the_regression_among_its_members():
+    regression = fitted("regime_regression")
+    assert start_of(fitted("stack").files(), "here") == regression.as_start("here")
+    assert start_of(fitted("ewma").files(), "here") is None
 
 
 @pytest.mark.parametrize(

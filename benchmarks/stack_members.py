@@ -1,0 +1,95 @@
+"""The members of a stack, fitted in a fold, and their forecasts, which are kept: what the scripts on real alerts share.
+
+The stack is combined anew from the kept forecasts by the project's own code, so that another way to combine needs no fit.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from benchmark_cities import Fold
+from scipy.special import logit
+
+from shotspotter_assets.evaluation.gate import NEVER, baselines_in
+from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Pretrained, validation_of
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.settings import StackSettings
+from shotspotter_assets.models.next_day.stack import FittedStack, combined
+from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.registry import forecaster
+
+MEMBERS = tuple(StackSettings().members)
+HINDSIGHT = "best_in_hindsight"
+"""Column of the baseline that turned out best in a city, chosen with its test days in sight."""
+
+
+@dataclass(frozen=True)
+class KeptMember:
+    """A fitted member of which the forecasts of validation and test window are known; see `Fitted`."""
+
+    fold: Fold
+    validation_probability: Array
+    test: Array
+    settings: ChosenSettings
+
+    def predict(self, history: History, days: range) -> Array:
+        """Of days of the test window."""
+        first = self.fold.test.start
+        return clip_probability(self.test[days.start - first : days.stop - first])
+
+    def files(self) -> dict[str, bytes]:
+        """None: the cache has them."""
+        return {}
+
+
+def members_of(
+    fold: Fold, cache: Path, names: tuple[str, ...] = MEMBERS, pretrained: Pretrained | None = None
+) -> dict[str, KeptMember]:
+    """The members by name; those whose forecasts are not in the cache are fitted."""
+    suffix = "" if pretrained is None else f"_from_{pretrained.origin.replace('|', '_')}"
+    kept = cache / f"{fold.name}{suffix}_members.npz"
+    forecasts = dict(np.load(kept)) if kept.exists() else {}
+    history = fold.history.through(fold.validation.stop)
+    for name in names:
+        if f"test_{name}" in forecasts:
+            continue
+        started = time.process_time()
+        fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(pretrained))
+        forecasts[f"validation_{name}"] = validation_of(fitted).astype(np.float32)
+        forecasts[f"test_{name}"] = fitted.predict(fold.history, fold.test).astype(np.float32)
+        forecasts[f"cpu_{name}"] = np.array(time.process_time() - started)
+        shown = {key: fitted.settings.get(key) for key in ("trees", "pretrained") if key in fitted.settings}
+        print(
+            f"{fold.name}{suffix} {name}: {forecasts[f'cpu_{name}']:.1f} s of CPU {json.dumps(shown)}", file=sys.stderr
+        )
+        # A run that is stopped leaves a whole file.
+        partly = kept.with_suffix(".partly.npz")
+        np.savez_compressed(partly, **forecasts)
+        partly.replace(kept)
+    return {
+        name: KeptMember(
+            fold,
+            clip_probability(forecasts[f"validation_{name}"]),
+            clip_probability(forecasts[f"test_{name}"]),
+            {},
+        )
+        for name in names
+    }
+
+
+def stack_of(fold: Fold, members: dict[str, KeptMember]) -> FittedStack:
+    """The stack of fitted members; its forecasts of the test window move its weights week by week."""
+    logits = np.stack([logit(member.validation_probability) for member in members.values()], axis=-1)
+    return combined(members, logits, fold.history.through(fold.validation.stop), fold.train, fold.validation)
+
+
+def with_best_in_hindsight(forecasts: pa.Table) -> tuple[pa.Table, str]:
+    """(the table of one city with the column `HINDSIGHT`, the baseline that it repeats)."""
+    observed = forecasts["observed"].to_numpy().astype(bool)
+    baselines = [name for name in baselines_in(forecasts) if name != NEVER]
+    best = min(baselines, key=lambda name: log_losses(forecasts[name].to_numpy(), observed).sum())
+    return forecasts.append_column(HINDSIGHT, forecasts[best]), best
