@@ -41,12 +41,14 @@ PRIOR_WEIGHTS: Final = {
     "logistic_regression": 0.03,
     "ewma": 0.07,
     "ew_kde": 0.29,
-    "historical_mean": 0.0,
+    "historical_mean": 0.01,
 }
 """What five cities learned before their test years (`benchmarks/stack_prior.py`); a mean of forecasts is too timid, so that the
 weights sum to more than one."""
 WEIGHT_PRECISION: Final = 100.0
 """Of each prior weight: how strongly it holds against what the city's own forecasts say."""
+STRANGER_PRECISION: Final = 1000.0
+"""The same of a member that other cities did not have: it starts at no weight, and has to show more to get some."""
 OFFSET_PRECISION: Final = 50.0
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", "residual_conv_lstm")
 """The first of these forecasts firework days alone: they have a regime for them, and days to learn from are too few."""
@@ -195,14 +197,15 @@ def combined(
 
 
 def prior_trust(members: Sequence[str]) -> Trust:
-    """What other cities learned of these members; a member that they did not have starts at no weight."""
+    """What other cities learned of these members."""
     mean = np.array([*(PRIOR_WEIGHTS.get(name, 0.0) for name in members), 0.0])
     # Members that are left out leave their weight to the others.
     if mean.any():
         mean *= sum(PRIOR_WEIGHTS.values()) / mean.sum()
     else:
         mean[:-1] = 1 / len(members)
-    return Trust(mean, np.diag([*[WEIGHT_PRECISION] * len(members), OFFSET_PRECISION]))
+    precision = [WEIGHT_PRECISION if name in PRIOR_WEIGHTS else STRANGER_PRECISION for name in members]
+    return Trust(mean, np.diag([*precision, OFFSET_PRECISION]))
 
 
 def _weeks_known(history: History, day: int, start: int) -> int:
