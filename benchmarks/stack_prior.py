@@ -28,7 +28,7 @@ TUNING = "washington_dc_tuning"
 MAX_POSITIVES = 400
 EQUAL_PRECISION = 30.0
 """Of the pull towards equal weights in the fit over all cities, in which members are nearly alike."""
-PRECISIONS = (30.0, 100.0, 300.0, 1000.0)
+PRECISIONS = (100.0, 300.0, 1000.0)
 
 Array = np.ndarray
 

@@ -45,7 +45,7 @@ PRIOR_WEIGHTS: Final = {
 }
 """What five cities learned before their test years (`benchmarks/stack_prior.py`); a mean of forecasts is too timid, so that the
 weights sum to more than one."""
-WEIGHT_PRECISION: Final = 100.0
+WEIGHT_PRECISION: Final = 300.0
 """Of each prior weight: how strongly it holds against what the city's own forecasts say."""
 STRANGER_PRECISION: Final = 1000.0
 """The same of a member that other cities did not have: it starts at no weight, and has to show more to get some."""

@@ -93,7 +93,7 @@ def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "tiny_city: historical_mean is served." in check.description
-    assert "Predicted / observed is" in check.description
+    assert "its upper end must not be below zero" in check.description
     assert check.metadata["served"].value == made.metadata["served"].value == "historical_mean"
 
 
