@@ -51,7 +51,10 @@ STRANGER_PRECISION: Final = 1000.0
 """The same of a member that other cities did not have: it starts at no weight, and has to show more to get some."""
 OFFSET_PRECISION: Final = 50.0
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", "residual_conv_lstm")
-"""The first of these forecasts firework days alone: they have a regime for them, and days to learn from are too few."""
+"""On firework days the mean of the stack's probability and of the first of these, which have a regime for them.
+
+Days to learn weights from are too few, and the regime of a city that has seen few of them may be far off.
+"""
 SHARES: Final = (
     (0.9, "nearly all"),
     (0.55, "mostly"),
@@ -240,12 +243,12 @@ def _forecast(
 ) -> Array:
     """Probability of `days`, shape (days, cells), each with what is believed after so many `weeks`."""
     log_odds = [by_week[week].log_odds(one, centre) for week, one in zip(weeks, logits, strict=True)]
+    probability = expit(np.array(log_odds))
     regime = next((list(members).index(name) for name in FIREWORK_MEMBERS if name in members), None)
     if regime is not None:
         fireworks = is_holiday_fireworks(history.days_to_forecast()[days.start : days.stop])
-        for at in np.flatnonzero(fireworks):
-            log_odds[at] = logits[at, :, regime]
-    return clip_probability(expit(np.array(log_odds)))
+        probability[fireworks] = (probability[fireworks] + expit(logits[fireworks, :, regime])) / 2
+    return clip_probability(probability)
 
 
 def in_words(weights: Mapping[str, float]) -> str:
