@@ -47,7 +47,7 @@ PRIOR_WEIGHTS: Final = {
 weights sum to more than one."""
 WEIGHT_PRECISION: Final = 300.0
 """Of each prior weight: how strongly it holds against what the city's own forecasts say."""
-STRANGER_PRECISION: Final = 1000.0
+STRANGER_PRECISION: Final = 3000.0
 """The same of a member that other cities did not have: it starts at no weight, and has to show more to get some."""
 OFFSET_PRECISION: Final = 50.0
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", "residual_conv_lstm")
