@@ -14,6 +14,7 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, days_between, rows_of_days
 from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
+from shotspotter_assets.cleaning import landed_twice
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.cleaning.day_settings import SETTINGS, TYPES, cleaned_settings, types_by_day
 from shotspotter_assets.cleaning.incidents import incident_numbers
@@ -40,6 +41,8 @@ REJECTED_SCHEMA = pa.schema(
 """A rejected row as it was received, and why it cannot be used: one of `REASONS`. Columns that `CLEANED_SCHEMA` has
 too are of the same type there, so that readers that open the whole folder can."""
 
+LANDED_TWICE: Final = "landed_twice"
+
 REASONS: Final = {
     "no_time": "the time is missing or unreadable, or has no zone",
     "impossible_date": "the date is before the city's start, in the future, or not near the date of its daily file",
@@ -47,6 +50,7 @@ REASONS: Final = {
     "swapped_point": "longitude and latitude are swapped: the other way round, the point lies within the city's box",
     "outside_box": "the point lies outside the city's box",
     "other_event": "the type is none of the city's event_types and no known gunshot type",
+    LANDED_TWICE: "nearly all rows of a file repeat rows of other files, at the same points and all times shifted by as much",
 }
 
 MAX_ALERTS_A_DAY: Final = 99_999
@@ -56,6 +60,8 @@ CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gun
 """What the publisher states of an alert: rows equal in all of it are exact duplicates."""
 
 ONE_DAY: Final = timedelta(days=1)
+DAYS_BEFORE: Final = 1 + landed_twice.DAYS_BEFORE
+"""Days before a day that it is cleaned with: an incident may begin on the day before, whose rows may be of another file's."""
 
 USABLE: Final = -1
 NOT_ASKED_FOR: Final = -2
@@ -108,8 +114,8 @@ class CleanedDay:
 def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
     """Clean the rows filed under `days`; each of them gets an entry, also without rows.
 
-    A day's result is the same whatever other days are cleaned with it, as long as `raw` has the day before: an
-    incident may begin there. Police events (`City.event_types`) are an incident each.
+    A day's result is the same whatever other days are cleaned with it, as long as `raw` has the `DAYS_BEFORE`. Police
+    events (`City.event_types`) are an incident each.
 
     Args:
         raw: `RAW_SCHEMA`, in any order; of other days than `days`, only the days before them are looked at.
@@ -124,6 +130,12 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     day = raw["date"].cast(pa.int32()).to_numpy() - axis.first
     reason = _reasons(raw, day, axis, city)
     order, repeats = _in_order(raw, np.flatnonzero(reason == USABLE))
+    again = _landed_twice(raw, order[~repeats], day, city)
+    if again.any():
+        # With a row go its exact duplicates, which follow it.
+        left_out = again[np.cumsum(~repeats) - 1]
+        reason[order[left_out]] = _code(LANDED_TWICE)
+        order, repeats = order[~left_out], repeats[~left_out]
     usable_by_day = np.bincount(day[order], minlength=axis.days)
     order = order[~repeats]
     day_of_alert = day[order]
@@ -169,14 +181,14 @@ def location_ids(
 
 
 class _DayAxis(NamedTuple):
-    """The civil days that are looked at: those to clean, and the day before each, numbered from `first`."""
+    """The civil days that are looked at: those to clean, and the `DAYS_BEFORE` each, numbered from `first`."""
 
     first: int
     """Days since 1970 of the first."""
     days: int
     """How many there are from the first to the last, the ones between them included."""
     looked_at: npt.NDArray[np.bool_]
-    """Whether each is to be cleaned or comes before one, shape (days,)."""
+    """Whether each is to be cleaned or one of the `DAYS_BEFORE` one, shape (days,)."""
     positions: list[int]
     """Which of them are to be cleaned."""
     starts: npt.NDArray[np.int64]
@@ -184,10 +196,11 @@ class _DayAxis(NamedTuple):
 
     @classmethod
     def of(cls, days: list[date], city: City) -> "_DayAxis":
-        every_day = days_between(days[0] - ONE_DAY, days[-1])
+        every_day = days_between(days[0] - DAYS_BEFORE * ONE_DAY, days[-1])
         positions = [(day - every_day[0]).days for day in days]
         looked_at = np.zeros(len(every_day), dtype=bool)
-        looked_at[positions] = looked_at[np.array(positions) - 1] = True
+        for before in range(DAYS_BEFORE + 1):
+            looked_at[np.array(positions) - before] = True
         starts = day_starts([*every_day, days[-1] + ONE_DAY], city.zone).astype(np.int64)
         return cls((every_day[0] - date(1970, 1, 1)).days, len(every_day), looked_at, positions, starts)
 
@@ -237,6 +250,28 @@ def _in_order(raw: pa.Table, usable: npt.NDArray[np.int64]) -> tuple[npt.NDArray
         usable[tied] = usable[tied][by_content.to_numpy()]
         repeats[tied] = _repeats_the_row_before(rows.take(by_content))
     return usable, repeats
+
+
+def _landed_twice(
+    raw: pa.Table, order: npt.NDArray[np.int64], day: npt.NDArray[np.int32], city: City
+) -> npt.NDArray[np.bool_]:
+    """Which of the rows numbered in `order` repeat the alerts of another file, see `landed_twice`; shape (rows,)."""
+    if pc.count_distinct(raw["received_from"]).as_py() < 2 or len(order) == 0:
+        return np.zeros(len(order), dtype=bool)
+    rows = raw.select(["longitude", "latitude", "gunshot_type", "received_from", "received_at"]).take(pa.array(order))
+    files = pc.dictionary_encode(rows["received_from"].combine_chunks())
+    rank = pc.rank(files.dictionary).to_numpy().astype(np.int64)
+    return landed_twice.landed_twice(
+        landed_twice.Rows(
+            day[order].astype(np.int64),
+            _microseconds(raw)[order],
+            rows["longitude"].to_numpy(),
+            rows["latitude"].to_numpy(),
+            type_codes(rows["gunshot_type"], city).fill_null(landed_twice.UNKNOWN).to_numpy(),
+            rank[files.indices.to_numpy()],
+            rows["received_at"].cast(pa.int64()).fill_null(0).to_numpy(),
+        )
+    )
 
 
 def _rejected(raw: pa.Table, reason: npt.NDArray[np.int8]) -> pa.Table:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import NO_ROWS, REASONS, CleanedDay
+from shotspotter_assets.cleaning.alerts import LANDED_TWICE, NO_ROWS, REASONS, CleanedDay
 
 MIN_ROWS: Final = 20
 """Of fewer rows, a few odd ones may be most: a small day, or a correction of some rows."""
@@ -49,7 +49,9 @@ def refuse_mostly_rejected(city: City, cleaned: Sequence[CleanedDay], other_aler
         MostRowsRejectedError: see above.
     """
     account = sum((day.account for day in cleaned), start=NO_ROWS)
-    received, rejected = account.received, Counter(account.rejected)
+    # What another file has too is no sign of a wrong city file.
+    rejected = Counter(account.rejected)
+    received = account.received - rejected.pop(LANDED_TWICE, 0)
     undated = sum(rejected[reason] for reason in UNDATED)
     if _is_most(rejected.total() - undated, received - undated, city) or (
         _is_most(rejected.total(), received, city) and _is_most(rejected.total(), received + other_alerts(), city)

@@ -27,6 +27,21 @@ MAX_SHIFT_HOURS: Final = 2
 MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
 """Against every allowed shift, beyond which the clock is wrong."""
 
+NEWEST: Final = (100, 200)
+"""So many of the newest alerts are judged by themselves against those before them, every day."""
+
+MAX_SHIFT_OF_NEWEST: Final = 1
+"""Hours by which a city's night may differ from its own before; a change of three or more is told."""
+
+MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST: Final = 10.0
+"""Beyond what sound cities reach on any day of some years; see `benchmarks/detection.py`."""
+
+TIMES_THE_MEAN_HOUR: Final = 2
+"""Alerts of one hour, in mean hours, beyond which they are a burst that says nothing about the clock; one at least is kept."""
+
+PRIOR_ALERTS: Final = 100
+"""Weight of `GUNFIRE_HOURS` in the hours of a city's own alerts, in alerts."""
+
 MORNING_HOURS: Final = range(4, 10)
 """Local hours in which nothing that police or sensors record has its peak."""
 
@@ -36,6 +51,8 @@ MIN_COARSE_SHARE: Final = 0.95
 MAX_SHARE_AT_ONE_TIME: Final = 0.05
 """Share of alerts at exactly one time of day beyond which the time was filled in; 1.1% is the most that a sound police
 source has (midnight, Philadelphia)."""
+
+CORRECT_CLOCK: Final = "correct time_zone, naive_times or the time rule in the city's file and make these days again"
 
 DAY_SECONDS: Final = 86_400
 
@@ -60,8 +77,14 @@ def clock(window: Window) -> Finding:
         ):
             if problem is not None:
                 problems.setdefault(problem, []).append(str(block))
+    if city.time_precision != "day" and not any(CORRECT_CLOCK in problem for problem in problems):
+        ordinary = ~is_holiday_fireworks(dates)
+        changed = changed_hours((seconds[ordinary] // 3600).astype(np.int64), dates[ordinary])
+        if changed is not None:
+            problem, since = changed
+            problems[problem] = [f"{since} to {window.judged[-1]}"]
     message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
-    if not numbers:
+    if not numbers and not problems:
         message = f"Fewer than {MIN_ALERTS} alerts a year: nothing to say about the clock."
     elif not problems:
         message = f"Times are exact to the {numbers['precision']}, as the city's file allows, and on the city's clock."
@@ -76,12 +99,60 @@ def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
     Args:
         hours: local hour of each alert, shape (alerts,).
     """
-    counts = np.bincount(hours, minlength=24)
-    law = np.log(GUNFIRE_HOURS / GUNFIRE_HOURS.sum())
+    return _best_shift(np.bincount(hours, minlength=24), GUNFIRE_HOURS / GUNFIRE_HOURS.sum(), MAX_SHIFT_HOURS)
+
+
+def _best_shift(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], allowed: int) -> tuple[int, float]:
+    """`best_shift` of alerts by hour against the usual shares of the hours, both of shape (24,), and the allowed hours."""
+    law = np.log(shares)
     shifts = np.arange(-11, 13)
     likelihood = np.array([counts @ np.roll(law, shift) for shift in shifts])
-    allowed = np.abs(shifts) <= MAX_SHIFT_HOURS
-    return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[allowed].max())
+    is_allowed = np.abs(shifts) <= allowed
+    return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[is_allowed].max())
+
+
+def newest_shift(hours: npt.NDArray[np.int64], newest: int) -> tuple[int, float]:
+    """`best_shift` of the newest alerts against the hours of those before them.
+
+    Args:
+        hours: local hour of each alert in order of time, shape (alerts,); at least `newest` + `MIN_ALERTS`.
+    """
+    before = np.bincount(hours[:-newest], minlength=24)
+    shares = before + PRIOR_ALERTS * GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
+    return _best_shift(np.bincount(hours[-newest:], minlength=24), shares / shares.sum(), MAX_SHIFT_OF_NEWEST)
+
+
+def changed_hours(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]) -> tuple[str, np.datetime64] | None:
+    """What is wrong with the hours of the newest alerts, and the day of the first of them.
+
+    Args:
+        hours, dates: of all alerts of ordinary days, in order of time; both of shape (alerts,).
+    """
+    hours, dates = _without_bursts(hours, dates)
+    for newest in NEWEST:
+        if len(hours) < newest + MIN_ALERTS:
+            return None
+        shift, ratio = newest_shift(hours, newest)
+        if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST:
+            return (
+                f"the newest {newest} alerts are about {abs(shift)} hours too {'late' if shift > 0 else 'early'} against those of "
+                f"the year before: the source has gone over to another clock; {CORRECT_CLOCK}"
+            ), dates[-newest]
+    return None
+
+
+def _without_bursts(
+    hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.datetime64]]:
+    """The first alerts of each hour: one episode with many tells the hour no better than one with few."""
+    if len(hours) == 0:
+        return hours, dates
+    # The hour that comes twice when the clock is put back must not break the order.
+    hour_of_all = np.maximum.accumulate(dates.astype(np.int64) * 24 + hours)
+    number = np.arange(len(hours)) - np.searchsorted(hour_of_all, hour_of_all)
+    per_hour = len(hours) / (hour_of_all[-1] - hour_of_all[0] + 1)
+    kept = number < max(1, int(TIMES_THE_MEAN_HOUR * per_hour))
+    return hours[kept], dates[kept]
 
 
 def _second_of_day(alerts: pa.Table, city: City) -> npt.NDArray[np.float64]:
@@ -125,7 +196,7 @@ def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> st
         if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO:
             return (
                 f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: the times are not on the "
-                "city's clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
+                f"city's clock; {CORRECT_CLOCK}"
             )
     others = hours[~gunshots]
     if len(others) >= MIN_ALERTS:
@@ -134,6 +205,6 @@ def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> st
         if peak in MORNING_HOURS:
             return (
                 f"most incidents are at {peak:02d}:00 local time, when there are least: the times are not on the city's "
-                "clock; correct time_zone, naive_times or the time rule in the city's file and make these days again"
+                f"clock; {CORRECT_CLOCK}"
             )
     return None

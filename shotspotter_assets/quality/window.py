@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.alerts import CONTENT, LANDED_TWICE
 from shotspotter_assets.quality.usual import Usual, silences, usual_volume
 from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
@@ -23,6 +24,10 @@ ALERT_COLUMNS: Final = (
     "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "incident_id",
 )  # fmt: skip
 """What the checks read of cleaned alerts."""
+
+RAW_COLUMNS: Final = ("received_from", "received_row", *(name for name in CONTENT if name != "date"))
+REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
+"""What the checks read of raw and rejected rows."""
 
 HISTORY_DAYS: Final = 456
 """Days before the judged ones that the checks look back on: a year, and the quarter that is compared with the same one of
@@ -56,8 +61,8 @@ class Window:
         judged: contiguous days.
         stored: all days with a cleaned file, in order, the judged ones last; days between them without one are unknown.
         alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
-        received: rows received on each judged day.
-        rejected: rows rejected on each judged day.
+        raw: `RAW_COLUMNS` with the local `date`, of the judged days.
+        rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the judged days.
         unknown: days at the end that are stored, but of which the source has not said yet what happened.
     """
 
@@ -65,8 +70,8 @@ class Window:
     judged: list[date]
     stored: list[date]
     alerts: pa.Table
-    received: dict[date, int]
-    rejected: dict[date, int]
+    raw: pa.Table
+    rejected_rows: pa.Table
     unknown: frozenset[date] = frozenset()
 
     @classmethod
@@ -80,9 +85,9 @@ class Window:
         rejected: pa.Table,
         unknown: Collection[date] = (),
     ) -> "Window":
-        """From tables with the local `date`; of `raw` and `rejected` only the rows of the judged days are counted."""
-        received, rejected_rows = (rows_by_day(dates_of(table), judged) for table in (raw, rejected))
-        return cls(city, judged, sorted({*stored, *judged}), alerts, received, rejected_rows, frozenset(unknown))
+        """From tables with the local `date`; of `raw` and `rejected` only the rows of the judged days are looked at."""
+        raw, rejected = (_of_days(table, judged) for table in (raw, rejected))
+        return cls(city, judged, sorted({*stored, *judged}), alerts, raw, rejected, frozenset(unknown))
 
     @classmethod
     def load(cls, store: Store, city: City, judged: list[date]) -> "Window":
@@ -93,8 +98,8 @@ class Window:
         """
         first, last = judged[0], judged[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, ["received_row"])
-        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, ["reason"])
+        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS)
+        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, REJECTED_COLUMNS)
         alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
         assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
@@ -106,6 +111,20 @@ class Window:
             through = known_days(city, since, counts, states).through
             unknown = [day for day in silent if day > through]
         return cls.of_tables(city, judged, stored, alerts, raw, rejected, unknown)
+
+    @cached_property
+    def received(self) -> dict[date, int]:
+        """Rows received on each judged day, without those that repeat another file's."""
+        repeated = rows_by_day(dates_of(self.rejected_because(LANDED_TWICE)), self.judged)
+        return {day: rows - repeated[day] for day, rows in rows_by_day(dates_of(self.raw), self.judged).items()}
+
+    @cached_property
+    def rejected(self) -> dict[date, int]:
+        """Rows of `received` that cannot be used, on each judged day."""
+        repeated = rows_by_day(dates_of(self.rejected_because(LANDED_TWICE)), self.judged)
+        return {
+            day: rows - repeated[day] for day, rows in rows_by_day(dates_of(self.rejected_rows), self.judged).items()
+        }
 
     @cached_property
     def judged_alerts(self) -> pa.Table:
@@ -149,6 +168,10 @@ class Window:
         """Alerts of each stored day, NaN of one that is not known."""
         return dict.fromkeys(self.unknown, np.nan) | self._counts(self.alerts)
 
+    def rejected_because(self, reason: str) -> pa.Table:
+        """The rejected rows of a reason, see `cleaning.alerts.REASONS`."""
+        return self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], reason))
+
     @property
     def _days(self) -> list[date]:
         return days_between(self.stored[0], self.stored[-1])
@@ -156,6 +179,12 @@ class Window:
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
         return {day: counts[day] for day in self.stored if day not in self.unknown}
+
+
+def _of_days(table: pa.Table, days: Sequence[date]) -> pa.Table:
+    """The rows of contiguous days."""
+    first, last = (pa.scalar(day, pa.date32()) for day in (days[0], days[-1]))
+    return table.filter((pc.field("date") >= first) & (pc.field("date") <= last))
 
 
 def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:

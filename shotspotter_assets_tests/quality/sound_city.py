@@ -49,7 +49,7 @@ def sound(per_day: float = 12.0, seed: int = 0) -> pd.DataFrame:
 
 
 def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
-    """The rows as a source would hand them over, cleaned."""
+    """The rows as a source would hand them over, cleaned; of one file, or of those in their `received_from`."""
     rows = rows.reset_index(drop=True)
     local = rows["time_utc"].dt.tz_convert(city.zone).dt.date
     whole = pd.DataFrame(
@@ -58,7 +58,7 @@ def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
             **{name: rows[name] for name in rows},
             "rounds": pd.array([1] * len(rows), "Int32"),
             "as_received": None,
-            "received_from": "file",
+            "received_from": rows["received_from"].fillna("file") if "received_from" in rows else "file",
             "received_row": np.arange(len(rows)),
             "received_at": datetime(2025, 1, 1, tzinfo=UTC),
         }

@@ -30,6 +30,16 @@ def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
         return rows.assign(gunshot_type=rows["gunshot_type"].where(np.arange(len(rows)) % 10 > 0, None)), "(10.0%"
     if check == "duplicates":
         return pd.concat([rows, rows[::20]]), "came twice"
+    if check == "landed_twice":
+        # Of the month in another file, a second later, too few rows to be certain that they are copies.
+        copied = rows[(day >= march) & (day <= date(2024, 3, 31))][::2]
+        extra = rows[(day >= march) & (day <= date(2024, 3, 31))].assign(
+            longitude=lambda own: own["longitude"] + 0.001, source_id=None, received_from="other"
+        )
+        copied = copied.assign(
+            time_utc=copied["time_utc"] + pd.Timedelta(seconds=1), source_id=None, received_from="other"
+        )
+        return pd.concat([rows, copied, extra]), "at the point of a row of another file"
     if check == "unusual_days":
         burst = rows[:150].assign(
             time_utc=pd.Timestamp("2024-03-09 20:00Z") + pd.to_timedelta(np.arange(150) * 20, "s"),
@@ -65,7 +75,7 @@ def test_what_was_spoiled_is_found_and_named(check: str) -> None:
     assert expected in found[check].message
     assert found[check].message.count(". ") >= 1 or ";" in found[check].message
     # A level that jumps makes its first days unusual, and so does a new area.
-    also = {"level_change", "unusual_days"} if check in {"new_area", "level_change"} else set()
+    also = {"level_change", "unusual_days"} if check in {"new_area", "level_change", "landed_twice"} else set()
     assert set(found) <= {check} | also
 
 

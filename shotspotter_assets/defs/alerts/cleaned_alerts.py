@@ -68,7 +68,8 @@ def definitions(partitions: Partitions) -> dg.Definitions:
 def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource) -> None:
     """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
 
-    Received rows = cleaned + rejected + exact duplicates, for every day. An incident that began before midnight goes on
+    Received rows = cleaned + rejected + exact duplicates, for every day. A file that was landed again with other times is
+    recognised by its rows, which are among the rejected (`landed_twice`). An incident that began before midnight goes on
     after it, as far as the day before was received by then. If most rows of a city cannot be used, the run fails and
     nothing is written.
     """
@@ -196,18 +197,20 @@ def _cleaned(store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
         for change, days in changed_settings(raw.schema.metadata, part.days, city).items():
             changes.setdefault(change, []).extend(days)
         if not changes:
-            cleaned |= clean_alerts(_with_eve(store, raw, part), part.days, city)
+            cleaned |= clean_alerts(_with_days_before(store, raw, part), part.days, city)
     refuse_changes(changes, city, "raw_alerts")
     return cleaned
 
 
-def _with_eve(store: "Store", raw: "pa.Table", part: DateRange) -> "pa.Table":
-    """The raw alerts of the days, and of the day before them as far as it is stored."""
+def _with_days_before(store: "Store", raw: "pa.Table", part: DateRange) -> "pa.Table":
+    """The raw alerts of the days, and of those before them that cleaning looks at, as far as they are stored."""
     import pyarrow as pa
 
-    # No dependency, or a change of one day would make the next one stale too, for the few incidents over midnight.
-    eve = part.first - timedelta(days=1)
-    before = store.read_present("raw_alerts", part.city.name, ALERTS_FILE, eve, eve)
+    from shotspotter_assets.cleaning.alerts import DAYS_BEFORE
+
+    # No dependency, or a change of one day would make the next ones stale too, for the few incidents over midnight.
+    since, eve = part.first - timedelta(days=DAYS_BEFORE), part.first - timedelta(days=1)
+    before = store.read_present("raw_alerts", part.city.name, ALERTS_FILE, since, eve)
     return raw if before is None else pa.concat_tables([before, raw])
 
 
@@ -295,7 +298,7 @@ def _log_account(
     context: dg.AssetExecutionContext, date_range: DateRange, cleaned: "Mapping[date, CleanedDay]"
 ) -> None:
     """Where the rows went, and a warning of types that are not known."""
-    from shotspotter_assets.cleaning.alerts import NO_ROWS
+    from shotspotter_assets.cleaning.alerts import LANDED_TWICE, NO_ROWS
 
     total = sum((result.account for result in cleaned.values()), start=NO_ROWS)
     rejected, unknown = Counter(total.rejected), Counter(total.unknown_types)
@@ -304,6 +307,11 @@ def _log_account(
         f"{date_range.city.name}: {total.received:,} rows received on {len(cleaned):,} days = {total.cleaned:,} cleaned + "
         f"{rejected.total():,} rejected{reasons} + {total.duplicates:,} exact duplicates"
     )
+    if rejected[LANDED_TWICE]:
+        context.log.warning(
+            f"{date_range.city.name}: {rejected[LANDED_TWICE]:,} rows repeat the alerts of other files with shifted times, and "
+            "were left out; the check landed_twice names the files."
+        )
     if unknown:
         spellings = ", ".join(f"{spelling!r} {alerts:,}" for spelling, alerts in unknown.most_common(10))
         context.log.warning(
