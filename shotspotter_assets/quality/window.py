@@ -21,7 +21,7 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 
 ALERT_COLUMNS: Final = (
-    "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "incident_id",
+    "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "incident_id",
 )  # fmt: skip
 """What the checks read of cleaned alerts."""
 

@@ -56,7 +56,7 @@ def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
         {
             "date": local.where(local.between(city.start, LAST), city.start),
             **{name: rows[name] for name in rows},
-            "rounds": pd.array([1] * len(rows), "Int32"),
+            "rounds": rows["rounds"].astype("Int32") if "rounds" in rows else pd.array([2] * len(rows), "Int32"),
             "as_received": None,
             "received_from": rows["received_from"].fillna("file") if "received_from" in rows else "file",
             "received_row": np.arange(len(rows)),

@@ -54,6 +54,13 @@ def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
         return pd.concat([rows, many.assign(time_utc=many["time_utc"] + offset, source_id=None)]), "July 2024"
     if check == "level_change":
         return rows[later | (np.arange(len(rows)) % 5 == 0)], "the quarter to 2024-12-31"
+    if check == "recent_level":
+        # Every third row of the last four weeks alone.
+        return rows[(day < date(2024, 12, 1)) | (np.arange(len(rows)) % 3 == 0)], "rows may be missing"
+    if check == "swapped_types":
+        return rows.assign(
+            gunshot_type=rows["gunshot_type"].mask(day > date(2024, 12, 20), "Single_Gunshot"), rounds=2
+        ), ("contradict their rounds")
     if check == "new_area":
         return rows[later | (rows["longitude"] < -76.9)], "cells without one in the year before"
     if check == "points":
