@@ -1,8 +1,8 @@
 """How soon spoiled data are noticed: `python benchmarks/detection.py [DATA]`, with the real data (`../shared/data`).
 
-Losses, swaps of types and a switch to UTC begin on some days of each real city, and the checks look at each day after it as
-they do every day, for a month and, of the switch, until 300 alerts have come. Days of the first half of a data set were
-looked at when the thresholds of the newest alerts were set (`quality/clock.py`); what is printed is of the second half.
+Losses, swaps of types and a switch to UTC begin on some days of each real city, and the checks look at every fourth day after
+it, for a month and, of the switch, until 300 alerts have come. The thresholds of the newest alerts (`quality/clock.py`,
+`quality/recent_level.py`) were set with all years of these data sets in view. All faults begin in the second half of a data set.
 Then all checks run every seventh day of the second half as it is: an alarm is a check that fires and did not a week before.
 Prints Markdown.
 """
