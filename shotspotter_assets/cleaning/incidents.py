@@ -86,26 +86,30 @@ def _near_pairs(
     distinct = np.r_[True, (points[1:] != points[:-1]).any(axis=1)]
     repeated = np.flatnonzero(~distinct)
     at = np.flatnonzero(distinct)
-    points = points[at]
+    points, seconds = points[at], seconds[at]
     # A block has its own alerts and those that follow within reach; pairs among the latter are the next block's.
     starts = np.arange(0, len(points), BLOCK_ALERTS)
     stops = np.minimum(starts + BLOCK_ALERTS, len(points))
-    ends = np.searchsorted(points[:, 2], points[stops - 1, 2] + 1, side="right")
+    ends = np.searchsorted(seconds, seconds[stops - 1] + 60 * MAX_MINUTES, side="right")
     with ThreadPoolExecutor() as pool:
-        pairs = list(
-            pool.map(lambda start, stop, end: _pairs(points[start:end], stop - start) + start, starts, stops, ends)
+        pairs = np.concatenate(
+            list(
+                pool.map(lambda start, stop, end: _pairs(points[start:end], stop - start) + start, starts, stops, ends)
+            )
         )
-    first, second = at[np.concatenate(pairs)].T
+    # In seconds, as quotients of times that are the limit apart may differ by more than 1.
+    in_time = seconds[pairs[:, 1]] - seconds[pairs[:, 0]] <= 60 * MAX_MINUTES
+    first, second = at[pairs[in_time]].T
     return np.r_[first, repeated - 1], np.r_[second, repeated]
 
 
 def _pairs(points: npt.NDArray[np.float64], own: int) -> npt.NDArray[np.int64]:
-    """Pairs of near points of which the first is among the first `own`, shape (pairs, 2)."""
+    """Pairs (earlier, later) of near points of which the first is among the first `own`, shape (pairs, 2)."""
     from scipy.spatial import cKDTree
 
     # Balancing and compacting the tree costs more than it saves on one query.
     tree = cKDTree(points, compact_nodes=False, balanced_tree=False)
-    pairs = tree.query_pairs(1.0, p=np.inf, output_type="ndarray")
+    pairs = tree.query_pairs(1.0 + 1e-6, p=np.inf, output_type="ndarray")
     first, second = pairs.T
     near = (points[first, 0] - points[second, 0]) ** 2 + (points[first, 1] - points[second, 1]) ** 2 <= 1
     return pairs[near & (first < own)]

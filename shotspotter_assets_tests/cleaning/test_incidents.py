@@ -3,7 +3,7 @@
 from unittest import mock
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shotspotter_assets.cleaning import incidents
@@ -36,6 +36,7 @@ alerts_of_three_days = st.lists(
 
 @settings(max_examples=50, deadline=None)
 @given(alerts=alerts_of_three_days, block=st.integers(1, 4))
+@example(alerts=[(1199, 0, 0), (1499, 0, 0)], block=1)
 def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]], block: int) -> None:
     seconds, x, y = np.array(sorted(alerts), dtype=float).T
     day = (seconds // 500).astype(np.int64)
