@@ -325,7 +325,7 @@ def _in_coverage(store: Store, city: City, forecast: IssuedForecast | None) -> A
             list(zip(numbers // city.grid.columns, numbers % city.grid.columns, strict=True)), city.shape
         )
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
-    with suppress(DaysNotKnownError):
+    with suppress(DaysNotKnownError, MissingPartitionsError):
         if days:
             return CityHistory.load(store, city, max(days), min(days)).in_coverage(max(days))
     return np.zeros(city.shape, dtype=bool)

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from mimetypes import guess_type
 from typing import Any, Final, TypeVar
 
 from botocore import exceptions
@@ -77,7 +78,9 @@ class S3Objects:
             StoreUnwritableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            self._ask(lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data))
+            # A browser shows a page only if it is told that it is one.
+            kind = {"ContentType": guessed} if (guessed := guess_type(path)[0]) else {}
+            self._ask(lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data, **kind))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnwritableError(self.name, _reason(error)) from None
 

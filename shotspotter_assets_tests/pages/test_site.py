@@ -8,9 +8,10 @@ import pytest
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.pages.layers import CityLayers, LayerFileError
-from shotspotter_assets.pages.site import make_pages, pages_partition
+from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record
 from shotspotter_assets.serving.issued_forecasts import NoForecast, write_no_forecast
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
 
@@ -65,6 +66,31 @@ def test_a_city_without_any_day_has_a_page_that_says_what_to_do(tmp_path: Path) 
     store = Store(str(tmp_path))
     make_pages(store, CITIES[CITY])
     assert "make replay CITY=tiny_city" in page(store)
+
+
+def test_a_city_without_a_forecast_has_its_alerts_and_days_that_are_missing(copy: Store, tiny_site: TinySite) -> None:
+    shutil.rmtree(f"{copy.root}/risk_forecasts")
+    shutil.rmtree(f"{copy.root}/grid_tensors/city={CITY}/date=2023-08-01")
+    made = make_pages(copy, tiny_site.city)
+    assert made.card.note == "No forecast has been made yet."
+    assert "1 between them are missing" in page(copy, "data.html")
+    assert "No past days yet" in page(copy, "past.html")
+    assert "No shift plans" in page(copy, "plans.html")
+    assert "alerts from 1 Jul 2023" in page(copy, "alerts.html")
+
+
+def test_a_corrected_day_is_made_again_and_the_others_are_kept(copy: Store, tiny_site: TinySite) -> None:
+    day = tiny_site.last_issued
+    grid = Partition("grid_tensors", CITY, "date", day)
+    before = read_pages_record(copy, CITY)
+    copy.write_table(grid, GRID_FILE, copy.read_table(grid, GRID_FILE)[:0])
+    made = make_pages(copy, tiny_site.city)
+    after = read_pages_record(copy, CITY)
+    assert before is not None
+    assert after is not None
+    assert [one for one in after.past if after.past[one] != before.past[one]] == [day]
+    assert before.past[day].alerts > after.past[day].alerts == 0
+    assert "past.js" in made.written
 
 
 def test_a_wrong_layer_is_named_with_its_columns(tiny_site: TinySite, tmp_path: Path) -> None:

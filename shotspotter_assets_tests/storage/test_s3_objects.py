@@ -48,6 +48,20 @@ def test_a_missing_bucket_is_said_so(s3_server: S3Server) -> None:
         store.read_bytes(PARTITION, "grid.parquet")
 
 
+def test_pages_are_stored_as_what_a_browser_shows(s3_server: S3Server, s3_store_root: str) -> None:
+    client = s3_server.client()
+    store, partition = Store(s3_store_root, client), Partition("city_pages", "x")
+    for file, kind in {
+        "index.html": "text/html",
+        "a.css": "text/css",
+        "a.js": "javascript",
+        "a.png": "image/png",
+    }.items():
+        store.write_bytes(partition, file, b"x")
+        key = store.uri(partition, file).removeprefix(f"s3://{s3_server.bucket}/")
+        assert kind in client.head_object(Bucket=s3_server.bucket, Key=key)["ContentType"]
+
+
 @pytest.mark.parametrize(("code", "reason"), [("NoSuchBucket", "no such bucket"), ("SlowDown", "SlowDown")])
 def test_what_the_server_says_about_a_write_is_passed_on(s3_server: S3Server, code: str, reason: str) -> None:
     client = s3_server.client()

@@ -23,7 +23,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     sensor = dg.sensor(
         name="new_pages",
         target=dg.AssetSelection.assets(PAGES),
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=120,  # a run starts a process, and nobody reads a page each minute
         default_status=sensor_status(settings.cities),
         description="Has the pages of an automated city made when its runs are over and have made something new.",
     )

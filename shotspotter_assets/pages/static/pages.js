@@ -130,6 +130,9 @@ const CityPages = (() => {
   document.addEventListener("DOMContentLoaded", () => { 
     setUpTheme();
     tellAge();
+    // On a phone the tabs are wider than the screen.
+    const tab = document.querySelector("nav.tabs [aria-current]");
+    if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.clientWidth / 2 + tab.offsetWidth / 2;
     document.querySelectorAll("button[data-print]").forEach((button) => button.addEventListener("click", () => print()));
   });
 
