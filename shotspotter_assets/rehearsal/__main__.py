@@ -30,11 +30,10 @@ from shotspotter_assets.rehearsal.cities import (
 )
 from shotspotter_assets.rehearsal.drops import MIN_DAYS, Drop, land, land_history, steps_of
 from shotspotter_assets.rehearsal.judgement import is_made, problems
-from shotspotter_assets.rehearsal.processes import Processes, free_port, webhook
+from shotspotter_assets.rehearsal.processes import Processes, free_port, prepare, webhook
 from shotspotter_assets.rehearsal.publisher import Publisher, publishing
 from shotspotter_assets.rehearsal.story import Landing, Story
 from shotspotter_assets.rehearsal.tables import print_days, print_runs
-from shotspotter_assets.settings import CHECKOUT
 
 ZONE: Final = ZoneInfo("America/New_York")
 """Of all cities."""
@@ -100,7 +99,13 @@ def rehearse(
                 publisher.add(city.name, city.alerts, str(ZONE))
                 city.file["source"]["layer"] = f"{layers}/{city.name}/MapServer/0"
         _publish(publisher, story, cities, eve)
-        environment = _environment(folder, cities, webhook_url, port)
+        environment = prepare(
+            folder,
+            {city.name: json.dumps(city.file, indent=1) for city in cities},  # YAML too, and without aliases
+            SHOTSPOTTER_POLL_SECONDS=str(POLL_SECONDS),
+            SHOTSPOTTER_WEBHOOK_URL=webhook_url,
+            SHOTSPOTTER_UI_URL=f"http://127.0.0.1:{port}",
+        )
         os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
         landing = Path(environment["SHOTSPOTTER_LANDING"])
         instance = stack.enter_context(dg.DagsterInstance.get())
@@ -165,26 +170,6 @@ def _options() -> argparse.Namespace:
     if not MIN_DAYS <= options.days <= LOOK_BACK_DAYS:
         parser.error(f"--days must be {MIN_DAYS} to {LOOK_BACK_DAYS}")
     return options
-
-
-def _environment(folder: Path, cities: Sequence[RehearsedCity], webhook_url: str, port: int) -> dict[str, str]:
-    """The children's environment, with the folders that it names."""
-    home, files, landing = folder / "dagster_home", folder / "cities", folder / "landing"
-    for new in (home, files, landing):
-        new.mkdir(parents=True)
-    shutil.copy(CHECKOUT / ".dagster_home" / "dagster.yaml", home)
-    for city in cities:
-        (files / f"{city.name}.yaml").write_text(json.dumps(city.file, indent=1))  # YAML too, and without aliases
-    others = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
-    return others | {
-        "DAGSTER_HOME": str(home),
-        "SHOTSPOTTER_CITIES": str(files),
-        "SHOTSPOTTER_LANDING": str(landing),
-        "SHOTSPOTTER_STORE": str(folder / "store"),
-        "SHOTSPOTTER_POLL_SECONDS": str(POLL_SECONDS),
-        "SHOTSPOTTER_WEBHOOK_URL": webhook_url,
-        "SHOTSPOTTER_UI_URL": f"http://127.0.0.1:{port}",
-    }
 
 
 def _land(landing: Path, city: RehearsedCity, drop: Drop) -> Landing:

@@ -1,8 +1,9 @@
-"""The processes of a rehearsal: the daemon, the webserver, and a webhook that keeps what it is sent."""
+"""The processes of a rehearsal: daemon and webserver, all of `dg dev`, and a webhook that keeps what it is sent."""
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,8 +13,9 @@ import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import psutil
 import requests
 
 from shotspotter_assets.rehearsal.story import Notice
@@ -119,6 +121,106 @@ class Processes:
             )
         self._groups.append(process.pid)
         return process
+
+
+class Installation:
+    """`dg dev` on one DAGSTER_HOME in processes of its own, as `make ui` starts it; leaving the context ends all of it."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], port: int) -> None:
+        self.folder, self.home, self.log = folder, environment["DAGSTER_HOME"], folder / "dg_dev.log"
+        self._environment, self._port = dict(environment), port
+
+    def __enter__(self) -> Self:
+        self.start()
+        until = time.monotonic() + MAX_START_SECONDS
+        while not self.answers():
+            if time.monotonic() > until or self.process.poll() is not None:
+                self.stop()
+                raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        command = [str(Path(sys.executable).parent / "dg"), "dev", "--workspace", str(CHECKOUT / "workspace.yaml")]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - the project's own command
+                [*command, "--host", "127.0.0.1", "--port", str(self._port)],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stop(self) -> list[int]:
+        """End what is left of it as a service manager does, SIGTERM and then SIGKILL: the ids of what was left."""
+        left = list(self.processes())
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        psutil.wait_procs(left, MAX_STOP_SECONDS)
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        return [process.pid for process in left]
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The data of a GraphQL answer."""
+        sent = {"query": query, "variables": variables}
+        return requests.post(f"http://127.0.0.1:{self._port}/graphql", json=sent, timeout=60).json()["data"]
+
+    def answers(self) -> bool:
+        """Whether the web server shows the assets."""
+        with contextlib.suppress(requests.RequestException, KeyError, TypeError, ValueError):
+            return bool(self.ask(ASSETS_QUERY)["assetNodes"])
+        return False
+
+    def code_servers(self) -> list[psutil.Process]:
+        """The processes that hold the code, behind their proxy."""
+        return self._started_as("-m", "dagster", "api", "grpc")
+
+    def daemons(self) -> list[psutil.Process]:
+        """The daemon, if it runs."""
+        return self._started_as("-m", "dagster._daemon", "run")
+
+    def webservers(self) -> list[psutil.Process]:
+        """The web server, if it runs."""
+        return self._started_as("-m", "dagster_webserver")
+
+    def processes(self) -> Iterator[psutil.Process]:
+        """All processes of this home that run."""
+        for found in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
+                    yield found
+
+    def _started_as(self, *arguments: str) -> list[psutil.Process]:
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[1 : 1 + len(arguments)] == [*arguments]:
+                    found.append(process)
+        return found
+
+
+def prepare(folder: Path, city_files: Mapping[str, str], **further: str) -> dict[str, str]:
+    """Make the folders of an installation, with its city files by name: the environment of its processes."""
+    home, files, landing = folder / "dagster_home", folder / "cities", folder / "landing"
+    for new in (home, files, landing):
+        new.mkdir(parents=True)
+    shutil.copy(CHECKOUT / ".dagster_home" / "dagster.yaml", home)
+    for name, text in city_files.items():
+        (files / f"{name}.yaml").write_text(text)
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
+    return {
+        **others, "DAGSTER_HOME": str(home), "SHOTSPOTTER_CITIES": str(files), "SHOTSPOTTER_LANDING": str(landing),
+        "SHOTSPOTTER_STORE": str(folder / "store"), **further,
+    }  # fmt: skip
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.running_system import RUNS, RunningSystem, kill
+from shotspotter_assets_tests.running_system import RUNS, RunningSystem
 
 HELD_CITY = """
 name: held_city
@@ -71,8 +71,8 @@ def test_ticks_and_runs_go_on_after_the_code_server_was_killed(tmp_path: Path) -
             system.wait_for(lambda: sorted(system.runs().values()) == ["QUEUED", "STARTED", "STARTED"], seconds=240)
             [server] = system.code_servers()
             worker = next(child for child in server.children() if "--multiprocessing-fork" in child.cmdline())
-            kill(server)
-            kill(worker)  # of one of the two runs that have started; the other one goes on
+            server.kill()
+            worker.kill()  # of one of the two runs that have started; the other one goes on
             killed_at = time.time()
             released.set()
             (system.landing / "landing_city" / "new.csv").write_text(LANDED)
@@ -85,5 +85,6 @@ def test_ticks_and_runs_go_on_after_the_code_server_was_killed(tmp_path: Path) -
             later = [tick for tick in system.ticks("landing_arrivals") if tick["timestamp"] > killed_at]
             assert {"SUCCESS", "SKIPPED"} & {tick["status"] for tick in later}
             assert "The code server has ended. Another one is started in its place." in system.log.read_text()
-            kill(system.daemon())
+            [daemon] = system.daemons()
+            daemon.kill()
             system.process.wait(60)  # for whoever starts it again

@@ -36,6 +36,10 @@ CELL: Final = re.compile(rb"""<(?:\w+:)?c\s[^<>]*?\br\s*=\s*["']([A-Za-z]+)(\d+)
 ROW: Final = re.compile(rb"""<(?:\w+:)?row\s[^<>]*?\br\s*=\s*["'](\d+)["'][^<>]*?(?<!/)>""")
 
 
+WITHOUT_PLACE: Final = re.compile(rb"""<(?:\w+:)?(?:c|row)(?=[\s>])(?![^<>]*?\sr\s*=)[^<>]*(?<!/)>""")
+"""A cell or row that does not say where it is: at the beginning, or after the one before."""
+
+
 def read_xlsx(
     filesystem: fs.FileSystem, path: str, city: City, source: LandingSource, _interval: Interval | None
 ) -> Chunks:
@@ -87,6 +91,9 @@ def _refuse_wide_sheet(city: City, path: str, archive: zipfile.ZipFile, sheet: s
             rest = mark + rest
             cells = CELL.findall(whole)
             columns.update(letters.upper() for letters, _ in cells)
+            if WITHOUT_PLACE.search(whole):
+                columns.add(b"A")
+                rows.add(1)
             numbers = {int(digits) for digits in {*ROW.findall(whole), *(digits for _, digits in cells)}}
             rows = {row for extent in (rows, numbers) if extent for row in (min(extent), max(extent))}
     if rows and columns:

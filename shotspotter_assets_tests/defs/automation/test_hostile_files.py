@@ -2,7 +2,6 @@
 
 import os
 import uuid
-import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -13,22 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.defs.resources import NoticesResource
+from shotspotter_assets.rehearsal.chaos.hostile_files import flipped_zip, zip_bomb
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.automation.test_arrivals import Watch, row
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS
 from shotspotter_assets_tests.notifications.servers import webhook_server
-from shotspotter_assets_tests.sources.landing.hostile_files import COLUMNS, GOOD_CSV, equal_rows, workbook, zip_bomb
+from shotspotter_assets_tests.sources.landing.hostile_files import COLUMNS, GOOD_CSV, equal_rows, workbook
 
 ALERT = dict(zip(COLUMNS, ("2024-03-02T17:00:00Z", -76.5, 38.5, "Single_Gunshot", 1, "a"), strict=True))
-
-
-def _flipped_zip(path: Path) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for ending in ("shp", "shx", "dbf"):
-            archive.writestr(f"layer.{ending}", os.urandom(2000) + bytes(20_000))
-    content = bytearray(path.read_bytes())
-    content[100:1900] = bytes(byte ^ 0xFF for byte in content[100:1900])
-    path.write_bytes(content)
 
 
 def _parquet(path: Path, **columns: pa.Array) -> None:
@@ -40,7 +31,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "beyond.xlsx": lambda path: workbook(path, "A99999999999"),
     "equal.parquet": lambda path: equal_rows(path, 16_000_000),
     "bomb.zip": lambda path: zip_bomb(path, megabytes=64),
-    "flipped.zip": _flipped_zip,
+    "flipped.zip": flipped_zip,
     "list.parquet": lambda path: _parquet(path, id=pa.array([["a"]])),
     "struct.parquet": lambda path: _parquet(path, lat=pa.array([{"a": 1}])),
     "zone.parquet": lambda path: _parquet(path, when=pa.array([0], pa.timestamp("us", "Mars/Olympus"))),

@@ -13,6 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.rehearsal.chaos.hostile_files import zip_bomb
 from shotspotter_assets.sources.landing.apart import LeftRows, Result, read_apart
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.one_file import LandedFile
@@ -20,7 +21,7 @@ from shotspotter_assets.sources.landing.reader_process import Task
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.sources.landing.faulty_shelf import FaultyShelf
-from shotspotter_assets_tests.sources.landing.hostile_files import GOOD_CSV, equal_rows, workbook, zip_bomb
+from shotspotter_assets_tests.sources.landing.hostile_files import GOOD_CSV, equal_rows, workbook
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 UNLIMITED: dict[str, Any] = dict.fromkeys(
@@ -58,6 +59,11 @@ def test_a_workbook_with_one_far_cell_is_refused_by_what_it_declares(tmp_path: P
     assert found["good.csv"] == "2024-03-02"
     assert f"City landing_city: {tmp_path}/far.xlsx declares {declared}; the limit is 20,000,000." in found["far.xlsx"]
     assert "Raise limits.max_cells in the city's file, or split the file." in found["far.xlsx"]
+
+
+def test_cells_that_do_not_say_where_they_are_count_too(tmp_path: Path) -> None:
+    workbook(tmp_path / "far.xlsx", "XFD1048576", places=False)
+    assert "far.xlsx declares 1,048,576 rows x 16,384 columns; the limit is 20,000,000." in looks(tmp_path)["far.xlsx"]
 
 
 @pytest.mark.parametrize("cell", ["XFD1048576", "Z1048576", "A99999999999", "ZZZZZZZZ9"])
