@@ -32,6 +32,10 @@ class PatchedInstance(dg.DagsterInstance):
             from shotspotter_assets.dagster_patches import code_server
 
             code_server.apply()
+        if "dagster._daemon.controller" in sys.modules:  # the daemon, and no other
+            from shotspotter_assets.dagster_patches import clock
+
+            clock.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
 

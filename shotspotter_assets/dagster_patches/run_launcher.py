@@ -8,7 +8,7 @@ import json
 from time import monotonic
 from typing import Final
 
-from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
@@ -49,7 +49,7 @@ class LocalRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a run is there; that of one that cannot be looked for is taken to be."""
         socket = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
-        process = self._process(run) if socket else None
+        process = process_of(self._instance, run.run_id) if socket else None
         if process is None or is_running(process):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         now = monotonic()
@@ -59,11 +59,13 @@ class LocalRunLauncher(DefaultRunLauncher):
         del self._gone_since[run.run_id]
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"its process {process} is gone")
 
-    def _process(self, run: DagsterRun) -> int | None:
-        for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
-            if entry.dagster_event and (entry.dagster_event.message or "").startswith(STARTED):
-                return int(str(entry.dagster_event.engine_event_data.metadata["pid"].value))
-        return None
+
+def process_of(instance: DagsterInstance, run_id: str) -> int | None:
+    """Id of the process that was started for a run; None where none was started yet, or not on this machine."""
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        if entry.dagster_event and (entry.dagster_event.message or "").startswith(STARTED):
+            return int(str(entry.dagster_event.engine_event_data.metadata["pid"].value))
+    return None
 
 
 def _answers(socket: str) -> bool:

@@ -5,7 +5,7 @@ The conditions are evaluated where the definitions are loaded, as Dagster's daem
 
 import warnings
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
 from shotspotter_assets.defs.automation.runs import DAILY_ASSETS, newest_first
 from shotspotter_assets.defs.automation.under_way import UnderWay
-from shotspotter_assets.partitions import LOOK_BACK_DAYS
+from shotspotter_assets.partitions import LOOK_BACK_DAYS, parse_key
 from shotspotter_assets.settings import Settings
 
 
@@ -36,6 +36,27 @@ class OfAutomatedCity(dg.AutomationCondition):
         return dg.AutomationResult(
             context, context.candidate_subset.compute_intersection_with_partition_keys(of_cities)
         )
+
+
+class WithHistory(dg.AutomationCondition):
+    """True of the days of a city by which it has as many days as models need; a run of an earlier one would fail."""
+
+    def __init__(self, cities: Iterable[City]) -> None:
+        self._starts = {city.name: city.start for city in cities}
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """See Dagster."""
+        from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
+
+        if context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        keys = context.candidate_subset.expensively_compute_partition_keys()
+        days = {key: parse_key(key) for key in keys}
+        enough = {key for key, (city, day) in days.items() if self._days(city, day) >= MIN_HISTORY_DAYS}
+        return dg.AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(enough))
+
+    def _days(self, city: str, day: date) -> int:
+        return (day - self._starts[city]).days + 1 if city in self._starts else 0
 
 
 class InRunUnderWay(dg.AutomationCondition):
@@ -58,6 +79,8 @@ def _under_way(instance: dg.DagsterInstance, _tick: datetime) -> UnderWay:
     """One query for all assets of a tick."""
     return UnderWay.of(instance)
 
+
+MODELS: Final = dg.AssetKey("live_models")
 
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
 RECENT: Final = dg.AutomationCondition.in_latest_time_window(timedelta(days=LOOK_BACK_DAYS + 1))
@@ -157,6 +180,7 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
     """The assets, with conditions that are true of the automated cities alone; the page of `raw_alerts` lists these."""
     # The window comes first: a condition is asked about all days of all cities otherwise.
     is_wanted = RECENT & OfAutomatedCity(cities)
+    can_train = is_wanted & WithHistory(cities)
 
     shown = panel.table({"city": city.name, "automation": city.automation} for city in cities)
 
@@ -164,6 +188,9 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
         if spec.key == DAILY_ASSETS[0]:
             spec = spec.merge_attributes(metadata={"automation": shown})
         condition = spec.automation_condition
-        return spec if condition is None else spec.replace_attributes(automation_condition=is_wanted & condition)
+        if condition is None:
+            return spec
+        limit = can_train if spec.key == MODELS else is_wanted
+        return spec.replace_attributes(automation_condition=limit & condition)
 
     return assets.map_asset_specs(func=limited)

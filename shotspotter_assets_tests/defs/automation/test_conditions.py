@@ -12,6 +12,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializa
 from dagster._serdes import serialize_value
 
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS, with_city
 
@@ -167,6 +168,23 @@ def test_nothing_is_made_for_a_manual_city(tmp_path: Path, monkeypatch: pytest.M
                 instance.report_runless_asset_event(dg.AssetMaterialization("grid_tensors", partition=key, tags=tags))
         assert "live_models" in automation.tick()
         assert automation.asked_of_others == set()
+
+
+def test_models_wait_until_their_city_has_the_days_that_they_need(tmp_path: Path) -> None:
+    start = DAY - timedelta(days=MIN_HISTORY_DAYS)
+    cities = with_city(OTHER, start=start)
+    definitions = build_definitions(Settings(cities, store_root="store", landing_root="landing"))
+    wanted = dg.AssetSelection.assets("live_models")
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        cursor = dg.evaluate_automation_conditions(definitions, instance, wanted, evaluation_time=NOW).cursor
+        for back in range(MIN_HISTORY_DAYS + 1):
+            key = f"{OTHER}|{DAY - timedelta(days=back)}"
+            instance.report_runless_asset_event(dg.AssetMaterialization("grid_tensors", partition=key))
+        result = dg.evaluate_automation_conditions(
+            definitions, instance, wanted, evaluation_time=NOW + timedelta(seconds=5), cursor=cursor
+        )
+    asked = result.get_requested_partitions(dg.AssetKey("live_models"))
+    assert asked == {f"{OTHER}|{day}" for day in (DAY, DAY - timedelta(days=1))}
 
 
 def test_the_page_of_the_raw_alerts_says_which_cities_run_by_themselves() -> None:
