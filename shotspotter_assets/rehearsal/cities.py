@@ -66,23 +66,30 @@ class RehearsedCity:
 
 def simulated_city(first: date, last: date) -> RehearsedCity:
     """The embedded simulation on a smaller grid, as if its alerts were sent in files."""
-    settings = _simulated_settings("simulated_city", first)
+    return landed_city("simulated_city", first, last)
+
+
+def landed_city(name: str, first: date, last: date) -> RehearsedCity:
+    """A simulated city of any name whose alerts land in files."""
+    settings = _simulated_settings(name, first)
     alerts = _simulated_alerts(settings, first, last)
-    return RehearsedCity("simulated_city", _landed(settings), alerts, f"{alerts.num_rows:,} simulated alerts")
+    return RehearsedCity(name, _landed(settings), alerts, f"{alerts.num_rows:,} simulated alerts")
 
 
 def late_city(first: date, last: date) -> RehearsedCity:
     """A simulated city whose layer is three days late, and whose file does not say so."""
-    return _published("three_days_late", {}, Rhythm(3, 1, last), first, last)
+    return published_city("three_days_late", {}, Rhythm(3, 1, last), first, last)
 
 
 def burst_city(first: date, last: date, eve: date) -> RehearsedCity:
     """A simulated city whose layer is loaded every two weeks, for the last time a week before the first day lands."""
     rule = {"publication": {"period_days": BURST_DAYS}}
-    return _published("fortnightly", rule, Rhythm(0, BURST_DAYS, eve - timedelta(days=BURST_DAYS // 2)), first, last)
+    return published_city(
+        "fortnightly", rule, Rhythm(0, BURST_DAYS, eve - timedelta(days=BURST_DAYS // 2)), first, last
+    )
 
 
-def _published(name: str, rule: dict[str, Any], rhythm: Rhythm, first: date, last: date) -> RehearsedCity:
+def published_city(name: str, rule: dict[str, Any], rhythm: Rhythm, first: date, last: date) -> RehearsedCity:
     """A simulated city that is asked at a layer, whose address is yet to be written into its file."""
     settings = _simulated_settings(name, first)
     alerts = _simulated_alerts(settings, first, last)

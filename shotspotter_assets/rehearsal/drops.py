@@ -62,8 +62,8 @@ def steps_of(days: list[date]) -> list[list[Drop]]:
 
 def land_history(landing: Path, city: RehearsedCity, first: date, eve: date) -> None:
     """One big file up to the day before `eve`, and the daily file of `eve`."""
-    _write(landing / city.name / HISTORY / "history.csv", _csv(city.of_days(first, eve - timedelta(days=1))))
-    _write(_daily(landing, city, eve), _csv(city.of_days(eve, eve)))
+    write_whole(landing / city.name / HISTORY / "history.csv", csv_of(city.of_days(first, eve - timedelta(days=1))))
+    write_whole(_daily(landing, city, eve), csv_of(city.of_days(eve, eve)))
 
 
 def land(landing: Path, city: RehearsedCity, drop: Drop) -> Path:
@@ -71,13 +71,10 @@ def land(landing: Path, city: RehearsedCity, drop: Drop) -> Path:
     rows = city.of_days(drop.day, drop.day)
     if drop.kind == "empty":
         rows = rows.slice(0, 0)
-    elif drop.kind == "corrected":  # the publisher looked again: one alert more, five minutes after noon
-        extra = city.alerts.slice(city.alerts.num_rows // 2, 1).to_pylist()[0]
-        noon = pa.scalar(drop.day).cast(pa.timestamp("us")).as_py() + timedelta(hours=12, minutes=5)
-        again = pa.Table.from_pylist([extra | {"occurred_at": noon, "source_id": "corrected"}], rows.schema)
-        rows = pa.concat_tables([rows, again])
+    elif drop.kind == "corrected":
+        rows = corrected(rows, city, drop.day, "corrected")
     path = _daily(landing, city, drop.day)
-    _write(path, CORRUPT_BYTES if drop.kind == "corrupt" else _csv(rows))
+    write_whole(path, CORRUPT_BYTES if drop.kind == "corrupt" else csv_of(rows))
     return path
 
 
@@ -85,14 +82,24 @@ def _daily(landing: Path, city: RehearsedCity, day: date) -> Path:
     return landing / city.name / DAILY / f"{day.strftime(FILE_DATE)}.csv"
 
 
-def _csv(rows: pa.Table) -> bytes:
+def corrected(rows: pa.Table, city: RehearsedCity, day: date, source_id: str) -> pa.Table:
+    """The rows after the publisher has looked again: one alert more, five minutes after noon."""
+    extra = city.alerts.slice(city.alerts.num_rows // 2, 1).to_pylist()[0]
+    noon = pa.scalar(day).cast(pa.timestamp("us")).as_py() + timedelta(hours=12, minutes=5)
+    again = pa.Table.from_pylist([extra | {"occurred_at": noon, "source_id": source_id}], rows.schema)
+    return pa.concat_tables([rows, again])
+
+
+def csv_of(rows: pa.Table) -> bytes:
+    """Alerts as a publisher writes them."""
     sink = pa.BufferOutputStream()
     times = pc.strftime(rows["occurred_at"], "%Y-%m-%dT%H:%M:%S")
     csv.write_csv(rows.set_column(0, "occurred_at", times), sink)
     return sink.getvalue().to_pybytes()
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file into place at once, as a transfer that renames it when it is over."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)

@@ -35,6 +35,8 @@ class Publisher:
         self._layers: dict[str, sqlite3.Connection] = {}
         self._through: dict[str, str] = {}
         self._lock = threading.Lock()
+        self.is_away = False
+        """Whether the server takes calls and hangs up."""
 
     def add(self, name: str, alerts: pa.Table, time_zone: str) -> None:
         """A layer of alerts with `rehearsal.cities.COLUMNS`, of which none is published yet."""
@@ -85,6 +87,9 @@ def publishing(publisher: Publisher) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if publisher.is_away:
+                self.close_connection = True
+                return
             name = urlsplit(self.path).path.split("/")[1]
             asked = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
             body = json.dumps(publisher.answer(name, asked)).encode()
