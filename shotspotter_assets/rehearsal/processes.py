@@ -128,7 +128,7 @@ class Installation:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], port: int) -> None:
         self.folder, self.home, self.log = folder, environment["DAGSTER_HOME"], folder / "dg_dev.log"
-        self._environment, self._port = dict(environment), port
+        self.url, self._environment, self._port = f"http://127.0.0.1:{port}", dict(environment), port
 
     def __enter__(self) -> Self:
         self.start()
@@ -172,7 +172,7 @@ class Installation:
     def ask(self, query: str, **variables: Any) -> Any:
         """The data of a GraphQL answer."""
         sent = {"query": query, "variables": variables}
-        return requests.post(f"http://127.0.0.1:{self._port}/graphql", json=sent, timeout=60).json()["data"]
+        return requests.post(f"{self.url}/graphql", json=sent, timeout=60).json()["data"]
 
     def answers(self) -> bool:
         """Whether the web server shows the assets."""
@@ -192,6 +192,10 @@ class Installation:
         """The web server, if it runs."""
         return self._started_as("-m", "dagster_webserver")
 
+    def run_workers(self) -> list[psutil.Process]:
+        """The processes that were started for runs."""
+        return [process for process in self.processes() if "--multiprocessing-fork" in _command(process)]
+
     def processes(self) -> Iterator[psutil.Process]:
         """All processes of this home that run."""
         for found in psutil.process_iter():
@@ -200,12 +204,15 @@ class Installation:
                     yield found
 
     def _started_as(self, *arguments: str) -> list[psutil.Process]:
-        found = []
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                if process.cmdline()[1 : 1 + len(arguments)] == [*arguments]:
-                    found.append(process)
-        return found
+        return [process for process in self.processes() if _command(process)[1 : 1 + len(arguments)] == [*arguments]]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """The command line of a process; nothing of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def prepare(folder: Path, city_files: Mapping[str, str], **further: str) -> dict[str, str]:

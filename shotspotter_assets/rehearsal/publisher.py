@@ -43,13 +43,14 @@ class Publisher:
         utc = pc.assume_timezone(alerts["occurred_at"], time_zone, ambiguous="earliest", nonexistent="latest")
         milliseconds = pc.cast(pc.cast(utc, pa.timestamp("ms", "UTC"), safe=False), pa.int64())
         days = pc.strftime(alerts["occurred_at"], "%Y-%m-%d")
-        columns = [milliseconds, *(alerts[column] for column in ("longitude", "latitude", "alert_type")), days]
+        others = (alerts[column] for column in ("longitude", "latitude", "alert_type"))
+        columns = [alerts["source_id"], milliseconds, *others, days]
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         layer = sqlite3.connect(":memory:", check_same_thread=False)
         layer.execute(f"CREATE TABLE layer ({', '.join(COLUMNS)}, day)")
         layer.executemany(
             "INSERT INTO layer VALUES (?, ?, ?, ?, ?, ?, ?)",
-            ((number, f"{name} {number}", *row) for number, row in enumerate(rows, start=1)),
+            ((number, *row) for number, row in enumerate(rows, start=1)),
         )
         self._layers[name] = layer
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from shotspotter_assets.rehearsal.__main__ import POLL_SECONDS, QUIET_SECONDS, Z
 from shotspotter_assets.rehearsal.account import DAILY_CHAIN, LIVE_CHAIN, is_idle, materializations
 from shotspotter_assets.rehearsal.chaos import account
 from shotspotter_assets.rehearsal.chaos.hostile_files import shown
-from shotspotter_assets.rehearsal.chaos.plan import Kill, plan
+from shotspotter_assets.rehearsal.chaos.plan import Kill, Step, plan
 from shotspotter_assets.rehearsal.chaos.world import LIVE_CITY, Clock, World, tick_texts
 from shotspotter_assets.rehearsal.cities import RehearsedCity, Rhythm, landed_city, published_city
 from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare, webhook
@@ -50,6 +50,9 @@ FAKETIME: Final = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 TICKS: Final = 1000
 
+MAX_LATE_SECONDS: Final = 5.0
+"""By which something may happen later than planned without a word."""
+
 
 def main() -> None:
     """Do harm, print the account, and exit with 1 if it is not as it has to be."""
@@ -74,69 +77,27 @@ def chaos(folder: Path, options: argparse.Namespace) -> bool:
     """Whether nothing was lost, nothing is there twice, every bad file was named, and all cities went on."""
     last = today(ZONE) - timedelta(days=1)
     days = days_between(last - timedelta(days=options.days - 1), last)
-    eve = days[0] - timedelta(days=1)
     first_days = {name: days[0] - timedelta(days=number) for name, number in HISTORY_DAYS.items()}
-    cities = _cities(first_days, last)
-    library = options.faketime or next(iter(sorted(Path("/").glob(FAKETIME.removeprefix("/")))), None)
-    clock = Clock(folder, library)
-    if not clock.can_move:
-        log("The clock is not moved: there is no libfaketime (Debian: apt install libfaketime; else --faketime FILE).")
     with ExitStack() as stack:
-        webhook_url, notices = stack.enter_context(webhook())
-        publisher = Publisher()
-        layers = stack.enter_context(publishing(publisher))
-        for city in cities:
-            if city.rhythm:
-                publisher.add(city.name, city.alerts, str(ZONE))
-                city.file["source"]["layer"] = f"{layers}/{city.name}/MapServer/0"
-        port = free_port()
-        environment = prepare(
-            folder,
-            {city.name: json.dumps(city.file, indent=1) for city in cities},  # YAML too, and without aliases
-            SHOTSPOTTER_POLL_SECONDS=str(POLL_SECONDS),
-            SHOTSPOTTER_WEBHOOK_URL=webhook_url,
-            SHOTSPOTTER_UI_URL=f"http://127.0.0.1:{port}",
-            **clock.environment(),
-        )
-        os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
-        instance = stack.enter_context(dg.DagsterInstance.get())
-        system = Installation(folder, environment, port)
-        store = Store(environment["SHOTSPOTTER_STORE"])
-        world = World(system, instance, store, folder / "landing", cities, publisher, clock)
+        world, notices = _world(stack, folder, options, first_days, last)
+        eve = days[0] - timedelta(days=1)
         world.begin(first_days, eve)
-        steps = plan(options.seed, options.minutes * 60, world.landed_cities, days, clock=clock.can_move)
         started = time.monotonic()
-        stack.enter_context(system)
-        log(f"dg dev is up after {time.monotonic() - started:.0f} s: http://127.0.0.1:{port}")
+        system = stack.enter_context(world.system)
+        log(f"dg dev is up after {time.monotonic() - started:.0f} s: {system.url}")
         _wait(world, lambda: world.is_settled(min(first_days.values()), eve), options.patience, "the history is made")
+        seconds = options.minutes * 60
+        steps = plan(options.seed, seconds, world.landed_cities, days, clock=world.clock.can_move)
         log(f"Seed {options.seed}: {len(steps)} things happen in {options.minutes:g} minutes")
-        began = time.monotonic()
-        for number, step in enumerate(steps, start=1):
-            while time.monotonic() - began < step.at:
-                _look(world)
-            remark = world.do(step.action)
-            late = time.monotonic() - began - step.at
-            behind = f" ({late:.0f} s late)" if late > 5 else ""
-            log(f"{number:3d} {step.at:4.0f} s: {step.action}{f': {remark}' if remark else ''}{behind}")
-        while time.monotonic() - began < options.minutes * 60:
-            _look(world)
-        log("All has happened. The clock is true, the layer is there, and nothing is killed any more.")
+        _happen(world, steps, seconds)
         world.calm()
         _wait(world, system.answers, options.patience, "the web server answers")
         _wait(world, lambda: not list(_not_told(world, notices)), options.patience, "every bad file is named")
-        ticks = tick_texts(system, ["landing_arrivals"], TICKS)
-        found = [*account.unnamed_files([*world.ledger.refused(), *world.ledger.bad_files], ticks, notices)]
-        found += account.wrong_unreadable(store, world.ledger, [city.name for city in cities])
-        log(
-            f"{len(world.ledger.refused())} bad files were told of; the {len(world.ledger.spoiled)} cut ones land whole"
-        )
+        found = _names(world, notices)
         world.mend()
         _wait(world, _is_over(world, days), options.patience, "all is made")
         found += _account(world, min(first_days.values()), days)
-        left = [process.pid for process in system.processes() if "--multiprocessing-fork" in process.cmdline()]
-        if left:
-            found.append(f"processes {left} work on, and no run is under way")
-    _print_account(world, steps_of_kinds(steps), notices)
+    _print_account(world, steps, notices)
     for problem in dict.fromkeys(found):
         log(f"WRONG: {problem}")
     if not found:
@@ -147,11 +108,62 @@ def chaos(folder: Path, options: argparse.Namespace) -> bool:
     return not found
 
 
-def steps_of_kinds(steps: Sequence) -> Counter[str]:
-    """How often each kind of thing happened."""
-    return Counter(
-        step.action.what if isinstance(step.action, Kill) else type(step.action).__name__.lower() for step in steps
+def _world(
+    stack: ExitStack, folder: Path, options: argparse.Namespace, first_days: Mapping[str, date], last: date
+) -> tuple[World, list[Notice]]:
+    """The installation before it is started, and the notices that it will send."""
+    cities = _cities(first_days, last)
+    library = options.faketime or next(iter(sorted(Path("/").glob(FAKETIME.removeprefix("/")))), None)
+    clock = Clock(folder, library)
+    if not clock.can_move:
+        log("The clock is not moved: there is no libfaketime (Debian: apt install libfaketime; else --faketime FILE).")
+    webhook_url, notices = stack.enter_context(webhook())
+    publisher = Publisher()
+    layers = stack.enter_context(publishing(publisher))
+    for city in cities:
+        if city.rhythm:
+            publisher.add(city.name, city.alerts, str(ZONE))
+            city.file["source"]["layer"] = f"{layers}/{city.name}/MapServer/0"
+    port = free_port()
+    environment = prepare(
+        folder,
+        {city.name: json.dumps(city.file, indent=1) for city in cities},  # YAML too, and without aliases
+        SHOTSPOTTER_POLL_SECONDS=str(POLL_SECONDS),
+        SHOTSPOTTER_WEBHOOK_URL=webhook_url,
+        SHOTSPOTTER_UI_URL=f"http://127.0.0.1:{port}",
+        **clock.environment(),
     )
+    os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
+    instance = stack.enter_context(dg.DagsterInstance.get())
+    system, store = Installation(folder, environment, port), Store(environment["SHOTSPOTTER_STORE"])
+    return World(system, instance, store, folder / "landing", cities, publisher, clock), notices
+
+
+def _happen(world: World, steps: Sequence[Step], seconds: float) -> None:
+    began = time.monotonic()
+    for number, step in enumerate(steps, start=1):
+        while time.monotonic() - began < step.at:
+            _look(world)
+        remark = world.do(step.action)
+        late = time.monotonic() - began - step.at
+        behind = f" ({late:.0f} s late)" if late > MAX_LATE_SECONDS else ""
+        log(f"{number:3d} {step.at:4.0f} s: {step.action}{f': {remark}' if remark else ''}{behind}")
+    while time.monotonic() - began < seconds:
+        _look(world)
+    log("All has happened. The clock is true, the layer is there, and nothing is killed any more.")
+
+
+def _names(world: World, notices: Sequence[Notice]) -> list[str]:
+    """Bad files that are not named, and good ones that count as bad."""
+    ledger = world.ledger
+    ticks = tick_texts(world.system, ["landing_arrivals"], TICKS)
+    log(
+        f"{len(ledger.refused())} bad files were to be told of; the {len(ledger.spoiled)} cut ones of them land whole now"
+    )
+    return [
+        *account.unnamed_files(ledger.refused() | set(ledger.bad_files), ticks, notices),
+        *account.wrong_unreadable(world.store, ledger, [city.name for city in world.cities]),
+    ]
 
 
 def _options() -> argparse.Namespace:
@@ -167,7 +179,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _cities(first_days: dict[str, date], last: date) -> list[RehearsedCity]:
+def _cities(first_days: Mapping[str, date], last: date) -> list[RehearsedCity]:
     """Two cities whose alerts land, and one that is asked at a layer; none has days after the last one."""
     cities = [landed_city(name, first_days[name], last) for name in (FORECAST_CITY, MIXED_CITY)]
     cities.append(published_city(LIVE_CITY, {}, Rhythm(0, 1, last), first_days[LIVE_CITY], last))
@@ -228,6 +240,8 @@ def _account(world: World, first: date, days: Sequence[date]) -> Iterator[str]:
     yield from account.wrong_statuses(world.instance, world.ledger, materialized, runs)
     yield from account.broken_files(Path(world.store.root))
     yield from account.broken_databases(Path(world.system.home))
+    for process in world.system.run_workers():
+        yield f"process {process.pid} works on, and no run is under way"
     for day in days:
         if ("patrol_plans", key_of(FORECAST_CITY, day)) not in materialized:
             yield f"patrol_plans of {key_of(FORECAST_CITY, day)} is missing"
@@ -237,7 +251,11 @@ def _account(world: World, first: date, days: Sequence[date]) -> Iterator[str]:
                 yield f"{city} waited {seconds:.0f} s for what had landed, and nothing was killed that it needed"
 
 
-def _print_account(world: World, kinds: Counter[str], notices: Sequence[Notice]) -> None:
+def _print_account(world: World, steps: Sequence[Step], notices: Sequence[Notice]) -> None:
+    kinds = Counter(
+        f"SIGKILL to a {step.action.what}" if isinstance(step.action, Kill) else type(step.action).__name__.lower()
+        for step in steps
+    )
     statuses = Counter(record.dagster_run.status.value for record in world.instance.get_run_records())
     print(f"\nHappened: {', '.join(f'{number} x {kind}' for kind, number in kinds.items())}")
     print(f"Runs: {', '.join(f'{number} {status}' for status, number in sorted(statuses.items()))}")

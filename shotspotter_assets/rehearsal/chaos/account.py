@@ -126,8 +126,11 @@ def broken_files(root: Path) -> Iterator[str]:
 def broken_databases(home: Path) -> Iterator[str]:
     """SQLite files of the instance that are damaged."""
     for path in sorted(home.rglob("*.db")):
-        with closing(sqlite3.connect(path)) as database:
-            [(verdict, *_), *_] = database.execute("pragma quick_check").fetchall()
+        try:
+            with closing(sqlite3.connect(path)) as database:
+                [(verdict, *_), *_] = database.execute("pragma quick_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
         if verdict != "ok":
             yield f"{path.relative_to(home)}: {verdict}"
 
