@@ -145,16 +145,11 @@ class Installation:
 
     def start(self) -> None:
         """Start it, for the first time or again."""
-        command = [str(Path(sys.executable).parent / "dg"), "dev", "--workspace", str(CHECKOUT / "workspace.yaml")]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - the project's own command
-                [*command, "--host", "127.0.0.1", "--port", str(self._port)],
-                cwd=self.folder,
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
+
+    def start_second_daemon(self) -> subprocess.Popen[bytes]:
+        """Start a daemon beside the one that runs."""
+        return self._start("dagster-daemon", "run")
 
     def stop(self) -> list[int]:
         """End what is left of it as a service manager does, SIGTERM and then SIGKILL: the ids of what was left."""
@@ -202,6 +197,22 @@ class Installation:
             with contextlib.suppress(psutil.Error):
                 if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
                     yield found
+
+    def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - the project's own commands
+                [
+                    str(Path(sys.executable).parent / command),
+                    *arguments,
+                    "--workspace",
+                    str(CHECKOUT / "workspace.yaml"),
+                ],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _started_as(self, *arguments: str) -> list[psutil.Process]:
         return [process for process in self.processes() if _command(process)[1 : 1 + len(arguments)] == [*arguments]]

@@ -49,6 +49,8 @@ class Ledger:
     together: set[str] = field(default_factory=set)
     """What two runs made at the same time."""
     outages: int = 0
+    daemons: int = 0
+    """Second ones that were started. From then on runs of the same partition may meet."""
 
     def take(self, city: str, rows: pa.Table) -> None:
         """Alerts land or are published, each on its day."""

@@ -18,6 +18,7 @@ OUTAGES_IN_10_MINUTES: Final = 4
 CLOCK_MOVES_IN_10_MINUTES: Final = 4
 
 OUTAGE_SECONDS: Final = (10.0, 40.0)
+SECOND_DAEMON_SECONDS: Final = 60.0
 MAX_MOVE_SECONDS: Final = 5400
 """By which the clock is moved, back or forth."""
 
@@ -87,6 +88,15 @@ class Kill(NamedTuple):
         return f"SIGKILL to a {self.what}"
 
 
+class SecondDaemon(NamedTuple):
+    """Somebody starts a daemon beside the one that runs, and ends it again."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"a second daemon for {self.seconds:.0f} s"
+
+
 class ClockMove(NamedTuple):
     """The clock of the installation is set so many seconds from the true time."""
 
@@ -96,7 +106,7 @@ class ClockMove(NamedTuple):
         return f"the clock is set {self.seconds:+d} s from the true time"
 
 
-Action = Landing | Spoiling | Hostility | Publishing | Outage | Kill | ClockMove
+Action = Landing | Spoiling | Hostility | Publishing | Outage | Kill | SecondDaemon | ClockMove
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,15 @@ class Step(NamedTuple):
     action: Action
 
 
-def plan(seed: int, seconds: float, cities: Sequence[LandedCity], days: Sequence[date], *, clock: bool) -> list[Step]:
+def plan(
+    seed: int,
+    seconds: float,
+    cities: Sequence[LandedCity],
+    days: Sequence[date],
+    *,
+    clock: bool,
+    second_daemon: bool = False,
+) -> list[Step]:
     """The steps in their order; every part of every day lands, and so does, in five minutes or more, every hostile file.
 
     Args:
@@ -125,6 +143,7 @@ def plan(seed: int, seconds: float, cities: Sequence[LandedCity], days: Sequence
         cities: those whose alerts land.
         days: those that land, and are published by the layer, one by one.
         clock: whether the clock can be moved.
+        second_daemon: whether somebody starts a second daemon for a while.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     share = seconds / 600
@@ -138,6 +157,9 @@ def plan(seed: int, seconds: float, cities: Sequence[LandedCity], days: Sequence
             for _ in range(_count(OUTAGES_IN_10_MINUTES, share))
         ),
     ]
+    if second_daemon:
+        daemon_s = min(SECOND_DAEMON_SECONDS, seconds / 4)
+        steps.append(Step(chance.uniform(0.3 * seconds, 0.9 * seconds - daemon_s), SecondDaemon(daemon_s)))
     if clock:
         moves = _count(CLOCK_MOVES_IN_10_MINUTES, share)
         times = (chance.uniform(QUIET_SHARE, 0.9) * seconds for _ in range(moves))

@@ -1,5 +1,6 @@
 """An installation that is done harm to: its cities, its processes with their service manager, and what is seen of it."""
 
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from shotspotter_assets.rehearsal.chaos.plan import (
     Landing,
     Outage,
     Publishing,
+    SecondDaemon,
     Spoiling,
 )
 from shotspotter_assets.rehearsal.cities import DAILY, FILE_DATE, HISTORY, RehearsedCity
@@ -94,6 +96,8 @@ class World:
     _restart_at: float | None = None
     _layer_back_at: float = 0.0
     _pending_kills: list[Kill] = field(default_factory=list)
+    _second_daemon: subprocess.Popen[bytes] | None = None
+    _second_daemon_ends_at: float = 0.0
 
     @property
     def landed_cities(self) -> list[LandedCity]:
@@ -130,6 +134,10 @@ class World:
                 self.ledger.outages += 1
                 self.publisher.is_away = True
                 self._layer_back_at = time.monotonic() + seconds
+            case SecondDaemon(seconds):
+                self._second_daemon = self.system.start_second_daemon()
+                self._second_daemon_ends_at = time.monotonic() + seconds
+                self.ledger.daemons += 1
             case ClockMove(seconds):
                 self.clock.set(seconds)
             case Kill():
@@ -143,8 +151,10 @@ class World:
         if self.publisher.is_away and time.monotonic() > self._layer_back_at:
             self.publisher.is_away = False
             remarks.append("the layer's server is back")
-        under_way = self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        self.ledger.together |= set(made_together(under_way))
+        remarks.append(self._look_after_second_daemon())
+        if not self.ledger.daemons:
+            under_way = self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+            self.ledger.together |= set(made_together(under_way))
         for name, wait in list(self._waits.items()):
             wait.days = {day for day in wait.days if self.lacks(name, day, day)}
             if not wait.days:
@@ -157,7 +167,8 @@ class World:
         return list(stored_wrong(self.store, self.ledger, [city], first, last))
 
     def calm(self) -> None:
-        """Let the clock be true and the layer be there, and kill nothing any more."""
+        """Let the clock be true, the layer be there, one daemon be enough, and kill nothing any more."""
+        self._second_daemon_ends_at = 0.0
         self.clock.set(0)
         self.publisher.is_away = False
         self._pending_kills.clear()
@@ -226,6 +237,14 @@ class World:
     def _place(self, city: RehearsedCity, day: date) -> Place:
         point = city.alerts.slice(0, 1).to_pylist()[0]
         return Place(day, point["longitude"], point["latitude"])
+
+    def _look_after_second_daemon(self) -> str:
+        if self._second_daemon is None or time.monotonic() < self._second_daemon_ends_at:
+            return ""
+        self._second_daemon.terminate()
+        self._second_daemon.wait()
+        self._second_daemon = None
+        return "the second daemon has ended"
 
     def _look_after_processes(self) -> str:
         now = time.monotonic()

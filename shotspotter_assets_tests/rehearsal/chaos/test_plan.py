@@ -14,6 +14,7 @@ from shotspotter_assets.rehearsal.chaos.plan import (
     Landing,
     Outage,
     Publishing,
+    SecondDaemon,
     Spoiling,
     Step,
     plan,
@@ -62,6 +63,14 @@ def test_no_file_is_both_corrected_and_cut() -> None:
             if isinstance(step.action, Spoiling) or (isinstance(step.action, Landing) and step.action.version > 1)
         ]
         assert len(changed) == len(set(changed))
+
+
+def test_a_second_daemon_starts_only_if_it_is_asked_for_and_ends_in_time() -> None:
+    steps = plan(1, 600, CITIES, DAYS, clock=True, second_daemon=True)
+    [(at, daemon)] = [step for step in steps if isinstance(step.action, SecondDaemon)]
+    assert isinstance(daemon, SecondDaemon)
+    assert at + daemon.seconds <= 600
+    assert not any(isinstance(step.action, SecondDaemon) for step in planned())
 
 
 def test_a_clock_that_cannot_be_moved_is_left_alone() -> None:
