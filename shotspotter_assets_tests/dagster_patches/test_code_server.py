@@ -1,6 +1,8 @@
 """Processes are killed: another code server comes, runs are made again, and without its daemon the whole of it ends."""
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._grpc.client import DagsterGrpcClient
 
+from shotspotter_assets.dagster_patches.code_server import NoCodeServerError, wait_for_server
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.running_system import RUNS, RunningSystem
 
@@ -54,6 +58,20 @@ def held_feed() -> Iterator[tuple[str, threading.Event]]:
         released.set()
         server.shutdown()
         server.server_close()
+
+
+def test_a_code_server_that_ends_while_it_starts_is_not_waited_for(tmp_path: Path) -> None:
+    socket = str(tmp_path / "socket")
+    # The process behind the proxy has no time to start.
+    command = [sys.executable, "-m", "dagster", "code-server", "start", "-m", "shotspotter_assets.definitions"]
+    with (tmp_path / "log").open("wb") as log:
+        proxy = subprocess.Popen([*command, "--socket", socket, "--startup-timeout", "1"], stdout=log, stderr=log)
+    try:
+        with pytest.raises(NoCodeServerError, match="has ended while it started"):
+            wait_for_server(proxy, DagsterGrpcClient(socket=socket), command, timeout=240)
+    finally:
+        proxy.kill()
+        proxy.wait()
 
 
 @pytest.mark.slow
