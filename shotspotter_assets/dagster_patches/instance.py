@@ -33,9 +33,10 @@ class PatchedInstance(dg.DagsterInstance):
 
             code_server.apply()
         if "dagster._daemon.controller" in sys.modules:  # the daemon, and no other
-            from shotspotter_assets.dagster_patches import clock
+            from shotspotter_assets.dagster_patches import clock, run_launcher
 
             clock.apply()
+            run_launcher.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
 

@@ -5,13 +5,15 @@ memory, a run counts as under way for a day (`max_runtime_seconds`): its days ar
 """
 
 import json
+import logging
 from time import monotonic
 from typing import Final
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher, RunRecord
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._daemon.monitoring import run_monitoring
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._serdes import ConfigurableClassData
 
@@ -25,6 +27,13 @@ known(
     purpose="a run whose process was killed is made again",
 )
 
+STOCK_STARTING: Final = known(
+    "dagster._daemon.monitoring.run_monitoring:monitor_starting_run",
+    parameters="instance, run_record, logger",
+    sources=("a462185a7453",),
+    purpose="a run whose process was killed while it started is made again",
+)
+
 STARTED: Final = "Started process for run (pid: "
 
 MIN_GONE_S: Final = 45.0
@@ -32,6 +41,22 @@ MIN_GONE_S: Final = 45.0
 killed, the code server comes first."""
 MAX_GONE_S: Final = 180.0
 """The server that started the run may be gone for good, as after a restart of everything."""
+
+
+def apply() -> None:
+    """Let the monitoring of this process look for the processes of runs that are starting too; stock, it waits for minutes."""
+    run_monitoring.monitor_starting_run = _monitor_starting_run
+
+
+def _monitor_starting_run(instance: DagsterInstance, run_record: RunRecord, logger: logging.Logger) -> None:
+    run, launcher = run_record.dagster_run, instance.run_launcher
+    if run.status is DagsterRunStatus.STARTING and isinstance(launcher, LocalRunLauncher):
+        health = launcher.check_run_worker_health(run)
+        found = instance.get_run_by_id(run.run_id)
+        if health.status is WorkerStatus.NOT_FOUND and found is not None and found.status is run.status:
+            instance.report_run_failed(run, f"The run has not started: {health.msg}.")
+            return
+    STOCK_STARTING(instance, run_record, logger)
 
 
 class LocalRunLauncher(DefaultRunLauncher):

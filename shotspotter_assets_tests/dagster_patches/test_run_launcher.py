@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._daemon.monitoring import run_monitoring
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from shotspotter_assets.dagster_patches import run_launcher
@@ -37,6 +38,26 @@ def gone_process() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     return process.pid
+
+
+@pytest.mark.parametrize(("process", "fails"), [(gone_process, True), (os.getpid, False), (None, False)])
+def test_a_run_whose_process_is_gone_before_it_has_started_has_failed(
+    process: Callable[[], int] | None, fails: bool, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_launcher.apply()
+    monkeypatch.setattr(run_launcher, "MIN_GONE_S", 0.0)
+    monkeypatch.setattr(run_launcher, "MAX_GONE_S", 0.0)
+    run = instance.add_run(dg.DagsterRun(job_name="daily", tags={GRPC_INFO_TAG: json.dumps(BY_SOCKET)}))
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, "daily"), run.run_id)
+    if process is not None:
+        pid = process()
+        instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    run_monitoring.monitor_starting_run(instance, record, logging.getLogger())
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status is (dg.DagsterRunStatus.FAILURE if fails else dg.DagsterRunStatus.STARTING)
 
 
 @pytest.mark.parametrize(
