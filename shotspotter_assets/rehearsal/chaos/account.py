@@ -81,7 +81,9 @@ def wrong_statuses(
             if missing:
                 yield f"{name} is a SUCCESS and has not made {len(missing)} of its partitions, such as {missing[0]}"
         elif process_of(instance, run.run_id) not in ledger.killed:
-            yield f"{name} is {run.status.value}, and its process was not killed: {_cause(instance, run.run_id)}"
+            cause = _cause(instance, run.run_id)
+            if not any(harm in cause for harm in ledger.harms):
+                yield f"{name} is {run.status.value}, its process was not killed, and no harm was done to it: {cause}"
 
 
 def unnamed_files(ledger_files: Iterable[BadFile], ticks: str, notices: Sequence[Notice]) -> Iterator[str]:

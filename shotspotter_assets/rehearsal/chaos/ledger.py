@@ -48,7 +48,8 @@ class Ledger:
     """Ids of the processes that were killed, or ended together with all others."""
     together: set[str] = field(default_factory=set)
     """What two runs made at the same time."""
-    outages: int = 0
+    harms: set[str] = field(default_factory=set)
+    """Files and addresses at which a run may fail: what it reads was spoiled, or went away, once it had been asked for."""
     daemons: int = 0
     """Second ones that were started. From then on runs of the same partition may meet."""
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from shotspotter_assets.dagster_patches.run_launcher import process_of
 from shotspotter_assets.rehearsal.account import is_idle
 from shotspotter_assets.rehearsal.chaos.account import keys_of, made_together, stored_wrong
-from shotspotter_assets.rehearsal.chaos.hostile_files import LIBRARY, Place, ids_of
+from shotspotter_assets.rehearsal.chaos.hostile_files import LIBRARY, Place, ids_of, shown
 from shotspotter_assets.rehearsal.chaos.ledger import BadFile, Ledger, Spoiled
 from shotspotter_assets.rehearsal.chaos.plan import (
     Action,
@@ -131,7 +131,7 @@ class World:
                 self._take(city.name, day, city.of_days(day, day))
                 self.publisher.publish(LIVE_CITY, day)
             case Outage(seconds):
-                self.ledger.outages += 1
+                self.ledger.harms.add(f"/{LIVE_CITY}/")
                 self.publisher.is_away = True
                 self._layer_back_at = time.monotonic() + seconds
             case SecondDaemon(seconds):
@@ -217,6 +217,7 @@ class World:
         whole = path.read_bytes()
         header, _, _ = whole.partition(b"\n")
         write_whole(path, header[: len(header) // 2])
+        self.ledger.harms.add(str(path))
         self.ledger.spoiled.append(Spoiled(spoiling.city, spoiling.day, path, whole))
 
     def _drop_hostile(self, hostility: Hostility) -> None:
@@ -227,6 +228,7 @@ class World:
         file.make(aside, self._place(city, hostility.day))
         if aside != path:
             aside.rename(path)
+        self.ledger.harms.add(shown(str(path)))
         self.ledger.bad_files.append(BadFile(city.name, hostility.file, file.outcome))
         if file.outcome in ("rejected", "taken"):
             ids = set(ids_of(path.stem))

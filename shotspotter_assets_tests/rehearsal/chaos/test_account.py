@@ -139,7 +139,7 @@ def wrong_statuses(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
         (dg.DagsterRunStatus.SUCCESS, DAILY_CHAIN, ""),
         (dg.DagsterRunStatus.SUCCESS, DAILY_CHAIN[:2], "is a SUCCESS and has not made 2 of its partitions"),
         (dg.DagsterRunStatus.STARTED, DAILY_CHAIN, "is STARTED, and nothing is under way any more"),
-        (dg.DagsterRunStatus.FAILURE, (), "is FAILURE, and its process was not killed"),
+        (dg.DagsterRunStatus.FAILURE, (), "is FAILURE, its process was not killed, and no harm was done to it"),
     ],
 )
 def test_a_status_that_is_not_true_is_named(
@@ -149,6 +149,14 @@ def test_a_status_that_is_not_true_is_named(
     found = wrong_statuses(instance, ledger)
     assert len(found) == bool(problem)
     assert all(problem in one for one in found)
+
+
+def test_a_run_may_fail_at_what_was_spoiled(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    run = run_of(instance, dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(run, "City any_files: /landing/a.csv cannot be read.")
+    assert len(wrong_statuses(instance, ledger)) == 1
+    ledger.harms.add("/landing/a.csv")
+    assert wrong_statuses(instance, ledger) == []
 
 
 def test_a_day_may_be_made_again_for_each_change_and_each_broken_run(
