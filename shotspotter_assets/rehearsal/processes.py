@@ -132,12 +132,15 @@ class Installation:
 
     def __enter__(self) -> Self:
         self.start()
-        until = time.monotonic() + MAX_START_SECONDS
-        while not self.answers():
-            if time.monotonic() > until or self.process.poll() is not None:
-                self.stop()
-                raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.5)
+        try:
+            until = time.monotonic() + MAX_START_SECONDS
+            while not self.answers():
+                if time.monotonic() > until or self.process.poll() is not None:
+                    raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
+                time.sleep(0.5)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
