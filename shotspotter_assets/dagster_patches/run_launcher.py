@@ -50,11 +50,11 @@ def apply() -> None:
 
 def _monitor_starting_run(instance: DagsterInstance, run_record: RunRecord, logger: logging.Logger) -> None:
     run, launcher = run_record.dagster_run, instance.run_launcher
-    if run.status is DagsterRunStatus.STARTING and isinstance(launcher, LocalRunLauncher):
-        health = launcher.check_run_worker_health(run)
+    if isinstance(launcher, LocalRunLauncher):
+        reason = launcher.why_it_cannot_start(run)
         found = instance.get_run_by_id(run.run_id)
-        if health.status is WorkerStatus.NOT_FOUND and found is not None and found.status is run.status:
-            instance.report_run_failed(run, f"The run has not started: {health.msg}.")
+        if reason and found is not None and found.status is run.status:
+            instance.report_run_failed(run, f"The run has not started: {reason}.")
             return
     STOCK_STARTING(instance, run_record, logger)
 
@@ -65,14 +65,28 @@ class LocalRunLauncher(DefaultRunLauncher):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
         self._gone_since: dict[str, float] = {}
+        self._starting_since: dict[str, float] = {}
 
     @property
     def supports_check_run_worker_health(self) -> bool:
         """The monitoring asks for the health of each run that has started."""
         return True
 
+    def why_it_cannot_start(self, run: DagsterRun) -> str | None:
+        """Why a run that is to start never will; None as long as it may. The clock may have been set back since it began."""
+        now = monotonic()
+        health = self.check_run_worker_health(run)
+        waited_s = now - self._starting_since.setdefault(run.run_id, now)
+        if health.status is WorkerStatus.NOT_FOUND:
+            return health.msg
+        if waited_s < self._instance.run_monitoring_start_timeout_seconds:
+            return None
+        return f"it was given {waited_s:.0f} s to start"
+
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a run is there; that of one that cannot be looked for is taken to be."""
+        if run.status is DagsterRunStatus.STARTED:
+            self._starting_since.pop(run.run_id, None)
         socket = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
         process = process_of(self._instance, run.run_id) if socket else None
         if process is None or is_running(process):

@@ -133,11 +133,7 @@ class Installation:
     def __enter__(self) -> Self:
         self.start()
         try:
-            until = time.monotonic() + MAX_START_SECONDS
-            while not self.answers():
-                if time.monotonic() > until or self.process.poll() is not None:
-                    raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
-                time.sleep(0.5)
+            self._wait_until_it_answers()
         except BaseException:
             self.stop()
             raise
@@ -200,6 +196,13 @@ class Installation:
             with contextlib.suppress(psutil.Error):
                 if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
                     yield found
+
+    def _wait_until_it_answers(self) -> None:
+        until = time.monotonic() + MAX_START_SECONDS
+        while not self.answers():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.5)
 
     def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,16 @@ def gone_process() -> int:
     return process.pid
 
 
-@pytest.mark.parametrize(("process", "fails"), [(gone_process, True), (os.getpid, False), (None, False)])
+@pytest.mark.parametrize(
+    ("process", "waited_s", "fails"),
+    [(gone_process, 0, True), (os.getpid, 0, False), (None, 0, False), (None, 301, True)],
+)
 def test_a_run_whose_process_is_gone_before_it_has_started_has_failed(
-    process: Callable[[], int] | None, fails: bool, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    process: Callable[[], int] | None,
+    waited_s: float,
+    fails: bool,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_launcher.apply()
     monkeypatch.setattr(run_launcher, "MIN_GONE_S", 0.0)
@@ -54,7 +62,10 @@ def test_a_run_whose_process_is_gone_before_it_has_started_has_failed(
         instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
-    run_monitoring.monitor_starting_run(instance, record, logging.getLogger())
+    true = time.monotonic()
+    for now in (true, true + waited_s):  # by a clock that nobody sets back
+        monkeypatch.setattr(run_launcher, "monotonic", lambda now=now: now)
+        run_monitoring.monitor_starting_run(instance, record, logging.getLogger())
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status is (dg.DagsterRunStatus.FAILURE if fails else dg.DagsterRunStatus.STARTING)
