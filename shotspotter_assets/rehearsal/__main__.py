@@ -72,7 +72,7 @@ def main() -> None:
             f"The days that land end on {last}, so that the automation's look-back of {LOOK_BACK_DAYS} days begins with them."
         )
     passed = False
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, end)
     try:
         passed = rehearse(folder, cities, first, days, kill=options.kill, patience=options.patience)
     finally:
@@ -142,6 +142,12 @@ def rehearse(
             "no day was stored as known before it was published, and every forecast says its lead."
         )
     return not found
+
+
+def end(*_: object) -> None:
+    """Answer to the first SIGTERM: leave, so that what was started is stopped, which no further one interrupts."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def log(text: str) -> None:

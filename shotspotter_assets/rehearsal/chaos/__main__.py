@@ -20,7 +20,7 @@ import dagster as dg
 
 from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.partitions import key_of
-from shotspotter_assets.rehearsal.__main__ import POLL_SECONDS, QUIET_SECONDS, ZONE, log
+from shotspotter_assets.rehearsal.__main__ import POLL_SECONDS, QUIET_SECONDS, ZONE, end, log
 from shotspotter_assets.rehearsal.account import DAILY_CHAIN, LIVE_CHAIN, is_idle, materializations
 from shotspotter_assets.rehearsal.chaos import account
 from shotspotter_assets.rehearsal.chaos.hostile_files import shown
@@ -61,7 +61,7 @@ def main() -> None:
     if options.folder and folder.exists() and any(folder.iterdir()):
         raise SystemExit(f"{folder} is not empty: chaos begins with an empty instance. Name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, end)
     passed = False
     try:
         passed = chaos(folder, options)
