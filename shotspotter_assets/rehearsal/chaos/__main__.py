@@ -24,8 +24,16 @@ from shotspotter_assets.rehearsal.__main__ import POLL_SECONDS, QUIET_SECONDS, Z
 from shotspotter_assets.rehearsal.account import DAILY_CHAIN, LIVE_CHAIN, is_idle, materializations
 from shotspotter_assets.rehearsal.chaos import account
 from shotspotter_assets.rehearsal.chaos.hostile_files import shown
-from shotspotter_assets.rehearsal.chaos.plan import Kill, Step, plan
-from shotspotter_assets.rehearsal.chaos.world import LIVE_CITY, Clock, World, tick_texts
+from shotspotter_assets.rehearsal.chaos.plan import Kill, LandedCity, Step, plan
+from shotspotter_assets.rehearsal.chaos.world import (
+    FORECAST_CITY,
+    LIVE_CITY,
+    MIXED_CITY,
+    PARTS,
+    Clock,
+    World,
+    tick_texts,
+)
 from shotspotter_assets.rehearsal.cities import RehearsedCity, Rhythm, landed_city, published_city
 from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare, webhook
 from shotspotter_assets.rehearsal.publisher import Publisher, publishing
@@ -33,17 +41,12 @@ from shotspotter_assets.rehearsal.story import Notice
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 from shotspotter_assets.storage.store import Store
 
-FORECAST_CITY: Final = "daily_files"
-"""Lands a file a day after a history that forecasts can be made from."""
-MIXED_CITY: Final = "any_files"
-"""Lands two files for each day, of any name."""
-
 HISTORY_DAYS: Final = {FORECAST_CITY: MIN_HISTORY_DAYS - 1, MIXED_CITY: 20, LIVE_CITY: 20}
 """Before the first day that lands; the forecast city has enough for forecasts from this day on, the others have not."""
 
 LOOK_SECONDS: Final = 1.0
 LONGEST_WAIT: Final = 300.0
-"""Seconds that a city may wait for what has landed, while nothing is killed that it needs."""
+"""Seconds that a city may wait for what has landed, while nothing that it needs is killed, spoiled or away."""
 
 FAKETIME: Final = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 """Where Debian's package `libfaketime` has the library that moves the clock."""
@@ -87,14 +90,9 @@ def chaos(folder: Path, options: argparse.Namespace) -> bool:
         log(f"dg dev is up after {time.monotonic() - started:.0f} s: {system.url}")
         _wait(world, lambda: world.is_settled(min(first_days.values()), eve), options.patience, "the history is made")
         seconds = options.minutes * 60
-        steps = plan(
-            options.seed,
-            seconds,
-            world.landed_cities,
-            days,
-            clock=world.clock.can_move,
-            second_daemon=options.second_daemon,
-        )
+        landed = [LandedCity(name, parts) for name, parts in PARTS.items()]
+        can_move, second = world.clock.can_move, options.second_daemon
+        steps = plan(options.seed, seconds, landed, days, clock=can_move, second_daemon=second)
         log(f"Seed {options.seed}: {len(steps)} things happen in {options.minutes:g} minutes")
         _happen(world, steps, seconds)
         world.calm()
@@ -261,7 +259,7 @@ def _account(world: World, first: date, days: Sequence[date]) -> Iterator[str]:
     for city, waits in world.waited.items():
         for seconds, disturbed in waits:
             if seconds > LONGEST_WAIT and not disturbed:
-                yield f"{city} waited {seconds:.0f} s for what had landed, and nothing was killed that it needed"
+                yield f"{city} waited {seconds:.0f} s for what had landed, and nothing that it needs was killed or spoiled"
 
 
 def _print_account(world: World, steps: Sequence[Step], notices: Sequence[Notice]) -> None:

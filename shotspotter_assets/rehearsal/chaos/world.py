@@ -22,7 +22,6 @@ from shotspotter_assets.rehearsal.chaos.plan import (
     ClockMove,
     Hostility,
     Kill,
-    LandedCity,
     Landing,
     Outage,
     Publishing,
@@ -38,7 +37,15 @@ from shotspotter_assets.storage.store import Store
 RESTART_SECONDS: Final = 3.0
 """After which the service manager starts again what has ended."""
 
+FORECAST_CITY: Final = "daily_files"
+"""Lands a file a day after a history that forecasts can be made from."""
+MIXED_CITY: Final = "any_files"
+"""Lands two files for each day, of any name."""
 LIVE_CITY: Final = "live_layer"
+"""Is asked at a layer."""
+
+PARTS: Final = {FORECAST_CITY: 1, MIXED_CITY: 2}
+"""Files of a day of the cities whose alerts land."""
 
 
 class Clock:
@@ -75,7 +82,7 @@ class Wait:
     """When the first of it landed, on the monotonic clock."""
     days: set[date] = field(default_factory=set)
     disturbed: bool = False
-    """Whether something was killed meanwhile that the city needs."""
+    """Whether something that the city needs was killed, spoiled or away meanwhile."""
 
 
 @dataclass
@@ -91,18 +98,13 @@ class World:
     clock: Clock
     ledger: Ledger = field(default_factory=Ledger)
     waited: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)
-    """By city, seconds from a landing to the cleaned alerts, and whether something was killed meanwhile."""
+    """By city, seconds from a landing to the cleaned alerts, and whether that was disturbed."""
     _waits: dict[str, Wait] = field(default_factory=dict)
     _restart_at: float | None = None
     _layer_back_at: float = 0.0
     _pending_kills: list[Kill] = field(default_factory=list)
     _second_daemon: subprocess.Popen[bytes] | None = None
     _second_daemon_ends_at: float = 0.0
-
-    @property
-    def landed_cities(self) -> list[LandedCity]:
-        """The cities whose alerts land: in daily files, and in two files for each day."""
-        return [LandedCity(city.name, parts) for city, parts in zip(self._landed(), (1, 2), strict=True)]
 
     def begin(self, first_days: Mapping[str, date], eve: date) -> None:
         """Land and publish the days to the one before the first of the plan."""
@@ -133,6 +135,7 @@ class World:
             case Outage(seconds):
                 self.ledger.harms.add(f"/{LIVE_CITY}/")
                 self.publisher.is_away = True
+                self._disturb({LIVE_CITY})
                 self._layer_back_at = time.monotonic() + seconds
             case SecondDaemon(seconds):
                 self._second_daemon = self.system.start_second_daemon()
@@ -147,7 +150,9 @@ class World:
 
     def look(self) -> list[str]:
         """Look after what has ended or is over, and at what has been made: remarks."""
-        remarks = [self._look_after_processes(), self._kill_pending()]
+        remarks = [self._look_after_processes()]
+        if killed := self._kill_pending():
+            remarks.append(f"SIGKILL to {killed}, which had to come first")
         if self.publisher.is_away and time.monotonic() > self._layer_back_at:
             self.publisher.is_away = False
             remarks.append("the layer's server is back")
@@ -183,9 +188,6 @@ class World:
         """Whether nothing is under way, and all that has landed is made."""
         return is_idle(self.instance) and not any(self.lacks(city.name, first, last) for city in self.cities)
 
-    def _landed(self) -> list[RehearsedCity]:
-        return [city for city in self.cities if not city.rhythm]
-
     def _city(self, name: str) -> RehearsedCity:
         return next(city for city in self.cities if city.name == name)
 
@@ -197,13 +199,13 @@ class World:
         self._waits.setdefault(city, Wait(time.monotonic())).days.add(day)
 
     def _path(self, city: str, day: date, part: int) -> Path:
-        if any(landed == LandedCity(city, 1) for landed in self.landed_cities):
+        if city == FORECAST_CITY:
             return self.landing / city / DAILY / f"{day.strftime(FILE_DATE)}.csv"
         return self.landing / city / HISTORY / f"batch {day} {part}.csv"
 
     def _land(self, landing: Landing) -> None:
         city = self._city(landing.city)
-        [parts] = (landed.parts for landed in self.landed_cities if landed.name == landing.city)
+        parts = PARTS[city.name]
         rows = city.of_days(landing.day, landing.day)
         half = rows.num_rows // parts
         rows = rows.slice(landing.part * half, half if landing.part < parts - 1 else None)
@@ -217,6 +219,7 @@ class World:
         whole = path.read_bytes()
         header, _, _ = whole.partition(b"\n")
         write_whole(path, header[: len(header) // 2])
+        self._disturb({spoiling.city})
         self.ledger.harms.add(str(path))
         self.ledger.spoiled.append(Spoiled(spoiling.city, spoiling.day, path, whole))
 
@@ -267,7 +270,7 @@ class World:
                 process, what = victim
                 self.ledger.killed.add(process.pid)
                 process.kill()
-                return f"SIGKILL to {what} (process {process.pid})"
+                return f"{what} (process {process.pid})"
         return ""
 
     def _victim(self, kill: Kill) -> tuple[psutil.Process, str] | None:
