@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import tempfile
 import time
 from datetime import timedelta
@@ -14,7 +15,7 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.defs.automation.under_way import UNDER_WAY
 from shotspotter_assets.partitions import key_of
-from shotspotter_assets.rehearsal.__main__ import ZONE
+from shotspotter_assets.rehearsal.__main__ import ZONE, end
 from shotspotter_assets.rehearsal.account import materializations, runs_of, typical
 from shotspotter_assets.rehearsal.cities import landed_city
 from shotspotter_assets.rehearsal.drops import Drop, land
@@ -30,9 +31,12 @@ def main() -> None:
     parser.add_argument("--cities", type=int, default=60)
     parser.add_argument("--patience", type=float, default=3600, help="most seconds")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, end)
     last = today(ZONE) - timedelta(days=1)
     days = days_between(last - timedelta(days=DAYS - 1), last)
     cities = [landed_city(f"city_{number:02}", days[0], last) for number in range(options.cities)]
+    for city in cities:
+        del city.file["other_sources"]  # its folder would be empty
     keys = [key_of(city.name, day) for city in cities for day in days]
     with tempfile.TemporaryDirectory(prefix="one_morning_") as name:
         folder = Path(name)
