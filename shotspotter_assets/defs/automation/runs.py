@@ -90,7 +90,7 @@ def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) 
     now = datetime.now(UTC)
     recent = dg.RunsFilter(tags={CITY_TAG: city}, updated_after=now - FORGOTTEN)
     latest: dict[str, dg.RunRecord] = {}
-    for record in instance.get_run_records(recent, order_by="create_timestamp", ascending=True):
+    for record in instance.get_run_records(recent, ascending=True):  # as they were asked for, whatever the clock said
         latest[record.dagster_run.tags[RANGE_START] + record.dagster_run.tags[RANGE_END]] = record
     for record in latest.values():
         run = record.dagster_run
@@ -100,7 +100,9 @@ def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) 
             continue
         _, first, last = parse_range_tags(run.tags) or (city, now.date(), now.date())
         is_free = not any(first <= day <= last for day in under_way)
-        if is_free and now.timestamp() - float(record.end_time or 0) >= WAITS[attempt].total_seconds():
+        waited_s = now.timestamp() - float(record.end_time or 0)
+        # Less than nothing after the clock was set back: how long it has waited is not known.
+        if is_free and not 0 <= waited_s < WAITS[attempt].total_seconds():
             yield dg.RunRequest(
                 run_key=f"again {run.run_id}",
                 tags=city_tags(city, first, last) | {ATTEMPT_TAG: str(attempt + 1)},

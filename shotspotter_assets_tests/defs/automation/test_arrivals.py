@@ -12,7 +12,9 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dagster._core.events import DagsterEvent
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.test_utils import freeze_time
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.automation import arrivals, runs
@@ -356,6 +358,19 @@ def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: py
     assert watch.tick() == asked
     assert watch.requests[0].run_key == f"again {failed.run_id}"
     assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
+
+
+def test_a_run_that_failed_while_the_clock_was_ahead_is_tried_again_and_not_after_its_success(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"))
+    asked, tags = watch.tick(), watch.requests[0].tags
+    with freeze_time(datetime.now(UTC) + timedelta(hours=2)):
+        failed = watch.instance.add_run(dg.DagsterRun(job_name="daily", tags=tags))
+        watch.instance.report_run_failed(failed)
+    assert watch.tick() == asked
+    assert watch.requests[0].run_key == f"again {failed.run_id}"
+    again = watch.instance.add_run(dg.DagsterRun(job_name="daily", tags=watch.requests[0].tags))
+    watch.instance.report_dagster_event(DagsterEvent("PIPELINE_SUCCESS", "daily"), again.run_id)
+    assert watch.tick() == []
 
 
 def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch) -> None:
