@@ -82,10 +82,10 @@ def _daily(landing: Path, city: RehearsedCity, day: date) -> Path:
     return landing / city.name / DAILY / f"{day.strftime(FILE_DATE)}.csv"
 
 
-def corrected(rows: pa.Table, city: RehearsedCity, day: date, source_id: str) -> pa.Table:
-    """The rows after the publisher has looked again: one alert more, five minutes after noon."""
+def corrected(rows: pa.Table, city: RehearsedCity, day: date, source_id: str, minutes: int = 5) -> pa.Table:
+    """The rows after the publisher has looked again: one alert more, some minutes after noon."""
     extra = city.alerts.slice(city.alerts.num_rows // 2, 1).to_pylist()[0]
-    noon = pa.scalar(day).cast(pa.timestamp("us")).as_py() + timedelta(hours=12, minutes=5)
+    noon = pa.scalar(day).cast(pa.timestamp("us")).as_py() + timedelta(hours=12, minutes=minutes)
     again = pa.Table.from_pylist([extra | {"occurred_at": noon, "source_id": source_id}], rows.schema)
     return pa.concat_tables([rows, again])
 

@@ -90,7 +90,8 @@ class Place:
 
     def rows(self, stem: str, **other: Any) -> dict[str, list[Any]]:
         """`ROWS` alerts by column, with ids of their own, of which some columns have another value."""
-        times = [f"{self.day}T0{hour}:30:00" for hour in range(1, 1 + ROWS)]
+        minute = sum(stem.encode()) % 60  # of two files at one moment, the alerts would count as the same
+        times = [f"{self.day}T0{hour}:{minute:02}:00" for hour in range(1, 1 + ROWS)]
         alert = {"longitude": self.longitude, "latitude": self.latitude, "alert_type": "Single_Gunshot", "rounds": 1}
         return {
             "occurred_at": times,
