@@ -11,7 +11,9 @@ from typing import Any, Final
 import dagster as dg
 import psutil
 import pyarrow as pa
+from dagster._core.errors import DagsterExecutionInterruptedError
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.dagster_patches.run_launcher import process_of
 from shotspotter_assets.rehearsal.account import is_idle
 from shotspotter_assets.rehearsal.chaos.account import keys_of, made_together, stored_wrong
@@ -113,11 +115,13 @@ class World:
                 land_history(self.landing, city, first_days[city.name], eve)
             rows = city.of_days(first_days[city.name], eve)
             self.ledger.take(city.name, rows)
-            for number in range((eve - first_days[city.name]).days + 1):
-                day = first_days[city.name] + timedelta(days=number)
+            for day in days_between(first_days[city.name], eve):
                 if not self.ledger.versions[city.name, day]:
                     self.ledger.take_ids(city.name, day, set())
         self.publisher.publish(LIVE_CITY, eve)
+        [live] = (city for city in self.cities if city.rhythm)
+        for day in days_between(eve + timedelta(days=1), date.fromisoformat(live.file["end"])):
+            self.ledger.versions[LIVE_CITY, day] += 1  # the layer is asked for it before it shows it
 
     def do(self, action: Action) -> str:
         """Do it, or what can be done of it now: a remark, or nothing."""
@@ -222,6 +226,8 @@ class World:
         header, _, _ = whole.partition(b"\n")
         write_whole(path, header[: len(header) // 2])
         self._disturb({spoiling.city})
+        # A run that was under way may not have read it: its day is made again once it is mended.
+        self.ledger.versions[spoiling.city, spoiling.day] += 1
         self.ledger.harms.add(str(path))
         self.ledger.spoiled.append(Spoiled(spoiling.city, spoiling.day, path, whole))
 
@@ -257,6 +263,7 @@ class World:
         now = time.monotonic()
         if self._restart_at is None and self.system.process.poll() is not None:
             self.ledger.killed |= set(self.system.stop())
+            self.ledger.harms.add(DagsterExecutionInterruptedError.__name__)  # of those that it has ended itself
             self._disturb(None)
             self._restart_at = now + RESTART_SECONDS
             return "dg dev has ended; it starts again"
