@@ -10,11 +10,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.calendar.local_time import rows_of_days, wall_clock
+from shotspotter_assets.calendar.weekdays import WEEKDAYS, hours_of_day, weekdays
+from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.evaluation.areas import cell_areas
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, model_names, observed_of
@@ -25,19 +27,22 @@ from shotspotter_assets.evaluation.report_files import fold_partition, read_walk
 from shotspotter_assets.evaluation.scores import AREAS
 from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.tomorrow import BANDS
 from shotspotter_assets.serving.forecast_scores import SERVED, scored_day
-from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.serving.issued_forecasts import forecast_partition, next_day_forecasts
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_tables import lead_of
+from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, lead_of
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.file_names import CARD_FILE, REPORT_FILE, picture_file
+from shotspotter_assets.storage.file_names import CARD_FILE, HOURLY_FILE, REPORT_FILE, picture_file
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365
 """Issued forecasts of the last year are scored: seasons once each, in seconds."""
+
+ONE_DAY: Final = timedelta(days=1)
 
 NO_DISTRICT: Final = "outside of all districts"
 
@@ -115,6 +120,8 @@ class IssuedTrack:
     mean_hit_5: float | None
     groups: dict[str, list[GroupRow]]
     """By what the groups are of."""
+    counts: dict[str, list[GroupRow]]
+    """The same in alerts, without a skill: by hours and by kind."""
     charts: TrackCharts
 
 
@@ -170,11 +177,62 @@ def issued_track(store: Store, city: City, places: Places, last: date) -> Issued
     order = [name for name in next(iter(scored.values())).column_names if name in shared]
     table = pa.concat_tables([each.select(order) for each in scored.values()])
     leads = np.repeat([lead_of(each) for each in known.values()], [len(each) for each in scored.values()])
-    return _track(city, places, table, leads, serving)
+    counts = {"Hours": _by_hours(store, history, known), "Kind of gunfire": _by_kind(history, known)}
+    return _track(city, places, table, leads, serving, {name: rows for name, rows in counts.items() if rows})
+
+
+def _by_kind(history: CityHistory, forecasts: Mapping[date, pa.Table]) -> list[GroupRow]:
+    """Alerts of each type, as forecast and as they came in the forecast cells, of the days whose types were forecast."""
+    expected, came = np.zeros((2, len(TYPE_COLUMNS)))
+    for day, table in forecasts.items():
+        if table[TYPE_COLUMNS[0]].null_count:
+            continue
+        alerts = table["expected"].to_numpy()
+        expected += [float((alerts * table[name].to_numpy()).sum()) for name in TYPE_COLUMNS]
+        counts = history.daily_counts[(day - history.days[0]).days]
+        came += counts[: len(TYPE_COLUMNS), *cells_of(table)].sum(axis=1)
+    if not came.any():
+        return []
+    # A forecast of types is one of those alerts whose type gets known.
+    expected *= came.sum() / expected.sum()
+    return [
+        GroupRow(name=name[:1].upper() + name[1:], expected=float(expected[code]), came=int(came[code]), skill=None)
+        for code, name in GUNSHOT_TYPES.items()
+    ]
+
+
+def _by_hours(store: Store, history: CityHistory, forecasts: Mapping[date, pa.Table]) -> list[GroupRow]:
+    """Alerts in the bands of hours, as forecast and as they came in the forecast cells."""
+    city = history.city
+    if city.time_precision == "day":
+        return []
+    expected, came = np.zeros((2, 24))
+    frames = history.frames.filter(pc.is_in(history.frames["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
+    by_day = rows_of_days(frames, list(forecasts))
+    for day, table in forecasts.items():
+        hourly = store.read_table(forecast_partition(city.name, day - ONE_DAY), HOURLY_FILE, ["starts_utc", "expected"])
+        wall = wall_clock(hourly["starts_utc"], city.zone)
+        of_day = wall.astype("datetime64[D]") == np.datetime64(day)
+        expected += np.bincount(hours_of_day(wall)[of_day], hourly["expected"].to_numpy()[of_day], minlength=24)
+        rows = by_day[day]
+        covered = covered_mask(list(zip(*cells_of(table), strict=True)), city.shape)
+        heard = covered[cells_of(rows)]
+        # Hours since midnight: on two days a year an hour off the clock.
+        hour = np.minimum(rows["hour"].to_numpy()[heard], 23)
+        came += np.bincount(hour, rows["count"].to_numpy()[heard], minlength=24)
+    return [
+        GroupRow(name=name, expected=float(expected[first:last].sum()), came=int(came[first:last].sum()), skill=None)
+        for name, (first, last) in BANDS.items()
+    ]
 
 
 def _track(
-    city: City, places: Places, table: pa.Table, leads: npt.NDArray[np.int64], serving: ServingRecord | None
+    city: City,
+    places: Places,
+    table: pa.Table,
+    leads: npt.NDArray[np.int64],
+    serving: ServingRecord | None,
+    counts: dict[str, list[GroupRow]],
 ) -> IssuedTrack:
     observed, probability, days = observed_of(table), table[SERVED].to_numpy(), days_of(table)
     scores = score_table(table)
@@ -209,6 +267,7 @@ def _track(
         hit_5=scores[SERVED].hit_rate[5],
         mean_hit_5=scores[HISTORICAL_MEAN].hit_rate[5],
         groups={name: rows for name, rows in groups.items() if len(rows) > 1},
+        counts=counts,
         charts=TrackCharts(
             months=_rows(table, days.astype("datetime64[M]").astype(str)),
             reliability=Curve(name=SERVED, x=calibration.mean_forecast, y=calibration.observed_frequency),

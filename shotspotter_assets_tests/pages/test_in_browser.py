@@ -222,8 +222,7 @@ def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path
 def test_every_tab_leads_to_its_page_by_keyboard(page: Any, folder: Path) -> None:
     open_tomorrow(page, folder)
     for tab in TABS[1:]:
-        page.focus(f"nav a[href='{tab.file}']")
-        page.keyboard.press("Enter")
+        page.locator(f"nav a[href='{tab.file}']").press("Enter")
         page.wait_for_url(f"**/{tab.file}")
         assert page.inner_text("nav a[aria-current=page]") == tab.title
 
@@ -247,8 +246,9 @@ def test_plans_show_the_stored_places_on_map_and_in_table(page: Any, folder: Pat
     assert len(features) == len(table)
 
 
-@pytest.mark.parametrize("paper", ["A4", "Letter"])
-@pytest.mark.parametrize("rows", [2, FEW_ROWS, SOME_ROWS, MAX_ROWS + 5])
+@pytest.mark.parametrize(
+    ("rows", "paper"), [(2, "A4"), (FEW_ROWS, "Letter"), (SOME_ROWS, "Letter"), (MAX_ROWS + 5, "Letter")]
+)
 def test_each_shift_prints_on_one_sheet(
     page: Any, folder: Path, tiny_site: TinySite, tmp_path: Path, rows: int, paper: str
 ) -> None:

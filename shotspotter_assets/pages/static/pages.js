@@ -244,6 +244,8 @@ class CityMap {
   _draw() {
     const canvas = this.canvas, context = canvas.getContext("2d"), ratio = this.ratio, scale = this.scale;
     const { rows, columns, width, height } = this.ground;
+    // A finger moves the map once it is zoomed, and the page before.
+    canvas.style.touchAction = this.view.zoom > 1 ? "none" : "";
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     const edge = (column, row) => this._toPixels(column * width / columns, row * height / rows).map(Math.round);
