@@ -8,11 +8,10 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.defs.automation.pages import new_pages
 from shotspotter_assets.open_pages import main
 from shotspotter_assets.pages.site import ALL_CITIES
 from shotspotter_assets.settings import Settings
-from shotspotter_assets_tests.defs.chain import CITIES, SENSORS, materialize, resources, with_city
+from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, SENSORS, materialize, resources, with_city
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
 
 
@@ -41,7 +40,27 @@ def resources_of(settings: Settings) -> dict[str, object]:
 
 
 def tick(instance: dg.DagsterInstance, cursor: str | None, cities: Cities = CITIES) -> dg.SensorResult:
-    return new_pages(dg.build_sensor_context(instance=instance, cursor=cursor), cities)
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, definitions=DEFINITIONS, resources={"cities": cities}
+    )
+    result = SENSORS["new_pages"](context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def test_what_the_sensor_asks_for_can_be_run(tmp_path: Path) -> None:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        context = dg.build_sensor_context(
+            instance=instance,
+            repository_def=DEFINITIONS.get_repository_def(),
+            sensor_name="new_pages",
+            resources={"cities": CITIES},
+        )
+        asked = SENSORS["new_pages"].evaluate_tick(context).run_requests or []
+    assert asked
+    assert {(one.tags["dagster/partition"], tuple(one.asset_selection or ())) for one in asked} == {
+        (city.name, (dg.AssetKey("city_pages"),)) for city in CITIES.values() if city.is_automated
+    }
 
 
 def test_pages_of_automated_cities_are_asked_for_once_when_something_is_new(tmp_path: Path) -> None:

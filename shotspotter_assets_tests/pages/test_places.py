@@ -5,13 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
+from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import amount, title_of
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 
+REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 TINY = CITIES[CITY]
 NOTHING = CityLayers(None, None)
 
@@ -72,3 +76,21 @@ def test_names_and_numbers_for_readers() -> None:
         "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
     ]  # fmt: skip
     assert [amount(number) for number in (1234.4, 10.2, 5.24, 0.1, 0.034)] == ["1,234", "10", "5.2", "0.1", "0.03"]
+
+
+def test_every_cell_of_a_real_city_has_a_name_and_its_map_is_small(real_data: Path) -> None:
+    folder = real_data / "layers"
+    given = Layers(
+        districts=Layer(path=folder / "washington_dc_wards_2012.geojson", name="ward"),
+        streets=Layer(path=folder / "washington_dc" / "streets_tiger_2018.parquet", name="name"),
+    )
+    city = load_city(REAL_CITIES / "washington_dc.yaml").model_copy(update={"layers": given})
+    read = CityLayers.read(city)
+    ground = Ground.of(city, read, Places(city, read), np.ones(city.shape, dtype=bool))
+    names = list(ground.places.values())
+    in_wards = [name for name in names if name.endswith(tuple(f", ward {number}" for number in range(1, 9)))]
+    # A quarter of the box is Maryland and Virginia, of whose streets and wards the files know nothing.
+    assert 0.55 < len(in_wards) / len(names) < 0.75
+    assert sum(name.startswith("near ") for name in in_wards) / len(in_wards) > 0.95
+    assert len(ground.model_dump_json()) < 300_000
+    assert len(ground.districts) == 8

@@ -49,7 +49,11 @@ def new_pages(context: dg.SensorEvaluationContext, cities: dg.ResourceParam[Citi
         seen.setdefault(name, 0)
     busy = _cities_under_way(context.instance)
     requests = [
-        dg.RunRequest(run_key=f"pages of {city} after {max(seen.values(), default=0)}", partition_key=city)
+        dg.RunRequest(
+            run_key=f"pages of {city} after {max(seen.values(), default=0)}",
+            partition_key=city,
+            asset_selection=[PAGES],
+        )
         for city in sorted(due & names - busy)
     ]
     waiting = sorted(due & names & busy)
