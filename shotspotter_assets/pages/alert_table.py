@@ -37,11 +37,11 @@ class AlertTable(BaseModel):
     day: str
     """Days since `first`."""
     hour: str
-    """uint8: of the local clock."""
+    """Of the local clock, uint8."""
     type: str
-    """uint8: place in `types`."""
+    """Place in `types`, uint8."""
     begins: str
-    """uint8: 1 for the first alert of an incident."""
+    """1 for the first alert of an incident, uint8."""
 
 
 def alert_table(store: Store, city: City, last: date) -> AlertTable:
