@@ -95,7 +95,7 @@ def lines(name: str, table: pa.Table, cells: str) -> list[str]:
 
 def main() -> None:
     """Fit what is not in the cache, and print the table."""
-    arguments = parser(__doc__, cities=list(THIN), choices=[*TUNING, *THIN])
+    arguments = parser(__doc__, cities=list(THIN), choices=[*TUNING, *THIN, *BENCHMARKS])
     arguments.add_argument("--pretrained", default="washington_dc", choices=list(BENCHMARKS))
     chosen = arguments.parse_args()
     start = pretrained(chosen.pretrained, chosen.data, chosen.cache)
