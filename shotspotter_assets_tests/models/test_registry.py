@@ -185,7 +185,10 @@ def test_any_servable_forecaster_may_serve(name):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"serves": "oracle"}, r"small_city\.yaml: serves: 'oracle' cannot serve \(allowed: city_mean, .*conv_lstm\)"),
+        (
+            {"serves": "oracle"},
+            r"small_city\.yaml: serves: 'oracle' cannot serve \(allowed: city_mean, .*conv_lstm, stack\)",
+        ),
         ({"serves": "never"}, "serves: 'never' cannot serve"),
         ({"forecasters": {"oracle": {}}}, r"small_city\.yaml: forecasters: there is no 'oracle' \(allowed: never, "),
         (

@@ -104,6 +104,7 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch) -> City:
     file = """
         name: tiny_city
         time_zone: UTC
+        automation: history
         start: 2024-03-01
         end: 2024-03-03
         box: {west: -77.0, south: 38.0, east: -76.0, north: 39.0}

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.automation import arrivals, runs
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY
-from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.resources import SourcesResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.protocol import AlertSource, SourceError
 from shotspotter_assets.storage.store import Store
@@ -49,10 +49,8 @@ class Portal:
     def __init__(self, folder: Path, server: Server, data: Socrata, instance: dg.DagsterInstance) -> None:
         self.server, self.data, self.instance = server, data, instance
         self.store = Store(str(folder / "store"))
-        self.resources = {
-            "cities": CITIES,
-            "store": StoreResource(root=str(folder / "store")),
-            "sources": Redirected(landing_root=str(folder), url=server.url),
+        self.resources = resources(str(folder / "store")) | {
+            "sources": Redirected(landing_root=str(folder), url=server.url)
         }
         self.cursor: str | None = None
 

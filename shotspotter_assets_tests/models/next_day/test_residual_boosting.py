@@ -45,7 +45,7 @@ def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_sh
     again = forecaster("residual_boosting").load(boosting.files())
     np.testing.assert_allclose(again.predict(past, TEST), boosting.predict(past, TEST), rtol=1e-9)
     # A changed parameter of the trees, or trees that start elsewhere, change these.
-    assert again.predict(past, TEST)[1, [2, 9, 20]] == pytest.approx([0.103187, 0.057602, 0.062257], rel=1e-3)
+    assert again.predict(past, TEST)[1, [2, 9, 20]] == pytest.approx([0.104415, 0.058117, 0.061803], rel=1e-3)
 
 
 def test_the_distance_to_the_regression_widens_intervals_and_its_inputs_are_the_reasons():
