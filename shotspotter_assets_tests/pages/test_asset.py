@@ -48,8 +48,15 @@ def tick(instance: dg.DagsterInstance, cursor: str | None, cities: Cities = CITI
     return result
 
 
+def make_a_day_of_all_cities(instance: dg.DagsterInstance) -> None:
+    """So that there is something to show."""
+    for city in CITIES:
+        instance.report_runless_asset_event(dg.AssetMaterialization("grid_tensors", partition=f"{city}|2024-01-01"))
+
+
 def test_what_the_sensor_asks_for_can_be_run(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        make_a_day_of_all_cities(instance)
         context = dg.build_sensor_context(
             instance=instance,
             repository_def=DEFINITIONS.get_repository_def(),
@@ -67,6 +74,8 @@ def test_pages_of_automated_cities_are_asked_for_once_when_something_is_new(tmp_
     automated = sorted(city.name for city in CITIES.values() if city.is_automated)
     manual = next(city.name for city in CITIES.values() if not city.is_automated)
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        assert tick(instance, None).run_requests == []
+        make_a_day_of_all_cities(instance)
         first = tick(instance, None)
         assert [asked.partition_key for asked in first.run_requests or []] == automated
         nothing = tick(instance, first.cursor)

@@ -40,7 +40,7 @@ def new_pages(context: dg.SensorEvaluationContext, cities: dg.ResourceParam[Citi
         return dg.SensorResult(skip_reason=NO_CITY)
     cursor: dict[str, Any] = json.loads(context.cursor or "{}")
     seen: dict[str, int] = cursor.get("seen", {})
-    due = set(cursor.get("due", [] if context.cursor else names))
+    due = set(cursor.get("due", ())) if context.cursor else _with_something_made(context.instance)
     for asset in WATCHED:
         name = asset.to_user_string()
         for storage_id, city in _materialised(context.instance, asset, seen.get(name)):
@@ -66,6 +66,11 @@ def new_pages(context: dg.SensorEvaluationContext, cities: dg.ResourceParam[Citi
         else "Nothing is new.",
         cursor=json.dumps({"seen": seen, "due": waiting}),
     )
+
+
+def _with_something_made(instance: dg.DagsterInstance) -> set[str]:
+    """Cities that have something to show."""
+    return {key.partition("|")[0] for asset in WATCHED for key in instance.get_materialized_partitions(asset)}
 
 
 def _materialised(instance: dg.DagsterInstance, asset: dg.AssetKey, after: int | None) -> Iterator[tuple[int, str]]:
