@@ -4,7 +4,7 @@ import html
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -64,12 +64,22 @@ def made_too_often(ledger: Ledger, materialized: Materializations, runs: Sequenc
                 )
 
 
+def _with_resumed(run: dg.DagsterRun, by_id: Mapping[str, dg.DagsterRun]) -> list[str]:
+    """Ids of a run and of those that it goes on from: what they have made it does not make again."""
+    ids = [run.run_id]
+    while run.is_resume_retry and run.parent_run_id in by_id:
+        run = by_id[run.parent_run_id]
+        ids.append(run.run_id)
+    return ids
+
+
 def wrong_statuses(
     instance: dg.DagsterInstance, ledger: Ledger, materialized: Materializations, runs: Sequence[dg.RunRecord]
 ) -> Iterator[str]:
     """Runs of which the storage says what is not so."""
     made = {(asset, key, one.run_id) for (asset, key), times in materialized.items() for one in times}
     known = {*DAILY_CHAIN, *LIVE_CHAIN}
+    by_id = {record.dagster_run.run_id: record.dagster_run for record in runs}
     for record in runs:
         run = record.dagster_run
         name = f"run {run.run_id[:8]} ({', '.join(sorted(keys_of(run))[:1])}...)"
@@ -77,7 +87,13 @@ def wrong_statuses(
         if run.status in UNDER_WAY:
             yield f"{name} is {run.status.value}, and nothing is under way any more"
         elif run.status is dg.DagsterRunStatus.SUCCESS:
-            missing = [key for key in keys_of(run) for asset in assets if (asset, key, run.run_id) not in made]
+            tried = _with_resumed(run, by_id)
+            missing = [
+                key
+                for key in keys_of(run)
+                for asset in assets
+                if not any((asset, key, run_id) in made for run_id in tried)
+            ]
             if missing:
                 yield f"{name} is a SUCCESS and has not made {len(missing)} of its partitions, such as {missing[0]}"
         elif process_of(instance, run.run_id) not in ledger.killed:

@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.storage.tags import RESUME_RETRY_TAG
 
 from shotspotter_assets.partitions import key_of, range_tags
 from shotspotter_assets.rehearsal.account import DAILY_CHAIN, materializations
@@ -115,10 +116,16 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run_of(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, *made: str) -> dg.DagsterRun:
+def run_of(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, *made: str, resumes: dg.DagsterRun | None = None
+) -> dg.DagsterRun:
     """A run of two days that has made some of its assets."""
     assets = frozenset(dg.AssetKey(asset) for asset in DAILY_CHAIN)
-    run = dg.DagsterRun("daily", asset_selection=assets, status=status, tags=range_tags(CITY, DAY, NEXT))
+    before = None if resumes is None else resumes.run_id
+    tags = range_tags(CITY, DAY, NEXT) | ({RESUME_RETRY_TAG: "true"} if before else {})
+    run = dg.DagsterRun(
+        "daily", asset_selection=assets, status=status, tags=tags, root_run_id=before, parent_run_id=before
+    )
     instance.add_run(run)
     for asset in made:
         for day in (DAY, NEXT):
@@ -149,6 +156,17 @@ def test_a_status_that_is_not_true_is_named(
     found = wrong_statuses(instance, ledger)
     assert len(found) == bool(problem)
     assert all(problem in one for one in found)
+
+
+def test_a_run_that_goes_on_from_another_need_not_make_what_that_made(
+    instance: dg.DagsterInstance, ledger: Ledger
+) -> None:
+    broken = run_of(instance, dg.DagsterRunStatus.SUCCESS, *DAILY_CHAIN[:1])
+    assert len(wrong_statuses(instance, ledger)) == 1
+    run_of(instance, dg.DagsterRunStatus.SUCCESS, *DAILY_CHAIN[1:], resumes=broken)
+    assert len(wrong_statuses(instance, ledger)) == 1
+    run_of(instance, dg.DagsterRunStatus.SUCCESS, *DAILY_CHAIN[1:])
+    assert len(wrong_statuses(instance, ledger)) == 2
 
 
 def test_a_run_may_fail_at_what_was_spoiled(instance: dg.DagsterInstance, ledger: Ledger) -> None:
