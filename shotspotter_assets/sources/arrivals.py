@@ -31,8 +31,8 @@ SEEN_SCHEMA: Final = pa.schema(
 version of the day, which waits until the day is over and all files are looked at.
 
 - A day that has gone from a file has no version until it is asked for.
-- A file that cannot be read has one row without a day, with the error. The days that it had before stay as they were asked
-  for; one whose version was not asked for has `UNREAD` in its place.
+- A file that cannot be read has one row without a day, with the error. The days that it had before stay. Once it can be read,
+  all its days are due: those that were made from its rows are found by what is stored.
 - A file that is being written to is treated alike, with `UNREAD` as its own version.
 - A polled source is one `file`, named after its place among the city's sources.
 """
@@ -96,6 +96,8 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
     seen_versions = dict(zip(seen["file"].to_pylist(), seen["file_version"].to_pylist(), strict=True))
     changed = sorted(file for file, version in versions.items() if seen_versions.get(file) != version)
     known_days = _days_of_files(seen, [*changed, *waiting])
+    # Runs that came while a file could not be read have made its days without it.
+    unread = set(_unread_files(seen).to_pylist())
     rows: list[dict[str, Any]] = []
     looked_at: list[str] = []
     for file, result in _looks(folder, changed, enough):
@@ -107,7 +109,8 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
             continue
         for day in sorted({*result, *known}):
             version = result.get(day)
-            rows.append({**entry, "day": day, "day_version": version, "asked": known.get(day) == (version, True)})
+            is_asked = file not in unread and known.get(day) == (version, True)
+            rows.append({**entry, "day": day, "day_version": version, "asked": is_asked})
         if not result and not known:
             rows.append(entry)
     for file in waiting:
@@ -191,18 +194,6 @@ def as_asked(seen: pa.Table, days: Set[date]) -> pa.Table:
     return marked.filter(pc.invert(gone))
 
 
-def has_unread(seen: pa.Table) -> bool:
-    """Whether there are days of files that cannot be read now."""
-    return bool(pc.any(_is_of_unread_file(seen)).as_py())
-
-
-def as_unread(seen: pa.Table, days: Set[date]) -> pa.Table:
-    """`Arrivals.seen` while a run over these days is under way, which may not have read the files that are unreadable now."""
-    unread = pc.and_(_is_of_unread_file(seen), pc.is_in(seen["day"], pa.array(list(days), pa.date32())))
-    position = seen.schema.get_field_index("day_version")
-    return seen.set_column(position, SEEN_SCHEMA.field("day_version"), pc.if_else(unread, UNREAD, seen["day_version"]))
-
-
 def unreadable_files(seen: pa.Table) -> dict[str, Unreadable]:
     """The files that cannot be read, by path."""
     unreadable = seen.filter(pc.is_valid(seen["error"])).to_pylist()
@@ -232,16 +223,16 @@ def _days_of_files(seen: pa.Table, files: Sequence[str]) -> dict[str, dict[date,
     return days
 
 
-def _is_of_unread_file(seen: pa.Table) -> pa.ChunkedArray:
+def _unread_files(seen: pa.Table) -> pa.Array:
     files = seen.filter(pc.or_(pc.is_valid(seen["error"]), pc.equal(seen["file_version"], UNREAD)))["file"]
-    return pc.and_(pc.is_valid(seen["day"]), pc.is_in(seen["file"], files.combine_chunks()))
+    return files.combine_chunks()
 
 
 def _unread(file: str, version: str, known: Mapping[date, tuple[str | None, bool]]) -> Iterator[dict[str, Any]]:
-    """Rows of a file that cannot be read now: once it can be, its days are compared with what was asked for."""
+    """Rows of a file that cannot be read now, whose days wait until it can be."""
     entry = {"file": file, "file_version": version, "asked": True}
-    for day, (day_version, asked) in known.items():
-        yield {**entry, "day": day, "day_version": day_version if asked else UNREAD}
+    for day, (day_version, _) in known.items():
+        yield {**entry, "day": day, "day_version": day_version}
 
 
 def _due(seen: pa.Table, last: date) -> pa.Table:

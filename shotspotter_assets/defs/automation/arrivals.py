@@ -239,17 +239,15 @@ def _requests(
     under_way_now: Callable[[], UnderWay],
 ) -> tuple[list[dg.RunRequest], str]:
     """(runs to ask for after a look, what to say of days that are left out)."""
-    from shotspotter_assets.sources.arrivals import as_asked, as_unread, has_unread
+    from shotspotter_assets.sources.arrivals import as_asked
 
     city = found.seen.city
     for file, error in found.unreadable.items():
         context.log.error(f"{city.name}: {file} is left out until it is replaced. {error}")
-    matters = found.days or has_unread(found.table)
-    under_way = under_way_now().days(city.name, DAILY_ASSETS) if matters else set()
-    table = as_unread(found.table, under_way)
+    under_way = under_way_now().days(city.name, DAILY_ASSETS) if found.days else set()
     if found.unfinished:
         context.log.info(f"{city.name}: {found.unfinished:,} further files wait for the next tick, and their days too")
-        found.seen.keep(table)
+        found.seen.keep(found.table)
         return [], ""
     if waiting := found.days.keys() & under_way:
         # Whether the run under way has read them is not known.
@@ -263,7 +261,7 @@ def _requests(
     if further:
         context.log.info(f"{city.name}: {len(further):,} further stretches of days wait for the next tick")
     later = {day for stretch in further for day in stretch}
-    found.seen.keep(as_asked(table, found.days.keys() - later - waiting - set(days.left_out)))
+    found.seen.keep(as_asked(found.table, found.days.keys() - later - waiting - set(days.left_out)))
     asked = {day: version for day, version in days.wanted.items() if day not in later}
     return list(requests_of(city.name, asked, f"look {found.seen.generation}")), _note(found, arrival, days)
 

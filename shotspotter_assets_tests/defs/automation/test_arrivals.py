@@ -31,6 +31,7 @@ from shotspotter_assets_tests.defs.chain import (
     resources,
 )
 
+DAYS = date(2024, 3, 2), date(2024, 3, 3)
 HEADER = "when,lon,lat,kind,rounds,id\n"
 
 
@@ -344,6 +345,23 @@ def test_days_that_a_run_made_while_their_file_was_spoiled_are_asked_for_again(w
     watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
     assert watch.tick() == [("2024-03-02", "2024-03-03")]
     assert watch.tick() == []
+
+
+def test_a_run_between_two_looks_that_had_to_leave_a_file_out_is_made_up_for(watch: Watch) -> None:
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    assert watch.tick() == [("2024-03-02", "2024-03-03")]
+    watch.run("2024-03-03", "2024-03-03")  # the process of the run was killed before it came to the other day
+    (watch.landing / "a.csv").write_text("no columns\n")
+    watch.land("b.csv", row("2024-03-02", "b"))
+    # The files of the day that is asked for are not all there, and its run is over before the next look.
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    watch.run_asked()
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")], "the other day is whole"
+    watch.run_asked()
+    assert watch.tick() == []
+    stored = watch.resources["store"].open().read_window("raw_alerts", "landing_city", "alerts.parquet", *DAYS)
+    assert stored["source_id"].to_pylist() == ["a", "b", "a"]
 
 
 def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
