@@ -31,6 +31,7 @@ for number in range(40):
         for file in ("rejected", "alerts", "record"):
             store.write_bytes(partition, file, f"{name} {number}".encode() * 1000)
             time.sleep(0.001)
+    time.sleep(0.005)  # locks know no queue: who gives one back at once gets it again
 """
 
 
