@@ -103,8 +103,8 @@ def _moved(window: Window) -> Finding:
     """Identifiers with one point and several days. Where counters start again, one has several points."""
     alerts = window.alerts.select(["date", "source_id", "longitude", "latitude"])
     alerts = alerts.filter(pc.is_valid(alerts["source_id"]))
-    ids = alerts["source_id"].to_pandas()
-    again = alerts.filter(pa.array(ids.duplicated(keep=False).to_numpy())).to_pandas()
+    ids = alerts["source_id"].combine_chunks().dictionary_encode().indices.to_numpy()  # objects would take a gigabyte
+    again = alerts.filter(pa.array(np.bincount(ids)[ids] > 1, pa.bool_())).to_pandas()
     again["place"] = list(zip(*_places(again), strict=True))
     of_id = again.groupby("source_id")
     moved = again[(of_id["place"].transform("nunique") == 1) & (of_id["date"].transform("nunique") > 1)]

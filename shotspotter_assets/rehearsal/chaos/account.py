@@ -67,8 +67,8 @@ def made_too_often(ledger: Ledger, materialized: Materializations, runs: Sequenc
 def _with_resumed(run: dg.DagsterRun, by_id: Mapping[str, dg.DagsterRun]) -> list[str]:
     """Ids of a run and of those that it goes on from: what they have made it does not make again."""
     ids = [run.run_id]
-    while run.is_resume_retry and run.parent_run_id in by_id:
-        run = by_id[run.parent_run_id]
+    while run.is_resume_retry and (before := by_id.get(run.parent_run_id or "")):
+        run = before
         ids.append(run.run_id)
     return ids
 
