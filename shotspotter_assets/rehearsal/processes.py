@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import psutil
 import requests
@@ -106,19 +106,7 @@ class Processes:
         log = self._folder / "logs" / f"{command}.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - the project's own commands
-                [
-                    str(Path(sys.executable).parent / command),
-                    *arguments,
-                    "--workspace",
-                    str(CHECKOUT / "workspace.yaml"),
-                ],
-                cwd=self._folder,
-                env=self._environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            process = _popen([command, *arguments], self._folder, self._environment, output)
         self._groups.append(process.pid)
         return process
 
@@ -206,19 +194,7 @@ class Installation:
 
     def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - the project's own commands
-                [
-                    str(Path(sys.executable).parent / command),
-                    *arguments,
-                    "--workspace",
-                    str(CHECKOUT / "workspace.yaml"),
-                ],
-                cwd=self.folder,
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            return _popen([command, *arguments], self.folder, self._environment, log)
 
     def _started_as(self, *arguments: str) -> list[psutil.Process]:
         return [process for process in self.processes() if _command(process)[1 : 1 + len(arguments)] == [*arguments]]
@@ -262,3 +238,17 @@ def _is_alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _popen(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """A command of this environment on the project's workspace, in a process group of its own."""
+    return subprocess.Popen(  # noqa: S603 - the project's own commands
+        [str(Path(sys.executable).parent / command[0]), *command[1:], "--workspace", str(CHECKOUT / "workspace.yaml")],
+        cwd=folder,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
