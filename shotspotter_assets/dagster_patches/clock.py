@@ -50,6 +50,7 @@ class BoundedWait:
 
 def apply() -> None:
     """Let the daemon of this process measure its waiting with a clock that nobody sets."""
+    # mypy knows a module and a method here, whose places a namespace and a function take.
     daemon.time = SimpleNamespace(time=time.monotonic, sleep=time.sleep)  # type: ignore[assignment, attr-defined]
     daemon.DagsterDaemon.run_daemon_loop = _run_loop  # type: ignore[method-assign, assignment]
     sensor.get_elapsed = _elapsed

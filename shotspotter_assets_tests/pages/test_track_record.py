@@ -27,7 +27,9 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert track.over_mean is not None
     gain = rolling[28].gain_over["historical_mean"]
     ends = (track.over_mean.factor, track.over_mean.low, track.over_mean.high)
-    assert gain.gain is not None and gain.low is not None and gain.high is not None  # noqa: PT018
+    assert gain.gain is not None
+    assert gain.low is not None
+    assert gain.high is not None
     assert ends == pytest.approx(tuple(map(math.exp, (gain.gain, gain.low, gain.high))))
     assert track.hit_5 == pytest.approx(rolling[28].hit_rate[5])
     alerts, expected = sum(score.observed_alerts for score in scores), sum(score.expected_alerts for score in scores)

@@ -11,7 +11,6 @@ from typing import Any, Final
 import dagster as dg
 import psutil
 import pyarrow as pa
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.dagster_patches.run_launcher import process_of
@@ -263,7 +262,7 @@ class World:
         now = time.monotonic()
         if self._restart_at is None and self.system.process.poll() is not None:
             self.ledger.killed |= set(self.system.stop())
-            self.ledger.harms.add(DagsterExecutionInterruptedError.__name__)  # of those that it has ended itself
+            self.ledger.harms.add(dg.DagsterExecutionInterruptedError.__name__)  # of those that it has ended itself
             self._disturb(None)
             self._restart_at = now + RESTART_SECONDS
             return "dg dev has ended; it starts again"

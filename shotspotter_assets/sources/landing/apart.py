@@ -47,7 +47,7 @@ class LeftRows:
         """Its rows, read from the disk each time."""
         with pa.OSFile(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
-            batches = [reader.get_batch(number) for number, of in enumerate(self.parts) if of == part]
+            batches = [reader.get_batch(number) for number, its_part in enumerate(self.parts) if its_part == part]
         return pa.Table.from_batches(batches, reader.schema).cast(RAW_SCHEMA)
 
 
