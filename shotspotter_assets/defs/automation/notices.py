@@ -14,6 +14,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.defs.automation.automated_cities import sensor_status
+from shotspotter_assets.defs.automation.under_way import WILL_RETRY
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.defs.run_summary import failure_cause
 from shotspotter_assets.notifications.messages import (
@@ -47,9 +48,6 @@ OVERLAP: Final = timedelta(minutes=5)
 MAX_RUNS: Final = 200
 MAX_EVALUATIONS: Final = 200
 """Failed runs, and evaluations of one check, that one look is at."""
-
-WILL_RETRY: Final = "dagster/will_retry"
-"""Tag of a failed run that Dagster starts again itself."""
 
 
 def definitions(settings: Settings) -> dg.Definitions:
