@@ -1,0 +1,51 @@
+"""Names and texts from outside, as the pages of the Dagster UI show them in a real browser."""
+
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.pages.browser import open_browser
+from shotspotter_assets_tests.running_system import RUNS, RunningSystem
+
+CITY, DAY = "landing_city", "2024-03-06"
+IMAGE = "<img src=x onerror=alert(1)>"
+TYPE = "<script>alert(2)</script>"
+ROWS = f"""when,lon,lat,kind,rounds,id
+{DAY}T17:00:00Z,-76.5,38.5,{TYPE},1,{IMAGE}
+{DAY}T18:00:00Z,-10,38.5,{TYPE},1,[click](javascript:alert(3))
+"""
+OF_THE_TEXTS = "img[src='x'], script:text-matches('alert'), a[href^='javascript:alert']"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_text_from_outside_is_no_html_in_the_ui(tmp_path: Path) -> None:
+    city = (TEST_CITIES / f"{CITY}.yaml").read_text()
+    with open_browser() as browser, RunningSystem(tmp_path, {CITY: city}) as system:
+        folder = system.landing / CITY
+        (folder / f"{IMAGE} of {DAY}.csv").write_text(ROWS)
+        (folder / f"{IMAGE} bad.csv").write_text(f"{TYPE},b\n1,2\n")
+        key = f"{CITY}|{DAY}"
+        system.wait_for(lambda: system.runs().get(key) == "SUCCESS", seconds=300)
+        [run] = system.ask(RUNS)["runsOrError"]["results"]
+        of_a_day = f"view=partitions&partition={key}"
+        shown_at = {
+            f"/runs/{run['runId']}": IMAGE,
+            "/assets/cleaned_alerts?view=overview": TYPE,
+            "/assets/cleaned_alerts?view=checks": IMAGE,
+            f"/assets/cleaned_alerts?{of_a_day}": TYPE,
+        }
+        page = browser.new_page(viewport={"width": 1600, "height": 1200})
+        dialogs: list[str] = []
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        for address, text in shown_at.items():
+            page.goto(system.url + address)
+            page.get_by_text(text).first.wait_for(timeout=60_000)
+            for panel in page.get_by_text("Show Markdown").all():
+                panel.click()
+                page.wait_for_timeout(500)
+                assert page.locator(OF_THE_TEXTS).count() == 0, address
+                page.keyboard.press("Escape")
+            assert page.locator(OF_THE_TEXTS).count() == 0, address
+        assert not dialogs
