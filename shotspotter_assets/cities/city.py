@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
-from shotspotter_assets.cities.layers import Layers
+from shotspotter_assets.cities.layers import BaseMap, Layers
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import Publication
@@ -105,6 +105,8 @@ class City(StrictModel):
     """Null where it is not published; coverage is then estimated from the alerts."""
     layers: Layers = Layers()
     """Districts and streets by which the pages tell places."""
+    base_map: BaseMap | None = None
+    """A map under those of the pages; null for pages that fetch nothing."""
     time_precision: TimePrecision = "second"
     """How exact the published times are; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"

@@ -1,10 +1,12 @@
-"""The layers of a city's file: files of named shapes that say what lies where."""
+"""The layers of a city's file: files of named shapes that say what lies where, and the map under them."""
 
+import re
 from pathlib import Path
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from shotspotter_assets.cities.source_settings import StrictModel
+from shotspotter_assets.cities.source_settings import SafeUrl, StrictModel
 
 
 class Layer(StrictModel):
@@ -14,6 +16,27 @@ class Layer(StrictModel):
     """A relative path starts at the folder of the city's file."""
     name: str = Field(min_length=1)
     """The property, or column, that names each shape."""
+
+
+TILES: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?/[A-Za-z0-9@./_{}-]*")
+"""No more than a browser's policy and an address need, so that nothing else gets into a page."""
+
+
+def _tiles(address: str) -> str:
+    if not TILES.fullmatch(address) or sorted(re.findall(r"{[^/]*?}", address)) != ["{x}", "{y}", "{z}"]:
+        raise ValueError(
+            "must be an address with {z}, {x} and {y} and without a query, such as https://tile.example.org/{z}/{x}/{y}.png"
+        )
+    return address
+
+
+class BaseMap(StrictModel):
+    """A map of streets and parks that the pages fetch from a server, in tiles of the Web Mercator scheme (XYZ)."""
+
+    tiles: Annotated[SafeUrl, AfterValidator(_tiles)]
+    """Address of a tile. Whoever opens a page asks this server for the tiles of the city."""
+    attribution: str = Field(min_length=1)
+    """Whose map it is, as its terms of use want it to be shown."""
 
 
 class Layers(StrictModel):

@@ -1,12 +1,14 @@
 """What lies under the cells of a map, as the browser draws it: outlines of districts, and streets, in whole metres."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.layers import BaseMap
 from shotspotter_assets.pages.chances import CHANCE_CLASSES, MIN_IN_TEN, ONE_IN
 from shotspotter_assets.pages.layers import CityLayers, NamedShapes
 from shotspotter_assets.pages.places import Places, Plane
@@ -14,6 +16,11 @@ from shotspotter_assets.pages.places import Places, Plane
 DISTRICT_METRES: Final = 15.0
 STREET_METRES: Final = 8.0
 """Bends smaller than these are left out: a screen shows a city at 10 m to the pixel."""
+
+MAX_TILES: Final = 40
+"""Of a base map, which is as fine as they allow: about a megabyte."""
+FINEST_ZOOM: Final = 16
+"""Of tiles: 2 m to the pixel."""
 
 Line = list[int]
 """East and north in turn: x0, y0, x1, y1, ..."""
@@ -38,6 +45,18 @@ class Street(BaseModel):
     lines: list[Line]
 
 
+class Tile(BaseModel):
+    """A picture of the base map: its address, and its corners in metres."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    west: float
+    south: float
+    east: float
+    north: float
+
+
 class Ground(BaseModel):
     """What all maps of a city share."""
 
@@ -50,6 +69,9 @@ class Ground(BaseModel):
     columns: int
     districts: list[District]
     streets: list[Street]
+    tiles: list[Tile]
+    attribution: str
+    """Of the base map; "" without one."""
     places: dict[int, str]
     """Name of each covered cell, by row * columns + column."""
     classes: list[tuple[float, str]]
@@ -71,11 +93,42 @@ class Ground(BaseModel):
             columns=city.grid.columns,
             districts=_districts(plane, layers.districts),
             streets=_streets(plane, layers.streets),
+            tiles=[] if city.base_map is None else _tiles(city, plane, city.base_map),
+            attribution="" if city.base_map is None else city.base_map.attribution,
             places=dict(zip(numbers, places.names(row, column), strict=True)),
             classes=[(one.at_least, one.words) for one in CHANCE_CLASSES],
             one_in=list(ONE_IN),
             min_in_ten=MIN_IN_TEN,
         )
+
+
+def host_of(base_map: BaseMap) -> str:
+    """The server of a base map, as a browser's policy names it."""
+    parts = urlsplit(base_map.tiles)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _tiles(city: City, plane: Plane, base_map: BaseMap) -> list[Tile]:
+    """The tiles over a city's box. Within one, Mercator and the plane differ by less than a pixel."""
+    import morecantile
+
+    scheme, box = morecantile.tms.get("WebMercatorQuad"), city.box
+    for zoom in range(FINEST_ZOOM, 0, -1):
+        tiles = list(scheme.tiles(box.west, box.south, box.east, box.north, [zoom]))
+        if len(tiles) <= MAX_TILES:
+            break
+    corners = [scheme.bounds(tile) for tile in tiles]
+    metres = plane.metres(np.array([[corner[0:2], corner[2:4]] for corner in corners]))
+    return [
+        Tile(
+            address=base_map.tiles.format(z=tile.z, x=tile.x, y=tile.y),
+            west=low[0],
+            south=low[1],
+            east=high[0],
+            north=high[1],
+        )
+        for tile, (low, high) in zip(tiles, metres.round(1).tolist(), strict=True)
+    ]
 
 
 def _districts(plane: Plane, layer: NamedShapes | None) -> list[District]:

@@ -12,13 +12,6 @@ from pydantic import BaseModel
 
 PACKAGE: Final = "shotspotter_assets.pages"
 
-CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "base-uri 'none'; form-action 'none'"
-)
-"""Scripts, styles and pictures come from the site itself, also where it is opened from the disk, and nothing is fetched.
-Plotly writes styles into its elements, therefore 'unsafe-inline' for these."""
-
 SHARED_FILES: Final = (
     "pages.css",
     "pages.js",
@@ -37,6 +30,19 @@ MONTHS: Final = (
     "December",
 )  # fmt: skip
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def policy(pictures_from: str = "") -> str:
+    """The Content-Security-Policy of a page; pictures may also come from one server.
+
+    Scripts, styles and pictures come from the site itself, also where it is opened from the disk, and nothing is fetched.
+    Plotly writes styles into its elements, therefore 'unsafe-inline' for these.
+    """
+    pictures = " ".join(filter(None, ["'self' data: blob:", pictures_from]))
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src {pictures}; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def render(template: str, values: Mapping[str, Any]) -> bytes:

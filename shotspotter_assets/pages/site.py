@@ -16,14 +16,14 @@ from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownErro
 from shotspotter_assets.pages.alert_table import alert_table
 from shotspotter_assets.pages.chances import CHANCE_CLASSES
 from shotspotter_assets.pages.data_state import data_state
-from shotspotter_assets.pages.ground import Ground
+from shotspotter_assets.pages.ground import Ground, host_of
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.past_days import PastDay, day_file, forecast_days, past_day, past_days, stamp_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import (
-    CSP,
     PLOTLY_FILE,
     SHARED_FILES,
+    policy,
     render,
     rendered_markdown,
     script_of,
@@ -190,7 +190,9 @@ def make_overview(store: Store, names: list[str]) -> str:
         records = [read_pages_record(store, name) for name in names]
         cards = [record.card for record in records if record is not None]
         values = {"cards": cards, "titles": {card.name: title_of(card.name) for card in cards}}
-        folder.put(INDEX_FILE, render("overview.html.jinja", values | {"csp": CSP, "shared": "", "index": INDEX_FILE}))
+        folder.put(
+            INDEX_FILE, render("overview.html.jinja", values | {"csp": policy(), "shared": "", "index": INDEX_FILE})
+        )
         record = PagesRecord(card=CityCard(name=ALL_CITIES), files=folder.hashes)
         store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
     return store.uri(partition, INDEX_FILE)
@@ -203,7 +205,7 @@ def _page(city: City, tab: Tab, template: str, values: dict[str, Any]) -> bytes:
         "city_title": title_of(city.name),
         "tab": tab,
         "tabs": TABS,
-        "csp": CSP,
+        "csp": policy("" if city.base_map is None else host_of(city.base_map)),
         "shared": f"../city={ALL_CITIES}/",
         "index": INDEX_FILE,
         "classes": CHANCE_CLASSES,

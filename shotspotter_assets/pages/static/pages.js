@@ -165,7 +165,42 @@ class CityMap {
     this._listen();
     new ResizeObserver(() => this._resize()).observe(this.canvas);
     CityPages.onTheme(() => this.draw());
+    this._loadTiles();
     this._resize();
+  }
+
+  /* The base map, where the city's file names one: a tile that does not come leaves its place blank. */
+  _loadTiles() {
+    this.tiles = [];
+    for (const tile of this.ground.tiles) {
+      const picture = new Image();
+      picture.addEventListener("load", () => { this.tiles.push({ ...tile, picture }); this._draw(); });
+      picture.src = tile.address;
+    }
+    if (this.ground.tiles.length) this.figure.append(CityPages.element("small", this.ground.attribution, "attribution"));
+  }
+
+  /* Its lines and names are blended with the colours of the cells, so that both can be read. */
+  _drawTiles(context) {
+    if (!this.tiles.length) return;
+    const dark = CityPages.isDark(), { width, height } = this.ground;
+    const [left, top] = this._toPixels(0, height), [right, bottom] = this._toPixels(width, 0);
+    context.save();
+    context.globalCompositeOperation = "destination-over";
+    context.fillStyle = CityPages.colour("map");
+    context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top);
+    context.clip();
+    context.globalCompositeOperation = dark ? "screen" : "multiply";
+    context.globalAlpha = .7;
+    context.filter = dark ? "grayscale(1) invert(1)" : "grayscale(1)";
+    for (const tile of this.tiles) {
+      const [x, y] = this._toPixels(tile.west, tile.north).map(Math.round);
+      const [far, low] = this._toPixels(tile.east, tile.south).map(Math.round);
+      context.drawImage(tile.picture, x, y, far - x, low - y);
+    }
+    context.restore();
   }
 
   /* The same part of the city on another map. */
@@ -261,6 +296,7 @@ class CityMap {
         context.fillRect(...box(number));
       });
     }
+    this._drawTiles(context);
     const [left, top] = this._toPixels(0, height);
     context.setTransform(scale, 0, 0, scale, left, top);
     context.lineJoin = "round";
