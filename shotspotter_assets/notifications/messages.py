@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file", "wrong city file"]
+Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file", "missing folder", "wrong city file"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,12 @@ def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) 
     """A landed file cannot be read; the other files of the city are used."""
     text = f"{file} cannot be used: {reason}. Drop a mended file under the same name; other files are unaffected."
     return Message("corrupt file", f"{city}, {file}", text, f"corrupt file|{city}|{file}", run_url)
+
+
+def folder_without_files(city: str, folder: str, reason: str) -> Message:
+    """One of a city's landing folders is missing or empty; its other sources are used."""
+    text = f"{reason} Until then, the city's days are made from its other sources alone."
+    return Message("missing folder", f"{city}, {folder}", text, f"missing folder|{city}|{folder}")
 
 
 def wrong_city_file(city: str, problem: str) -> Message:

@@ -1,4 +1,4 @@
-"""Landed files that cannot be read, and are left out until they are corrected."""
+"""Landed files that cannot be read and are left out until they are corrected, and landing folders that have none."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ MAX_FILES_SHOWN: Final = 5
 
 
 def unreadable_files(files: Mapping[str, Mapping[str, Unreadable]]) -> Finding:
-    """No landed file was left out because it cannot be read.
+    """No landed file was left out because it cannot be read, and no folder of a city with several sources is empty.
 
     Args:
         files: of each city, by path.
@@ -25,12 +25,12 @@ def unreadable_files(files: Mapping[str, Mapping[str, Unreadable]]) -> Finding:
 
 
 def unreadable_note(city: str, files: Mapping[str, Unreadable]) -> str:
-    """Which files of a city cannot be read, why, and what to do."""
-    shown = "; ".join(
-        f"{PurePosixPath(path).name} ({file.error})" for path, file in sorted(files.items())[:MAX_FILES_SHOWN]
+    """Which files of a city cannot be read, and which folders have none, why, and what to do."""
+    folders = [file.error for _, file in sorted(files.items()) if file.is_folder]
+    bad = [f"{PurePosixPath(path).name} ({file.error})" for path, file in sorted(files.items()) if not file.is_folder]
+    more = len(bad) - MAX_FILES_SHOWN
+    left_out = (
+        f"{len(bad)} landed files are left out until they are replaced or removed, or the city's file describes them: "
+        f"{'; '.join(bad[:MAX_FILES_SHOWN])}{f'; and {more} more' if more > 0 else ''}."
     )
-    more = len(files) - MAX_FILES_SHOWN
-    return (
-        f"{city}: {len(files)} landed files are left out until they are replaced or removed, or the city's file describes them: "
-        f"{shown}{f'; and {more} more' if more > 0 else ''}."
-    )
+    return f"{city}: {' '.join([*([left_out] if bad else []), *folders])}"

@@ -34,10 +34,12 @@ version of the day, which waits until the day is over and all files are looked a
 - A file that cannot be read has one row without a day, with the error. The days that it had before stay. Once it can be read,
   all its days are due: those that were made from its rows are found by what is stored.
 - A file that is being written to is treated alike, with `UNREAD` as its own version.
+- So is a folder that is missing or empty beside other sources of its city; its name ends with a slash.
 - A polled source is one `file`, named after its place among the city's sources.
 """
 
 UNREAD: Final = "unreadable"
+WITHOUT_FILES: Final = "without files"
 
 NOT_ASKED: Final = "first look"
 """Version of the days of a polled source before it was ever asked for versions."""
@@ -60,7 +62,7 @@ class Arrivals:
     Attributes:
         days: days to read (again), each with a version that differs whenever its rows do.
         seen: `SEEN_SCHEMA`, for the next look, which finds the same days again unless they are marked by `as_asked`.
-        unreadable: the error of each file that was found unreadable in this look.
+        unreadable: the error of each file, or folder, that was found unreadable in this look and not in the one before.
         unfinished: number of new or changed files left for the next look; no day is named until all are looked at, so
             that many files do not cause many runs over the same days.
         in_transfer: files that are left alone, as their transfer is not over.
@@ -75,10 +77,14 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A landed file that cannot be read: in which version, and why."""
+    """A landed file that cannot be read, or a folder without files: in which version, and why."""
 
     version: str
     error: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.version == WITHOUT_FILES
 
 
 def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: Callable[[], bool]) -> Arrivals:
@@ -115,6 +121,9 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
             rows.append(entry)
     for file in waiting:
         rows += _unread(file, UNREAD, known_days.get(file, {}))
+    if not versions and not waiting and len(folder.city.all_sources) > 1:
+        entry = {"file": f"{folder.folder}/", "file_version": WITHOUT_FILES, "asked": False}
+        rows.append({**entry, "error": folder.without_files})
     kept = seen.filter(pc.invert(pc.is_in(seen["file"], pa.array(looked_at, pa.string()))))
     # A file that has gone is looked at again if it comes back; one that is being written to has not gone.
     kept = kept.filter(pc.is_in(kept["file"], pa.array(list(versions), pa.string())))
@@ -130,7 +139,11 @@ def landing_arrivals(folder: LandingFolder, seen: pa.Table, last: date, enough: 
     return Arrivals(
         days=_versions(due),
         seen=pa.concat_tables([others, table]),
-        unreadable={str(row["file"]): str(row["error"]) for row in rows if row.get("error")},
+        unreadable={
+            str(row["file"]): str(row["error"])
+            for row in rows
+            if row.get("error") and seen_versions.get(row["file"]) != row["file_version"]
+        },
         unfinished=unfinished,
         in_transfer=[*waiting, *folder.named_unfinished],
     )

@@ -101,3 +101,7 @@ class SimulatedTruth(AlertSource, Protocol):
 
 class SourceError(Exception):
     """A city's source cannot be read; the message names the city, the place within the source, and what to do."""
+
+
+class NoFilesError(SourceError):
+    """A landing folder is missing, or holds no file that is ready."""

@@ -1,9 +1,10 @@
 """One reading of a city's sources: their rows, when each was first seen, and the rows that they have withdrawn since."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.sources.api.json_rows import versions_of_days
-from shotspotter_assets.sources.protocol import AlertSource, ChangingSource, FileSource, PartwiseSource
+from shotspotter_assets.sources.protocol import (
+    AlertSource,
+    ChangingSource,
+    FileSource,
+    NoFilesError,
+    PartwiseSource,
+)
 from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA, WITHDRAWN_SCHEMA
 from shotspotter_assets.storage.fingerprints import row_hashes
+
+log = logging.getLogger(__name__)
+
+_Reader = TypeVar("_Reader")
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,11 @@ class Received:
 
 
 def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
-    """The rows of all sources of a city, each filed under the day that its source gives; see `AlertSource.read`."""
-    return _together([reader.read(first, last) for reader in readers])
+    """The rows of all sources of a city, each filed under the day that its source gives; see `AlertSource.read`.
+
+    A landing folder without files is left out where another source can be read, and the log names it.
+    """
+    return _together(_of_all(readers, lambda reader: reader.read(first, last)))
 
 
 def receive(
@@ -41,8 +56,8 @@ def receive(
 ) -> Iterator[Received]:
     """Read the days from all sources of a city, and compare them with what was received before, a part at a time.
 
-    The sources are read when this is called. A landed file that is gone, damaged or being written now keeps its rows: a
-    file that is tidied away, or spoiled, must not empty its days.
+    The sources are read when this is called; see `read_sources` for a folder without files. A landed file that is gone,
+    damaged or being written now keeps its rows: a file that is tidied away, or spoiled, must not empty its days.
 
     Args:
         readers: of the city's sources; each is a `PartwiseSource` if there are several parts.
@@ -74,8 +89,24 @@ def receive(
 
 def _read_parts(readers: Sequence[AlertSource], parts: Sequence[Sequence[date]]) -> Iterator[pa.Table]:
     bounds = [(days[0], days[-1]) for days in parts]
-    by_source = [reader.read_parts(bounds) for reader in cast("Sequence[PartwiseSource]", readers)]
+    by_source = _of_all(cast("Sequence[PartwiseSource]", readers), lambda reader: reader.read_parts(bounds))
     return (_together(tables) for tables in zip(*by_source, strict=True))
+
+
+def _of_all(readers: Sequence[_Reader], read: Callable[[_Reader], _Read]) -> list[_Read]:
+    """What is read of each source, without landing folders that hold no files, unless there is nothing else."""
+    found: list[_Read] = []
+    without_files: list[NoFilesError] = []
+    for reader in readers:
+        try:
+            found.append(read(reader))
+        except NoFilesError as error:
+            without_files.append(error)
+    if not found:
+        raise without_files[0]
+    for missing in without_files:
+        log.warning("%s The days are made from the city's other sources, and again once there are files.", missing)
+    return found
 
 
 def _together(tables: Sequence[pa.Table]) -> pa.Table:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
-from shotspotter_assets.sources.protocol import AlertSource
+from shotspotter_assets.sources.protocol import AlertSource, NoFilesError
 from shotspotter_assets.sources.receive import Received, keep_first_seen, receive
 from shotspotter_assets.sources.schema import RAW_SCHEMA, WITHDRAWN_SCHEMA
 
@@ -118,6 +119,22 @@ class PartwiseFiles(Files):
             self.readable.filter(pc.and_(pc.greater_equal(dates, first), pc.less_equal(dates, last)))
             for first, last in parts
         )
+
+
+class NoFiles(Files):
+    """A landing folder that is missing."""
+
+    def read(self, first: date, last: date) -> pa.Table:
+        raise NoFilesError("the folder is missing")
+
+
+def test_a_folder_without_files_is_left_out_beside_another_source(caplog: pytest.LogCaptureFixture) -> None:
+    before = table("kept", file="gone.csv")
+    received = received_of([Files(table("x")), NoFiles(table())], [DAY], before)
+    assert sorted(received.rows["source_id"].to_pylist()) == ["kept", "x"]
+    assert "the folder is missing" in caplog.text
+    with pytest.raises(NoFilesError, match="the folder is missing"):
+        received_of([NoFiles(table()), NoFiles(table())], [DAY], before)
 
 
 def test_parts_of_days_are_compared_with_what_is_stored_of_them_with_one_scan() -> None:

@@ -171,16 +171,13 @@ def data_quality(
 
 def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
     """What is said of the landed files that cannot be read, by city."""
+    from shotspotter_assets.quality.unreadable_files import unreadable_note
     from shotspotter_assets.sources.registry import arrivals
     from shotspotter_assets.sources.seen import read_unreadable
 
     landed = [name for name, city in cities.items() if "landed" in arrivals(city)]
     files = {name: read_unreadable(store, name) for name in landed}
-    return {
-        name: f"{len(of_city)} files cannot be read: " + " ".join(file.error for file in list(of_city.values())[:5])
-        for name, of_city in files.items()
-        if of_city
-    }
+    return {name: unreadable_note(name, of_city) for name, of_city in files.items() if of_city}
 
 
 def _cleaned(store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":

@@ -22,6 +22,7 @@ from shotspotter_assets.notifications.messages import (
     corrupt_file,
     drift,
     failed_gate,
+    folder_without_files,
     late_city,
     run_failure,
     wrong_city_file,
@@ -162,7 +163,8 @@ def _unreadable_files(cities: Cities, store: "Store") -> Iterator[Message]:
     for city in cities.values():
         if "landed" in arrivals(city):
             for path, file in sorted(read_unreadable(store, city.name).items()):
-                yield corrupt_file(city.name, PurePosixPath(path).name, file.error)
+                name = PurePosixPath(path).name
+                yield (folder_without_files if file.is_folder else corrupt_file)(city.name, name, file.error)
 
 
 def _newly_failed_partitions(

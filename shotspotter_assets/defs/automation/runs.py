@@ -8,15 +8,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.defs.alerts.raw_alerts import SOURCE_VERSION
-from shotspotter_assets.partitions import (
-    RANGE_END,
-    RANGE_START,
-    contiguous,
-    key_of,
-    parse_key,
-    parse_range_tags,
-    range_tags,
-)
+from shotspotter_assets.partitions import contiguous, key_of, parse_key, parse_range_tags, range_tags
 
 DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
@@ -72,8 +64,7 @@ def newest_first(requests: Iterable[dg.RunRequest]) -> list[dg.RunRequest]:
 
 def days_of(requests: Iterable[dg.RunRequest]) -> set[date]:
     """The days that requests of ranges are for."""
-    ranges = [named for asked in requests if (named := parse_range_tags(asked.tags))]
-    return {first + timedelta(days=at) for _, first, last in ranges for at in range((last - first).days + 1)}
+    return {day for asked in requests for day in _days_of_tags(asked.tags)}
 
 
 def cities_with_failures(instance: dg.DagsterInstance) -> set[str]:
@@ -83,37 +74,73 @@ def cities_with_failures(instance: dg.DagsterInstance) -> set[str]:
 
 
 def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) -> Iterator[dg.RunRequest]:
-    """Runs of the city's days that failed, to be tried again after `WAITS`, unless the same days were asked for since.
+    """Runs of the days of the city's runs that failed, to be tried again after `WAITS`.
 
-    A source that is down for an hour must not leave a hole. What holds days that are being made waits.
+    A source that is down for an hour must not leave a hole. Days that were asked for since, or that were made since by hand
+    or by the conditions of the assets, are not made again; while one of the others is being made, all of them wait.
     """
     now = datetime.now(UTC)
     recent = dg.RunsFilter(tags={CITY_TAG: city}, updated_after=now - FORGOTTEN)
-    latest: dict[str, dg.RunRecord] = {}
+    latest: dict[date, dg.RunRecord] = {}
     for record in instance.get_run_records(recent, ascending=True):  # as they were asked for, whatever the clock said
-        latest[record.dagster_run.tags[RANGE_START] + record.dagster_run.tags[RANGE_END]] = record
-    for record in latest.values():
+        latest |= dict.fromkeys(_days_of_tags(record.dagster_run.tags), record)
+    for record in {record.storage_id: record for record in latest.values()}.values():
         run = record.dagster_run
         attempt = int(run.tags.get(ATTEMPT_TAG, 0))
         over = attempt >= len(WAITS) or record.end_time is None
         if run.status is not dg.DagsterRunStatus.FAILURE or over:
             continue
-        _, first, last = parse_range_tags(run.tags) or (city, now.date(), now.date())
-        is_free = not any(first <= day <= last for day in under_way)
         waited_s = now.timestamp() - float(record.end_time or 0)
         # Less than nothing after the clock was set back: how long it has waited is not known.
-        if is_free and not 0 <= waited_s < WAITS[attempt].total_seconds():
+        if 0 <= waited_s < WAITS[attempt].total_seconds():
+            continue
+        days = {day for day, of_day in latest.items() if of_day is record}
+        lacking = days - _made_since(instance, city, days, record)
+        if lacking & under_way:
+            continue
+        for stretch in contiguous(sorted(lacking)):
+            first, last = stretch[0], stretch[-1]
             yield dg.RunRequest(
-                run_key=f"again {run.run_id}",
+                run_key=f"again {run.run_id}|{first}...{last}",
                 tags=city_tags(city, first, last) | {ATTEMPT_TAG: str(attempt + 1)},
                 asset_selection=DAILY_ASSETS,
             )
+
+
+def _made_since(instance: dg.DagsterInstance, city: str, days: Set[date], failed: dg.RunRecord) -> set[date]:
+    """Those of the days of which a run that was asked for later has made the last of `DAILY_ASSETS`, from new rows."""
+    chains = [_last_made(instance, asset, city, days) for asset in DAILY_ASSETS]
+    complete = set[date](days).intersection(*chains)
+    made_by = {made.run_id for chain in chains for day, made in chain.items() if day in complete}
+    asked = {  # the number of each run, in the order in which they were asked for
+        record.dagster_run.run_id: record.storage_id
+        for record in (instance.get_run_records(dg.RunsFilter(run_ids=list(made_by))) if made_by else ())
+    }
+
+    def is_made(day: date) -> bool:
+        rows, *_, grid = in_order = [chain[day] for chain in chains]
+        return (
+            asked.get(rows.run_id, -1) >= failed.storage_id
+            and asked.get(grid.run_id, -1) > failed.storage_id
+            and in_order == sorted(in_order, key=lambda made: made.storage_id)
+        )
+
+    return {day for day in complete if is_made(day)}
 
 
 def without_received(instance: dg.DagsterInstance, city: str, days: Mapping[date, str]) -> Mapping[date, str]:
     """The days without those of which `raw_alerts` was last made from the same version of the source."""
     received = _received_versions(instance, city, days)
     return {day: version for day, version in days.items() if not _is_same(received, day, version)}
+
+
+def _days_of_tags(tags: Mapping[str, str]) -> list[date]:
+    """The days of a run or request of a range."""
+    named = parse_range_tags(tags)
+    if named is None:
+        return []
+    _, first, last = named
+    return [first + timedelta(days=at) for at in range((last - first).days + 1)]
 
 
 def _day_of_partition(asked: dg.RunRequest) -> date:
@@ -132,27 +159,34 @@ def not_known(instance: dg.DagsterInstance, city: str, days: Iterable[date]) -> 
 
 def is_received(instance: dg.DagsterInstance, city: str, day: date) -> bool:
     """Whether `raw_alerts` was ever made of the day."""
-    return bool(instance.fetch_materializations(_of_days(city, [day]), limit=1).records)
+    return bool(instance.fetch_materializations(_of_days(DAILY_ASSETS[0], city, [day]), limit=1).records)
 
 
 def _received_versions(instance: dg.DagsterInstance, city: str, days: Iterable[date]) -> dict[date, str | None]:
     """The version of the source from which `raw_alerts` was last made, of those of the days that were made."""
-    wanted = set(days)
     versions: dict[date, str | None] = {}
-    cursor, has_more = None, bool(wanted)
-    while has_more and versions.keys() != wanted:
-        page = instance.fetch_materializations(_of_days(city, wanted), limit=RECORDS_PER_PAGE, cursor=cursor)
-        for record in page.records:  # the newest first
-            made = record.asset_materialization
-            assert made is not None
-            assert made.partition is not None
-            version = made.metadata.get(SOURCE_VERSION)
-            _, day = parse_key(made.partition)
-            versions.setdefault(day, None if version is None else str(version.value))
-        cursor, has_more = page.cursor, page.has_more
+    for day, record in _last_made(instance, DAILY_ASSETS[0], city, days).items():
+        assert record.asset_materialization is not None
+        version = record.asset_materialization.metadata.get(SOURCE_VERSION)
+        versions[day] = None if version is None else str(version.value)
     return versions
 
 
-def _of_days(city: str, days: Iterable[date]) -> dg.AssetRecordsFilter:
-    keys = [key_of(city, day) for day in sorted(days)]
-    return dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_alerts"), asset_partitions=keys)
+def _last_made(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, city: str, days: Iterable[date]
+) -> dict[date, dg.EventLogRecord]:
+    """The newest materialization of an asset of those of the days that were made."""
+    wanted = set(days)
+    newest: dict[date, dg.EventLogRecord] = {}
+    cursor, has_more = None, bool(wanted)
+    while has_more and newest.keys() != wanted:
+        page = instance.fetch_materializations(_of_days(asset, city, wanted), limit=RECORDS_PER_PAGE, cursor=cursor)
+        for record in page.records:  # the newest first
+            assert record.partition_key is not None
+            newest.setdefault(parse_key(record.partition_key)[1], record)
+        cursor, has_more = page.cursor, page.has_more
+    return newest
+
+
+def _of_days(asset: dg.AssetKey, city: str, days: Iterable[date]) -> dg.AssetRecordsFilter:
+    return dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[key_of(city, day) for day in sorted(days)])

@@ -25,7 +25,7 @@ from shotspotter_assets.sources.landing.formats import READERS
 from shotspotter_assets.sources.landing.listing import ListedFile, list_file, list_files
 from shotspotter_assets.sources.landing.one_file import ONE_DAY, LandedFile, Shelf
 from shotspotter_assets.sources.landing.reader_process import Task
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.protocol import NoFilesError, SourceError
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -89,8 +89,8 @@ class LandingFolder:
         """See `PartwiseSource.read_parts`. The files are read when this is called, and what they hold is kept on the disk.
 
         Raises:
-            SourceError: the folder is missing or holds no file that is ready, or a file cannot be read, lacks a
-                column or is written to at the same time.
+            NoFilesError: the folder is missing or holds no file that is ready.
+            SourceError: a file cannot be read, lacks a column or is written to at the same time.
         """
         last_day = today(self.city.zone)
         ready, waiting = self._listing()
@@ -152,6 +152,15 @@ class LandingFolder:
         return {info.path: self._version_as_described(info) for info in ready}, [info.path for info in waiting]
 
     @property
+    def without_files(self) -> str:
+        """What is said of the folder when it is missing or empty."""
+        return (
+            f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
+            f"({', '.join(READERS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
+            f"{self.source.folder or self.city.name}/."
+        )
+
+    @property
     def named_unfinished(self) -> list[str]:
         """Paths of the files of the last listing that end like one whose transfer is not over (`UNFINISHED`)."""
         return self._named_unfinished
@@ -204,16 +213,12 @@ class LandingFolder:
             return
         if waiting:
             names = ", ".join(PurePosixPath(info.path).name for info in waiting[:5])
-            raise SourceError(
+            raise NoFilesError(
                 f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
                 f"{self.source.settle_seconds:g} s ({names}{', ...' if len(waiting) > 5 else ''}), so their transfer may "
                 "not be over. Run again shortly, or set source.settle_seconds in the city's file."
             )
-        raise SourceError(
-            f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
-            f"({', '.join(READERS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
-            f"{self.source.folder or self.city.name}/."
-        )
+        raise NoFilesError(self.without_files)
 
     def _landed(self, info: ListedFile, last_day: date) -> LandedFile:
         name, start = PurePosixPath(info.path), self.city.start

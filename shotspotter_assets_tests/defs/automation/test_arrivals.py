@@ -364,6 +364,46 @@ def test_a_run_between_two_looks_that_had_to_leave_a_file_out_is_made_up_for(wat
     assert stored["source_id"].to_pylist() == ["a", "b", "a"]
 
 
+def test_a_city_goes_on_without_a_landing_folder_that_is_missing_beside_another(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch.change_city(other_sources=(watch.city.source.model_copy(update={"folder": "police"}),))
+    police = watch.landing.parent / "police"
+    missing = f"City landing_city: the landing folder {police} is missing or empty; put the city's files there"
+    watch.land("a.csv", row("2024-03-02"))
+
+    def ids() -> list[str]:
+        stored = (
+            watch.resources["store"].open().read_window("raw_alerts", "landing_city", "alerts.parquet", *[DAYS[0]] * 2)
+        )
+        return sorted(stored["source_id"].to_pylist())
+
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    (told,) = watch.evaluations
+    assert not told.passed
+    assert missing in str(told.description)
+    with caplog.at_level("WARNING", "shotspotter_assets"):
+        watch.run_asked()
+    assert missing in caplog.text
+    assert ids() == ["a"]
+    assert watch.tick() == []
+    assert missing in watch.message
+    assert watch.evaluations == []
+    police.mkdir()
+    (police / "b.csv").write_text(HEADER + row("2024-03-02", "b"))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    assert [told.passed for told in watch.evaluations] == [True]
+    watch.run_asked()
+    assert ids() == ["a", "b"]
+    # The files are tidied away, folder and all: their rows stay.
+    (police / "b.csv").unlink()
+    police.rmdir()
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-02", "c"))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    watch.run_asked()
+    assert ids() == ["a", "b", "c"]
+
+
 def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     watch.land("a.csv", row("2024-03-02"))
     asked = watch.tick()
@@ -374,7 +414,7 @@ def test_requests_name_the_assets_that_a_run_makes(watch: Watch, monkeypatch: py
     assert not failed.success
     monkeypatch.setattr(runs, "WAITS", (timedelta(0),))
     assert watch.tick() == asked
-    assert watch.requests[0].run_key == f"again {failed.run_id}"
+    assert watch.requests[0].run_key == f"again {failed.run_id}|2024-03-02...2024-03-02"
     assert [set(one.asset_selection or []) for one in watch.requests] == [set(runs.DAILY_ASSETS)]
 
 
@@ -385,9 +425,45 @@ def test_a_run_that_failed_while_the_clock_was_ahead_is_tried_again_and_not_afte
         failed = watch.instance.add_run(dg.DagsterRun(job_name="daily", tags=tags))
         watch.instance.report_run_failed(failed)
     assert watch.tick() == asked
-    assert watch.requests[0].run_key == f"again {failed.run_id}"
+    assert watch.requests[0].run_key == f"again {failed.run_id}|2024-03-02...2024-03-02"
     again = watch.instance.add_run(dg.DagsterRun(job_name="daily", tags=watch.requests[0].tags))
     watch.instance.report_dagster_event(DagsterEvent("PIPELINE_SUCCESS", "daily"), again.run_id)
+    assert watch.tick() == []
+
+
+def test_of_a_run_that_failed_only_the_days_that_still_lack_are_made_again(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "WAITS", (timedelta(0), timedelta(days=1)))
+    whole = ("2024-03-02", "2024-03-05")
+    file = watch.landing / "a.csv"
+    watch.land("a.csv", row("2024-03-02"), row("2024-03-05"))
+    assert watch.tick() == [whole]
+    watch.run_asked()
+    watch.land("a.csv", row("2024-03-02", "b"), row("2024-03-03", "b"), row("2024-03-04", "b"), row("2024-03-05", "b"))
+    assert watch.tick() == [whole]
+    kept = file.read_text()
+    file.unlink()
+    failed = materialize(
+        DAILY, watch.resources, instance=watch.instance, tags=watch.requests[0].tags, raise_on_error=False
+    )
+    assert not failed.success
+    file.write_text(kept)
+    assert watch.tick() == [whole], "what was made before the run was asked for is of other rows"
+    watch.run("2024-03-03", "2024-03-03")  # by hand
+    apart = [("2024-03-02", "2024-03-02"), ("2024-03-04", "2024-03-05")]
+    assert sorted(watch.tick()) == apart
+    watch.run("2024-03-04", "2024-03-04")
+    materialize(
+        ["raw_alerts"], watch.resources, instance=watch.instance, tags=range_tags("landing_city", *[DAYS[0]] * 2)
+    )
+    apart = [("2024-03-02", "2024-03-02"), ("2024-03-05", "2024-03-05")]
+    assert sorted(watch.tick()) == apart, "rows alone make no day"
+    # One of the two is asked for and fails again: it has a longer time to wait, the other one does not.
+    (second,) = [asked for asked in watch.requests if asked_days(asked)[0] == "2024-03-05"]
+    watch.instance.report_run_failed(watch.instance.add_run(dg.DagsterRun(job_name="daily", tags=second.tags)))
+    assert watch.tick() == [("2024-03-02", "2024-03-02")]
+    watch.run("2024-03-02", "2024-03-05")
     assert watch.tick() == []
 
 

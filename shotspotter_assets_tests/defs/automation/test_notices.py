@@ -301,7 +301,7 @@ def test_a_gate_that_was_mended_since_is_no_news(watch: Watch, webhook: Webhook)
     assert watch.tick() == "Nothing new to tell."
 
 
-def test_a_corrupt_file_is_named_until_it_is_mended(watch: Watch, webhook: Webhook) -> None:
+def test_a_corrupt_file_is_named_until_it_is_mended_and_so_is_a_missing_folder(watch: Watch, webhook: Webhook) -> None:
     folder = Path(watch.resources["sources"].landing_root) / "landing_city"
     folder.mkdir(parents=True)
     (folder / "bad.parquet").write_bytes(b"PAR1 nothing")
@@ -323,6 +323,14 @@ def test_a_corrupt_file_is_named_until_it_is_mended(watch: Watch, webhook: Webho
     look()
     watch.tick()
     assert len(webhook.posts) == 1
+    city = watch.resources["cities"]["landing_city"]
+    with_police = city.model_copy(update={"other_sources": (city.source.model_copy(update={"folder": "police"}),)})
+    watch.resources = watch.resources | {"cities": {**watch.resources["cities"], "landing_city": with_police}}
+    look()
+    watch.tick()
+    text = texts(webhook)[-1]
+    assert text.startswith("*Missing folder: landing_city, police*\nCity landing_city: the landing folder ")
+    assert "is missing or empty" in text
 
 
 def test_the_cursor_keeps_no_secret(watch: Watch, webhook: Webhook) -> None:
