@@ -53,7 +53,7 @@ def network_step(filters: int, bfloat16: bool) -> Step:
     x = tf.constant(generator.poisson(0.02, (BATCH, DAYS, SIDE, SIDE, HEAT_MAPS)).astype(np.float32))
     y = tf.constant((generator.random((BATCH, SIDE, SIDE, HEAT_MAPS)) < 0.02).astype(np.float32))
     config = NetworkConfig(days=DAYS, filters=filters, bfloat16=bfloat16)
-    model = build_conv_lstm(config, SIDE, SIDE, np.full(HEAT_MAPS, 0.02))
+    model = build_conv_lstm(config, SIDE, SIDE, np.full(HEAT_MAPS, 0.02), HEAT_MAPS)
     twin = keras.Model(model.inputs, model.get_layer("logits").output)
     twin.compile(
         keras.optimizers.Adam(1e-3), weighted_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0), jit_compile=False

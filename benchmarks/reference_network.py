@@ -40,7 +40,7 @@ Step = Callable[[], Any]
 
 def network(name: str) -> keras.Model:
     """The reference network with our or with stock recurrent layers."""
-    model = build_conv_lstm(CONFIG, SIDE, SIDE, np.full(HEAT_MAPS, 0.02))
+    model = build_conv_lstm(CONFIG, SIDE, SIDE, np.full(HEAT_MAPS, 0.02), HEAT_MAPS)
     if name == OURS:
         return model
 

@@ -5,9 +5,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, CityFiles, load_cities
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models.forecaster import NothingToLearnError
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import (
@@ -66,6 +68,28 @@ def test_keeps_the_protocol(name):
     # Tomorrow is forecast as it would be with tomorrow counted already.
     short = history().through(276)
     np.testing.assert_allclose(model.predict(short, range(276, 277)), probability[16:17], rtol=1e-5)
+
+
+def of_events(*forecast: str) -> History:
+    """Robberies in the north and assaults in the south beside the alerts; forecast are some of them."""
+    past, random = history(), np.random.default_rng(1)
+    rate = np.zeros((2, *COVERED.shape))
+    rate[0, 3:], rate[1, :3] = 0.3, 0.2
+    events = random.poisson(rate * COVERED, (len(past.counts), *rate.shape)).astype(np.uint16)
+    kinds = {"event_types": {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}, "forecast": forecast}
+    city = City.model_validate(CITY.model_dump() | kinds)
+    return History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_forecasts_other_events(name):
+    robberies = of_events("robbery")
+    probability = build(name).fit(robberies, TRAIN, VALIDATION).predict(robberies, TEST)
+    assert probability.shape == (len(TEST), COVERED.sum())
+    north = np.nonzero(COVERED)[0] >= 3
+    if name not in ("never", "city_mean", "weekday_mean", "persistence", "conv_lstm"):  # one epoch teaches no place
+        assert probability[:, north].mean() > 2 * probability[:, ~north].mean()
+    assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6) or name == "never"
 
 
 @pytest.mark.parametrize("name", FORECASTERS)

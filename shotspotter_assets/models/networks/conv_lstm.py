@@ -5,7 +5,6 @@ import numpy as np
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 from shotspotter_assets.models.networks.quiet_keras import keras
-from shotspotter_assets.models.networks.windows import HEAT_MAPS
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:
@@ -24,45 +23,48 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
     return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
 
 
-def build_conv_lstm(config: NetworkConfig, rows: int, columns: int, initial_rates: np.ndarray) -> keras.Model:
+def build_conv_lstm(
+    config: NetworkConfig, rows: int, columns: int, initial_rates: np.ndarray, layers: int
+) -> keras.Model:
     """Build the network named `conv_lstm`; random weights follow `keras.utils.set_random_seed`.
 
-    Input: float32 (batch, days, rows, columns, HEAT_MAPS). Output: float32 (batch, rows, columns, HEAT_MAPS), each a
-    sigmoid. The layer named `logits` holds the same before the sigmoid, which is what a loss should use.
+    Input: float32 (batch, days, rows, columns, layers). Output: float32 (batch, rows, columns, maps), each a sigmoid. The
+    layer named `logits` holds the same before the sigmoid, which is what a loss should use.
     The untrained network answers `initial_rates` everywhere, so that training does not begin by looking for the base rate.
 
     Args:
-        initial_rates: Shape (HEAT_MAPS,), strictly between 0 and 1.
+        initial_rates: Shape (maps,), strictly between 0 and 1.
+        layers: Channels of a frame: the types that are counted.
 
     Raises:
         ValueError: `days` and `recurrent_layers` do not fit, or `initial_rates` has a wrong shape or range.
     """
     pools, filters = time_pools(config.days, config.recurrent_layers), config.filters
     rates = np.asarray(initial_rates, dtype=np.float64)
-    if rates.shape != (HEAT_MAPS,) or not ((rates > 0) & (rates < 1)).all():
-        raise ValueError(f"initial_rates must be {HEAT_MAPS} numbers between 0 and 1 (both excluded), not {rates}")
-    layers = keras.layers
+    if rates.ndim != 1 or not rates.size or not ((rates > 0) & (rates < 1)).all():
+        raise ValueError(f"initial_rates must be one number per map between 0 and 1 (both excluded), not {rates}")
+    keras_layers = keras.layers
     convolution_type = "mixed_bfloat16" if config.bfloat16 else "float32"
-    inputs = keras.Input((config.days, rows, columns, HEAT_MAPS), name="frames")
+    inputs = keras.Input((config.days, rows, columns, layers), name="frames")
     maps = inputs
     for number in (1, 2):
-        maps = layers.Conv3D(
+        maps = keras_layers.Conv3D(
             filters, 3, padding="same", activation="relu", dtype=convolution_type, name=f"convolution_{number}"
         )(maps)
     # A batch holds hundreds of thousands of cells, so its statistics are steady; Keras's momentum of 0.99 would spoil
     # the first epochs' validation loss of a data set with a hundred batches.
-    maps = layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization_0")(maps)
+    maps = keras_layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization_0")(maps)
     for number, pool in enumerate(pools, start=1):
         maps = PeepholeConvLSTM2D(filters, bfloat16=config.bfloat16, dtype="float32", name=f"recurrence_{number}")(maps)
-        maps = layers.BatchNormalization(momentum=0.9, dtype="float32", name=f"normalization_{number}")(maps)
-        maps = layers.MaxPooling3D((pool, 1, 1), dtype="float32", name=f"time_pool_{number}")(maps)
+        maps = keras_layers.BatchNormalization(momentum=0.9, dtype="float32", name=f"normalization_{number}")(maps)
+        maps = keras_layers.MaxPooling3D((pool, 1, 1), dtype="float32", name=f"time_pool_{number}")(maps)
         if config.dropout > 0:
-            maps = layers.Dropout(config.dropout, dtype="float32", name=f"dropout_{number}")(maps)
+            maps = keras_layers.Dropout(config.dropout, dtype="float32", name=f"dropout_{number}")(maps)
     # One frame is left: a kernel deeper than one would only hold weights that meet padding.
-    last = layers.Conv3D(
-        HEAT_MAPS, (1, 3, 3), padding="same", kernel_initializer="zeros", dtype="float32", name="last_convolution"
+    last = keras_layers.Conv3D(
+        len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", dtype="float32", name="last_convolution"
     )
-    logits = layers.Reshape((rows, columns, HEAT_MAPS), dtype="float32", name="logits")(last(maps))
-    outputs = layers.Activation("sigmoid", dtype="float32", name="heat_maps")(logits)
+    logits = keras_layers.Reshape((rows, columns, len(rates)), dtype="float32", name="logits")(last(maps))
+    outputs = keras_layers.Activation("sigmoid", dtype="float32", name="heat_maps")(logits)
     last.bias.assign(np.log(rates / (1 - rates)))
     return keras.Model(inputs, outputs, name="conv_lstm")

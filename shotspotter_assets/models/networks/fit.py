@@ -24,7 +24,7 @@ from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras
-from shotspotter_assets.models.networks.windows import WindowBatches, Windows, shuffled
+from shotspotter_assets.models.networks.windows import TYPED_LAYERS, WindowBatches, Windows, shuffled
 
 
 class TrainingDivergedError(RuntimeError):
@@ -55,6 +55,7 @@ def fit_network(
     checkpoint: Path,
     progress: Callable[[str], None],
     lead: int = 1,
+    own_maps: Sequence[int] = TYPED_LAYERS,
 ) -> TrainedNetwork:
     """Train the network: Adam, early stopping, best weights kept, learning rate cut on a plateau.
 
@@ -64,7 +65,7 @@ def fit_network(
     Seeds the process's random generators; `deterministic` makes TensorFlow deterministic for the rest of the process.
 
     Args:
-        counts: Daily counts (days, 4 types, rows, columns).
+        counts: Daily counts (days, layers, rows, columns).
         in_coverage: Boolean (rows, columns): the cells the loss is taken on.
         train: Target days, as indexes into `counts`; days without a full window before them are left out.
         validation: Target days for early stopping and learning rate, apart from `train`.
@@ -72,12 +73,13 @@ def fit_network(
         checkpoint: Folder for the state, made if needed.
         progress: Takes one line per epoch, and one when a checkpoint is used or put aside.
         lead: Days from the last day of an input window to its target day.
+        own_maps: See `Windows`.
 
     Raises:
         ValueError: Shapes, day ranges or settings do not fit together.
         TrainingDivergedError: A loss is not finite.
     """
-    windows, first = Windows(counts, config.days, lead), config.days + lead - 1
+    windows, first = Windows(counts, config.days, lead, own_maps), config.days + lead - 1
     if in_coverage.shape != counts.shape[2:] or in_coverage.dtype != np.bool_:
         raise ValueError(f"in_coverage must be boolean {counts.shape[2:]}, not {in_coverage.dtype} {in_coverage.shape}")
     train_days = windows.checked_days((day for day in train if day >= first), "training", known=True)
@@ -138,9 +140,9 @@ def _untrained(windows: Windows, train_days: np.ndarray, in_coverage: np.ndarray
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(train_days) * in_coverage.sum())
     rates = np.clip(windows.rates(train_days, in_coverage), half, 1 - half)
-    rows, columns, _ = windows.frames.shape[1:]
+    rows, columns, layers = windows.frames.shape[1:]
     weighted = config.class_weight * rates / (1 + (config.class_weight - 1) * rates)
-    return build_conv_lstm(config, rows, columns, weighted)
+    return build_conv_lstm(config, rows, columns, weighted, layers)
 
 
 def _start(
@@ -175,11 +177,11 @@ def _progress_line(state: TrainingState, config: NetworkConfig, samples: int) ->
 def predict_network(
     model: keras.Model, counts: np.ndarray, days: range | Sequence[int], config: NetworkConfig, lead: int = 1
 ) -> np.ndarray:
-    """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, 4 maps).
+    """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
 
     Args:
         model: A trained network.
-        counts: Daily counts (days, 4 types, rows, columns).
+        counts: Daily counts (days, layers, rows, columns), of the layers that it was trained on.
         days: Target days as indexes into `counts`, from `config.days` + `lead` - 1 on; the last one may be the day
             `lead` days after the last counted one. Only counts of days up to `lead` days before a target are read.
         config: The settings it was trained with.
@@ -188,6 +190,6 @@ def predict_network(
     Raises:
         ValueError: A day has no full window before it, or lies beyond the day that is forecast.
     """
-    windows = Windows(counts, config.days, lead)
+    windows = Windows(counts, config.days, lead, own_maps=())
     targets = windows.checked_days(days, "forecast", known=False)
     return np.asarray(model.predict(WindowBatches(windows, targets, config.batch_size, with_targets=False), verbose=0))

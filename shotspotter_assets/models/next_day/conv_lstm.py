@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
+from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.networks.config import NetworkConfig
@@ -21,10 +22,6 @@ MODEL_FILE: Final = "reference.keras"
 SETTINGS_FILE: Final = "reference.json"
 
 
-class OnlyGunshotsError(ValueError):
-    """The reference network forecasts gunshot alerts; the city forecasts other events."""
-
-
 @dataclass(frozen=True)
 class FittedReferenceNetwork:
     """See `Fitted`."""
@@ -35,12 +32,19 @@ class FittedReferenceNetwork:
     validation_probability: Array | None = None
 
     def predict(self, history: History, days: range) -> Array:
+        return self.predict_maps(history, days)[..., 0]
+
+    def predict_maps(self, history: History, days: range) -> Array:
+        """Probability of each map, shape (days, cells, maps): any alert first, then the types by themselves.
+
+        These are the gunshot types; of events the `forecast` ones, where there are several.
+        """
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
-        raw = predict_network(self.model, _gunshots(history), days, self.config, history.lead)
-        raw = raw[:, history.in_coverage, 0]
-        return clip_probability(undo_class_weight(raw.astype(np.float64), self.config.class_weight))
+        raw = predict_network(self.model, _forecast_layers(history), days, self.config, history.lead)
+        raw = raw[:, history.in_coverage].astype(np.float64)
+        return clip_probability(undo_class_weight(raw, self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
         from shotspotter_assets.models.networks.keras_files import save_model
@@ -65,7 +69,7 @@ class ReferenceNetworkForecaster:
         history = history.through(validation.stop)
         with tempfile.TemporaryDirectory() as folder:
             trained = fit_network(
-                _gunshots(history),
+                _forecast_layers(history),
                 history.in_coverage,
                 train,
                 validation,
@@ -73,6 +77,7 @@ class ReferenceNetworkForecaster:
                 context.checkpoint or Path(folder),
                 context.log,
                 history.lead,
+                own_maps(history.city),
             )
         settings = {
             "best_epoch": trained.best_epoch,
@@ -91,11 +96,12 @@ class ReferenceNetworkForecaster:
         return FittedReferenceNetwork(load_model(files[MODEL_FILE]), config, content["settings"])
 
 
-def _gunshots(history: History) -> np.ndarray:
-    codes = history.city.forecast_codes
-    if codes != tuple(range(4)):
-        raise OnlyGunshotsError(
-            f"City {history.city.name} forecasts type codes {codes}; conv_lstm takes the four of gunshot alerts. "
-            "Choose another model."
-        )
-    return history.counts[:, :4]
+def own_maps(city: City) -> tuple[int, ...]:
+    """Which of the types that a city forecasts have a map of their own: the known ones of several."""
+    codes = city.forecast_codes
+    return tuple(at for at, code in enumerate(codes) if code != UNKNOWN_TYPE_CODE) if len(codes) > 1 else ()
+
+
+def _forecast_layers(history: History) -> np.ndarray:
+    """Counts of the types that are forecast, shape (days, types, rows, columns)."""
+    return history.counts[:, list(history.city.forecast_codes)]

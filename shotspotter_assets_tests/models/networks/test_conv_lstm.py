@@ -15,7 +15,7 @@ RATES = np.array([0.02, 0.01, 0.005, 0.001])
 
 def build(initial_rates: np.ndarray = RATES, **changes: Any) -> keras.Model:
     config = NetworkConfig(days=8, filters=2, recurrent_layers=2).model_copy(update=changes)
-    return build_conv_lstm(config, 5, 6, initial_rates)
+    return build_conv_lstm(config, 5, 6, initial_rates, layers=4)
 
 
 def test_layers_come_in_the_order_of_the_design() -> None:
@@ -67,7 +67,7 @@ def test_refuses_days_that_do_not_pool_to_one_frame(days: int, layers: int) -> N
         time_pools(days, layers)
 
 
-@pytest.mark.parametrize("rates", [RATES[:3], np.array([0.0, 0.1, 0.1, 0.1])])
+@pytest.mark.parametrize("rates", [RATES[:0], np.array([0.0, 0.1, 0.1, 0.1])])
 def test_refuses_impossible_initial_rates(rates: np.ndarray) -> None:
     with pytest.raises(ValueError, match="initial_rates"):
         build(initial_rates=rates)

@@ -64,8 +64,8 @@ def test_day_after_the_last_can_be_forecast() -> None:
 
 
 def test_refuses_counts_of_another_shape() -> None:
-    with pytest.raises(ValueError, match="4 types"):
-        Windows(np.zeros((9, 3, 1, 1)), 4)
+    with pytest.raises(ValueError, match="3 layers or more"):
+        Windows(np.zeros((9, 2, 1, 1)), 4)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan])
