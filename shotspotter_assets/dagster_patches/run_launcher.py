@@ -55,8 +55,8 @@ def _monitor_starting_run(instance: DagsterInstance, run_record: RunRecord, logg
         found = instance.get_run_by_id(run.run_id)
         if reason and found is not None and found.status is run.status:
             instance.report_run_failed(run, f"The run has not started: {reason}.")
-            return
-    STOCK_STARTING(instance, run_record, logger)
+    else:
+        STOCK_STARTING(instance, run_record, logger)
 
 
 class LocalRunLauncher(DefaultRunLauncher):
@@ -73,7 +73,7 @@ class LocalRunLauncher(DefaultRunLauncher):
         return True
 
     def why_it_cannot_start(self, run: DagsterRun) -> str | None:
-        """Why a run that is to start never will; None as long as it may. The clock may have been set back since it began."""
+        """Why a run that is to start never will; None as long as it may. The clock may have been set since it began."""
         now = monotonic()
         health = self.check_run_worker_health(run)
         waited_s = now - self._starting_since.setdefault(run.run_id, now)

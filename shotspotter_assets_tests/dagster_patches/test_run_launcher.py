@@ -62,8 +62,10 @@ def test_a_run_whose_process_is_gone_before_it_has_started_has_failed(
         instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
+    # The clock has been set forward since.
+    monkeypatch.setattr(run_monitoring, "get_current_timestamp", lambda: time.time() + 1000)
     true = time.monotonic()
-    for now in (true, true + waited_s):  # by a clock that nobody sets back
+    for now in (true, true + waited_s):  # by a clock that nobody sets
         monkeypatch.setattr(run_launcher, "monotonic", lambda now=now: now)
         run_monitoring.monitor_starting_run(instance, record, logging.getLogger())
     found = instance.get_run_by_id(run.run_id)
