@@ -20,10 +20,11 @@ class NetworkConfig(BaseModel):
     )
     class_weight: float = Field(
         default=1.0,
-        ge=1.0,
+        gt=0.0,
         le=10_000.0,
         description="Weight of a cell with an alert against one without, in the loss. Reference settings are 1, 10 and "
-        "100. It multiplies the predicted odds; that is undone before anything is called a probability.",
+        "100; below 1, cells without an alert weigh more. It multiplies the predicted odds; that is undone before anything is "
+        "called a probability.",
     )
     epochs: int = Field(default=100, ge=1, le=10_000, description="Maximum number of passes over the training days.")
     batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")

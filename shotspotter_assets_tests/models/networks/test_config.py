@@ -17,7 +17,7 @@ def test_every_setting_is_plain_and_described() -> None:
     [
         {"days": 1},
         {"dropout": 1.0},
-        {"class_weight": 0.5},
+        {"class_weight": 0.0},
         {"learning_rate": 0.0},
         {"plateau_factor": 1.0},
         {"validation_share": 0.0},

@@ -15,7 +15,7 @@ TARGETS = (GENERATOR.random((3, 5, 6, 4)) < 0.3).astype(np.float32)
 LOGITS = GENERATOR.normal(size=(3, 5, 6, 4)).astype(np.float32)
 
 
-@pytest.mark.parametrize("weight", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("weight", [0.1, 1.0, 10.0, 100.0])
 def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
     losses = np.asarray(weighted_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
     for sample in range(3):
@@ -53,13 +53,13 @@ def test_refuses_an_empty_coverage() -> None:
         weighted_cross_entropy(np.zeros((2, 2), dtype=bool), 1.0)
 
 
-@given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([1.0, 10.0, 100.0]))
+@given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([0.01, 1.0, 10.0, 100.0]))
 def test_undoing_the_class_weight_divides_the_odds(q: float, weight: float) -> None:
     p = float(undo_class_weight(np.array(q), weight))
     assert p / (1 - p) == pytest.approx(q / (1 - q) / weight, rel=1e-6)
 
 
-@pytest.mark.parametrize("weight", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("weight", [0.1, 1.0, 10.0, 100.0])
 def test_best_constant_of_the_weighted_loss_is_the_base_rate_once_undone(weight: float) -> None:
     q = np.linspace(0.001, 0.999, 99_801)
     best = q[np.argmin(-weight * 0.02 * np.log(q) - 0.98 * np.log(1 - q))]
