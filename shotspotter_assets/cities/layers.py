@@ -46,6 +46,8 @@ class Layers(StrictModel):
     """Polygons that people know the parts of the city by: wards, police districts, neighbourhoods."""
     streets: Layer | None = None
     """Lines with the names of streets; places are then told by their nearest crossing."""
+    parks: Layer | None = None
+    """Polygons of parks, water and other open ground, which help to find one's way on a map."""
 
     def given(self) -> dict[str, Layer]:
         """The layers that the file names, by their key."""

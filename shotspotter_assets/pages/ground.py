@@ -26,8 +26,8 @@ Line = list[int]
 """East and north in turn: x0, y0, x1, y1, ..."""
 
 
-class District(BaseModel):
-    """A district with its outlines, and where its name stands."""
+class Area(BaseModel):
+    """A district or a park with its outlines, and where its name stands."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,8 +67,9 @@ class Ground(BaseModel):
     height: int
     rows: int
     columns: int
-    districts: list[District]
+    districts: list[Area]
     streets: list[Street]
+    parks: list[Area]
     tiles: list[Tile]
     attribution: str
     """Of the base map; "" without one."""
@@ -91,8 +92,9 @@ class Ground(BaseModel):
             height=round(plane.height),
             rows=city.grid.rows,
             columns=city.grid.columns,
-            districts=_districts(plane, layers.districts),
+            districts=_areas(plane, layers.districts),
             streets=_streets(plane, layers.streets),
+            parks=_areas(plane, layers.parks),
             tiles=[] if city.base_map is None else _tiles(city, plane, city.base_map),
             attribution="" if city.base_map is None else city.base_map.attribution,
             places=dict(zip(numbers, places.names(row, column), strict=True)),
@@ -131,7 +133,7 @@ def _tiles(city: City, plane: Plane, base_map: BaseMap) -> list[Tile]:
     ]
 
 
-def _districts(plane: Plane, layer: NamedShapes | None) -> list[District]:
+def _areas(plane: Plane, layer: NamedShapes | None) -> list[Area]:
     import shapely
 
     if layer is None:
@@ -141,7 +143,7 @@ def _districts(plane: Plane, layer: NamedShapes | None) -> list[District]:
     shapes = shapely.coverage_simplify(shapes, DISTRICT_METRES) if _is_coverage(shapes) else _simpler(shapes)
     labels = shapely.get_coordinates(shapely.point_on_surface(shapes)).round().astype(int).tolist()
     return [
-        District(name=name, lines=_lines(shapely.boundary(shape)), label=(label[0], label[1]))
+        Area(name=name, lines=_lines(shapely.boundary(shape)), label=(label[0], label[1]))
         for name, shape, label in zip(layer.names, shapes, labels, strict=True)
     ]
 

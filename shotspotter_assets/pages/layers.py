@@ -35,6 +35,7 @@ class CityLayers:
 
     districts: NamedShapes | None
     streets: NamedShapes | None
+    parks: NamedShapes | None = None
 
     @classmethod
     def read(cls, city: City) -> "CityLayers":
@@ -44,7 +45,7 @@ class CityLayers:
             LayerFileError: a file cannot be read, or has no such column.
         """
         layers = {key: _read(city, key, layer) for key, layer in city.layers.given().items()}
-        return cls(layers.get("districts"), layers.get("streets"))
+        return cls(**{key: layers.get(key) for key in ("districts", "streets", "parks")})
 
 
 def _read(city: City, key: str, layer: Layer) -> NamedShapes:

@@ -78,7 +78,12 @@ def layers(folder: Path) -> Layers:
     streets = geopandas.GeoDataFrame({"street": names}, geometry=across + along, crs=4326)
     districts.to_file(folder / "wards.geojson", driver="GeoJSON")
     streets.to_parquet(folder / "streets.parquet")
+    parks = geopandas.GeoDataFrame(
+        {"park": ["West Park"]}, geometry=[shapely.box(-77.05, 38.89, -77.04, 38.9)], crs=4326
+    )
+    parks.to_file(folder / "parks.gpkg")
     return Layers(
         districts=Layer(path=folder / "wards.geojson", name="ward"),
         streets=Layer(path=folder / "streets.parquet", name="street"),
+        parks=Layer(path=folder / "parks.gpkg", name="park"),
     )

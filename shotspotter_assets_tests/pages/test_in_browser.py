@@ -110,6 +110,7 @@ def test_the_map_of_tomorrow_has_the_forecast_in_it_and_the_colours_of_the_legen
     }
     picture = page.locator("#map canvas").screenshot()
     assert shown <= colours_of(picture)
+    assert (0x1F, 0x6B, 0x34) in colours_of(picture, least=5)  # the park's outline
 
 
 def test_maps_are_drawn_over_http_as_from_the_disk(page: Any, folder: Path) -> None:

@@ -243,6 +243,7 @@ class CityMap {
       return made;
     };
     this.streetPath = path(this.ground.streets.flatMap((street) => street.lines));
+    this.parkPath = path(this.ground.parks.flatMap((park) => park.lines));
     this.districtPath = path(this.ground.districts.flatMap((district) => district.lines));
   }
 
@@ -300,6 +301,9 @@ class CityMap {
     const [left, top] = this._toPixels(0, height);
     context.setTransform(scale, 0, 0, scale, left, top);
     context.lineJoin = "round";
+    context.strokeStyle = CityPages.colour("park");
+    context.lineWidth = 1.6 * ratio / scale;
+    context.stroke(this.parkPath);
     context.strokeStyle = CityPages.colour("street");
     context.lineWidth = (this.view.zoom > 2 ? 1.6 : .8) * ratio / scale;
     context.stroke(this.streetPath);
@@ -381,6 +385,11 @@ class CityMap {
     }
     if (this.view.zoom < 4) return;
     context.font = `${11 * ratio}px system-ui, sans-serif`;
+    context.fillStyle = CityPages.colour("park");
+    for (const park of this.ground.parks) {
+      const [x, y] = this._toPixels(...park.label);
+      if (free(x, y, park.name)) this._text(context, ratio, park.name, x, y);
+    }
     context.fillStyle = CityPages.colour("muted");
     for (const street of this.ground.streets) {
       for (const line of street.lines) {
