@@ -1,13 +1,8 @@
-"""SQLite event log that stores a batch of events in one transaction; named in `dagster.yaml`.
-
-The stock storage opens a connection and commits twice for every event, so a backfill of thousands of days spends
-minutes on it (dagster-io/dagster#19829). Here all events of a batch go through the stock code, over one connection
-and one transaction per database (the run's and the index), so what is stored is what the stock storage stores.
-"""
+"""SQLite event log that stores a batch of events in one transaction per database, the run's and the index; see `dagster.yaml`."""
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +12,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection
 
+from shotspotter_assets.dagster_patches.event_batches import EventBatches
 from shotspotter_assets.dagster_patches.guard import known
 
 if TYPE_CHECKING:
@@ -38,7 +34,7 @@ for _method, _parameters, _source in (
     )
 
 
-class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+class BatchedSqliteEventLogStorage(EventBatches, SqliteEventLogStorage):
     """Stock SQLite event log, but for batches: all of a batch is stored, or nothing.
 
     `base_dir` is where the databases are; left out, it is where the stock storage keeps them,
@@ -49,8 +45,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._batch = threading.local()
-        self._existing: set[str] = set()
         super().__init__(base_dir, inst_data)
         # a batch holds the connections of two databases at once, which the stock lock does not let one thread do
         self._db_lock = threading.RLock()  # type: ignore[assignment]
@@ -65,31 +59,17 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     ) -> "BatchedSqliteEventLogStorage":
         return cls(config_value.get("base_dir") or _stock_folder(), inst_data)
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+    def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
         shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
-        with ExitStack() as stack:
-            stack.callback(vars(self._batch).clear)
-            self._batch.connections = {shard: stack.enter_context(self._connect(shard)) for shard in shards}
-            for event in events:
-                self.store_event(event)
-
-    def has_table(self, table_name: str) -> bool:
-        probe = super().has_table
-        return self._exists(table_name, lambda: probe(table_name))
+        return {shard: stack.enter_context(self._connect(shard)) for shard in shards}
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
         probe = super()._has_asset_key_col_on_connection
-        return self._exists(f"asset_keys.{column_name}", lambda: probe(conn, column_name))
-
-    def _exists(self, name: str, probe: Callable[[], bool]) -> bool:
-        """Ask the database once: the stock storage asks for every event, half of the time that a batch takes."""
-        if name not in self._existing and probe():
-            self._existing.add(name)
-        return name in self._existing
+        return self.exists(f"asset_keys.{column_name}", lambda: probe(conn, column_name))
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        open_connection = getattr(self._batch, "connections", {}).get(shard)
+        open_connection = self.connection_of_batch(shard)
         if open_connection is not None:
             yield open_connection
             return

@@ -1,0 +1,197 @@
+"""The batched PostgreSQL event log against the stock one: the same events must leave the same rows."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+import yaml
+from dagster_postgres.event_log import PostgresEventLogStorage
+
+from shotspotter_assets.dagster_patches.postgres_event_log import BatchedPostgresEventLogStorage, with_driver
+from shotspotter_assets_tests.dagster_patches.test_sqlite_event_log import (
+    KEYS,
+    LAST_GOOD,
+    PARTITIONS,
+    answers,
+    events_of_a_run,
+    materialized,
+    run_chain,
+)
+from shotspotter_assets_tests.postgres_server import PostgresServer
+
+TIMES_OF_WRITING = {"create_timestamp", "migration_completed"}
+
+
+def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables by table, without the columns that hold the time of writing."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' ORDER BY 1, ordinal_position"
+        )
+        columns: dict[str, list[str]] = {}
+        for table, column in cursor.fetchall():
+            columns.setdefault(table, [])
+            if column not in TIMES_OF_WRITING:
+                columns[table].append(f'"{column}"')
+        found = {}
+        for table, names in columns.items():
+            cursor.execute(f'SELECT {", ".join(names)} FROM "{table}" ORDER BY {", ".join(names)}')  # our names
+            found[table] = cursor.fetchall()
+        return found
+
+
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_batches_leave_the_same_rows_as_single_events(postgres_server: PostgresServer, size: int) -> None:
+    urls = [postgres_server.new_database() for _ in range(2)]
+    stock, ours = PostgresEventLogStorage(with_driver(urls[0])), BatchedPostgresEventLogStorage(urls[1])
+    events = events_of_a_run()
+    for event in events:
+        stock.store_event(event)
+    for start in range(0, len(events), size):
+        ours.store_event_batch(events[start : start + size])
+    ours.store_event_batch([])
+    expected = dump(urls[0])
+    assert dump(urls[1]) == expected
+    assert len(expected["event_logs"]) == len(events)
+    assert {name for name, rows in expected.items() if rows} >= {
+        "asset_keys", "asset_event_tags", "asset_check_executions"
+    }  # fmt: skip
+
+
+class BrokenAfter(BatchedPostgresEventLogStorage):
+    """Breaks once, when it is to store the event after the first few."""
+
+    events_left = 10
+
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        self.events_left -= 1
+        if self.events_left == 0:
+            raise OSError("no connection")
+        super().store_event(event)
+
+
+def test_a_batch_that_breaks_leaves_nothing_and_the_storage_goes_on(postgres_server: PostgresServer) -> None:
+    url = postgres_server.new_database()
+    storage = BrokenAfter(url)
+    storage.store_event_batch([materialized(KEYS[0], None)])
+    before = dump(url)
+    events = [materialized(KEYS[1], partition) for partition in PARTITIONS * 2]
+    storage.events_left = 10
+    with pytest.raises(OSError, match="no connection"):
+        storage.store_event_batch(events)
+    assert dump(url) == before
+    storage.store_event_batch(events)
+    assert len(dump(url)["event_logs"]) == 1 + len(events)
+
+
+def test_a_writer_killed_in_a_batch_leaves_whole_batches(postgres_server: PostgresServer) -> None:
+    code = """
+import os, signal, sys
+from shotspotter_assets.dagster_patches.postgres_event_log import BatchedPostgresEventLogStorage
+from shotspotter_assets_tests.dagster_patches.test_sqlite_event_log import KEYS, PARTITIONS, materialized
+
+class Killed(BatchedPostgresEventLogStorage):
+    events_left = 20
+
+    def store_event(self, event):
+        super().store_event(event)
+        self.events_left -= 1
+        if self.events_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+storage = Killed(sys.argv[1])
+while True:
+    storage.store_event_batch([materialized(KEYS[0], partition) for partition in PARTITIONS])
+"""
+    url = postgres_server.new_database()
+    killed = subprocess.run([sys.executable, "-c", code, url], check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(dump(url)["event_logs"]) == 2 * len(PARTITIONS)
+    BatchedPostgresEventLogStorage(url).store_event_batch([materialized(KEYS[0], PARTITIONS[0])])
+    assert len(dump(url)["event_logs"]) == 2 * len(PARTITIONS) + 1
+
+
+def test_runs_at_the_same_time_lose_nothing_and_do_not_wait_for_each_other_for_good(
+    postgres_server: PostgresServer,
+) -> None:
+    url = postgres_server.new_database()
+    failures: list[BaseException] = []
+    BatchedPostgresEventLogStorage(url)
+
+    def write(number: int) -> None:
+        try:
+            storage, keys = BatchedPostgresEventLogStorage(url), KEYS if number % 2 else KEYS[::-1]
+            for _ in range(10):
+                events = [materialized(key, partition, f"run {number}") for key in keys for partition in PARTITIONS]
+                storage.store_event_batch(events)
+                storage.store_event(materialized(keys[1], None, f"run {number}"))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(dump(url)["event_logs"]) == 4 * 10 * (2 * len(PARTITIONS) + 1)
+
+
+@contextmanager
+def instance_on(
+    folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, *, batched: bool
+) -> Iterator[dg.DagsterInstance]:
+    """An instance all of whose storages are in the database."""
+    storage = {"postgres_url": with_driver(url)}
+    ours = {"module": BatchedPostgresEventLogStorage.__module__, "class": BatchedPostgresEventLogStorage.__name__}
+    stock = {"module": "dagster_postgres.event_log", "class": "PostgresEventLogStorage"}
+    settings = {
+        "telemetry": {"enabled": False},
+        "event_log_storage": {**(ours if batched else stock), "config": storage},
+        "run_storage": {"module": "dagster_postgres.run_storage", "class": "PostgresRunStorage", "config": storage},
+        "schedule_storage": {
+            "module": "dagster_postgres.schedule_storage",
+            "class": "PostgresScheduleStorage",
+            "config": storage,
+        },
+    }
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "500" if batched else "0")
+    with dg.DagsterInstance.get() as instance:
+        assert type(instance.event_log_storage) is (
+            BatchedPostgresEventLogStorage if batched else PostgresEventLogStorage
+        )
+        yield instance
+
+
+def test_real_runs_leave_the_same_answers(
+    tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for batched in (False, True):
+        url = postgres_server.new_database()
+        with instance_on(tmp_path / str(batched), url, monkeypatch, batched=batched) as instance:
+            runs = [
+                run_chain(instance, "x|2018-01-01", LAST_GOOD, fail=False),
+                run_chain(instance, "x|2018-01-15", "x|2018-01-22", fail=True),
+            ]
+            found.append(answers(instance, runs))
+    assert found[1] == found[0]
+    assert len(found[0]["first"]["partitions"]) == 22
+    assert len(found[0]["third"]["not done"]) == 8
+
+
+def test_the_driver_that_is_installed_is_named() -> None:
+    assert with_driver("postgresql://u:p%40@h:5432/d") == "postgresql+psycopg2://u:p%40@h:5432/d"
+    assert with_driver("postgresql+psycopg://u@h/d") == "postgresql+psycopg://u@h/d"
