@@ -1,5 +1,6 @@
 """The batched PostgreSQL event log against the stock one: the same events must leave the same rows."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import psycopg2
 import pytest
 import yaml
 from dagster_postgres.event_log import PostgresEventLogStorage
+from sqlalchemy.engine import make_url
 
 from shotspotter_assets.dagster_patches.postgres_event_log import BatchedPostgresEventLogStorage, with_driver
 from shotspotter_assets_tests.dagster_patches.test_sqlite_event_log import (
@@ -146,26 +148,24 @@ def test_runs_at_the_same_time_lose_nothing_and_do_not_wait_for_each_other_for_g
     assert len(dump(url)["event_logs"]) == 4 * 10 * (2 * len(PARTITIONS) + 1)
 
 
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "postgresql.md"
+
+
 @contextmanager
 def instance_on(
     folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, *, batched: bool
 ) -> Iterator[dg.DagsterInstance]:
-    """An instance all of whose storages are in the database."""
-    storage = {"postgres_url": with_driver(url)}
-    ours = {"module": BatchedPostgresEventLogStorage.__module__, "class": BatchedPostgresEventLogStorage.__name__}
-    stock = {"module": "dagster_postgres.event_log", "class": "PostgresEventLogStorage"}
-    settings = {
-        "telemetry": {"enabled": False},
-        "event_log_storage": {**(ours if batched else stock), "config": storage},
-        "run_storage": {"module": "dagster_postgres.run_storage", "class": "PostgresRunStorage", "config": storage},
-        "schedule_storage": {
-            "module": "dagster_postgres.schedule_storage",
-            "class": "PostgresScheduleStorage",
-            "config": storage,
-        },
-    }
+    """An instance all of whose storages are in the database, as the how-to has it."""
+    [text] = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
+    settings, parts = yaml.safe_load(text), make_url(url)
+    for storage in settings.values():
+        storage["config"]["postgres_db"] |= {"db_name": parts.database, "port": parts.port}
+    if not batched:
+        settings["event_log_storage"] |= {"module": "dagster_postgres.event_log", "class": "PostgresEventLogStorage"}
+    for name, value in {"HOST": parts.host, "USER": parts.username, "PASSWORD": "none"}.items():
+        monkeypatch.setenv(f"DAGSTER_DATABASE_{name}", str(value))
     folder.mkdir()
-    (folder / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(settings | {"telemetry": {"enabled": False}}))
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "500" if batched else "0")
     with dg.DagsterInstance.get() as instance:
