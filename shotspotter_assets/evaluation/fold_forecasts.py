@@ -1,4 +1,4 @@
-"""Forecasts of a fold's test days: by the fold's own models as they are stored, and by every baseline."""
+"""Forecasts of a fold's test days: by the fold's own models, from their files, and by every baseline."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,8 +10,7 @@ from shotspotter_assets.models.forecaster import ModelForecast, OtherInputsError
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.models.stored_models import model_partition, read_files
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.models.stored_models import model_partition
 
 
 class StaleModelError(ValueError):
@@ -19,7 +18,7 @@ class StaleModelError(ValueError):
 
 
 def fold_forecasts(
-    store: Store,
+    files: Mapping[str, Mapping[str, bytes]],
     fold: EvaluatedFold,
     truth: Mapping[str, npt.NDArray[np.floating]],
     log: Callable[[str], None],
@@ -27,32 +26,31 @@ def fold_forecasts(
     """Forecasts of the test days by model: the truth of a simulated city, the fold's own models, the baselines.
 
     Args:
-        store: with the fold's models.
+        files: of the fold's own models, content by model and file.
+        fold: with the record of these models.
         truth: the true probability of a simulated city by its name in reports; empty for others.
         log: is told what takes time.
 
     Raises:
         StaleModelError: the days before the cutoff are not those that the models were trained on.
-        ModelMismatchError: a model's files are not those that the record names.
         OtherInputsError: an earlier version fitted a model on other inputs.
         NothingToLearnError: covered cells are never, or always, occupied before the cutoff.
     """
     record, history, (train, validation, test) = fold.record, fold.history, fold.windows
-    partition = model_partition(record.city, record.fold)
+    key = model_partition(record.city, record.fold).key
     if counts_sha256(history.counts[: fold.cutoff]) != record.data_sha256:
         raise StaleModelError(
-            f"The grid tensors before {record.fold} are not those that the models of {partition.key} were trained on; "
-            f"materialise fold_models for {partition.key} again."
+            f"The grid tensors before {record.fold} are not those that the models of {key} were trained on; "
+            f"materialise fold_models for {key} again."
         )
     forecasts = {name: ModelForecast(probability) for name, probability in truth.items()}
     for name, trained in record.models.items():
-        log(f"{partition.key}: forecasting {len(test)} days with {name}")
-        files = read_files(store, partition, name, trained)
+        log(f"{key}: forecasting {len(test)} days with {name}")
         try:
-            probability = forecaster(name).load(files).predict(history, test)
+            probability = forecaster(name).load(files[name]).predict(history, test)
         except OtherInputsError as error:
-            remedy = f"Materialise fold_models for {partition.key}."
-            raise OtherInputsError(f"{partition.key}, {name}: {error} {remedy}") from error
+            remedy = f"Materialise fold_models for {key}."
+            raise OtherInputsError(f"{key}, {name}: {error} {remedy}") from error
         forecasts[name] = ModelForecast(probability, trained.settings, trained.seconds_to_train)
-    log(f"{partition.key}: tuning and fitting the baselines")
-    return forecasts | fit_baselines(history, train, validation, test)
+    log(f"{key}: tuning and fitting the baselines")
+    return forecasts | fit_baselines(history, train, validation, test, log)

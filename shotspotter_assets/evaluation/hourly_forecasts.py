@@ -1,6 +1,6 @@
 """Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +12,19 @@ from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
 
 
 def hour_forecasts(
-    history: HourlyHistory, train: range, validation: range, test: range, horizons: Sequence[int]
+    history: HourlyHistory,
+    train: range,
+    validation: range,
+    test: range,
+    horizons: Sequence[int],
+    changed: Mapping[str, HourlyForecaster] | None = None,
 ) -> pa.Table:
     """Forecasts of the next hours in blocks of each horizon that follow each other through the test days.
 
@@ -28,13 +34,14 @@ def hour_forecasts(
         validation: see `train`.
         test: see `train`.
         horizons: in hours.
+        changed: by name, forecasters with other settings than their defaults; they forecast these horizons.
 
     Returns:
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
         `observed`, and one column per model (float32), null where it does not forecast the horizon.
     """
-    forecasters = [entry.forecaster(tuple(horizons)) for entry in HOURLY_FORECASTERS.values()]
-    fitted = [forecaster.fit(history, train, validation) for forecaster in forecasters]
+    default = {name: entry.forecaster(tuple(horizons)) for name, entry in HOURLY_FORECASTERS.items()}
+    fitted = [forecaster.fit(history, train, validation) for forecaster in (default | dict(changed or {})).values()]
     tables = []
     for horizon in horizons:
         issues = history.issues(test, horizon)
@@ -95,11 +102,26 @@ def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int]
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (horizons or types):
         return {}
-    history = stored.hourly(covered_mask(record.covered, city.shape))
-    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
-    windows = range(validation), range(validation, test), range(test, len(history))
+    history, *windows = hourly_windows(stored, record)
+    _, validation, _ = windows
     if horizons:
         tables[FOLD_HOURS_FILE] = hour_forecasts(history, *windows, horizons)
-    if types and history.counts[validation:, : len(GUNSHOT_TYPES)].any():
+    if types and history.counts[validation.start :, : len(GUNSHOT_TYPES)].any():
         tables[FOLD_TYPES_FILE] = type_forecasts(history, *windows)
     return tables
+
+
+def hourly_windows(stored: CityHistory, record: FoldRecord) -> tuple[HourlyHistory, range, range, range]:
+    """(history, training, validation, test) of a fold by hour; the ranges are indexes of hours.
+
+    Args:
+        stored: all days to the last test day.
+        record: of the fold.
+
+    Raises:
+        TimePrecisionError: the city publishes days only.
+    """
+    zone = stored.city.zone
+    history = stored.hourly(covered_mask(record.covered, stored.city.shape))
+    validation, test = (history.hour_at(day_start(day, zone)) for day in (record.validation_first, record.fold))
+    return history, range(validation), range(validation, test), range(test, len(history))

@@ -64,6 +64,16 @@ def read_files(store: Store, partition: Partition, model: str, trained: TrainedM
     return files
 
 
+def read_models(store: Store, record: FoldRecord) -> dict[str, dict[str, bytes]]:
+    """The files of a fold's models, by model and file.
+
+    Raises:
+        ModelMismatchError: see `read_files`.
+    """
+    partition = model_partition(record.city, record.fold)
+    return {name: read_files(store, partition, name, trained) for name, trained in record.models.items()}
+
+
 def read_pretrained(store: Store, city: City, by: date) -> Pretrained | None:
     """What the city's models start at: the regression of the other city's latest fold with a cutoff no later than `by`.
 

@@ -31,7 +31,7 @@ from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownErro
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.tomorrow import BANDS
-from shotspotter_assets.serving.forecast_scores import SERVED, scored_day
+from shotspotter_assets.serving.forecast_scores import SERVED, scored_days
 from shotspotter_assets.serving.issued_forecasts import forecast_partition, next_day_forecasts
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, lead_of
@@ -167,16 +167,10 @@ def issued_track(store: Store, city: City, places: Places, last: date) -> Issued
     serving = ServingRecord.latest_before(store, city.name, date.max)
     candidate = "candidate" if serving is None else serving.candidate
     known = {day: table for day, table in sorted(forecasts.items()) if day <= history.last_known}
-    if not known:
+    table = scored_days(known, history, candidate)
+    if table is None:
         return None
-    scored = {
-        day: scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
-        for day, table in known.items()
-    }
-    shared = set.intersection(*({*table.column_names} for table in scored.values()))
-    order = [name for name in next(iter(scored.values())).column_names if name in shared]
-    table = pa.concat_tables([each.select(order) for each in scored.values()])
-    leads = np.repeat([lead_of(each) for each in known.values()], [len(each) for each in scored.values()])
+    leads = np.repeat([lead_of(each) for each in known.values()], [len(each) for each in known.values()])
     counts = {"Hours": _by_hours(store, history, known), "Kind of gunfire": _by_kind(history, known)}
     return _track(city, places, table, leads, serving, {name: rows for name, rows in counts.items() if rows})
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of
+from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.scores import score_cell_days
@@ -210,6 +210,22 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
         alerts[cells][None] > 0,
         {model: forecast[column].to_numpy() for model, column in columns.items()},
     )
+
+
+def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
+    """`scored_day` of all known days as one forecasts table, with the models that all of them have; None without any.
+
+    Args:
+        forecasts: next-day rows of issued forecasts, by the day that they are for.
+        history: from the first of these days on.
+        candidate: see `scored_day`.
+    """
+    tables = [
+        scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
+        for day, table in sorted(forecasts.items())
+        if day <= history.last_known
+    ]
+    return pool_tables(tables) if tables else None
 
 
 def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
-import pyarrow as pa
-
 from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
@@ -16,7 +14,7 @@ from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.registry import BASELINES
-from shotspotter_assets.serving.forecast_scores import REFERENCE, SERVED, ScoreRecord, scored_day, scores_partition
+from shotspotter_assets.serving.forecast_scores import REFERENCE, SERVED, ScoreRecord, scored_days, scores_partition
 from shotspotter_assets.serving.issued_forecasts import (
     ForecastRecord,
     forecast_partition,
@@ -203,15 +201,11 @@ def summary(store: Store, city: City, outcomes: Mapping[date, Outcome]) -> Repla
         if day <= history.last_known
     }
     issued = store.days_present("risk_forecasts", city.name, FORECAST_FILE)
-    tables = [
-        scored_day(table, day, history.alerts[(day - city.start).days], _CANDIDATE) for day, table in forecasts.items()
-    ]
+    scored = scored_days(forecasts, history, _CANDIDATE)
     gains: dict[str, Gain] = {}
     ratio = best = None
-    if tables:
-        shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
-        scored = pa.concat_tables([table.select(shared) for table in tables])
-        baselines = [name for name in shared if name in BASELINES]
+    if scored is not None:
+        baselines = [name for name in scored.column_names if name in BASELINES]
         gains = {name: table_gain(scored, SERVED, name) for name in baselines}
         served = scored[SERVED].to_numpy()
         ratio = score_cell_days(

@@ -8,7 +8,7 @@ from shotspotter_assets.evaluation.fold_forecasts import StaleModelError, fold_f
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import BASELINES, forecaster
-from shotspotter_assets.models.stored_models import ModelMismatchError, model_partition, write_models
+from shotspotter_assets.models.stored_models import ModelMismatchError, model_partition, read_models, write_models
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import (
     COVERED,
@@ -38,7 +38,7 @@ def test_the_truth_the_own_models_and_every_baseline_forecast_the_test_days(tmp_
     model, files = trained
     store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
     write_models(store, model_partition(CITY.name, record.fold), {NAME: files}, record.model_dump_json())
-    forecasts = fold_forecasts(store, EvaluatedFold(record, HISTORY), TRUTH, lines.append)
+    forecasts = fold_forecasts(read_models(store, record), EvaluatedFold(record, HISTORY), TRUTH, lines.append)
     assert list(forecasts) == ["true_intensity", NAME, *BASELINES]
     assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
@@ -47,13 +47,13 @@ def test_the_truth_the_own_models_and_every_baseline_forecast_the_test_days(tmp_
     assert (forecasts["true_intensity"].settings, forecasts["true_intensity"].seconds) == (None, None)
     assert "pseudo_days" in forecasts["historical_mean"].settings
     assert lines[0] == f"made_up|{record.fold}: forecasting 40 days with {NAME}"
+    assert lines[-1] == f"baseline {len(BASELINES)} of {len(BASELINES)}: {BASELINES[-1]}"
 
 
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, trained) -> None:
-    model, _ = trained
-    store = Store(str(tmp_path))
+    model, files = trained
     stale = fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
     with pytest.raises(StaleModelError, match=r"materialise fold_models for made_up\|2021-11-17 again"):
-        fold_forecasts(store, EvaluatedFold(stale, HISTORY), {}, print)
+        fold_forecasts({NAME: files}, EvaluatedFold(stale, HISTORY), {}, print)
     with pytest.raises(ModelMismatchError, match=NAME):
-        fold_forecasts(store, EvaluatedFold(fold_record(CITY, models={NAME: model}), HISTORY), {}, print)
+        read_models(Store(str(tmp_path)), fold_record(CITY, models={NAME: model}))

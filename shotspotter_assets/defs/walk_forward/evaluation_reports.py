@@ -71,7 +71,7 @@ def evaluation_reports(
     from shotspotter_assets.evaluation.report_files import fold_partition
     from shotspotter_assets.evaluation.report_views import fold_pictures
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
-    from shotspotter_assets.models.stored_models import read_record
+    from shotspotter_assets.models.stored_models import read_models, read_record
 
     city, cutoff = single_fold(context, cities)
     opened, partition = store.open(), fold_partition(city.name, cutoff)
@@ -80,7 +80,7 @@ def evaluation_reports(
     stored = CityHistory.load(opened, city, tested[-1]).complete()
     fold = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
     truth = sources.true_forecasts(city, tested, fold.history.in_coverage)
-    report, forecasts = fold_report(fold, fold_forecasts(opened, fold, truth, context.log.info))
+    report, forecasts = fold_report(fold, fold_forecasts(read_models(opened, record), fold, truth, context.log.info))
     context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
     tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
     pictures = fold_pictures(fold, report, forecasts, _folds(opened, city.name))

@@ -5,6 +5,7 @@ weighted: each forecasts the probability itself. The forecast of a test day uses
 included, but labels of test days never enter a fit.
 """
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
@@ -22,12 +23,15 @@ class FoldRangeError(ValueError):
     """The day ranges of a fold do not follow each other within the day axis."""
 
 
-def fit_baselines(history: History, train: range, validation: range, test: range) -> dict[str, ModelForecast]:
+def fit_baselines(
+    history: History, train: range, validation: range, test: range, log: Callable[[str], None] = lambda _: None
+) -> dict[str, ModelForecast]:
     """All baselines of the registry, for one fold, by name.
 
     Args:
         history: to the end of `test` at least; later days are not looked at.
         train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
+        log: is told of each baseline when it is fitted.
 
     Raises:
         FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
@@ -43,7 +47,8 @@ def fit_baselines(history: History, train: range, validation: range, test: range
     fitted_days = after_warm_up(train, LAG_WARM_UP_DAYS)
     require_both_labels(history, train, history.observed[fitted_days.start : fitted_days.stop])
     forecasts = {}
-    for name in BASELINES:
+    for number, name in enumerate(BASELINES, start=1):
+        log(f"baseline {number} of {len(BASELINES)}: {name}")
         started = perf_counter()
         fitted = forecaster(name).fit(history, train, validation)
         probability = clip_probability(fitted.predict(history, test))
