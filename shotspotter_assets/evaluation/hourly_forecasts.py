@@ -1,6 +1,7 @@
 """Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,15 @@ from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
+
+
+class HourlyWindows(NamedTuple):
+    """A fold by hour; the windows are indexes of hours."""
+
+    history: HourlyHistory
+    train: range
+    validation: range
+    test: range
 
 
 def hour_forecasts(
@@ -102,17 +112,16 @@ def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int]
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (horizons or types):
         return {}
-    history, *windows = hourly_windows(stored, record)
-    _, validation, _ = windows
+    windows = hourly_windows(stored, record)
     if horizons:
-        tables[FOLD_HOURS_FILE] = hour_forecasts(history, *windows, horizons)
-    if types and history.counts[validation.start :, : len(GUNSHOT_TYPES)].any():
-        tables[FOLD_TYPES_FILE] = type_forecasts(history, *windows)
+        tables[FOLD_HOURS_FILE] = hour_forecasts(*windows, horizons)
+    if types and windows.history.counts[windows.validation.start :, : len(GUNSHOT_TYPES)].any():
+        tables[FOLD_TYPES_FILE] = type_forecasts(*windows)
     return tables
 
 
-def hourly_windows(stored: CityHistory, record: FoldRecord) -> tuple[HourlyHistory, range, range, range]:
-    """(history, training, validation, test) of a fold by hour; the ranges are indexes of hours.
+def hourly_windows(stored: CityHistory, record: FoldRecord) -> HourlyWindows:
+    """The history and the windows of a fold by hour.
 
     Args:
         stored: all days to the last test day.
@@ -124,4 +133,4 @@ def hourly_windows(stored: CityHistory, record: FoldRecord) -> tuple[HourlyHisto
     zone = stored.city.zone
     history = stored.hourly(covered_mask(record.covered, stored.city.shape))
     validation, test = (history.hour_at(day_start(day, zone)) for day in (record.validation_first, record.fold))
-    return history, range(validation), range(validation, test), range(test, len(history))
+    return HourlyWindows(history, range(validation), range(validation, test), range(test, len(history)))

@@ -1,0 +1,20 @@
+"""How `make notebook` starts JupyterLab: on loopback alone, asking no other host, and saving notebooks without outputs."""
+
+from typing import Any
+
+
+def without_outputs(model: dict[str, Any], **_: object) -> None:
+    """Take the outputs out of a notebook before it is saved: they are large, and of one's own city."""
+    if model["type"] == "notebook":
+        for cell in model["content"]["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821  # Jupyter gives it to its configuration files
+c.ServerApp.ip = "127.0.0.1"
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.LabApp.extension_manager = "readonly"
+c.FileContentsManager.pre_save_hook = without_outputs
+c.KernelManager.transport = "ipc"
