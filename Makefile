@@ -8,7 +8,7 @@ endif
 export DAGSTER_HOME
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo rehearsal chaos replay test test-slow ui check-cities docs pictures pages lint lock bench
+.PHONY: help setup demo rehearsal chaos replay test test-slow ui check-cities docs pictures pages notebook lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ test-slow: setup ## run the slow tests: a short rehearsal, two minutes of chaos
 
 pages: setup     ## say where the pages of all cities are, and open them (ARGS=--print only says it)
 	@$(BIN)/python -m shotspotter_assets.open_pages $(ARGS)
+
+notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what happened, small folds
+	$(BIN)/jupyter-lab --config notebooks/jupyter_config.py $(ARGS) notebooks/explore.ipynb
 
 ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

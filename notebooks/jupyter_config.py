@@ -11,10 +11,15 @@ def without_outputs(model: dict[str, Any], **_: object) -> None:
                 cell["outputs"], cell["execution_count"] = [], None
 
 
+def without_announcements(_: object, page_config: dict[str, Any]) -> dict[str, Any]:
+    """JupyterLab's page without the part that offers to fetch news and looks for newer versions."""
+    disabled = [*page_config.get("disabledExtensions", []), "@jupyterlab/apputils-extension:announcements"]
+    return page_config | {"disabledExtensions": disabled}
+
+
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  # Jupyter gives it to its configuration files
 c.ServerApp.ip = "127.0.0.1"
-c.LabApp.news_url = None
-c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.ServerApp.tornado_settings = {"page_config_hook": without_announcements}
 c.LabApp.extension_manager = "readonly"
 c.FileContentsManager.pre_save_hook = without_outputs
 c.KernelManager.transport = "ipc"
