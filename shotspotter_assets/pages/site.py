@@ -31,7 +31,7 @@ from shotspotter_assets.pages.rendering import (
     title_of,
 )
 from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
-from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue
+from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
 from shotspotter_assets.pages.track_record import folds, issued_track
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
@@ -151,6 +151,8 @@ def make_pages(store: Store, city: City) -> Made:
     places = Places(city, layers)
     issue = newest_issue(store, city.name)
     forecast = issued_forecast(store, city, issue, places) if isinstance(issue, ForecastRecord) else None
+    if isinstance(issue, ForecastRecord) and forecast is None:
+        issue = of_another_grid(issue)
     card = _card(city, issue, forecast)
     partition = pages_partition(city.name)
     with store.alone(CITY_PAGES, city.name):
@@ -248,8 +250,10 @@ def _put_past_days(
         if day in before and before[day].stamp == stamp and folder.keep(f"{name}.js"):
             past[day] = before[day]
         else:
-            past[day], maps = past_day(store, city, day, stamp)
-            folder.put(f"{name}.js", script_of(name, maps))
+            made = past_day(store, city, day, stamp)
+            if made is not None:
+                past[day], maps = made
+                folder.put(f"{name}.js", script_of(name, maps))
     data = past_days(past)
     folder.put("past.js", script_of("past", data))
     compared = [day for day in data.days if day.caught_by_mean is not None and day.alerts]

@@ -20,10 +20,11 @@ from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     ForecastRecord,
     IssueRecord,
+    NoForecast,
     forecast_partition,
     load_record,
 )
-from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON, TYPE_COLUMNS
+from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON, TYPE_COLUMNS, is_of_grid
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -101,10 +102,28 @@ def newest_issue(store: Store, city: str) -> IssueRecord | None:
     return load_record(store, city, max(made)) if made else None
 
 
-def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast:
-    """A stored forecast, with what its page draws."""
+def of_another_grid(record: ForecastRecord) -> NoForecast:
+    """What is said in place of a forecast that was issued for another grid."""
+    reason = (
+        "The city's box, cells or what is counted have changed since the last forecast was issued: it cannot be drawn."
+    )
+    return NoForecast(
+        city=record.city,
+        issue_date=record.issue_date,
+        day=record.day,
+        lead=record.lead,
+        last_known=record.last_known,
+        no_forecast=reason,
+        last_issued=record.issue_date,
+    )
+
+
+def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast | None:
+    """A stored forecast, with what its page draws; None where it is of another grid than the city has now."""
     partition = forecast_partition(city.name, record.issue_date)
     table = store.read_table(partition, FORECAST_FILE)
+    if not is_of_grid(table, city):
+        return None
     day = table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
     hourly = store.read_table(partition, HOURLY_FILE)
     row, column = (day[name].to_numpy().astype(np.int64) for name in ("row", "column"))

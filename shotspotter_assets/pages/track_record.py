@@ -157,7 +157,7 @@ class Folds:
 def issued_track(store: Store, city: City, places: Places, last: date) -> IssuedTrack | None:
     """The track record of the issued forecasts of the year to the last known day; None without any."""
     first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
-    forecasts = next_day_forecasts(store, city.name, first, last)
+    forecasts = next_day_forecasts(store, city, first, last)
     if not forecasts:
         return None
     try:

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
+from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON, is_of_grid
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
@@ -158,16 +159,20 @@ def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     return _ISSUE_RECORD.validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
 
 
-def next_day_forecasts(store: Store, city: str, first: date, last: date) -> dict[date, pa.Table]:
-    """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for."""
+def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
+    """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for.
+
+    Those of another grid than the city has now are left out: they cannot be compared with what is counted.
+    """
     one = timedelta(days=1)
-    issued = store.days_present(RISK_FORECASTS, city, FORECAST_FILE)
+    issued = store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE)
     tables = {
-        issue_date: store.read_table(forecast_partition(city, issue_date), FORECAST_FILE)
+        issue_date: store.read_table(forecast_partition(city.name, issue_date), FORECAST_FILE)
         for issue_date in sorted(issued)
         if first - one <= issue_date <= last - one
     }
     return {
         issue_date + one: table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
         for issue_date, table in tables.items()
+        if is_of_grid(table, city)
     }

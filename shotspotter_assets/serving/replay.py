@@ -197,7 +197,7 @@ def summary(store: Store, city: City, outcomes: Mapping[date, Outcome]) -> Repla
     history = CityHistory.load(store, city, last)
     forecasts = {
         day: table
-        for day, table in next_day_forecasts(store, city.name, first + timedelta(days=1), last).items()
+        for day, table in next_day_forecasts(store, city, first + timedelta(days=1), last).items()
         if day <= history.last_known
     }
     issued = store.days_present("risk_forecasts", city.name, FORECAST_FILE)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
@@ -72,10 +73,10 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, rep
     low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
     table, interval = pa.concat_tables(tables, promote_options="default"), INTERVAL
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
-    facts = {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}
+    facts = {GRID.encode(): grid_settings(city)}
+    facts |= {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}
     facts |= {REPLAYED_KEY: "true"} if replayed else {}
-    if facts:
-        table = table.replace_schema_metadata(facts)
+    table = table.replace_schema_metadata(facts)
     if stored.lead > 1:
         interval += f" The validation's forecasts were {stored.lead} days ahead of what they knew, as this one is."
         hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"

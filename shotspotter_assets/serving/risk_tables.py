@@ -1,5 +1,6 @@
 """The tables of a forecast: risk by horizon and cell with intervals and types."""
 
+import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -12,7 +13,8 @@ from scipy.special import expit, logit
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
-from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import HasSpread
 from shotspotter_assets.models.gunshot_types import GunshotTypes
@@ -191,6 +193,12 @@ def risk_table(
 def lead_of(forecast: pa.Table) -> int:
     """Days from the last day that a stored forecast knew to the day that it is for."""
     return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
+
+
+def is_of_grid(forecast: pa.Table, city: City) -> bool:
+    """Whether a stored forecast is of the city's present box, cells and counts; earlier versions did not say."""
+    said = (forecast.schema.metadata or {}).get(GRID.encode())
+    return said is None or json.loads(said) == json.loads(grid_settings(city))
 
 
 def is_replayed(forecast: pa.Table) -> bool:

@@ -1,16 +1,25 @@
 """What is written of a site, and what is not written again."""
 
 import shutil
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.pages.layers import CityLayers, LayerFileError
 from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record
-from shotspotter_assets.serving.issued_forecasts import NoForecast, write_no_forecast
-from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.serving.issued_forecasts import (
+    RISK_FORECASTS,
+    NoForecast,
+    forecast_partition,
+    next_day_forecasts,
+    write_no_forecast,
+)
+from shotspotter_assets.serving.risk_tables import is_of_grid
+from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
@@ -60,6 +69,23 @@ def test_a_day_without_a_forecast_says_why(copy: Store, tiny_site: TinySite) -> 
     assert made.card.note == reason
     assert "as &lt;nothing&gt; is known" in page(copy)
     assert "is out of date" in page(copy)
+
+
+def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySite) -> None:
+    wider = tiny_site.city.model_copy(update={"grid": Grid(rows=7, columns=7)})
+    for day in copy.days_present(RISK_FORECASTS, CITY, FORECAST_FILE):
+        table = copy.read_table(forecast_partition(CITY, day), FORECAST_FILE)
+        assert is_of_grid(table, tiny_site.city)
+        facts = table.schema.metadata | {GRID.encode(): grid_settings(wider)}
+        copy.write_table(forecast_partition(CITY, day), FORECAST_FILE, table.replace_schema_metadata(facts))
+    shutil.rmtree(Path(copy.root) / "city_pages")  # made before the change
+    made = make_pages(copy, tiny_site.city)
+    assert "cells or what is counted have changed" in made.card.note
+    assert "cannot be drawn" in page(copy)
+    record = read_pages_record(copy, CITY)
+    assert record is not None
+    assert record.past == {}
+    assert not next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)
 
 
 def test_a_city_without_any_day_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def forecast_scores(
     city, day = single_day(context, cities)
     opened = store.open()
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
-    forecasts = next_day_forecasts(opened, city.name, day - timedelta(days=WINDOWS[-1] - 1), day)
+    forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOWS[-1] - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)
     then = known_then(context, opened, city)
     try:

@@ -90,7 +90,7 @@ def live_models(
     else:
         windows = live_windows(city, history.last_known, config.validation_days)
         in_force = before if before is not None and not outdated(city, before) else None
-        issued = next_day_forecasts(opened, city.name, windows.validation_first, day) if in_force else {}
+        issued = next_day_forecasts(opened, city, windows.validation_first, day) if in_force else {}
         record, files = train(
             history,
             windows,
