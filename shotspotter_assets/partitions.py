@@ -6,7 +6,7 @@ trains on the days before it and is tested on the days from it to the next cutof
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -158,6 +158,17 @@ class DateRange:
 
 
 RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+
+
+def with_progress(context: RunContext, parts: Sequence[DateRange], done: str) -> Iterator[DateRange]:
+    """The parts of a range, each followed by a line in the run's log of how far it is: "460 of 1,826 days read"."""
+    days = sum(len(part.days) for part in parts)
+    days_done = 0
+    for part in parts:
+        yield part
+        days_done += len(part.days)
+        if len(parts) > 1:
+            context.log.info(f"{part.city.name}: {days_done:,} of {days:,} days {done}")
 
 
 def date_ranges(context: RunContext, cities: Cities) -> list[DateRange]:

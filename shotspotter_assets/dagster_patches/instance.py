@@ -33,8 +33,9 @@ class PatchedInstance(dg.DagsterInstance):
 
             code_server.apply()
         if "dagster._daemon.controller" in sys.modules:  # the daemon, and no other
-            from shotspotter_assets.dagster_patches import clock, run_launcher
+            from shotspotter_assets.dagster_patches import backfill_looks, clock, run_launcher
 
+            backfill_looks.apply()
             clock.apply()
             run_launcher.apply()
         self._limited_pools = frozenset(limited_pools)

@@ -16,7 +16,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import check_result, keep_findings, schema_check, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
+from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges, with_progress
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
@@ -76,7 +76,7 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
     from shotspotter_assets.sources.known_days import mark_states, stored_states
 
     opened = store.open()
-    all_cleaned = [(date_range, _cleaned(opened, date_range)) for date_range in date_ranges(context, cities)]
+    all_cleaned = [(date_range, _cleaned(context, opened, date_range)) for date_range in date_ranges(context, cities)]
     _refuse_mostly_rejected(opened, all_cleaned)
     for date_range, cleaned in all_cleaned:
         city = date_range.city
@@ -180,7 +180,7 @@ def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
     return {name: unreadable_note(name, of_city) for name, of_city in files.items() if of_city}
 
 
-def _cleaned(store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
+def _cleaned(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
     """The cleaned days, of whose raw rows a part is held in memory at a time."""
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.cleaning.day_settings import changed_settings, refuse_changes
@@ -189,7 +189,7 @@ def _cleaned(store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
     store.require_window("raw_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
     cleaned: dict[date, CleanedDay] = {}
     changes: dict[str, list[date]] = {}
-    for part in date_range.parts:
+    for part in with_progress(context, date_range.parts, "cleaned"):
         raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, part.first, part.last)
         for change, days in changed_settings(raw.schema.metadata, part.days, city).items():
             changes.setdefault(change, []).extend(days)

@@ -10,7 +10,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import keep_findings, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
+from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges, with_progress
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cit
     opened = store.open()
     for date_range in date_ranges(context, cities):
         city, days = date_range.city, date_range.days
-        tensors, alerts_by_day = _gridded(opened, date_range)
+        tensors, alerts_by_day = _gridded(context, opened, date_range)
         newest = max((day for day, alerts in alerts_by_day.items() if alerts), default=date.min)
         silent = [day for day in days if day > newest]
         states = stored_states(opened, "cleaned_alerts", city.name, ALERTS_FILE, silent)
@@ -92,7 +92,9 @@ def counts_equal_alerts(
     )
 
 
-def _gridded(store: "Store", date_range: DateRange) -> "tuple[dict[date, pa.Table], dict[date, int]]":
+def _gridded(
+    context: dg.AssetExecutionContext, store: "Store", date_range: DateRange
+) -> "tuple[dict[date, pa.Table], dict[date, int]]":
     """(tensors, number of alerts) by day; the alerts of a part of the days are held in memory at a time."""
     from shotspotter_assets.cleaning.day_settings import TYPES, changed_settings, refuse_changes, with_entries
     from shotspotter_assets.gridding.tensors import sparse_tensors
@@ -103,7 +105,7 @@ def _gridded(store: "Store", date_range: DateRange) -> "tuple[dict[date, pa.Tabl
     tensors: dict[date, pa.Table] = {}
     alerts_by_day = dict.fromkeys(date_range.days, 0)
     changes: dict[str, list[date]] = {}
-    for part in date_range.parts:
+    for part in with_progress(context, date_range.parts, "gridded"):
         alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, part.first, part.last, READ_COLUMNS)
         metadata = alerts.schema.metadata
         for change, days in changed_settings(metadata, part.days, city).items():

@@ -13,7 +13,7 @@ from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.checks import schema_check
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges
+from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges, with_progress
 from shotspotter_assets.sources.columns import RAW_COLUMNS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, WITHDRAWN_FILE
@@ -93,7 +93,8 @@ def _read_range(
     known = DayStates({}, "", "")
     unread: set[str] = set()
     withdrawn = 0
-    for part, received in zip(parts, receive(readers, [part.days for part in parts], stored), strict=True):
+    of_parts = receive(readers, [part.days for part in parts], stored)
+    for part, received in zip(with_progress(context, parts, "read"), of_parts, strict=True):
         if received.unread_files:
             refuse_changed_settings(
                 stored(part.days).schema.metadata,
