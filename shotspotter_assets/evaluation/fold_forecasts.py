@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
-from shotspotter_assets.models.forecaster import ModelForecast, OtherInputsError
+from shotspotter_assets.models.forecaster import Fitted, HasMembers, ModelForecast, OtherInputsError
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.registry import forecaster
@@ -24,6 +24,8 @@ def fold_forecasts(
     log: Callable[[str], None],
 ) -> dict[str, ModelForecast]:
     """Forecasts of the test days by model: the truth of a simulated city, the fold's own models, the baselines.
+
+    Baselines that are members of a stored combination are taken from it.
 
     Args:
         files: of the fold's own models, content by model and file.
@@ -44,13 +46,18 @@ def fold_forecasts(
             f"materialise fold_models for {key} again."
         )
     forecasts = {name: ModelForecast(probability) for name, probability in truth.items()}
+    members: dict[str, Fitted] = {}
     for name, trained in record.models.items():
         log(f"{key}: forecasting {len(test)} days with {name}")
         try:
-            probability = forecaster(name).load(files[name]).predict(history, test)
+            fitted = forecaster(name).load(files[name])
+            probability = fitted.predict(history, test)
         except OtherInputsError as error:
             remedy = f"Materialise fold_models for {key}."
             raise OtherInputsError(f"{key}, {name}: {error} {remedy}") from error
         forecasts[name] = ModelForecast(probability, trained.settings, trained.seconds_to_train)
+        if isinstance(fitted, HasMembers):
+            members |= fitted.members
     log(f"{key}: tuning and fitting the baselines")
-    return forecasts | fit_baselines(history, train, validation, test, log)
+    # A combination's members were fitted on the same windows, and baselines have no settings in which they could differ.
+    return forecasts | fit_baselines(history, train, validation, test, log, members)

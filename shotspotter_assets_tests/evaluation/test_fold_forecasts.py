@@ -6,6 +6,8 @@ import pytest
 from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.fold_forecasts import StaleModelError, fold_forecasts
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.baselines import fit_baselines
+from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import BASELINES, forecaster
 from shotspotter_assets.models.stored_models import ModelMismatchError, model_partition, read_models, write_models
@@ -48,6 +50,21 @@ def test_the_truth_the_own_models_and_every_baseline_forecast_the_test_days(tmp_
     assert "pseudo_days" in forecasts["historical_mean"].settings
     assert lines[0] == f"made_up|{record.fold}: forecasting 40 days with {NAME}"
     assert lines[-1] == f"baseline {len(BASELINES)} of {len(BASELINES)}: {BASELINES[-1]}"
+
+
+def test_baselines_that_a_combination_holds_are_taken_from_it(tmp_path: Path) -> None:
+    settings = StackSettings(members=("ewma", "logistic_regression"))
+    fitted = forecaster("stack", settings).fit(HISTORY, TRAIN, VALIDATION)
+    files = fitted.files()
+    model = TrainedModel(settings={}, files=files_sha256(files), seconds_to_train=2.0)
+    store, record = Store(str(tmp_path)), fold_record(CITY, models={"stack": model})
+    write_models(store, model_partition(CITY.name, record.fold), {"stack": files}, record.model_dump_json())
+    forecasts = fold_forecasts(store, EvaluatedFold(record, HISTORY), {}, print)
+    assert list(forecasts) == ["stack", *BASELINES]
+    for name, expected in fit_baselines(HISTORY, TRAIN, VALIDATION, TEST).items():
+        np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
+        assert forecasts[name].settings == expected.settings
+        assert (forecasts[name].seconds is None) == (name in settings.members)
 
 
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, trained) -> None:

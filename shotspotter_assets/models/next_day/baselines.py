@@ -5,12 +5,12 @@ weighted: each forecasts the probability itself. The forecast of a test day uses
 included, but labels of test days never enter a fit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final
 
 from shotspotter_assets.models.fold_windows import LAG_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import ModelForecast, require_both_labels
+from shotspotter_assets.models.forecaster import Fitted, ModelForecast, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.registry import BASELINES, forecaster
@@ -24,7 +24,12 @@ class FoldRangeError(ValueError):
 
 
 def fit_baselines(
-    history: History, train: range, validation: range, test: range, log: Callable[[str], None] = lambda _: None
+    history: History,
+    train: range,
+    validation: range,
+    test: range,
+    log: Callable[[str], None] = lambda _: None,
+    fitted: Mapping[str, Fitted] | None = None,
 ) -> dict[str, ModelForecast]:
     """All baselines of the registry, for one fold, by name.
 
@@ -32,6 +37,7 @@ def fit_baselines(
         history: to the end of `test` at least; later days are not looked at.
         train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
         log: is told of each baseline when it is fitted.
+        fitted: forecasters by name that were fitted on these very days and windows: baselines among them are not fitted again.
 
     Raises:
         FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
@@ -46,11 +52,13 @@ def fit_baselines(
     history = history.through(test.stop)
     fitted_days = after_warm_up(train, LAG_WARM_UP_DAYS)
     require_both_labels(history, train, history.observed[fitted_days.start : fitted_days.stop])
+    known = fitted or {}
     forecasts = {}
     for number, name in enumerate(BASELINES, start=1):
         log(f"baseline {number} of {len(BASELINES)}: {name}")
         started = perf_counter()
-        fitted = forecaster(name).fit(history, train, validation)
-        probability = clip_probability(fitted.predict(history, test))
-        forecasts[name] = ModelForecast(probability, fitted.settings, perf_counter() - started)
+        baseline = known.get(name) or forecaster(name).fit(history, train, validation)
+        probability = clip_probability(baseline.predict(history, test))
+        seconds = None if name in known else perf_counter() - started
+        forecasts[name] = ModelForecast(probability, baseline.settings, seconds)
     return forecasts
