@@ -34,7 +34,7 @@ DAILY_DAYS: Final = 5
 STACK: Final = {"models": ["stack"]}
 STACK_AND_NETWORK: Final = {
     "models": ["stack", "conv_lstm"],
-    "conv_lstm": {"filters": 4, "days": 8, "epochs": 4, "patience": 3, "learning_rate": 3e-3},
+    "settings": {"conv_lstm": {"filters": 4, "days": 8, "epochs": 4, "patience": 3, "learning_rate": 3e-3}},
 }
 """The reference network trains in half a minute with these; in its default size it takes hours."""
 
@@ -235,8 +235,13 @@ class Progress:
         """Of the longest chain of runs, or of all runs side by side, whichever takes longer, at the speed seen so far."""
         expected = {launch.title: launch.seconds for launch in self._planned}
         # The plan's seconds count as one run that took what was expected, so that the first one does not decide alone.
-        slowness = (10.0 + sum(self.done.values())) / (10.0 + sum(expected[title] for title in self.done))
         now = time.monotonic()
+        took = self.done | {
+            title: now - began
+            for title, began in self.started.items()
+            if title not in self.done and now - began > expected[title]
+        }
+        slowness = (10.0 + sum(took.values())) / (10.0 + sum(expected[title] for title in took))
         left = {
             title: max(seconds * slowness - (now - self.started.get(title, now)), 1.0)
             for title, seconds in expected.items()

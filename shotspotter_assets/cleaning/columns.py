@@ -1,19 +1,24 @@
-"""Columns of cleaned alerts, with the names of their Arrow types: what the catalog shows before anything is imported."""
+"""Columns of cleaned alerts: what the catalog shows before anything is imported."""
 
 from typing import Final
 
+from shotspotter_assets.storage.table_columns import Column
+
 CLEANED_COLUMNS: Final = {
-    "user_id": "int64",
-    "source_id": "string",
-    "time_utc": "timestamp[us, tz=UTC]",
-    "longitude": "double",
-    "latitude": "double",
-    "location_id": "uint32",
-    "gunshot_type": "int8",
-    "rounds": "int32",
-    "incident_id": "int64",
-    "is_holiday_fireworks": "bool",
+    "user_id": Column("int64", "yyyymmdd * 100000 + the alert's place in its local day; the same on every re-run."),
+    "source_id": Column("string", "The source's own id of the alert."),
+    "time_utc": Column("timestamp[us, tz=UTC]", "Instant of the alert."),
+    "longitude": Column("double", "Degrees, WGS84."),
+    "latitude": Column("double", "Degrees, WGS84."),
+    "location_id": Column(
+        "uint32", "The point as fixed-point numbers within the city's box; the same for the same point."
+    ),
+    "gunshot_type": Column(
+        "int8", "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker, or another event."
+    ),
+    "rounds": Column("int32", "Rounds that were fired, where the source says so."),
+    "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
+    "is_holiday_fireworks": Column("bool", "Whether the day is around 4 July or New Year, when fireworks are heard."),
 }
-"""`user_id` is yyyymmdd * 100000 plus the alert's place in its local day; `incident_id` is the `user_id` of the
-incident's first alert, which may be on the day before; `location_id` see `alerts.location_ids`; `gunshot_type` see
-`City.type_names`. The metadata of a day's table has the city's `time_precision`."""
+"""`location_id` see `alerts.location_ids`; `gunshot_type` see `City.type_names`. The metadata of a day's table has the city's
+`time_precision`."""

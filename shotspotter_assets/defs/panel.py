@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from shotspotter_assets.markdown import plain
+from shotspotter_assets.storage.table_columns import Column
 
 SIGNIFICANT_DIGITS: Final = 4
 
@@ -14,9 +15,11 @@ Metadata = dict[str, Any]
 """Entries of the panel by name; the type that Dagster gives their values is not public."""
 
 
-def column_schema(columns: Mapping[str, str]) -> dict[str, dg.TableSchema]:
-    """The columns of an asset's table and their types, for its page; the day is the partition's."""
-    shown = [dg.TableColumn(name, kind) for name, kind in columns.items() if name != "date"]
+def column_schema(columns: Mapping[str, Column], partitioned_by: str = "date") -> dict[str, dg.TableSchema]:
+    """The columns of an asset's table, their types and what they hold, for its page; without the partition's own."""
+    shown = [
+        dg.TableColumn(name, column.kind, column.meaning) for name, column in columns.items() if name != partitioned_by
+    ]
     return {"dagster/column_schema": dg.TableSchema(shown)}
 
 

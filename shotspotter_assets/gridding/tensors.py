@@ -21,14 +21,8 @@ from shotspotter_assets.cleaning.day_settings import (
     raw_settings,
     refuse_changed_settings,
 )
-
-GRID_COLUMNS = [
-    pa.field("hour", pa.int8(), nullable=False),
-    pa.field("gunshot_type", pa.int8(), nullable=False),
-    pa.field("row", pa.int16(), nullable=False),
-    pa.field("column", pa.int16(), nullable=False),
-    pa.field("count", pa.int32(), nullable=False),
-]
+from shotspotter_assets.gridding.columns import GRID_COLUMNS
+from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 MAX_DAY_HOURS: Final = 25
 
@@ -54,7 +48,7 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
     metadata[SETTINGS] = raw_settings(city)
-    return pa.schema(GRID_COLUMNS, metadata=metadata)
+    return arrow_schema(GRID_COLUMNS, required=GRID_COLUMNS).with_metadata(metadata)
 
 
 def cells(

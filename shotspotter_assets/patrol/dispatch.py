@@ -12,42 +12,13 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import DECIMALS, cell_edges, cell_name, polygon_feature
+from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.reach import by_group
 from shotspotter_assets.patrol.shifts import shift_window
+from shotspotter_assets.storage.arrow_schema import arrow_schema
 
-DISPATCH_SCHEMA: Final = pa.schema(
-    [
-        pa.field("day", pa.date32(), nullable=False),
-        pa.field("shift", pa.string(), nullable=False),
-        pa.field("starts_at", pa.string(), nullable=False),
-        pa.field("ends_at", pa.string(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),
-        pa.field("cell", pa.string(), nullable=False),
-        pa.field("area", pa.string()),
-        pa.field("units", pa.int32(), nullable=False),
-        pa.field("recommended_units", pa.int32(), nullable=False),
-        pa.field("expected_alerts", pa.float64(), nullable=False),
-        pa.field("covered_alerts", pa.float64(), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),
-        pa.field("longitude", pa.float64(), nullable=False),
-        pa.field("latitude", pa.float64(), nullable=False),
-        pa.field("reasons", pa.list_(pa.string()), nullable=False),
-        pa.field("row", pa.int16(), nullable=False),
-        pa.field("column", pa.int16(), nullable=False),
-        pa.field("cells", pa.int16(), nullable=False),
-        pa.field("west", pa.float64(), nullable=False),
-        pa.field("south", pa.float64(), nullable=False),
-        pa.field("east", pa.float64(), nullable=False),
-        pa.field("north", pa.float64(), nullable=False),
-    ]
-)
-"""`starts_at` and `ends_at` are local times with their UTC offset (ISO 8601). `rank` counts within the shift.
-
-`expected_alerts` and `probability` (of at least one alert) are of the cells themselves; `covered_alerts` is what the
-units add to those ranked before them, in the cells around as well. `row` and `column` are those of the south-western
-cell of a group of `cells` x `cells`. The last four columns are its edges, in WGS84 degrees like the centre.
-"""
+DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - {"area"})
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for a formula, full-width signs among them; https://owasp.org/www-community/attacks/CSV_Injection"""

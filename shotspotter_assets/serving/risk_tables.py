@@ -21,8 +21,10 @@ from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.registry import BASELINES
+from shotspotter_assets.serving.columns import RISK_COLUMNS
 from shotspotter_assets.serving.intervals import ENDS, day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
+from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 Array = npt.NDArray[np.float64]
 
@@ -41,28 +43,8 @@ REPLAYED_KEY: Final = b"replayed"
 
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 
-RISK_SCHEMA: Final = pa.schema(
-    [
-        pa.field("horizon", pa.string(), nullable=False),
-        pa.field("starts_utc", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("hours", pa.int16(), nullable=False),
-        pa.field("row", pa.int16(), nullable=False),
-        pa.field("column", pa.int16(), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),
-        pa.field("expected", pa.float64(), nullable=False),
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
-        pa.field("count_low", pa.int32(), nullable=False),
-        pa.field("count_high", pa.int32(), nullable=False),
-        *(pa.field(name, pa.float64()) for name in TYPE_COLUMNS),
-    ]
-)
-"""`horizon` is "day" or hours such as "4h". `probability` is of at least one alert, `expected` the number of alerts.
-
-`low` to `high` is an 80% interval of the probability itself (`INTERVAL`); `count_low` to `count_high` are the 10% and 90%
-quantiles of the number of alerts. `type_0` and so on are the probabilities of the types of an alert, given that
-there is one; null where the source gives no types.
-"""
+RISK_SCHEMA: Final = arrow_schema(RISK_COLUMNS, required=set(RISK_COLUMNS) - set(TYPE_COLUMNS))
+"""The interval is one of the probability itself (`INTERVAL`); types are those of an alert, given that there is one."""
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:

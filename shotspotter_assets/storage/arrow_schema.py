@@ -5,15 +5,19 @@ from typing import Final
 
 import pyarrow as pa
 
+from shotspotter_assets.storage.table_columns import Column
+
 TYPES: Final = {
     str(kind): kind
     for kind in (
-        pa.bool_(), pa.date32(), pa.float64(), pa.int8(), pa.int32(), pa.int64(), pa.string(),
+        pa.bool_(), pa.date32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.string(),
         pa.timestamp("us", "UTC"), pa.uint32(),
     )
-}  # fmt: skip
+} | {"list<string>": pa.list_(pa.string())}  # fmt: skip
 
 
-def arrow_schema(columns: Mapping[str, str], *, required: Collection[str]) -> pa.Schema:
-    """The schema of columns with the types of those names; `required` ones have no nulls."""
-    return pa.schema([pa.field(name, TYPES[kind], nullable=name not in required) for name, kind in columns.items()])
+def arrow_schema(columns: Mapping[str, Column], *, required: Collection[str]) -> pa.Schema:
+    """The schema of columns by name; `required` ones have no nulls."""
+    return pa.schema(
+        [pa.field(name, TYPES[column.kind], nullable=name not in required) for name, column in columns.items()]
+    )

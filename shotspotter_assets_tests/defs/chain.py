@@ -25,7 +25,7 @@ DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
 TINY_NETWORK = {
     "models": ["conv_lstm"],
-    "conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40},
+    "settings": {"conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}},
 }
 
 

@@ -10,6 +10,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import keep_findings, stored_rows
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.gridding.columns import GRID_COLUMNS
 from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges, with_progress
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 
@@ -31,6 +32,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         code_version="2",
         automation_condition=CATCH_UP,
         deps=["cleaned_alerts"],
+        metadata=panel.column_schema(GRID_COLUMNS),
     )
     check = dg.asset_check(asset="grid_tensors", partitions_def=partitions.city_date, blocking=True)
     return dg.Definitions(assets=[asset(grid_tensors)], asset_checks=[check(counts_equal_alerts)])

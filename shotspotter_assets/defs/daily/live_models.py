@@ -11,7 +11,7 @@ from pydantic import Field
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import TRAIN_ONCE
-from shotspotter_assets.defs.launchpad import as_set, changes, with_sections
+from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.registry import SERVABLE
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.training import ModelFiles
 
 
-class LiveModelConfig(with_sections(SERVABLE)):  # type: ignore[misc]  # the registry makes the base
+Sections = sections(SERVABLE)
+
+
+class LiveModelConfig(dg.Config):
     """How live models are trained, and by hand: that they are, or which ones serve."""
 
-    validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field(
         "", description="Roll back: no training, but serve what was in force after this earlier day (YYYY-MM-DD)."
     )
+    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]
+    validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
@@ -101,9 +105,9 @@ def live_models(
                 read_pretrained(opened, city, day),
                 checkpoint=checkpoint,
                 log=context.log.info,
-                changes=changes(config),
+                changes=changes(config.settings),
             ),
-            config=as_set(config),
+            config=config.model_dump(exclude={"settings"}) | changes(config.settings),
         )
         record = after_scores(record, scores)
     record = record.after(latest)

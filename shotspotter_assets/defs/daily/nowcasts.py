@@ -9,6 +9,7 @@ from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
+from shotspotter_assets.serving.columns import RISK_COLUMNS
 
 
 class NowcastConfig(dg.Config):
@@ -25,6 +26,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         kinds={"parquet"},
         code_version="1",
         deps=[dg.AssetDep(name, partition_mapping=ALL_OF_CITY) for name in ("live_models", "grid_tensors")],
+        metadata=panel.column_schema(RISK_COLUMNS),
     )
     return dg.Definitions(assets=[asset(nowcasts)])
 

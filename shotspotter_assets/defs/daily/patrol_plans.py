@@ -10,6 +10,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import Partitions, single_day
+from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, HOURLY_FILE, PLAN_FILE
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         code_version="1",
         deps=["risk_forecasts"],
         automation_condition=CATCH_UP,
+        metadata=panel.column_schema(DISPATCH_COLUMNS),
     )
     return dg.Definitions(assets=[asset(patrol_plans)])
 

@@ -10,6 +10,7 @@ from shotspotter_assets.defs.automation.conditions import ISSUE_ONCE
 from shotspotter_assets.defs.replay_runs import is_replay, known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
+from shotspotter_assets.serving.columns import RISK_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +27,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         code_version="2",
         deps=["live_models", dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT)],
         automation_condition=ISSUE_ONCE,
+        metadata=panel.column_schema(RISK_COLUMNS),
     )
     return dg.Definitions(assets=[asset(risk_forecasts)])
 

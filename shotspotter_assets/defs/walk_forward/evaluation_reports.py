@@ -9,6 +9,7 @@ from pydantic import Field
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.evaluation.columns import FORECASTS_COLUMNS
 from shotspotter_assets.partitions import (
     DAYS_TO_NEXT_CUTOFF,
     SAME_FOLD,
@@ -49,6 +50,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
             dg.AssetDep("fold_models", partition_mapping=SAME_FOLD),
             dg.AssetDep("grid_tensors", partition_mapping=DAYS_TO_NEXT_CUTOFF),
         ],
+        metadata=panel.column_schema(FORECASTS_COLUMNS, "fold"),
     )
     return dg.Definitions(assets=[asset(evaluation_reports)])
 

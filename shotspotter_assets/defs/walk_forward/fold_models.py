@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.launchpad import changes, with_sections
+from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
@@ -18,15 +18,19 @@ REFERENCE = "conv_lstm"
 """The network whose input window a fold must hold, whichever models are trained."""
 
 
-class FoldModelConfig(with_sections()):  # type: ignore[misc]  # the registry makes the base
+Sections = sections()
+
+
+class FoldModelConfig(dg.Config):
     """Which models are trained, on how much of the days before the cutoff, and with which settings."""
 
     models: list[str] = Field(
         default=[],
-        description="Names of forecasters (models/registry.py), by default the one that the city's file serves. "
-        "residual_conv_lstm is a network on the start of residual_boosting; conv_lstm is the reference network, which takes "
-        "hours in its default size.",
+        description="Names of forecasters to train, such as [stack, residual_boosting]; by default the one that the city's file "
+        "serves. conv_lstm is the reference network, which takes hours in its default size; residual_conv_lstm is a network on "
+        "the start of residual_boosting.",
     )
+    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]
     validation_share: float = Field(
         default=0.15, gt=0.0, lt=1.0, description="Share of the days before the cutoff, the last ones, for validation."
     )
@@ -61,10 +65,10 @@ def fold_models(
 
     city, cutoff = single_fold(context, cities)
     before, _ = fold_days(city, cutoff)
-    opened, sections = store.open(), changes(config)
+    opened, changed = store.open(), changes(config.settings)
     names = storable(config.models or [candidate_of(city).name])
-    sections[REFERENCE] = sections.get(REFERENCE, {}) | {"validation_share": config.validation_share}
-    settings = {name: city_settings(city, name, sections.get(name)) for name in (*names, REFERENCE)}
+    changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
+    settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
     network = settings[REFERENCE].model_dump()
     windows = split_days(len(before), config.validation_share, network["days"])
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
@@ -74,9 +78,9 @@ def fold_models(
         windows,
         {name: settings[name] for name in names},
         context=FitContext(
-            read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info, changes=sections
+            read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info, changes=changed
         ),
-        config=network | {"models": names} | {name: section for name, section in sections.items() if name != REFERENCE},
+        config=network | {"models": names} | {name: section for name, section in changed.items() if name != REFERENCE},
     )
     partition = model_partition(city.name, cutoff)
     write_models(opened, partition, files, record.model_dump_json(indent=2))

@@ -32,7 +32,7 @@ def test_a_network_serves_its_city_as_any_forecaster_does(
         serves=network,
         forecasters={network: NETWORKS[network]},
     )
-    chain.run(DAY, **{network: {"epochs": 1}})
+    chain.run(DAY, settings={network: {"epochs": 1}})
     record = ServingRecord.load(chain.store, CITY, DAY)
     assert (record.candidate, next(iter(record.models))) == (network, network)
     assert record.config[network] == {"epochs": 1}

@@ -123,7 +123,9 @@ def test_what_is_missing_or_stale_is_named(
     shutil.rmtree(tmp_path / "store")
     copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
     with pytest.raises(FoldTooShortError, match="184 days before the cutoff"):
-        run_fold("fold_models", CITY, FOLD, on, instance, {"conv_lstm": {"days": 64, "recurrent_layers": 2}})
+        run_fold(
+            "fold_models", CITY, FOLD, on, instance, {"settings": {"conv_lstm": {"days": 64, "recurrent_layers": 2}}}
+        )
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city\|2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 

@@ -1,0 +1,32 @@
+"""Columns of patrol plans: what the catalog shows before anything is imported."""
+
+from typing import Final
+
+from shotspotter_assets.storage.table_columns import Column
+
+DISPATCH_COLUMNS: Final = {
+    "day": Column("date32[day]", "Local day on which the shift begins."),
+    "shift": Column("string", "Name of the shift."),
+    "starts_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
+    "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
+    "rank": Column("int32", "Place within the shift; 1 adds most."),
+    "cell": Column("string", "Name of the cell, or of the group's south-western cell."),
+    "area": Column("string", "District of the cell, where the city's file has some."),
+    "units": Column("int32", "Units sent there."),
+    "recommended_units": Column("int32", "Those of them that add enough to be worth it."),
+    "expected_alerts": Column("double", "Expected alerts in the cell itself, during the shift."),
+    "covered_alerts": Column(
+        "double", "Expected alerts that the units add to those ranked before them, cells around included."
+    ),
+    "probability": Column("double", "Of at least one alert in the cell itself, during the shift."),
+    "longitude": Column("double", "Of the middle; degrees, WGS84."),
+    "latitude": Column("double", "Of the middle; degrees, WGS84."),
+    "reasons": Column("list<string>", "What lifts the risk there most."),
+    "row": Column("int16", "Row of the south-western cell; 0 is the southernmost."),
+    "column": Column("int16", "Column of the south-western cell; 0 is the westernmost."),
+    "cells": Column("int16", "Side of the group, in cells."),
+    "west": Column("double", "Edge; degrees, WGS84."),
+    "south": Column("double", "Edge; degrees, WGS84."),
+    "east": Column("double", "Edge; degrees, WGS84."),
+    "north": Column("double", "Edge; degrees, WGS84."),
+}
