@@ -199,9 +199,9 @@ def numbers(column: Any) -> npt.NDArray[np.float64]:
 
 def tensor_columns() -> list[str]:
     """Names of a sparse tensor's columns."""
-    from shotspotter_assets.gridding.tensors import GRID_COLUMNS
+    from shotspotter_assets.gridding.columns import GRID_COLUMNS
 
-    return [field.name for field in GRID_COLUMNS]
+    return [*GRID_COLUMNS]
 
 
 def with_pandas(folder: str, incidents: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from shotspotter_assets.defs.run_summary import failed_check
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.gate import TRUTH
 from shotspotter_assets.evaluation.report_files import fold_partition
+from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.partitions import key_of, next_cutoff, range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.file_names import INDEX_FILE, REPORT_FILE, TOP_FILE
@@ -52,7 +53,7 @@ SHOWN_SCORES: Final = {
     "predicted_over_observed": "pred/obs",
     "seconds_to_train": "train [s]",
 }
-LEGEND: Final = """\
+LEGEND: Final = f"""\
 log loss     how wrong the probabilities were; the lower, the better, and the table is sorted by it
 gain         by how much better than historical_mean, the long-run mean of each cell; above 0 is better than that map
 of possible  share of the gain of true_intensity, which nobody can beat and only a simulated city knows
@@ -60,8 +61,8 @@ Brier skill  the same question with squared errors; above 0 is better than histo
 AP           average precision: how far up the ranked list of cells and days the alerts were; 1 is perfect
 pred/obs     cell-days with an alert that were forecast, for each one that came; 1 is right
 train        seconds to train; - where nothing was trained, or it was trained as a part of stack
-never, city_mean, weekday_mean, persistence, historical_mean, ewma, kde, ew_kde, logistic_regression, gradient_boosting are
-the baselines; stack combines the others and is what serves; conv_lstm is the reference network, small and hardly trained here."""
+Baselines are {", ".join(BASELINES)}. stack combines others and is what serves; conv_lstm is the
+reference network, small and hardly trained here."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from pydantic.fields import FieldInfo
 
 from shotspotter_assets.models.registry import FORECASTERS, find
 
-SETTINGS_DESCRIPTION: Final = "Settings of forecasters for this run alone, by name. What is left out is as the city's file has it, or the default."
+SETTINGS_DESCRIPTION: Final = (
+    "Of forecasters, by name, for this run; what is left out is as in the city's file, or the default."
+)
 
 
 def sections(names: Sequence[str] = tuple(FORECASTERS)) -> Any:

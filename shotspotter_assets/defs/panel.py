@@ -33,6 +33,11 @@ def day_state(state: str | None, why: str = "") -> dict[str, bool | str]:
     }
 
 
+def stored(uri: str) -> dg.PathMetadataValue:
+    """Where a file is, to be copied."""
+    return dg.MetadataValue.path(uri)
+
+
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """A PNG, held in the metadata itself."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -24,6 +24,8 @@ from shotspotter_assets.cleaning.day_settings import (
 from shotspotter_assets.gridding.columns import GRID_COLUMNS
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
+GRID_FIELDS: Final = arrow_schema(GRID_COLUMNS, required=GRID_COLUMNS)
+
 MAX_DAY_HOURS: Final = 25
 
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
@@ -48,7 +50,7 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
     metadata[SETTINGS] = raw_settings(city)
-    return arrow_schema(GRID_COLUMNS, required=GRID_COLUMNS).with_metadata(metadata)
+    return GRID_FIELDS.with_metadata(metadata)
 
 
 def cells(
@@ -85,7 +87,7 @@ def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[d
     bounds = np.searchsorted(coordinates[0], np.arange(len(days) + 1))
     columns = [
         pa.array(axis.astype(field.type.to_pandas_dtype()))
-        for axis, field in zip([*coordinates[1:], count], GRID_COLUMNS, strict=True)
+        for axis, field in zip([*coordinates[1:], count], GRID_FIELDS, strict=True)
     ]
     hours = hours_of_days(days, city.zone)
     by_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}

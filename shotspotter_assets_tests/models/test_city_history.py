@@ -7,7 +7,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.gridding.tensors import GRID_COLUMNS, grid_schema
+from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
@@ -27,9 +27,7 @@ def store(tmp_path: Path) -> Store:
     for at, day in enumerate(days_between(CITY.start, LAST)):
         hours = 23 if day == date(2021, 3, 14) else 24
         rows = [(hours - 1, 3, 2, 1, 1), (0, 0, 5, 4, 2)][: 1 + at % 2]
-        columns = [
-            pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), GRID_COLUMNS, strict=True)
-        ]
+        columns = [pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), GRID_FIELDS, strict=True)]
         table = pa.table(columns, schema=grid_schema(hours, CITY))
         store.write_tables("grid_tensors", CITY.name, "grid.parquet", {day: table})
     return store
@@ -78,7 +76,7 @@ def test_covered_cells_can_be_turned_back_into_their_mask() -> None:
 
 def test_silent_days_at_the_end_that_are_no_chance_are_cut_off_and_the_lead_grows(store: Store) -> None:
     silent = days_between(date(2021, 4, 1), date(2021, 4, 20))
-    empty = pa.table([pa.array([], field.type) for field in GRID_COLUMNS], schema=grid_schema(24, CITY))
+    empty = pa.table([pa.array([], field.type) for field in GRID_FIELDS], schema=grid_schema(24, CITY))
     store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
     stored = CityHistory.load(store, LANDED, silent[-1])
     assert (stored.last_known, stored.lead, stored.issue_date) == (LAST, 21, silent[-1])
@@ -93,7 +91,7 @@ def test_silent_days_at_the_end_that_are_no_chance_are_cut_off_and_the_lead_grow
 def test_silent_days_are_known_once_a_later_day_has_rows_and_where_they_are_stored_as_answered(store: Store) -> None:
     silent = days_between(date(2021, 4, 1), date(2021, 4, 20))
     schema = grid_schema(24, CITY)
-    empty = pa.table([pa.array([], field.type) for field in GRID_COLUMNS], schema=schema)
+    empty = pa.table([pa.array([], field.type) for field in GRID_FIELDS], schema=schema)
     store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
     answered = empty.replace_schema_metadata({**schema.metadata, "known": "answered"})
     store.write_tables("grid_tensors", CITY.name, "grid.parquet", {silent[4]: answered})

@@ -1,6 +1,5 @@
 """Forecast scores, by city and day: the forecast issued the day before against what happened, and the last weeks."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ def forecast_scores(
         history = CityHistory.load(opened, city, day, known_then=then)
     record = score(history, forecasts, serving)
     path = write_scores(opened, record)
-    return dg.MaterializeResult(metadata={**panel.rounded(_metadata(record)), "path": path})
+    return dg.MaterializeResult(metadata={**panel.rounded(_metadata(record)), "path": panel.stored(path)})
 
 
 def rolling_gate_holds(
@@ -93,22 +92,34 @@ def rolling_gate_holds(
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
-    """Numbers that plot over the days, and words."""
+    """Numbers, each of which the UI plots by the day that was forecast, and words; the record has all that is scored."""
+    from shotspotter_assets.serving.drift import BLOCK_DAYS
+    from shotspotter_assets.serving.forecast_scores import REFERENCE
+
     numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
-    if record.scores is not None:
-        scores = asdict(record.scores)
-        numbers |= scores | {"hit_rate": None, "hit_rate_5": record.scores.hit_rate[5]}
+    if (scores := record.scores) is not None:
+        numbers |= {
+            "alerts": scores.observed_alerts,
+            "alerts expected": scores.expected_alerts,
+            "cells with an alert": scores.observed_cells,
+            "cells with an alert, expected": scores.predicted_cells,
+            f"gain over {REFERENCE} (nats per alert)": scores.gain_over_historical_mean,
+            "hit rate in 5% of the area": scores.hit_rate[5],
+            "log loss": scores.log_loss,
+        }
     for days, rolling in (record.rolling or {}).items():
-        numbers[f"predicted_over_observed_{days}_days"] = rolling.predicted_over_observed
-        numbers[f"replayed_{days}_days"] = rolling.replayed
-        numbers |= {f"gain_{days}_days_over_{name}": gain.gain for name, gain in rolling.gain_over.items()}
+        numbers[f"last {days} days: expected / observed"] = rolling.predicted_over_observed
+        if REFERENCE in rolling.gain_over:  # it is not where it is the candidate itself
+            numbers[f"last {days} days: gain over {REFERENCE}"] = rolling.gain_over[REFERENCE].gain
+        numbers[f"last {days} days: hit rate in 5% of the area"] = rolling.hit_rate[5]
+        numbers[f"last {days} days: replayed"] = rolling.replayed or None
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed
         numbers["rolling_gate"] = panel.bullets(record.rolling_gate.reasons)
     drift = record.drift
     numbers |= {
-        "alerts_per_day_28_days": drift.rate.recent,
-        "alerts_outside_28_days": drift.coverage.alerts_outside,
+        f"last {BLOCK_DAYS} days: alerts a day": drift.rate.recent,
+        f"last {BLOCK_DAYS} days: alerts outside the coverage": drift.coverage.alerts_outside,
         "drifted": drift.drifted,
         "drift": panel.bullets(drift.reasons),
     }

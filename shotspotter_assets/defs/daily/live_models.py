@@ -135,6 +135,6 @@ def live_models(
             **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
             **panel.rounded(seconds if record.trained else {}),
             **({"not_for_this_city": dg.MetadataValue.json(record.without)} if record.without else {}),
-            "path": opened.uri(partition, RECORD_FILE),
+            "path": panel.stored(opened.uri(partition, RECORD_FILE)),
         },
     )

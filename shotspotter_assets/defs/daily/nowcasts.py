@@ -63,6 +63,6 @@ def nowcasts(
             **facts.model_dump(mode="json"),
             **panel.rounded({f"expected_cells_{horizon}": cells for horizon, cells in cast.expected_cells.items()}),
             "map": panel.picture("map", risk_map(longest, city, title)),
-            "path": path,
+            "path": panel.stored(path),
         }
     )

@@ -11,12 +11,12 @@ from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import Partitions, single_day
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
-from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, HOURLY_FILE, PLAN_FILE
+from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, HOURLY_FILE, PLAN_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHOWN = ("shift", "rank", "cell", "area", "units", "recommended_units", "covered_alerts")
+SHOWN = ("shift", "rank", "cell", "units", "recommended_units", "covered_alerts")
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
@@ -64,7 +64,7 @@ def patrol_plans(
         )
         write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), NoPlan(note))
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": path}
+            data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": panel.stored(path)}
         )
     hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
     shifts = shift_forecasts(hourly, city, forecast.day)
@@ -98,8 +98,9 @@ def patrol_plans(
             "placements": _placements(table),
             "hours": forecast.hours,
             "audit": dg.MetadataValue.json(asdict(audit)),
-            "csv": opened.uri(partition, DISPATCH_CSV_FILE),
-            "path": path,
+            "csv": panel.stored(opened.uri(partition, DISPATCH_CSV_FILE)),
+            "geojson": panel.stored(opened.uri(partition, DISPATCH_GEOJSON_FILE)),
+            "path": panel.stored(path),
         },
     )
 
@@ -107,7 +108,5 @@ def patrol_plans(
 def _placements(table: "pa.Table") -> dg.MetadataValue[Any]:
     if not table.num_rows:
         return dg.MetadataValue.text("No unit is placed.")
-    # Few columns, as the panel is narrow; the files have all of them.
-    return panel.table(
-        {name: row[name] for name in SHOWN} | {"reasons": ", ".join(row["reasons"])} for row in table.to_pylist()
-    )
+    # Few and short ones, as the panel is narrow and a row should be one line high; the files have all of them.
+    return panel.table({name: row[name] for name in SHOWN} for row in table.to_pylist())

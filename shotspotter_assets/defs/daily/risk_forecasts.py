@@ -11,6 +11,7 @@ from shotspotter_assets.defs.replay_runs import is_replay, known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
 from shotspotter_assets.serving.columns import RISK_COLUMNS
+from shotspotter_assets.storage.file_names import MAP_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,12 @@ def risk_forecasts(
     day: it states the last known day, and has no next hours and types. Beyond the city's longest lead nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.serving.issued_forecasts import withheld, write_forecast, write_no_forecast
+    from shotspotter_assets.serving.issued_forecasts import (
+        forecast_partition,
+        withheld,
+        write_forecast,
+        write_no_forecast,
+    )
     from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.record import ServingRecord
     from shotspotter_assets.serving.risk_forecasts import serve
@@ -58,7 +64,7 @@ def risk_forecasts(
         path = write_no_forecast(opened, nothing)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
-            metadata=_of_nothing(nothing) | {"path": path},
+            metadata=_of_nothing(nothing) | {"path": panel.stored(path)},
         )
     forecast = serve(record, record.loaded(opened), history, replayed)
     path = write_forecast(opened, forecast)
@@ -83,11 +89,13 @@ def risk_forecasts(
             **panel.rounded({"expected_alerts": facts.expected_alerts, "expected_cells": expected_cells}),
             "map": panel.picture("map", risk_map(forecast.next_day, city, title)),
             "top_locations": panel.table(_narrow(forecast.top)),
+            "why_there": panel.bullets(_why_there(forecast.top)),
             "interval": facts.interval,
             "hours": facts.hours,
             "issued_at": facts.issued_at,
             "replayed": facts.replayed,
-            "path": path,
+            "geojson": panel.stored(opened.uri(forecast_partition(city.name, issue_date), MAP_FILE)),
+            "path": panel.stored(path),
         },
     )
 
@@ -105,7 +113,7 @@ def _of_nothing(record: "NoForecast") -> panel.Metadata:
 
 
 def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow; the files have all of them."""
+    """Few columns, as the panel is narrow and a row should be one line high; the files have all of them."""
     from shotspotter_assets.gridding.cells import cell_name
 
     return [
@@ -113,9 +121,14 @@ def _narrow(top: "pa.Table") -> list[panel.Metadata]:
             "rank": row["rank"],
             "cell": cell_name(row["row"], row["column"]),
             "middle": f"{row['latitude']:.4f}, {row['longitude']:.4f}",
-            "probability": f"{row['probability']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
-            "expected": row["expected"],
-            "why": row["why"],
+            "chance": f"{row['probability']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
         }
         for row in top.to_pylist()
     ]
+
+
+def _why_there(top: "pa.Table") -> list[str]:
+    """A line of reasons for each place."""
+    from shotspotter_assets.gridding.cells import cell_name
+
+    return [f"{cell_name(row['row'], row['column'])}: {row['why']}" for row in top.to_pylist()]

@@ -129,5 +129,5 @@ def _metadata(report: "FoldReport", record: "FoldRecord", pictures: dict[str, by
         "scores": panel.table(rows),
         **panel.rounded(of_models | {key: getattr(report, key) for key in of_data}),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
-        "path": path,
+        "path": panel.stored(path),
     }

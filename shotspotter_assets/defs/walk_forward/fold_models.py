@@ -92,6 +92,6 @@ def fold_models(
             "validation_days": record.validation_days,
             **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
             **{name: dg.MetadataValue.json(model.settings) for name, model in record.models.items()},
-            "path": opened.uri(partition, RECORD_FILE),
+            "path": panel.stored(opened.uri(partition, RECORD_FILE)),
         }
     )

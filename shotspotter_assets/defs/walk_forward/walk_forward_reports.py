@@ -155,6 +155,6 @@ def _metadata(
         "empty_of_ten_flagged_cells": report.burden[verdict.served].empty_of_ten,
         **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),
         "folds": dg.MetadataValue.json([str(fold) for fold in report.folds]),
-        "path": path,
+        "path": panel.stored(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }

@@ -193,6 +193,33 @@ def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
     assert record.hours_from == DAY  # a week has not gone by
 
 
+def test_the_ui_plots_scores_by_day_and_lists_what_fits_on_a_line(chain: Chain) -> None:
+    result = chain.run(NEXT, ["risk_forecasts", "patrol_plans", "forecast_scores"])
+    shown = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization
+        for event in result.get_asset_materialization_events()
+    }
+    scores = shown["forecast_scores"].metadata
+    stored = ScoreRecord.load(chain.store, CITY, NEXT)
+    for name, expected in (
+        ("alerts", stored.scores.observed_alerts),
+        ("gain over historical_mean (nats per alert)", stored.scores.gain_over_historical_mean),
+        ("log loss", stored.scores.log_loss),
+        ("last 28 days: hit rate in 5% of the area", stored.rolling[28].hit_rate[5]),
+    ):
+        assert isinstance(scores[name], dg.FloatMetadataValue | dg.IntMetadataValue)
+        assert scores[name].value == pytest.approx(expected, rel=1e-3)
+    assert len([value for value in scores.values() if isinstance(value.value, float)]) <= 14
+    for asset, table in (("risk_forecasts", "top_locations"), ("patrol_plans", "placements")):
+        rows = shown[asset].metadata[table].records
+        assert rows
+        for row in rows:
+            assert len(" ".join(map(str, row.data.values()))) <= 60
+    for asset, files in (("risk_forecasts", ["geojson"]), ("patrol_plans", ["csv", "geojson"])):
+        for file in files:
+            assert Path(shown[asset].metadata[file].value).is_file()
+
+
 def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     result = chain.run(DAY, ["patrol_plans"])
     [event] = result.get_asset_materialization_events()
