@@ -194,6 +194,7 @@ def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
 
 
 def test_the_ui_plots_scores_by_day_and_lists_what_fits_on_a_line(chain: Chain) -> None:
+    chain.change_city(patrol=RULES)
     result = chain.run(NEXT, ["risk_forecasts", "patrol_plans", "forecast_scores"])
     shown = {
         event.asset_key.to_user_string(): event.step_materialization_data.materialization
