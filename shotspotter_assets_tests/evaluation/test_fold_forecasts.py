@@ -52,14 +52,13 @@ def test_the_truth_the_own_models_and_every_baseline_forecast_the_test_days(tmp_
     assert lines[-1] == f"baseline {len(BASELINES)} of {len(BASELINES)}: {BASELINES[-1]}"
 
 
-def test_baselines_that_a_combination_holds_are_taken_from_it(tmp_path: Path) -> None:
+def test_baselines_that_a_combination_holds_are_taken_from_it() -> None:
     settings = StackSettings(members=("ewma", "logistic_regression"))
     fitted = forecaster("stack", settings).fit(HISTORY, TRAIN, VALIDATION)
     files = fitted.files()
     model = TrainedModel(settings={}, files=files_sha256(files), seconds_to_train=2.0)
-    store, record = Store(str(tmp_path)), fold_record(CITY, models={"stack": model})
-    write_models(store, model_partition(CITY.name, record.fold), {"stack": files}, record.model_dump_json())
-    forecasts = fold_forecasts(store, EvaluatedFold(record, HISTORY), {}, print)
+    record = fold_record(CITY, models={"stack": model})
+    forecasts = fold_forecasts({"stack": files}, EvaluatedFold(record, HISTORY), {}, print)
     assert list(forecasts) == ["stack", *BASELINES]
     for name, expected in fit_baselines(HISTORY, TRAIN, VALIDATION, TEST).items():
         np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
