@@ -16,8 +16,6 @@ from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, DISPATCH_GE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHOWN = ("shift", "rank", "cell", "units", "recommended_units", "covered_alerts")
-
 
 def definitions(partitions: Partitions) -> dg.Definitions:
     """The asset."""
@@ -109,4 +107,14 @@ def _placements(table: "pa.Table") -> dg.MetadataValue[Any]:
     if not table.num_rows:
         return dg.MetadataValue.text("No unit is placed.")
     # Few and short ones, as the panel is narrow and a row should be one line high; the files have all of them.
-    return panel.table({name: row[name] for name in SHOWN} for row in table.to_pylist())
+    return panel.table(
+        {
+            "shift": row["shift"],
+            "rank": row["rank"],
+            "cell": row["cell"],
+            "units": row["units"],
+            "worth it": row["recommended_units"],
+            "covers": row["covered_alerts"],
+        }
+        for row in table.to_pylist()
+    )
