@@ -60,8 +60,8 @@ check-cities: setup ## check the city files: one line for each that cannot be us
 docs: setup      ## build the documentation as a site: docs/_build/index.html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build
 
-pictures: setup  ## make the pictures of README and docs from what the demo stored
-	$(BIN)/python docs/make_pictures.py
+pictures: setup  ## make all pictures of README and docs (ARGS="--data FOLDER --cache FOLDER" for that of real cities too)
+	$(BIN)/python -m docs.make_pictures $(ARGS)
 
 lint: setup      ## lint, types, import contracts
 	$(BIN)/ruff check .

@@ -1,100 +1,225 @@
-"""Makes the pictures of README and docs from what `make demo` has stored: `make pictures`."""
+"""Makes all pictures of README and docs: `make pictures`, or `make pictures ARGS="--data FOLDER --cache FOLDER"`.
 
-import base64
+Most are of the simulated city, from what `make demo` has stored; the demo is run first where it was not. Pages and notebook are
+photographed in Chromium. The picture of real cities needs their alerts (see docs/results.md), and is left as it is without them.
+"""
+
+import argparse
 import os
-import re
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
-from collections import defaultdict
-from datetime import timedelta
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, Final
+from urllib.request import urlopen
 
-import dagster as dg
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+import pyarrow.compute as pc
 
+from docs.lineage import lineage
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.demo import CITY, FOLDS
-from shotspotter_assets.partitions import next_cutoff
-from shotspotter_assets.settings import Settings
+from shotspotter_assets.evaluation.report_files import fold_partition
+from shotspotter_assets.pages.site import make_overview, make_pages, pages_partition
+from shotspotter_assets.pages.tomorrow import newest_issue
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
+from shotspotter_assets.serving.maps import risk_map
+from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
+from shotspotter_assets.settings import CHECKOUT, Settings
+from shotspotter_assets.storage.file_names import FORECAST_FILE, REPORT_FILE, picture_file
+from shotspotter_assets.storage.store import Store
 
-PICTURES = Path(__file__).parent / "pictures"
-REPORT_PICTURES = ("forecast", "reliability")
-GROUP_COLOURS = {
-    "alerts": "#cfe3f3",
-    "grids": "#cfe3f3",
-    "models": "#d8ecd0",
-    "reports": "#d8ecd0",
-    "forecasts": "#fbe3c6",
-}
-BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 2.3, 0.5, 2.9, 0.85
+PICTURES: Final = Path(__file__).parent / "pictures"
+CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WINDOW: Final = {"width": 1200, "height": 900}
+NOTEBOOK: Final = CHECKOUT / "notebooks" / "explore.ipynb"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo has stored, and a browser."""
+
+    settings: Settings
+    browser: Any
+
+    @cached_property
+    def store(self) -> Store:
+        """Of the settings."""
+        return StoreResource(root=self.settings.store_root).open()
+
+    @cached_property
+    def city(self) -> City:
+        """The simulated city."""
+        return find_city(self.settings.cities, CITY)
+
+    def lineage(self) -> bytes:
+        """SVG of all assets."""
+        return lineage(build_definitions(self.settings))
+
+    def of_report(self, name: str) -> bytes:
+        """A plot of the last fold's report."""
+        return self.store.read_bytes(fold_partition(CITY, FOLDS[-1]), picture_file(name))
+
+    def risk_map(self) -> bytes:
+        """The newest forecast, as the UI shows it."""
+        issue = newest_issue(self.store, CITY)
+        assert isinstance(issue, ForecastRecord), "the demo issues forecasts"
+        table = self.store.read_table(forecast_partition(CITY, issue.issue_date), FORECAST_FILE)
+        title = f"Risk of {issue.day} ({issue.served}): {issue.expected_alerts:.1f} alerts expected"
+        return risk_map(table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON)), self.city, title)
+
+    def page(self, file: str) -> bytes:
+        """One of the city's pages, opened from the disk."""
+        page = self.browser.new_page(viewport=WINDOW, color_scheme="light")
+        page.goto(Path(self.store.uri(pages_partition(CITY), file)).as_uri())
+        page.wait_for_load_state("networkidle")
+        png: bytes = page.screenshot()
+        page.close()
+        return png
+
+    def notebook(self) -> bytes:
+        """The notebook with all of its cells run: from the choices to the scores of a forecast."""
+        with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder), self.settings.store_root) as address:
+            page = self.browser.new_page(viewport={"width": 1250, "height": 1900})
+            page.goto(address)
+            run_all_cells(page)
+            page.wait_for_function(
+                "document.querySelectorAll('.js-plotly-plot .heatmaplayer image').length > 0", timeout=120_000
+            )
+            page.keyboard.press("Control+b")  # without the list of files
+            page.wait_for_timeout(2_000)
+            png: bytes = page.locator(".jp-Notebook").first.screenshot()
+            page.close()
+        return png
+
+
+def of_demo(demo: Demo) -> dict[str, Callable[[], bytes]]:
+    """What makes each picture of the simulated city, by the name of its file."""
+    return {
+        "lineage.svg": demo.lineage,
+        "risk_map.png": demo.risk_map,
+        "forecast.png": partial(demo.of_report, "forecast"),
+        "reliability.png": partial(demo.of_report, "reliability"),
+        "page_tomorrow.png": partial(demo.page, "index.html"),
+        "page_past.png": partial(demo.page, "past.html"),
+        "page_alerts.png": partial(demo.page, "alerts.html"),
+        "notebook.png": demo.notebook,
+    }
+
+
+OF_REAL_CITIES: Final = "reliability_by_city.svg"
 
 
 def main() -> None:
     """Write all pictures into `docs/pictures`."""
-    PICTURES.mkdir(exist_ok=True)
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--data", type=Path, help="folder with the alerts of real cities, for the picture of them")
+    arguments.add_argument("--cache", type=Path, help="folder for what is fitted on them, which takes hours")
+    arguments.add_argument("--only", nargs="+", help="names of the files to make")
+    asked = arguments.parse_args()
     settings = Settings.from_environment(os.environ)
-    definitions = build_definitions(settings)
-    lineage(definitions).savefig(PICTURES / "lineage.svg", metadata={"Date": None})
-    report = Path(settings.store_root) / "evaluation_reports" / f"city={CITY}" / f"fold={FOLDS[-1]}"
-    for name in REPORT_PICTURES:
-        shutil.copy(report / f"{name}.png", PICTURES / f"{name}.png")
-    (PICTURES / "risk_map.png").write_bytes(risk_map(definitions))
-    print(f"written: {', '.join(sorted(path.name for path in PICTURES.iterdir()))}")
+    if not StoreResource(root=settings.store_root).open().exists(fold_partition(CITY, FOLDS[-1]), REPORT_FILE):
+        subprocess.run([sys.executable, "-m", "shotspotter_assets.demo"], check=True)
+    with chromium() as browser:
+        demo = Demo(settings, browser)
+        make_pages(demo.store, demo.city)
+        make_overview(demo.store, list(settings.cities))
+        for name, make in of_demo(demo).items():
+            if not asked.only or name in asked.only:
+                write(name, make())
+    if asked.data and asked.cache:
+        of_real_cities(asked.data, asked.cache, PICTURES / OF_REAL_CITIES)
+    else:
+        print(f"left as it is, without --data and --cache: {OF_REAL_CITIES}")
 
 
-def risk_map(definitions: dg.Definitions) -> bytes:
-    """PNG of the forecast issued on the last day of the demo, as the UI shows it."""
-    key = f"{CITY}|{next_cutoff(FOLDS[-1]) - timedelta(days=1)}"
-    names = ["live_models", "risk_forecasts"]
-    job = definitions.resolve_implicit_global_asset_job_def()
-    selected = job.get_subset(asset_selection={dg.AssetKey(name) for name in names})
-    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
-        result = selected.execute_in_process(instance=instance, partition_key=key)
-    [event] = result.asset_materializations_for_node("risk_forecasts")
-    picture = re.search(r"base64,([^)]+)\)", str(event.metadata["map"].value))
-    assert picture is not None
-    return base64.b64decode(picture[1])
+def write(name: str, content: bytes) -> None:
+    """Write a picture; a PNG with a palette, which is a third as large."""
+    path = PICTURES / name
+    path.write_bytes(content)
+    if path.suffix == ".png":
+        from PIL import Image
+
+        with Image.open(path) as image:
+            image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"written: {name}, {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
-def lineage(definitions: dg.Definitions) -> Figure:
-    """The assets as boxes, each to the right of what it is made from, coloured by group; implied arrows are left out."""
-    graph = definitions.resolve_asset_graph()
-    nodes = {key: graph.get(key) for key in graph.toposorted_asset_keys}
-    depth: dict[dg.AssetKey, int] = {}
-    ancestors: dict[dg.AssetKey, set[dg.AssetKey]] = {}
-    nearest: dict[dg.AssetKey, set[dg.AssetKey]] = {}
-    for key, node in nodes.items():
-        parents = node.parent_keys - {key}
-        further = set().union(*(ancestors[parent] for parent in parents))
-        depth[key] = max((depth[parent] + 1 for parent in parents), default=0)
-        ancestors[key], nearest[key] = parents | further, parents - further
-    columns: dict[int, list[dg.AssetKey]] = defaultdict(list)
-    for key in sorted(nodes, key=lambda key: (nodes[key].group_name or "", key.to_user_string())):
-        columns[depth[key]].append(key)
-    tallest = max(map(len, columns.values()))
-    place = {
-        key: (column * COLUMN, (tallest - len(keys)) / 2 * ROW + at * ROW)
-        for column, keys in columns.items()
-        for at, key in enumerate(keys)
-    }
-    mpl.rcParams["svg.hashsalt"] = "lineage"
-    width, height = len(columns) * COLUMN, tallest * ROW
-    figure = Figure(figsize=(width * 0.62, height * 0.7))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-0.3, width), ylim=(height, -0.4))
-    axes.axis("off")
-    for key, (x, y) in place.items():
-        colour = GROUP_COLOURS.get(nodes[key].group_name or "", "#eeeeee")
-        box = FancyBboxPatch((x, y), BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0.05", fc=colour, ec="#555555")
-        axes.add_patch(box)
-        axes.text(x + BOX_WIDTH / 2, y + BOX_HEIGHT / 2, key.to_user_string(), ha="center", va="center", fontsize=9)
-        for parent in nearest[key]:
-            from_x, from_y = place[parent]
-            start, end = (from_x + BOX_WIDTH + 0.06, from_y + BOX_HEIGHT / 2), (x - 0.06, y + BOX_HEIGHT / 2)
-            axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#777777", lw=0.9))
-    return figure
+def of_real_cities(data: Path, cache: Path, path: Path) -> None:
+    """The reliability of the stack in the cities of docs/results.md; members that are not in the cache are fitted."""
+    script = CHECKOUT / "benchmarks" / "next_day.py"
+    options = ["--data", str(data), "--cache", str(cache), "--summary", "--reliability", str(path)]
+    subprocess.run([sys.executable, str(script), *options], check=True, stdout=subprocess.DEVNULL)
+    print(f"written: {path.name}, {path.stat().st_size / 1000:.0f} kB")
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The system's Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    if found is None:
+        sys.exit(
+            "Pages and notebook are photographed in Chromium: put one on the PATH (Debian: apt-get install chromium)."
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def jupyter_lab(folder: Path, store: str, **environ: str) -> Iterator[str]:
+    """JupyterLab as `make notebook` starts it, on a copy of the notebook in a folder; gives the notebook's address."""
+    shutil.copy(NOTEBOOK, folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, config = os.urandom(16).hex(), NOTEBOOK.with_name("jupyter_config.py")
+    own = {name: f"{folder}/{name}" for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
+    with (folder / "jupyter.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", f"--config={config}", *options, "--no-browser", "--allow-root"],
+            env={**os.environ, **own, "SHOTSPOTTER_STORE": store, "PYTHONPATH": str(CHECKOUT), **environ},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api", server)
+        yield f"http://127.0.0.1:{port}/lab/tree/{NOTEBOOK.name}?token={token}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def wait_for(address: str, server: "subprocess.Popen[bytes]", seconds: float = 120.0) -> None:
+    """Until a server answers; fails where it has ended, or does not answer in time."""
+    stop = time.monotonic() + seconds
+    while server.poll() is None and time.monotonic() < stop:
+        try:
+            with urlopen(address):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError(f"{address} does not answer.")
+
+
+def run_all_cells(page: Any) -> None:
+    """Run the notebook that a page of JupyterLab shows, once its kernel is ready."""
+    page.get_by_text("| Idle").wait_for(timeout=120_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 if __name__ == "__main__":
