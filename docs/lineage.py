@@ -40,7 +40,8 @@ def lineage(definitions: dg.Definitions) -> bytes:
         for at, key in enumerate(keys)
     }
     # Letters as text keep the file small; the salt makes the same assets give the same file.
-    mpl.rcParams |= {"svg.hashsalt": "lineage", "svg.fonttype": "none"}
+    fonts = ["DejaVu Sans", "Verdana", "Arial"]
+    mpl.rcParams |= {"svg.hashsalt": "lineage", "svg.fonttype": "none", "font.sans-serif": fonts}
     width, height = len(columns) * COLUMN, tallest * ROW
     figure = Figure(figsize=(width * 0.62, height * 0.7))
     axes = figure.add_axes((0, 0, 1, 1))

@@ -49,12 +49,8 @@ class Demo:
     """What the demo has stored, and a browser."""
 
     settings: Settings
+    store: Store
     browser: Any
-
-    @cached_property
-    def store(self) -> Store:
-        """Of the settings."""
-        return StoreResource(root=self.settings.store_root).open()
 
     @cached_property
     def city(self) -> City:
@@ -81,7 +77,7 @@ class Demo:
         """One of the city's pages, opened from the disk."""
         page = self.browser.new_page(viewport=WINDOW, color_scheme="light")
         page.goto(Path(self.store.uri(pages_partition(CITY), file)).as_uri())
-        page.wait_for_load_state("networkidle")
+        page.wait_for_selector("body[data-drawn]")
         png: bytes = page.screenshot()
         page.close()
         return png
@@ -127,12 +123,13 @@ def main() -> None:
     arguments.add_argument("--only", nargs="+", help="names of the files to make")
     asked = arguments.parse_args()
     settings = Settings.from_environment(os.environ)
-    if not StoreResource(root=settings.store_root).open().exists(fold_partition(CITY, FOLDS[-1]), REPORT_FILE):
+    store = StoreResource(root=settings.store_root).open()
+    if not (store.exists(fold_partition(CITY, FOLDS[-1]), REPORT_FILE) and newest_issue(store, CITY)):
         subprocess.run([sys.executable, "-m", "shotspotter_assets.demo"], check=True)
     with chromium() as browser:
-        demo = Demo(settings, browser)
-        make_pages(demo.store, demo.city)
-        make_overview(demo.store, list(settings.cities))
+        demo = Demo(settings, store, browser)
+        make_pages(store, demo.city)
+        make_overview(store, list(settings.cities))
         for name, make in of_demo(demo).items():
             if not asked.only or name in asked.only:
                 write(name, make())

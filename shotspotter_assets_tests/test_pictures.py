@@ -7,9 +7,10 @@ from docs.lineage import lineage
 from docs.make_pictures import OF_REAL_CITIES, PICTURES, Demo, of_demo
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import CHECKOUT, Settings
+from shotspotter_assets.storage.store import Store
 
 SETTINGS = Settings.from_environment({})
-MADE = {*of_demo(Demo(SETTINGS, browser=None)), OF_REAL_CITIES}
+MADE = {*of_demo(Demo(SETTINGS, Store("nowhere"), browser=None)), OF_REAL_CITIES}
 MAX_BYTES = 300_000
 
 

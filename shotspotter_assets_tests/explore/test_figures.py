@@ -1,0 +1,56 @@
+"""Figures on a city with districts and streets."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.explore.figures import Ground, alerts_map, forecast_beside_observed, rows_of_period
+from shotspotter_assets.explore.stored import NEXT_DAY, Alerts, fold_table, stored_alerts
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import with_city
+from shotspotter_assets_tests.explore.conftest import CITY, FOLD, HORIZON, MODEL
+from shotspotter_assets_tests.pages.site_of_tiny_city import layers
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return Ground.of(with_city(CITY, layers=layers(tmp_path_factory.mktemp("layers")))[CITY])
+
+
+def of_day(explored: Store, ground: Ground, day: date) -> Alerts:
+    start = np.datetime64(day)
+    return stored_alerts(explored, ground.city).between(start, start + np.timedelta64(1, "D"))
+
+
+def test_layers_lie_under_the_alerts_and_maps_are_as_long_as_on_the_ground(explored: Store, ground: Ground) -> None:
+    figure = alerts_map(ground, of_day(explored, ground, FOLD))
+    streets, districts, *points = figure.data
+    assert (streets.mode, districts.mode, {trace.mode for trace in points}) == ("lines", "lines", {"markers"})
+    # Eight streets and two districts, each with a gap after it.
+    assert (streets.x.count(None), districts.x.count(None)) == (8, 2)
+    box = ground.city.box
+    assert min(x for x in streets.x if x is not None) == pytest.approx(box.west, abs=1e-6)
+    assert figure.layout.yaxis.scaleratio == pytest.approx(1 / np.cos(np.radians((box.south + box.north) / 2)))
+
+
+def test_cells_are_told_by_the_names_of_their_places(explored: Store, ground: Ground) -> None:
+    table = fold_table(explored, ground.city, FOLD, NEXT_DAY)
+    assert table is not None
+    rows = rows_of_period(table, FOLD, None)
+    figure = forecast_beside_observed(ground, rows, MODEL, of_day(explored, ground, FOLD), "a day")
+    forecast = figure.data[0]
+    words = [word for row in forecast.text for word in row if word]
+    assert len(words) == len(rows)
+    assert all(" St" in word and "ward " in word and " in " in word for word in words)
+    assert {trace.xaxis for trace in figure.data[1:]} == {"x2"}
+    observed = int(rows["observed"].to_numpy().sum())
+    assert figure.layout.annotations[1].text.endswith(f"in {observed} of these cells")
+
+
+def test_rows_of_an_hour_are_those_of_its_issue(explored: Store, ground: Ground) -> None:
+    table = fold_table(explored, ground.city, FOLD, HORIZON)
+    assert table is not None
+    rows = rows_of_period(table, FOLD, 12)
+    assert set(zip(rows["date"].to_pylist(), rows["hour"].to_pylist(), strict=True)) == {(FOLD, 12)}
+    assert len(rows_of_period(table, FOLD, None)) == 4 * len(rows)
