@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from datetime import time as clock_time
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +42,8 @@ from shotspotter_assets.storage.store import Store
 
 PICTURES: Final = Path(__file__).parent / "pictures"
 CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WINDOW: Final = {"width": 1200, "height": 900}
+WINDOW: Final = {"width": 1200, "height": 1150}
+MORNING: Final = clock_time(7)
 NOTEBOOK: Final = CHECKOUT / "notebooks" / "explore.ipynb"
 
 
@@ -57,6 +60,13 @@ class Demo:
         """The simulated city."""
         return find_city(self.settings.cities, CITY)
 
+    @cached_property
+    def issue(self) -> ForecastRecord:
+        """The newest forecast."""
+        issue = newest_issue(self.store, CITY)
+        assert isinstance(issue, ForecastRecord), "the demo issues forecasts"
+        return issue
+
     def lineage(self) -> bytes:
         """SVG of all assets."""
         return lineage(build_definitions(self.settings))
@@ -67,8 +77,7 @@ class Demo:
 
     def risk_map(self) -> bytes:
         """The newest forecast, as the UI shows it."""
-        issue = newest_issue(self.store, CITY)
-        assert isinstance(issue, ForecastRecord), "the demo issues forecasts"
+        issue = self.issue
         table = self.store.read_table(forecast_partition(CITY, issue.issue_date), FORECAST_FILE)
         title = f"Risk of {issue.day} ({issue.served}): {issue.expected_alerts:.1f} alerts expected"
         return risk_map(table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON)), self.city, title)
@@ -76,6 +85,8 @@ class Demo:
     def page(self, file: str) -> bytes:
         """One of the city's pages, opened from the disk."""
         page = self.browser.new_page(viewport=WINDOW, color_scheme="light")
+        # On the morning that the demo ends with, whenever the picture is made.
+        page.clock.set_fixed_time(datetime.combine(self.issue.day, MORNING, self.city.zone))
         page.goto(Path(self.store.uri(pages_partition(CITY), file)).as_uri())
         page.wait_for_selector("body[data-drawn]")
         png: bytes = page.screenshot()
