@@ -22,4 +22,3 @@ c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.tornado_settings = {"page_config_hook": without_announcements}
 c.LabApp.extension_manager = "readonly"
 c.FileContentsManager.pre_save_hook = without_outputs
-c.KernelManager.transport = "ipc"

@@ -133,7 +133,7 @@ def fold_table(store: Store, city: City, cutoff: date, horizon: int) -> pa.Table
 def issued_table(store: Store, city: City) -> pa.Table | None:
     """The issued forecasts of the next day with what happened; None without any of a known day."""
     first, last = stored_days(store, city)
-    forecasts = next_day_forecasts(store, city.name, first, last)
+    forecasts = next_day_forecasts(store, city, first, last)
     if not forecasts:
         return None
     try:
