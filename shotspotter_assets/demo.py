@@ -162,7 +162,7 @@ def launches(first: date) -> list[Launch]:
         (FOLDS[1], STACK_AND_NETWORK, {}, 40.0, to_last),
         (FOLDS[0], STACK, DAYS_ALONE, 18.0, to_first),
     ):
-        run_config = {"ops": {"fold_models": {"config": config}}}
+        run_config: dict[str, Any] = {"ops": {"fold_models": {"config": config}}}
         model = Launch(f"models of fold {fold}", ("fold_models",), seconds, fold, fold, run_config, (needed.title,))
         needs = (model.title, to_last.title)
         run_config = {"ops": {"evaluation_reports": {"config": report}}} if report else {}
