@@ -32,14 +32,23 @@ LAST_DAY: Final = next_cutoff(FOLDS[-1]) - timedelta(days=1)
 DAILY_DAYS: Final = 5
 """The last days, of which the daily chain is run: enough for scores to be plotted day by day."""
 
-STACK: Final = {"models": ["stack"]}
-STACK_AND_NETWORK: Final = {
-    "models": ["stack", "conv_lstm"],
-    "settings": {"conv_lstm": {"filters": 4, "days": 8, "epochs": 4, "patience": 3, "learning_rate": 3e-3}},
-}
+Config = dict[str, Any]
+"""A run's configuration, as its YAML is."""
+
+
+def _config(asset: str, **values: Any) -> Config:
+    return {"ops": {asset: {"config": values}}}
+
+
+STACK: Final = _config("fold_models", models=["stack"])
+STACK_AND_NETWORK: Final = _config(
+    "fold_models",
+    models=["stack", "conv_lstm"],
+    settings={"conv_lstm": {"filters": 4, "days": 8, "epochs": 4, "patience": 3, "learning_rate": 3e-3}},
+)
 """The reference network trains in half a minute with these; in its default size it takes hours."""
 
-DAYS_ALONE: Final = {"horizons": [], "types": False}
+DAYS_ALONE: Final = _config("evaluation_reports", horizons=[], types=False)
 """The report of the last fold has forecasts of the next hours and of types too."""
 
 DEMO_TAG: Final = {"shotspotter_assets/demo": "true"}
@@ -83,7 +92,7 @@ class Launch:
     seconds: float
     first: date | None = None
     last: date | None = None
-    config: dict[str, Any] = field(default_factory=dict)
+    config: Config = field(default_factory=dict)
     after: tuple[str, ...] = ()
 
     @property
@@ -141,7 +150,8 @@ def main() -> None:
         print("\nChecks that warn, as they would of a real city's data:", *warnings, sep="\n  ")
     _show_step(f"done in {time.monotonic() - started:.0f} s")
     print(f"The pages for analysts and shift commanders: {pages}")
-    print("Open them with: make pages    See the runs, assets and plots in the Dagster UI with: make ui")
+    print("Open them with: make pages")
+    print("The assets, with tables, maps and plots: make ui, then http://127.0.0.1:3000/assets")
 
 
 def launches(first: date) -> list[Launch]:
@@ -162,12 +172,11 @@ def launches(first: date) -> list[Launch]:
         (FOLDS[1], STACK_AND_NETWORK, {}, 40.0, to_last),
         (FOLDS[0], STACK, DAYS_ALONE, 18.0, to_first),
     ):
-        run_config: dict[str, Any] = {"ops": {"fold_models": {"config": config}}}
-        model = Launch(f"models of fold {fold}", ("fold_models",), seconds, fold, fold, run_config, (needed.title,))
-        needs = (model.title, to_last.title)
-        run_config = {"ops": {"evaluation_reports": {"config": report}}} if report else {}
-        title = f"report of fold {fold}"
-        folds += [model, Launch(title, ("evaluation_reports",), 12.0, fold, fold, run_config, needs)]
+        models, reports = f"models of fold {fold}", f"report of fold {fold}"
+        folds += [
+            Launch(models, ("fold_models",), seconds, fold, fold, config, (needed.title,)),
+            Launch(reports, ("evaluation_reports",), 12.0, fold, fold, report, (models, to_last.title)),
+        ]
     whole = Launch(
         "report of all folds, and the pages",
         ("walk_forward_reports", "city_pages"),

@@ -119,6 +119,12 @@ class ScoreRecord(BaseModel):
         records = (cls.load(store, city, made) for made in recent)
         return next((record for record in records if record.last_known <= last_known), None)
 
+    @classmethod
+    def of_days(cls, store: Store, city: str, first: date, last: date) -> "list[ScoreRecord]":
+        """The records of days, sorted, as far as there are any."""
+        scored = store.days_present(FORECAST_SCORES, city, RECORD_FILE)
+        return [cls.load(store, city, day) for day in sorted(scored) if first <= day <= last]
+
     def warnings(self) -> list[str]:
         """What is wrong with the forecasts of the last weeks, in words."""
         reasons = []

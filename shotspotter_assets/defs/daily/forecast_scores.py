@@ -45,9 +45,10 @@ def forecast_scores(
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.drift import DRIFT_DAYS
-    from shotspotter_assets.serving.forecast_scores import WINDOWS, score, write_scores
+    from shotspotter_assets.serving.forecast_scores import WINDOWS, ScoreRecord, score, write_scores
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.record import ServingRecord
+    from shotspotter_assets.serving.score_plot import scores_by_day
 
     city, day = single_day(context, cities)
     opened = store.open()
@@ -61,7 +62,14 @@ def forecast_scores(
         history = CityHistory.load(opened, city, day, known_then=then)
     record = score(history, forecasts, serving)
     path = write_scores(opened, record)
-    return dg.MaterializeResult(metadata={**panel.rounded(_metadata(record)), "path": panel.stored(path)})
+    plot = scores_by_day(ScoreRecord.of_days(opened, city.name, day - timedelta(days=WINDOWS[0] - 1), day))
+    return dg.MaterializeResult(
+        metadata={
+            **({} if plot is None else {"scores by day": panel.picture("scores_by_day", plot)}),
+            **panel.rounded(_metadata(record)),
+            "path": panel.stored(path),
+        }
+    )
 
 
 def rolling_gate_holds(

@@ -211,6 +211,8 @@ def test_the_ui_plots_scores_by_day_and_lists_what_fits_on_a_line(chain: Chain) 
         assert isinstance(scores[name], dg.FloatMetadataValue | dg.IntMetadataValue)
         assert scores[name].value == pytest.approx(expected, rel=1e-3)
     assert len([value for value in scores.values() if isinstance(value.value, float)]) <= 14
+    # The UI itself plots the last 120 partition keys, which are days of the last city in the alphabet.
+    assert scores["scores by day"].value.startswith("![scores_by_day](data:image/png;base64,iVBOR")
     for asset, table in (("risk_forecasts", "top_locations"), ("patrol_plans", "placements")):
         rows = shown[asset].metadata[table].records
         assert rows
