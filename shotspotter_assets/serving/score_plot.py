@@ -1,9 +1,12 @@
 """How the issued forecasts of the last weeks did, by the day that was forecast, as PNG bytes."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from shotspotter_assets.evaluation.plots import COLOURS, as_png, new_figure
 from shotspotter_assets.serving.forecast_scores import REFERENCE, ScoreRecord
+
+MAX_TICKS: Final = 8
 
 
 def scores_by_day(records: Sequence[ScoreRecord]) -> bytes | None:
@@ -27,7 +30,8 @@ def scores_by_day(records: Sequence[ScoreRecord]) -> bytes | None:
     hits.set_ylim(0, 1)
     hits.set_ylabel("share of cells with an\nalert in 5% of the area")
     hits.set_xlabel("day that was forecast")
-    hits.tick_params(axis="x", rotation=30)
+    ticks = days[:: len(days) // MAX_TICKS + 1]
+    hits.set_xticks(ticks, [str(day) for day in ticks], rotation=20)
     return as_png(figure)
 
 
