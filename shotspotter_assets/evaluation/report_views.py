@@ -11,16 +11,9 @@ from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gate import TRUTH
-from shotspotter_assets.evaluation.scores import Scores
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
-FOLD_SCORES: Final = (
-    "log_loss", "gain_nats_per_positive", "brier_skill", "average_precision", "roc_auc", "predicted_over_observed",
-)  # fmt: skip
-CITY_SCORES: Final = (
-    "log_loss", "brier_skill", "average_precision", "predicted_over_observed", "calibration_slope",
-)  # fmt: skip
 DRAWN_IN_FOLDS: Final = (TRUTH, "gradient_boosting", "logistic_regression", HISTORICAL_MEAN)
 """Beside the trained models; lines of all the others would hide each other."""
 MAX_DRAWN_BASELINES: Final = 2
@@ -31,9 +24,14 @@ Pictures = dict[str, bytes]
 
 
 def fold_rows(report: FoldReport) -> list[Row]:
-    """A row of scores for each model of a fold, the best first."""
+    """A row of scores for each model of a fold, the best first; few, as a panel is narrow, and the report has all."""
     return [
-        _row(name, scores, FOLD_SCORES)
+        {
+            "model": name,
+            "log loss": scores.log_loss,
+            "gain": scores.gain_nats_per_positive,
+            "p/o": scores.predicted_over_observed,
+        }
         for name, scores in sorted(report.models.items(), key=lambda item: item[1].log_loss)
     ]
 
@@ -67,18 +65,9 @@ def fold_pictures(
 
 
 def walk_forward_rows(report: WalkForwardReport) -> list[Row]:
-    """A row of scores for each model of a city, the best first."""
-    rows = []
-    for name, scores in report.models.items():
-        gain = scores.gain_over[report.verdict.best_baseline]
-        gains = {
-            "gain_over_historical_mean": scores.gain_over[HISTORICAL_MEAN].gain,
-            "gain_over_best_baseline": gain.gain,
-            "low": gain.low,
-            "high": gain.high,
-        }
-        rows.append(_row(name, scores, CITY_SCORES) | gains)
-    return rows
+    """For each model of a city, the best first, its gain over the best baseline with the interval; the report has all scores."""
+    gains = {name: scores.gain_over[report.verdict.best_baseline] for name, scores in report.models.items()}
+    return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
 
 
 def walk_forward_pictures(report: WalkForwardReport, forecasts: pa.Table) -> Pictures:
@@ -98,10 +87,6 @@ def walk_forward_pictures(report: WalkForwardReport, forecasts: pa.Table) -> Pic
         if name != best
     }
     return {"reliability": _reliability(forecasts, drawn), "gain_by_fold": plots.gain_by_fold(gains, best)}
-
-
-def _row(model: str, scores: Scores, shown: Sequence[str]) -> Row:
-    return {"model": model, **{name: getattr(scores, name) for name in shown}, "hit_rate_5": scores.hit_rate[5]}
 
 
 def _reliability(forecasts: pa.Table, models: Sequence[str]) -> bytes:

@@ -119,9 +119,9 @@ def _metadata(report: "FoldReport", record: "FoldRecord", pictures: dict[str, by
 
     rows = fold_rows(report)
     of_models = {
-        f"{name}_{score}": getattr(report.models[name], score)
+        f"{name}: {title}": getattr(report.models[name], score)
         for name in record.models
-        for score in ("log_loss", "gain_nats_per_positive")
+        for title, score in (("log loss", "log_loss"), ("gain", "gain_nats_per_positive"))
     }
     of_data = ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
     return {
