@@ -51,7 +51,8 @@ pages: setup     ## say where the pages of all cities are, and open them (ARGS=-
 notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what happened, small folds
 	$(BIN)/jupyter-lab --config notebooks/jupyter_config.py $(ARGS) notebooks/explore.ipynb
 
-ui: setup        ## start the Dagster UI on http://127.0.0.1:3000
+ui: setup        ## start the Dagster UI; its assets are at http://127.0.0.1:3000/assets
+	@echo 'The assets, with what is made of each: http://127.0.0.1:3000/assets'
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 check-cities: setup ## check the city files: one line for each that cannot be used
