@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config.loader import PyFileConfigLoader
 
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -50,3 +51,14 @@ def test_it_runs_shows_widgets_and_says_in_a_sentence_that_nothing_is_stored(
     assert sentence.startswith(
         f"Nothing to explore is stored in {NOTEBOOK.parents[1] / 'no_such_store'} yet. Run `make"
     )
+
+
+def test_it_is_served_on_loopback_alone_and_saved_without_outputs() -> None:
+    config = PyFileConfigLoader(str(NOTEBOOK.with_name("jupyter_config.py"))).load_config()
+    assert config.ServerApp.ip == "127.0.0.1"
+    stored = nbformat.read(NOTEBOOK, as_version=4)
+    ran = nbformat.from_dict(stored)
+    ran.cells[1].update(execution_count=1, outputs=[nbformat.v4.new_output("stream", text="an alert at 38.9, -77.0")])
+    assert ran != stored
+    config.FileContentsManager.pre_save_hook({"type": "notebook", "content": ran}, path="explore.ipynb")
+    assert ran == stored
