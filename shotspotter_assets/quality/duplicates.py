@@ -13,10 +13,8 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.shares import share_finding
-from shotspotter_assets.quality.window import Window, dates_of, rows_by_day
+from shotspotter_assets.quality.window import DAYS_AT_ONCE, Window, dates_of, rows_by_day
 
-DAYS_AT_ONCE: Final = 92
-"""Whose identifiers are held in pandas."""
 USUAL_SHARE: Final = 0.01
 WHAT: Final = "came twice or with the identifier of another row of the day"
 REMEDY: Final = "See whether files of the landing folder overlap, or whether the source sends corrections as new rows."

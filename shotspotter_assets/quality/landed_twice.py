@@ -19,6 +19,7 @@ from shotspotter_assets.cleaning.landed_twice import MAX_DECIMALS
 from shotspotter_assets.quality.finding import Finding, named_days
 from shotspotter_assets.quality.shares import share_finding
 from shotspotter_assets.quality.window import Window, dates_of, rows_by_day
+from shotspotter_assets.storage.fingerprints import row_hashes
 
 NEAR_SECONDS: Final = 5
 """Two rows of one point this close may be of one alert."""
@@ -102,9 +103,11 @@ def _near_pairs(window: Window) -> Finding:
 def _moved(window: Window) -> Finding:
     """Identifiers with one point and several days. Where counters start again, one has several points."""
     alerts = window.alerts.select(["date", "source_id", "longitude", "latitude"])
-    alerts = alerts.filter(pc.is_valid(alerts["source_id"]))
-    ids = alerts["source_id"].combine_chunks().dictionary_encode().indices.to_numpy()  # objects would take a gigabyte
-    again = alerts.filter(pa.array(np.bincount(ids)[ids] > 1, pa.bool_())).to_pandas()
+    # Hashes leave few rows to be compared; a dictionary of all identifiers would take half a gigabyte.
+    hashes = row_hashes(alerts.select(["source_id"]))
+    in_order = np.sort(hashes)
+    twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    again = alerts.filter(pc.and_(pa.array(np.isin(hashes, twice)), pc.is_valid(alerts["source_id"]))).to_pandas()
     again["place"] = list(zip(*_places(again), strict=True))
     of_id = again.groupby("source_id")
     moved = again[(of_id["place"].transform("nunique") == 1) & (of_id["date"].transform("nunique") > 1)]
@@ -125,11 +128,12 @@ def _usable_rows(window: Window) -> pd.DataFrame:
     `other_file`: whether the row before is of another file, one of the two having `MIN_ROWS_OF_A_FILE` rows at least. Where
     each alert comes in a file of its own, those of an episode are near each other by nature.
     """
-    if pc.count_distinct(window.raw["received_from"]).as_py() < 2:
+    if len(window.raw["received_from"].unique()) < 2:
         return window.raw.schema.empty_table().to_pandas()
     place = ["received_from", "received_row"]
-    rows = window.raw.to_pandas().drop_duplicates(list(CONTENT))
-    unusable = pd.MultiIndex.from_frame(window.rejected_rows.select(place).to_pandas())
+    named = {"received_from": object}
+    rows = window.raw.to_pandas().astype(named).drop_duplicates(list(CONTENT))
+    unusable = pd.MultiIndex.from_frame(window.rejected_rows.select(place).to_pandas().astype(named))
     rows = rows[~pd.MultiIndex.from_frame(rows[place]).isin(unusable)]
     rows = rows[~is_holiday_fireworks(rows["date"].to_numpy().astype("datetime64[D]"))].sort_values(PLACE_AND_TIME)
     of_file = rows["received_from"]

@@ -33,6 +33,9 @@ HISTORY_DAYS: Final = 456
 """Days before the judged ones that the checks look back on: a year, and the quarter that is compared with the same one of
 the year before."""
 
+DAYS_AT_ONCE: Final = 92
+"""Days whose files are read together, and whose identifiers are held in pandas."""
+
 BLOCK_DAYS: Final = 365
 """What needs many rows (clock, points) is judged a year at a time, so that a defect of one year is not diluted."""
 
@@ -98,13 +101,14 @@ class Window:
         """
         first, last = judged[0], judged[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS[:1])
-        if pc.count_distinct(raw["received_from"]).as_py() > 1:
+        for asset, file in (("raw_alerts", ALERTS_FILE), ("cleaned_alerts", REJECTED_FILE)):
+            store.require_window(asset, city.name, file, first, last)
+        raw = _read(store, city, "raw_alerts", ALERTS_FILE, (first, last), RAW_COLUMNS[:1])
+        if len(raw["received_from"].unique()) > 1:
             # Rows are compared between files alone, and there may be millions in one.
-            raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS)
-        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, REJECTED_COLUMNS)
-        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
-        assert alerts is not None
+            raw = _read(store, city, "raw_alerts", ALERTS_FILE, (first, last), RAW_COLUMNS)
+        rejected = _read(store, city, "cleaned_alerts", REJECTED_FILE, (first, last), REJECTED_COLUMNS)
+        alerts = _read(store, city, "cleaned_alerts", ALERTS_FILE, (since, last), ALERT_COLUMNS)
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
         silent = [day for day in silent_at_end(alerts["date"], judged) if day in stored]
         unknown: list[date] = []
@@ -182,6 +186,22 @@ class Window:
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
         return {day: counts[day] for day in self.stored if day not in self.unknown}
+
+
+def _read(store: Store, city: City, asset: str, file: str, span: tuple[date, date], columns: Sequence[str]) -> pa.Table:
+    """The stored days from the first to the last of a span: the files of `DAYS_AT_ONCE` are in memory beside the result."""
+    days = days_between(*span)
+    parts = [days[start : start + DAYS_AT_ONCE] for start in range(0, len(days), DAYS_AT_ONCE)]
+    tables = [store.read_present(asset, city.name, file, part[0], part[-1], columns) for part in parts]
+    names_once = [_with_names_once(table) for table in tables if table is not None]
+    return pa.concat_tables(names_once).unify_dictionaries()
+
+
+def _with_names_once(table: pa.Table) -> pa.Table:
+    """The table with each name of a file, which may stand in millions of rows, held once."""
+    at = table.schema.get_field_index("received_from")
+    table = table.replace_schema_metadata(None)
+    return table if at < 0 else table.set_column(at, "received_from", table["received_from"].dictionary_encode())
 
 
 def _of_days(table: pa.Table, days: Sequence[date]) -> pa.Table:

@@ -1,8 +1,18 @@
 from datetime import date, timedelta
+from pathlib import Path
 
-from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.window import BLOCK_DAYS, Block, yearly_blocks
-from shotspotter_assets_tests.quality.sound_city import FIRST, LAST
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.calendar.local_time import days_between, rows_of_days
+from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, yearly_blocks
+from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.quality.real_cities import all_findings
+from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST, city_of, local_day, sound
+
+MARCH = days_between(date(2024, 3, 1), date(2024, 3, 31))
 
 
 def test_blocks_are_years_back_from_the_end() -> None:
@@ -10,3 +20,30 @@ def test_blocks_are_years_back_from_the_end() -> None:
     assert yearly_blocks(stored, stored) == [Block(FIRST, date(2024, 1, 1)), Block(date(2024, 1, 2), LAST)]
     assert yearly_blocks(stored, stored[-1:]) == [Block(LAST - timedelta(days=BLOCK_DAYS - 1), LAST)]
     assert yearly_blocks(stored[-10:], stored[-1:]) == [Block(stored[-10], LAST)]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_stored_days_are_read_a_quarter_at_a_time_and_hold_the_name_of_a_file_once(files: int, tmp_path: Path) -> None:
+    rows = sound(seed=3)
+    if files == 2:
+        again = rows[local_day(rows).isin(MARCH)]
+        moved = again.iloc[::9].assign(time_utc=again["time_utc"].iloc[::9] + pd.Timedelta(days=2))
+        again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(seconds=1))
+        rows = pd.concat(
+            [rows, again.assign(received_from="march again.csv"), moved.assign(received_from="march moved.csv")]
+        )
+    city, store = city_of(rows), Store(str(tmp_path))
+    for asset, file, tables in (
+        ("raw_alerts", ALERTS_FILE, rows_of_days(city.raw.sort_by("date"), city.days)),
+        ("cleaned_alerts", ALERTS_FILE, {day: cleaned.alerts for day, cleaned in city.cleaned.items()}),
+        ("cleaned_alerts", REJECTED_FILE, {day: cleaned.rejected for day, cleaned in city.cleaned.items()}),
+    ):
+        store.write_tables(asset, CITY.name, file, tables)
+    window = Window.load(store, CITY, MARCH)
+    assert window.alerts["date"].num_chunks > 4
+    assert all_findings(window) == all_findings(city.window(MARCH))
+    assert all_findings(window)["landed_twice"].passed == (files == 1)
+    names = window.raw["received_from"]
+    assert pa.types.is_dictionary(names.type)
+    assert (window.raw.num_columns == 2) == (files == 1), "rows are compared between files alone"
+    assert names.nbytes < 5 * len(names) + 200
