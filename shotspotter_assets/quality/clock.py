@@ -135,8 +135,8 @@ def changed_hours(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64
         shift, ratio = newest_shift(hours, newest)
         if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST:
             return (
-                f"the newest {newest} alerts are about {abs(shift)} hours too {'late' if shift > 0 else 'early'} against those of "
-                f"the year before: the source has gone over to another clock; {CORRECT_CLOCK}"
+                f"the newest {newest} alerts are about {abs(shift)} hours too {'late' if shift > 0 else 'early'} against those "
+                f"before: the source has gone over to another clock; {CORRECT_CLOCK}"
             ), dates[-newest]
     return None
 

@@ -17,6 +17,9 @@ YEAR_DAYS: Final = 364
 PRIOR_ALERTS: Final = 60.0
 """Weight, in alerts, of no change of the season where last year's tells it."""
 
+MAX_SEASON: Final = 1.5
+"""A season's rise that is expected again at most: a larger one was fireworks, or new sensors."""
+
 MIN_EXPECTED: Final = 20.0
 """Alerts to be expected in four weeks; fewer tell nothing."""
 
@@ -24,7 +27,7 @@ MIN_DEVIATION: Final = 0.14
 """Standard deviation of a level's own drift in four months, of its logarithm."""
 
 MIN_STANDARD_ERRORS: Final = 4.0
-"""Below which a level fell beyond what sound cities do: about one in seven city years; see `benchmarks/detection.py`."""
+"""Below which a level fell beyond what sound cities do: once in thirty city years; see `benchmarks/detection.py`."""
 
 
 def recent_level(window: Window) -> Finding:
@@ -74,7 +77,7 @@ def _season(counts: npt.NDArray[np.float64]) -> float:
         return 1.0
     alerts = float(np.nansum(now))
     ratio = float(np.nanmean(now) / np.nanmean(before))
-    return (ratio * alerts + PRIOR_ALERTS) / (alerts + PRIOR_ALERTS)
+    return min((ratio * alerts + PRIOR_ALERTS) / (alerts + PRIOR_ALERTS), MAX_SEASON)
 
 
 def _is_known(counts: npt.NDArray[np.float64]) -> bool:

@@ -117,11 +117,32 @@ def silences(usual: Usual) -> npt.NDArray[np.bool_]:
     return result
 
 
+def all_silences(usual: Usual) -> npt.NDArray[np.bool_]:
+    """`silences`, and those before which too little is known, if the days after them rule them out; shape (days,)."""
+    result = silences(usual)
+    for start, end in runs(usual.counts == 0)[::-1]:
+        after = usual.counts[end:][~(usual.special | result)[end:]]
+        after = after[np.isfinite(after)]
+        is_judged = np.isfinite(usual.quiet_mean[start] * usual.dispersion[start])
+        if is_judged or end - start < MIN_SILENT_DAYS or len(after) < LEVEL_DAYS:
+            continue
+        mean = max(float(after.mean()), 1e-3)
+        dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
+        quiet = float(np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE))
+        result[start:end] = _probability_of_silence(quiet, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
+    return result
+
+
 def silence_probability(usual: Usual, start: int, days: int) -> float:
     """Of `days` days without an alert from day `start` on: days are independent given the quietest usual level."""
     mean, dispersion = usual.quiet_mean[start], usual.dispersion[start]
     if not np.isfinite(mean * dispersion):
         return 1.0
+    return _probability_of_silence(float(mean), float(dispersion), days)
+
+
+def _probability_of_silence(mean: float, dispersion: float, days: int) -> float:
+    """Of days without an alert under a negative binomial law; see `Usual`."""
     return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import CONTENT, LANDED_TWICE
-from shotspotter_assets.quality.usual import Usual, silences, usual_volume
+from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
 from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
@@ -29,9 +29,9 @@ RAW_COLUMNS: Final = ("received_from", "received_row", *(name for name in CONTEN
 REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
 """What the checks read of raw and rejected rows."""
 
-HISTORY_DAYS: Final = 456
-"""Days before the judged ones that the checks look back on: a year, and the quarter that is compared with the same one of
-the year before."""
+HISTORY_DAYS: Final = 547
+"""Days before the judged ones that the checks look back on: a year, the quarter that is compared with the same one of
+the year before, and the quarter from which silences in that one are known as such."""
 
 DAYS_AT_ONCE: Final = 92
 """Days whose files are read together, and whose identifiers are held in pandas."""
@@ -156,12 +156,12 @@ class Window:
     @cached_property
     def usual_without_silences(self) -> Usual:
         """The usual volume of alerts from days outside silences only."""
-        return usual_volume(self._counts(self.alerts), self._days, self.city, silences(self.usual))
+        return usual_volume(self._counts(self.alerts), self._days, self.city, self._silences)
 
     @cached_property
     def known_alerts(self) -> Usual:
         """`usual` with unknown counts (NaN) in silences."""
-        return replace(self.usual, counts=np.where(silences(self.usual), np.nan, self.usual.counts))
+        return replace(self.usual, counts=np.where(self._silences, np.nan, self.usual.counts))
 
     @cached_property
     def known_incidents(self) -> Usual:
@@ -178,6 +178,10 @@ class Window:
     def rejected_because(self, reason: str) -> pa.Table:
         """The rejected rows of a reason, see `cleaning.alerts.REASONS`."""
         return self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], reason))
+
+    @cached_property
+    def _silences(self) -> npt.NDArray[np.bool_]:
+        return all_silences(self.usual)
 
     @property
     def _days(self) -> list[date]:

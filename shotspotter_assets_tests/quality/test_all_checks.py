@@ -1,13 +1,16 @@
 """Each check on made-up alerts: it stays quiet on sound ones and finds what was spoiled."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
-from shotspotter_assets_tests.quality.sound_city import LAST, firing, local_day, sound
+from shotspotter_assets.quality.level_change import level_change
+from shotspotter_assets.quality.recent_level import recent_level
+from shotspotter_assets.quality.share_untyped import share_untyped
+from shotspotter_assets_tests.quality.sound_city import LAST, city_of, firing, local_day, sound
 
 
 def test_sound_data_raise_nothing() -> None:
@@ -84,6 +87,38 @@ def test_what_was_spoiled_is_found_and_named(check: str) -> None:
     # A level that jumps makes its first days unusual, and so does a new area.
     also = {"level_change", "unusual_days"} if check in {"new_area", "level_change", "landed_twice"} else set()
     assert set(found) <= {check} | also
+
+
+@pytest.mark.parametrize("gap", [(date(2023, 1, 1), date(2023, 6, 30)), (date(2023, 4, 10), date(2023, 8, 1))])
+def test_a_gap_of_the_year_before_is_no_change_of_the_level(gap: tuple[date, date]) -> None:
+    rows = sound(seed=3)
+    city = city_of(rows[~local_day(rows).between(*gap)])
+    for day in (date(2024, 4, 29), date(2024, 6, 10), date(2024, 9, 16), date(2024, 11, 25)):
+        window = city.window([day])
+        assert level_change(window).passed, day
+        assert recent_level(window).passed, day
+
+
+def test_a_rise_of_last_years_season_is_not_expected_again_in_full() -> None:
+    rows = sound(seed=3)
+    june = rows[local_day(rows).between(date(2023, 6, 3), date(2023, 7, 2))]
+    more = [june.assign(source_id=june["source_id"] + again) for again in "xyz"]
+    city = city_of(pd.concat([rows, *more]))
+    assert recent_level(city.window([date(2024, 6, 30)])).passed
+
+
+def test_a_source_that_leaves_out_some_types_is_told_so_all_the_time() -> None:
+    rows = sound(seed=3)
+    none = np.random.default_rng(0).random(len(rows))
+    city = city_of(rows.assign(gunshot_type=rows["gunshot_type"].mask(none < 0.08)))
+    some = city_of(rows.assign(gunshot_type=rows["gunshot_type"].mask(none < 0.02)))
+    days = [date(2024, 6, 3) + timedelta(days=at) for at in range(0, 60, 5)]
+    assert not any(share_untyped(city.window([day])).passed for day in days)
+    assert all(share_untyped(some.window([day])).passed for day in days)
+    # Mended for a quarter, it is no longer told of.
+    mended = rows["gunshot_type"].mask((none < 0.08) & (local_day(rows) < date(2024, 6, 3)))
+    window = city_of(rows.assign(gunshot_type=mended)).window([date(2024, 9, 2)])
+    assert share_untyped(window).passed
 
 
 def test_each_check_has_a_meaning_for_the_catalog() -> None:

@@ -1,3 +1,4 @@
+import re
 from datetime import date
 
 import numpy as np
@@ -38,5 +39,5 @@ def test_a_source_that_goes_over_to_utc_is_found_within_two_hundred_alerts() -> 
     rows = rows[rows["time_utc"].notna()]
     day = local[after].iloc[200].date()
     message = firing(rows, days=[day])["clock"].message
-    assert "5 hours too late against those of the year before" in message
+    assert re.search("about [45] hours too late against those before", message)
     assert firing(rows, days=[date(2024, 11, 9)]) == {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.usual import runs, special_days, usual_volume
+from shotspotter_assets.quality.usual import all_silences, runs, special_days, usual_volume
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST
 
 
@@ -21,3 +21,17 @@ def test_holidays_are_expected_to_be_unusual() -> None:
 def test_runs_are_the_stretches_of_true_flags() -> None:
     assert runs(np.array([True, True, False, True])).tolist() == [[0, 2], [3, 4]]
     assert runs(np.zeros(3, dtype=bool)).tolist() == []
+
+
+@pytest.mark.parametrize(("per_day", "is_missing"), [(10, True), (1, True), (0.2, False)])
+def test_silences_before_which_little_is_known_are_judged_by_the_days_after(per_day: float, is_missing: bool) -> None:
+    days = days_between(FIRST, LAST)
+    number = np.random.default_rng(0).poisson(per_day, len(days))
+    number[-1] = 1
+    for start, stop in ((0, 25), (40, 65)):
+        number[start:stop] = 0
+    usual = usual_volume(dict(zip(days, number.tolist(), strict=True)), days, CITY)
+    missing = all_silences(usual)
+    assert missing[:25].all() == is_missing
+    assert missing[40:65].all() == is_missing
+    assert not missing[66:].any()
