@@ -1,10 +1,11 @@
 """Next-day forecasters on real cities: `python benchmarks/next_day.py --data FOLDER --cache FOLDER [--cities ...]`.
 
 Every city runs through the project's own reading, cleaning and gridding; four quarterly folds each, forecast one after
-the other as a city would: the stack and its members are fitted before each cutoff, the stack's weights go on week by week, and
-networks go on from the fold before. Forecasts are kept in the cache, so that a run that was stopped goes on. Prints Markdown:
-per city and over all cities, gains in nats per positive over each baseline with 90% intervals of a weekly block bootstrap,
-calibration, with and without firework days, and the stack over the best baseline of each city, chosen in hindsight.
+the other as a city would: the stack and its members are fitted before each cutoff, starting at what the *other* cities with
+alerts taught before that year (`shared_model.py`; `--alone`: without it), the stack's weights go on week by week, and networks
+go on from the fold before. Forecasts are kept in the cache, so that a run that was stopped goes on. Prints Markdown: per city
+and over all cities, gains in nats per positive over each baseline with 90% intervals of a weekly block bootstrap, calibration,
+with and without firework days, and the stack over the best baseline of each city, chosen in hindsight.
 """
 
 import json
@@ -21,12 +22,13 @@ import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, GROUPS, Fold, folds, moved_apart, parser
 from reliability_plot import reliability_by_city
+from shared_model import start_of
 from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
@@ -37,9 +39,9 @@ COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradien
 STACK, BOOSTING, NETWORK = "stack", "residual_boosting", "residual_conv_lstm"
 
 
-def forecasts_of(fold: Fold, cache: Path) -> tuple[dict[str, np.ndarray], FittedStack]:
+def forecasts_of(fold: Fold, cache: Path, start: SharedStart | None) -> tuple[dict[str, np.ndarray], FittedStack]:
     """(test forecasts of the stack and of its members, the stack); members come from the cache where they are there."""
-    members = members_of(fold, cache)
+    members = members_of(fold, cache, shared=start)
     stack = stack_of(fold, members)
     return {STACK: stack.predict(fold.history, fold.test)} | {name: one.test for name, one in members.items()}, stack
 
@@ -129,6 +131,7 @@ def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=["tested"], choices=[*GROUPS, *BENCHMARKS])
     arguments.add_argument("--network", action="store_true", help="also residual_conv_lstm, which is no member")
+    arguments.add_argument("--alone", action="store_true", help="without what other cities teach")
     arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
     arguments.add_argument("--summary", action="store_true", help="no table for each city")
     arguments.add_argument("--reliability", type=Path, help="also draw the reliability of the stack into this SVG")
@@ -139,7 +142,8 @@ def main() -> None:
         start, fold_tables = None, []
         city_folds = folds(city, chosen.data, chosen.cache)[: chosen.folds]
         for fold in city_folds:
-            forecasts, stack = forecasts_of(fold, chosen.cache)
+            shared = None if chosen.alone else start_of(city, fold.cutoff, chosen.data, chosen.cache)
+            forecasts, stack = forecasts_of(fold, chosen.cache, shared)
             if chosen.network:
                 forecasts[NETWORK], start = network_of(fold, chosen.cache, start)
             fold_tables.append(fold.table(forecasts))

@@ -15,12 +15,12 @@ from benchmark_cities import Fold
 from scipy.special import logit
 
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Pretrained, validation_of
+from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, SharedStart, validation_of
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import FittedStack, combined
 from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.registry import BASELINES, find, forecaster
 
 MEMBERS = tuple(StackSettings().members)
 HINDSIGHT = "best_in_hindsight"
@@ -47,22 +47,29 @@ class KeptMember:
 
 
 def members_of(
-    fold: Fold, cache: Path, names: tuple[str, ...] = MEMBERS, pretrained: Pretrained | None = None
+    fold: Fold, cache: Path, names: tuple[str, ...] = MEMBERS, shared: SharedStart | None = None
 ) -> dict[str, KeptMember]:
-    """The members by name; those whose forecasts are not in the cache are fitted."""
-    suffix = "" if pretrained is None else f"_from_{pretrained.origin.replace('|', '_')}"
+    """The members by name, without the model of all cities where there is none; what is not in the cache is fitted."""
+    suffix = "" if shared is None else f"_from_{shared.origin.replace('|', '_')}"
     kept = cache / f"{fold.name}{suffix}_members.npz"
     forecasts = dict(np.load(kept)) if kept.exists() else {}
+    alone = cache / f"{fold.name}_members.npz"
+    if shared is not None and alone.exists():
+        # Baselines know one city, whatever the others start at.
+        of_baselines = {key: value for key, value in np.load(alone).items() if key.partition("_")[2] in BASELINES}
+        forecasts = of_baselines | forecasts
+    if shared is None:
+        names = tuple(name for name in names if not find(name).needs_shared)
     history = fold.history.through(fold.validation.stop)
     for name in names:
         if f"test_{name}" in forecasts:
             continue
         started = time.process_time()
-        fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(pretrained))
+        fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(shared))
         forecasts[f"validation_{name}"] = validation_of(fitted).astype(np.float32)
         forecasts[f"test_{name}"] = fitted.predict(fold.history, fold.test).astype(np.float32)
         forecasts[f"cpu_{name}"] = np.array(time.process_time() - started)
-        shown = {key: fitted.settings.get(key) for key in ("trees", "pretrained") if key in fitted.settings}
+        shown = {key: fitted.settings.get(key) for key in ("trees", "shared") if key in fitted.settings}
         print(
             f"{fold.name}{suffix} {name}: {forecasts[f'cpu_{name}']:.1f} s of CPU {json.dumps(shown)}", file=sys.stderr
         )

@@ -15,8 +15,10 @@ import numpy as np
 from benchmark_cities import Fold, folds, parser
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from shared_model import start_of
 from stack_members import MEMBERS, members_of
 
+from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.stack import OFFSET_PRECISION, WEIGHT_PRECISION
 from shotspotter_assets.models.next_day.trust import WEEK, Trust
@@ -50,9 +52,9 @@ class Past:
         return int(self.observed.sum())
 
 
-def past_of(fold: Fold, cache: Path, test: bool) -> Past:
+def past_of(fold: Fold, cache: Path, start: SharedStart | None, test: bool) -> Past:
     """Of a fold's validation window, or of its test window."""
-    members = members_of(fold, cache)
+    members = members_of(fold, cache, shared=start)
     window = fold.test if test else fold.validation
     kept = ordinary_days(fold.history)[window.start : window.stop]
     forecasts = [member.test if test else member.validation_probability for member in members.values()]
@@ -98,9 +100,10 @@ def main() -> None:
     pasts = []
     for city in chosen.cities:
         city_folds = folds(city, chosen.data, chosen.cache)
-        pasts.append(past_of(city_folds[0], chosen.cache, test=False))
+        starts = {fold.name: start_of(city, fold.cutoff, chosen.data, chosen.cache) for fold in city_folds[::2]}
+        pasts.append(past_of(city_folds[0], chosen.cache, starts[city_folds[0].name], test=False))
         if city == TUNING:
-            pasts += [past_of(fold, chosen.cache, test=True) for fold in city_folds[::2]]
+            pasts += [past_of(fold, chosen.cache, starts[fold.name], test=True) for fold in city_folds[::2]]
     print(f"| without | {' | '.join(MEMBERS)} |\n{'| --- ' * (len(MEMBERS) + 1)}|")
     learned = {}
     for left_out in ("none", *chosen.cities):

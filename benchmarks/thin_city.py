@@ -1,9 +1,9 @@
-"""A city with one year of data, started at another city's model: `python benchmarks/thin_city.py --data FOLDER --cache FOLDER`.
+"""A city with one year of data, alone and started at others: `python benchmarks/thin_city.py --data FOLDER --cache FOLDER`.
 
-Two quarterly folds a city, after 12 and 15 months of its data, run as in `next_day.py`; the model to start at is that of the
-first fold of `--pretrained`. That fold is later than the days of some thin cities, which the chain would refuse
-(`defs.models.files.read_pretrained`): it measures what a second city's data are worth, not what was possible then.
-Forecasts are kept in the cache. Prints gains in nats per positive with 90% intervals of a weekly block bootstrap.
+Two quarterly folds a city, after 12 and 15 months of its data, run as in `next_day.py`; the model to start at is that of the other
+cities with alerts (`shared_model.py`), fitted on what had happened there before 1 January of the year of the fold, or, with
+`--later`, before 2023: what other cities' data are worth today, not what was possible then. Forecasts are kept in the cache. Prints
+gains in nats per positive with 90% intervals of a weekly block bootstrap.
 """
 
 from datetime import date
@@ -13,14 +13,14 @@ import benchmark_cities
 import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, EAST, PACIFIC, Benchmark, Fold, folds, moved_apart, parser, quarters
+from shared_model import start_of
 from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import Pretrained
-from shotspotter_assets.models.next_day.regime_regression import load_regression
-from shotspotter_assets.models.registry import BASELINES, forecaster
+from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.registry import BASELINES
 
 OAKLAND, CINCINNATI, SPRINGFIELD = (BENCHMARKS[name] for name in ("oakland", "cincinnati", "springfield"))
 # Boxes of cities that are not in benchmark_cities.py: 1st to 99th percentile of the first year's points, 5% more on each
@@ -53,29 +53,17 @@ THIN = {
         "goldsboro_nc", EAST, date(2016, 7, 4), (-78.008, 35.351, -77.963, 35.396), quarters(2017, 7, 2)
     ),
 }
-BY_ITSELF, STARTED = "residual_boosting", "residual_boosting_pretrained"
-STACK, STACK_STARTED = "stack", "stack_pretrained"
+BY_ITSELF, STARTED = "residual_boosting", "residual_boosting_shared"
+STACK, STACK_STARTED = "stack", "stack_shared"
 SHOWN = (STARTED, STACK, STACK_STARTED)
 OVER = (BY_ITSELF, HINDSIGHT, "historical_mean", "ewma", "ew_kde", "gradient_boosting")
 
 
-def pretrained(name: str, data: Path, cache: Path) -> Pretrained:
-    """The regression of the first fold of a city; from the cache where it is there."""
-    fold = folds(name, data, cache)[0]
-    kept = cache / f"{fold.name}_regime_regression.json"
-    if not kept.exists():
-        fitted = forecaster("regime_regression").fit(fold.history, fold.train, fold.validation)
-        [content] = fitted.files().values()
-        kept.write_bytes(content)
-    files = {"regime_regression.json": kept.read_bytes()}
-    return load_regression(files).as_start(f"{name}|{fold.cutoff}")
-
-
-def forecasts_of(fold: Fold, start: Pretrained, cache: Path) -> dict[str, np.ndarray]:
-    """Test forecasts of boosting and the stack, by themselves and started at another city, and of the tuned baselines."""
+def forecasts_of(fold: Fold, start: SharedStart | None, cache: Path) -> dict[str, np.ndarray]:
+    """Test forecasts of boosting and the stack, by themselves and started at other cities, and of the tuned baselines."""
     forecasts: dict[str, np.ndarray] = {}
     for own, stack, prior in ((BY_ITSELF, STACK, None), (STARTED, STACK_STARTED, start)):
-        members = members_of(fold, cache, pretrained=prior)
+        members = members_of(fold, cache, shared=prior)
         forecasts[stack] = stack_of(fold, members).predict(fold.history, fold.test)
         forecasts[own] = members[BY_ITSELF].test
         forecasts |= {name: member.test for name, member in members.items() if name in BASELINES}
@@ -96,18 +84,21 @@ def lines(name: str, table: pa.Table, cells: str) -> list[str]:
 def main() -> None:
     """Fit what is not in the cache, and print the table."""
     arguments = parser(__doc__, cities=list(THIN), choices=[*TUNING, *THIN, *BENCHMARKS])
-    arguments.add_argument("--pretrained", default="washington_dc", choices=list(BENCHMARKS))
+    arguments.add_argument("--later", action="store_true", help="also from later days of the other cities")
     chosen = arguments.parse_args()
-    start = pretrained(chosen.pretrained, chosen.data, chosen.cache)
     benchmark_cities.BENCHMARKS.update(TUNING | THIN)
-    print(f"\nStarted at {start.origin}; gains over:\n")
     print("| city | model | cells | positives | " + " | ".join(OVER) + " | pred/obs |")
     print("| --- " * (5 + len(OVER)) + "|")
     tables = []
     for city in chosen.cities:
         city_folds = folds(city, chosen.data, chosen.cache)
         cells = ", ".join(str(int(fold.history.in_coverage.sum())) for fold in city_folds)
-        forecasts = pa.concat_tables([fold.table(forecasts_of(fold, start, chosen.cache)) for fold in city_folds])
+        fold_tables = []
+        for fold in city_folds:
+            by = date(2023, 1, 1) if chosen.later else fold.cutoff
+            start = start_of(city, by, chosen.data, chosen.cache)
+            fold_tables.append(fold.table(forecasts_of(fold, start, chosen.cache)))
+        forecasts = pa.concat_tables(fold_tables)
         tables.append(with_best_in_hindsight(forecasts)[0])
         print("\n".join(lines(city, tables[-1], cells)), flush=True)
     if len(tables) > 1:

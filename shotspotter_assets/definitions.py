@@ -17,6 +17,7 @@ from shotspotter_assets.defs.daily import (
     nowcasts,
     patrol_plans,
     risk_forecasts,
+    shared_models,
 )
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
@@ -31,6 +32,7 @@ ASSETS = (
     fold_models,
     evaluation_reports,
     walk_forward_reports,
+    shared_models,
     live_models,
     risk_forecasts,
     nowcasts,

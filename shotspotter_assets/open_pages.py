@@ -14,8 +14,8 @@ from shotspotter_assets.settings import Settings
 
 def main(arguments: Sequence[str]) -> None:
     """Print the path and open it, or say how pages are made and exit with 1."""
-    from shotspotter_assets.pages.site import ALL_CITIES, pages_partition
-    from shotspotter_assets.storage.file_names import INDEX_FILE
+    from shotspotter_assets.pages.site import pages_partition
+    from shotspotter_assets.storage.file_names import ALL_CITIES, INDEX_FILE
 
     parser = argparse.ArgumentParser(prog="make pages", description=__doc__)
     parser.add_argument("--print", action="store_true", help="only print where they are")

@@ -17,6 +17,10 @@ from shotspotter_assets.cities.city import City, is_city_name
 from shotspotter_assets.cities.registry import Cities, find_city, unusable_files
 from shotspotter_assets.dagster_patches.key_ranges import RangeRememberingPartitions
 from shotspotter_assets.dagster_patches.unknown_keys import ExplainingCities, ExplainingPartitions
+from shotspotter_assets.storage.file_names import ALL_CITIES
+
+WEEK_CRON: Final = "0 0 * * 1"
+"""Mondays: what is of all cities is made anew each week, from the days before."""
 
 FOLD_CRON: Final = "0 0 1 */3 *"
 """Quarterly cutoffs: four folds test every season."""
@@ -56,6 +60,8 @@ class Partitions:
     city_tested_fold: dg.MultiPartitionsDefinition
     """Folds whose test window is over."""
     cities: dg.StaticPartitionsDefinition
+    weeks: dg.MultiPartitionsDefinition
+    """Weeks of all cities together, named by the Monday that they begin with; the present one is among them."""
 
 
 def build_partitions(cities: Cities) -> Partitions:
@@ -79,6 +85,18 @@ def build_partitions(cities: Cities) -> Partitions:
         city_fold=ExplainingPartitions({"city": city, "fold": folds[1]}),
         city_tested_fold=ExplainingPartitions({"city": city, "fold": folds[0]}),
         cities=city,
+        # Of two dimensions, as days of all cities can be named as what it is made from in no other way.
+        weeks=dg.MultiPartitionsDefinition(
+            {
+                "scope": dg.StaticPartitionsDefinition([ALL_CITIES]),
+                "week": dg.TimeWindowPartitionsDefinition(
+                    start=(start + timedelta(days=7 - start.weekday())).isoformat(),
+                    fmt="%Y-%m-%d",
+                    cron_schedule=WEEK_CRON,
+                    end_offset=1,
+                ),
+            }
+        ),
     )
 
 
@@ -284,6 +302,14 @@ with warnings.catch_warnings():
 
     LAST_FORTNIGHT: Final = _same_city("date", "date", _window(1 - LOOK_BACK_DAYS, 0))
     """All days to the day are read; changes of the last ones are what automation looks for."""
+
+    WEEK_BEFORE: Final = dg.MultiPartitionMapping(
+        {
+            "city": dg.DimensionPartitionMapping("scope", dg.AllPartitionMapping()),
+            "date": dg.DimensionPartitionMapping("week", _window(-1, -1)),
+        }
+    )
+    """All days before a week are read, of all cities; lineage shows the last seven."""
 
     DAY_BEFORE: Final = _same_city("date", "date", _window(-1, -1))
     """A day is scored with the forecast that was issued the day before."""

@@ -17,6 +17,7 @@ from shotspotter_assets.partitions import (
     RANGE_END,
     RANGE_START,
     SAME_FOLD,
+    WEEK_BEFORE,
     BeforeStartError,
     IncompleteRunError,
     build_partitions,
@@ -69,6 +70,13 @@ def test_a_report_is_made_from_the_days_to_the_next_cutoff_and_from_its_own_fold
     days = upstream(DAYS_TO_NEXT_CUTOFF, PARTITIONS.city_tested_fold, report, PARTITIONS.city_date)
     assert (days[0], days[-1], len(days)) == ("washington_dc|2014-01-01", "washington_dc|2018-12-31", 1826)
     assert upstream(SAME_FOLD, PARTITIONS.city_tested_fold, report, PARTITIONS.city_fold) == [report]
+
+
+def test_a_week_of_all_cities_shows_the_days_before_it_of_each() -> None:
+    days = upstream(WEEK_BEFORE, PARTITIONS.weeks, "all-cities|2018-01-08", PARTITIONS.city_date)
+    week = days_between(date(2018, 1, 1), date(2018, 1, 7))
+    assert days == sorted(f"{name}|{day}" for name in CITIES for day in week)
+    assert {date.fromisoformat(key.split("|")[1]).weekday() for key in PARTITIONS.weeks.get_partition_keys()} == {0}
 
 
 def test_a_fold_can_be_trained_before_its_test_window_is_over() -> None:

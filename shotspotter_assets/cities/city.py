@@ -125,8 +125,8 @@ class City(StrictModel):
     """Null for a city without patrol plans."""
     retraining: Literal["daily", "weekly", "on_drift"] = "daily"
     """When live models are trained again: every day, a week after the last time, or when the alerts have drifted."""
-    pretrained: str | None = None
-    """Another city, whose fold models the next-day forecast starts at; for a city with a year or two of alerts."""
+    shared: bool = True
+    """Whether the city's alerts take part in the models of all cities (`shared_models`); it may start at them in any case."""
     serves: str | None = None
     """Name of the forecaster (`models.registry`) that serves if it passes the gate; null for the project's choice."""
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)

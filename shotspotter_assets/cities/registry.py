@@ -30,6 +30,12 @@ MAX_PROBLEM_CHARACTERS: Final = 400
 MAX_VALUE_CHARACTERS: Final = 80
 MAX_KEY_CHARACTERS: Final = 100
 
+REMOVED_KEYS: Final = {
+    "pretrained": "is no key any more; take it out, as every city starts at the models of all cities (shared_models), and write "
+    "`shared: false` in the file of a city whose alerts must not take part in them"
+}
+"""Keys of earlier versions, with what to write instead."""
+
 _START: Final = re.compile(r"^start:\s*['\"]?(\d{4}-\d\d-\d\d)\b", re.MULTILINE)
 _AUTOMATED: Final = re.compile(r"^automation:\s*['\"]?(recent|history)\b", re.MULTILINE)
 
@@ -119,12 +125,7 @@ def _city_among(file: Path, files: Sequence[Path]) -> City:
     others = sorted({other.stem for other in files if other != file})
     if file.stem in others:
         raise CityFileError(f"Two files of {file.parent} describe the same city: {file.stem}.yaml and {file.stem}.yml.")
-    city = load_city(file)
-    if city.pretrained is not None and city.pretrained not in others:
-        raise CityFileError(
-            f"{file}: pretrained: there is no other city {city.pretrained!r}; the files describe: {', '.join(others)}"
-        )
-    return city
+    return load_city(file)
 
 
 def _with_a_city(files: CityFiles) -> CityFiles:
@@ -225,6 +226,8 @@ def _explain(problem: Any) -> str:
     key, _ = _locate(problem["loc"])
     key = _cut(key, MAX_KEY_CHARACTERS)
     if problem["type"] == "extra_forbidden":
+        if key in REMOVED_KEYS:
+            return f"{key}: {REMOVED_KEYS[key]}"
         allowed = sorted(_locate(problem["loc"][:-1])[1].model_fields, key=lambda name: name != "kind")
         return f"{key}: unknown key; allowed here: {', '.join(allowed)}"
     if problem["type"] == "missing":

@@ -161,8 +161,7 @@ def _target(report: WalkForwardReport) -> str:
 
 def _made_of(report: WalkForwardReport) -> str:
     lines = [
-        f"- Fold {fold}: shrunk towards the model of {origin}, for want of own alerts."
-        for fold, origin in report.pretrained.items()
+        f"- Fold {fold}: shrunk towards the model of all cities, {origin}." for fold, origin in report.shared.items()
     ]
     lines += [f"- Fold {fold}: combined from {trust}." for fold, trust in report.trust.items()]
     return "".join(f"{line}\n" for line in lines)

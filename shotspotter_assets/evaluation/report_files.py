@@ -37,15 +37,14 @@ def read_fold_tables(store: Store, city: str, file: str) -> dict[date, pa.Table]
 
 
 def read_origins(store: Store, city: str, folds: Collection[date], candidate: str) -> dict[date, str]:
-    """The other city's model that the candidate starts at, by cutoff, for the folds in which it starts at one."""
+    """The model of all cities that the candidate starts at, by cutoff, for the folds in which it starts at one."""
     cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
-    origins = {}
-    for cutoff in cutoffs:
-        model = read_record(store, city, cutoff).models.get(candidate)
-        origin = None if model is None else model.settings.get("pretrained")
-        if isinstance(origin, dict) and origin["used"]:
-            origins[cutoff] = str(origin["from"])
-    return origins
+    models = {cutoff: read_record(store, city, cutoff).models.get(candidate) for cutoff in cutoffs}
+    return {
+        cutoff: str(model.settings["shared"])
+        for cutoff, model in models.items()
+        if model is not None and "shared" in model.settings
+    }
 
 
 def read_trust(store: Store, city: str, folds: Collection[date], candidate: str) -> dict[date, str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field, field_serializer, field_validator
+from pydantic import AliasChoices, Field, field_serializer, field_validator
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
@@ -91,8 +91,8 @@ class WalkForwardReport(StoredReport):
     """Where the coverage is from, in words."""
     grid: tuple[int, int]
     """Rows and columns."""
-    pretrained: dict[date, str]
-    """Of folds whose candidate starts at another city's model, that city and its cutoff."""
+    shared: dict[date, str] = Field(validation_alias=AliasChoices("shared", "pretrained"))
+    """Of folds whose candidate starts at a model of all cities, that model and its cutoff; `pretrained` in earlier versions."""
     trust: dict[date, str] = Field(default_factory=dict)
     """Of folds whose candidate combines other forecasts, whom it trusts, in words; empty in reports of earlier versions."""
     verdict: Verdict
@@ -134,7 +134,7 @@ def walk_forward_report(
     hourly: Folds,
     hourly_candidate: str,
     types: Folds,
-    pretrained: Mapping[date, str],
+    shared: Mapping[date, str],
     trust: Mapping[date, str],
 ) -> WalkForwardReport:
     """The report of a city.
@@ -148,7 +148,7 @@ def walk_forward_report(
             model that does not forecast a horizon has nulls there.
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
-        pretrained: see `WalkForwardReport.pretrained`.
+        shared: see `WalkForwardReport.shared`.
         trust: see `WalkForwardReport.trust`.
 
     Raises:
@@ -177,7 +177,7 @@ def walk_forward_report(
         },
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
-        pretrained=dict(pretrained),
+        shared=dict(shared),
         trust=dict(trust),
         verdict=verdict,
         baselines=baselines,

@@ -22,6 +22,10 @@ class OtherInputsError(ValueError):
     """A stored model is of an earlier version, or was fitted on inputs of other names."""
 
 
+class NoSharedModelError(ValueError):
+    """A forecaster needs a model of all cities, and there is none that may be known."""
+
+
 class NothingToLearnError(ValueError):
     """The days to fit on have no ordinary day, or their covered cells are never, or always, occupied."""
 
@@ -36,11 +40,18 @@ def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bo
 
 
 @dataclass(frozen=True)
-class Pretrained:
-    """Another city's regression to start at: whose it is (`city|cutoff`), and log odds by unit of each named input."""
+class SharedStart:
+    """The regression of all cities that a city's own models start at.
+
+    Attributes:
+        origin: which one it is, as `all_cities|cutoff`.
+        slopes: log odds by unit of each named input.
+        intercept: log odds where all inputs are 0.
+    """
 
     origin: str
     slopes: Mapping[str, float]
+    intercept: float
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,14 @@ class FitContext:
     """What a fit may use beside the history and its windows; each forecaster takes what it has a use for.
 
     Attributes:
+        shared: the regression of all cities; None where there is none that may be known.
         earlier: the same forecaster fitted on an earlier window, whose training goes on.
         checkpoint: folder from which a training that was stopped goes on; None for none.
         log: is told of the progress.
         changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
     """
 
-    pretrained: Pretrained | None = None
+    shared: SharedStart | None = None
     earlier: "Fitted | None" = None
     checkpoint: Path | None = None
     log: Callable[[str], None] = lambda _: None

@@ -39,7 +39,7 @@ class Entry:
             them where the candidate does not pass the gate; None for all others. Baselines among the members of a
             candidate are there without being fitted again.
         servable: whether it can be stored, and loaded without bringing code of its own.
-        starts_at_regression: whether it can start at another city's regression, and its files hold one to start at.
+        needs_shared: whether it is the model of all cities, so that a stack does without it where there is none.
         combines: whether it learns whom of its members to trust. The gate is an alarm for it: it need not be shown to be
             better than the best baseline, which is a member, and is replaced where it is worse beyond chance.
     """
@@ -49,7 +49,7 @@ class Entry:
     is_baseline: bool = False
     fallback: int | None = None
     servable: bool = True
-    starts_at_regression: bool = False
+    needs_shared: bool = False
     combines: bool = False
 
     def build(self, settings: BaseModel | None = None) -> "Forecaster":
@@ -70,15 +70,12 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "ewma": Entry("means:ExponentialMeanForecaster", is_baseline=True, fallback=2),
     "logistic_regression": Entry("logistic_regression:LogisticRegressionForecaster", is_baseline=True),
     "gradient_boosting": Entry("gradient_boosting:GradientBoostingForecaster", is_baseline=True),
-    "regime_regression": Entry(
-        "regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings, starts_at_regression=True
-    ),
-    "residual_boosting": Entry(
-        "residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, starts_at_regression=True
-    ),
+    "shared_regression": Entry("shared_forecast:SharedRegressionForecaster", needs_shared=True),
+    "regime_regression": Entry("regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings),
+    "residual_boosting": Entry("residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings),
     "residual_conv_lstm": Entry("residual_conv_lstm:ResidualConvLSTMForecaster", ResidualConvLSTMSettings),
     "conv_lstm": Entry("conv_lstm:ReferenceNetworkForecaster", NetworkConfig),
-    "stack": Entry("stack:StackForecaster", StackSettings, starts_at_regression=True, combines=True),
+    "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
 }
 """By name, which is also the column of its forecasts in reports."""
 

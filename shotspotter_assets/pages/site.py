@@ -36,7 +36,7 @@ from shotspotter_assets.pages.track_record import folds, issued_track
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.file_names import GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
+from shotspotter_assets.storage.file_names import ALL_CITIES, GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -44,9 +44,6 @@ CITY_PAGES: Final = "city_pages"
 
 PLAN_CSV: Final = "plan.csv"
 PLAN_GEOJSON: Final = "plan.geojson"
-
-ALL_CITIES: Final = "all-cities"
-"""Folder of the overview and of the files that all pages share; no city can be called so."""
 
 
 LOOK_BACK: Final = timedelta(days=60)

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.local_time import hours_of_days
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted, HasMembers, validation_of
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
-from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.features import blank_history, names_of_inputs
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.records import TrainedModel, files_sha256
@@ -153,7 +153,4 @@ def version_of(files: ModelFiles) -> str:
 
 def input_names(city: City) -> tuple[str, ...]:
     """Names of the inputs of the next day that this version makes for a city: they follow from its file, not from its alerts."""
-    counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
-    late = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    history = History(city, city.start, counts, np.ones((1, 1), dtype=bool), late)
-    return (*next_day_inputs(history, [1]).names, *lag_features(history, range(1, 2)).names)
+    return (*names_of_inputs(city), *lag_features(blank_history(city), range(1, 2)).names)

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+ALL_CITIES: Final = "all-cities"
+"""In the place of a city's name, for what is of all of them together; no city can be called so."""
+
 RECORD_FILE: Final = "record.json"
 """Of every asset that has one: what was made, from what, and why."""
 

@@ -1,7 +1,6 @@
 """City files: what is accepted, and that a wrong file is told which key is wrong and what is allowed."""
 
 import os
-import re
 from datetime import date, datetime
 from pathlib import Path
 from time import monotonic
@@ -190,7 +189,7 @@ def test_one_wrong_file_stops_its_city_alone(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "broken.yaml").write_text("name: broken\nstart: 2012-05-01\nautomation: recent\nbox: [unclosed")
     (tmp_path / "lost.yaml").write_text("start: 0001-01-01")
-    (tmp_path / "child.yaml").write_text(yaml.safe_dump({**GOOD, "name": "child", "pretrained": "broken"}))
+    (tmp_path / "child.yaml").write_text(yaml.safe_dump({**GOOD, "name": "child"}))
     files = load_cities(tmp_path)
     assert list(files) == ["child", "washington_dc"]
     assert list(files.unusable) == ["broken", "lost"]
@@ -238,17 +237,10 @@ def test_two_files_of_one_city(tmp_path: Path) -> None:
         load_cities(tmp_path)
 
 
-@pytest.mark.parametrize("other", ["atlantis", "washington_dc"])
-def test_a_city_starts_at_the_models_of_another_known_one(tmp_path: Path, other: str) -> None:
-    city = yaml.safe_dump({**GOOD, "name": "georgetown", "pretrained": "washington_dc"})
-    (tmp_path / "georgetown.yaml").write_text(city)
-    write(tmp_path)
-    assert load_cities(tmp_path)["georgetown"].pretrained == "washington_dc"
-    write(tmp_path, pretrained=other)
-    files = load_cities(tmp_path)
-    assert list(files) == ["georgetown"]
-    problem = files.unusable["washington_dc"].problem
-    assert re.search(rf"washington_dc\.yaml: pretrained: .*'{other}'; .* describe: georgetown", problem)
+def test_a_key_of_an_earlier_version_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    file = write(tmp_path, pretrained="oakland_ca")
+    with pytest.raises(CityFileError, match=r"pretrained: is no key any more; take it out.*write `shared: false`"):
+        load_city(file)
 
 
 def test_unknown_city_lists_the_known_ones() -> None:

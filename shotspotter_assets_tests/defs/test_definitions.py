@@ -44,14 +44,16 @@ def test_definitions_of_other_cities_are_built_beside_these() -> None:
     for built, first in ((others, "twin|2024-01-01"), (DEFINITIONS, f"{min(CITIES)}|2014-01-01")):
         partitions = built.resolve_asset_graph().get(dg.AssetKey("raw_alerts")).partitions_def
         assert min(partitions.get_partition_keys()) == first
-    assert [schedule.name for schedule in others.schedules or []] == ["daily_america_new_york", "late_cities_clock"]
+    assert [schedule.name for schedule in others.schedules or []] == [
+        "daily_america_new_york", "late_cities_clock", "weekly_shared_models",
+    ]  # fmt: skip
 
 
 def test_every_asset_is_described_and_grouped() -> None:
     assets = list(DEFINITIONS.resolve_all_asset_specs())
     assert {spec.key.to_user_string() for spec in assets} == {
         "raw_alerts", "cleaned_alerts", "grid_tensors", "fold_models", "evaluation_reports",
-        "walk_forward_reports", "live_models", "risk_forecasts", "nowcasts", "patrol_plans", "forecast_scores",
+        "walk_forward_reports", "shared_models", "live_models", "risk_forecasts", "nowcasts", "patrol_plans", "forecast_scores",
         "city_pages",
     }  # fmt: skip
     for spec in assets:

@@ -44,10 +44,10 @@ def test_it_says_that_the_baseline_is_served_when_the_gate_fails():
     assert "Type given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
 
 
-def test_it_says_which_folds_start_at_another_city():
-    found = report(pretrained={date(2021, 6, 1): "big_city|2021-04-01"})
-    assert found.pretrained == {date(2021, 6, 1): "big_city|2021-04-01"}
-    assert "- Fold 2021-06-01: shrunk towards the model of big_city|2021-04-01" in model_card(found)
+def test_it_says_which_folds_start_at_the_models_of_all_cities():
+    found = report(shared={date(2021, 6, 1): "all-cities|2021-04-05"})
+    assert found.shared == {date(2021, 6, 1): "all-cities|2021-04-05"}
+    assert "- Fold 2021-06-01: shrunk towards the model of all cities, all-cities|2021-04-05" in model_card(found)
     assert "shrunk towards" not in model_card(REPORT)
 
 

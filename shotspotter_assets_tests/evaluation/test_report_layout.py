@@ -39,7 +39,7 @@ def all_folds() -> WalkForwardReport:
     return test_walk_forward_report.report(
         hourly={date(2021, 1, 4): hourly(date(2021, 1, 4), 1), date(2021, 6, 1): hourly(date(2021, 6, 1), 2)},
         types={date(2021, 1, 4): types_table()},
-        pretrained={date(2021, 6, 1): "big_city|2021-04-01"},
+        shared={date(2021, 6, 1): "all-cities|2021-04-05"},
         trust={date(2021, 6, 1): "mostly residual_boosting"},
     )
 

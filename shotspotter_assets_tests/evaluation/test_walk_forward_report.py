@@ -24,7 +24,7 @@ FOLDS = {
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "pretrained": {}, "trust": {}} | more
+    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "shared": {}, "trust": {}} | more
     return walk_forward_report(city=CITY, folds=folds, candidate=candidate, areas=AREAS, **given)
 
 

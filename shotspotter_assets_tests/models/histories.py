@@ -11,7 +11,9 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_axis
 from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets.models.registry import FORECASTERS, forecaster
 
 CITY = City.model_validate(
@@ -69,6 +71,20 @@ def build(name: str, **settings: Any) -> Any:
 
 
 @cache
+def shared_start() -> SharedStart:
+    """The regression of another city."""
+    rows = {"other_city": SharedRows.of(history(seed=7).through(VALIDATION.stop))}
+    start = fit_shared(rows, date(2022, 1, 1)).start_of(CITY.name, "all-cities")
+    assert start is not None
+    return start
+
+
+def context_of(name: str) -> FitContext:
+    """With the regression of another city, for a forecaster that cannot do without."""
+    return FitContext(shared=shared_start() if FORECASTERS[name].needs_shared else None)
+
+
+@cache
 def fitted(name: str) -> Any:
     """A forecaster fitted on `history()`, once in a test run."""
-    return build(name).fit(history(), TRAIN, VALIDATION)
+    return build(name).fit(history(), TRAIN, VALIDATION, context_of(name))

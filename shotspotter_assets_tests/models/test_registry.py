@@ -34,6 +34,7 @@ from shotspotter_assets_tests.models.histories import (
     VALIDATION,
     build,
     changed,
+    context_of,
     fitted,
     history,
     silent,
@@ -96,7 +97,7 @@ def test_forecasts_other_events(name):
 def test_at_a_longer_lead_the_days_between_are_not_used(name):
     lead, target = 4, 280
     ahead = replace(history(), lead=lead)
-    model = build(name).fit(ahead, TRAIN, VALIDATION)
+    model = build(name).fit(ahead, TRAIN, VALIDATION, context_of(name))
     day = range(target, target + 1)
     probability = model.predict(ahead, day)
     unknown = changed(ahead, target - lead + 1)
@@ -127,7 +128,7 @@ def test_what_can_serve_is_loaded_from_its_files(name):
 
 @pytest.mark.parametrize("name", [name for name in FORECASTERS if "conv_lstm" not in name])
 def test_a_fit_sees_nothing_after_its_windows(name):
-    again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION)
+    again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION, context_of(name))
     np.testing.assert_array_equal(again.predict(history(), TEST), fitted(name).predict(history(), TEST))
 
 
@@ -144,7 +145,7 @@ def test_learns_more_than_the_base_rate(name):
 @pytest.mark.parametrize("name", ["regime_regression", "residual_boosting", "logistic_regression", "gradient_boosting"])
 def test_refuses_a_window_with_nothing_to_learn(name):
     with pytest.raises(NothingToLearnError, match="City small_city, days range"):
-        build(name).fit(silent(), TRAIN, VALIDATION)
+        build(name).fit(silent(), TRAIN, VALIDATION, context_of(name))
 
 
 @pytest.mark.parametrize(

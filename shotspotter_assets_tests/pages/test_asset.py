@@ -9,8 +9,8 @@ import pytest
 
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.open_pages import main
-from shotspotter_assets.pages.site import ALL_CITIES
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.file_names import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, SENSORS, materialize, resources, with_city
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
 

@@ -11,12 +11,17 @@ from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, schedule_status
 from shotspotter_assets.defs.automation.runs import DAILY_ASSETS, DAILY_CHAIN, is_received, not_known, requests_of
 from shotspotter_assets.defs.automation.under_way import UnderWay
-from shotspotter_assets.partitions import range_tags
+from shotspotter_assets.partitions import key_of, range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import needs_clock
+from shotspotter_assets.storage.file_names import ALL_CITIES
 
 AT: Final = "30 6 * * *"
 """Half past six local: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
+
+
+SHARED_AT: Final = "0 16 * * 1"
+"""Mondays at 16:00 UTC, when the morning's runs are over."""
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -32,7 +37,13 @@ def definitions(settings: Settings) -> dg.Definitions:
         if needs_clock(city):
             polled.setdefault(city.time_zone, []).append(city)
     daily = [_daily_schedule(zone, cities) for zone, cities in polled.items()]
-    return dg.Definitions(schedules=[*daily, late_cities(late_cities_clock)])
+    weekly = dg.schedule(
+        cron_schedule=SHARED_AT,
+        target=dg.AssetSelection.assets("shared_models"),
+        default_status=schedule_status(settings.cities.values()),
+        description="Fits the models of all cities on Mondays, on the days before; of fewer than two cities there are none.",
+    )
+    return dg.Definitions(schedules=[*daily, late_cities(late_cities_clock), weekly(weekly_shared_models)])
 
 
 def _daily_schedule(zone: str, cities: Sequence[City]) -> dg.ScheduleDefinition:
@@ -83,3 +94,15 @@ def late_cities_clock(
     day = max(served.start, context.scheduled_execution_time.date() - timedelta(days=2))  # over in every time zone
     # By tags: a partition of a run without assets is refused as one of nothing.
     return dg.RunRequest(tags=range_tags(served.name, day, day))
+
+
+def weekly_shared_models(
+    context: dg.ScheduleEvaluationContext, cities: dg.ResourceParam[Cities]
+) -> dg.RunRequest | dg.SkipReason:
+    """The present week, once: what waits or has failed is not asked for again, as the models of the week before stay in force."""
+    if not automated(cities.values()):
+        return dg.SkipReason(NO_CITY)
+    if sum(city.shared for city in cities.values()) < 2:
+        return dg.SkipReason("No two cities share their alerts; each starts at the models that come with the package.")
+    key = key_of(ALL_CITIES, context.scheduled_execution_time.date())
+    return dg.RunRequest(run_key=key, partition_key=key)

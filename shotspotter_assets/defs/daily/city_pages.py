@@ -6,6 +6,7 @@ from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import PagesResource, StoreResource
 from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
+from shotspotter_assets.storage.file_names import ALL_CITIES
 
 MADE_FROM = ("grid_tensors", "risk_forecasts", "patrol_plans", "forecast_scores", "walk_forward_reports")
 
@@ -31,7 +32,7 @@ def city_pages(
     Made from what is stored, whatever of it there is, with the overview of all cities; files that would be the same are not
     written again. Streets and districts come from `layers` of the city's file.
     """
-    from shotspotter_assets.pages.site import ALL_CITIES, make_overview, make_pages
+    from shotspotter_assets.pages.site import make_overview, make_pages
 
     city, opened = find_city(cities, context.partition_key), store.open()
     made = make_pages(opened, city)

@@ -57,12 +57,13 @@ def live_models(
 
     The last 91 known days are for validation. Models are fitted for the day's lead: for the day after it, from what is known
     by then, which may end days before. Where training is not due, or what was trained does not hold, the record points
-    to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since; with
-    `pretrained`, they start at the other city's fold as it is then.
+    to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since. They start at
+    the latest `shared_models` that end no later than the day.
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.stored_models import read_pretrained, write_models
+    from shotspotter_assets.models.shared_models import read_shared
+    from shotspotter_assets.models.stored_models import write_models
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.live_models import (
@@ -102,7 +103,7 @@ def live_models(
             before=in_force,
             issued=at_lead(issued, history.lead),
             context=FitContext(
-                read_pretrained(opened, city, day),
+                read_shared(opened, city, day),
                 checkpoint=checkpoint,
                 log=context.log.info,
                 changes=changes(config.settings),

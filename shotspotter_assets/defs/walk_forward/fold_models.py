@@ -61,7 +61,8 @@ def fold_models(
     from shotspotter_assets.models.fold_training import train_fold
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.registry import candidate_of, city_settings, storable
-    from shotspotter_assets.models.stored_models import model_partition, read_pretrained, write_models
+    from shotspotter_assets.models.shared_models import read_shared
+    from shotspotter_assets.models.stored_models import model_partition, write_models
 
     city, cutoff = single_fold(context, cities)
     before, _ = fold_days(city, cutoff)
@@ -78,7 +79,7 @@ def fold_models(
         windows,
         {name: settings[name] for name in names},
         context=FitContext(
-            read_pretrained(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info, changes=changed
+            read_shared(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info, changes=changed
         ),
         config=network | {"models": names} | {name: section for name, section in changed.items() if name != REFERENCE},
     )

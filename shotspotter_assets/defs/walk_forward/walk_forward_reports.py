@@ -90,7 +90,7 @@ def walk_forward_reports(
         hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
         hourly_candidate=config.hourly_candidate,
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
-        pretrained=read_origins(opened, city.name, folds, candidate),
+        shared=read_origins(opened, city.name, folds, candidate),
         trust=read_trust(opened, city.name, folds, candidate),
     )
     serving = ServingRecord.latest_before(opened, city.name, date.max)

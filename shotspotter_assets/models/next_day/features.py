@@ -17,7 +17,7 @@ from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.public_holidays import public_holidays
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
 
@@ -76,6 +76,18 @@ def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
     """
     wanted = np.asarray(days, dtype=np.int64)
     return history.kept("next_day_inputs", wanted, lambda: _next_day_inputs(history, wanted))
+
+
+def names_of_inputs(city: City) -> tuple[str, ...]:
+    """Names of the inputs that this version makes for a city: they follow from its file, not from its alerts."""
+    return next_day_inputs(blank_history(city), [1]).names
+
+
+def blank_history(city: City) -> History:
+    """One day of one cell, without alerts."""
+    counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
+    evening = None if city.time_precision == "day" else np.zeros((1, 1, 1))
+    return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening)
 
 
 def _next_day_inputs(history: History, wanted: Integers) -> Inputs:

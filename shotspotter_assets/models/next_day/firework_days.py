@@ -54,7 +54,7 @@ def firework_probability(
         past_observed: what happened, same shape.
         in_coverage: shape (rows, columns); the cells are in its row-major order.
     """
-    offsets = np.array([_offset(*past_day) for past_day in zip(past_logits, past_observed, strict=True)])
+    offsets = np.array([level_offset(*past_day) for past_day in zip(past_logits, past_observed, strict=True)])
     mean, variance = _posterior(day, past_days, offsets, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
     years_ago = (day - past_days).astype(np.float64) / YEAR_DAYS
     places = _place_offsets(years_ago, expit(past_logits + offsets[:, None]), past_observed, in_coverage)
@@ -63,7 +63,7 @@ def firework_probability(
     return (weights / weights.sum()) @ expit(shifted)
 
 
-def _offset(logit: Array, observed: Booleans) -> float:
+def level_offset(logit: Array, observed: Booleans) -> float:
     """The shift of the log odds under which as many occupied cells were to be expected as were observed."""
     occupied = np.clip(observed.sum(), 0.5, observed.size - 0.5)
     return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET))

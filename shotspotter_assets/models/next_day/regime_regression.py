@@ -1,7 +1,7 @@
 """L2 logistic regression on the next-day inputs, with firework days as a regime of their own; every model starts here."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Final, NamedTuple
@@ -20,7 +20,7 @@ from shotspotter_assets.models.forecaster import (
     ChosenSettings,
     FitContext,
     OtherInputsError,
-    Pretrained,
+    SharedStart,
     require_both_labels,
 )
 from shotspotter_assets.models.history import History
@@ -28,18 +28,13 @@ from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
-from shotspotter_assets.models.next_day.shrunk_regression import (
-    INVERSE_PENALTY,
-    fit_shrunk_regression,
-    is_beyond_chance,
-)
+from shotspotter_assets.models.next_day.shared_regression import MIN_SCALE, required_inputs
+from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 FILE: Final = "regime_regression.json"
-OPTIONAL_INPUTS: Final = ("late_", "log_nearby_")
-"""What the names of inputs start with that only cities with hours, or with other events, have."""
-MIN_SCALE: Final = 1e-6
-"""Standard deviation in the training rows below which an input is constant."""
+SHARED_VARIANCE: Final = 3e-4
+"""Of a city's standardised weights around those of all cities: how far cities differ (`benchmarks/shared_model.py`)."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -134,10 +129,6 @@ class FittedRegimeRegression:
         """Log odds by unit of each input."""
         return self.weights / self.scale
 
-    def as_start(self, origin: str) -> Pretrained:
-        """What another city's models start at; `origin` names this one (`city|cutoff`)."""
-        return Pretrained(origin, dict(zip(self.names, self.slopes, strict=True)))
-
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells).
 
@@ -177,12 +168,6 @@ def load_regression(files: Mapping[str, bytes]) -> FittedRegimeRegression:
     )
 
 
-def start_of(files: Mapping[str, bytes], origin: str) -> Pretrained | None:
-    """What another city's models start at: the regression among the files of a forecaster, or of the members of a stack."""
-    content = next((content for name, content in files.items() if f".{name}".endswith(f".{FILE}")), None)
-    return None if content is None else load_regression({FILE: content}).as_start(origin)
-
-
 class Regressions(NamedTuple):
     """One regression fitted on the training days, one on training and validation days, with the same penalty."""
 
@@ -193,7 +178,7 @@ class Regressions(NamedTuple):
 class RegimeRegressionForecaster:
     """Tuned by log loss on the validation window, then fitted on training and validation days together.
 
-    Another city's regression (`FitContext.pretrained`) is taken unless the validation window is against it beyond chance.
+    Where there is a regression of all cities (`FitContext.shared`), the weights are shrunk towards its, and nothing is tuned.
     """
 
     name: ClassVar[str] = "regime_regression"
@@ -205,7 +190,7 @@ class RegimeRegressionForecaster:
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedRegimeRegression:
         data = FitData.make(history, train, validation)
-        return fit_regressions(data, context.pretrained, self.settings.inverse_penalties).both
+        return fit_regressions(data, context.shared, self.settings.inverse_penalties).both
 
     def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
         return load_regression(files)
@@ -213,70 +198,65 @@ class RegimeRegressionForecaster:
 
 def fit_regressions(
     data: FitData,
-    pretrained: Pretrained | None = None,
+    shared: SharedStart | None = None,
     inverse_penalties: Sequence[float] = tuple(RegimeRegressionSettings().inverse_penalties),
 ) -> Regressions:
-    """The regressions with the penalty, or the start, that the validation window chooses; made once for all that start there.
+    """The regressions that start at that of all cities, else with the penalty that the validation window chooses.
+
+    Made once for all forecasters that start there.
 
     Args:
-        pretrained: another city's regression, for a thin city.
-        inverse_penalties: those that are tried.
+        shared: the regression of all cities.
+        inverse_penalties: those that are tried without one.
 
     Raises:
-        OtherInputsError: an earlier version fitted `pretrained`.
+        OtherInputsError: an earlier version fitted `shared`.
     """
-    start = None if pretrained is None else pretrained.origin
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
-    name = f"regressions {tuple(inverse_penalties)} {start}"
-    return data.history.kept(name, windows, lambda: _fit_regressions(data, pretrained, inverse_penalties))
+    name = f"regressions {tuple(inverse_penalties)} {shared and shared.origin}"
+    return data.history.kept(name, windows, lambda: _fit_regressions(data, shared, inverse_penalties))
 
 
-def _fit_regressions(data: FitData, pretrained: Pretrained | None, inverse_penalties: Sequence[float]) -> Regressions:
+def _fit_regressions(data: FitData, shared: SharedStart | None, inverse_penalties: Sequence[float]) -> Regressions:
     history, observed, judged = data.history, data.history.observed, data.judged
-    if pretrained is not None and _required(pretrained.slopes) != _required(data.inputs.names):
-        raise OtherInputsError(
-            f"City {history.city.name} starts at the model of {pretrained.origin}, which {INPUTS_ERROR}"
-        )
+    if shared is not None:
+        require_same_inputs(data, shared)
     days, judged_inputs = data.to_fit(data.train), data.inputs_of(judged)
-    tried: list[float | Pretrained] = [*inverse_penalties, *([] if pretrained is None else [pretrained])]
-    fits = list(_fits(data, days, tried))
-    losses = [log_losses(expit(fit.logit(judged_inputs)), observed[judged]) for fit in fits]
-    best = int(np.argmin([loss.mean() for loss in losses]))
-    if pretrained is not None and not is_beyond_chance((losses[-1] - losses[best]).sum(axis=1)):
-        best = len(tried) - 1
-    prior = tried[best]
-    settings: dict[str, object] = {
-        "inverse_penalty": INVERSE_PENALTY if isinstance(prior, Pretrained) else prior,
-        "validation_log_loss": float(losses[best].mean()),
-    }
-    if pretrained is not None:
-        settings["pretrained"] = {"from": pretrained.origin, "used": prior is pretrained}
+    tried = list(inverse_penalties) if shared is None else [SHARED_VARIANCE]
+    fits = list(_fits(data, days, tried, shared))
+    losses = [float(log_losses(expit(fit.logit(judged_inputs)), observed[judged]).mean()) for fit in fits]
+    best = int(np.argmin(losses))
+    settings: dict[str, object] = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
+    if shared is not None:
+        settings["shared"] = shared.origin
     ordinary = expit(fits[best].logit(data.validation_inputs))
     probability = clip_probability(with_firework_days(history, data.validation, ordinary, fits[best]))
-    [both] = _fits(data, data.to_fit(data.both), [prior], fits[best])
+    [both] = _fits(data, data.to_fit(data.both), [tried[best]], shared, fits[best])
     return Regressions(
         replace(fits[best], settings=settings, validation_probability=probability),
         replace(both, settings=settings, validation_probability=probability),
     )
 
 
-def _required(names: Iterable[str]) -> list[str]:
-    """Names of the inputs that every city has."""
-    return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
+def require_same_inputs(data: FitData, shared: SharedStart) -> None:
+    """Refuse a regression of all cities that an earlier version fitted, with an OtherInputsError."""
+    if required_inputs(shared.slopes) != required_inputs(data.inputs.names):
+        raise OtherInputsError(
+            f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
+        )
 
 
 def _fits(
     data: FitData,
     days: Integers,
-    priors: Sequence[float | Pretrained],
+    inverse_penalties: Sequence[float],
+    shared: SharedStart | None,
     start: FittedRegimeRegression | None = None,
 ) -> Iterator[FittedRegimeRegression]:
-    """Fitted on `days`, with each prior: an inverse penalty of the weights, or what they are shrunk towards.
+    """Fitted on `days`, with each penalty of the distance from the weights of all cities, or from zero.
 
     Each fit starts at the one before, the first one at `start`, which saves half of the steps.
     """
-    from sklearn.linear_model import LogisticRegression
-
     names = data.inputs.names
     # float64, as nearly equal rates make the fit stiff.
     rows = data.inputs.values[days].reshape(-1, len(names)).astype(np.float64)
@@ -289,19 +269,15 @@ def _fits(
     rows /= scale
     rows[:, constant] = 0.0
     labels = data.history.observed[days].ravel()
-    model = LogisticRegression(solver="newton-cholesky", warm_start=True)
+    # Cities may differ in their inputs: some publish no hours, some have further events.
+    slopes = {} if shared is None else shared.slopes
+    prior_weights = np.where(constant, 0.0, scale * np.array([slopes.get(name, 0.0) for name in names]))
+    guess = None
     if start is not None:
-        slopes = start.slopes
-        model.coef_ = (slopes * scale)[None]
-        model.intercept_ = np.array([start.intercept + (mean - start.mean) @ slopes])
-    for prior in priors:
+        guess = np.append(start.slopes * scale, start.intercept + (mean - start.mean) @ start.slopes)
+    for inverse_penalty in inverse_penalties:
         # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
         with threadpool_limits(1):
-            if isinstance(prior, Pretrained):
-                # Cities may differ in their inputs: some publish no hours, some have further events.
-                prior_weights = scale * np.array([prior.slopes.get(name, 0.0) for name in names])
-                weights, intercept = fit_shrunk_regression(rows, labels, prior_weights)
-            else:
-                model.set_params(C=prior).fit(rows, labels)
-                weights, intercept = np.where(constant, 0.0, model.coef_[0]), float(model.intercept_[0])
+            weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, inverse_penalty, start=guess)
+        guess = np.append(weights, intercept)
         yield FittedRegimeRegression(names, weights, intercept, mean, scale, {})

@@ -101,7 +101,7 @@ class ResidualBoostingForecaster:
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualBoosting:
         data = FitData.make(history, train, validation)
-        return self.fit_on_regressions(data, fit_regressions(data, context.pretrained))
+        return self.fit_on_regressions(data, fit_regressions(data, context.shared))
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
         import lightgbm
@@ -120,12 +120,12 @@ class ResidualBoostingForecaster:
             logit += _added(booster, rows, trees, TREE_STEP)
             losses[trees + TREE_STEP] = log_losses(expit(logit), labels)
         best = min(losses, key=lambda trees: float(losses[trees].mean()))
-        pretrained = {key: value for key, value in regressions.both.settings.items() if key == "pretrained"}
+        shared = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
         # A thin city's validation window is too short to choose trees by: they have to be better there beyond chance.
-        if pretrained and not is_beyond_chance((losses[0] - losses[best]).reshape(len(data.judged), -1).sum(axis=1)):
+        if shared and not is_beyond_chance((losses[0] - losses[best]).reshape(len(data.judged), -1).sum(axis=1)):
             best = 0
         loss = float(losses[best].mean())
-        settings = {**parameters(self.settings), "trees": best, "validation_log_loss": loss, **pretrained}
+        settings = {**parameters(self.settings), "trees": best, "validation_log_loss": loss, **shared}
         start = regressions.train.logit(data.validation_inputs)
         ordinary = expit(start + _added(booster, _rows(data.validation_inputs), 0, best).reshape(start.shape))
         probability = clip_probability(with_firework_days(data.history, data.validation, ordinary, regressions.train))

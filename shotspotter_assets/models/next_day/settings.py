@@ -54,6 +54,7 @@ class StackSettings(ForecasterSettings):
         default=[
             "residual_boosting",
             "regime_regression",
+            "shared_regression",
             "gradient_boosting",
             "logistic_regression",
             "ewma",

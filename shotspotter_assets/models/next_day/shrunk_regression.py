@@ -1,4 +1,4 @@
-"""Logistic regression of a thin city, shrunk towards the weights of another city instead of towards zero."""
+"""Logistic regression that is shrunk towards given weights, as those of a city towards those of all cities."""
 
 from typing import Final
 
@@ -10,36 +10,45 @@ from scipy.stats import t
 
 Array = npt.NDArray[np.float64]
 
-INVERSE_PENALTY: Final = 1e-4
-"""Of the distance from the prior weights; stronger than what a year of data chooses well by itself."""
 CHANCE: Final = 0.01
-"""How often chance alone may keep a city from starting at another one."""
+"""How often chance alone may pass for a gain."""
 WEEK: Final = 7
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
 
 
-def fit_shrunk_regression(inputs: Array, labels: npt.NDArray[np.bool_], prior_weights: Array) -> tuple[Array, float]:
-    """(weights, intercept) that minimise the summed log loss + sum (weights - prior_weights)^2 / (2 `INVERSE_PENALTY`).
+def fit_shrunk_regression(
+    inputs: Array,
+    labels: npt.NDArray[np.bool_],
+    prior_weights: Array,
+    inverse_penalty: float,
+    sample_weight: Array | None = None,
+    start: Array | None = None,
+) -> tuple[Array, float]:
+    """(weights, intercept) that minimise the summed log loss + sum (weights - prior_weights)^2 / (2 `inverse_penalty`).
 
     Args:
         inputs: standardised, shape (rows, inputs).
         labels: shape (rows,).
-        prior_weights: the other city's weights of these inputs, shape (inputs,).
+        prior_weights: what is believed of the weights of these inputs before, shape (inputs,).
+        inverse_penalty: variance of the weights around them.
+        sample_weight: how often each row counts, shape (rows,); once by default.
+        start: weights and, last, the intercept that the search starts at; the prior weights by default.
     """
+    counted = np.ones(len(labels)) if sample_weight is None else sample_weight
     prior_logit = inputs @ prior_weights
-    # The intercept, the last one, is the city's own and is not penalised.
-    penalty = np.append(np.full(inputs.shape[1], 1 / INVERSE_PENALTY), 0.0)
+    # The intercept, the last one, is not penalised.
+    penalty = np.append(np.full(inputs.shape[1], 1 / inverse_penalty), 0.0)
 
     def loss(difference: Array) -> tuple[float, Array]:
         logit = prior_logit + inputs @ difference[:-1] + difference[-1]
-        value = np.logaddexp(0, logit).sum() - logit[labels].sum() + (penalty * difference**2).sum() / 2
-        error = expit(logit) - labels
+        value = counted @ (np.logaddexp(0, logit) - logit * labels) + (penalty * difference**2).sum() / 2
+        error = counted * (expit(logit) - labels)
         return float(value), np.append(error @ inputs, error.sum()) + penalty * difference
 
     def curvature(difference: Array) -> Array:
         p = expit(prior_logit + inputs @ difference[:-1] + difference[-1])
-        weight = p * (1 - p)
+        weight = counted * p * (1 - p)
         hessian = np.diag(penalty)
         for first in range(0, len(inputs), BLOCK_ROWS):
             block = inputs[first : first + BLOCK_ROWS]
@@ -48,16 +57,20 @@ def fit_shrunk_regression(inputs: Array, labels: npt.NDArray[np.bool_], prior_we
         hessian[-1, -1] = weight.sum()
         return hessian
 
-    start = np.append(np.zeros(inputs.shape[1]), np.log(labels.mean() / (1 - labels.mean())) - prior_logit.mean())
-    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
+    if start is None:
+        rate = np.average(labels, weights=counted)
+        level = np.log(rate / (1 - rate)) - np.average(prior_logit, weights=counted)
+        first_guess = np.append(np.zeros(inputs.shape[1]), level)
+    else:
+        first_guess = start - np.append(prior_weights, 0.0)
+    found = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
     return prior_weights + found[:-1], float(found[-1])
 
 
 def is_beyond_chance(daily_gain: Array) -> bool:
     """Whether gains (nats) of the days of a validation window sum to more than the chance of their weeks explains.
 
-    Student's t of the weeks' sums. The two months on which a thin city validates are noise for the most part: chosen by
-    the smaller loss there, a start at another city would be given up as often as not.
+    Student's t of the weeks' sums. The two months on which a thin city validates are noise for the most part.
     """
     weeks = len(daily_gain) // WEEK
     if weeks < 2:

@@ -31,7 +31,7 @@ from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.trust import WEEK, Trust
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.registry import city_settings, forecaster
+from shotspotter_assets.models.registry import city_settings, find, forecaster
 
 FILE: Final = "stack.json"
 PRIOR_WEIGHTS: Final = {
@@ -149,6 +149,8 @@ class StackForecaster:
         history = history.through(validation.stop)
         members: dict[str, Fitted] = {}
         for name in self.settings.members:
+            if find(name).needs_shared and context.shared is None:
+                continue
             chosen = city_settings(history.city, name, context.changes.get(name))
             members[name] = forecaster(name, chosen).fit(history, train, validation, context)
         logits = _logits({name: validation_of(member) for name, member in members.items()})
@@ -192,10 +194,8 @@ def combined(
         "learned_from_days": len(validation),
         "members": {name: dict(member.settings) for name, member in members.items()},
     }
-    if origin := next(
-        (member.settings["pretrained"] for member in members.values() if "pretrained" in member.settings), None
-    ):
-        settings["pretrained"] = origin
+    if origin := next((member.settings["shared"] for member in members.values() if "shared" in member.settings), None):
+        settings["shared"] = origin
     return FittedStack(members, by_week[-1], centre, learned_to, settings, probability)
 
 

@@ -352,9 +352,10 @@ def test_a_tick_over_many_failures_is_short(watch: Watch, webhook: Webhook) -> N
 
 @pytest.mark.parametrize(("automated", "running"), [
     (set(), set()),
-    ({"landing_city"}, {"landing_arrivals", "polled_arrivals", "catch_up", "notices", "new_pages", "late_cities_clock"}),
+    ({"landing_city"}, {"landing_arrivals", "polled_arrivals", "catch_up", "notices", "new_pages", "late_cities_clock",
+                        "weekly_shared_models"}),
     ({"live_city"}, {"landing_arrivals", "polled_arrivals", "catch_up", "notices", "new_pages", "late_cities_clock",
-                     "daily_america_chicago"}),
+                     "daily_america_chicago", "weekly_shared_models"}),
 ])  # fmt: skip
 def test_the_files_of_the_cities_switch_automation_on(automated: set[str], running: set[str]) -> None:
     cities = {
@@ -366,5 +367,5 @@ def test_the_files_of_the_cities_switch_automation_on(automated: set[str], runni
     assert {one.name for one in started if one.default_status.value == "RUNNING"} == running
     assert {one.name for one in started} == {
         "landing_arrivals", "polled_arrivals", "catch_up", "notices", "new_pages",
-        "daily_america_chicago", "daily_america_new_york", "late_cities_clock",
+        "daily_america_chicago", "daily_america_new_york", "late_cities_clock", "weekly_shared_models",
     }  # fmt: skip

@@ -1,6 +1,7 @@
-"""The regression, firework days, and a thin city that starts at another city's: when it is taken, and a year of alerts."""
+"""The regression, firework days, and how it starts at that of all cities: how far it goes from it, and a year of alerts."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +10,20 @@ import pytest
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, Pretrained
+from shotspotter_assets.models.forecaster import FitContext, NoSharedModelError, OtherInputsError, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import ordinary_days
-from shotspotter_assets.models.next_day.regime_regression import (
-    FittedRegimeRegression,
-    load_regression,
-)
-from shotspotter_assets.models.next_day.shrunk_regression import INVERSE_PENALTY
+from shotspotter_assets.models.next_day.regime_regression import load_regression
+from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, fitted, history
+from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, fitted, history, shared_start
 from shotspotter_assets_tests.quality.real_cities import cities, load
 
 
-def starting_at(pretrained: Pretrained | None, name: str = "regime_regression", city: History | None = None):
-    """A forecaster that starts at another city's regression, fitted on `history()` or another one."""
-    return forecaster(name).fit(city or history(), TRAIN, VALIDATION, FitContext(pretrained=pretrained))
+def starting_at(shared: SharedStart | None, name: str = "regime_regression", city: History | None = None):
+    """A forecaster that starts at the regression of all cities, fitted on `history()` or another one."""
+    return forecaster(name).fit(city or history(), TRAIN, VALIDATION, FitContext(shared=shared))
 
 
 @pytest.mark.parametrize("name", ["regime_regression", "residual_boosting", "residual_conv_lstm"])
@@ -40,54 +38,66 @@ def test_inputs_of_another_city_are_refused():
         fitted("regime_regression").predict(history(evening=False), TEST)
 
 
-@pytest.fixture(scope="module")
-def other() -> FittedRegimeRegression:
-    regression = forecaster("regime_regression").fit(history(seed=7), TRAIN, VALIDATION)
-    assert "pretrained" not in regression.settings
-    return regression
+def test_its_weights_lie_between_its_own_and_those_of_all_cities():
+    alone, started = fitted("regime_regression"), starting_at(shared_start())
+    assert started.settings["shared"] == "all-cities|2022-01-01"
+    assert "shared" not in alone.settings
+    shared = np.array([shared_start().slopes.get(name, 0.0) for name in alone.names])
 
+    def distance(first: np.ndarray, second: np.ndarray) -> float:
+        return float(np.abs((first - second) * alone.scale).sum())
 
-def test_what_fits_is_taken_and_what_does_not_is_not(other):
-    started = starting_at(other.as_start("other_city|2022-01-01"))
-    assert started.settings["pretrained"] == {"from": "other_city|2022-01-01", "used": True}
-    assert started.settings["inverse_penalty"] == INVERSE_PENALTY
+    assert 0 < distance(started.slopes, shared) < distance(alone.slopes, shared)
     loaded = load_regression(started.files())
     assert loaded.settings == started.settings
     np.testing.assert_allclose(loaded.predict(history(), TEST), started.predict(history(), TEST), rtol=1e-12)
 
-    upside_down = replace(other, weights=-3 * other.weights)
-    refused = starting_at(upside_down.as_start("bad|2022-01-01"))
-    assert refused.settings["pretrained"] == {"from": "bad|2022-01-01", "used": False}
-    alone = fitted("regime_regression")
-    np.testing.assert_array_equal(refused.predict(history(), TEST), alone.predict(history(), TEST))
+
+def test_the_more_a_city_knows_the_farther_it_goes_from_the_others():
+    upside_down = replace(shared_start(), slopes={name: -slope for name, slope in shared_start().slopes.items()})
+    losses = []
+    for days in (120, 1_200):
+        long = history(days=days + 90)
+        train, validation, test = range(days - 30), range(days - 30, days), range(days, days + 90)
+        p = (
+            forecaster("regime_regression")
+            .fit(long, train, validation, FitContext(shared=upside_down))
+            .predict(long, test)
+        )
+        alone = forecaster("regime_regression").fit(long, train, validation).predict(long, test)
+        observed = long.observed[test.start :]
+        losses.append((log_losses(p, observed).sum() - log_losses(alone, observed).sum()) / observed.sum())
+    assert losses[1] < losses[0] / 2
 
 
-def test_cities_may_differ_in_their_inputs(other):
+def test_cities_may_differ_in_their_inputs():
     """A city that publishes no hours lacks the inputs of evening alerts; the others are matched by name."""
     no_hours = history(evening=False)
-    started = starting_at(other.as_start("other_city|2022-01-01"), city=no_hours)
-    assert len(started.names) < len(other.names)
-    assert started.settings["pretrained"]["used"]
+    started = starting_at(shared_start(), city=no_hours)
+    assert len(started.names) < len(fitted("regime_regression").names)
     assert started.predict(no_hours, TEST).shape == (len(TEST), no_hours.in_coverage.sum())
 
 
-def test_a_start_of_another_version_is_refused(other):
-    names = other.names
-    renamed = tuple(name.replace("log_shrunk_", "log_") for name in names)
-    for old in (renamed, names[:-1]):
-        kept = slice(len(old))
-        regression = replace(other, names=old, weights=other.weights[kept], scale=other.scale[kept])
+@pytest.mark.parametrize("name", ["residual_boosting", "shared_regression"])
+def test_a_start_of_another_version_is_refused(name):
+    slopes = shared_start().slopes
+    renamed = {name.replace("log_shrunk_", "log_"): slope for name, slope in slopes.items()}
+    for old in (renamed, dict(list(slopes.items())[:-1])):
         with pytest.raises(
-            OtherInputsError, match=r"small_city starts at the model of old_city\|2022-01-01, which was"
+            OtherInputsError, match=r"small_city starts at the model of all-cities\|2022-01-01, which was"
         ):
-            starting_at(regression.as_start("old_city|2022-01-01"), "residual_boosting")
+            starting_at(replace(shared_start(), slopes=old), name)
 
 
-def test_boosting_starts_on_it_and_records_it(other):
-    start = other.as_start("other_city|2022-01-01")
-    boosted, regression = starting_at(start, "residual_boosting"), starting_at(start)
+def test_without_a_model_of_all_cities_its_forecaster_says_what_to_do():
+    with pytest.raises(NoSharedModelError, match=r"small_city: there is no shared model .* Materialise shared_models"):
+        starting_at(None, "shared_regression")
+
+
+def test_boosting_starts_on_it_and_records_it():
+    boosted, regression = starting_at(shared_start(), "residual_boosting"), starting_at(shared_start())
     np.testing.assert_array_equal(boosted.regression.weights, regression.weights)
-    assert boosted.settings["pretrained"] == regression.settings["pretrained"]
+    assert boosted.settings["shared"] == regression.settings["shared"]
 
 
 def real_history(data: Path, name: str, days: int, fitted_on: int) -> History:
@@ -104,15 +114,15 @@ def real_history(data: Path, name: str, days: int, fitted_on: int) -> History:
 
 def test_a_year_of_a_real_city_is_worth_more_with_two_of_another(real_data: Path):
     oakland = real_history(real_data, "oakland_ca", 730, 730)
-    start = forecaster("regime_regression").fit(oakland, range(620), range(620, 730))
+    rows = {"oakland_ca": SharedRows.of(oakland)}
+    start = fit_shared(rows, date(2010, 1, 1)).start_of("cincinnati_oh", "all-cities")
     # Cincinnati's first year, and the half year after it.
     thin = real_history(real_data, "cincinnati_oh", 365 + 184, 365)
     train, validation, test = range(310), range(310, 365), range(365, 365 + 184)
     tested = np.array([day for day in test if ordinary_days(thin)[day]])
     loss = {}
-    for pretrained in (None, start.as_start("oakland_ca|2010-01-01")):
-        regression = forecaster("regime_regression").fit(thin, train, validation, FitContext(pretrained=pretrained))
+    for shared in (None, start):
+        regression = forecaster("regime_regression").fit(thin, train, validation, FitContext(shared=shared))
         p = regression.predict(thin, test)[tested - test.start]
-        loss[pretrained is not None] = log_losses(p, thin.observed[tested]).sum() / thin.observed[tested].sum()
-    assert regression.settings["pretrained"]["used"]
+        loss[shared is not None] = log_losses(p, thin.observed[tested]).sum() / thin.observed[tested].sum()
     assert loss[True] < loss[False] - 0.02

@@ -9,12 +9,20 @@ from scipy.special import logit
 
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.regime_regression import start_of
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import FittedStack, StackForecaster, combined, in_words, prior_trust
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets_tests.models.histories import CITY, TEST, TRAIN, VALIDATION, changed, fitted, history
+from shotspotter_assets_tests.models.histories import (
+    CITY,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    changed,
+    fitted,
+    history,
+    shared_start,
+)
 
 BEFORE, JUDGED, LATER = range(200), range(200, 382), range(382, 460)
 FIRST_DAY = date(2021, 4, 1)
@@ -164,10 +172,14 @@ def test_its_files_hold_those_of_its_members_and_its_weights():
     assert (again.predict(history(), TEST)[8:] != again.predict(changed(history(), 260), TEST)[8:]).any()
 
 
-def test_another_city_can_start_at_the_regression_among_its_members():
-    regression = fitted("regime_regression")
-    assert start_of(fitted("stack").files(), "here") == regression.as_start("here")
-    assert start_of(fitted("ewma").files(), "here") is None
+def test_the_model_of_all_cities_is_a_member_where_there_is_one():
+    few = StackForecaster(StackSettings(members=["shared_regression", "ewma"]))
+    stack = few.fit(history(), TRAIN, VALIDATION, FitContext(shared=shared_start()))
+    assert list(stack.members) == ["shared_regression", "ewma"]
+    assert stack.settings["shared"] == "all-cities|2022-01-01"
+    alone = few.fit(history(), TRAIN, VALIDATION)
+    assert list(alone.members) == ["ewma"]
+    assert "shared" not in alone.settings
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""The regression of all cities by itself: its weights, at the city's own level; no number of inputs is learned from the city."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit
+
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, NoSharedModelError, SharedStart
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.firework_days import level_offset
+from shotspotter_assets.models.next_day.regime_regression import (
+    FitData,
+    FittedRegimeRegression,
+    load_regression,
+    require_same_inputs,
+    with_firework_days,
+)
+from shotspotter_assets.models.probability import clip_probability
+
+
+class SharedRegressionForecaster:
+    """Fits the intercept alone, on training and validation days together."""
+
+    name: ClassVar[str] = "shared_regression"
+
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> FittedRegimeRegression:
+        """See `Forecaster.fit`.
+
+        Raises:
+            NoSharedModelError: there is no regression of all cities.
+        """
+        if context.shared is None:
+            raise NoSharedModelError(
+                f"City {history.city.name}: there is no shared model that knows only days before the cutoff. Materialise "
+                "shared_models for a day no later than it, or take shared_regression out of what is trained."
+            )
+        data = FitData.make(history, train, validation)
+        before, both = (_at_own_level(data, days, context.shared) for days in (train, data.both))
+        ordinary = expit(before.logit(data.validation_inputs))
+        probability = clip_probability(with_firework_days(data.history, validation, ordinary, before))
+        settings = {"shared": context.shared.origin}
+        return FittedRegimeRegression(
+            both.names, both.weights, both.intercept, both.mean, both.scale, settings, probability
+        )
+
+    def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
+        return load_regression(files)
+
+
+def _at_own_level(data: FitData, days: range, shared: SharedStart) -> FittedRegimeRegression:
+    require_same_inputs(data, shared)
+    names = data.inputs.names
+    slopes = np.array([shared.slopes.get(name, 0.0) for name in names])
+    zeros, ones = np.zeros(len(names)), np.ones(len(names))
+    regression = FittedRegimeRegression(names, slopes, shared.intercept, zeros, ones, {})
+    fitted_on = data.to_fit(days)
+    offset = level_offset(regression.logit(data.inputs_of(fitted_on)), data.history.observed[fitted_on])
+    return FittedRegimeRegression(names, slopes, shared.intercept + offset, zeros, ones, {})

@@ -1,0 +1,205 @@
+"""One regression of all cities, which each city's own models start at; it holds a number per input and no row of any city.
+
+It is fitted on the ordinary days before a cutoff: every occupied cell-day, and a tenth of the others, which weigh more. Beside
+the regression of all cities there is one without each of them: a city that starts at what its own alerts have shaped would
+believe them twice.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from threadpoolctl import threadpool_limits
+
+from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.models.forecaster import Array, SharedStart
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
+
+PACKAGE: Final = "package"
+PACKAGE_FILE: Final = "shared_models.json"
+"""The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
+OPTIONAL_INPUTS: Final = ("late_", "log_nearby_")
+"""What the names of inputs start with that only cities with hours, or with other events, have."""
+EMPTY_SHARE: Final = 0.1
+"""Of the cell-days without alerts that are drawn."""
+MIN_POSITIVES: Final = 50
+"""Of a city that takes part; fewer tell nothing, and might be told from the numbers."""
+INVERSE_PENALTY: Final = 1e-3
+"""Variance of the standardised weights around those of the package, or zero."""
+MIN_SCALE: Final = 1e-6
+"""Standard deviation below which an input is constant."""
+DIGITS: Final = 6
+"""Significant ones of stored numbers."""
+
+
+class LaterRowsError(ValueError):
+    """Rows of the cutoff or of later days would enter a fit."""
+
+
+@dataclass(frozen=True)
+class SharedRows:
+    """A city's cell-days that the shared regression is fitted on.
+
+    Attributes:
+        names: of the inputs.
+        inputs: shape (rows, inputs).
+        observed: shape (rows,).
+        sample_weight: shape (rows,).
+        days: shape (rows,).
+    """
+
+    names: tuple[str, ...]
+    inputs: npt.NDArray[np.float32]
+    observed: npt.NDArray[np.bool_]
+    sample_weight: Array
+    days: npt.NDArray[np.datetime64]
+
+    @classmethod
+    def of(cls, history: History, first: int = 0) -> "SharedRows":
+        """Of the days of a history, which ends at the cutoff, from the index `first` on."""
+        ordinary = ordinary_days(history)
+        kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
+        days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
+        inputs, observed = next_day_inputs(history, days), history.observed[days]
+        shared = [at for at, name in enumerate(inputs.names) if not name.startswith(OPTIONAL_INPUTS)]
+        drawn = observed | (np.random.default_rng(first).random(observed.shape) < EMPTY_SHARE)
+        return cls(
+            tuple(inputs.names[at] for at in shared),
+            inputs.values[drawn][:, shared],
+            observed[drawn],
+            np.where(observed[drawn], 1.0, 1 / EMPTY_SHARE),
+            np.broadcast_to(history.days()[days, None], observed.shape)[drawn],
+        )
+
+
+class SharedRegression(BaseModel):
+    """Log odds by unit of each input, and where all are 0."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slopes: dict[str, float]
+    intercept: float
+
+
+class SharedModels(BaseModel):
+    """The regressions of a cutoff; stored as `record.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cutoff: date
+    """Nothing of it or of later days was used."""
+    cities: list[str]
+    """That took part."""
+    left_out: dict[str, str] = {}
+    """Why other cities did not."""
+    prior: str | None = None
+    """What the regressions were shrunk towards; None for zero."""
+    everyone: SharedRegression | None
+    """Of all cities; None where none took part."""
+    without: dict[str, SharedRegression] = {}
+    """Of all but one, by the name of that one, where there are others."""
+
+    def start_of(self, city: str, origin: str) -> SharedStart | None:
+        """What a city's models start at; None where no other city took part."""
+        regression = self.without.get(city) if city in self.cities else self.everyone
+        if regression is None:
+            return None
+        return SharedStart(f"{origin}|{self.cutoff}", regression.slopes, regression.intercept)
+
+
+def fit_shared(
+    rows: Mapping[str, SharedRows],
+    cutoff: date,
+    prior: SharedStart | None = None,
+    left_out: Mapping[str, str] | None = None,
+    leave_each_out: bool = True,
+) -> SharedModels:
+    """The regressions of a cutoff, the same whatever the order of the cities.
+
+    Args:
+        rows: by city, of the days before the cutoff, with the same inputs.
+        cutoff: see `SharedModels`, as is `left_out`.
+        prior: what all regressions are shrunk towards; those of a city that took part in it are so too.
+        leave_each_out: whether each city is to have a regression without its own rows.
+
+    Raises:
+        LaterRowsError: a city has rows from the cutoff on.
+    """
+    for city, own in rows.items():
+        if (own.days >= np.datetime64(cutoff)).any():
+            raise LaterRowsError(f"{city}: rows of {own.days.max()} are not before the cutoff {cutoff}.")
+    left_out = dict(left_out or {}) | {
+        city: f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
+        for city, own in rows.items()
+        if own.observed.sum() < MIN_POSITIVES
+    }
+    cities = sorted(rows.keys() - left_out.keys())
+    origin = None if prior is None else prior.origin
+    if not cities:
+        return SharedModels(cutoff=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
+    names = rows[cities[0]].names
+    # float64, as nearly equal rates make the fit stiff.
+    inputs = np.concatenate([rows[city].inputs for city in cities]).astype(np.float64)
+    labels = np.concatenate([rows[city].observed for city in cities])
+    counted = np.concatenate([rows[city].sample_weight for city in cities])
+    of_city = np.repeat(np.arange(len(cities)), [len(rows[city].observed) for city in cities])
+    mean = np.average(inputs, axis=0, weights=counted)
+    inputs -= mean
+    scale = np.sqrt(np.average(inputs**2, axis=0, weights=counted))
+    constant = scale < MIN_SCALE
+    scale[constant] = 1.0
+    inputs /= scale
+    inputs[:, constant] = 0.0
+    prior_weights = scale * np.array([0.0 if prior is None else prior.slopes.get(name, 0.0) for name in names])
+
+    def fit(sample_weight: Array, start: Array | None = None) -> Array:
+        with threadpool_limits(1):
+            fitted = fit_shrunk_regression(inputs, labels, prior_weights, INVERSE_PENALTY, sample_weight, start)
+        return np.append(*fitted)
+
+    def in_units(weights: Array) -> SharedRegression:
+        slopes = weights[:-1] / scale
+        return SharedRegression(
+            slopes={name: _rounded(slope) for name, slope in zip(names, slopes, strict=True)},
+            intercept=_rounded(weights[-1] - mean @ slopes),
+        )
+
+    everyone = fit(counted)
+    without = {
+        city: in_units(fit(np.where(of_city == at, 0.0, counted), everyone))
+        for at, city in enumerate(cities)
+        if leave_each_out and len(cities) > 1
+    }
+    return SharedModels(
+        cutoff=cutoff, cities=cities, left_out=left_out, prior=origin, everyone=in_units(everyone), without=without
+    )
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
+def required_inputs(names: Iterable[str]) -> list[str]:
+    """Names of the inputs that every city has."""
+    return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
+
+
+@cache
+def package_models() -> tuple[SharedModels, ...]:
+    """The regressions that come with the package, by cutoff."""
+    text = (files("shotspotter_assets.models.next_day") / PACKAGE_FILE).read_bytes()
+    return tuple(TypeAdapter(tuple[SharedModels, ...]).validate_json(text))
+
+
+def package_start(city: str, by: date) -> SharedStart | None:
+    """What comes with the package and knows no day from `by` on; None where that is too early."""
+    known = [models for models in package_models() if models.cutoff <= by]
+    return known[-1].start_of(city, PACKAGE) if known else None

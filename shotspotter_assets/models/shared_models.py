@@ -1,0 +1,78 @@
+"""The models of all cities in the store: how they are fitted from stored days, and which of them a city may start at."""
+
+from collections.abc import Callable, Collection
+from datetime import date, timedelta
+from typing import Final
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.history import HistoryError
+from shotspotter_assets.models.next_day.features import names_of_inputs
+from shotspotter_assets.models.next_day.shared_regression import (
+    SharedModels,
+    SharedRows,
+    fit_shared,
+    package_start,
+    required_inputs,
+)
+from shotspotter_assets.storage.errors import MissingPartitionsError
+from shotspotter_assets.storage.file_names import ALL_CITIES, GRID_FILE, RECORD_FILE
+from shotspotter_assets.storage.store import Partition, Store
+
+SHARED_MODELS: Final = "shared_models"
+
+
+def shared_partition(cutoff: date) -> Partition:
+    """Where the models of a cutoff are."""
+    return Partition(SHARED_MODELS, ALL_CITIES, "date", cutoff)
+
+
+def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Callable[[str], None]) -> SharedModels:
+    """The models of a cutoff, from the stored days before it of all cities that share theirs."""
+    rows: dict[str, SharedRows] = {}
+    left_out: dict[str, str] = {}
+    for city in cities:
+        try:
+            rows[city.name] = _rows_before(store, city, cutoff)
+        except (NotSharedError, MissingPartitionsError, DaysNotKnownError, CityTooLargeError, HistoryError) as error:
+            left_out[city.name] = str(error)
+        else:
+            log(
+                f"{city.name}: {len(rows[city.name].observed):,} cell-days, {rows[city.name].observed.sum():,} with alerts"
+            )
+    return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
+
+
+class NotSharedError(ValueError):
+    """A city takes no part in the models of all cities."""
+
+
+def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
+    if not city.shared:
+        raise NotSharedError("Its file says `shared: false`.")
+    if city.forecast:
+        raise NotSharedError(f"It forecasts {', '.join(city.forecast)}, not gunshot alerts.")
+    stored = [day for day in store.days_present("grid_tensors", city.name, GRID_FILE) if day < cutoff]
+    if not stored:
+        raise NotSharedError("No day before the cutoff is stored.")
+    history = CityHistory.load(store, city, max(stored))
+    in_coverage = history.in_coverage(history.last_known + timedelta(days=1))
+    require_memory(city, history.last_known, int(in_coverage.sum()))
+    return SharedRows.of(history.daily(in_coverage))
+
+
+def read_shared(store: Store, city: City, by: date) -> SharedStart | None:
+    """What a city's models start at: the latest shared models with a cutoff no later than `by`, else those of the package.
+
+    None where neither knows only days before `by`. Models of an earlier version, which know other inputs, are passed over.
+    """
+    inputs = required_inputs(names_of_inputs(city))
+    made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, RECORD_FILE), reverse=True)
+    for cutoff in (one for one in made if one <= by):
+        models = SharedModels.model_validate_json(store.read_bytes(shared_partition(cutoff), RECORD_FILE))
+        start = models.start_of(city.name, ALL_CITIES)
+        if start is not None and required_inputs(start.slopes) == inputs:
+            return start
+    return package_start(city.name, by)

@@ -1,0 +1,103 @@
+"""The regression of all cities: honest in time, without the city that starts at it, and without a row of anyone in its files."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.next_day.features import names_of_inputs
+from shotspotter_assets.models.next_day.shared_regression import (
+    MIN_POSITIVES,
+    LaterRowsError,
+    SharedModels,
+    SharedRows,
+    fit_shared,
+    package_models,
+    package_start,
+    required_inputs,
+)
+from shotspotter_assets_tests.models.histories import CITY, FIRST_DAY, changed, history, silent
+
+CUT = 200
+CUTOFF = date.fromordinal(FIRST_DAY.toordinal() + CUT)
+
+
+def rows_of(seed: int) -> SharedRows:
+    return SharedRows.of(history(seed=seed).through(CUT))
+
+
+@pytest.fixture(scope="module")
+def three() -> SharedModels:
+    return fit_shared({name: rows_of(seed) for seed, name in enumerate(("a", "b", "c"))}, CUTOFF)
+
+
+def test_noise_from_the_cutoff_on_changes_nothing(three):
+    noisy = {name: SharedRows.of(changed(history(seed=seed), CUT).through(CUT)) for seed, name in enumerate("abc")}
+    assert fit_shared(noisy, CUTOFF) == three
+
+
+def test_later_rows_are_refused(three):
+    with pytest.raises(LaterRowsError, match=rf"a: rows of .* are not before the cutoff {CUTOFF}"):
+        fit_shared({"a": SharedRows.of(history().through(CUT + 1))}, CUTOFF)
+
+
+def test_a_city_starts_at_what_the_others_have_in_common(three):
+    others = fit_shared({"a": rows_of(0), "c": rows_of(2)}, CUTOFF)
+    for name, slope in others.everyone.slopes.items():
+        assert three.start_of("b", "all-cities").slopes[name] == pytest.approx(slope, rel=0.02, abs=2e-3)
+    assert three.start_of("b", "all-cities").origin == f"all-cities|{CUTOFF}"
+    # One that takes no part, at all of them; one that is alone has nobody to start at.
+    assert three.start_of("new_city", "all-cities").slopes == three.everyone.slopes
+    assert fit_shared({"a": rows_of(0)}, CUTOFF).start_of("a", "all-cities") is None
+
+
+def test_the_order_of_the_cities_does_not_matter(three):
+    again = fit_shared({name: rows_of(seed) for name, seed in (("c", 2), ("a", 0), ("b", 1))}, CUTOFF)
+    assert again == three
+
+
+def test_its_file_has_a_number_for_each_input_whatever_the_number_of_rows(three):
+    assert SharedModels.model_validate_json(three.model_dump_json()) == three
+    inputs = required_inputs(names_of_inputs(CITY))
+    for regression in (three.everyone, *three.without.values()):
+        assert list(regression.slopes) == inputs
+    longer = fit_shared({name: SharedRows.of(history(seed=seed)) for seed, name in enumerate("abc")}, date(2022, 6, 1))
+    assert abs(len(longer.model_dump_json()) - len(three.model_dump_json())) < 200
+
+
+def test_a_city_with_few_alerts_takes_no_part(three):
+    few = rows_of(3)
+    few = replace(few, observed=few.observed & (np.cumsum(few.observed) < MIN_POSITIVES))
+    models = fit_shared({"a": rows_of(0), "few": few, "none": SharedRows.of(silent().through(CUT))}, CUTOFF)
+    assert models.cities == ["a"]
+    assert (
+        models.left_out["few"] == models.left_out["none"] == f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
+    )
+    assert fit_shared({}, CUTOFF).start_of("a", "all-cities") is None
+
+
+def test_rows_that_are_left_out_weigh_as_much_as_all():
+    rows, whole = rows_of(0), history().through(CUT)
+    days = len(np.unique(rows.days))
+    assert rows.observed.sum() > 200
+    assert rows.sample_weight.sum() == pytest.approx(days * whole.in_coverage.sum(), rel=0.05)
+
+
+def test_the_models_of_the_package_know_the_inputs_of_this_version():
+    """When inputs change: `python benchmarks/shared_model.py --write`."""
+    inputs = required_inputs(names_of_inputs(CITY))
+    for models in package_models():
+        assert list(models.everyone.slopes) == inputs
+    cutoffs = [models.cutoff for models in package_models()]
+    assert cutoffs == sorted(set(cutoffs))
+
+
+def test_the_models_of_the_package_are_those_that_could_be_known():
+    first, second = package_models()[:2]
+    assert package_start("new_city", date.fromordinal(first.cutoff.toordinal() - 1)) is None
+    assert package_start("new_city", first.cutoff).origin == f"package|{first.cutoff}"
+    assert (
+        package_start("new_city", date.fromordinal(second.cutoff.toordinal() - 1)).origin == f"package|{first.cutoff}"
+    )
+    assert package_start("new_city", date(2100, 1, 1)).origin == f"package|{package_models()[-1].cutoff}"
