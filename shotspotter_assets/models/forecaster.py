@@ -47,11 +47,15 @@ class SharedStart:
         origin: which one it is, as `all_cities|cutoff`.
         slopes: log odds by unit of each named input.
         intercept: log odds where all inputs are 0.
+        log_rate: mean over the cities of the logarithm of the share of cell-days with alerts.
+        log_rate_sd: its standard deviation.
     """
 
     origin: str
     slopes: Mapping[str, float]
     intercept: float
+    log_rate: float
+    log_rate_sd: float
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,20 @@ class FitContext:
 
 
 NO_CONTEXT: Final = FitContext()
+
+
+def required_shared(context: FitContext, history: History) -> SharedStart:
+    """The model of all cities.
+
+    Raises:
+        NoSharedModelError: there is none.
+    """
+    if context.shared is None:
+        raise NoSharedModelError(
+            f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialise "
+            "shared_models for a week no later than it, or take out of what is trained what rests on it alone."
+        )
+    return context.shared
 
 
 class Fitted(Protocol):

@@ -71,6 +71,7 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "logistic_regression": Entry("logistic_regression:LogisticRegressionForecaster", is_baseline=True),
     "gradient_boosting": Entry("gradient_boosting:GradientBoostingForecaster", is_baseline=True),
     "shared_regression": Entry("shared_forecast:SharedRegressionForecaster", needs_shared=True),
+    "new_city": Entry("new_city:NewCityForecaster", needs_shared=True),
     "regime_regression": Entry("regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings),
     "residual_boosting": Entry("residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings),
     "residual_conv_lstm": Entry("residual_conv_lstm:ResidualConvLSTMForecaster", ResidualConvLSTMSettings),

@@ -11,6 +11,7 @@ from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
+from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
@@ -26,6 +27,12 @@ INTERVAL: Final = (
     "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window, "
     "on firework days also how far their level usually is off; for the next day widened by how far boosting moved from the "
     "regression that it starts at. What both miss is not in it."
+)
+
+
+NEW_CITY_INTERVAL: Final = (
+    "80% interval of the probability: how far the rate of this city, of a cell's surroundings and of the cell may lie from those "
+    "of other cities and from what its first alerts say."
 )
 
 
@@ -71,7 +78,8 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, rep
     probability = next_day["probability"].to_numpy()
     day, cells = issue_date + timedelta(days=1), [f"{row},{column}" for row, column in record.covered]
     low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
-    table, interval = pa.concat_tables(tables, promote_options="default"), INTERVAL
+    table = pa.concat_tables(tables, promote_options="default")
+    interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     facts = {GRID.encode(): grid_settings(city)}
     facts |= {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}

@@ -104,5 +104,5 @@ def weekly_shared_models(
         return dg.SkipReason(NO_CITY)
     if sum(city.shared for city in cities.values()) < 2:
         return dg.SkipReason("No two cities share their alerts; each starts at the models that come with the package.")
-    key = key_of(ALL_CITIES, context.scheduled_execution_time.date())
-    return dg.RunRequest(run_key=key, partition_key=key)
+    week = context.scheduled_execution_time.date()
+    return dg.RunRequest(run_key=key_of(ALL_CITIES, week), tags=range_tags(ALL_CITIES, week, week))

@@ -58,12 +58,13 @@ def live_models(
     The last 91 known days are for validation. Models are fitted for the day's lead: for the day after it, from what is known
     by then, which may end days before. Where training is not due, or what was trained does not hold, the record points
     to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since. They start at
-    the latest `shared_models` that end no later than the day.
+    the latest `shared_models` that end no later than the day, and so does a city with too few days for models of its own.
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import write_models
+    from shotspotter_assets.serving.first_days import first_days, is_new
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.live_models import (
@@ -88,10 +89,14 @@ def live_models(
     reason = training_reason(city, day, before, scores, config.retrain, history.lead)
     checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / f"live_{day}"
     files: ModelFiles = {}
+    shared = read_shared(opened, city, day)
     if config.serve_from:
         record = rolled_back(opened, history, date.fromisoformat(config.serve_from))
     elif before is not None and not reason:
         record = after_scores(unchanged(before, history), scores)
+    elif is_new(history) and shared is not None:
+        record, files = first_days(history, FitContext(shared), as_set(config))
+        record = after_scores(record, scores)
     else:
         windows = live_windows(city, history.last_known, config.validation_days)
         in_force = before if before is not None and not outdated(city, before) else None
@@ -103,7 +108,7 @@ def live_models(
             before=in_force,
             issued=at_lead(issued, history.lead),
             context=FitContext(
-                read_shared(opened, city, day),
+                shared,
                 checkpoint=checkpoint,
                 log=context.log.info,
                 changes=changes(config.settings),

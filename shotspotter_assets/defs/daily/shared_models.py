@@ -32,7 +32,8 @@ def shared_models(
     """
     from shotspotter_assets.models.shared_models import shared_partition, train_shared
 
-    _, week = parse_key(context.partition_key)
+    [key] = context.partition_keys
+    _, week = parse_key(key)
     opened = store.open()
     models = train_shared(opened, cities.values(), week, context.log.info)
     partition = shared_partition(week)

@@ -22,7 +22,6 @@ from shotspotter_assets.models.next_day.regime_regression import (
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
-from shotspotter_assets.models.next_day.shrunk_regression import is_beyond_chance
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
 TREE_STEP: Final = 10
 """Numbers of trees that are tried on the validation window lie so far apart; 0 is among them."""
+MIN_GAIN: Final = 2.0
+"""Nats on the whole validation window below which no tree is taken."""
 MODEL_FILE: Final = "residual_boosting.txt"
 SETTINGS_FILE: Final = "residual_boosting.json"
 
@@ -121,8 +122,8 @@ class ResidualBoostingForecaster:
             losses[trees + TREE_STEP] = log_losses(expit(logit), labels)
         best = min(losses, key=lambda trees: float(losses[trees].mean()))
         shared = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        # A thin city's validation window is too short to choose trees by: they have to be better there beyond chance.
-        if shared and not is_beyond_chance((losses[0] - losses[best]).reshape(len(data.judged), -1).sum(axis=1)):
+        # In a thin city's validation window some number of trees is better by chance.
+        if float((losses[0] - losses[best]).sum()) < MIN_GAIN:
             best = 0
         loss = float(losses[best].mean())
         settings = {**parameters(self.settings), "trees": best, "validation_log_loss": loss, **shared}

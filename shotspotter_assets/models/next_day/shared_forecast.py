@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, NoSharedModelError, SharedStart
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, SharedStart, required_shared
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.firework_days import level_offset
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -32,16 +32,12 @@ class SharedRegressionForecaster:
         Raises:
             NoSharedModelError: there is no regression of all cities.
         """
-        if context.shared is None:
-            raise NoSharedModelError(
-                f"City {history.city.name}: there is no shared model that knows only days before the cutoff. Materialise "
-                "shared_models for a day no later than it, or take shared_regression out of what is trained."
-            )
+        shared = required_shared(context, history)
         data = FitData.make(history, train, validation)
-        before, both = (_at_own_level(data, days, context.shared) for days in (train, data.both))
+        before, both = (_at_own_level(data, days, shared) for days in (train, data.both))
         ordinary = expit(before.logit(data.validation_inputs))
         probability = clip_probability(with_firework_days(data.history, validation, ordinary, before))
-        settings = {"shared": context.shared.origin}
+        settings = {"shared": shared.origin}
         return FittedRegimeRegression(
             both.names, both.weights, both.intercept, both.mean, both.scale, settings, probability
         )

@@ -5,7 +5,7 @@ the regression of all cities there is one without each of them: a city that star
 believe them twice.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -34,6 +34,9 @@ MIN_POSITIVES: Final = 50
 """Of a city that takes part; fewer tell nothing, and might be told from the numbers."""
 INVERSE_PENALTY: Final = 1e-3
 """Variance of the standardised weights around those of the package, or zero."""
+LOG_RATE_SD: Final = 0.8
+PRIOR_CITIES: Final = 3
+"""How far cities differ in the logarithm of their rate, and for how many cities that counts: of few it cannot be told."""
 MIN_SCALE: Final = 1e-6
 """Standard deviation below which an input is constant."""
 DIGITS: Final = 6
@@ -81,12 +84,15 @@ class SharedRows:
 
 
 class SharedRegression(BaseModel):
-    """Log odds by unit of each input, and where all are 0."""
+    """Log odds by unit of each input, and where all are 0; and how busy the cities are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slopes: dict[str, float]
     intercept: float
+    log_rate: float
+    log_rate_sd: float
+    """See `SharedStart`."""
 
 
 class SharedModels(BaseModel):
@@ -112,7 +118,7 @@ class SharedModels(BaseModel):
         regression = self.without.get(city) if city in self.cities else self.everyone
         if regression is None:
             return None
-        return SharedStart(f"{origin}|{self.cutoff}", regression.slopes, regression.intercept)
+        return SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
 
 
 def fit_shared(
@@ -165,22 +171,32 @@ def fit_shared(
             fitted = fit_shrunk_regression(inputs, labels, prior_weights, INVERSE_PENALTY, sample_weight, start)
         return np.append(*fitted)
 
-    def in_units(weights: Array) -> SharedRegression:
+    def in_units(weights: Array, without: str = "") -> SharedRegression:
         slopes = weights[:-1] / scale
+        log_rate, log_rate_sd = log_rates([rows[city] for city in cities if city != without])
         return SharedRegression(
             slopes={name: _rounded(slope) for name, slope in zip(names, slopes, strict=True)},
             intercept=_rounded(weights[-1] - mean @ slopes),
+            log_rate=_rounded(log_rate),
+            log_rate_sd=_rounded(log_rate_sd),
         )
 
     everyone = fit(counted)
     without = {
-        city: in_units(fit(np.where(of_city == at, 0.0, counted), everyone))
+        city: in_units(fit(np.where(of_city == at, 0.0, counted), everyone), city)
         for at, city in enumerate(cities)
         if leave_each_out and len(cities) > 1
     }
     return SharedModels(
         cutoff=cutoff, cities=cities, left_out=left_out, prior=origin, everyone=in_units(everyone), without=without
     )
+
+
+def log_rates(rows: Sequence[SharedRows]) -> tuple[float, float]:
+    """Mean and standard deviation over cities of the logarithm of the share of cell-days with alerts."""
+    rates = np.log([own.observed.sum() / own.sample_weight.sum() for own in rows])
+    squares = ((rates - rates.mean()) ** 2).sum() + PRIOR_CITIES * LOG_RATE_SD**2
+    return float(rates.mean()), float(np.sqrt(squares / (len(rows) - 1 + PRIOR_CITIES)))
 
 
 def _rounded(number: float) -> float:

@@ -6,13 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import t
 
 Array = npt.NDArray[np.float64]
 
-CHANCE: Final = 0.01
-"""How often chance alone may pass for a gain."""
-WEEK: Final = 7
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
 
@@ -65,15 +61,3 @@ def fit_shrunk_regression(
         first_guess = start - np.append(prior_weights, 0.0)
     found = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
     return prior_weights + found[:-1], float(found[-1])
-
-
-def is_beyond_chance(daily_gain: Array) -> bool:
-    """Whether gains (nats) of the days of a validation window sum to more than the chance of their weeks explains.
-
-    Student's t of the weeks' sums. The two months on which a thin city validates are noise for the most part.
-    """
-    weeks = len(daily_gain) // WEEK
-    if weeks < 2:
-        return False
-    weekly = daily_gain[-WEEK * weeks :].reshape(weeks, WEEK).sum(axis=1)
-    return bool(weekly.sum() > t.ppf(1 - CHANCE, weeks - 1) * weekly.std(ddof=1) * np.sqrt(weeks))

@@ -25,7 +25,7 @@ from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreReco
 from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
-from shotspotter_assets.serving.training import LiveHistoryTooShortError, input_names
+from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import (
@@ -482,8 +482,6 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
 def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
     with pytest.raises(MissingObjectError, match=rf"live_models has no record.json for {CITY}\|{DAY}"):
         bare.run(DAY, ["risk_forecasts"])
-    with pytest.raises(LiveHistoryTooShortError, match=r"City tiny_city: 62 days of history.*from 2023-10-28 on"):
-        bare.run(date(2023, 8, 31), ["live_models"])
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
         bare.run(date(2024, 1, 23), ["live_models"])
     with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-01 is before"):

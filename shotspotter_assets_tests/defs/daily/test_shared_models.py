@@ -133,5 +133,9 @@ def test_the_present_week_is_asked_for_once_on_mondays(
         resources=resources(str(root), cities=cities),
     )
     requests = schedule.evaluate_tick(at).run_requests or []
-    assert [request.partition_key for request in requests] == asked
     assert [request.run_key for request in requests] == asked
+    for request in requests:
+        assert materialize(
+            ["shared_models"], resources(str(root), cities=cities), instance=instance, tags=request.tags
+        ).success
+        assert Store(str(root)).exists(shared_partition(WEEK), "record.json")

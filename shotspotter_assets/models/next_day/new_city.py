@@ -1,0 +1,117 @@
+"""A city's first months: rates that start at what other cities have, and go over to its own as its alerts come.
+
+The rate of the city, of a cell's surroundings and of a cell are gamma distributed around the one before (the city's around that of
+the other cities), with shapes that are worth so many alerts: N alerts in W days turn the mean r and the shape k of such a
+distribution into r (k + N) / (k + r W) (as in `features`). Weekday and season move all cells as in the other cities. Nothing is
+fitted, so that a forecast can be made from the first day on; how uncertain it is follows from the shapes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from shotspotter_assets.calendar.weekdays import WEEKDAYS
+from shotspotter_assets.models.filters import decayed_sums, smooth_cells
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext, required_shared
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import ordinary_days, weekday_and_season
+from shotspotter_assets.models.probability import clip_probability
+
+FILE: Final = "new_city.json"
+AROUND_ALERTS: Final = 1.0
+HERE_ALERTS: Final = 0.5
+"""Shapes of the rates of a cell's surroundings and of the cell, in alerts."""
+AROUND_CELLS: Final = 1.5
+"""Standard deviation of the surroundings, in cells."""
+HEARD_SHARE: Final = 0.35
+"""Of the cells of a city's box that are covered, where it is not known which."""
+HIGHEST_QUANTILE: Final = 0.9
+"""Of the 80% interval."""
+
+
+@dataclass(frozen=True)
+class FittedNewCity:
+    """See `Fitted`.
+
+    Attributes:
+        log_rate: mean over other cities of the logarithm of the share of cell-days with alerts.
+        log_rate_sd: how far cities differ in it.
+        slopes: log odds by unit of the inputs of weekday and season.
+    """
+
+    log_rate: float
+    log_rate_sd: float
+    slopes: Mapping[str, float]
+    settings: ChosenSettings
+    validation_probability: Array | None = None
+
+    def predict(self, history: History, days: range) -> Array:
+        rate, _ = self._rates(history, days)
+        shift = np.zeros((len(days), 1))
+        axis = history.days_to_forecast()[days.start : days.stop]
+        mean = np.mean([self.slopes[name] for name in WEEKDAYS])
+        for name, value in weekday_and_season(axis):
+            shift += (self.slopes[name] - (mean if name in WEEKDAYS else 0.0)) * value
+        return clip_probability(expit(logit(clip_probability(rate)) + shift))
+
+    def spread(self, history: History, day: int) -> tuple[Array, Array]:
+        """See `HasSpread.spread`: the 80% interval of the rate of each cell."""
+        _, variance = self._rates(history, range(day, day + 1))
+        distance = norm.ppf(HIGHEST_QUANTILE) * np.sqrt(variance[0])
+        return -distance, distance
+
+    def city_factor(self, history: History) -> float:
+        """By how much the rate of the whole city may be higher or lower: the 80% interval is from 1 / factor to factor."""
+        known = int(history.known_before(range(history.next_day, history.next_day + 1))[0])
+        variance = 1 / (self._city_shape + history.observed[:known].sum())
+        return float(np.exp(norm.ppf(HIGHEST_QUANTILE) * np.sqrt(variance)))
+
+    @property
+    def _city_shape(self) -> float:
+        return 1 / float(np.expm1(self.log_rate_sd**2))
+
+    def _rates(self, history: History, days: range) -> tuple[Array, Array]:
+        """(rates, variances of their logarithms), each (days, cells)."""
+        in_coverage, known = history.in_coverage, history.known_before(days)
+        alerts, seen = (
+            sums[known] for sums in decayed_sums(history.observed.astype(np.float64), np.inf, ordinary_days(history))
+        )
+        total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape
+        mean = np.exp(self.log_rate + self.log_rate_sd**2 / 2) * (HEARD_SHARE if in_coverage.all() else 1.0)
+        city = mean * (shape + total) / (shape + mean * seen * alerts.shape[1])
+        cells = 4 * np.pi * AROUND_CELLS**2
+        near = smooth_cells(alerts, in_coverage, AROUND_CELLS) * cells
+        around = city * (AROUND_ALERTS + near) / (AROUND_ALERTS + city * seen * cells)
+        here = around * (HERE_ALERTS + alerts) / (HERE_ALERTS + around * seen)
+        return here, 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
+
+    def files(self) -> dict[str, bytes]:
+        content = {name: value for name, value in asdict(self).items() if name != "validation_probability"}
+        return {FILE: json.dumps(content, indent=1).encode()}
+
+
+class NewCityForecaster:
+    """See the module; what it takes from other cities is in the model of all cities."""
+
+    name: ClassVar[str] = "new_city"
+
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNewCity:
+        """See `Forecaster.fit`; no day is looked at.
+
+        Raises:
+            NoSharedModelError: there is no model of all cities.
+        """
+        shared = required_shared(context, history)
+        names = [name for name, _ in weekday_and_season(history.days()[:1])]
+        slopes = {name: shared.slopes[name] for name in names}
+        fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, {"shared": shared.origin})
+        probability = fitted.predict(history.through(validation.stop), validation)
+        return FittedNewCity(fitted.log_rate, fitted.log_rate_sd, slopes, fitted.settings, probability)
+
+    def load(self, files: Mapping[str, bytes]) -> FittedNewCity:
+        return FittedNewCity(**json.loads(files[FILE]))

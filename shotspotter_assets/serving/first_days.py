@@ -1,0 +1,114 @@
+"""What serves a city whose days are too few to fit models of its own on: rates that start at those of other cities."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.memory import require_memory
+from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain
+from shotspotter_assets.evaluation.gate import Verdict
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.city_history import CityHistory, covered_cells
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.new_city import NewCityForecaster
+from shotspotter_assets.models.records import counts_sha256, installed_versions
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, TYPES, IssuedComparison, ServingRecord, stored_name
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, trained_model, version_of
+
+BASELINE: Final = "historical_mean"
+"""Stored beside it, as scores are given over it."""
+COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
+"""Between those fitted in Oakland, Cincinnati, San Francisco and Fresno."""
+NOT_JUDGED: Final = Gain(gain=None, low=None, high=None, level=LEVEL, weeks=0, draws=DRAWS)
+
+
+def is_new(stored: CityHistory) -> bool:
+    """Whether the known days are too few for models of the city's own."""
+    return len(stored.days) < MIN_HISTORY_DAYS
+
+
+def first_days(stored: CityHistory, context: FitContext, config: Mapping[str, Any]) -> tuple[ServingRecord, ModelFiles]:
+    """(record, files by stored name) of what serves until the city has enough days.
+
+    Cells are those of the published coverage, else all of the box. Hours and types are not forecast.
+
+    Args:
+        stored: the known days, at least one.
+        context: with the model of all cities.
+        config: what the launchpad was set to, to be kept in the record.
+
+    Raises:
+        NoSharedModelError: there is no model of all cities.
+    """
+    city, day, days = stored.city, stored.issue_date, stored.days
+    in_coverage = _in_coverage(city, stored)
+    require_memory(city, days[-1], int(in_coverage.sum()))
+    history, all_days = stored.daily(in_coverage), range(len(days))
+    started = perf_counter()
+    new_city = NewCityForecaster().fit(history, all_days, all_days, context)
+    models = {NewCityForecaster.name: new_city, BASELINE: forecaster(BASELINE).fit(history, all_days, all_days)}
+    seconds = perf_counter() - started
+    files = {name: model.files() for name, model in models.items()} | {COUNTS: COUNTS_OF_OTHERS.files()}
+    settings = {name: model.settings for name, model in models.items()} | {COUNTS: {}}
+    version = version_of(files)
+    why = f"The city has {len(days)} known days, and models of its own need {MIN_HISTORY_DAYS}."
+    where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
+    factor = new_city.city_factor(history)
+    uncertain = (
+        f"Until then rates start at those of other cities ({new_city.settings['shared']}), for {where}; that of this city may "
+        f"be {factor:.1f} times as high, or as low, with a chance of one in ten each."
+    )
+    verdict = Verdict(
+        passed=True,
+        served=NewCityForecaster.name,
+        candidate=NewCityForecaster.name,
+        best_baseline=BASELINE,
+        gain=NOT_JUDGED,
+        gain_over_constant=NOT_JUDGED,
+        predicted_over_observed=None,
+        positives=int(history.observed.sum()),
+        reasons=(why,),
+    )
+    record = ServingRecord(
+        city=city.name,
+        day=day,
+        served=NewCityForecaster.name,
+        reasons=(why, uncertain),
+        trained=True,
+        last_trained=day,
+        models_from=day,
+        models_version=version,
+        models={name: trained_model(settings[name], files[name], seconds) for name in files},
+        lead=stored.lead,
+        last_known=stored.last_known,
+        inputs=input_names(city),
+        hours_from=day,
+        hours_version="none",
+        hours={},
+        without={NEXT_HOURS: why, TYPES: why},
+        train_first=days[0],
+        train_last=days[-1],
+        validation_first=days[0],
+        validation_last=days[-1],
+        covered=covered_cells(in_coverage),
+        level=(0.0, 0.0),
+        data_sha256=counts_sha256(stored.daily_counts),
+        config=dict(config),
+        versions=installed_versions(),
+        gate=verdict,
+        against_issued=IssuedComparison(days=0, keep_issued=False, gain=None, words="Nothing is compared yet."),
+    )
+    return record, {stored_name(name, version): content for name, content in files.items()}
+
+
+def _in_coverage(city: City, stored: CityHistory) -> np.ndarray:
+    covered = np.ones(city.shape, dtype=bool)
+    if city.coverage is None:
+        return covered
+    published = stored.in_coverage(stored.issue_date + timedelta(days=1))
+    return published if published.any() else covered

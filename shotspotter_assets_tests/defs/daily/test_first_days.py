@@ -1,0 +1,87 @@
+"""A city's first days: what is forecast of them, from what, how uncertain it is said to be, and when its own models follow."""
+
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.issued_forecasts import load_record, next_day_forecasts
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, LiveHistoryTooShortError
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources
+
+CITY = "tiny_city"
+FIRST = CITIES[CITY].start
+LATER = FIRST + timedelta(days=60)
+
+
+@pytest.fixture
+def root(tiny_city_days: Path, tmp_path: Path) -> Path:
+    """A store with the city's first days."""
+    return copy_days(tiny_city_days, tmp_path / "store", str(LATER))
+
+
+def run(
+    root: Path, instance: dg.DagsterInstance, day: date, cities: Cities = CITIES, *, assets: tuple[str, ...] = ()
+) -> None:
+    names = assets or ("live_models", "risk_forecasts")
+    on = resources(str(root), cities=cities)
+    assert materialize(names, on, checks=(), instance=instance, partition_key=f"{CITY}|{day}").success
+
+
+def test_the_first_day_has_a_forecast_that_says_how_uncertain_it_is(root: Path, instance: dg.DagsterInstance) -> None:
+    store = Store(str(root))
+    for day in (FIRST, LATER):
+        run(root, instance, day)
+    first, later = (ServingRecord.load(store, CITY, day) for day in (FIRST, LATER))
+    assert first.served == later.served == "new_city"
+    assert first.reasons[0] == f"The city has 1 known days, and models of its own need {MIN_HISTORY_DAYS}."
+    assert "start at those of other cities (package|2023-01-01), for the whole box" in first.reasons[1]
+    factors = [float(record.reasons[1].split("may be ")[1].split()[0]) for record in (first, later)]
+    assert factors[0] > 2 * factors[1] > 2
+
+    # Of all cells, each with an interval that its alerts make narrower.
+    tables = next_day_forecasts(store, CITY, FIRST, LATER + timedelta(days=1))
+    widths = []
+    for table in tables.values():
+        assert table.num_rows == CITIES[CITY].shape[0] * CITIES[CITY].shape[1]
+        low, p, high = (table[name].to_numpy() for name in ("low", "probability", "high"))
+        assert ((low < p) & (p < high)).all()
+        widths.append((high / low).mean())
+    assert widths[0] > 1.5 * widths[1]
+    assert "of other cities" in load_record(store, CITY, FIRST).interval
+
+
+def test_it_is_made_of_the_days_before_alone(root: Path, instance: dg.DagsterInstance) -> None:
+    store = Store(str(root))
+    run(root, instance, FIRST)
+    before = next_day_forecasts(store, CITY, FIRST, LATER)
+    for folder in (root / "grid_tensors" / f"city={CITY}").glob("date=*"):
+        if folder.name != f"date={FIRST}":
+            shutil.rmtree(folder)
+    run(root, instance, FIRST)
+    assert next_day_forecasts(store, CITY, FIRST, LATER) == before
+
+
+def test_it_is_scored_and_the_rest_of_the_chain_goes_on(root: Path, instance: dg.DagsterInstance) -> None:
+    run(root, instance, FIRST, assets=("live_models", "risk_forecasts", "patrol_plans"))
+    run(root, instance, FIRST + timedelta(days=1), assets=("forecast_scores", "live_models", "risk_forecasts"))
+    record = ScoreRecord.load(Store(str(root)), CITY, FIRST + timedelta(days=1))
+    assert record.scores is not None
+    assert record.rolling_gate is not None
+    assert not record.rolling_gate.decided
+    on = resources(str(root))
+    assert materialize(["city_pages"], on, instance=instance, partition_key=CITY).success
+
+
+def test_before_there_was_any_model_of_all_cities_it_says_what_is_missing(
+    root: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shotspotter_assets.models.shared_models.package_start", lambda city, by: None)
+    with pytest.raises(LiveHistoryTooShortError, match=r"City tiny_city: 61 days of history.*from 2023-10-28 on"):
+        run(root, instance, LATER)
