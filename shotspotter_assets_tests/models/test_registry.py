@@ -173,7 +173,9 @@ def test_the_gate_has_every_baseline_of_both_registries_and_nothing_else():
     hourly = [name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline]
     table = pa.table({name: [0.1] for name in (*FORECASTERS, *HOURLY_FORECASTERS, "true_intensity")})
     assert gate.baselines_in(table) == [*BASELINES, *hourly]
-    candidates = {"regime_regression", "residual_boosting", "residual_conv_lstm", "conv_lstm", "stack"}
+    candidates = {
+        "shared_regression", "new_city", "regime_regression", "residual_boosting", "residual_conv_lstm", "conv_lstm", "stack",
+    }  # fmt: skip
     assert set(FORECASTERS) - set(BASELINES) == candidates
 
 
