@@ -35,12 +35,13 @@ from shotspotter_assets.models.registry import city_settings, find, forecaster
 
 FILE: Final = "stack.json"
 PRIOR_WEIGHTS: Final = {
-    "residual_boosting": 0.38,
-    "regime_regression": 0.08,
+    "residual_boosting": 0.42,
+    "regime_regression": 0.03,
+    "shared_regression": 0.02,
     "gradient_boosting": 0.25,
-    "logistic_regression": 0.03,
+    "logistic_regression": 0.02,
     "ewma": 0.07,
-    "ew_kde": 0.29,
+    "ew_kde": 0.28,
     "historical_mean": 0.01,
 }
 """What five cities learned before their test years (`benchmarks/stack_prior.py`); a mean of forecasts is too timid, so that the
