@@ -21,7 +21,7 @@ from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.registry import city_settings
-from shotspotter_assets.models.stored_models import read_pretrained
+from shotspotter_assets.models.shared_models import read_shared
 from shotspotter_assets.storage.store import Store
 
 STORED: Final = "stored "
@@ -96,7 +96,7 @@ def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[s
     settings = {} if fold.horizon else {fold.model: city_settings(city, fold.model, fold.changes)}
     windows = split_days(len(before.days), VALIDATION_SHARE, _input_days(settings))
     context = FitContext(
-        read_pretrained(store, city, fold.cutoff), log=log, changes={fold.model: fold.changes} if settings else {}
+        read_shared(store, city, fold.cutoff), log=log, changes={fold.model: fold.changes} if settings else {}
     )
     record, files = train_fold(before, fold.cutoff, windows, settings, context=context, config={})
     if fold.horizon == NEXT_DAY:

@@ -57,7 +57,6 @@ def read_files(store: Store, partition: Partition, model: str, trained: TrainedM
     return files
 
 
-
 def read_models(store: Store, record: FoldRecord) -> dict[str, dict[str, bytes]]:
     """The files of a fold's models, by model and file.
 
