@@ -30,6 +30,8 @@ AROUND_CELLS: Final = 1.5
 """Standard deviation of the surroundings, in cells."""
 HEARD_SHARE: Final = 0.35
 """Of the cells of a city's box that are covered, where it is not known which."""
+LEVEL_VARIANCE: Final = 0.1
+"""Of the logarithm of a city's rate from one month to others: alerts come in bursts, and a rate of few days is that of a burst."""
 HIGHEST_QUANTILE: Final = 0.9
 """Of the 80% interval."""
 
@@ -68,8 +70,8 @@ class FittedNewCity:
     def city_factor(self, history: History) -> float:
         """By how much the rate of the whole city may be higher or lower: the 80% interval is from 1 / factor to factor."""
         known = int(history.known_before(range(history.next_day, history.next_day + 1))[0])
-        variance = 1 / (self._city_shape + history.observed[:known].sum())
-        return float(np.exp(norm.ppf(HIGHEST_QUANTILE) * np.sqrt(variance)))
+        total = history.observed[:known][ordinary_days(history)[:known]].sum()
+        return float(np.exp(norm.ppf(HIGHEST_QUANTILE) * np.sqrt(LEVEL_VARIANCE + 1 / (self._city_shape + total))))
 
     @property
     def _city_shape(self) -> float:
@@ -88,7 +90,7 @@ class FittedNewCity:
         near = smooth_cells(alerts, in_coverage, AROUND_CELLS) * cells
         around = city * (AROUND_ALERTS + near) / (AROUND_ALERTS + city * seen * cells)
         here = around * (HERE_ALERTS + alerts) / (HERE_ALERTS + around * seen)
-        return here, 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
+        return here, LEVEL_VARIANCE + 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
 
     def files(self) -> dict[str, bytes]:
         content = {name: value for name, value in asdict(self).items() if name != "validation_probability"}
