@@ -95,7 +95,7 @@ def live_models(
     elif before is not None and not reason:
         record = after_scores(unchanged(before, history), scores)
     elif is_new(history) and shared is not None:
-        record, files = first_days(history, FitContext(shared), as_set(config))
+        record, files = first_days(history, FitContext(shared), config.model_dump(exclude={"settings"}))
         record = after_scores(record, scores)
     else:
         windows = live_windows(city, history.last_known, config.validation_days)
