@@ -81,7 +81,7 @@ def test_another_target_is_one_type_and_nothing_else(explored: Store) -> None:
 
 @pytest.mark.parametrize(
     ("fold", "changes"),
-    [(SMALL, {"inverse_penalties": [1e-6]}), (HOURS, {"profile_hours": 12.0, "inverse_penalty": 1e-6})],
+    [(SMALL, {"shared_variance": 1e-8}), (HOURS, {"profile_hours": 12.0, "inverse_penalty": 1e-6})],
 )
 def test_changed_settings_change_the_forecast(explored: Store, fold: SmallFold, changes: dict[str, object]) -> None:
     before, after = (

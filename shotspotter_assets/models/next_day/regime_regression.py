@@ -33,8 +33,6 @@ from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regr
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 FILE: Final = "regime_regression.json"
-SHARED_VARIANCE: Final = 3e-4
-"""Of a city's standardised weights around those of all cities: how far cities differ (`benchmarks/shared_model.py`)."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -190,7 +188,7 @@ class RegimeRegressionForecaster:
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedRegimeRegression:
         data = FitData.make(history, train, validation)
-        return fit_regressions(data, context.shared, self.settings.inverse_penalties).both
+        return fit_regressions(data, context.shared, self.settings).both
 
     def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
         return load_regression(files)
@@ -199,7 +197,7 @@ class RegimeRegressionForecaster:
 def fit_regressions(
     data: FitData,
     shared: SharedStart | None = None,
-    inverse_penalties: Sequence[float] = tuple(RegimeRegressionSettings().inverse_penalties),
+    settings: RegimeRegressionSettings = RegimeRegressionSettings(),  # noqa: B008  # it is frozen
 ) -> Regressions:
     """The regressions that start at that of all cities, else with the penalty that the validation window chooses.
 
@@ -207,22 +205,22 @@ def fit_regressions(
 
     Args:
         shared: the regression of all cities.
-        inverse_penalties: those that are tried without one.
+        settings: the penalties that are tried without one, and the variance around it (`benchmarks/shared_model.py`).
 
     Raises:
         OtherInputsError: an earlier version fitted `shared`.
     """
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
-    name = f"regressions {tuple(inverse_penalties)} {shared and shared.origin}"
-    return data.history.kept(name, windows, lambda: _fit_regressions(data, shared, inverse_penalties))
+    tried = tuple(settings.inverse_penalties) if shared is None else (settings.shared_variance,)
+    name = f"regressions {tried} {shared and shared.origin}"
+    return data.history.kept(name, windows, lambda: _fit_regressions(data, shared, tried))
 
 
-def _fit_regressions(data: FitData, shared: SharedStart | None, inverse_penalties: Sequence[float]) -> Regressions:
+def _fit_regressions(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> Regressions:
     history, observed, judged = data.history, data.history.observed, data.judged
     if shared is not None:
         require_same_inputs(data, shared)
     days, judged_inputs = data.to_fit(data.train), data.inputs_of(judged)
-    tried = list(inverse_penalties) if shared is None else [SHARED_VARIANCE]
     fits = list(_fits(data, days, tried, shared))
     losses = [float(log_losses(expit(fit.logit(judged_inputs)), observed[judged]).mean()) for fit in fits]
     best = int(np.argmin(losses))

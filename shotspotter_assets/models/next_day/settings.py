@@ -17,7 +17,12 @@ class RegimeRegressionSettings(ForecasterSettings):
     """Settings of `regime_regression`."""
 
     inverse_penalties: list[float] = Field(
-        default=[1e-3, 1e-2], min_length=1, description="Inverse L2 penalties that are tried on the validation window."
+        default=[1e-3, 1e-2],
+        min_length=1,
+        description="Inverse L2 penalties that are tried on the validation window where there is no model of all cities.",
+    )
+    shared_variance: float = Field(
+        default=3e-4, gt=0.0, description="Variance of the standardised weights around those of all cities."
     )
 
 
