@@ -15,6 +15,8 @@ DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleane
 DAILY_CHAIN: Final = dg.AssetSelection.assets(*DAILY_ASSETS)
 
 ATTEMPT_TAG: Final = "shotspotter/attempt"
+MADE_SINCE_TAG: Final = "shotspotter/made_since"
+"""Of a failed run all of whose days other runs have made."""
 WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """After its failure, and after each further one, a run is tried again."""
 FORGOTTEN: Final = timedelta(days=7)
@@ -77,7 +79,8 @@ def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) 
     """Runs of the days of the city's runs that failed, to be tried again after `WAITS`.
 
     A source that is down for an hour must not leave a hole. Days that were asked for since, or that were made since by hand
-    or by the conditions of the assets, are not made again; while one of the others is being made, all of them wait.
+    or by the conditions of the assets, are not made again; while one of the others is being made, all of them wait. A run all of
+    whose days were made since is marked.
     """
     now = datetime.now(UTC)
     recent = dg.RunsFilter(tags={CITY_TAG: city}, updated_after=now - FORGOTTEN)
@@ -87,7 +90,7 @@ def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) 
     for record in {record.storage_id: record for record in latest.values()}.values():
         run = record.dagster_run
         attempt = int(run.tags.get(ATTEMPT_TAG, 0))
-        over = attempt >= len(WAITS) or record.end_time is None
+        over = attempt >= len(WAITS) or record.end_time is None or MADE_SINCE_TAG in run.tags
         if run.status is not dg.DagsterRunStatus.FAILURE or over:
             continue
         waited_s = now.timestamp() - float(record.end_time or 0)
@@ -95,9 +98,11 @@ def failed_again(instance: dg.DagsterInstance, city: str, under_way: Set[date]) 
         if 0 <= waited_s < WAITS[attempt].total_seconds():
             continue
         days = {day for day, of_day in latest.items() if of_day is record}
-        lacking = days - _made_since(instance, city, days, record)
-        if lacking & under_way:
+        if days & under_way:
             continue
+        lacking = days - _made_since(instance, city, days, record)
+        if not lacking:  # not looked up at each tick: thousands of days take seconds
+            instance.add_run_tags(run.run_id, {MADE_SINCE_TAG: "true"})
         for stretch in contiguous(sorted(lacking)):
             first, last = stretch[0], stretch[-1]
             yield dg.RunRequest(

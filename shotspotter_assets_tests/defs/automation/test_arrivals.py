@@ -465,6 +465,10 @@ def test_of_a_run_that_failed_only_the_days_that_still_lack_are_made_again(
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
     watch.run("2024-03-02", "2024-03-05")
     assert watch.tick() == []
+    told = watch.instance.get_run_by_id(failed.run_id)
+    assert told is not None
+    assert runs.MADE_SINCE_TAG in told.tags, "so that it is not looked up again"
+    assert watch.tick() == []
 
 
 def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch) -> None:
