@@ -131,7 +131,8 @@ def main() -> None:
 
     Then show the scores, the forecast of tomorrow, and where the pages are.
     """
-    from shotspotter_assets.pages.site import ALL_CITIES, pages_partition
+    from shotspotter_assets.pages.site import pages_partition
+    from shotspotter_assets.storage.file_names import ALL_CITIES
 
     started = time.monotonic()
     settings = Settings.from_environment(os.environ)
