@@ -54,9 +54,10 @@ class BackfillWait:
     def _is_one_new(self) -> bool:
         since = datetime.fromtimestamp(self._newest, UTC)
         requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED], created_after=since)
-        new = [backfill.backfill_timestamp for backfill in self._instance.get_backfills(requested)]
-        self._newest = max([self._newest, *new])
-        return bool(new)
+        found = [backfill.backfill_timestamp for backfill in self._instance.get_backfills(requested)]
+        # Databases differ in what they take an instant's zone for, so what is known may be found again.
+        before, self._newest = self._newest, max([self._newest, *found])
+        return self._newest > before
 
 
 def apply() -> None:
