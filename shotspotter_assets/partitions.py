@@ -86,7 +86,7 @@ def build_partitions(cities: Cities) -> Partitions:
         city_tested_fold=ExplainingPartitions({"city": city, "fold": folds[0]}),
         cities=city,
         # Of two dimensions, as days of all cities can be named as what it is made from in no other way.
-        weeks=dg.MultiPartitionsDefinition(
+        weeks=ExplainingPartitions(
             {
                 "scope": dg.StaticPartitionsDefinition([ALL_CITIES]),
                 "week": dg.TimeWindowPartitionsDefinition(
