@@ -51,7 +51,7 @@ def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
         return found
 
 
-@pytest.mark.parametrize("size", [1, 7, 500])
+@pytest.mark.parametrize("size", [7, 500])
 def test_batches_leave_the_same_rows_as_single_events(postgres_server: PostgresServer, size: int) -> None:
     urls = [postgres_server.new_database() for _ in range(2)]
     stock, ours = PostgresEventLogStorage(with_driver(urls[0])), BatchedPostgresEventLogStorage(urls[1])
