@@ -1,7 +1,8 @@
 """Lets the daemon go on when the clock is set back, as by NTP or after a machine has slept.
 
 Stock, its loops wait until the clock has come back to where it was: for an hour, nothing is looked at, taken from the queue or
-looked after, and sensors wait in the same way once more after a restart.
+looked after, and sensors wait in the same way once more after a restart. So does the queue after a code server was away for
+a moment.
 """
 
 import threading
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from dagster._daemon import daemon, sensor
+from dagster._daemon.run_coordinator import queued_run_coordinator_daemon as run_queue
 
 from shotspotter_assets.dagster_patches.guard import known
 
@@ -31,6 +33,16 @@ STOCK_LOOP: Final = known(
     sources=("5a548f7cf599",),
     purpose=_PURPOSE,
 )
+for _name, _parameters, _source in (
+    ("_get_runs_to_dequeue", "self, instance, concurrency_config, fixed_iteration_time", "42a4e3896cae"),
+    ("_dequeue_run", "self, instance, workspace, run, concurrency_config, fixed_iteration_time", "679fd42e7b20"),
+):
+    known(
+        f"dagster._daemon.run_coordinator.queued_run_coordinator_daemon:QueuedRunCoordinatorDaemon.{_name}",
+        parameters=_parameters,
+        sources=(_source,),
+        purpose=_PURPOSE,
+    )
 
 MAX_WAIT_SECONDS: Final = 60.0
 """No loop of the daemon waits for longer by intent: that of schedules for the next minute."""
@@ -50,8 +62,9 @@ class BoundedWait:
 
 def apply() -> None:
     """Let the daemon of this process measure its waiting with a clock that nobody sets."""
-    # mypy knows a module and a method here, whose places a namespace and a function take.
-    daemon.time = SimpleNamespace(time=time.monotonic, sleep=time.sleep)  # type: ignore[assignment, attr-defined]
+    # mypy knows modules and a method here, whose places a namespace and a function take.
+    unset = SimpleNamespace(time=time.monotonic, sleep=time.sleep)
+    daemon.time = run_queue.time = unset  # type: ignore[assignment, attr-defined]
     daemon.DagsterDaemon.run_daemon_loop = _run_loop  # type: ignore[method-assign, assignment]
     sensor.get_elapsed = _elapsed
 

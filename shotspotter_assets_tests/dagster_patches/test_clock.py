@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import SensorInstigatorData
 from dagster._daemon import daemon, sensor
+from dagster._daemon.run_coordinator import queued_run_coordinator_daemon as run_queue
 
 from shotspotter_assets.dagster_patches import clock
 
@@ -42,6 +43,14 @@ class Sleeping(Counting):
             yield from self.run_iteration(context)
             shutdown_event.wait(max(0, 0.1 - (time.time() - start)))
             yield
+
+
+def test_the_queue_waits_for_a_code_server_by_a_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.apply()
+    true = time.time
+    before = run_queue.time.time()
+    monkeypatch.setattr(time, "time", lambda: true() - HOUR)
+    assert 0 <= run_queue.time.time() - before < HOUR / 2
 
 
 @pytest.mark.parametrize("kind", [Counting, Sleeping])

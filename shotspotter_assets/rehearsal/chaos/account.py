@@ -26,6 +26,8 @@ from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 
+NEVER_STARTED = "The run has not started"
+
 MAX_NAMED = 5
 """Ids that a line has room for."""
 
@@ -96,8 +98,10 @@ def wrong_statuses(
             ]
             if missing:
                 yield f"{name} is a SUCCESS and has not made {len(missing)} of its partitions, such as {missing[0]}"
-        elif process_of(instance, run.run_id) not in ledger.killed:
+        elif (process := process_of(instance, run.run_id)) not in ledger.killed:
             cause = _cause(instance, run.run_id)
+            if process is None and ledger.killed and cause.startswith(NEVER_STARTED):
+                continue  # whoever was about to start its process was killed
             if not any(harm in cause for harm in ledger.harms):
                 yield f"{name} is {run.status.value}, its process was not killed, and no harm was done to it: {cause}"
 
