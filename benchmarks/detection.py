@@ -21,15 +21,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from shotspotter_assets.calendar.local_time import local_dates
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.quality import recent_level
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
+from shotspotter_assets.quality.recent_level import MIN_STANDARD_ERRORS, compare
+from shotspotter_assets.quality.window import HISTORY_DAYS
 
-from shotspotter_assets.calendar.local_time import local_dates  # noqa: E402
-from shotspotter_assets.cities.city import City  # noqa: E402
-from shotspotter_assets.quality import recent_level  # noqa: E402
-from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of  # noqa: E402
-from shotspotter_assets.quality.recent_level import MIN_STANDARD_ERRORS, compare  # noqa: E402
-from shotspotter_assets.quality.window import HISTORY_DAYS  # noqa: E402
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the tests are not installed
+
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"

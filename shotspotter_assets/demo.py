@@ -288,8 +288,8 @@ def _ended(running: dict[Future[list[str]], Launch], progress: Progress) -> Iter
 
 def _import_models() -> None:
     """Import what most runs need, while the other process works."""
-    import lightgbm  # noqa: F401
-    import sklearn.linear_model  # noqa: F401
+    import lightgbm  # noqa: F401  # imported to be there, not to be used
+    import sklearn.linear_model  # noqa: F401  # the same
 
 
 @cache

@@ -62,6 +62,7 @@ class BackfillWait:
 
 def apply() -> None:
     """Let the daemon of this process look for new backfills while it waits for the next look at all of them."""
+    # mypy knows a method here, whose place a function takes.
     daemon.BackfillDaemon.core_loop = _core_loop  # type: ignore[method-assign, assignment]
 
 

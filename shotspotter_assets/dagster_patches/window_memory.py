@@ -42,6 +42,7 @@ known(
 
 def apply() -> None:
     """Let all partitions by time windows in this process, and their mappings, remember the windows."""
+    # mypy takes what a module has imported for no part of it.
     definition.cron_string_iterator = ticks_from  # type: ignore[assignment, attr-defined]
     definition.reverse_cron_string_iterator = ticks_to  # type: ignore[attr-defined]
     mapping._offsetted_datetime = _remembered

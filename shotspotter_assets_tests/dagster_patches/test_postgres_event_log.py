@@ -1,9 +1,6 @@
 """The batched PostgreSQL event log against the stock one: the same events must leave the same rows."""
 
 import re
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,6 +20,7 @@ from shotspotter_assets_tests.dagster_patches.test_sqlite_event_log import (
     LAST_GOOD,
     PARTITIONS,
     answers,
+    be_killed_in_a_batch,
     events_of_a_run,
     materialized,
     run_chain,
@@ -96,27 +94,8 @@ def test_a_batch_that_breaks_leaves_nothing_and_the_storage_goes_on(postgres_ser
 
 
 def test_a_writer_killed_in_a_batch_leaves_whole_batches(postgres_server: PostgresServer) -> None:
-    code = """
-import os, signal, sys
-from shotspotter_assets.dagster_patches.postgres_event_log import BatchedPostgresEventLogStorage
-from shotspotter_assets_tests.dagster_patches.test_sqlite_event_log import KEYS, PARTITIONS, materialized
-
-class Killed(BatchedPostgresEventLogStorage):
-    events_left = 20
-
-    def store_event(self, event):
-        super().store_event(event)
-        self.events_left -= 1
-        if self.events_left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-storage = Killed(sys.argv[1])
-while True:
-    storage.store_event_batch([materialized(KEYS[0], partition) for partition in PARTITIONS])
-"""
     url = postgres_server.new_database()
-    killed = subprocess.run([sys.executable, "-c", code, url], check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL
+    be_killed_in_a_batch(BatchedPostgresEventLogStorage, url)
     assert len(dump(url)["event_logs"]) == 2 * len(PARTITIONS)
     BatchedPostgresEventLogStorage(url).store_event_batch([materialized(KEYS[0], PARTITIONS[0])])
     assert len(dump(url)["event_logs"]) == 2 * len(PARTITIONS) + 1

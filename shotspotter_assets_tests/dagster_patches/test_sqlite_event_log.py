@@ -204,13 +204,12 @@ def test_dagsters_fallback_after_a_broken_batch_stores_no_event_twice(
         assert instance.get_materialized_partitions(KEYS[0]) == set(PARTITIONS)
 
 
-def test_a_writer_killed_in_a_batch_leaves_whole_batches(tmp_path: Path) -> None:
-    code = """
+KILLED_WRITER = """
 import os, signal, sys
-from shotspotter_assets.dagster_patches.sqlite_event_log import BatchedSqliteEventLogStorage
+from {storage.__module__} import {storage.__name__} as Storage
 from shotspotter_assets_tests.dagster_patches.test_sqlite_event_log import KEYS, PARTITIONS, materialized
 
-class Killed(BatchedSqliteEventLogStorage):
+class Killed(Storage):
     events_left = 20
 
     def store_event(self, event):
@@ -223,8 +222,18 @@ storage = Killed(sys.argv[1])
 while True:
     storage.store_event_batch([materialized(KEYS[0], partition) for partition in PARTITIONS])
 """
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=60)
+"""A process that stores batches in an event log, and is killed in the third one."""
+
+
+def be_killed_in_a_batch(storage: type, place: str) -> None:
+    """Let a process store batches in a folder or database until it is killed."""
+    code = KILLED_WRITER.format(storage=storage)
+    killed = subprocess.run([sys.executable, "-c", code, place], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
+
+
+def test_a_writer_killed_in_a_batch_leaves_whole_batches(tmp_path: Path) -> None:
+    be_killed_in_a_batch(BatchedSqliteEventLogStorage, str(tmp_path))
     whole = 2 * len(PARTITIONS)
     assert {name: len(rows["event_logs"]) for name, rows in dump(tmp_path).items()} == {
         f"{RUN_ID}.db": whole, "index.db": whole

@@ -30,7 +30,7 @@ class FoldModelConfig(dg.Config):
         "serves. conv_lstm is the reference network, which takes hours in its default size; residual_conv_lstm is a network on "
         "the start of residual_boosting.",
     )
-    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]
+    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_share: float = Field(
         default=0.15, gt=0.0, lt=1.0, description="Share of the days before the cutoff, the last ones, for validation."
     )
