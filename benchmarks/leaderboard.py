@@ -53,6 +53,8 @@ def entered(name: str) -> Any:
         EntryError: there is none.
     """
     if name in FORECASTERS:
+        if FORECASTERS[name].needs_shared:
+            raise EntryError(f"{name} rests on what other cities know, which is not given here.")
         return forecaster(name)
     file = Path(name)
     if not file.is_file():

@@ -104,3 +104,10 @@ def test_what_is_no_forecaster_is_refused(
     file.write_text(text)
     with pytest.raises(SystemExit, match=refusal):
         call(leaderboard, monkeypatch, tmp_path, "run", str(file))
+
+
+def test_what_rests_on_other_cities_is_refused(
+    leaderboard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="shared_regression rests on what other cities know"):
+        call(leaderboard, monkeypatch, tmp_path, "run", "shared_regression")
