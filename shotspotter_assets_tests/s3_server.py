@@ -31,6 +31,15 @@ class S3Server:
     secret_key: str
     bucket: str
 
+    def environment(self) -> dict[str, str]:
+        """What a user sets to work with the server."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
     def client(self, secret_key: str | None = None) -> Any:
         """A boto3 S3 client, with the right secret unless told otherwise."""
         return boto3.client(

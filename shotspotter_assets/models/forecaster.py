@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.networks.checkpoint import Checkpoint
 
 Array = npt.NDArray[np.float64]
 ChosenSettings = Mapping[str, object]
@@ -65,14 +65,14 @@ class FitContext:
     Attributes:
         shared: the regression of all cities; None where there is none that may be known.
         earlier: the same forecaster fitted on an earlier window, whose training goes on.
-        checkpoint: folder from which a training that was stopped goes on; None for none.
+        checkpoint: from which a training that was stopped goes on; None for none.
         log: is told of the progress.
         changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
     """
 
     shared: SharedStart | None = None
     earlier: "Fitted | None" = None
-    checkpoint: Path | None = None
+    checkpoint: Checkpoint | None = None
     log: Callable[[str], None] = lambda _: None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

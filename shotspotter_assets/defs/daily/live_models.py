@@ -1,8 +1,6 @@
 """Live models, by city and day: trained when due, accepted by the gate, else the record tells what serves and why."""
 
-import shutil
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -62,6 +60,7 @@ def live_models(
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
+    from shotspotter_assets.models.networks.checkpoint import Checkpoint
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import write_models
     from shotspotter_assets.serving.first_days import first_days, is_new
@@ -87,7 +86,7 @@ def live_models(
     # Where the lead goes to and fro, as over weekends, models of the same lead need not be trained anew.
     before = ServingRecord.of_lead(opened, city.name, day, history.lead) or latest
     reason = training_reason(city, day, before, scores, config.retrain, history.lead)
-    checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / f"live_{day}"
+    checkpoint = Checkpoint.of(opened, city.name, "date", day)
     files: ModelFiles = {}
     shared = read_shared(opened, city, day)
     if config.serve_from:
@@ -122,7 +121,7 @@ def live_models(
     )
     partition = models_partition(city.name, day)
     write_models(opened, partition, files, record.model_dump_json(indent=2))
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    checkpoint.delete()
     seconds = {f"seconds_{name}": model.seconds_to_train for name, model in record.models.items()}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(record.data_version),

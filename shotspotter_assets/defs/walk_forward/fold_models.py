@@ -1,8 +1,5 @@
 """Fold models, by city and cutoff."""
 
-import shutil
-from pathlib import Path
-
 import dagster as dg
 from pydantic import Field
 
@@ -60,6 +57,7 @@ def fold_models(
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_training import train_fold
     from shotspotter_assets.models.forecaster import FitContext
+    from shotspotter_assets.models.networks.checkpoint import Checkpoint
     from shotspotter_assets.models.registry import candidate_of, city_settings, storable
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import model_partition, write_models
@@ -72,7 +70,7 @@ def fold_models(
     settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
     network = settings[REFERENCE].model_dump()
     windows = split_days(len(before), config.validation_share, network["days"])
-    checkpoint = Path(context.instance.storage_directory()) / "training_checkpoints" / city.name / cutoff.isoformat()
+    checkpoint = Checkpoint.of(opened, city.name, "fold", cutoff)
     record, files = train_fold(
         CityHistory.load(opened, city, before[-1]).complete(),
         cutoff,
@@ -85,7 +83,7 @@ def fold_models(
     )
     partition = model_partition(city.name, cutoff)
     write_models(opened, partition, files, record.model_dump_json(indent=2))
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    checkpoint.delete()
     return dg.MaterializeResult(
         metadata={
             "covered_cells": len(record.covered),

@@ -1,17 +1,22 @@
-"""The state of an unfinished training run in one file, written atomically; arrays and JSON, no pickle."""
+"""The state of an unfinished training in one file of the store, so that any machine goes on from it; arrays and JSON."""
 
+import io
 import json
-import os
+import zipfile
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 import numpy as np
 
 from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.file_names import CHECKPOINT_FILE, TRAINING_CHECKPOINTS
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import Dimension, Partition, Store
 
-STATE_FILE = "state.npz"
+_DAMAGED: Final = (zipfile.BadZipFile, ValueError, KeyError, EOFError)
+"""What numpy raises at a file that a power cut has left in part."""
 
 
 @dataclass(frozen=True)
@@ -74,41 +79,62 @@ def run_key(
     return sha256(json.dumps(plan, sort_keys=True), *(array.data for array in arrays))
 
 
-def write_checkpoint(
-    folder: Path, key: str, state: TrainingState, variables: list[Any], best: list[np.ndarray]
-) -> None:
-    """Replace the checkpoint in `folder`; a process killed at any moment leaves the old one or the new one.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The place of a training's state: one file for a city's fold or day, whatever settings it is trained with."""
 
-    Args:
-        folder: Where the file lies; made if needed.
-        key: Of the run, see `run_key`.
-        state: All that is not a weight.
-        variables: Every Keras variable of model and optimizer: weights, moments, step, learning rate, seeds.
-        best: The model's weights at the best epoch.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = {f"variable_{number}": variable.numpy() for number, variable in enumerate(variables)}
-    arrays |= {f"best_{number}": array for number, array in enumerate(best)}
-    record = json.dumps({"key": key, "state": asdict(state)}).encode()
-    partial = folder / f"{STATE_FILE}.{os.getpid()}.partial"
-    with partial.open("wb") as file:
+    store: Store
+    partition: Partition
+
+    @classmethod
+    def of(cls, store: Store, city: str, dimension: Dimension, day: date) -> "Checkpoint":
+        """That of the models of a fold, by its cutoff, or of a day."""
+        return cls(store, Partition(TRAINING_CHECKPOINTS, city, dimension, day))
+
+    @property
+    def uri(self) -> str:
+        """Where the file is, or would be."""
+        return self.store.uri(self.partition, CHECKPOINT_FILE)
+
+    def write(self, key: str, state: TrainingState, variables: list[Any], best: list[np.ndarray]) -> None:
+        """Replace the file; a process killed at any moment leaves the old one or the new one.
+
+        Args:
+            key: Of the run, see `run_key`.
+            state: All that is not a weight.
+            variables: Every Keras variable of model and optimizer: weights, moments, step, learning rate, seeds.
+            best: The model's weights at the best epoch.
+        """
+        arrays = {f"variable_{number}": variable.numpy() for number, variable in enumerate(variables)}
+        arrays |= {f"best_{number}": array for number, array in enumerate(best)}
+        record = json.dumps({"key": key, "state": asdict(state)}).encode()
+        file = io.BytesIO()
         np.savez(file, record=np.frombuffer(record, dtype=np.uint8), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / STATE_FILE)
+        self.store.write_bytes(self.partition, CHECKPOINT_FILE, file.getvalue())
 
+    def read(self, key: str, variables: list[Any]) -> tuple[TrainingState, list[np.ndarray]] | None:
+        """Put the stored values into `variables`, and return the state and the best weights.
 
-def read_checkpoint(folder: Path, key: str, variables: list[Any]) -> tuple[TrainingState, list[np.ndarray]] | None:
-    """Put the checkpoint's values into `variables` and return its state and best weights.
-
-    Returns None, and leaves the variables alone, if the checkpoint is of another run (another key).
-    """
-    with np.load(folder / STATE_FILE, allow_pickle=False) as arrays:
-        record = json.loads(arrays["record"].tobytes())
+        Returns None, and leaves the variables alone, if there is no file, or one that is damaged or of another run.
+        """
+        try:
+            content = self.store.read_bytes(self.partition, CHECKPOINT_FILE)
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = dict(file)
+            record = json.loads(arrays["record"].tobytes())
+        except (MissingObjectError, *_DAMAGED):
+            return None
         if record["key"] != key:
             return None
         for number, variable in enumerate(variables):
             variable.assign(arrays[f"variable_{number}"])
-        best = [arrays[f"best_{number}"] for number in range(sum(name.startswith("best_") for name in arrays.files))]
-    state = record["state"]
-    return TrainingState(**state | {"history": [Epoch(**epoch) for epoch in state["history"]]}), best
+        best = [arrays[f"best_{number}"] for number in range(sum(name.startswith("best_") for name in arrays))]
+        state = record["state"]
+        return TrainingState(**state | {"history": [Epoch(**epoch) for epoch in state["history"]]}), best
+
+    def delete(self) -> None:
+        """Remove the file, and those of the city's earlier days, whose training was given up; no error if there is none."""
+        asset, city, dimension, day = vars(self.partition).values()
+        given_up = {old for old in self.store.days_present(asset, city, CHECKPOINT_FILE, "date") if old < day}
+        for of_day in (day, *(given_up if dimension == "date" else ())):
+            self.store.delete(Partition(asset, city, dimension, of_day), CHECKPOINT_FILE)

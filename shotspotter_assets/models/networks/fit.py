@@ -7,19 +7,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.models.networks.checkpoint import (
-    STATE_FILE,
-    Epoch,
-    TrainingState,
-    read_checkpoint,
-    run_key,
-    write_checkpoint,
-)
+from shotspotter_assets.models.networks.checkpoint import Checkpoint, Epoch, TrainingState, run_key
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
@@ -52,7 +44,7 @@ def fit_network(
     train: range,
     validation: range,
     config: NetworkConfig,
-    checkpoint: Path,
+    checkpoint: Checkpoint | None,
     progress: Callable[[str], None],
     lead: int = 1,
     own_maps: Sequence[int] = TYPED_LAYERS,
@@ -61,7 +53,7 @@ def fit_network(
 
     After every epoch the whole state goes into `checkpoint`; called again with the same arguments after its process
     was killed, the function goes on after the last finished epoch and, if `config.deterministic`, ends with the
-    weights of an uninterrupted run. The caller deletes the folder when the result is safe.
+    weights of an uninterrupted run. The caller deletes the checkpoint when the result is safe.
     Seeds the process's random generators; `deterministic` makes TensorFlow deterministic for the rest of the process.
 
     Args:
@@ -70,8 +62,8 @@ def fit_network(
         train: Target days, as indexes into `counts`; days without a full window before them are left out.
         validation: Target days for early stopping and learning rate, apart from `train`.
         config: All settings.
-        checkpoint: Folder for the state, made if needed.
-        progress: Takes one line per epoch, and one when a checkpoint is used or put aside.
+        checkpoint: Place of the state; None for a training that begins anew when it is started again.
+        progress: Takes one line per epoch, and one when a checkpoint is used.
         lead: Days from the last day of an input window to its target day.
         own_maps: See `Windows`.
 
@@ -128,7 +120,8 @@ def fit_network(
         elif state.plateau_waited >= config.plateau_patience:
             twin.optimizer.learning_rate = epoch.learning_rate * config.plateau_factor
             state.plateau_waited = 0
-        write_checkpoint(checkpoint, key, state, variables, best)
+        if checkpoint is not None:
+            checkpoint.write(key, state, variables, best)
         progress(_progress_line(state, config, len(train_days) + len(validation_days)))
 
     model.set_weights(best)
@@ -146,15 +139,13 @@ def _untrained(windows: Windows, train_days: np.ndarray, in_coverage: np.ndarray
 
 
 def _start(
-    checkpoint: Path, key: str, variables: list[Any], model: keras.Model, progress: Callable[[str], None]
+    checkpoint: Checkpoint | None, key: str, variables: list[Any], model: keras.Model, progress: Callable[[str], None]
 ) -> tuple[TrainingState, list[np.ndarray]]:
     """State and best weights of an earlier attempt, whose values go into `variables`, or those of a new run."""
-    if (checkpoint / STATE_FILE).exists():
-        stored = read_checkpoint(checkpoint, key, variables)
-        if stored is not None:
-            progress(f"resuming after epoch {stored[0].epoch} from the checkpoint in {checkpoint}")
-            return stored
-        progress(f"the checkpoint in {checkpoint} is of other data or settings: starting with epoch 1")
+    stored = None if checkpoint is None else checkpoint.read(key, variables)
+    if checkpoint is not None and stored is not None:
+        progress(f"resuming after epoch {stored[0].epoch} from the checkpoint {checkpoint.uri}")
+        return stored
     return TrainingState(), _copied_weights(model)
 
 

@@ -1,10 +1,8 @@
 """The reference network, unchanged, as a forecaster: its map of any alert, with the class weight undone."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -67,18 +65,17 @@ class ReferenceNetworkForecaster:
         from shotspotter_assets.models.networks.fit import fit_network
 
         history = history.through(validation.stop)
-        with tempfile.TemporaryDirectory() as folder:
-            trained = fit_network(
-                _forecast_layers(history),
-                history.in_coverage,
-                train,
-                validation,
-                self.config,
-                context.checkpoint or Path(folder),
-                context.log,
-                history.lead,
-                own_maps(history.city),
-            )
+        trained = fit_network(
+            _forecast_layers(history),
+            history.in_coverage,
+            train,
+            validation,
+            self.config,
+            context.checkpoint,
+            context.log,
+            history.lead,
+            own_maps(history.city),
+        )
         settings = {
             "best_epoch": trained.best_epoch,
             "resumed_from_epoch": trained.resumed_from_epoch,

@@ -42,10 +42,8 @@ PLOTS = {"coverage", "forecast", "walk_forward", "reliability", "hit_rate"}
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
     """What a user sets to work with an S3 server."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:

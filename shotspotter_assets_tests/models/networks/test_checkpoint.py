@@ -1,20 +1,19 @@
-"""A checkpoint comes back whole, only for its own run, and survives a write that was cut off."""
+"""A checkpoint comes back whole, only for its own run, and is not there where it is damaged."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from shotspotter_assets.models.networks.checkpoint import (
-    STATE_FILE,
+    Checkpoint,
     Epoch,
     TrainingState,
-    read_checkpoint,
     run_key,
-    write_checkpoint,
 )
 from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.storage.store import Store
 
 
 class Variable:
@@ -30,6 +29,10 @@ class Variable:
         self.value = value
 
 
+def of_day(root: Path, day: int = 1) -> Checkpoint:
+    return Checkpoint.of(Store(str(root)), "x", "date", date(2024, 5, day))
+
+
 STATE = TrainingState(
     epoch=2,
     best_epoch=1,
@@ -43,34 +46,45 @@ STATE = TrainingState(
 
 def test_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     values = [np.float32([0.1, 0.2]), np.int64(7), np.uint32([1, 2])]
-    write_checkpoint(tmp_path / "run", "key", STATE, [Variable(np.asarray(v)) for v in values], [np.float32([9])])
+    place = of_day(tmp_path)
+    place.write("key", STATE, [Variable(np.asarray(v)) for v in values], [np.float32([9])])
     empty = [Variable(np.zeros_like(value)) for value in values]
-    found = read_checkpoint(tmp_path / "run", "key", empty)
+    found = place.read("key", empty)
     assert found is not None
     assert found[0] == STATE
     assert [array.tolist() for array in found[1]] == [[9.0]]
     for variable, value in zip(empty, values, strict=True):
         np.testing.assert_array_equal(variable.value, value)
         assert variable.value.dtype == value.dtype
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [STATE_FILE]
 
 
 def test_checkpoint_of_another_run_is_left_alone(tmp_path: Path) -> None:
-    write_checkpoint(tmp_path, "key", STATE, [Variable(np.ones(1))], [])
+    of_day(tmp_path).write("key", STATE, [Variable(np.ones(1))], [])
     variable = Variable(np.zeros(1))
-    assert read_checkpoint(tmp_path, "other", [variable]) is None
+    assert of_day(tmp_path).read("other", [variable]) is None
     assert variable.value == 0
 
 
-def test_write_that_was_cut_off_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_checkpoint(tmp_path, "key", STATE, [], [])
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", lambda file, **arrays: file.write(b"half") and 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            write_checkpoint(tmp_path, "key", TrainingState(epoch=3), [], [])
-    found = read_checkpoint(tmp_path, "key", [])
-    assert found is not None
-    assert found[0].epoch == 2
+def test_a_damaged_file_is_no_checkpoint(tmp_path: Path) -> None:
+    place = of_day(tmp_path)
+    assert place.read("key", []) is None
+    place.write("key", STATE, [], [np.ones(10)])
+    file = Path(place.uri)
+    content = file.read_bytes()
+    for size in (0, 10, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:size])
+        assert place.read("key", []) is None
+
+
+def test_a_day_that_is_made_takes_those_given_up_before_it_along(tmp_path: Path) -> None:
+    days = [of_day(tmp_path, number) for number in (1, 2, 3)]
+    folds = [Checkpoint.of(Store(str(tmp_path)), "x", "fold", date(2024, month, 1)) for month in (1, 4)]
+    for place in (*days, *folds):
+        place.write("key", STATE, [], [])
+    days[1].delete()
+    assert [place.read("key", []) is not None for place in (*days, *folds)] == [False, False, True, True, True]
+    folds[1].delete()
+    assert [place.read("key", []) is not None for place in (*days, *folds)] == [False, False, True, True, False]
 
 
 def test_the_key_depends_on_data_mask_ranges_settings_and_shapes() -> None:
