@@ -7,16 +7,18 @@ from datetime import date
 from pathlib import Path
 
 from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, load_cities
+from shotspotter_assets.cities.registry import CityFileError, load_cities
 from shotspotter_assets.models.registry import check_forecasters
+from shotspotter_assets.settings import UnsetVariableError, cities_folder, require_shared_folders
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print the cities of the folder, and one line for each file that cannot be used; exit with 1 if there is one."""
-    folder = Path(arguments[0] if arguments else os.environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES)
     try:
+        folder = Path(arguments[0]) if arguments else cities_folder(os.environ)
         cities = check_forecasters(load_cities(folder))
-    except CityFileError as error:
+        require_shared_folders(os.environ, cities)
+    except (CityFileError, UnsetVariableError) as error:
         sys.exit(str(error))
     too_large = {}
     for name, city in cities.items():

@@ -23,7 +23,7 @@ from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, walk_forward_reports
 from shotspotter_assets.partitions import build_partitions
-from shotspotter_assets.settings import Settings
+from shotspotter_assets.settings import Settings, UnsetVariableError
 
 ASSETS = (
     raw_alerts,
@@ -51,8 +51,8 @@ def defs() -> dg.Definitions:
     """The definitions of the installation that the environment describes."""
     try:
         settings = Settings.from_environment(os.environ)
-    except CityFileError as error:
-        raise CityFileError(str(error)) from None  # the way there is of no interest, and would be printed below it
+    except (CityFileError, UnsetVariableError) as error:
+        raise type(error)(str(error)) from None  # the way there is of no interest, and would be printed below it
     return build_definitions(settings)
 
 

@@ -16,6 +16,7 @@ import dagster as dg
 from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.run_processes import end_killed_runs, process_tag
 from shotspotter_assets.defs.run_summary import failed_check
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.gate import TRUTH
@@ -115,7 +116,7 @@ class Launch:
         result = subset.execute_in_process(
             run_config=self.config | {"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
             instance=instance,
-            tags=DEMO_TAG | tags,
+            tags=DEMO_TAG | process_tag() | tags,
         )
         return list(result.get_asset_check_evaluations())
 
@@ -137,9 +138,7 @@ def main() -> None:
     started = time.monotonic()
     settings = Settings.from_environment(os.environ)
     with dg.DagsterInstance.get() as instance:
-        # A demo that was killed could not end its runs, which would hold places in the queue for ever.
-        for run in instance.get_runs(dg.RunsFilter(tags=DEMO_TAG, statuses=[dg.DagsterRunStatus.STARTED])):
-            instance.report_run_failed(run)
+        end_killed_runs(instance, DEMO_TAG)
     warnings = run_all(launches(find_city(settings.cities, CITY).start))
     store = StoreResource(root=settings.store_root).open()
     pages = store.uri(pages_partition(ALL_CITIES), INDEX_FILE)

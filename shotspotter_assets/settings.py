@@ -4,9 +4,17 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, load_cities
+import yaml
+
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, CityFileError, load_cities
 from shotspotter_assets.models.registry import check_forecasters
+from shotspotter_assets.redaction import without_credentials
+
+_ON_SQLITE: Final = ("SqliteEventLogStorage", "SqliteRunStorage", "SqliteScheduleStorage", "DagsterSqliteStorage")
+_LAUNCHED_HERE: Final = ("DefaultRunLauncher", "LocalRunLauncher")
+_MACHINES_PAGE: Final = "docs/how-to/many_machines.md"
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -16,6 +24,10 @@ POLL_SECONDS = 900
 """Between two looks at the live sources; most publish once a day at most."""
 
 log = logging.getLogger(__name__)
+
+
+class UnsetVariableError(ValueError):
+    """A variable is not set, and its default is a folder that other machines do not have; the message says what to set."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +52,15 @@ class Settings:
 
         Raises:
             CityFileError: the folder of city files cannot be used, or none of its files.
+            UnsetVariableError: see `require_shared_folders`.
         """
         if environ.get("SHOTSPOTTER_AUTOMATION"):
             log.warning(
                 "SHOTSPOTTER_AUTOMATION is not read: each city's file says what is started for it by itself. Write "
                 "`automation: recent` (or history) in the files of the cities that are to run, and unset the variable."
             )
-        cities = check_forecasters(load_cities(Path(environ.get("SHOTSPOTTER_CITIES") or PACKAGE_CITIES)))
+        cities = check_forecasters(load_cities(cities_folder(environ)))
+        require_shared_folders(environ, cities)
         for file in cities.unusable.values():
             log.warning("%s (The other cities go on.)", file.problem)
         return cls(
@@ -57,6 +71,59 @@ class Settings:
             pages_url=environ.get("SHOTSPOTTER_PAGES_URL") or "",
             poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(POLL_SECONDS)),
         )
+
+
+def cities_folder(environ: Mapping[str, str]) -> Path:
+    """The folder of city files.
+
+    Raises:
+        CityFileError: it is no local folder.
+    """
+    folder = environ.get("SHOTSPOTTER_CITIES") or str(PACKAGE_CITIES)
+    if "://" in folder:
+        raise CityFileError(
+            f"SHOTSPOTTER_CITIES is {without_credentials(folder)}, but city files and the layers beside them are read from a "
+            f"local folder. Put the folder into the image of all machines, or mount it there ({_MACHINES_PAGE})."
+        )
+    return Path(folder)
+
+
+def require_shared_folders(environ: Mapping[str, str], cities: Cities) -> None:
+    """Refuse folders of this machine that nobody has named, where the instance is one of several machines.
+
+    Raises:
+        UnsetVariableError: `SHOTSPOTTER_STORE`, or `SHOTSPOTTER_LANDING` where a city has a landing folder, is not set.
+    """
+    shared = _shared_by(environ.get("DAGSTER_HOME") or "")
+    has_landing = any(source.kind == "landing" for city in cities.values() for source in city.all_sources)
+    needed = ["SHOTSPOTTER_STORE", *(["SHOTSPOTTER_LANDING"] if has_landing else [])]
+    unset = [name for name in needed if not environ.get(name)]
+    if shared and unset:
+        raise UnsetVariableError(
+            f"{' and '.join(unset)} must be set, as the instance of {environ['DAGSTER_HOME']} may have several machines "
+            f"({shared}), and the default is a folder of this one. Set s3://bucket/prefix, or a folder that all of them "
+            f"have ({_MACHINES_PAGE})."
+        )
+
+
+def _shared_by(home: str) -> str:
+    """What in the instance's `dagster.yaml` can be of several machines; empty where nothing is."""
+    try:
+        content = yaml.safe_load(Path(home, "dagster.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return ""  # without a file all is local, and Dagster says what is wrong in one that cannot be read
+    config = content if isinstance(content, dict) else {}
+    storage = config.get("storage") or {}
+    found = [f"storage: {name}" for name in storage if name not in ("sqlite", "custom")]
+    classes = {
+        name: config.get(name) for name in ("event_log_storage", "run_storage", "schedule_storage", "run_launcher")
+    }
+    for name, given in {**classes, "storage": storage.get("custom")}.items():
+        of_class = str(given.get("class", "")) if isinstance(given, dict) else ""
+        known = _LAUNCHED_HERE if name == "run_launcher" else _ON_SQLITE
+        if of_class and not of_class.endswith(known):
+            found.append(f"{name}: {of_class}")
+    return ", ".join(found)
 
 
 def _poll_seconds(text: str) -> int:

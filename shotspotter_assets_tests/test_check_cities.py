@@ -47,3 +47,17 @@ def test_a_city_that_does_not_fit_into_memory_has_a_line_too(
         main([str(tmp_path)])
     assert capsys.readouterr().out == f"{tmp_path}: 0 city files can be used: .\n"
     assert str(left.value.code).startswith("City washington_dc: to train on")
+
+
+def test_variables_that_other_machines_need_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    (tmp_path / "dagster.yaml").write_text("run_launcher: {module: dagster_aws.ecs, class: EcsRunLauncher}")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("SHOTSPOTTER_STORE", raising=False)
+    (tmp_path / "dagster.yaml").rename(tmp_path / "home.txt")
+    main([str(tmp_path)])
+    (tmp_path / "home.txt").rename(tmp_path / "dagster.yaml")
+    (tmp_path / "cities").mkdir()
+    write(tmp_path / "cities")
+    with pytest.raises(SystemExit, match=r"SHOTSPOTTER_STORE.* must be set.*EcsRunLauncher"):
+        main([str(tmp_path / "cities")])

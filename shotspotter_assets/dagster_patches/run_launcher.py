@@ -18,7 +18,7 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._serdes import ConfigurableClassData
 
 from shotspotter_assets.dagster_patches.guard import known
-from shotspotter_assets.storage.local_files import is_running
+from shotspotter_assets.storage.processes import is_running
 
 known(
     "dagster._daemon.monitoring.run_monitoring:monitor_started_run",

@@ -1,7 +1,5 @@
 """Replay: past days of a city played one by one as if each were today, from the UI or by `make replay`."""
 
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +13,9 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.replay_runs import AS_OF_TAG, PROCESS_TAG, REPLAY_TAG
+from shotspotter_assets.defs.replay_runs import AS_OF_TAG, REPLAY_TAG
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.defs.run_processes import PROCESS_TAG, end_killed_runs, process_tag
 from shotspotter_assets.defs.run_summary import failure_cause
 from shotspotter_assets.partitions import contiguous, key_of, range_tags
 
@@ -195,7 +194,7 @@ class _Runs:
         result = self.job.get_subset(asset_selection={dg.AssetKey(asset) for asset in assets}).execute_in_process(
             run_config=QUIET,
             instance=self.instance,
-            tags={**tags, REPLAY_TAG: self.city.name, PROCESS_TAG: _this_process()},
+            tags={**tags, REPLAY_TAG: self.city.name, **process_tag()},
             resources=self.resources if resources is None else resources,
             raise_on_error=False,
         )
@@ -231,38 +230,16 @@ class _Progress:
         return f"{words}, about {timedelta(seconds=round(left * sum(recent) / len(recent)))} left"
 
 
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def _end_killed_runs(instance: dg.DagsterInstance, city: City) -> None:
-    """End the runs of killed replays of the city, which would hold a place in the queue for ever.
+    """End the runs of killed replays of the city.
 
     Raises:
-        ReplayError: another process is replaying the city.
+        ReplayError: another process is replaying the city, as far as is known.
     """
     from shotspotter_assets.serving.replay import ReplayError
 
-    for run in instance.get_runs(
-        dg.RunsFilter(
-            tags={REPLAY_TAG: city.name}, statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    for run in end_killed_runs(instance, {REPLAY_TAG: city.name}):
+        raise ReplayError(
+            f"City {city.name}: process {run.tags.get(PROCESS_TAG)} is replaying it: wait until it is over, or stop it. "
+            f"If it was killed on another machine, end its run {run.run_id} in the UI (force termination)."
         )
-    ):
-        host, _, process = run.tags.get(PROCESS_TAG, "").partition(":")
-        if host == socket.gethostname() and _is_alive(process):
-            raise ReplayError(
-                f"City {city.name}: process {process} is replaying it: wait until it is over, or stop it."
-            )
-        instance.report_run_failed(run, "The process of its replay was ended.")
-
-
-def _is_alive(process: str) -> bool:
-    if not process.isdigit() or int(process) == os.getpid():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

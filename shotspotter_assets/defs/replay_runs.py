@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 REPLAY_TAG: Final = "shotspotter/replay"
 """Of each run of a replay, with the city as its value."""
 
-PROCESS_TAG: Final = "shotspotter/replay_process"
-"""The host and the process of a replay's runs."""
-
 AS_OF_TAG: Final = "shotspotter/as_of"
 """Of a run that plays a past day as if it were today: the issue date, after which nothing was known."""
 

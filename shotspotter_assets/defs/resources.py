@@ -4,7 +4,7 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs.run_fence import RunFence
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import KINDS, Access, open_sources
 
@@ -35,13 +36,16 @@ RUN_ATTEMPTS: Final = 12
 
 
 class S3User(dg.ConfigurableResource):
-    """A resource that may be on S3, which is waited for longer in a run."""
+    """A resource that may be on S3, which is waited for longer in a run, and is not written to by a run that is over."""
 
     _is_in_run: bool = PrivateAttr(default=False)
+    _fence: Callable[[], None] | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Called before a run or a tick."""
         self._is_in_run = context.run is not None
+        if context.run is not None and context.instance is not None:
+            self._fence = RunFence(context.instance, context.run.run_id)
 
 
 class StoreResource(S3User):
@@ -54,7 +58,8 @@ class StoreResource(S3User):
         from shotspotter_assets.storage.store import Store
 
         patience_s = RUN_PATIENCE_S if self._is_in_run else TICK_PATIENCE_S
-        return Store(self.root, _s3_client() if self.root.startswith("s3://") else None, patience_s)
+        client = _s3_client() if self.root.startswith("s3://") else None
+        return Store(self.root, client, patience_s, self._fence)
 
     def remembering(self) -> "OpenedStore":
         """In place of this resource, for many runs in one process: what was read once is not read again."""

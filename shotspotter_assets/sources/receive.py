@@ -133,7 +133,9 @@ def keep_first_seen(rows: pa.Table, before: pa.Table, asked_at: datetime) -> tup
     """
     if before.num_rows == 0:
         return rows, WITHDRAWN_SCHEMA.empty_table()
-    index_before, index_now = (pd.MultiIndex.from_frame(_occurrences(table)) for table in (before, rows))
+    index_before, index_now = (
+        pd.MultiIndex.from_frame(_occurrences(table.select(PUBLISHED))) for table in (before, rows)
+    )
     position = index_before.get_indexer(index_now)  # of each row in `before`, -1 for a new one
     first_seen = pc.coalesce(before["received_at"].take(pa.array(position, mask=position < 0)), rows["received_at"])
     is_gone = np.ones(before.num_rows, dtype=bool)
@@ -146,15 +148,24 @@ def keep_first_seen(rows: pa.Table, before: pa.Table, asked_at: datetime) -> tup
     )
 
 
-def all_withdrawn(earlier: pa.Table | None, withdrawn: pa.Table) -> pa.Table:
-    """The rows that were withdrawn before, which are None where there were none, and now, by day and time."""
-    tables = [withdrawn] if earlier is None else [earlier.cast(withdrawn.schema), withdrawn]
-    return pa.concat_tables(tables).sort_by([("date", "ascending"), ("withdrawn_at", "ascending")])
+def all_withdrawn(earlier: pa.Table, withdrawn: pa.Table) -> pa.Table:
+    """The rows of a day that were withdrawn before and now, by when; neither has the day's column `date`.
+
+    A row is known by what was published and when it was received, and is not withdrawn twice: a run that was cut off after it
+    had stored what it missed is made again with the same result. Of equal rows received at one instant, of which some
+    were withdrawn before and some now, the larger number is kept.
+    """
+    columns = [*(name for name in PUBLISHED if name != "date"), "received_at"]
+    index_earlier, index_now = (
+        pd.MultiIndex.from_frame(_occurrences(table.select(columns))) for table in (earlier, withdrawn)
+    )
+    is_new = pa.array(~index_now.isin(index_earlier))
+    return pa.concat_tables([earlier.cast(withdrawn.schema), withdrawn.filter(is_new)]).sort_by("withdrawn_at")
 
 
 def _occurrences(table: pa.Table) -> pd.DataFrame:
     """Each row's hash and how many equal rows come before it."""
-    hashes: npt.NDArray[np.uint64] = row_hashes(table.select(PUBLISHED))
+    hashes: npt.NDArray[np.uint64] = row_hashes(table)
     frame = pd.DataFrame({"hash": hashes})
     frame["before"] = frame.groupby("hash").cumcount()
     return frame

@@ -2,16 +2,20 @@
 
 import os
 import re
-import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+from shotspotter_assets.storage.processes import THIS_MACHINE, is_gone
 
-_HOST = socket.gethostname()
-_TEMPORARY = re.compile(rf"\.{re.escape(_HOST)}-(\d+)-\d+\.partial")
+MAX_WRITE_S: Final = 86_400.0
+"""A temporary file of another machine is taken for abandoned after so long, by the file system's clock and this one's."""
+
+_TEMPORARY = re.compile(r"\.(.+)-(\d+)-\d+\.partial")
 _numbers = count()
 
 LOCKS = ".locks"
@@ -38,7 +42,7 @@ class LocalFiles:
             StoreUnwritableError: no permission, no space, or a file where a folder should be.
         """
         target = self.root / path
-        temporary = target.with_name(f".{_HOST}-{os.getpid()}-{next(_numbers)}.partial")
+        temporary = target.with_name(f".{THIS_MACHINE}-{os.getpid()}-{next(_numbers)}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(target.parent)
@@ -51,11 +55,24 @@ class LocalFiles:
         except OSError as error:
             raise StoreUnwritableError(self.name, f"{error.strerror or error} ({target})") from error
 
+    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the file by what `change` makes of it, None where it is missing; within `alone`, so that no change is lost.
+
+        Raises:
+            StoreUnreadableError, StoreUnwritableError: see `read` and `write`.
+        """
+        try:
+            content = self.read(path)
+        except FileNotFoundError:
+            content = None
+        self.write(path, change(content))
+
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Wait until no other process of this machine, and no other thread, is within `alone` of that name.
+        """Wait until no other process, and no other thread, is within `alone` of that name.
 
-        The lock of a process that is killed is free. Without POSIX locks nothing is waited for.
+        The lock of a process that is killed is free. Without POSIX locks nothing is waited for. Machines that share the folder
+        wait for each other where its file system has locks for all of them, as NFS from version 4 on.
 
         Raises:
             StoreUnwritableError: no permission or no space.
@@ -119,21 +136,18 @@ class LocalFiles:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files of killed writers of this machine."""
+    """Remove the temporary files of killed writers of this machine, and those of others that are too old to be written."""
     for path in folder.iterdir():
         temporary = _TEMPORARY.fullmatch(path.name)
-        if temporary and not is_running(int(temporary[1])):
+        if temporary and _is_abandoned(path, writer=f"{temporary[1]}:{temporary[2]}"):
             path.unlink(missing_ok=True)
 
 
-def is_running(process: int) -> bool:
-    """Whether this machine has a process of that id."""
-    if os.name != "posix":  # elsewhere signal 0 would end the process
-        return True
+def _is_abandoned(path: Path, writer: str) -> bool:
+    ended = is_gone(writer)
+    if ended is not None:
+        return ended
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return time.time() - path.stat().st_mtime > MAX_WRITE_S
+    except FileNotFoundError:  # its writer is done
         return False
-    except PermissionError:  # it runs, under another user
-        return True
-    return True

@@ -25,6 +25,9 @@ MAX_REASON_CHARACTERS: Final = 300
 MAX_WAIT_S: Final = 10.0
 """Between two attempts, the first of which follow each other within a second."""
 
+MAX_UPDATE_ATTEMPTS: Final = 20
+_CHANGED_MEANWHILE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -78,11 +81,48 @@ class S3Objects:
             StoreUnwritableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            # A browser shows a page only if it is told that it is one.
-            kind = {"ContentType": guessed} if (guessed := guess_type(path)[0]) else {}
-            self._ask(lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data, **kind))
+            self._ask(lambda: self._put(path, data))
         except (ClientError, BotoCoreError) as error:
             raise StoreUnwritableError(self.name, _reason(error)) from None
+
+    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the object by what `change` makes of it, None where it is missing.
+
+        The server writes only if the object is still the one that was read; where somebody was faster, `change` is called
+        again with what they wrote. It may see its own change, if the answer to the write was lost.
+
+        Raises:
+            StoreUnreadableError, StoreUnwritableError: see `read` and `write`; writers were faster again and again.
+        """
+        for _ in range(MAX_UPDATE_ATTEMPTS):
+            content, condition = self._read_with_condition(path)
+            data = change(content)
+            try:
+                self._ask(lambda: self._put(path, data, **condition))  # noqa: B023 - called before the next turn
+            except (ClientError, BotoCoreError) as error:
+                if _code(error) not in _CHANGED_MEANWHILE:
+                    raise StoreUnwritableError(self.name, _reason(error)) from None
+            else:
+                return
+        raise StoreUnwritableError(self.name, f"others have written {path} {MAX_UPDATE_ATTEMPTS} times meanwhile")
+
+    def _read_with_condition(self, path: str) -> tuple[bytes | None, dict[str, str]]:
+        """The object's content, and the condition that it is still this one."""
+        try:
+            return self._ask(lambda: self._get(path))
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in ("NoSuchKey", "404"):
+                return None, {"IfNoneMatch": "*"}
+            raise StoreUnreadableError(self.name, _reason(error)) from None
+
+    def _get(self, path: str) -> tuple[bytes, dict[str, str]]:
+        answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)
+        return bytes(answer["Body"].read()), {"IfMatch": answer["ETag"]}
+
+    def _put(self, path: str, data: bytes, **condition: str) -> None:
+        # A browser shows a page only if it is told that it is one.
+        kind = {"ContentType": guessed} if (guessed := guess_type(path)[0]) else {}
+        self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data, **kind, **condition)
 
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Nothing is waited for: S3 has no locks."""
@@ -96,9 +136,7 @@ class S3Objects:
             StoreUnreadableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            return self._ask(
-                lambda: bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read())
-            )
+            return self._ask(lambda: self._get(path))[0]
         except (ClientError, BotoCoreError) as error:
             if _code(error) in ("NoSuchKey", "404"):
                 raise FileNotFoundError(path) from None

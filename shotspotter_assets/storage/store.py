@@ -42,6 +42,7 @@ class _Objects(Protocol):
 
     def uri(self, path: str) -> str: ...
     def write(self, path: str, data: bytes) -> None: ...
+    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None: ...
     def alone(self, name: str) -> AbstractContextManager[None]: ...
     def read(self, path: str) -> bytes: ...
     def exists(self, path: str) -> bool: ...
@@ -86,21 +87,28 @@ class Store:
 
     Every write replaces one file in one step, so a run that is killed leaves the old file or the new one. All methods raise
     StoreUnwritableError or StoreUnreadableError if the store itself fails.
-
     """
 
-    def __init__(self, root: str, s3_client: Any = None, patience_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        root: str,
+        s3_client: Any = None,
+        patience_s: float = 0.0,
+        before_write: Callable[[], None] | None = None,
+    ) -> None:
         """Open the store, without contacting it.
 
         Args:
             root: see above.
             s3_client: of a store on S3.
             patience_s: for how long a server that is away or busy is asked again.
+            before_write: called before each write, which an error of it prevents.
 
         Raises:
             ValueError: the root is neither of the two forms, or an S3 root has no client.
         """
         self.root = root
+        self._before_write = before_write or (lambda: None)
         self._threads = _LOCAL_THREADS
         self._objects: _Objects
         if root.startswith("s3://"):
@@ -129,11 +137,13 @@ class Store:
     def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
         """For writing several files of a city's partitions, so that two runs at once do not mix theirs.
 
-        Whoever comes second waits, and what it writes stays. On S3 nothing is waited for.
+        Whoever comes second waits, and what it writes stays. On S3 nothing is waited for; there, `before_write` keeps out a
+        run that was made again elsewhere.
         """
         return self._objects.alone(f"{asset}.{city}")
 
     def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
+        self._before_write()
         self._objects.write(_path(partition, file), data)
 
     def read_bytes(self, partition: Partition, file: str) -> bytes:
@@ -150,6 +160,7 @@ class Store:
 
     def delete(self, partition: Partition, file: str) -> None:
         """Remove the file; no error if it is not there."""
+        self._before_write()
         self._objects.delete(_path(partition, file))
 
     def write_table(self, partition: Partition, file: str, table: pa.Table) -> None:
@@ -158,15 +169,7 @@ class Store:
         Raises:
             ValueError: a column is named like one of the folders.
         """
-        clashes = {"city", partition.dimension} & set(table.column_names)
-        if clashes:
-            raise ValueError(
-                f"{partition.asset}/{file}: column {', '.join(sorted(map(str, clashes)))} is given by the folder "
-                "and must not be in the table"
-            )
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        self.write_bytes(partition, file, sink.getvalue().to_pybytes())
+        self.write_bytes(partition, file, _parquet(partition, file, table))
 
     def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
         """Write one Parquet file per day, several at a time; an error stops the rest.
@@ -176,6 +179,36 @@ class Store:
         """
         self._map(lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items())
 
+    def add_to_tables(
+        self,
+        asset: str,
+        city: str,
+        file: str,
+        tables: Mapping[date, pa.Table],
+        merge: Callable[[pa.Table, pa.Table], pa.Table],
+    ) -> None:
+        """Merge one table per day into the Parquet file of the day, or write it where there is none; called within `alone`.
+
+        Of several writers at once, none loses what another one has added. `merge` is given the stored table and the new one,
+        and may be called again; what is stored already must not be added twice.
+
+        Raises:
+            ValueError: a column is named like one of the folders.
+            CorruptObjectError: a stored file cannot be read.
+        """
+
+        def add(item: tuple[date, pa.Table]) -> None:
+            partition, table = Partition(asset, city, "date", item[0]), item[1]
+
+            def change(content: bytes | None) -> bytes:
+                merged = table if content is None else merge(self._table(partition, file, content), table)
+                return _parquet(partition, file, merged)
+
+            self._before_write()
+            self._objects.update(_path(partition, file), change)
+
+        self._map(add, tables.items())
+
     def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One Parquet file, or the named columns of it.
 
@@ -183,7 +216,9 @@ class Store:
             MissingObjectError: the file is not in the store.
             CorruptObjectError: it is not a Parquet file that can be read.
         """
-        data = self.read_bytes(partition, file)
+        return self._table(partition, file, self.read_bytes(partition, file), columns)
+
+    def _table(self, partition: Partition, file: str, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
         try:
             parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             if columns is not None:
@@ -281,6 +316,23 @@ class Store:
 def _path(partition: Partition, file: str) -> str:
     _check_name("file", file)
     return f"{partition.folder}/{file}"
+
+
+def _parquet(partition: Partition, file: str, table: pa.Table) -> bytes:
+    """The table as a file.
+
+    Raises:
+        ValueError: a column is named like one of the folders.
+    """
+    clashes = {"city", partition.dimension} & set(table.column_names)
+    if clashes:
+        raise ValueError(
+            f"{partition.asset}/{file}: column {', '.join(sorted(map(str, clashes)))} is given by the folder "
+            "and must not be in the table"
+        )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _check_name(what: str, name: str) -> None:

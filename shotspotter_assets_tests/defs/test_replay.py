@@ -1,7 +1,6 @@
 """Past days played as if each were today: from what was known then, once, and never over what was really issued."""
 
 import shutil
-import socket
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,14 +12,16 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.replay import replay
-from shotspotter_assets.defs.replay_runs import PROCESS_TAG, REPLAY_TAG
+from shotspotter_assets.defs.replay_runs import REPLAY_TAG
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.run_processes import PROCESS_TAG
 from shotspotter_assets.replay import main
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.replay import ReplayError, ReplaySummary
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.processes import THIS_MACHINE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, with_city
 from shotspotter_assets_tests.defs.daily.test_lead import LANDED
@@ -190,11 +191,15 @@ def test_runs_of_a_killed_replay_are_ended_and_of_a_running_one_waited_for(place
         place.instance.report_dagster_event(_started(run), run.run_id)
         return run
 
-    running = begin(f"{socket.gethostname()}:1")
-    with pytest.raises(ReplayError, match="process 1 is replaying it"):
+    running = begin(f"{THIS_MACHINE}:1")
+    with pytest.raises(ReplayError, match=f"process {THIS_MACHINE}:1 is replaying it"):
         place.replay(LAST, LAST)
     place.instance.delete_run(running.run_id)
-    killed = begin(f"{socket.gethostname()}:999999999")
+    elsewhere = begin("another-machine:999999999")
+    with pytest.raises(ReplayError, match=f"another-machine.*end its run {elsewhere.run_id}"):
+        place.replay(LAST, LAST)
+    place.instance.delete_run(elsewhere.run_id)
+    killed = begin(f"{THIS_MACHINE}:999999999")
     place.replay(LAST, LAST)
     assert place.instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
 

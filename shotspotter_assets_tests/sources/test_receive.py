@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.sources.protocol import AlertSource, NoFilesError
-from shotspotter_assets.sources.receive import Received, keep_first_seen, receive
+from shotspotter_assets.sources.receive import Received, all_withdrawn, keep_first_seen, receive
 from shotspotter_assets.sources.schema import RAW_SCHEMA, WITHDRAWN_SCHEMA
 
 DAY = date(2024, 3, 1)
@@ -79,6 +79,20 @@ def test_of_equal_rows_as_many_are_kept_as_both_readings_have() -> None:
     assert withdrawn.num_rows == 0
     rows, withdrawn = keep_first_seen(table("x", at=SECOND_READ), table("x", "x"), SECOND_READ)
     assert (seen(rows), seen(withdrawn)) == ([("x", FIRST_READ)], [("x", FIRST_READ)])
+
+
+def test_what_was_withdrawn_is_not_withdrawn_again_by_a_run_that_was_cut_off_and_is_made_again() -> None:
+    def withdrawn(*rows: str, received: datetime, at: datetime) -> pa.Table:
+        return keep_first_seen(table(), table(*rows, at=received), at)[1].drop_columns(["date"])
+
+    first = withdrawn("x", "x", "y", received=FIRST_READ, at=SECOND_READ)
+    again = withdrawn("x", "x", "y", "z", received=FIRST_READ, at=SECOND_READ + timedelta(hours=1))
+    kept = all_withdrawn(first, again)
+    assert kept["source_id"].to_pylist() == ["x", "x", "y", "z"]
+    assert kept["withdrawn_at"].to_pylist() == [SECOND_READ] * 3 + [SECOND_READ + timedelta(hours=1)]
+    # The same row, published again and withdrawn again, is another one.
+    later = withdrawn("y", received=SECOND_READ, at=SECOND_READ + timedelta(days=1))
+    assert all_withdrawn(kept, later)["source_id"].to_pylist() == ["x", "x", "y", "z", "y"]
 
 
 def test_a_file_that_cannot_be_read_keeps_its_rows() -> None:

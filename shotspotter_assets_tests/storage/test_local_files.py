@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
+from shotspotter_assets.storage.local_files import MAX_WRITE_S
 from shotspotter_assets.storage.store import Partition, Store
 
 PARTITION = Partition("fold_models", "x", "fold", date(2018, 1, 1))
@@ -192,3 +194,20 @@ def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path: Path) -> None:
     assert not store.exists(PARTITION, "model.keras")
     with pytest.raises(StoreUnreadableError, match="Is a directory"):
         store.read_bytes(PARTITION, "model.keras")
+
+
+def test_another_machine_s_unfinished_file_is_left_alone_until_it_cannot_be_written_any_more(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write_bytes(PARTITION, "record.json", b"{}")
+    folder = Path(store.uri(PARTITION, "record.json")).parent
+    # Another container with this one's host name has other processes, too.
+    others = [folder / f".{host}-999999999-0.partial" for host in ("other-host", f"{socket.gethostname()}-00000000")]
+    for path in others:
+        path.write_bytes(b"half")
+    store.write_bytes(PARTITION, "record.json", b"{}")
+    assert all(path.exists() for path in others)
+    old = time.time() - MAX_WRITE_S - 60
+    for path in others:
+        os.utime(path, (old, old))
+    store.write_bytes(PARTITION, "record.json", b"{}")
+    assert names_in(folder) == {"record.json"}

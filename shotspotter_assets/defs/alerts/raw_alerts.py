@@ -227,15 +227,16 @@ def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str,
 
 
 def _keep_withdrawn(store: "Store", city: str, withdrawn: "pa.Table") -> None:
-    """Add to the rows that the source once had; most days have none, and no file."""
+    """Add to the rows that the source once had; most days have none, and no file.
+
+    Before the days' alerts, in which a run that is cut off in between then finds the rows to be withdrawn once more.
+    """
     from shotspotter_assets.calendar.local_time import rows_of_days
     from shotspotter_assets.sources.receive import all_withdrawn
 
     days = sorted(set(withdrawn["date"].to_pylist()))
-    if days:
-        earlier = store.read_present("raw_alerts", city, WITHDRAWN_FILE, days[0], days[-1])
-        by_day = rows_of_days(all_withdrawn(earlier, withdrawn), days)
-        store.write_tables("raw_alerts", city, WITHDRAWN_FILE, by_day)
+    by_day = rows_of_days(withdrawn.sort_by("date"), days)
+    store.add_to_tables("raw_alerts", city, WITHDRAWN_FILE, by_day, all_withdrawn)
 
 
 def _warn_of_unread_files(context: dg.AssetExecutionContext, files: Sequence[str]) -> None:
