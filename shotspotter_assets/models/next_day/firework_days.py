@@ -2,10 +2,11 @@
 
 A firework day s has one offset a_s, the shift of the ordinary forecast's log odds that gives as many occupied cells as
 were observed. Offsets are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25 and
-2.26): one part drifts with time and is shared by all of them, one belongs to the date (every 4 July alike) and drifts
-slower. How far offsets lie from zero differs by city and is estimated from its own. The forecast averages over what
-remains uncertain; without a past it stays near the ordinary one. Places that are busier on firework days than the
-ordinary forecast has it are lifted by the smoothed ratio of both.
+2.26): one part is shared by the days around Independence Day, or by those around New Year, one belongs to the date (every
+4 July alike), and both drift with the years: a city may filter its summer fireworks and go on to publish New Year's. How far
+offsets lie from zero differs by city and is estimated from its own. The forecast averages over what remains uncertain;
+without a past it is the ordinary one, about three times as high. Places that are busier on firework days than the ordinary
+forecast has it are lifted by the smoothed ratio of both.
 """
 
 from typing import Final
@@ -21,12 +22,12 @@ from shotspotter_assets.calendar.year import YEAR_DAYS, month_days
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
-SHARED_VARIANCE: Final = 0.5
-SHARED_YEARS: Final = 1.0
-DATE_VARIANCE: Final = 0.5
+SEASON_VARIANCE: Final = 1.5
+SEASON_YEARS: Final = 4.0
+DATE_VARIANCE: Final = 0.7
 DATE_YEARS: Final = 3.0
-NOISE_VARIANCE: Final = 0.1
-PRIOR_DAYS: Final = 10
+NOISE_VARIANCE: Final = 0.05
+PRIOR_DAYS: Final = 3
 """Prior strength of these variances, in firework days, against those of the city's own offsets."""
 PLACE_HALF_LIFE_YEARS: Final = 3.0
 PLACE_PRIOR: Final = 3.0
@@ -34,6 +35,7 @@ PLACE_PRIOR: Final = 3.0
 PLACE_WIDTH: Final = 0.7
 """Standard deviation, in cells, of the smoothing of places."""
 MAX_OFFSET: Final = 12.0
+JULY: Final = 7
 
 
 def firework_probability(
@@ -76,9 +78,10 @@ def _posterior(
     days = np.append(past_days, day).astype("datetime64[D]")
     years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR_DAYS
     date = month_days(days)
-    same = date[:, None] == date[None, :]
-    kernel = SHARED_VARIANCE * np.exp(-years / SHARED_YEARS) + same * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
-    total = SHARED_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE
+    in_july = date // 100 == JULY
+    kernel = (in_july[:, None] == in_july) * SEASON_VARIANCE * np.exp(-years / SEASON_YEARS)
+    kernel += (date[:, None] == date) * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
+    total = SEASON_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE
     seen = (np.maximum(offsets**2 - noise, 0) / total).sum()
     scale = (PRIOR_DAYS + seen) / (PRIOR_DAYS + len(offsets))
     past = scale * (kernel[:-1, :-1] + NOISE_VARIANCE * np.eye(len(offsets))) + np.diag(noise)

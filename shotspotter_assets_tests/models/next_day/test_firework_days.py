@@ -37,10 +37,20 @@ def test_a_level_that_fell_falls_in_the_forecast():
     assert forecast("2021-07-04", past, fallen).mean() < 0.7 * forecast("2021-07-04", past, happened).mean()
 
 
+def test_new_year_keeps_its_level_where_summer_lost_its_own():
+    past = np.sort(
+        np.concatenate([days(f"{year}-07-04", f"{year}-07-05", f"{year}-12-31") for year in range(2016, 2020)])
+    )
+    levels = [0 if in_july and at >= 6 else 4 for at, in_july in enumerate([True, True, False] * 4)]
+    happened = np.concatenate([observed(level, 1, at) for at, level in enumerate(levels)])
+    new_year, july = forecast("2020-01-01", past, happened), forecast("2020-07-03", past, happened)
+    assert new_year.mean() > 2 * july.mean()
+
+
 def test_without_a_past_it_stays_near_the_ordinary_forecast():
     alone = forecast("2021-07-04", days(), np.zeros((0, 36), dtype=bool))
     assert (alone > expit(LOGIT)).all()
-    assert (alone < 2 * expit(LOGIT)).all()
+    assert (alone < 4 * expit(LOGIT)).all()
     assert (np.diff(alone) > 0).all()
 
 
