@@ -21,42 +21,46 @@ from shotspotter_assets.partitions import LOOK_BACK_DAYS, parse_key
 from shotspotter_assets.settings import Settings
 
 
-class OfAutomatedCity(dg.AutomationCondition):
-    """True of the partitions of the cities that are not `manual`."""
-
-    def __init__(self, cities: Iterable[City]) -> None:
-        self._cities = frozenset(city.name for city in automated(cities))
-
-    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
-        """See Dagster."""
-        if not self._cities or context.candidate_subset.is_empty:
-            return dg.AutomationResult(context, context.get_empty_subset())
-        keys = context.candidate_subset.expensively_compute_partition_keys()
-        of_cities = {key for key in keys if key.partition("|")[0] in self._cities}
-        return dg.AutomationResult(
-            context, context.candidate_subset.compute_intersection_with_partition_keys(of_cities)
-        )
-
-
-class WithHistory(dg.AutomationCondition):
-    """True of the days of a city by which it has as many days as models need; a run of an earlier one would fail."""
+class DayOfCity(dg.AutomationCondition):
+    """True of the days of these cities from their `start` on: those before it are never made."""
 
     def __init__(self, cities: Iterable[City]) -> None:
         self._starts = {city.name: city.start for city in cities}
 
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         """See Dagster."""
-        from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
+        if not self._starts or context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        days = {key: parse_key(key) for key in context.candidate_subset.expensively_compute_partition_keys()}
+        covered = {key for key, (city, day) in days.items() if day >= self._starts.get(city, date.max)}
+        return dg.AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(covered))
 
+
+class WithModels(dg.AutomationCondition):
+    """True of the days of a city for which there can be models: from its first day, or from the day that its own ones need.
+
+    Before that day they start at the model of the package, which knows no day before its first cutoff.
+    """
+
+    def __init__(self, cities: Iterable[City]) -> None:
+        self._starts = {city.name: city.start for city in cities}
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """See Dagster."""
         if context.candidate_subset.is_empty:
             return dg.AutomationResult(context, context.get_empty_subset())
         keys = context.candidate_subset.expensively_compute_partition_keys()
-        days = {key: parse_key(key) for key in keys}
-        enough = {key for key, (city, day) in days.items() if self._days(city, day) >= MIN_HISTORY_DAYS}
-        return dg.AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(enough))
+        with_models = {key for key in keys if self._has_models(*parse_key(key))}
+        return dg.AutomationResult(
+            context, context.candidate_subset.compute_intersection_with_partition_keys(with_models)
+        )
 
-    def _days(self, city: str, day: date) -> int:
-        return (day - self._starts[city]).days + 1 if city in self._starts else 0
+    def _has_models(self, city: str, day: date) -> bool:
+        from shotspotter_assets.models.next_day.shared_regression import package_start
+        from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
+
+        days = (day - self._starts[city]).days + 1 if city in self._starts else 0
+        return days >= MIN_HISTORY_DAYS or (days > 0 and package_start(city, day) is not None)
 
 
 class InRunUnderWay(dg.AutomationCondition):
@@ -86,6 +90,8 @@ MODELS: Final = dg.AssetKey("live_models")
 RECENT: Final = dg.AutomationCondition.in_latest_time_window(timedelta(days=LOOK_BACK_DAYS + 1))
 
 # What is remembered from tick to tick is of the window alone, or it would grow with every day of every city.
+INPUTS_MISSING: Final = dg.AutomationCondition.any_deps_missing()
+
 NEWLY_MISSING = (RECENT & dg.AutomationCondition.missing()).newly_true().with_label("newly missing")
 
 # What is requested goes on in the same run: each further run costs the start of a process.
@@ -121,7 +127,7 @@ def when_settled(wanted: dg.AutomationCondition, label: str) -> dg.AutomationCon
         & ~InRunUnderWay()
         & ~dg.AutomationCondition.backfill_in_progress()
         & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.any_deps_missing()
+        & ~INPUTS_MISSING
         & wanted
     ).with_label(label)
 
@@ -179,8 +185,11 @@ def definitions(settings: Settings) -> dg.Definitions:
 def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.Definitions:
     """The assets, with conditions that are true of the automated cities alone; the page of `raw_alerts` lists these."""
     # The window comes first: a condition is asked about all days of all cities otherwise.
-    is_wanted = RECENT & OfAutomatedCity(cities)
-    can_train = is_wanted & WithHistory(cities)
+    is_wanted = RECENT & DayOfCity(automated(cities))
+    can_train = is_wanted & WithModels(cities)
+    # What is missing comes first: mostly nothing is, and keys of nothing need not be listed. Days before a start are no input.
+    is_missing = dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested() & DayOfCity(cities)
+    inputs_missing = dg.AutomationCondition.any_deps_match(is_missing).with_label("an input is missing")
 
     shown = panel.table({"city": city.name, "automation": city.automation} for city in cities)
 
@@ -191,6 +200,6 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
         if condition is None:
             return spec
         limit = can_train if spec.key == MODELS else is_wanted
-        return spec.replace_attributes(automation_condition=limit & condition)
+        return spec.replace_attributes(automation_condition=limit & condition.replace(INPUTS_MISSING, inputs_missing))
 
     return assets.map_asset_specs(func=limited)
