@@ -2,19 +2,16 @@
 
 Every city runs through the project's own reading, cleaning and gridding; four quarterly folds each, forecast one after
 the other as a city would: the stack and its members are fitted before each cutoff, starting at what the *other* cities with
-alerts taught before that year (`shared_model.py`; `--alone`: without it), the stack's weights go on week by week, and networks
-go on from the fold before. Forecasts are kept in the cache, so that a run that was stopped goes on. Prints Markdown: per city
-and over all cities, gains in nats per positive over each baseline with 90% intervals of a weekly block bootstrap, calibration,
-with and without firework days, and the stack over the best baseline of each city, chosen in hindsight.
+alerts taught before that year (`shared_model.py`; `--alone`: without it), and the stack's weights go on week by week. With
+`--network`, the residual network too, and a stack that it is a member of. Forecasts are kept in the cache, so that a run that
+was stopped goes on. Prints Markdown: per city and over all cities, gains in nats per positive over each baseline with 90%
+intervals of a weekly block bootstrap, calibration, with and without firework days, the stack over the best baseline of each
+city, chosen in hindsight, and what the network adds to it.
 """
 
-import json
 import os
-import sys
-import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -28,34 +25,29 @@ from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsigh
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import FitContext, SharedStart
+from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
 """The baselines that gains are given over."""
 STACK, BOOSTING, NETWORK = "stack", "residual_boosting", "residual_conv_lstm"
+WITH_NETWORK = "stack_with_network"
 
 
-def forecasts_of(fold: Fold, cache: Path, start: SharedStart | None) -> tuple[dict[str, np.ndarray], FittedStack]:
+def forecasts_of(
+    fold: Fold, cache: Path, start: SharedStart | None, with_network: bool
+) -> tuple[dict[str, np.ndarray], FittedStack]:
     """(test forecasts of the stack and of its members, the stack); members come from the cache where they are there."""
     members = members_of(fold, cache, shared=start)
     stack = stack_of(fold, members)
-    return {STACK: stack.predict(fold.history, fold.test)} | {name: one.test for name, one in members.items()}, stack
-
-
-def network_of(fold: Fold, cache: Path, start: Any) -> tuple[np.ndarray, Any]:
-    """(test forecasts of the network, which goes on from `start`; the network to go on from), from the cache if there."""
-    kept = cache / f"{fold.name}_{NETWORK}.npz"
-    if not kept.exists():
-        started, history = time.perf_counter(), fold.history.through(fold.validation.stop)
-        start = forecaster(NETWORK).fit(history, fold.train, fold.validation, FitContext(earlier=start))
-        settings = json.dumps(start.settings | {"seconds": time.perf_counter() - started})
-        np.savez_compressed(kept, test=start.predict(fold.history, fold.test), settings=settings)
-        print(f"{fold.name} {NETWORK}: {settings}", file=sys.stderr, flush=True)
-    return np.load(kept)["test"], start
+    forecasts = {STACK: stack.predict(fold.history, fold.test)}
+    if with_network:
+        members |= members_of(fold, cache, (NETWORK,), start)
+        stack = stack_of(fold, members)
+        forecasts[WITH_NETWORK] = stack.predict(fold.history, fold.test)
+    return forecasts | {name: one.test for name, one in members.items()}, stack
 
 
 def show(title: str, forecasts: pa.Table) -> None:
@@ -130,7 +122,7 @@ def table_loss(forecasts: pa.Table, model: str) -> float:
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=["tested"], choices=[*GROUPS, *BENCHMARKS])
-    arguments.add_argument("--network", action="store_true", help="also residual_conv_lstm, which is no member")
+    arguments.add_argument("--network", action="store_true", help="also residual_conv_lstm, and a stack with it")
     arguments.add_argument("--alone", action="store_true", help="without what other cities teach")
     arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
     arguments.add_argument("--summary", action="store_true", help="no table for each city")
@@ -139,13 +131,11 @@ def main() -> None:
     cities = [name for given in chosen.cities for name in GROUPS.get(given, (given,))]
     tables: dict[str, pa.Table] = {}
     for city in cities:
-        start, fold_tables = None, []
+        fold_tables = []
         city_folds = folds(city, chosen.data, chosen.cache)[: chosen.folds]
         for fold in city_folds:
             shared = None if chosen.alone else start_of(city, fold.cutoff, chosen.data, chosen.cache)
-            forecasts, stack = forecasts_of(fold, chosen.cache, shared)
-            if chosen.network:
-                forecasts[NETWORK], start = network_of(fold, chosen.cache, start)
+            forecasts, stack = forecasts_of(fold, chosen.cache, shared, chosen.network)
             fold_tables.append(fold.table(forecasts))
             print(f"- {fold.name}: {stack.in_words} (offset {stack.settings['offset']:+.2f})", flush=True)
         tables[city] = pa.concat_tables(fold_tables)
@@ -163,6 +153,10 @@ def main() -> None:
         show("All cities", pa.concat_tables(everywhere))
         show("All cities without firework days", pa.concat_tables(ordinary))
     summary(tables)
+    if chosen.network:
+        for title, parts in (("all days", everywhere), ("without firework days", ordinary)):
+            gain = table_gain(pa.concat_tables(parts), WITH_NETWORK, STACK)
+            print(f"\nThe network in the stack, {title}: {gain.text()}")
 
 
 if __name__ == "__main__":
