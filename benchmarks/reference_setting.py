@@ -29,10 +29,12 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.networks.checkpoint import Checkpoint
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.storage.store import Store
 
 CITY: Final = "washington_dc"
 WEIGHTS: Final = (1.0, 10.0, 100.0, 0.01)
@@ -89,7 +91,8 @@ def network_maps(fold: Fold, config: NetworkConfig, cache: Path, until: float) -
         if time.monotonic() > until and "epoch" in line:
             raise OutOfTimeError
 
-    context = FitContext(log=log, checkpoint=cache / f"{name}_checkpoint")
+    kept_training = Checkpoint.of(Store(str(cache / f"{name}_checkpoint")), CITY, "fold", fold.cutoff)
+    context = FitContext(log=log, checkpoint=kept_training)
     fitted = ReferenceNetworkForecaster(config).fit(fold.history, fold.train, fold.validation, context)
     maps = fitted.predict_maps(fold.history, fold.test)
     (cache / f"{name}.json").write_text(json.dumps(fitted.settings, indent=1))
