@@ -8,7 +8,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +48,8 @@ class Benchmark:
     start: date
     box: tuple[float, float, float, float]
     cutoffs: tuple[date, ...]
+    factors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Contributing factors, as in a city's file."""
 
 
 def quarters(year: int, month: int, number: int) -> tuple[date, ...]:
@@ -140,6 +142,7 @@ def city_of(name: str) -> City:
             "start": benchmark.start,
             "box": dict(zip(("west", "south", "east", "north"), benchmark.box, strict=True)),
             "grid": {"rows": 36, "columns": 36} if benchmark.file else {"rows": 24, "columns": 24},
+            "factors": benchmark.factors,
             "source": landing if benchmark.file else {"kind": "simulated", "seed": 11},
         }
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
 from shotspotter_assets.cities.registry import CityFileError, load_cities
+from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
 from shotspotter_assets.models.registry import check_forecasters
 from shotspotter_assets.settings import UnsetVariableError, cities_folder, require_shared_folders
 
@@ -20,15 +21,16 @@ def main(arguments: Sequence[str]) -> None:
         require_shared_folders(os.environ, cities)
     except (CityFileError, UnsetVariableError) as error:
         sys.exit(str(error))
-    too_large = {}
+    unfit = {}
     for name, city in cities.items():
         try:
             require_memory(city, city.end or date.today())
-        except CityTooLargeError as error:
-            too_large[name] = str(error)
-    usable = [name for name in cities if name not in too_large]
+            CityFactors.read(city)
+        except (CityTooLargeError, FactorFileError) as error:
+            unfit[name] = str(error)
+    usable = [name for name in cities if name not in unfit]
     print(f"{folder}: {len(usable)} city files can be used: {', '.join(usable)}.")
-    if problems := [*(file.problem for file in cities.unusable.values()), *too_large.values()]:
+    if problems := [*(file.problem for file in cities.unusable.values()), *unfit.values()]:
         sys.exit("\n".join(problems))
 
 

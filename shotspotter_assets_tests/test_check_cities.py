@@ -1,5 +1,6 @@
 """The command that checks city files: a line for each that cannot be used, and its exit code."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,13 @@ def test_variables_that_other_machines_need_are_asked_for(tmp_path: Path, monkey
     write(tmp_path / "cities")
     with pytest.raises(SystemExit, match=r"SHOTSPOTTER_STORE.* must be set.*EcsRunLauncher"):
         main([str(tmp_path / "cities")])
+
+
+def test_a_city_whose_factor_cannot_be_used_has_a_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "places.csv").write_text("longitude,latitude\n38.9,-77.0\n")
+    write(tmp_path, factors={"liquor": {"kind": "points", "path": "places.csv", "known_from": date(2013, 6, 25)}})
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 0 city files can be used: .\n"
+    assert str(left.value.code).startswith("City washington_dc, factors.liquor: ")
+    assert "has nothing in the city's box" in str(left.value.code)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.layers import BaseMap, Layers
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.patrol_rules import PatrolRules
@@ -105,6 +106,8 @@ class City(StrictModel):
     """Null where it is not published; coverage is then estimated from the alerts."""
     layers: Layers = Layers()
     """Districts and streets by which the pages tell places."""
+    factors: Factors = Field(default_factory=dict)
+    """What is known of its places and days beside alerts, by name, as inputs of the next-day forecast."""
     base_map: BaseMap | None = None
     """A map under those of the pages; null for pages that fetch nothing."""
     time_precision: TimePrecision = "second"

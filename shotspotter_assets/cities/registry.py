@@ -170,23 +170,28 @@ def load_city(file: Path) -> City:
         raise CityFileError(f"{file}: " + "; ".join(problems[:MAX_PROBLEMS] + more)) from None
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
-    city = _with_layer_paths(file, city)
+    city = _with_paths(file, city)
     return city if city.coverage is None else _with_coverage_path(file, city, city.coverage)
 
 
-def _with_layer_paths(file: Path, city: City) -> City:
-    """The city with the absolute paths of its layers, whose files are there; they are read when they are needed."""
-    layers = {
-        key: layer.model_copy(update={"path": file.parent.absolute() / layer.path.expanduser()})
-        for key, layer in city.layers.given().items()
-    }
-    for key, layer in layers.items():
-        if not layer.path.is_file():
+def _with_paths(file: Path, city: City) -> City:
+    """The city with the absolute paths of its layers and factors, whose files are there; they are read when they are needed."""
+
+    def found(key: str, path: Path) -> dict[str, Path]:
+        path = file.parent.absolute() / path.expanduser()
+        if not path.is_file():
             raise CityFileError(
-                f"{file}: layers.{key}.path: {layer.path} does not exist; a relative path starts at the folder of the "
-                "city's file"
+                f"{file}: {key}.path: {path} does not exist; a relative path starts at the folder of the city's file"
             )
-    return city.model_copy(update={"layers": city.layers.model_copy(update=layers)})
+        return {"path": path}
+
+    layers = {
+        key: layer.model_copy(update=found(f"layers.{key}", layer.path)) for key, layer in city.layers.given().items()
+    }
+    factors = {
+        name: factor.model_copy(update=found(f"factors.{name}", factor.path)) for name, factor in city.factors.items()
+    }
+    return city.model_copy(update={"layers": city.layers.model_copy(update=layers), "factors": factors})
 
 
 def _with_coverage_path(file: Path, city: City, coverage: Coverage) -> City:

@@ -1,7 +1,8 @@
-"""Where a cell lies and what it is called: its edges, its size, its middle, its polygon and its name."""
+"""Where a cell lies and what it is called: the plane of the grid, a cell's edges, size, middle, polygon and name."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,35 @@ DECIMALS: Final = 7
 
 Edges = tuple[float, float, float, float]
 """West, south, east and north, in WGS84 degrees."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The city's box in metres east and north of its south-western corner."""
+
+    west: float
+    south: float
+    metres_east: float
+    """Of a degree of longitude, at the middle of the box."""
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, city: City) -> "Plane":
+        """The plane of a city's box."""
+        box = city.box
+        metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
+        return cls(
+            box.west,
+            box.south,
+            metres_east,
+            (box.east - box.west) * metres_east,
+            (box.north - box.south) * METRES_PER_DEGREE,
+        )
+
+    def metres(self, degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(east, north) of (longitude, latitude), shape (points, 2)."""
+        return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
 
 
 def cell_edges(city: City, row: int, column: int, size: int = 1) -> Edges:

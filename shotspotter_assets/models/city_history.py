@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
@@ -167,6 +168,11 @@ class CityHistory:
         """Alerts of the forecast types, shape (days, rows, columns)."""
         return alerts_of(self.city, self.daily_counts)
 
+    @cached_property
+    def factors(self) -> CityFactors:
+        """The contributing factors, of whatever days they tell; forecasts use of each what was published before them."""
+        return CityFactors.read(self.city)
+
     def in_coverage(self, day: date) -> Mask:
         """The cells covered on a day, as far as these days tell, shape (rows, columns).
 
@@ -178,7 +184,7 @@ class CityHistory:
         """The history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead)
+        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors)
 
     def hourly(self, in_coverage: Mask) -> HourlyHistory:
         """The history by hour.

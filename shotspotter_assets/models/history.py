@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
 """Of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
@@ -35,9 +36,10 @@ class History:
         evening: alerts of the forecast types near the end of each day (see `evening_alerts`), shape (days, rows,
             columns); None where hours are not known.
         lead: days from the last day whose counts a forecast may use to the day that is forecast, at least 1.
+        factors: the contributing factors that the city's file names.
 
     Raises:
-        HistoryError: shapes do not fit, or nothing is covered.
+        HistoryError: shapes do not fit, nothing is covered, or factors are missing.
     """
 
     city: City
@@ -46,6 +48,7 @@ class History:
     in_coverage: npt.NDArray[np.bool_]
     evening: npt.NDArray[np.floating] | None = None
     lead: int = 1
+    factors: CityFactors = NO_FACTORS
     _kept: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +62,10 @@ class History:
             raise HistoryError(f"City {self.city.name}: evening has shape {self.evening.shape}, not {(days, *grid)}.")
         if self.lead < 1:
             raise HistoryError(f"City {self.city.name}: the lead is {self.lead}; a forecast is at least a day ahead.")
+        if self.factors.names != CityFactors.blank(self.city).names:
+            raise HistoryError(
+                f"City {self.city.name}: its factors were not read; make the history by CityHistory.daily."
+            )
 
     @cached_property
     def alerts(self) -> npt.NDArray[np.int32]:
@@ -92,7 +99,9 @@ class History:
         if stop == len(self.counts):
             return self
         evening = None if self.evening is None else self.evening[:stop]
-        return History(self.city, self.first_day, self.counts[:stop], self.in_coverage, evening, self.lead)
+        return History(
+            self.city, self.first_day, self.counts[:stop], self.in_coverage, evening, self.lead, self.factors
+        )
 
     def kept(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
         """What `make` gives for some days, made once: several forecasters of one city take the same inputs."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
+from shotspotter_assets.factors.city_factors import FactorFileError
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.history import HistoryError
@@ -36,7 +37,14 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
     for city in cities:
         try:
             rows[city.name] = _rows_before(store, city, cutoff)
-        except (NotSharedError, MissingPartitionsError, DaysNotKnownError, CityTooLargeError, HistoryError) as error:
+        except (
+            NotSharedError,
+            MissingPartitionsError,
+            DaysNotKnownError,
+            CityTooLargeError,
+            HistoryError,
+            FactorFileError,
+        ) as error:
             left_out[city.name] = str(error)
         else:
             log(

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import BaseMap
+from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.pages.chances import CHANCE_CLASSES, MIN_IN_TEN, ONE_IN
 from shotspotter_assets.pages.layers import CityLayers, NamedShapes
-from shotspotter_assets.pages.places import Places, Plane
+from shotspotter_assets.pages.places import Places
 
 DISTRICT_METRES: Final = 15.0
 STREET_METRES: Final = 8.0

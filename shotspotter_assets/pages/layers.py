@@ -1,15 +1,13 @@
 """Reads the layers of a city's file: named polygons and lines within its box."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import Box, City
 from shotspotter_assets.cities.layers import Layer
-
-WGS84: Final = 4326
+from shotspotter_assets.cities.shape_files import read_shapes
 
 
 class LayerFileError(ValueError):
@@ -49,24 +47,15 @@ class CityLayers:
 
 
 def _read(city: City, key: str, layer: Layer) -> NamedShapes:
-    import geopandas
-    import pyogrio
-
     where = f"City {city.name}, layers.{key}: {layer.path}"
     try:
-        if layer.path.suffix.lower() in (".parquet", ".geoparquet"):
-            frame = geopandas.read_parquet(layer.path)
-        else:
-            frame = pyogrio.read_dataframe(layer.path)
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LayerFileError(f"{where} cannot be read: {reason}") from None
+        frame = read_shapes(layer.path)
+    except ValueError as error:
+        raise LayerFileError(f"{where} {error}") from None
     columns = [name for name in frame.columns if name != frame.geometry.name]
     if layer.name not in columns:
         raise LayerFileError(f"{where} has no column {layer.name}; it has {', '.join(columns)}. Correct `name`.")
-    frame = frame[frame[layer.name].notna() & frame.geometry.notna()]
-    if frame.crs is not None:
-        frame = frame.to_crs(WGS84)
+    frame = frame[frame[layer.name].notna()]
     return _within(city.box, [_named(layer.name, value) for value in frame[layer.name]], frame.geometry.to_numpy())
 
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.pages.places import Plane
 from shotspotter_assets.serving.issued_forecasts import RISK_FORECASTS, ForecastRecord, forecast_partition, load_record
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, NEXT_DAY_HORIZON, is_of_grid
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, GRID_FILE, RECORD_FILE

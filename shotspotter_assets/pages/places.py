@@ -1,15 +1,13 @@
 """What people call a place: its nearest crossing or street and its district, or where it lies from the middle of the city."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
-from shotspotter_assets.gridding.cells import cell_metres, cell_middles
+from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets.pages.layers import CityLayers, NamedShapes
 
 Array = npt.NDArray[np.float64]
@@ -25,35 +23,6 @@ NEAR_CELLS: Final = 1.0
 
 MIDDLE_METRES: Final = 400.0
 """So near to the middle of the city, no direction is told."""
-
-
-@dataclass(frozen=True)
-class Plane:
-    """The city's box in metres east and north of its south-western corner."""
-
-    west: float
-    south: float
-    metres_east: float
-    """Of a degree of longitude, at the middle of the box."""
-    width: float
-    height: float
-
-    @classmethod
-    def of(cls, city: City) -> "Plane":
-        """The plane of a city's box."""
-        box = city.box
-        metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
-        return cls(
-            box.west,
-            box.south,
-            metres_east,
-            (box.east - box.west) * metres_east,
-            (box.north - box.south) * METRES_PER_DEGREE,
-        )
-
-    def metres(self, degrees: Array) -> Array:
-        """(east, north) of (longitude, latitude), shape (points, 2)."""
-        return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
 
 
 class Places:

@@ -18,9 +18,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from shotspotter_assets.cities.layers import BaseMap
+from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.pages.ground import MAX_TILES, Ground
 from shotspotter_assets.pages.layers import CityLayers
-from shotspotter_assets.pages.places import Places, Plane
+from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.browser import pixels

@@ -57,6 +57,8 @@ def phrase_of(name: str) -> str | None:
     if name.startswith("log_nearby_"):
         *layer, half_life, _ = name.removeprefix("log_nearby_").split("_")
         return f"{' '.join(layer)} nearby {_when(half_life)}"
+    if name.startswith("factor_"):
+        return name.removeprefix("factor_").replace("_", " ")
     return next((phrase for start, phrase in PHRASES.items() if name.startswith(start)), None)
 
 

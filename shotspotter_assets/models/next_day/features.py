@@ -18,6 +18,7 @@ from shotspotter_assets.calendar.public_holidays import public_holidays
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
 
@@ -66,7 +67,7 @@ def ordinary_days(history: History) -> Booleans:
 
 def is_same_for_all_cells(name: str) -> bool:
     """Whether an input of that name tells of the day or the city, and nothing of the cell."""
-    return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_"))
+    return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_", "series_"))
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
@@ -87,7 +88,7 @@ def blank_history(city: City) -> History:
     """One day of one cell, without alerts."""
     counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
     evening = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening)
+    return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening, factors=CityFactors.blank(city))
 
 
 def _next_day_inputs(history: History, wanted: Integers) -> Inputs:
@@ -128,6 +129,7 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     yield from _weekend(history, occupied, kept, wanted)
     yield from _city(occupied.mean(axis=1), kept, known)
     yield from _calendar(history, wanted)
+    yield from _factors(history, known)
 
 
 def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
@@ -240,6 +242,14 @@ def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]
         beside |= is_holiday_fireworks(days + shift)
     yield "is_beside_firework_days", beside.astype(np.float64)[:, None]
     yield "is_firework_day", is_holiday_fireworks(days).astype(np.float64)[:, None]
+
+
+def _factors(history: History, known: Integers) -> Iterator[tuple[str, Array]]:
+    first_unknown = history.days_to_forecast()[known]
+    for of_cells in history.factors.of_cells:
+        yield of_cells.name, of_cells.inputs(first_unknown, history.in_coverage)
+    for of_days in history.factors.of_days:
+        yield of_days.name, of_days.inputs(first_unknown)
 
 
 def _outages(alerts: Integers) -> Booleans:

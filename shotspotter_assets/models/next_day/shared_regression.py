@@ -26,8 +26,11 @@ from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regr
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
 """The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
-OPTIONAL_INPUTS: Final = ("late_", "log_nearby_")
-"""What the names of inputs start with that only cities with hours, or with other events, have."""
+FACTORS: Final = ("factor_", "series_")
+"""What the names of inputs start with that tell of contributing factors: shared by the cities that have the same."""
+UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
+"""The same of those that only cities with hours, or with other events, have."""
+OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1
 """Of the cell-days without alerts that are drawn."""
 MIN_POSITIVES: Final = 50
@@ -72,7 +75,7 @@ class SharedRows:
         kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
         days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
         inputs, observed = next_day_inputs(history, days), history.observed[days]
-        shared = [at for at, name in enumerate(inputs.names) if not name.startswith(OPTIONAL_INPUTS)]
+        shared = [at for at, name in enumerate(inputs.names) if not name.startswith(UNSHARED_INPUTS)]
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < EMPTY_SHARE)
         return cls(
             tuple(inputs.names[at] for at in shared),
@@ -131,7 +134,7 @@ def fit_shared(
     """The regressions of a cutoff, the same whatever the order of the cities.
 
     Args:
-        rows: by city, of the days before the cutoff, with the same inputs.
+        rows: by city, of the days before the cutoff, with the same inputs but for factors.
         cutoff: see `SharedModels`, as is `left_out`.
         prior: what all regressions are shrunk towards; those of a city that took part in it are so too.
         leave_each_out: whether each city is to have a regression without its own rows.
@@ -151,9 +154,15 @@ def fit_shared(
     origin = None if prior is None else prior.origin
     if not cities:
         return SharedModels(cutoff=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
-    names = rows[cities[0]].names
+    names = tuple(dict.fromkeys(name for city in cities for name in rows[city].names))
     # float64, as nearly equal rates make the fit stiff.
-    inputs = np.concatenate([rows[city].inputs for city in cities]).astype(np.float64)
+    inputs = np.zeros((sum(len(rows[city].observed) for city in cities), len(names)))
+    first = 0
+    for city in cities:
+        own = rows[city]
+        # A factor that a city does not have is 0 there, as in its average cell.
+        inputs[first : first + len(own.observed), [names.index(name) for name in own.names]] = own.inputs
+        first += len(own.observed)
     labels = np.concatenate([rows[city].observed for city in cities])
     counted = np.concatenate([rows[city].sample_weight for city in cities])
     of_city = np.repeat(np.arange(len(cities)), [len(rows[city].observed) for city in cities])

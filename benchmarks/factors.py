@@ -1,0 +1,268 @@
+"""What contributing factors add to the next day: `python benchmarks/factors.py --data FOLDER --cache FOLDER`.
+
+Days before the first test days alone: Washington DC 2017, Oakland 2010, Cincinnati 2021, by quarterly folds. The
+regression is fitted without factors, with each by itself and with all of them, on all of the city's past and on its last
+twelve months, with the same covered cells, as if they were published; it starts at the other two cities, as they were before
+their own first test days. `--data` is a folder of alerts with `layers/` in it. Gains over the regression without factors on
+ordinary days, in nats per positive with 90% intervals of a weekly block bootstrap. Prints Markdown.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from benchmark_cities import BENCHMARKS, Fold, folds, parser, quarters
+from shared_model import between, rows_of
+
+from shotspotter_assets.evaluation.forecasts_table import without_firework_days
+from shotspotter_assets.evaluation.gains import table_gain
+from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.next_day.features import Inputs
+from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
+from shotspotter_assets.models.next_day.shared_regression import FACTORS, SharedRows, fit_shared
+from shotspotter_assets.storage.file_names import ALL_CITIES
+
+WITHOUT = "without"
+THIN_DAYS = 365
+SHARED = ("poverty", "vacancy")
+"""Factors that all three cities have by the same definition."""
+DAY_BEFORE, SAME_DAY = "weather of the day before", "weather of the day itself, as if it had been known"
+
+
+def _polygons(path: Path, column: str, figure: str, known_from: date) -> dict[str, Any]:
+    return {"kind": "polygons", "path": path, "column": column, "figure": figure, "known_from": known_from}
+
+
+def _points(path: Path, known_from: date, **more: Any) -> dict[str, Any]:
+    return {"kind": "points", "path": path, "known_from": known_from, **more}
+
+
+def _weather(path: Path, known_from: date, **columns: str) -> dict[str, dict[str, Any]]:
+    series = {"kind": "series", "path": path, "known_from": known_from}
+    return {
+        f"{name}{suffix}": {**series, "column": column, "days_late": days_late}
+        for name, column in columns.items()
+        for suffix, days_late in (("", 0), ("_of_the_day", -1))
+    }
+
+
+def _joined(shapes: Path, key: str, figures: pd.DataFrame, file: Path) -> Path:
+    """The areas of one file with the figures of another, joined by the column `key` and `geoid`."""
+    areas = geopandas.read_file(shapes) if shapes.suffix == ".geojson" else geopandas.read_parquet(shapes)
+    areas = areas[[key, "geometry"]].rename(columns={key: "geoid"}).merge(figures, on="geoid")
+    areas.to_parquet(file)
+    return file
+
+
+def _chosen(source: Path, file: Path, kept: Callable[[Any], Any]) -> Path:
+    table = (
+        pd.read_parquet(source)
+        if "geometry" not in pa.parquet.read_schema(source).names
+        else geopandas.read_parquet(source)
+    )
+    table[kept(table)].to_parquet(file)
+    return file
+
+
+def factors_of(city: str, data: Path, cache: Path) -> dict[str, dict[str, Any]]:
+    """The settings of a city's factors, whose files are made where several are to be joined."""
+    layers, made = data / "layers", cache / "factor_files"
+    made.mkdir(parents=True, exist_ok=True)
+    deprivation = pd.read_parquet(layers / "us/deprivation_tract_acs2015_acs2018.parquet")
+    deprivation = deprivation[deprivation["acs_end_year"] == 2015][
+        ["geoid", "fraction_poverty", "fraction_vacant_housing"]
+    ]
+    if city == "washington_dc":
+        own = layers / "washington_dc"
+        census = pd.read_parquet(own / "acs_tract_2007_2014.parquet")
+        census = census[census["acs_period"] == "2008-2012"].assign(
+            fraction_poverty=lambda table: table["poverty_people_pct"] / 100,
+            fraction_vacant_housing=lambda table: table["vacant_pct"] / 100,
+        )
+        tracts = _joined(layers / "washington_dc_tracts_2010.geojson", "geoid", census, made / "dc_tracts.parquet")
+        published, copied = date(2013, 12, 17), date(2016, 8, 16)
+        crimes = _chosen(
+            own / "crime_2006_2012.parquet", made / "dc_gun.parquet", lambda table: table["method"] == "gun"
+        )
+        areas = geopandas.read_parquet(own / "areas_2016.parquet")
+        areas = areas[areas["category"] == "public_housing"]
+        # Two projects may lie on the same ground.
+        areas.dissolve(by=areas.geometry.to_wkb(), aggfunc={"units": "sum"}).to_parquet(made / "dc_homes.parquet")
+        liquor, roads = own / "liquor_licenses_2013.parquet", own / "major_roads_ddot.parquet"
+        return {
+            "poverty": _polygons(tracts, "fraction_poverty", "rate", published),
+            "vacancy": _polygons(tracts, "fraction_vacant_housing", "rate", published),
+            "people": _polygons(tracts, "pop_total", "count", published),
+            "liquor": _points(liquor, date(2013, 6, 25)),
+            "nearest_liquor": _points(liquor, date(2013, 6, 25), measure="distance"),
+            "gun_crimes": _points(crimes, date(2012, 7, 18)),
+            "public_housing": _polygons(made / "dc_homes.parquet", "units", "count", copied),
+            "arterials": {"kind": "lines", "path": roads, "known_from": date(2013, 1, 1)},
+            **_weather(own / "weather_daily.parquet", date(2011, 1, 1), heat="obs_tmax_c", rain="era_precip_mm"),
+        }
+    if city == "cincinnati":
+        own = layers / "cincinnati_oh"
+        tracts = _joined(
+            own / "tracts_2010.parquet", "census_tract_id_2010", deprivation, made / "cincinnati_tracts.parquet"
+        )
+        violations = _chosen(
+            own / "housing_violations_points.parquet",
+            made / "cincinnati_violations.parquet",
+            lambda table: table["issued"] < pd.Timestamp(2017, 1, 1),
+        )
+        published = date(2016, 12, 8)
+        return {
+            "poverty": _polygons(tracts, "fraction_poverty", "rate", published),
+            "vacancy": _polygons(tracts, "fraction_vacant_housing", "rate", published),
+            "violations": _points(violations, date(2017, 1, 1)),
+            "streets": {
+                "kind": "lines",
+                "path": own / "streets_tiger_address_ranges.parquet",
+                "known_from": date(2017, 1, 1),
+            },
+            **_weather(own / "weather_daily.parquet", date(2015, 1, 1), heat="tmean_c", rain="era_precip_mm"),
+        }
+    own = layers / "oakland_ca"
+    tracts = _joined(own / "tracts_2010_alameda.parquet", "geoid", deprivation, made / "oakland_tracts.parquet")
+    main = ("motorway", "trunk", "primary", "secondary")
+    roads = _chosen(
+        own / "streets_osm.parquet", made / "oakland_roads.parquet", lambda table: table["highway"].isin(main)
+    )
+    # Of 2011 to 2015, as if they had been known in 2008: what such figures could bring at most.
+    return {
+        "poverty": _polygons(tracts, "fraction_poverty", "rate", date(2008, 1, 1)),
+        "vacancy": _polygons(tracts, "fraction_vacant_housing", "rate", date(2008, 1, 1)),
+        "arterials": {"kind": "lines", "path": roads, "known_from": date(2008, 1, 1)},
+        **_weather(own / "weather_daily.parquet", date(2008, 1, 1), heat="tmax_c", rain="precip_mm"),
+    }
+
+
+CUTOFFS = {"washington_dc": quarters(2017, 1, 4), "oakland": quarters(2010, 1, 4), "cincinnati": quarters(2021, 1, 4)}
+"""Of the folds; the tests of `next_day.py` start later."""
+
+
+def _name(city: str) -> str:
+    return f"{city}_factors"
+
+
+def _tuning(city: str) -> str:
+    return f"{city}_factors_tuning"
+
+
+def chosen_inputs(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """The inputs of each variant: none, each factor, all of places, and the weather."""
+    places = [name for name in names if name.startswith("factor_")]
+    series = [name for name in names if name.startswith("series_")]
+    return {
+        WITHOUT: [],
+        **{name.removeprefix("factor_"): [name] for name in places},
+        "all of these": places,
+        DAY_BEFORE: [name for name in series if "of_the_day" not in name],
+        SAME_DAY: [name for name in series if "of_the_day" in name],
+    }
+
+
+def _kept(inputs: Inputs, kept: list[str]) -> Inputs:
+    """The inputs without the factors that are not among `kept`: their columns are zero."""
+    dropped = [at for at, name in enumerate(inputs.names) if name.startswith(FACTORS) and name not in kept]
+    values = inputs.values.copy()  # noqa: PD011  # no data frame
+    values[:, :, dropped] = 0.0
+    return Inputs(values, inputs.names)
+
+
+def thin(fold: Fold) -> Fold:
+    """The fold with the last twelve months before its cutoff."""
+    cut, history = fold.test.start - THIN_DAYS, fold.history
+    evening = None if history.evening is None else history.evening[cut:]
+    shorter = replace(
+        history, first_day=history.first_day + timedelta(days=cut), counts=history.counts[cut:], evening=evening
+    )
+    windows = (range(max(days.start - cut, 0), days.stop - cut) for days in (fold.train, fold.validation, fold.test))
+    validation_days = round(0.15 * THIN_DAYS)
+    _, _, test = windows
+    return Fold(
+        shorter, fold.cutoff, range(THIN_DAYS - validation_days), range(THIN_DAYS - validation_days, THIN_DAYS), test
+    )
+
+
+def start_of(city: str, kept: tuple[str, ...], data: Path, cache: Path) -> SharedStart:
+    """What the other two cities teach before their own first test days, with the factors of those names."""
+    rows = {}
+    for other in CUTOFFS:
+        if other == city:
+            continue
+        own = between(rows_of(_name(other), data, cache), date.min, BENCHMARKS[other].cutoffs[0])
+        at = [
+            number
+            for number, name in enumerate(own.names)
+            if not name.startswith(FACTORS) or name.startswith(tuple(f"factor_{factor}_" for factor in kept))
+        ]
+        rows[other] = SharedRows(
+            tuple(own.names[number] for number in at), own.inputs[:, at], own.observed, own.sample_weight, own.days
+        )
+    start = fit_shared(rows, date(2023, 1, 1), leave_each_out=False).start_of(city, ALL_CITIES)
+    assert start is not None
+    return start
+
+
+def forecasts_of(
+    fold: Fold, variants: Mapping[str, tuple[list[str], SharedStart]], cache: Path, kind: str
+) -> dict[str, np.ndarray]:
+    """Test forecasts by variant, each kept in the cache as soon as it is there."""
+    forecasts = {}
+    data = once(lambda: FitData.make(fold.history, fold.train, fold.validation))
+    for name, (kept_inputs, start) in variants.items():
+        kept = cache / f"factors_{kind}_{fold.name}_{name.replace(' ', '_').replace(',', '')}.npy"
+        if not kept.exists():
+            inputs = _kept(data().inputs, kept_inputs)
+            fitted = fit_regressions(replace(data(), history=replace(data().history), inputs=inputs), start).both
+            np.save(kept, fitted.predict(fold.history, fold.test).astype(np.float32))
+            print(f"{fold.name} {kind} {name}", file=sys.stderr, flush=True)
+        forecasts[name] = np.load(kept).astype(np.float64)
+    return forecasts
+
+
+def main() -> None:
+    """Fit what is not in the cache, and print the table."""
+    arguments = parser(__doc__, cities=list(CUTOFFS), choices=list(CUTOFFS))
+    chosen = arguments.parse_args()
+    for city, cutoffs in CUTOFFS.items():
+        BENCHMARKS[_name(city)] = replace(BENCHMARKS[city], factors=factors_of(city, chosen.data, chosen.cache))
+        BENCHMARKS[_tuning(city)] = replace(BENCHMARKS[_name(city)], cutoffs=cutoffs)
+    starts = {
+        city: [start_of(city, kept, chosen.data, chosen.cache) for kept in ((), SHARED)] for city in chosen.cities
+    }
+    print("| city | factor | all of its past | its last twelve months |\n| --- | --- | --- | --- |")
+    for city in chosen.cities:
+        tables: dict[str, list[pa.Table]] = {"rich": [], "thin": []}
+        for fold in folds(_tuning(city), chosen.data, chosen.cache):
+            names = chosen_inputs(
+                tuple(factor.name for factor in (*fold.history.factors.of_cells, *fold.history.factors.of_days))
+            )
+            alone, with_others = starts[city]
+            variants = {name: (kept, alone) for name, kept in names.items()}
+            of_all = [name for name in names["all of these"] if name in with_others.slopes]
+            variants["poverty and vacancy, started at the other cities"] = (of_all, with_others)
+            for kind, one in (("rich", fold), ("thin", thin(fold))):
+                tables[kind].append(one.table(forecasts_of(one, variants, chosen.cache, kind)))
+        joined = {kind: without_firework_days(pa.concat_tables(parts)) for kind, parts in tables.items()}
+        for name in variants:
+            if name != WITHOUT:
+                print(
+                    f"| {city} | {name} | "
+                    + " | ".join(table_gain(joined[kind], name, WITHOUT).text() for kind in joined)
+                    + " |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

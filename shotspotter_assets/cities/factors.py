@@ -1,0 +1,125 @@
+"""The contributing factors of a city's file: what is known of its places and days beside alerts, as inputs of the forecast.
+
+`layers` are shown on maps and are no input; a file may be both. Race, ethnicity and what stands for them are refused by name:
+they are for audits alone.
+"""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from shotspotter_assets.cities.source_settings import StrictModel
+
+REFUSED: Final = re.compile(
+    # Anywhere, as in pctblack or nonhispanic.
+    r"hispanic|latin[oax]|ethnic|racial|asian|black|white|hawaii|minorit|foreign|im+igra|citizen|nativity|indigenous|aborigin"
+    r"|ancestr|nationalit|language|linguist|religi|muslim|islam|mosque|synagogue|surname|birthplace"
+    # As a word of its own.
+    r"|\b(?:races?|hisp|blk|wht|nh[wb]|aian|nhp?i|nhopi|aapi|poc|bipoc|african|native|trib(?:e|al)|indian|english|lep|spanish|born"
+    r"|jewish|of birth|birth (?:place|country))\b"
+    # Tables of the US Census: race, Hispanic origin, ancestry, nativity, place of birth and language; any table by race; profiles
+    # that have them among their lines; decennial counts by race and origin.
+    r"|\b(?:[bc](?:0[23456]|16)\d{3}|[bc]\d{5}[a-i]\b|dp0[25] \d|p1 0(?:0[2-9]|[1-9]\d)|p[234] \d|p0(?:0[3-9]|1[01])\d{3})"
+)
+"""What the name of an input must not hold: race, ethnicity, and what stands for them."""
+
+
+class _Factor(StrictModel):
+    """What every factor says."""
+
+    path: Path
+    """A relative path starts at the folder of the city's file."""
+    known_from: date = Field(strict=True)
+    """The day on which it was published: forecasts of later days may use it."""
+
+
+class _Shapes(_Factor):
+    """A GeoParquet, GeoPackage, GeoJSON or zipped shapefile; or a CSV or Parquet file of points."""
+
+    longitude: str = "longitude"
+    latitude: str = "latitude"
+    """Columns of a CSV or Parquet file that has no geometry, in WGS84 degrees."""
+
+
+class PolygonFactor(_Shapes):
+    """Areas with a figure, such as census tracts."""
+
+    kind: Literal["polygons"]
+    column: str = Field(min_length=1)
+    figure: Literal["count", "rate"]
+    """A count is spread evenly over its area and is told by km²; of rates and medians a cell has the mean by area."""
+
+    def input_name(self, name: str) -> str:
+        """Name of the input: it has the definition, so that cities share what is the same."""
+        return f"factor_{name}_{'per_km2' if self.figure == 'count' else 'rate'}"
+
+
+class PointFactor(_Shapes):
+    """Places: how densely they lie around a cell, or how far the nearest is."""
+
+    kind: Literal["points"]
+    measure: Literal["density", "distance"] = "density"
+    width_metres: float = Field(default=500.0, ge=50.0, le=5_000.0)
+    """Standard deviation of the Gaussian kernel of a density."""
+
+    def input_name(self, name: str) -> str:
+        """See `PolygonFactor.input_name`."""
+        return f"factor_{name}_{f'density_{self.width_metres:g}_m' if self.measure == 'density' else 'distance'}"
+
+
+class LineFactor(_Shapes):
+    """Lines, such as arterial roads: their metres by km² of a cell, or how far the nearest is."""
+
+    kind: Literal["lines"]
+    measure: Literal["length", "distance"] = "length"
+
+    def input_name(self, name: str) -> str:
+        """See `PolygonFactor.input_name`."""
+        return f"factor_{name}_{self.measure}"
+
+
+class SeriesFactor(_Factor):
+    """A number for each day, such as the weather; a CSV or Parquet file. All cells have the same."""
+
+    kind: Literal["series"]
+    column: str = Field(min_length=1)
+    day: str = "date"
+    """Column of the local civil day."""
+    days_late: int = Field(default=0, ge=-7, le=366)
+    """Days from a day to the one at whose end its number is known; -1 for a forecast that is issued on the day before."""
+
+    def input_name(self, name: str) -> str:
+        """See `PolygonFactor.input_name`."""
+        return f"series_{name}_{self.days_late}_days_late"
+
+
+CellFactor = PolygonFactor | PointFactor | LineFactor
+
+Factor = Annotated[PolygonFactor | PointFactor | LineFactor | SeriesFactor, Field(discriminator="kind")]
+
+
+def refused_part(text: str) -> str | None:
+    """What in a name tells of race, ethnicity or what stands for them; None where nothing does."""
+    words = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
+    found = REFUSED.search(words)
+    return None if found is None else found[0]
+
+
+def _without_race(factors: dict[str, Factor]) -> dict[str, Factor]:
+    for name, factor in factors.items():
+        for text in (name, factor.path.name, getattr(factor, "column", "")):
+            if part := refused_part(text):
+                raise ValueError(
+                    f"{name} cannot be an input: {text!r} has {part!r}, and race, ethnicity and what stands for them (language, "
+                    "origin, religion) are for audits alone. Where it is something else, give it another name"
+                )
+    return factors
+
+
+Factors = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)], Factor], AfterValidator(_without_race)
+]
+"""The factors of a city, by name."""

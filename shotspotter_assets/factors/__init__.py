@@ -1,0 +1,1 @@
+"""From files of contributing factors to inputs of the forecast."""

@@ -1,0 +1,148 @@
+"""From the shapes of a contributing factor to one number for each cell of a city's grid."""
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.factors import CellFactor, LineFactor, PointFactor, PolygonFactor
+from shotspotter_assets.cities.shape_files import read_shapes
+from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
+
+if TYPE_CHECKING:
+    import geopandas
+
+Array = npt.NDArray[np.float64]
+Shapes = npt.NDArray[np.object_]
+
+KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}
+"""What a file of each kind holds, single or as a Multi-."""
+MISSING_FIGURES: Final = (-999, -9_999, -99_999, *(-111_111_111 * digit for digit in range(1, 10)))
+"""Figures that stand for none; the long ones are the annotations of the US Census (-666666666 and others)."""
+NEAR_METRES: Final = 100.0
+"""Distances well below it tell nothing more."""
+
+
+def cell_values(city: City, factor: CellFactor) -> Array:
+    """The factor's number for each cell, shape (rows, columns); NaN where nothing is known.
+
+    Rates as they are; log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, log(1 + distance / 100 m). They
+    mean the same whatever the grid.
+
+    Raises:
+        ValueError: the file cannot be used, with the reason and the remedy.
+    """
+    import shapely
+
+    frame = _usable(city, factor)
+    plane = Plane.of(city)
+    shapes = shapely.transform(frame.geometry.to_numpy(), plane.metres)
+    if isinstance(factor, PolygonFactor):
+        return _of_polygons(city, factor, frame, shapes)
+    if factor.measure == "distance":
+        return np.log1p(_metres_away(city, plane, shapes) / NEAR_METRES)
+    if isinstance(factor, PointFactor):
+        return np.log1p(_density(city, plane, shapes, factor.width_metres))
+    return np.log1p(_within_cells(city, shapes, np.ones(len(shapes)), "length") / 1_000 / _cell_km2(city))
+
+
+def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
+    """The shapes that lie in or near the city's box, valid and each once."""
+    import shapely
+
+    points = {} if not isinstance(factor, PointFactor) else {"longitude": factor.longitude, "latitude": factor.latitude}
+    frame = read_shapes(factor.path, **points)
+    if isinstance(factor, PolygonFactor) and factor.column not in frame.columns:
+        columns = ", ".join(str(name) for name in frame.columns if name != frame.geometry.name)
+        raise ValueError(f"has no column {factor.column}; it has {columns}. Correct `column`")
+    kinds = sorted(set(frame.geom_type.str.removeprefix("Multi")) - {KINDS[factor.kind]})
+    if kinds:
+        raise ValueError(f"holds {', '.join(kinds)}, and {factor.kind} are {KINDS[factor.kind]}. Correct `kind`")
+    box = city.box
+    if not frame.intersects(shapely.box(box.west, box.south, box.east, box.north)).any():
+        raise ValueError(
+            f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
+            "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
+        )
+    if isinstance(factor, PointFactor):
+        # Two places may share a point, but not all else.
+        return frame.loc[~frame.astype(str).duplicated()]
+    frame = frame.set_geometry(frame.geometry.make_valid())
+    told = frame.geometry.normalize().to_wkb()
+    if isinstance(factor, LineFactor):
+        return frame.loc[~told.duplicated()]
+    frame = frame.loc[~frame[[factor.column]].assign(shape=told).duplicated()]
+    repeated = int(told[frame.index].duplicated().sum())
+    if repeated:
+        raise ValueError(
+            f"has {repeated} areas twice with different figures of {factor.column}. Leave one period, and let known_from be "
+            "the day of its publication"
+        )
+    return frame
+
+
+def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFrame", shapes: Shapes) -> Array:
+    """A count by km², or the mean of a rate by area over the part of the cell of which it is known."""
+    import shapely
+
+    try:
+        figures = frame[factor.column].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise ValueError(f"has no number in every row of {factor.column}. Correct the file or `column`") from None
+    missing = ~np.isfinite(figures) | np.isin(figures, MISSING_FIGURES)
+    if factor.figure == "count":
+        missing |= figures < 0
+    areas = [_within_cells(city, shapes[of], np.ones(of.sum()), "area") for of in (~missing, missing)]
+    shapes, figures = shapes[~missing], figures[~missing]
+    if factor.figure == "rate":
+        mean = _within_cells(city, shapes, figures, "area")
+        return np.divide(mean, areas[0], out=np.full(city.shape, np.nan), where=areas[0] > 0)
+    count = _within_cells(city, shapes, figures / shapely.area(shapes), "area")
+    # Where no area is, nothing is counted; where its figure is missing, nobody knows.
+    return np.where((areas[0] == 0) & (areas[1] > 0), np.nan, np.log1p(count / _cell_km2(city)))
+
+
+def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["area", "length"]) -> Array:
+    """The m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
+    import shapely
+
+    height, width = cell_metres(city)
+    row, column = (index.ravel() for index in np.indices(city.shape))
+    cells = shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
+    cell, shape = shapely.STRtree(shapes).query(cells, predicate="intersects")
+    within = getattr(shapely, measure)(shapely.intersection(cells[cell], shapes[shape]))
+    return np.bincount(cell, within * weight[shape], minlength=len(cells)).reshape(city.shape).astype(np.float64)
+
+
+def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> Array:
+    """Points by km²: the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
+    import shapely
+    from scipy.special import ndtr
+
+    east, north = shapely.get_coordinates(points).T
+    by_row, by_column = (
+        np.diff(ndtr((np.linspace(0, side, number + 1) - along[:, None]) / width_metres))
+        for side, number, along in (
+            (plane.height, city.grid.rows, north),
+            (plane.width, city.grid.columns, east),
+        )
+    )
+    density: Array = by_row.T @ by_column / _cell_km2(city)
+    return density
+
+
+def _metres_away(city: City, plane: Plane, shapes: Shapes) -> Array:
+    """From the middle of each cell to the nearest shape, shape (rows, columns)."""
+    import shapely
+
+    longitude, latitude = cell_middles(city, *np.indices(city.shape))
+    middles = shapely.points(plane.metres(np.column_stack([longitude.ravel(), latitude.ravel()])))
+    _, metres = shapely.STRtree(shapes).query_nearest(middles, all_matches=False, return_distance=True)
+    away: Array = metres.reshape(city.shape)
+    return away
+
+
+def _cell_km2(city: City) -> float:
+    height, width = cell_metres(city)
+    return height * width / 1e6

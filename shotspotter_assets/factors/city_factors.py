@@ -1,0 +1,114 @@
+"""The contributing factors of a city as inputs of its forecast, each from the day after it was published on."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.factors.cell_values import cell_values
+from shotspotter_assets.factors.series import daily_values
+
+Array = npt.NDArray[np.float64]
+Days = npt.NDArray[np.datetime64]
+
+
+class FactorFileError(ValueError):
+    """The file of a factor cannot be used; the message names the city, the factor, the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class OfCells:
+    """A factor of places: `by_cell`, shape (rows, columns), NaN where nothing is known."""
+
+    name: str
+    known_from: date
+    by_cell: Array
+
+    def inputs(self, first_unknown: Days, in_coverage: npt.NDArray[np.bool_]) -> Array:
+        """Its difference from the mean of the covered cells, shape (days, cells).
+
+        0 is the average cell: so is a cell of which nothing is known, and so are all cells on days before the publication, of
+        which a model would else learn what nobody could have known.
+
+        Args:
+            first_unknown: for each day that is forecast, the first day of which nothing may be used.
+            in_coverage: shape (rows, columns).
+        """
+        values = self.by_cell[in_coverage]
+        known = np.isfinite(values)
+        centred = np.where(known, values - values[known].mean(), 0.0) if known.any() else np.zeros(len(values))
+        return np.where((first_unknown > np.datetime64(self.known_from, "D"))[:, None], centred, 0.0)
+
+
+@dataclass(frozen=True)
+class OfDays:
+    """A factor of days: `by_day` of the contiguous `days`, NaN where nothing is known; and how late each is known."""
+
+    name: str
+    known_from: date
+    days: Days
+    by_day: Array
+    days_late: int
+
+    def inputs(self, first_unknown: Days) -> Array:
+        """The newest number that is known, as its difference from the mean of those before it; 0 where it is missing, (days, 1)."""
+        if not len(self.days):
+            return np.zeros((len(first_unknown), 1))
+        known = np.isfinite(self.by_day)
+        mean = np.cumsum(np.where(known, self.by_day, 0.0)) / np.maximum(np.cumsum(known), 1)
+        centred = np.where(known, self.by_day - mean, 0.0)
+        newest = (first_unknown - np.timedelta64(1 + self.days_late, "D") - self.days[0]).astype(np.int64)
+        usable = (newest >= 0) & (newest < len(self.days)) & (first_unknown > np.datetime64(self.known_from, "D"))
+        return np.where(usable, centred[np.clip(newest, 0, len(self.days) - 1)], 0.0)[:, None]
+
+
+@dataclass(frozen=True)
+class CityFactors:
+    """The factors of a city, in the order of its file."""
+
+    of_cells: tuple[OfCells, ...] = ()
+    of_days: tuple[OfDays, ...] = ()
+
+    @classmethod
+    def read(cls, city: City) -> "CityFactors":
+        """From the files that the city's file names.
+
+        Raises:
+            FactorFileError: a file cannot be used.
+        """
+        of_cells, of_days = [], []
+        for name, factor in city.factors.items():
+            try:
+                if isinstance(factor, SeriesFactor):
+                    days, values = daily_values(factor)
+                    of_days.append(OfDays(factor.input_name(name), factor.known_from, days, values, factor.days_late))
+                else:
+                    values = cell_values(city, factor)
+                    of_cells.append(OfCells(factor.input_name(name), factor.known_from, values))
+            except ValueError as error:
+                raise FactorFileError(f"City {city.name}, factors.{name}: {factor.path} {error}.") from None
+        return cls(tuple(of_cells), tuple(of_days))
+
+    @classmethod
+    def blank(cls, city: City) -> "CityFactors":
+        """The same names for a grid of one cell, of which nothing is known; no file is read."""
+        of_cells, of_days = [], []
+        for name, factor in city.factors.items():
+            if isinstance(factor, SeriesFactor):
+                no_days = np.array([], dtype="datetime64[D]")
+                of_days.append(OfDays(factor.input_name(name), factor.known_from, no_days, np.array([]), 0))
+            else:
+                of_cells.append(OfCells(factor.input_name(name), factor.known_from, np.full((1, 1), np.nan)))
+        return cls(tuple(of_cells), tuple(of_days))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the inputs, in no order that means anything."""
+        return sorted([factor.name for factor in self.of_cells] + [factor.name for factor in self.of_days])
+
+
+NO_FACTORS: Final = CityFactors()

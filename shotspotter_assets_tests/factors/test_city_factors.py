@@ -1,0 +1,190 @@
+"""Contributing factors as inputs: of each day what was published before it, as the difference from the average."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
+from shotspotter_assets.gridding.cells import cell_metres
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.history import History, HistoryError
+from shotspotter_assets.models.next_day.drivers import phrase_of
+from shotspotter_assets.models.next_day.features import is_same_for_all_cells, names_of_inputs, next_day_inputs
+from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
+from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, build, history
+
+POVERTY, HEAT = "factor_poverty_rate", "series_heat_0_days_late"
+BY_CELL = np.arange(30.0).reshape(6, 5)
+SETTINGS = {"path": Path("none"), "known_from": FIRST_DAY}
+TOWN = City.model_validate(
+    CITY.model_dump()
+    | {"source": {"kind": "simulated"}}
+    | {
+        "factors": {
+            "poverty": {"kind": "polygons", "column": "poverty", "figure": "rate", **SETTINGS},
+            "heat": {"kind": "series", "column": "heat", **SETTINGS},
+        }
+    }
+)
+
+
+def at(day: int) -> date:
+    return FIRST_DAY + timedelta(days=day)
+
+
+PUBLISHED = at(100)
+
+
+def history_with(
+    known_from: date = PUBLISHED, by_cell: np.ndarray = BY_CELL, by_day: np.ndarray | None = None, days_late: int = 0
+) -> History:
+    """`history()` of a town with poverty by cell, and heat by day from its first day on."""
+    past = history()
+    heat = np.sin(np.arange(290.0)) if by_day is None else by_day
+    factors = CityFactors(
+        (OfCells(POVERTY, known_from, by_cell),), (OfDays(HEAT, known_from, past.days(), heat, days_late),)
+    )
+    return replace(past, city=TOWN, factors=factors)
+
+
+def inputs(past: History, name: str, days: range = range(291)) -> np.ndarray:
+    made = next_day_inputs(past, days)
+    return made.values[:, :, made.names.index(name)]  # noqa: PD011  # no data frame
+
+
+def test_places_enter_on_the_day_after_the_publication_as_differences_from_the_average_cell() -> None:
+    poverty = inputs(history_with(), POVERTY)
+    assert not poverty[:101].any()
+    expected = BY_CELL[COVERED] - BY_CELL[COVERED].mean()
+    np.testing.assert_allclose(poverty[101:], np.tile(expected, (190, 1)), atol=1e-5)
+
+
+def test_with_a_lead_the_publication_must_be_earlier_by_it() -> None:
+    late = replace(history_with(), lead=3)
+    assert not inputs(late, POVERTY)[:103].any()
+    assert inputs(late, POVERTY)[103].any()
+    np.testing.assert_allclose(inputs(late, HEAT)[150:291], inputs(history_with(), HEAT)[148:289])
+
+
+def test_a_cell_of_which_nothing_is_known_is_an_average_one() -> None:
+    unknown = BY_CELL.copy()
+    unknown[5] = np.nan
+    poverty = inputs(history_with(by_cell=unknown), POVERTY, range(101, 102))[0]
+    assert not poverty[-5:].any()
+    assert poverty[:-5].mean() == pytest.approx(0, abs=1e-5)
+    assert not inputs(history_with(by_cell=np.full((6, 5), np.nan)), POVERTY).any()
+
+
+def test_of_a_series_the_newest_known_day_enters_as_difference_from_those_before() -> None:
+    heat = np.sin(np.arange(290.0))
+    made = inputs(history_with(), HEAT)
+    assert not made[:101].any()
+    for day in (101, 200, 290):
+        assert made[day, 0] == pytest.approx(heat[day - 1] - heat[:day].mean(), abs=1e-5)
+    later = heat.copy()
+    later[199:] = 9
+    np.testing.assert_array_equal(inputs(history_with(by_day=later), HEAT)[:200], made[:200])
+    assert is_same_for_all_cells(HEAT)
+
+
+def test_a_late_series_is_used_late_and_a_forecast_is_used_for_its_day() -> None:
+    made = inputs(history_with(), HEAT)
+    np.testing.assert_array_equal(inputs(history_with(days_late=5), HEAT)[110:291], made[105:286])
+    np.testing.assert_array_equal(inputs(history_with(days_late=-1), HEAT)[110:290], made[111:291])
+    # The day after its last one is not known.
+    assert not inputs(history_with(days_late=-1), HEAT)[290].any()
+
+
+def test_gaps_of_a_series_are_average_days() -> None:
+    heat = np.sin(np.arange(290.0))
+    heat[149] = np.nan
+    made = inputs(history_with(by_day=heat), HEAT)
+    assert not made[150].any()
+    assert made[151].any()
+
+
+def test_names_follow_from_the_citys_file_and_are_told_in_words() -> None:
+    assert names_of_inputs(TOWN) == next_day_inputs(history_with(), [1]).names
+    assert {POVERTY, HEAT} <= set(names_of_inputs(TOWN))
+    assert phrase_of(POVERTY) == "poverty rate"
+    assert phrase_of(HEAT) is None
+
+
+def test_a_history_without_the_factors_of_its_city_is_refused() -> None:
+    with pytest.raises(HistoryError, match=r"small_city: its factors were not read"):
+        replace(history(), city=TOWN)
+
+
+@pytest.mark.parametrize("name", ["regime_regression", "residual_boosting"])
+def test_noise_in_a_factor_published_after_the_cutoff_changes_no_forecast(name: str) -> None:
+    def forecast(known_from: date, seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        noisy = history_with(known_from, random.normal(size=(6, 5)), random.normal(size=290))
+        return build(name).fit(noisy, TRAIN, VALIDATION).predict(noisy, TEST)
+
+    # Published on the last day before the cutoff: known from the cutoff on.
+    published = at(VALIDATION.stop - 1)
+    np.testing.assert_array_equal(forecast(published, 1), forecast(published, 2))
+    assert np.abs(forecast(PUBLISHED, 1) - forecast(PUBLISHED, 2)).max() > 1e-3
+
+
+def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells() -> None:
+    cutoff = at(VALIDATION.stop)
+    past = history().through(VALIDATION.stop)
+    usual = past.observed.mean(axis=0)
+    telling = np.zeros((6, 5))
+    telling[COVERED] = np.log(usual + 0.01)
+    rows = {
+        "with": SharedRows.of(history_with(at(60), telling).through(VALIDATION.stop)),
+        "without": SharedRows.of(history(seed=3).through(VALIDATION.stop)),
+    }
+    models = fit_shared(rows, cutoff)
+    assert models.everyone is not None
+    assert models.everyone.slopes[POVERTY] > 0
+    assert models.without["with"].slopes.keys() == models.everyone.slopes.keys()
+    assert models.without["with"].slopes[POVERTY] == pytest.approx(0, abs=1e-9)
+    start = models.start_of("without", "all-cities")
+    assert start is not None
+    # A city that lacks the factor starts at the rest; one that has it starts at its slope.
+    build("regime_regression").fit(history(), TRAIN, VALIDATION, FitContext(shared=start))
+    own = build("regime_regression", shared_variance=1e-9).fit(
+        history_with(at(60), telling), TRAIN, VALIDATION, FitContext(shared=start)
+    )
+    slope = dict(zip(own.names, own.slopes, strict=True))[POVERTY]
+    assert slope == pytest.approx(start.slopes[POVERTY], rel=1e-2)
+
+
+def test_real_census_figures_come_from_the_citys_file_to_its_inputs(real_data: Path, tmp_path: Path) -> None:
+    import geopandas
+
+    layers = real_data / "layers"
+    tracts = geopandas.read_file(layers / "washington_dc_tracts_2010.geojson")
+    tracts.to_file(tmp_path / "tracts.gpkg")
+    pd.read_parquet(layers / "washington_dc/weather_daily.parquet").to_csv(tmp_path / "weather.csv", index=False)
+    (tmp_path / "washington_dc.yaml").write_text(
+        f"""
+name: washington_dc
+time_zone: America/New_York
+start: 2014-01-01
+box: {{west: -77.0485, south: 38.81475, east: -76.9005, north: 38.96875}}
+source: {{kind: simulated}}
+factors:
+  people: {{kind: polygons, path: tracts.gpkg, column: population_2010, figure: count, known_from: 2011-02-24}}
+  arterials: {{kind: lines, path: {layers}/washington_dc/major_roads_ddot.parquet, known_from: 2016-08-16}}
+  liquor: {{kind: points, path: {layers}/washington_dc/liquor_licenses_2013.parquet, known_from: 2013-06-25}}
+  heat: {{kind: series, path: weather.csv, column: obs_tmax_c, known_from: 2014-01-01, days_late: 1}}
+"""
+    )
+    city = load_city(tmp_path / "washington_dc.yaml")
+    factors, km2 = CityFactors.read(city), np.prod(cell_metres(city)) / 1e6
+    people, _, liquor = (np.expm1(factor.by_cell) * km2 for factor in factors.of_cells)
+    # The box leaves out the west of the city, where the liquor licences of Georgetown lie beside it.
+    assert 450_000 < people.sum() < 601_723
+    assert 1_300 < liquor.sum() < 1_785
+    assert np.isfinite(factors.of_days[0].by_day).all()

@@ -1,0 +1,171 @@
+"""Files of contributing factors as they come: what a cell gets of them, their usual defects, and what cannot be used."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
+from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
+
+CITY = {
+    "name": "square_town",
+    "time_zone": "America/New_York",
+    "start": "2021-01-01",
+    "box": {"west": -77.0, "south": 38.0, "east": -76.9, "north": 38.1},
+    "grid": {"rows": 4, "columns": 5},
+    "source": {"kind": "simulated"},
+}
+WEST_HALF, EAST_HALF = shapely.box(-77.1, 37.9, -76.95, 38.2), shapely.box(-76.95, 37.9, -76.8, 38.2)
+"""Areas of 150 x 300 thousandths of a degree, of which 50 x 100 lie in the box: two columns and a half."""
+KM2 = np.prod(cell_metres(City.model_validate(CITY))) / 1e6
+
+
+def city_with(path: Path, **settings: Any) -> City:
+    return City.model_validate(
+        CITY | {"factors": {"own": {"path": path, "known_from": pd.Timestamp(2020, 1, 1).date()} | settings}}
+    )
+
+
+def values(path: Path, **settings: Any) -> np.ndarray:
+    (factor,) = CityFactors.read(city_with(path, **settings)).of_cells
+    return factor.by_cell
+
+
+def areas(folder: Path, name: str = "areas.parquet", crs: Any = 4326, **columns: Any) -> Path:
+    frame = geopandas.GeoDataFrame(columns, geometry=[WEST_HALF, EAST_HALF], crs=4326)
+    frame = frame.set_crs(None, allow_override=True) if crs is None else frame.to_crs(crs)
+    frame.to_parquet(folder / name) if name.endswith("parquet") else frame.to_file(folder / name)
+    return folder / name
+
+
+def points(folder: Path, longitude: list[float], latitude: list[float], **more: Any) -> Path:
+    pd.DataFrame({"longitude": longitude, "latitude": latitude, **more}).to_csv(folder / "points.csv", index=False)
+    return folder / "points.csv"
+
+
+POLYGONS = {"kind": "polygons", "column": "figure", "figure": "rate"}
+
+
+def test_a_rate_is_averaged_by_area(tmp_path):
+    cells = values(areas(tmp_path, figure=[0.1, 0.5]), **POLYGONS)
+    np.testing.assert_allclose(cells, np.tile([0.1, 0.1, 0.3, 0.5, 0.5], (4, 1)), atol=1e-9)
+
+
+def test_a_count_is_spread_by_area_and_what_lies_beyond_the_box_stays_there(tmp_path):
+    cells = values(areas(tmp_path, figure=[900, 0]), **POLYGONS | {"figure": "count"})
+    people = np.expm1(cells) * KM2
+    # The box has a ninth of the western area.
+    np.testing.assert_allclose(people.sum(axis=0), np.array([40, 40, 20, 0, 0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.shp", "a.parquet"])
+def test_formats_and_coordinate_systems_give_the_same(tmp_path, name):
+    crs = 4326 if name == "a.geojson" else 26985
+    np.testing.assert_allclose(
+        values(areas(tmp_path, name, crs=crs, figure=[0.1, 0.5]), **POLYGONS),
+        values(areas(tmp_path, figure=[0.1, 0.5]), **POLYGONS),
+        atol=1e-5,
+    )
+
+
+def test_a_file_without_a_coordinate_system_is_taken_in_degrees(tmp_path):
+    np.testing.assert_allclose(values(areas(tmp_path, crs=None, figure=[0.1, 0.5]), **POLYGONS)[0, 0], 0.1)
+
+
+@pytest.mark.parametrize("code", [-666_666_666, -999, None])
+def test_codes_for_missing_figures_are_no_figures(tmp_path, code):
+    cells = values(areas(tmp_path, figure=[code, 0.5]), **POLYGONS)
+    assert np.isnan(cells[:, :2]).all()
+    np.testing.assert_allclose(cells[:, 2:], 0.5)
+    counts = values(areas(tmp_path, figure=[code, 9]), **POLYGONS | {"figure": "count"})
+    assert np.isnan(counts[:, :2]).all()
+    assert (counts[:, 3:] > 0).all()
+
+
+def test_an_invalid_area_is_mended_and_a_repeated_one_counts_once(tmp_path):
+    bow = shapely.Polygon([(-77.0, 38.0), (-76.9, 38.1), (-76.9, 38.0), (-77.0, 38.1)])
+    frame = geopandas.GeoDataFrame({"figure": [8, 8]}, geometry=[bow, bow], crs=4326)
+    frame.to_parquet(tmp_path / "bow.parquet")
+    cells = values(tmp_path / "bow.parquet", **POLYGONS | {"figure": "count"})
+    assert (np.expm1(cells) * KM2).sum() == pytest.approx(8, rel=1e-6)
+
+
+def test_the_density_of_points_adds_up_to_their_number(tmp_path):
+    # Two places share a point; the third row repeats the second.
+    longitude, latitude, licence = [-76.95, -76.95, -76.95], [38.05, 38.05, 38.05], ["a", "b", "b"]
+    cells = np.expm1(values(points(tmp_path, longitude, latitude, licence=licence), kind="points"))
+    assert cells.sum() * KM2 == pytest.approx(2, rel=1e-3)
+    np.testing.assert_allclose(cells, cells[::-1], rtol=1e-6)
+    np.testing.assert_allclose(cells, cells[:, ::-1], rtol=1e-6)
+    wider = np.expm1(values(tmp_path / "points.csv", kind="points", width_metres=2_000))
+    assert wider.max() < cells.max()
+
+
+def test_a_distance_is_that_of_the_middle_of_a_cell(tmp_path):
+    city = City.model_validate(CITY)
+    middle = [float(axis[0]) for axis in cell_middles(city, np.array([1]), np.array([2]))]
+    cells = values(points(tmp_path, *[[axis] for axis in middle]), kind="points", measure="distance")
+    assert cells[1, 2] == pytest.approx(0, abs=1e-6)
+    assert cells[2, 2] == pytest.approx(np.log1p(cell_metres(city)[0] / 100))
+    assert cells[1, 4] == pytest.approx(np.log1p(2 * cell_metres(city)[1] / 100))
+
+
+def test_lines_are_told_by_their_length_in_a_cell(tmp_path):
+    street = shapely.LineString([(-77.2, 38.01), (-76.95, 38.01)])
+    geopandas.GeoDataFrame(geometry=[street, street.reverse()], crs=4326).to_parquet(tmp_path / "lines.parquet")
+    metres = np.expm1(values(tmp_path / "lines.parquet", kind="lines")) * KM2 * 1_000
+    width = Plane.of(City.model_validate(CITY)).width
+    # A street that is there in both directions is one street.
+    np.testing.assert_allclose(metres[0], width * np.array([0.2, 0.2, 0.1, 0, 0]), rtol=1e-6, atol=1e-6)
+    assert not metres[1:].any()
+    assert values(tmp_path / "lines.parquet", kind="lines", measure="distance")[0].min() > 0
+
+
+def _other_place(folder: Path) -> Path:
+    return points(folder, [38.05], [-76.95])
+
+
+def _two_periods(folder: Path) -> Path:
+    frame = geopandas.GeoDataFrame({"figure": [0.1, 0.2]}, geometry=[WEST_HALF, WEST_HALF], crs=4326)
+    frame.to_parquet(folder / "periods.parquet")
+    return folder / "periods.parquet"
+
+
+def _broken(folder: Path) -> Path:
+    (folder / "broken.geojson").write_text('{"type": "FeatureCollection", "features": [')
+    return folder / "broken.geojson"
+
+
+def _two_a_day(folder: Path) -> Path:
+    pd.DataFrame({"date": ["2021-01-01"] * 2, "heat": [1, 2]}).to_csv(folder / "days.csv")
+    return folder / "days.csv"
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "says"),
+    [
+        (_other_place, {"kind": "points"}, r"nothing in the city's box; its shapes lie within \[38.05, -76.95"),
+        (_other_place, {"kind": "points", "latitude": "lat"}, r"cannot be read: \['lat'\]"),
+        (_two_periods, POLYGONS, "has 1 areas twice with different figures of figure. Leave one period"),
+        (_two_periods, POLYGONS | {"column": "poverty"}, "has no column poverty; it has figure. Correct `column`"),
+        (_two_periods, {"kind": "lines"}, "holds Polygon, and lines are LineString. Correct `kind`"),
+        (lambda folder: areas(folder, figure=["low", "high"]), POLYGONS, "has no number in every row of figure"),
+        (_broken, POLYGONS, "cannot be read: "),
+        (_two_a_day, {"kind": "series", "column": "heat"}, "several rows of a day"),
+        (_two_a_day, {"kind": "series", "column": "rain"}, "has no column rain; it has"),
+        (_broken, {"kind": "series", "column": "heat"}, "cannot be read as CSV or Parquet"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_remedy(
+    tmp_path: Path, make: Callable[[Path], Path], settings: dict[str, Any], says: str
+) -> None:
+    path = make(tmp_path)
+    with pytest.raises(FactorFileError, match=f"City square_town, factors.own: {path} .*{says}"):
+        CityFactors.read(city_with(path, **settings))
