@@ -149,7 +149,8 @@ CUTOFFS = {"washington_dc": quarters(2017, 1, 4), "oakland": quarters(2010, 1, 4
 """Of the folds; the tests of `next_day.py` start later."""
 
 
-def _name(city: str) -> str:
+def name_with_factors(city: str) -> str:
+    """Name of a city's benchmark with its factors."""
     return f"{city}_factors"
 
 
@@ -199,7 +200,7 @@ def start_of(city: str, kept: tuple[str, ...], data: Path, cache: Path) -> Share
     for other in CUTOFFS:
         if other == city:
             continue
-        own = between(rows_of(_name(other), data, cache), date.min, BENCHMARKS[other].cutoffs[0])
+        own = between(rows_of(name_with_factors(other), data, cache), date.min, BENCHMARKS[other].cutoffs[0])
         at = [
             number
             for number, name in enumerate(own.names)
@@ -235,8 +236,10 @@ def main() -> None:
     arguments = parser(__doc__, cities=list(CUTOFFS), choices=list(CUTOFFS))
     chosen = arguments.parse_args()
     for city, cutoffs in CUTOFFS.items():
-        BENCHMARKS[_name(city)] = replace(BENCHMARKS[city], factors=factors_of(city, chosen.data, chosen.cache))
-        BENCHMARKS[_tuning(city)] = replace(BENCHMARKS[_name(city)], cutoffs=cutoffs)
+        BENCHMARKS[name_with_factors(city)] = replace(
+            BENCHMARKS[city], factors=factors_of(city, chosen.data, chosen.cache)
+        )
+        BENCHMARKS[_tuning(city)] = replace(BENCHMARKS[name_with_factors(city)], cutoffs=cutoffs)
     starts = {
         city: [start_of(city, kept, chosen.data, chosen.cache) for kept in ((), SHARED)] for city in chosen.cities
     }
