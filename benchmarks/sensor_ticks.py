@@ -1,6 +1,6 @@
 """Seconds of one tick of what starts runs by itself, over 200 cities and over 100,000 landed files.
 
-    python benchmarks/sensor_ticks.py [--cities 200] [--files 100000] [--objects 10000] [--only PART ...]
+    python benchmarks/sensor_ticks.py [--cities 200] [--files 100000] [--objects 10000] [--days 365] [--only PART ...]
 
 The project's own sensors, schedules and conditions are evaluated as the code server does it, on generated cities, with
 a real instance (SQLite, the shipped dagster.yaml) in a temporary folder, real files, a real HTTP server and a real S3
@@ -27,10 +27,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+import sqlalchemy as sa
 import yaml
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._daemon.asset_daemon import asset_daemon_cursor_to_instigator_serialized_cursor
+from dagster._serdes import serialize_value
 
 ROOT: Final = Path(__file__).parents[1]
 BOX: Final = {"west": -77.0, "south": 38.0, "east": -76.0, "north": 39.0}
@@ -201,7 +204,7 @@ def many_objects(_folder: Path, _cities: int, objects: int) -> None:
     clock.tick(f"{objects:,} objects on S3, one changed")
 
 
-def conditions(_folder: Path, cities: int, _size: int) -> None:
+def conditions(_folder: Path, cities: int, recorded: int) -> None:
     """The daily schedules of many polled cities, and the conditions over a fortnight of all of them."""
     from shotspotter_assets.definitions import defs
 
@@ -213,8 +216,12 @@ def conditions(_folder: Path, cities: int, _size: int) -> None:
         timer.show(f"{schedule.name}, nothing received", f"{len(asked or [])} runs asked for")
 
     days = [TODAY - timedelta(days=back) for back in range(HISTORY, 0, -1)]
-    for asset in DAILY:
+    timer = Timer()
+    for asset in DAILY[:3]:
+        report_years(instance, asset, names, [TODAY - timedelta(days=back) for back in range(recorded, 0, -1)])
+    for asset in DAILY[3:]:
         report(instance, asset, [f"{name}|{day}" for name in names for day in days], "first")
+    timer.show(f"{cities} cities x {recorded:,} days of three assets are recorded", "")
     cursor: Any = None
 
     def evaluate(text: str) -> None:
@@ -225,7 +232,7 @@ def conditions(_folder: Path, cities: int, _size: int) -> None:
         stored = len(asset_daemon_cursor_to_instigator_serialized_cursor(cursor))
         timer.show(f"conditions: {text}", f"{result.total_requested} partitions asked for, cursor {stored:,} bytes")
 
-    these = f"{cities} cities x {HISTORY} days"
+    these = f"{cities} cities, {recorded:,} days recorded"
     evaluate(f"{these}, the first look")
     evaluate(f"{these}, the second look")
     evaluate(f"{these}, nothing new")
@@ -237,17 +244,53 @@ def conditions(_folder: Path, cities: int, _size: int) -> None:
 
 def report(instance: dg.DagsterInstance, asset: str, keys: Sequence[str], version: str) -> None:
     """Materialisations of an asset, in one transaction of the event log."""
-    tags, entries = {"dagster/data_version": version}, []
-    for key in keys:
-        made = StepMaterializationData(dg.AssetMaterialization(asset, partition=key, tags=tags))
-        event = DagsterEvent(DagsterEventType.ASSET_MATERIALIZATION.value, RUNLESS_JOB_NAME, event_specific_data=made)
-        entries.append(
-            dg.EventLogEntry(
-                error_info=None, level=20, user_message="", run_id=RUNLESS_RUN_ID, timestamp=time.time(),
-                step_key=None, job_name=RUNLESS_JOB_NAME, dagster_event=event,
-            )
-        )  # fmt: skip
-    instance.event_log_storage.store_event_batch(entries)
+    instance.event_log_storage.store_event_batch([materialised(asset, key, version) for key in keys])
+
+
+def materialised(asset: str, key: str, version: str) -> dg.EventLogEntry:
+    """The event that a partition was made."""
+    tags = {"dagster/data_version": version}
+    made = StepMaterializationData(dg.AssetMaterialization(asset, partition=key, tags=tags))
+    return dg.EventLogEntry(
+        error_info=None, level=20, user_message="", run_id=RUNLESS_RUN_ID, timestamp=time.time(), step_key=None,
+        job_name=RUNLESS_JOB_NAME,
+        dagster_event=DagsterEvent(
+            DagsterEventType.ASSET_MATERIALIZATION.value, RUNLESS_JOB_NAME, event_specific_data=made
+        ),
+    )  # fmt: skip
+
+
+def report_years(instance: dg.DagsterInstance, asset: str, names: Sequence[str], days: Sequence[date]) -> None:
+    """Materialisations of every day of every city, as rows of the index alone: events one by one would take half an hour."""
+    storage: Any = instance.event_log_storage
+    report(instance, asset, [f"{names[0]}|{days[0]}"], "first")
+    event = materialised(asset, "CITY|DAY", "first")
+    text, key = serialize_value(event), dg.AssetKey(asset).to_string()
+    at = datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None)
+    with storage.index_connection() as connection:
+        last = connection.execute(sa.select(sa.func.max(SqlEventLogStorageTable.c.id))).scalar() or 0
+        for name in names:
+            keys = [f"{name}|{day}" for day in days]
+            ids = range(last + 1, last + 1 + len(keys))
+            last += len(keys)
+            rows = [
+                {"id": number, "run_id": RUNLESS_RUN_ID, "event": text.replace("CITY|DAY", partition),
+                 "dagster_event_type": DagsterEventType.ASSET_MATERIALIZATION.value, "timestamp": at, "asset_key": key,
+                 "partition": partition}
+                for number, partition in zip(ids, keys, strict=True)
+            ]  # fmt: skip
+            tags = [
+                {
+                    "event_id": number,
+                    "asset_key": key,
+                    "key": "dagster/data_version",
+                    "value": "first",
+                    "event_timestamp": at,
+                }
+                for number in ids
+            ]
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+            connection.execute(AssetEventTagsTable.insert(), tags)
 
 
 class Portal(BaseHTTPRequestHandler):
@@ -328,7 +371,8 @@ def measure(part: str, cities: int, size: int) -> None:
             **os.environ, "DAGSTER_HOME": str(folder / "home"), "SHOTSPOTTER_CITIES": str(folder / "cities"),
             "SHOTSPOTTER_STORE": str(folder / "store"), "SHOTSPOTTER_LANDING": str(folder / "landing"),
         }  # fmt: skip
-        start = TODAY - timedelta(days=3000 if part.startswith("many") else 400)
+        years = size if part == "conditions" else 3000 if part.startswith("many") else 400
+        start = TODAY - timedelta(days=years)
         if part in ("polled_cities", "conditions"):
             names = names_of(cities)
             url, silent = stack.enter_context(portal(0.3)), stack.enter_context(portal(3600))
@@ -362,6 +406,12 @@ def main() -> None:
     parser.add_argument("--cities", type=int, default=200)
     parser.add_argument("--files", type=int, default=100_000, help="landed files of the city with many")
     parser.add_argument("--objects", type=int, default=10_000, help="objects on S3 of the city with many")
+    parser.add_argument(
+        "--days",
+        type=int,
+        default=365,
+        help="recorded days of each city of the conditions; 3,651 take minutes and 3 GB",
+    )
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     for inner in ("--part", "--folder", "--size"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
@@ -371,7 +421,8 @@ def main() -> None:
         PARTS[asked.part](Path(asked.folder), asked.cities, int(asked.size))
         return
     for part in asked.only:
-        measure(part, asked.cities, asked.objects if part == "many_objects" else asked.files)
+        size = {"many_objects": asked.objects, "conditions": asked.days}.get(part, asked.files)
+        measure(part, asked.cities, size)
 
 
 if __name__ == "__main__":

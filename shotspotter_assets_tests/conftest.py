@@ -13,6 +13,7 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ.pop("DAGSTER_HOME", None)
 
 from shotspotter_assets_tests.postgres_server import postgres_server  # noqa: E402, F401
+from shotspotter_assets_tests.rabbitmq_server import rabbitmq_server  # noqa: E402, F401
 from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa: E402, F401
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -5,10 +5,19 @@ import os
 
 def apply() -> None:
     """Patch this process; what loads the definitions calls it, and what opens the instance (see `instance`)."""
-    from shotspotter_assets.dagster_patches import abandoned_steps, one_day_ranges, partition_versions, window_memory
+    from shotspotter_assets.dagster_patches import (
+        abandoned_steps,
+        one_day_ranges,
+        partition_versions,
+        remembered_keys,
+        status_cache,
+        window_memory,
+    )
 
     abandoned_steps.apply()
     one_day_ranges.apply()
     partition_versions.apply()
+    remembered_keys.apply()
+    status_cache.apply()
     window_memory.apply()
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")  # an open setting of Dagster's; 0 is its default

@@ -10,8 +10,9 @@ import pytest
 from shotspotter_assets.dagster_patches.guard import DagsterChangedError, known, source_hash
 
 PATCHES = [
-    "abandoned_steps", "backfill_looks", "check_history", "code_server", "evaluations", "key_ranges", "partition_versions",
-    "planned_checks", "run_launcher", "sqlite_event_log", "termination", "unknown_keys", "window_memory",
+    "abandoned_steps", "backfill_looks", "celery_launcher", "check_history", "code_server", "evaluations",
+    "key_ranges", "partition_versions", "planned_checks", "remembered_keys", "run_launcher", "sqlite_event_log",
+    "status_cache", "termination", "unknown_keys", "window_memory",
 ]  # fmt: skip
 WRITTEN_FOR = "def plan(run, days):\n    return [(run, day) for day in days]\n"
 

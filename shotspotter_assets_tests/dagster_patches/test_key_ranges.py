@@ -47,3 +47,19 @@ def test_a_run_over_many_days_lists_them_once(monkeypatch: pytest.MonkeyPatch) -
     numbers = [event.materialization.metadata["number"].value for event in result.get_asset_materialization_events()]
     assert sorted(numbers) == list(range(59))
     assert listed == [dg.PartitionKeyRange(first, last)]
+
+
+def test_a_set_of_keys_that_was_read_before_is_not_read_again() -> None:
+    cities, stock = RangeRememberingPartitions(DIMENSIONS), dg.MultiPartitionsDefinition(DIMENSIONS)
+    texts = [
+        stock.empty_subset().with_partition_keys([f"oakland|2018-01-{day:02}"]).serialize()
+        for day in range(1, key_ranges.MAX_REMEMBERED_SETS + 2)
+    ]
+    for text in (*texts, texts[-1], texts[0]):
+        assert cities.deserialize_subset(text) == stock.deserialize_subset(text)
+    last = cities.deserialize_subset(texts[-1])
+    assert cities.deserialize_subset(str(texts[-1].encode(), "utf-8")) is last
+    further = last.with_partition_keys(["oakland|2018-03-01"])
+    assert len(further) == len(last) + 1 == 2
+    assert cities.deserialize_subset(texts[-1]) == stock.deserialize_subset(texts[-1])
+    assert len(cities.__dict__["_remembered_sets"]) == key_ranges.MAX_REMEMBERED_SETS

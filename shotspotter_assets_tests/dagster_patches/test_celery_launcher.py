@@ -1,0 +1,70 @@
+"""A run whose task has ended without it counts as lost (a real store of results). With a broker: `deploy/test_own_machines.py`."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.launcher import WorkerStatus
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+from shotspotter_assets.dagster_patches.celery_launcher import LostWorkerCeleryRunLauncher
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance whose tasks would be sent to a broker that is away."""
+    launcher = {
+        "module": LostWorkerCeleryRunLauncher.__module__,
+        "class": LostWorkerCeleryRunLauncher.__name__,
+        "config": {
+            "broker": "amqp://127.0.0.1:9//",
+            "backend": f"db+sqlite:///{tmp_path / 'results.db'}",
+            "config_source": {"result_expires": 60},
+        },
+    }
+    (tmp_path / "home").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home"), overrides={"run_launcher": launcher}) as instance:
+        yield instance
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the store of results, which closes its connections late
+def test_a_task_that_has_ended_without_its_run_is_that_of_a_lost_worker(instance: dg.DagsterInstance) -> None:
+    launcher = instance.run_launcher
+    assert isinstance(launcher, LostWorkerCeleryRunLauncher)
+    job = dg.job(name="nothing")(lambda: None)
+    started = dg.DagsterRunStatus.STARTED
+
+    def status(task: str, *, has_ended: bool = False) -> WorkerStatus:
+        run = instance.create_run_for_job(job, tags={DAGSTER_CELERY_TASK_ID_TAG: f"{task} {has_ended}"}, status=started)
+        launcher.celery.backend.store_result(f"{task} {has_ended}", None, task)
+        if has_ended:
+            instance.report_run_failed(run)
+        return launcher.check_run_worker_health(run).status
+
+    assert status("STARTED") is WorkerStatus.RUNNING
+    assert status("SUCCESS") is WorkerStatus.FAILED
+    assert status("SUCCESS", has_ended=True) is WorkerStatus.SUCCESS
+    assert status("FAILURE") is WorkerStatus.FAILED
+    assert status("REVOKED") is WorkerStatus.UNKNOWN
+    unsent = instance.create_run_for_job(job, status=started)
+    assert launcher.check_run_worker_health(unsent).status is WorkerStatus.NOT_FOUND
+
+
+def test_workers_keep_a_task_until_it_ends_and_give_each_run_a_process(instance: dg.DagsterInstance) -> None:
+    settings = instance.run_launcher.celery.conf
+    assert settings.task_acks_late
+    assert (settings.worker_prefetch_multiplier, settings.worker_max_tasks_per_child) == (1, 1)
+    assert settings.result_expires == 60  # as dagster.yaml says
+
+
+def test_a_worker_on_another_instance_says_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").touch()
+    module = "shotspotter_assets.dagster_patches.celery_worker"
+    started = subprocess.run(
+        [sys.executable, "-c", f"import {module}"], env={"DAGSTER_HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "The run launcher in dagster.yaml of DAGSTER_HOME is DefaultRunLauncher" in started.stderr
