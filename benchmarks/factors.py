@@ -1,6 +1,6 @@
 """What contributing factors add to the next day: `python benchmarks/factors.py --data FOLDER --cache FOLDER`.
 
-Days before the first test days alone: Washington DC 2017, Oakland 2010, Cincinnati 2021, by quarterly folds. The
+Days before the first test days alone: Washington DC in the first half of 2017, Oakland 2010, Cincinnati 2021, by quarters. The
 regression is fitted without factors, with each by itself and with all of them, on all of the city's past and on its last
 twelve months, with the same covered cells, as if they were published; it starts at the other two cities, as they were before
 their own first test days. `--data` is a folder of alerts with `layers/` in it. Gains over the regression without factors on
@@ -32,6 +32,8 @@ from shotspotter_assets.storage.file_names import ALL_CITIES
 
 WITHOUT = "without"
 THIN_DAYS = 365
+QUIET_DAYS = 5
+"""A cell with fewer days with alerts is a quiet one."""
 SHARED = ("poverty", "vacancy")
 """Factors that all three cities have by the same definition."""
 DAY_BEFORE, SAME_DAY = "weather of the day before", "weather of the day itself, as if it had been known"
@@ -145,7 +147,7 @@ def factors_of(city: str, data: Path, cache: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-CUTOFFS = {"washington_dc": quarters(2017, 1, 4), "oakland": quarters(2010, 1, 4), "cincinnati": quarters(2021, 1, 4)}
+CUTOFFS = {"washington_dc": quarters(2017, 1, 2), "oakland": quarters(2010, 1, 4), "cincinnati": quarters(2021, 1, 4)}
 """Of the folds; the tests of `next_day.py` start later."""
 
 
@@ -231,6 +233,15 @@ def forecasts_of(
     return forecasts
 
 
+def of_quiet_cells(fold: Fold, forecasts: dict[str, np.ndarray]) -> pa.Table:
+    """The forecasts table of the cells with few days with alerts before the cutoff."""
+    quiet = fold.history.observed[: fold.test.start].sum(axis=0) < QUIET_DAYS
+    in_coverage = fold.history.in_coverage.copy()
+    in_coverage[in_coverage] = quiet
+    cells = replace(fold, history=replace(fold.history, in_coverage=in_coverage))
+    return cells.table({name: forecast[:, quiet] for name, forecast in forecasts.items()})
+
+
 def main() -> None:
     """Fit what is not in the cache, and print the table."""
     arguments = parser(__doc__, cities=list(CUTOFFS), choices=list(CUTOFFS))
@@ -243,9 +254,13 @@ def main() -> None:
     starts = {
         city: [start_of(city, kept, chosen.data, chosen.cache) for kept in ((), SHARED)] for city in chosen.cities
     }
-    print("| city | factor | all of its past | its last twelve months |\n| --- | --- | --- | --- |")
+    print(
+        "| city | factor | all of its past | its last twelve months | of these, quiet cells |\n| --- "
+        + "| --- " * 4
+        + "|"
+    )
     for city in chosen.cities:
-        tables: dict[str, list[pa.Table]] = {"rich": [], "thin": []}
+        tables: dict[str, list[pa.Table]] = {"rich": [], "thin": [], "quiet": []}
         for fold in folds(_tuning(city), chosen.data, chosen.cache):
             names = chosen_inputs(
                 tuple(factor.name for factor in (*fold.history.factors.of_cells, *fold.history.factors.of_days))
@@ -255,7 +270,10 @@ def main() -> None:
             of_all = [name for name in names["all of these"] if name in with_others.slopes]
             variants["poverty and vacancy, started at the other cities"] = (of_all, with_others)
             for kind, one in (("rich", fold), ("thin", thin(fold))):
-                tables[kind].append(one.table(forecasts_of(one, variants, chosen.cache, kind)))
+                forecasts = forecasts_of(one, variants, chosen.cache, kind)
+                tables[kind].append(one.table(forecasts))
+                if kind == "thin":
+                    tables["quiet"].append(of_quiet_cells(one, forecasts))
         joined = {kind: without_firework_days(pa.concat_tables(parts)) for kind, parts in tables.items()}
         for name in variants:
             if name != WITHOUT:

@@ -8,14 +8,13 @@ Markdown.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 from benchmark_cities import BENCHMARKS, history_of, parser
 from factors import CUTOFFS, factors_of, name_with_factors
 from new_city import QUARTER, VALIDATION
-from shared_model import between, rows_of
 
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
 from shotspotter_assets.gridding.coverage import estimate_coverage
@@ -29,7 +28,7 @@ from shotspotter_assets.models.next_day.new_city import (
     HERE_ALERTS,
     FittedNewCity,
 )
-from shotspotter_assets.models.next_day.shared_regression import SharedRows, log_rates
+from shotspotter_assets.models.next_day.shared_regression import LOG_RATE_SD
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
@@ -63,23 +62,35 @@ class StartedAtFactors(FittedNewCity):
         return here, np.zeros_like(here)
 
 
-def slopes_of(rows: list[SharedRows]) -> Array:
+def figures_of(history: History) -> Array:
+    """`FIGURES` of the covered cells as differences from their means, shape (cells, figures)."""
+    factors = {factor.name: factor for factor in history.factors.of_cells}
+    after = history.days(more=1)[-1:]
+    return np.stack([factors[name].inputs(after, history.in_coverage)[0] for name in FIGURES], axis=1)
+
+
+def slopes_of(histories: list[History]) -> Array:
     """Log odds by unit of each of `FIGURES`, with a level for each city."""
-    figures = np.concatenate([own.inputs[:, [own.names.index(name) for name in FIGURES]] for own in rows])
-    levels = np.repeat(np.eye(len(rows))[:, 1:], [len(own.observed) for own in rows], axis=0)
-    observed, counted = (np.concatenate([getattr(own, key) for own in rows]) for key in ("observed", "sample_weight"))
-    inputs = np.hstack([figures, levels]).astype(np.float64)
-    weights, _ = fit_shrunk_regression(inputs, observed, np.zeros(inputs.shape[1]), WIDE_VARIANCE, counted)
+    levels = np.repeat(np.eye(len(histories))[:, 1:], [history.observed.shape[1] for history in histories], axis=0)
+    inputs = np.hstack([np.concatenate([figures_of(history) for history in histories]), levels])
+    ordinary = [history.observed[ordinary_days(history)] for history in histories]
+    occupied = np.concatenate([observed.sum(axis=0) for observed in ordinary])
+    empty = np.concatenate([(~observed).sum(axis=0) for observed in ordinary])
+    weights, _ = fit_shrunk_regression(
+        np.concatenate([inputs, inputs]),
+        np.repeat([True, False], len(inputs)),
+        np.zeros(inputs.shape[1]),
+        WIDE_VARIANCE,
+        np.concatenate([occupied, empty]).astype(np.float64),
+    )
     return weights[: len(FIGURES)]
 
 
-def compared(history: History, others: list[SharedRows]) -> list[str]:
+def compared(history: History, others: list[History]) -> list[str]:
     """The gains on all days and on those of the first month."""
-    factors = {factor.name: factor for factor in history.factors.of_cells}
-    after = history.days(more=1)[-1:]
-    figures = np.stack([factors[name].inputs(after, history.in_coverage)[0] for name in FIGURES], axis=1)
-    relative = np.exp(figures @ slopes_of(others))
-    same = StartedAtFactors(*log_rates(others), {}, {})
+    relative = np.exp(figures_of(history) @ slopes_of(others))
+    rates = np.log([other.observed[ordinary_days(other)].mean() for other in others])
+    same = StartedAtFactors(rates.mean(), LOG_RATE_SD, {}, {})
     kept = ordinary_days(history)[QUARTER.start : QUARTER.stop]
     observed = history.observed[QUARTER.start : QUARTER.stop][kept]
     losses = {
@@ -100,11 +111,12 @@ def compared(history: History, others: list[SharedRows]) -> list[str]:
 def main() -> None:
     """Print the table."""
     chosen = parser(__doc__, cities=list(CUTOFFS), choices=list(CUTOFFS)).parse_args()
-    rows = {}
+    training = {}
     for city in CUTOFFS:
-        name = name_with_factors(city)
+        name, first_test = name_with_factors(city), BENCHMARKS[city].cutoffs[0]
         BENCHMARKS[name] = replace(BENCHMARKS[city], factors=factors_of(city, chosen.data, chosen.cache))
-        rows[city] = between(rows_of(name, chosen.data, chosen.cache), date.min, BENCHMARKS[city].cutoffs[0])
+        before = history_of(name, chosen.data, chosen.cache).until(first_test - timedelta(days=1))
+        training[city] = before.daily(estimate_coverage(before.daily_counts.sum(axis=1, dtype=np.int64)))
     print(
         "| city | positives | covered cells | its first month | whole box | its first month |\n| --- "
         + "| --- " * 5
@@ -113,7 +125,7 @@ def main() -> None:
     for city in chosen.cities:
         stored = history_of(name_with_factors(city), chosen.data, chosen.cache)
         in_coverage = estimate_coverage(stored.daily_counts[: VALIDATION.stop].sum(axis=1, dtype=np.int64))
-        others = [own for other, own in rows.items() if other != city]
+        others = [history for other, history in training.items() if other != city]
         histories = [stored.daily(mask).through(VALIDATION.stop) for mask in (in_coverage, np.ones_like(in_coverage))]
         kept = ordinary_days(histories[0])[QUARTER.start : QUARTER.stop]
         positives = histories[0].observed[QUARTER.start : QUARTER.stop][kept].sum()

@@ -59,10 +59,21 @@ def inputs(past: History, name: str, days: range = range(291)) -> np.ndarray:
 
 
 def test_places_enter_on_the_day_after_the_publication_as_differences_from_the_average_cell() -> None:
-    poverty = inputs(history_with(), POVERTY)
+    past = history_with()
+    poverty = inputs(past, POVERTY)
     assert not poverty[:101].any()
-    expected = BY_CELL[COVERED] - BY_CELL[COVERED].mean()
-    np.testing.assert_allclose(poverty[101:], np.tile(expected, (190, 1)), atol=1e-5)
+    before = np.cumsum(past.observed, axis=0)[100:]
+    expected = (BY_CELL[COVERED] - BY_CELL[COVERED].mean()) / (1 + before)
+    np.testing.assert_allclose(poverty[101:], expected, atol=1e-5)
+
+
+def test_of_alerts_that_are_long_past_a_cells_factors_know_nothing() -> None:
+    old, days = history(), 1_000
+    counts = np.concatenate([old.counts, np.zeros((days, 4, 6, 5), np.uint16)])
+    past = replace(history_with(), counts=counts, evening=None)
+    poverty = inputs(past, POVERTY, range(289, 291 + days))
+    assert (np.abs(poverty[0]) < np.abs(poverty[-1])).any()
+    np.testing.assert_allclose(poverty[-1], BY_CELL[COVERED] - BY_CELL[COVERED].mean(), atol=1e-5)
 
 
 def test_with_a_lead_the_publication_must_be_earlier_by_it() -> None:
@@ -75,9 +86,10 @@ def test_with_a_lead_the_publication_must_be_earlier_by_it() -> None:
 def test_a_cell_of_which_nothing_is_known_is_an_average_one() -> None:
     unknown = BY_CELL.copy()
     unknown[5] = np.nan
-    poverty = inputs(history_with(by_cell=unknown), POVERTY, range(101, 102))[0]
+    (factor,) = history_with(by_cell=unknown).factors.of_cells
+    poverty = factor.inputs(np.array([at(101)], dtype="datetime64[D]"), COVERED)[0]
     assert not poverty[-5:].any()
-    assert poverty[:-5].mean() == pytest.approx(0, abs=1e-5)
+    assert poverty[:-5].mean() == pytest.approx(0, abs=1e-9)
     assert not inputs(history_with(by_cell=np.full((6, 5), np.nan)), POVERTY).any()
 
 
@@ -153,11 +165,18 @@ def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells() -> N
     assert start is not None
     # A city that lacks the factor starts at the rest; one that has it starts at its slope.
     build("regime_regression").fit(history(), TRAIN, VALIDATION, FitContext(shared=start))
+    silent_factor = history_with(at(60), telling, np.full(290, np.nan))
     own = build("regime_regression", shared_variance=1e-9).fit(
-        history_with(at(60), telling), TRAIN, VALIDATION, FitContext(shared=start)
+        silent_factor, TRAIN, VALIDATION, FitContext(shared=start)
     )
-    slope = dict(zip(own.names, own.slopes, strict=True))[POVERTY]
-    assert slope == pytest.approx(start.slopes[POVERTY], rel=1e-2)
+    number = own.names.index(POVERTY)
+    other = build("regime_regression", shared_variance=1e-9).fit(
+        silent_factor, TRAIN, VALIDATION, FitContext(shared=replace(start, slopes={**start.slopes, POVERTY: 0.0}))
+    )
+    # Its own alerts move it, and leave all other inputs at what they tell elsewhere.
+    kept = (own.weights - other.weights)[number] / (start.slopes[POVERTY] * own.scale[number])
+    assert 0.4 < kept < 0.85
+    np.testing.assert_allclose(np.delete(own.weights - other.weights, number), 0, atol=1e-5)
 
 
 def test_real_census_figures_come_from_the_citys_file_to_its_inputs(real_data: Path, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.factors import PointFactor
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
+from shotspotter_assets.models.shared_models import train_shared
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
@@ -99,3 +101,18 @@ def test_silent_days_are_known_once_a_later_day_has_rows_and_where_they_are_stor
     rows = store.read_table(Partition("grid_tensors", CITY.name, "date", LAST), "grid.parquet")
     store.write_tables("grid_tensors", CITY.name, "grid.parquet", {date(2021, 4, 21): rows})
     assert CityHistory.load(store, LANDED, silent[-1]).lead == 1
+
+
+def test_contributing_factors_come_with_the_days_and_an_unusable_file_is_named(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "places.csv"
+    file.write_text("longitude,latitude\n-76.95,38.05\n")
+    liquor = PointFactor(kind="points", path=file, known_from=CITY.start)
+    city = CITY.model_copy(update={"factors": {"liquor": liquor}})
+    (factor,) = CityHistory.load(store, city, LAST).daily(COVERED).factors.of_cells
+    assert factor.name == "factor_liquor_density_500_m"
+    assert np.unravel_index(factor.by_cell.argmax(), CITY.shape) == (2, 2)
+    # One city's file keeps no other from its share in the models of all cities.
+    file.write_text("x,y\n1,2\n")
+    left_out = train_shared(store, [city], LAST, print).left_out["small_city"]
+    assert "factors.liquor" in left_out
+    assert "cannot be read" in left_out

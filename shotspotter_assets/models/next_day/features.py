@@ -129,7 +129,7 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     yield from _weekend(history, occupied, kept, wanted)
     yield from _city(occupied.mean(axis=1), kept, known)
     yield from _calendar(history, wanted)
-    yield from _factors(history, known)
+    yield from _factors(history, occupied, known)
 
 
 def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
@@ -244,10 +244,13 @@ def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]
     yield "is_firework_day", is_holiday_fireworks(days).astype(np.float64)[:, None]
 
 
-def _factors(history: History, known: Integers) -> Iterator[tuple[str, Array]]:
+def _factors(history: History, occupied: Array, known: Integers) -> Iterator[tuple[str, Array]]:
+    """Those of places count the less, the more alerts a cell has had: its own past tells what they would."""
     first_unknown = history.days_to_forecast()[known]
+    days_with_alerts = np.concatenate([np.zeros_like(occupied[:1]), np.cumsum(occupied, axis=0)])
+    lately = days_with_alerts[known] - days_with_alerts[np.maximum(known - MAX_DAYS_REMEMBERED, 0)]
     for of_cells in history.factors.of_cells:
-        yield of_cells.name, of_cells.inputs(first_unknown, history.in_coverage)
+        yield of_cells.name, of_cells.inputs(first_unknown, history.in_coverage) / (1 + lately)
     for of_days in history.factors.of_days:
         yield of_days.name, of_days.inputs(first_unknown)
 

@@ -17,7 +17,7 @@ def fit_shrunk_regression(
     inputs: Array,
     labels: npt.NDArray[np.bool_],
     prior_weights: Array,
-    inverse_penalty: float,
+    inverse_penalty: float | Array,
     sample_weight: Array | None = None,
     start: Array | None = None,
 ) -> tuple[Array, float]:
@@ -27,14 +27,14 @@ def fit_shrunk_regression(
         inputs: standardised, shape (rows, inputs).
         labels: shape (rows,).
         prior_weights: what is believed of the weights of these inputs before, shape (inputs,).
-        inverse_penalty: variance of the weights around them.
+        inverse_penalty: variance of the weights around them, one for all or of each, shape (inputs,).
         sample_weight: how often each row counts, shape (rows,); once by default.
         start: weights and, last, the intercept that the search starts at; the prior weights by default.
     """
     counted = np.ones(len(labels)) if sample_weight is None else sample_weight
     prior_logit = inputs @ prior_weights
     # The intercept, the last one, is not penalised.
-    penalty = np.append(np.full(inputs.shape[1], 1 / inverse_penalty), 0.0)
+    penalty = np.append(np.broadcast_to(1 / np.asarray(inverse_penalty), inputs.shape[1]), 0.0)
 
     def loss(difference: Array) -> tuple[float, Array]:
         logit = prior_logit + inputs @ difference[:-1] + difference[-1]

@@ -33,6 +33,12 @@ def test_weights_lie_between_the_other_citys_and_the_citys_own():
     assert np.abs(few - (TRUE + 1)).max() < np.abs(weights - (TRUE + 1)).max()
 
 
+def test_each_weight_may_have_a_variance_of_its_own():
+    weights, _ = fit_shrunk_regression(ROWS, LABELS, np.zeros(3), np.array([1e-9, 1e6, 1e6]))
+    own = LogisticRegression(C=1e6, solver="newton-cholesky", tol=1e-8).fit(ROWS[:, 1:], LABELS).coef_[0]
+    np.testing.assert_allclose(weights, [0, *own], atol=1e-4)
+
+
 def test_many_rows_are_not_copied_and_give_what_all_of_them_at_once_give():
     rows = RANDOM.normal(size=(50_000, 12))
     labels = RANDOM.random(50_000) < expit(rows[:, :3] @ TRUE - 2)
