@@ -104,11 +104,9 @@ def factors_of(city: str, data: Path, cache: Path) -> dict[str, dict[str, Any]]:
             "vacancy": _polygons(tracts, "fraction_vacant_housing", "rate", published),
             "people": _polygons(tracts, "pop_total", "count", published),
             "liquor": _points(liquor, date(2013, 6, 25)),
-            "nearest_liquor": _points(liquor, date(2013, 6, 25), measure="distance"),
             "gun_crimes": _points(crimes, date(2012, 7, 18)),
             "public_housing": _polygons(made / "dc_homes.parquet", "units", "count", copied),
             "arterials": {"kind": "lines", "path": roads, "known_from": date(2013, 1, 1)},
-            **_weather(own / "weather_daily.parquet", date(2011, 1, 1), heat="obs_tmax_c", rain="era_precip_mm"),
         }
     if city == "cincinnati":
         own = layers / "cincinnati_oh"
@@ -168,8 +166,8 @@ def chosen_inputs(names: tuple[str, ...]) -> dict[str, list[str]]:
         WITHOUT: [],
         **{name.removeprefix("factor_"): [name] for name in places},
         "all of these": places,
-        DAY_BEFORE: [name for name in series if "of_the_day" not in name],
-        SAME_DAY: [name for name in series if "of_the_day" in name],
+        **({DAY_BEFORE: [name for name in series if "of_the_day" not in name]} if series else {}),
+        **({SAME_DAY: [name for name in series if "of_the_day" in name]} if series else {}),
     }
 
 

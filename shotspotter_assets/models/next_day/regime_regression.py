@@ -28,13 +28,13 @@ from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
-from shotspotter_assets.models.next_day.shared_regression import FACTORS, MIN_SCALE, required_inputs
+from shotspotter_assets.models.next_day.shared_regression import MIN_SCALE, PLACES, required_inputs
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 FILE: Final = "regime_regression.json"
 FACTOR_VARIANCE: Final = 1e-2
-"""Variance of the standardised weights of contributing factors: where no other city has a factor, little is known of it before."""
+"""Variance of the standardised weights of factors of places: where no other city has a factor, little is known of it before."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -275,9 +275,9 @@ def _fits(
     guess = None
     if start is not None:
         guess = np.append(start.slopes * scale, start.intercept + (mean - start.mean) @ start.slopes)
-    is_factor = np.array([name.startswith(FACTORS) for name in names])
+    is_of_places = np.array([name.startswith(PLACES) for name in names])
     for inverse_penalty in inverse_penalties:
-        variance = np.where(is_factor, FACTOR_VARIANCE, inverse_penalty)
+        variance = np.where(is_of_places, FACTOR_VARIANCE, inverse_penalty)
         # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
         with threadpool_limits(1):
             weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, start=guess)

@@ -26,8 +26,10 @@ from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regr
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
 """The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
-FACTORS: Final = ("factor_", "series_")
-"""What the names of inputs start with that tell of contributing factors: shared by the cities that have the same."""
+PLACES: Final = "factor_"
+"""What the names of inputs start with that tell of contributing factors of places."""
+FACTORS: Final = (PLACES, "series_")
+"""The same of all contributing factors, which the cities share that have the same."""
 UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
 """The same of those that only cities with hours, or with other events, have."""
 OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
