@@ -4,7 +4,8 @@ From each city the validation window of its first fold, which its members were f
 test quarters as well; ordinary days only. The weights are those of one logistic regression over all cities, each with its own
 offset, none with more weight than 400 positives have, shrunk towards equal weights. Every city is then forecast week by week
 with the weights that the *other* cities learned, for several precisions of the prior. Prints Markdown: the weights, and the
-gain over the best baseline of each city in hindsight, in nats per positive.
+gain over the best baseline of each city in hindsight, in nats per positive. `--hours 1 4` learns the weights of the stack of
+hours instead, by horizon.
 """
 
 from collections.abc import Sequence
@@ -12,18 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmark_cities import Fold, folds, parser
+from benchmark_cities import Fold, HourlyFold, folds, hourly_folds, parser
+from hours_members import kept_hourly
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from shared_model import start_of
 from stack_members import MEMBERS, members_of
 
+from shotspotter_assets.calendar.weekdays import WEEK_HOURS
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.features import ordinary_days
-from shotspotter_assets.models.next_day.stack import OFFSET_PRECISION, WEIGHT_PRECISION
-from shotspotter_assets.models.next_day.trust import WEEK, Trust
+from shotspotter_assets.models.next_day.stack import WEEK
+from shotspotter_assets.models.next_hours.features import fireworks_ahead
+from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.next_hours.stack import MEMBERS as HOURLY_MEMBERS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import BASELINES
+from shotspotter_assets.models.trust import OFFSET_PRECISION, WEIGHT_PRECISION, Trust, learn, logits_of
 
 CITIES = ("cincinnati", "fresno", "oakland", "san_francisco", "washington_dc_tuning")
 TUNING = "washington_dc_tuning"
@@ -37,11 +43,13 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Past:
-    """Ordinary days of a city: log odds of the members (days, cells, members), and what came (days, cells)."""
+    """Ordinary periods of a city: log odds of the members (periods, cells, members), what came (periods, cells), and the week."""
 
     city: str
+    members: Sequence[str]
     logits: Array
     observed: Array
+    week: Array
 
     @property
     def centre(self) -> float:
@@ -59,12 +67,26 @@ def past_of(fold: Fold, cache: Path, start: SharedStart | None, test: bool) -> P
     kept = ordinary_days(fold.history)[window.start : window.stop]
     forecasts = [member.test if test else member.validation_probability for member in members.values()]
     logits = np.stack([logit(probability[kept]) for probability in forecasts], axis=-1)
-    return Past(fold.history.city.name, logits, fold.history.observed[window.start : window.stop][kept])
+    observed = fold.history.observed[window.start : window.stop][kept]
+    return Past(fold.history.city.name, MEMBERS, logits, observed, np.flatnonzero(kept) // WEEK)
+
+
+def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:
+    """The same of periods of `horizon` hours."""
+    history, window = fold.history, fold.test if test else fold.validation
+    issues = history.issues(window, horizon)
+    issues = issues[~fireworks_ahead(history, horizon)[issues]]
+    kept = {name: one if test else one.on_train for name, one in kept_hourly(fold, cache, [horizon]).items()}
+    members = [name for name in HOURLY_MEMBERS if horizon in kept[name].models]
+    logits = logits_of({name: kept[name].predict(history, issues, horizon) for name in members})
+    observed = history.occupied_within(horizon)[issues]
+    return Past(history.city.name, members, logits, observed, (issues - window.start) // WEEK_HOURS)
 
 
 def shared_weights(pasts: Sequence[Past]) -> Array:
     """The weights that fit all cities, shape (members,)."""
-    equal, number = np.full(len(MEMBERS), 1 / len(MEMBERS)), len(MEMBERS)
+    number = len(pasts[0].members)
+    equal = np.full(number, 1 / number)
 
     def loss(weights: Array) -> tuple[float, Array]:
         value = EQUAL_PRECISION / 2 * ((weights[:number] - equal) ** 2).sum()
@@ -85,18 +107,33 @@ def shared_weights(pasts: Sequence[Past]) -> Array:
 def gain(past: Past, weights: Array, weight_precision: float, offset_precision: float) -> float:
     """Nats saved against the best baseline in hindsight, each week forecast with what the weeks before it taught."""
     trust = Trust(np.append(weights, 0.0), np.diag([*[weight_precision] * len(weights), offset_precision]))
+    by_week = learn(trust, past.logits, past.observed, past.week, int(past.week[-1]) + 1, past.centre)
     loss = 0.0
-    for first in range(0, len(past.observed), WEEK):
-        logits, observed = past.logits[first : first + WEEK], past.observed[first : first + WEEK]
-        loss += log_losses(expit(trust.log_odds(logits, past.centre)), observed).sum()
-        trust = trust.after(logits.reshape(-1, logits.shape[-1]), observed.ravel(), past.centre)
-    baselines = [at for at, name in enumerate(MEMBERS) if name in BASELINES]
+    for number in np.unique(past.week):
+        rows = past.week == number
+        log_odds = by_week[number].log_odds(past.logits[rows], past.centre)
+        loss += log_losses(expit(log_odds), past.observed[rows]).sum()
+    known = {*BASELINES, *(name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline)}
+    baselines = [at for at, name in enumerate(past.members) if name in known]
     return float(min(log_losses(expit(past.logits[..., at]), past.observed).sum() for at in baselines) - loss)
 
 
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
-    chosen = parser(__doc__, cities=CITIES).parse_args()
+    arguments = parser(__doc__, cities=CITIES)
+    arguments.add_argument("--hours", nargs="+", type=int, default=(), metavar="HORIZON")
+    chosen = arguments.parse_args()
+    for horizon in chosen.hours:
+        print(f"\n### Next {horizon} h\n")
+        pasts = []
+        for city in chosen.cities:
+            of_city = hourly_folds(city, chosen.data, chosen.cache)
+            pasts.append(past_hours(of_city[0], chosen.cache, horizon, test=False))
+            if city == TUNING:
+                pasts += [past_hours(fold, chosen.cache, horizon, test=True) for fold in of_city[::2]]
+        print_tables(pasts, chosen.cities)
+    if chosen.hours:
+        return
     pasts = []
     for city in chosen.cities:
         city_folds = folds(city, chosen.data, chosen.cache)
@@ -104,13 +141,19 @@ def main() -> None:
         pasts.append(past_of(city_folds[0], chosen.cache, starts[city_folds[0].name], test=False))
         if city == TUNING:
             pasts += [past_of(fold, chosen.cache, starts[fold.name], test=True) for fold in city_folds[::2]]
-    print(f"| without | {' | '.join(MEMBERS)} |\n{'| --- ' * (len(MEMBERS) + 1)}|")
+    print_tables(pasts, chosen.cities)
+
+
+def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> None:
+    """The weights without each city, and what they gain in it."""
+    members = pasts[0].members
+    print(f"| without | {' | '.join(members)} |\n{'| --- ' * (len(members) + 1)}|")
     learned = {}
-    for left_out in ("none", *chosen.cities):
+    for left_out in ("none", *cities):
         learned[left_out] = shared_weights([past for past in pasts if past.city != left_out])
         print(f"| {left_out} | {' | '.join(f'{weight:.2f}' for weight in learned[left_out])} |", flush=True)
-    print(f"\n| precision of weights, of the offset | {' | '.join(chosen.cities)} | all |")
-    print("| --- " * (len(chosen.cities) + 2) + "|")
+    print(f"\n| precision of weights, of the offset | {' | '.join(cities)} | all |")
+    print("| --- " * (len(cities) + 2) + "|")
     tried = [(weights, OFFSET_PRECISION) for weights in PRECISIONS]
     tried += [(WEIGHT_PRECISION, offset) for offset in (10.0, 200.0, 1e6)]
     for weight_precision, offset_precision in tried:
@@ -118,7 +161,7 @@ def main() -> None:
         by_city = [
             sum(one for one, past in zip(saved, pasts, strict=True) if past.city == city)
             / sum(past.positives for past in pasts if past.city == city)
-            for city in chosen.cities
+            for city in cities
         ]
         pooled = sum(saved) / sum(past.positives for past in pasts)
         print(

@@ -13,8 +13,9 @@ from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.forecaster import FittedHourly, HourlyForecaster
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
 
@@ -50,12 +51,20 @@ def hour_forecasts(
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
         `observed`, and one column per model (float32), null where it does not forecast the horizon.
     """
-    default = {name: entry.forecaster(tuple(horizons)) for name, entry in HOURLY_FORECASTERS.items()}
-    fitted = [forecaster.fit(history, train, validation) for forecaster in (default | dict(changed or {})).values()]
+    chosen = {name: entry.forecaster(tuple(horizons)) for name, entry in HOURLY_FORECASTERS.items()} | dict(
+        changed or {}
+    )
+    by_name: dict[str, FittedHourly] = {}
+    for name, forecaster in chosen.items():
+        if name not in by_name or name in (changed or {}):
+            by_name[name] = fitted = forecaster.fit(history, train, validation)
+            by_name |= fitted.members if isinstance(fitted, FittedHourlyStack) else {}
     tables = []
     for horizon in horizons:
         issues = history.issues(test, horizon)
-        models = {each.name: each.predict(history, issues, horizon) for each in fitted if horizon in each.models}
+        models = {
+            name: each.predict(history, issues, horizon) for name, each in by_name.items() if horizon in each.models
+        }
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
         tables.append(
             forecasts_table(

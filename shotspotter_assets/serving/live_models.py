@@ -21,7 +21,7 @@ from shotspotter_assets.models.records import counts_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.intervals import weekly_offset
-from shotspotter_assets.serving.record import COUNTS, WEEK, IssuedComparison, ServingRecord, stored_name
+from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, WEEK, IssuedComparison, ServingRecord, stored_name
 from shotspotter_assets.serving.training import (
     HourModels,
     ModelFiles,
@@ -45,6 +45,8 @@ def outdated(city: City, before: ServingRecord) -> str:
     """Why the models of an earlier record cannot serve the city any more, in words; empty where they can."""
     if before.inputs != input_names(city):
         return "the inputs are others than the models in force were fitted on"
+    if NEXT_HOURS not in {**before.hours, **before.without}:
+        return "the models of the next hours are of an earlier version"
     candidate = candidate_of(city).name
     return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"
 
@@ -228,7 +230,8 @@ def _hours(
     log: Callable[[str], None],
 ) -> HourModels:
     """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
-    if before is not None and stored.issue_date - before.hours_from < WEEK:
+    is_present = before is not None and NEXT_HOURS in {**before.hours, **before.without}
+    if before is not None and is_present and stored.issue_date - before.hours_from < WEEK:
         return HourModels(before.hours_from, before.hours_version, before.hours, {}, before.without)
     return fit_hours(stored, in_coverage, windows, log)
 

@@ -15,6 +15,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.next_hours.forecaster import forecast_from
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.sources.day_states import day_states
@@ -41,6 +42,8 @@ class NowcastRecord(BaseModel):
     starts: str = Field(alias="from")
     """Instant from which is forecast: the end of the hour that is running."""
     models_from: date
+    trust: dict[str, str] = {}
+    """By horizon, which forecasters the combination trusts, in words."""
     alerts_since_midnight: int
 
 
@@ -133,9 +136,12 @@ def nowcast(
     """
     city = until_now.city
     if models.hours is None:
-        raise NoHoursError(f"City {city.name}: no next hours. {' '.join(record.without.values())}")
+        earlier = (
+            f"The models of {record.hours_from} are of an earlier version; materialise live_models with `retrain` on."
+        )
+        raise NoHoursError(f"City {city.name}: no next hours. {' '.join(record.without.values()) or earlier}")
     history = until_now.hourly(covered_mask(record.covered, city.shape))
-    starts, probability = models.hours.nowcast(history, now)
+    starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
     return Nowcast(
@@ -145,6 +151,7 @@ def nowcast(
             now=now.isoformat(timespec="seconds"),
             starts=f"{starts}Z",
             models_from=record.hours_from,
+            trust=models.hours.in_words,
             alerts_since_midnight=alerts,
         ),
     )

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.alert_counts import AlertCounts
     from shotspotter_assets.models.forecaster import Array, Fitted
     from shotspotter_assets.models.gunshot_types import GunshotTypes
-    from shotspotter_assets.models.next_hours.next_hours import FittedNextHours
+    from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
 
 WEEK: Final = timedelta(days=7)
 LIVE_MODELS: Final = "live_models"
 COUNTS: Final = "alert_counts"
-NEXT_HOURS: Final = "next_hours"
+NEXT_HOURS: Final = "hourly_stack"
+"""Records of earlier versions name a regression alone, which serves no longer."""
 TYPES: Final = "gunshot_types"
 
 
@@ -158,7 +159,7 @@ class ServingRecord(BaseModel):
         from shotspotter_assets.models.alert_counts import AlertCounts
         from shotspotter_assets.models.forecaster import HasMembers
         from shotspotter_assets.models.gunshot_types import GunshotTypes
-        from shotspotter_assets.models.next_hours.next_hours import NextHours
+        from shotspotter_assets.models.next_hours.stack import HourlyStack
         from shotspotter_assets.models.registry import forecaster
 
         days = self._files(store, self.models_from, self.models_version, self.models)
@@ -171,7 +172,7 @@ class ServingRecord(BaseModel):
         return ServingModels(
             next_day=next_day,
             counts=AlertCounts.load(days[COUNTS]),
-            hours=NextHours.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
+            hours=HourlyStack.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
             types=GunshotTypes.load(hours[TYPES]) if TYPES in hours else None,
         )
 
@@ -189,7 +190,7 @@ class ServingModels:
     next_day: "Mapping[str, Fitted]"
     """By name, the candidate first, and after it its members, if it combines others."""
     counts: "AlertCounts"
-    hours: "FittedNextHours | None"
+    hours: "FittedHourlyStack | None"
     """None where the city publishes no hours, or has too few alerts; so are `types`."""
     types: "GunshotTypes | None"
 

@@ -12,6 +12,7 @@ from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
+from shotspotter_assets.models.next_hours.forecaster import predict_all
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
@@ -73,7 +74,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, rep
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         first_hour = len(hourly)
-        probability = models.hours.predict_all(hourly, first_hour)
+        probability = predict_all(models.hours, hourly, first_hour)
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
     probability = next_day["probability"].to_numpy()
     day, cells = issue_date + timedelta(days=1), [f"{row},{column}" for row, column in record.covered]

@@ -20,6 +20,7 @@ from shotspotter_assets.models.forecaster import HasSpread
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.features import fireworks_ahead
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.serving.columns import RISK_COLUMNS
 from shotspotter_assets.serving.intervals import ENDS, day_offset
@@ -95,7 +96,7 @@ def next_hours_table(
     Args:
         history: hours before `issue`; it may hold later ones, which are not looked at.
         issue: index of the first hour that is forecast.
-        probability: as `FittedNextHours.predict_all` gives it, shape (horizons, cells).
+        probability: as `next_hours.forecaster.predict_all` gives it, shape (horizons, cells).
         mixes: `type_mixes` from `issue` on; None where types are not forecast.
     """
     if models.hours is None:
@@ -116,8 +117,8 @@ def next_hours_table(
                 history.in_coverage,
                 horizon_probability,
                 (log_odds + low, log_odds + high),
-                models.counts,
-                bool(history.clock.fireworks[issue]),
+                models.hours.models[horizon].counts,
+                bool(fireworks_ahead(history, horizon)[issue]),
                 mix,
             )
         )

@@ -18,7 +18,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.features import blank_history, names_of_inputs
 from shotspotter_assets.models.next_day.lag_features import lag_features
-from shotspotter_assets.models.next_hours.next_hours import NextHours
+from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.record import NEXT_HOURS, TYPES
@@ -127,7 +127,7 @@ def fit_hours(
         range(int(first_hours[days.start]), int(first_hours[days.stop])) for days in (windows.train, windows.validation)
     )
     files, models, without = {}, {}, {}
-    for name, fit in ((NEXT_HOURS, NextHours().fit), (TYPES, GunshotTypes.fit)):
+    for name, fit in ((NEXT_HOURS, HourlyStack().fit), (TYPES, GunshotTypes.fit)):
         started = perf_counter()
         try:
             fitted = fit(history, train, validation)
@@ -135,7 +135,8 @@ def fit_hours(
             without[name] = str(error)
             continue
         files[name] = fitted.files()
-        models[name] = trained_model({}, files[name], perf_counter() - started)
+        settings = fitted.settings if isinstance(fitted, FittedHourlyStack) else {}
+        models[name] = trained_model(settings, files[name], perf_counter() - started)
         log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
     return HourModels(day, version_of(files), models, files, without)
 

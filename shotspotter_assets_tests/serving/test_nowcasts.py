@@ -16,7 +16,7 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.nowcasts import NoHoursError, history_until, nowcast, record_in_force
-from shotspotter_assets.serving.record import ServingModels, models_partition
+from shotspotter_assets.serving.record import NEXT_HOURS, ServingModels, models_partition
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -120,7 +120,7 @@ def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> 
 
 def test_a_city_without_models_of_hours_is_told_why(tmp_path: Path) -> None:
     models = ServingModels(next_day={}, counts=None, hours=None, types=None)  # type: ignore[arg-type]
-    record = serving_record(without={"next_hours": "The source publishes days, not hours."})
+    record = serving_record(without={NEXT_HOURS: "The source publishes days, not hours."})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     with pytest.raises(NoHoursError, match=r"City town: no next hours\. The source publishes days"):
         nowcast(record, models, history, 0, datetime.now(UTC))

@@ -11,7 +11,7 @@ from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.serving.drift import CoverageDrift, Drift, MixDrift, Outlier
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord
-from shotspotter_assets.serving.record import IssuedComparison, ServingRecord
+from shotspotter_assets.serving.record import NEXT_HOURS, IssuedComparison, ServingRecord
 
 TOWN = City(
     name="town",
@@ -82,7 +82,7 @@ def serving_record(**changes: Any) -> ServingRecord:
         hours_from=DAY,
         hours_version="bb",
         hours={},
-        without={},
+        without={NEXT_HOURS: "Not fitted."},
         train_first=TOWN.start,
         train_last=date(2024, 3, 1),
         validation_first=date(2024, 3, 2),

@@ -37,7 +37,7 @@ class WalkForwardConfig(dg.Config):
         description="The next-day forecast to serve if it passes the gate, by default the one that the city's file names. "
         "Choose it before its scores are seen.",
     )
-    hourly_candidate: str = Field("next_hours", description="The same for the shorter horizons.")
+    hourly_candidate: str = Field("hourly_stack", description="The same for the shorter horizons.")
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:

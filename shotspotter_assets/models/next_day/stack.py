@@ -7,13 +7,13 @@ Firework days teach nothing, as members differ there in other things than on ord
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import ClassVar, Final
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.models.forecaster import (
@@ -29,11 +29,20 @@ from shotspotter_assets.models.forecaster import (
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.next_day.trust import WEEK, Trust
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.registry import city_settings, find, forecaster
+from shotspotter_assets.models.trust import (
+    Trust,
+    combine,
+    files_of,
+    files_within,
+    in_words,
+    learn,
+    logits_of,
+    prior_trust,
+)
 
 FILE: Final = "stack.json"
+WEEK: Final = 7
 PRIOR_WEIGHTS: Final = {
     "residual_boosting": 0.42,
     "regime_regression": 0.03,
@@ -46,27 +55,8 @@ PRIOR_WEIGHTS: Final = {
 }
 """What five cities learned before their test years (`benchmarks/stack_prior.py`); a mean of forecasts is too timid, so that the
 weights sum to more than one."""
-WEIGHT_PRECISION: Final = 300.0
-"""Of each prior weight: how strongly it holds against what the city's own forecasts say."""
-STRANGER_PRECISION: Final = 3000.0
-"""The same of a member that other cities did not have: it starts at no weight, and has to show more to get some."""
-OFFSET_PRECISION: Final = 50.0
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", "residual_conv_lstm")
-"""On firework days the mean of the stack's probability and of the first of these, which have a regime for them.
-
-Days to learn weights from are too few, and the regime of a city that has seen few of them may be far off.
-"""
-SHARES: Final = (
-    (0.9, "nearly all"),
-    (0.55, "mostly"),
-    (0.45, "half"),
-    (0.36, "two fifths"),
-    (0.29, "a third"),
-    (0.225, "a quarter"),
-    (0.15, "a fifth"),
-    (0.075, "a tenth"),
-)
-"""Words for shares of the weights from these on."""
+"""Those that have a regime for firework days; the first of them is used there, see `trust.combine`."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +92,10 @@ class FittedStack:
         start = (self.learned_to - history.first_day).days + 1
         weeks = _weeks_known(history, days.stop - 1, start)
         wanted = range(min(days.start, start) if weeks else days.start, days.stop)
-        logits = _logits({name: member.predict(history, wanted) for name, member in self.members.items()})
+        logits = logits_of({name: member.predict(history, wanted) for name, member in self.members.items()})
         learned = range(start, start + WEEK * weeks)
-        by_week = [self.trust]
-        if weeks:
-            past = logits[start - wanted.start :][: len(learned)]
-            by_week += _learn(self.trust, past, history, learned, self.centre)
+        past = logits[start - wanted.start :][: len(learned)] if weeks else logits[:0]
+        by_week = _learn(self.trust, past, history, learned, self.centre)
         at = [_weeks_known(history, day, start) for day in days]
         return _forecast(by_week, at, logits[days.start - wanted.start :], history, days, self.members, self.centre)
 
@@ -134,7 +122,7 @@ class FittedStack:
         }
         files = {FILE: json.dumps(content, indent=1).encode()}
         for name, member in self.members.items():
-            files |= {f"{name}.{file}": data for file, data in member.files().items()}
+            files |= files_within(name, member.files())
         return files
 
 
@@ -154,16 +142,12 @@ class StackForecaster:
                 continue
             chosen = city_settings(history.city, name, context.changes.get(name))
             members[name] = forecaster(name, chosen).fit(history, train, validation, context)
-        logits = _logits({name: validation_of(member) for name, member in members.items()})
+        logits = logits_of({name: validation_of(member) for name, member in members.items()})
         return combined(members, logits, history, train, validation)
 
     def load(self, files: Mapping[str, bytes]) -> FittedStack:
         content = json.loads(files[FILE])
-        members = {}
-        for name in content["members"]:
-            start = f"{name}."
-            own = {file.removeprefix(start): data for file, data in files.items() if file.startswith(start)}
-            members[name] = forecaster(name).load(own)
+        members = {name: forecaster(name).load(files_of(name, files)) for name in content["members"]}
         trust = Trust(np.array(content["mean"]), np.array(content["precision"]))
         learned_to = date.fromisoformat(content["learned_to"])
         return FittedStack(members, trust, content["centre"], learned_to, content["settings"])
@@ -183,8 +167,7 @@ def combined(
     before = history.observed[train.start : train.stop]
     require_both_labels(history, train, before)
     centre = float(logit(before.mean()))
-    prior = prior_trust(list(members))
-    by_week = [prior, *_learn(prior, logits, history, validation, centre)]
+    by_week = _learn(prior_trust(list(members), PRIOR_WEIGHTS), logits, history, validation, centre)
     at = [_weeks_known(history, day, validation.start) for day in validation]
     probability = _forecast(by_week, at, logits, history, validation, members, centre)
     learned_to = history.first_day + timedelta(days=validation.stop - 1)
@@ -200,37 +183,16 @@ def combined(
     return FittedStack(members, by_week[-1], centre, learned_to, settings, probability)
 
 
-def prior_trust(members: Sequence[str]) -> Trust:
-    """What other cities learned of these members."""
-    mean = np.array([*(PRIOR_WEIGHTS.get(name, 0.0) for name in members), 0.0])
-    # Members that are left out leave their weight to the others.
-    if mean.any():
-        mean *= sum(PRIOR_WEIGHTS.values()) / mean.sum()
-    else:
-        mean[:-1] = 1 / len(members)
-    precision = [WEIGHT_PRECISION if name in PRIOR_WEIGHTS else STRANGER_PRECISION for name in members]
-    return Trust(mean, np.diag([*precision, OFFSET_PRECISION]))
-
-
 def _weeks_known(history: History, day: int, start: int) -> int:
     """Whole weeks from day `start` on that are known before a day is forecast."""
     return max(int(history.known_before(range(day, day + 1))[0]) - start, 0) // WEEK
 
 
-def _logits(probabilities: Mapping[str, Array]) -> Array:
-    """Log odds of the members' forecasts, shape (days, cells, members)."""
-    return np.stack([logit(clip_probability(probability)) for probability in probabilities.values()], axis=-1)
-
-
-def _learn(trust: Trust, logits: Array, history: History, days: range, centre: float) -> Iterator[Trust]:
-    """The trust after each week of `days`, the last of which may be shorter; `logits` are of these days."""
-    ordinary = ordinary_days(history)
-    for first in range(0, len(days), WEEK):
-        week = [at for at in range(first, min(first + WEEK, len(days))) if ordinary[days[at]]]
-        if week:
-            rows = logits[week].reshape(-1, logits.shape[-1])
-            trust = trust.after(rows, history.observed[[days[at] for at in week]].ravel(), centre)
-        yield trust
+def _learn(trust: Trust, logits: Array, history: History, days: range, centre: float) -> list[Trust]:
+    """The trust before `days` and after each of their weeks, the last of which may be shorter; `logits` are of these days."""
+    ordinary = np.flatnonzero(ordinary_days(history)[days.start : days.stop])
+    observed = history.observed[days.start : days.stop][ordinary]
+    return learn(trust, logits[ordinary], observed, ordinary // WEEK, -(-len(days) // WEEK), centre)
 
 
 def _forecast(
@@ -243,22 +205,6 @@ def _forecast(
     centre: float,
 ) -> Array:
     """Probability of `days`, shape (days, cells), each with what is believed after so many `weeks`."""
-    log_odds = [by_week[week].log_odds(one, centre) for week, one in zip(weeks, logits, strict=True)]
-    probability = expit(np.array(log_odds))
     regime = next((list(members).index(name) for name in FIREWORK_MEMBERS if name in members), None)
-    if regime is not None:
-        fireworks = is_holiday_fireworks(history.days_to_forecast()[days.start : days.stop])
-        probability[fireworks] = (probability[fireworks] + expit(logits[fireworks, :, regime])) / 2
-    return clip_probability(probability)
-
-
-def in_words(weights: Mapping[str, float]) -> str:
-    """Weights as people say them, as "mostly residual_boosting, a fifth ewma"."""
-    total = sum(abs(weight) for weight in weights.values())
-    shares = {name: weight / total for name, weight in sorted(weights.items(), key=lambda item: -abs(item[1]))}
-    parts = []
-    for name, share in shares.items():
-        words = next((words for least, words in SHARES if abs(share) >= least), "")
-        if words:
-            parts.append(f"{'less ' if share < 0 else ''}{words} {name}")
-    return ", ".join(parts) or "a little of every member"
+    fireworks = is_holiday_fireworks(history.days_to_forecast()[days.start : days.stop])
+    return combine(by_week, np.array(weeks, np.int64), logits, centre, fireworks, regime)

@@ -1,10 +1,11 @@
 """What the baselines of the next hours share: each is tuned by log loss and fitted for every horizon by itself."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,16 @@ from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
+FILE: Final = "baseline.json"
 SCALE_STEPS: Final = 4
 
-FittedHorizon = Callable[[HourlyHistory, Indexes], Array]
-"""From a history and issues to probabilities, see `FittedHourly.predict`."""
+
+class FittedHorizon(Protocol):
+    """A baseline fitted for one horizon: a dataclass of numbers and arrays."""
+
+    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
+        """See `FittedHourly.predict`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,15 @@ class FittedBaseline:
 
     name: str
     models: dict[int, FittedHorizon]
+    on_train: "FittedBaseline | None" = None
 
     def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
         return clip_probability(self.models[horizon](history, issues))
+
+    def files(self) -> dict[str, bytes]:
+        """The file that `HourlyBaseline.load` reads."""
+        models = {horizon: asdict(model) for horizon, model in self.models.items()}  # type: ignore[call-overload]
+        return {FILE: json.dumps(models, indent=1, default=lambda array: array.tolist()).encode()}
 
 
 @dataclass(frozen=True)
@@ -40,11 +53,22 @@ class HourlyBaseline(ABC):
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedBaseline:
         horizons = [horizon for horizon in self.horizons if horizon <= self.max_horizon]
-        models = {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in horizons}
-        return FittedBaseline(self.name, models)
+        pairs = {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in horizons}
+        on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
+        return FittedBaseline(self.name, on_both, FittedBaseline(self.name, on_train))
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> FittedBaseline:
+        models = json.loads(files[FILE])
+        return FittedBaseline(cls.name, {int(horizon): cls._load_horizon(record) for horizon, record in models.items()})
 
     @abstractmethod
-    def _fit_horizon(self, fold: "Fold") -> FittedHorizon: ...
+    def _fit_horizon(self, fold: "Fold") -> tuple[FittedHorizon, FittedHorizon]:
+        """What is fitted on the training hours, and what is fitted on both windows with the same settings."""
+
+    @classmethod
+    @abstractmethod
+    def _load_horizon(cls, record: dict[str, Any]) -> FittedHorizon: ...
 
 
 @dataclass(frozen=True)

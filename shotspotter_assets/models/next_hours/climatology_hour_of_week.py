@@ -1,7 +1,8 @@
 """The cell's climatology by hour of week: its expected number times the city's profile of the hours ahead."""
 
+from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,21 +13,40 @@ from shotspotter_assets.models.next_hours.features import PROFILE_WIDTHS, hour_p
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 
 
+@dataclass(frozen=True)
+class FittedHourOfWeek:
+    """Expected occupied hours of each cell within the horizon (cells,), and the city's profile (168,)."""
+
+    horizon: int
+    rate: Array
+    profile: Array
+    scale: float
+
+    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
+        ahead = profile_ahead(history, self.profile, self.horizon)[issues, None]
+        return -np.expm1(-self.scale * self.rate * ahead)
+
+
 class ClimatologyHourOfWeek(HourlyBaseline):
     """See the module."""
 
     name: ClassVar[str] = "climatology_hour_of_week"
 
-    def _fit_horizon(self, fold: Fold) -> FittedHorizon:
+    def _fit_horizon(self, fold: Fold) -> tuple[FittedHorizon, FittedHorizon]:
         def loss(settings: tuple[float, float]) -> float:
             return fold.loss(_fitted(fold, fold.train, *settings)(fold.history, fold.issues))
 
-        return _fitted(fold, fold.both, *min(product(PSEUDO_DAYS, PROFILE_WIDTHS), key=loss))
+        best = min(product(PSEUDO_DAYS, PROFILE_WIDTHS), key=loss)
+        return _fitted(fold, fold.train, *best), _fitted(fold, fold.both, *best)
+
+    @classmethod
+    def _load_horizon(cls, record: dict[str, Any]) -> FittedHourOfWeek:
+        return FittedHourOfWeek(**record | {name: np.array(record[name]) for name in ("rate", "profile")})
 
 
-def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FittedHorizon:
+def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FittedHourOfWeek:
     """The expected number by cell times the city's profile of the hours of the week."""
-    horizon = fold.horizon  # what is returned must not keep the fold
+    horizon = fold.horizon
     observed, issues = fold.observed_in(hours), fold.history.issues(hours, horizon)
     rate = -np.log1p(-shrunk_frequency(observed, horizon, pseudo_days))
     profile = hour_profile(fold.history, hours, width)
@@ -34,8 +54,4 @@ def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> Fitte
     # All issues of one hour of the week are alike.
     _, first, times = np.unique(fold.history.clock.hour_of_week[issues], return_index=True, return_counts=True)
     scale = burst_scale(rate * level[issues[first], None], observed.sum(), times[:, None])
-
-    def forecast(history: HourlyHistory, issues: Indexes) -> Array:
-        return -np.expm1(-scale * rate * profile_ahead(history, profile, horizon)[issues, None])
-
-    return forecast
+    return FittedHourOfWeek(horizon, rate, profile, scale)

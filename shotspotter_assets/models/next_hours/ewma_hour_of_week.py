@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -94,10 +94,16 @@ class EwmaHourOfWeek(HourlyBaseline):
 
     name: ClassVar[str] = "ewma_hour_of_week"
 
-    def _fit_horizon(self, fold: Fold) -> FittedHorizon:
+    def _fit_horizon(self, fold: Fold) -> tuple[FittedHorizon, FittedHorizon]:
         history, background = fold.history, tuned_background(fold)
         of_train, of_both = (
             hour_profile(history, hours, background.profile_hours) for hours in (fold.train, fold.both)
         )
-        expected = FittedEwma(fold.horizon, background, of_train, 1.0).expected(history, fold.issues)
-        return FittedEwma(fold.horizon, background, of_both, burst_scale(expected, fold.observed.sum()))
+        unscaled = FittedEwma(fold.horizon, background, of_train, 1.0)
+        scale = burst_scale(unscaled.expected(history, fold.issues), fold.observed.sum())
+        return replace(unscaled, scale=scale), FittedEwma(fold.horizon, background, of_both, scale)
+
+    @classmethod
+    def _load_horizon(cls, record: dict[str, Any]) -> FittedEwma:
+        arrays = {"background": Background(**record["background"]), "profile": np.array(record["profile"])}
+        return FittedEwma(**record | arrays)

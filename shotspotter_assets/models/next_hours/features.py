@@ -68,6 +68,11 @@ def ahead(values: npt.NDArray[Any], horizon: int) -> Array:
     return (total[horizon:] - total[:-horizon]) / horizon
 
 
+def fireworks_ahead(history: HourlyHistory, horizon: int) -> npt.NDArray[np.bool_]:
+    """Whether any of the `horizon` hours from each hour on is of a firework day, shape (hours - horizon + 1,)."""
+    return ahead(history.clock.fireworks, horizon) > 0
+
+
 def profile_ahead(history: HourlyHistory, profile: Array, horizon: int) -> Array:
     """Mean of an hour-of-week profile over the `horizon` hours from each hour on, shape (hours - horizon + 1,)."""
     return ahead(profile[history.clock.hour_of_week], horizon)

@@ -1,6 +1,7 @@
 """What a forecaster of the next hours is: fitted on windows of hours, it forecasts from any later hour."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -24,6 +25,11 @@ class FittedHourly(Protocol):
     @property
     def models(self) -> Mapping[int, Any]: ...
 
+    @property
+    def on_train(self) -> "FittedHourly | None":
+        """The same, fitted on the training hours alone; None for one that was loaded."""
+        ...
+
     def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
         """Probability of at least one alert in the `horizon` hours from each issue on, shape (issues, cells).
 
@@ -34,6 +40,10 @@ class FittedHourly(Protocol):
         """
         ...
 
+    def files(self) -> dict[str, bytes]:
+        """What `HourlyForecaster.load` makes the same forecaster of."""
+        ...
+
 
 class HourlyForecaster(Protocol):
     """A way to forecast; its settings are its constructor's arguments, `horizons` first."""
@@ -41,3 +51,31 @@ class HourlyForecaster(Protocol):
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
         """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used."""
         ...
+
+    def load(self, files: Mapping[str, bytes]) -> FittedHourly:
+        """What was fitted, from its `files`."""
+        ...
+
+
+def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Array:
+    """Probabilities of all fitted horizons from one hour, shape (horizons, cells).
+
+    A longer horizon holds the shorter ones, so no probability is less than that of a shorter horizon.
+    """
+    each = [fitted.predict(history, np.array([issue]), horizon)[0] for horizon in fitted.models]
+    return np.maximum.accumulate(np.array(each), axis=0)
+
+
+def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
+    """(the instant from which is forecast, UTC; `predict_all` from there), from the alerts seen so far today.
+
+    The hour that is running counts with what it has had so far, as the last hour of the past; forecast are the
+    hours from its end on.
+
+    Args:
+        fitted: forecasts all horizons.
+        history: hours up to now or later; what it holds of hours that have not begun by `now` is not looked at.
+        now: an instant with a zone.
+    """
+    begun = history.until(now)
+    return begun.starts[len(begun)], predict_all(fitted, begun, len(begun))

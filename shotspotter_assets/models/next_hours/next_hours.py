@@ -7,8 +7,7 @@ less than 0.01 nats per positive at 4, and are left out.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -75,11 +74,12 @@ class NextHours:
         )
         cell_inputs = cell_features(history, hours, everything, profile)
         bounds = np.cumsum([0, *(len(sample.positive) for sample in samples.values())])
-        models = {}
+        pairs = {}
         for at, (horizon, sample) in enumerate(samples.items()):
             window_inputs = window_features(history, hours, horizon, profile)[sample.rows.hour]
-            models[horizon] = self._fit_horizon(sample, cell_inputs[bounds[at] : bounds[at + 1]], window_inputs)
-        return FittedNextHours(self, profile, models)
+            pairs[horizon] = self._fit_horizon(sample, cell_inputs[bounds[at] : bounds[at + 1]], window_inputs)
+        on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
+        return FittedNextHours(self, profile, on_both, FittedNextHours(self, profile, on_train))
 
     @staticmethod
     def load(files: Mapping[str, bytes]) -> "FittedNextHours":
@@ -113,23 +113,27 @@ class NextHours:
         hour, cell, at = hour[whole], cell[whole], at[whole]
         return _Sample(Rows(hour, cell), occupied[hour, cell], at >= train_stop, keep_positive, keep_negative)
 
-    def _fit_horizon(self, sample: "_Sample", cell_inputs: Singles, window_inputs: Singles) -> "HorizonModel":
+    def _fit_horizon(
+        self, sample: "_Sample", cell_inputs: Singles, window_inputs: Singles
+    ) -> "tuple[HorizonModel, HorizonModel]":
+        """The regressions on the training hours and on both windows."""
         inputs, check = _linear_inputs(cell_inputs, window_inputs), sample.is_validation
         age = sample.rows.hour.max() - sample.rows.hour
         fireworks = window_inputs[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
         sample_weight = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
-        on_train = self._regression(inputs[~check], sample.positive[~check], sample_weight[~check])
-        forecast = expit(on_train.logit(inputs[check]) - sample.log_odds)
-        observed, weight = sample.positive[check], sample.weight[check]
-        on_both = self._regression(inputs, sample.positive, sample_weight)
-        return HorizonModel(
-            weights=on_both.weights,
-            intercept=on_both.intercept - sample.log_odds,
-            validation={
-                "log_loss": float(np.average(log_losses(forecast, observed), weights=weight)),
-                "predicted_over_observed": float((weight @ forecast) / max(weight @ observed, 1.0)),
-            },
+        on_train, on_both = (
+            replace(regression, intercept=regression.intercept - sample.log_odds)
+            for regression in (
+                self._regression(inputs[~check], sample.positive[~check], sample_weight[~check]),
+                self._regression(inputs, sample.positive, sample_weight),
+            )
         )
+        forecast, observed, weight = expit(on_train.logit(inputs[check])), sample.positive[check], sample.weight[check]
+        validation = {
+            "log_loss": float(np.average(log_losses(forecast, observed), weights=weight)),
+            "predicted_over_observed": float((weight @ forecast) / max(weight @ observed, 1.0)),
+        }
+        return on_train, replace(on_both, validation=validation)
 
     def _regression(self, inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight: Array) -> "HorizonModel":
         from sklearn.linear_model import LogisticRegression
@@ -180,6 +184,7 @@ class FittedNextHours:
     settings: NextHours
     profile: Array
     models: dict[int, HorizonModel]
+    on_train: "FittedNextHours | None" = None
 
     @property
     def name(self) -> str:
@@ -191,48 +196,23 @@ class FittedNextHours:
         Raises:
             HourlyHistoryError: the horizon was not fitted, or an issue lies outside the history.
         """
-        return self._predict(history, np.asarray(issues, np.int64), (horizon,))[0]
-
-    def predict_all(self, history: HourlyHistory, issue: int) -> Array:
-        """Probabilities of all fitted horizons from one hour, shape (horizons, cells).
-
-        A longer horizon holds the shorter ones, so no probability is less than that of a shorter horizon.
-        """
-        each = self._predict(history, np.array([issue]), tuple(self.models))
-        return np.maximum.accumulate(np.concatenate(each), axis=0)
-
-    def nowcast(self, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
-        """(the instant from which is forecast, UTC; `predict_all` from there), from the alerts seen so far today.
-
-        The hour that is running counts with what it has had so far, as the last hour of the past; forecast are the
-        hours from its end on.
-
-        Args:
-            history: hours up to now or later; what it holds of hours that have not begun by `now` is not looked at.
-            now: an instant with a zone.
-        """
-        begun = history.until(now)
-        return begun.starts[len(begun)], self.predict_all(begun, len(begun))
-
-    def _predict(self, history: HourlyHistory, issues: Indexes, horizons: Sequence[int]) -> list[Array]:
-        missing = [horizon for horizon in horizons if horizon not in self.models]
-        if missing or not len(issues) or issues[0] < 1 or issues[-1] > len(history) or (np.diff(issues) <= 0).any():
+        issues = np.asarray(issues, np.int64)
+        is_valid = len(issues) and issues[0] >= 1 and issues[-1] <= len(history) and (np.diff(issues) > 0).all()
+        if horizon not in self.models or not is_valid:
             raise HourlyHistoryError(
-                f"City {history.city.name}: cannot forecast {list(horizons)} hours at {len(issues)} issues; fitted are "
+                f"City {history.city.name}: cannot forecast {horizon} hours at {len(issues)} issues; fitted are "
                 f"{list(self.models)} hours, and issues must ascend from 1 to {len(history)}."
             )
         cells = history.alerts.shape[1]
-        blocks: list[list[Array]] = []
+        blocks = []
         for part in np.array_split(issues, -(-len(issues) * cells // MAX_ROWS_AT_ONCE)):
             hours = span(part)
             rows = Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
             cell_inputs = cell_features(history, hours, rows, self.profile)
-            blocks.append([])
-            for horizon in horizons:
-                window_inputs = window_features(history, hours, horizon, self.profile)[rows.hour]
-                logit = self.models[horizon].logit(_linear_inputs(cell_inputs, window_inputs))
-                blocks[-1].append(clip_probability(expit(logit)).reshape(-1, cells))
-        return [np.concatenate(each) for each in zip(*blocks, strict=True)]
+            window_inputs = window_features(history, hours, horizon, self.profile)[rows.hour]
+            logit = self.models[horizon].logit(_linear_inputs(cell_inputs, window_inputs))
+            blocks.append(clip_probability(expit(logit)).reshape(-1, cells))
+        return np.concatenate(blocks)
 
     def files(self) -> dict[str, bytes]:
         record = {

@@ -10,6 +10,7 @@ from shotspotter_assets.models.next_hours.ewma_hour_of_week import EwmaHourOfWee
 from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
+from shotspotter_assets.models.next_hours.stack import HourlyStack
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class HourlyEntry:
 
 
 HOURLY_FORECASTERS: Final = {
+    HourlyStack.name: HourlyEntry(HourlyStack, is_baseline=False),
     NextHours.name: HourlyEntry(NextHours, is_baseline=False),
     Climatology.name: HourlyEntry(Climatology),
     ClimatologyHourOfWeek.name: HourlyEntry(ClimatologyHourOfWeek),

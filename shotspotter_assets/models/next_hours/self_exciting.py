@@ -8,7 +8,7 @@ not, the intensity is linear, so that only occupied hours need to be looked at o
 
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ class SelfExciting(HourlyBaseline):
     max_horizon: ClassVar[int] = 4
     """What an alert triggers is over by then."""
 
-    def _fit_horizon(self, fold: Fold) -> FittedHorizon:
+    def _fit_horizon(self, fold: Fold) -> tuple[FittedHorizon, FittedHorizon]:
         history, background, train = fold.history, tuned_background(fold), fold.train
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
@@ -91,7 +91,12 @@ class SelfExciting(HourlyBaseline):
             scale = burst_scale(expected, positives)
             tried.append((fold.loss(occurrence(expected, scale)), replace(fitted, scale=scale)))
         best = min(tried, key=itemgetter(0))[1]
-        return replace(best, profile=hour_profile(history, fold.both, background.profile_hours))
+        return best, replace(best, profile=hour_profile(history, fold.both, background.profile_hours))
+
+    @classmethod
+    def _load_horizon(cls, record: dict[str, Any]) -> FittedSelfExciting:
+        arrays = {name: np.array(record[name]) for name in ("profile", "strengths")}
+        return FittedSelfExciting(**record | arrays | {"background": Background(**record["background"])})
 
 
 def _background_rate(background: Background, history: HourlyHistory, issues: Indexes) -> Array:

@@ -10,9 +10,10 @@ from scipy.special import logit
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.next_day.stack import FittedStack, StackForecaster, combined, in_words, prior_trust
+from shotspotter_assets.models.next_day.stack import PRIOR_WEIGHTS, FittedStack, StackForecaster, combined
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.trust import in_words, prior_trust
 from shotspotter_assets_tests.models.histories import (
     CITY,
     TEST,
@@ -94,7 +95,7 @@ def test_a_member_that_turns_bad_loses_its_weight():
     random = np.random.default_rng(2)
     broken = {"residual_boosting": random.permuted(PLAIN, axis=1), "ewma": PLAIN}
     weights = stack_of(PAST, broken).settings["weights"]
-    assert prior_trust(list(broken)).mean[0] > 0.5
+    assert prior_trust(list(broken), PRIOR_WEIGHTS).mean[0] > 0.5
     assert weights["residual_boosting"] < 0.25 < weights["ewma"]
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
@@ -7,8 +8,33 @@ from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATI
 BASELINES = [name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline]
 
 
-def test_all_but_the_regression_are_baselines():
-    assert list(HOURLY_FORECASTERS) == ["next_hours", *BASELINES]
+def test_all_but_the_regression_and_the_stack_are_baselines():
+    assert list(HOURLY_FORECASTERS) == ["hourly_stack", "next_hours", *BASELINES]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_files_hold_the_whole_baseline(name, baselines):
+    again = HOURLY_FORECASTERS[name].forecaster(()).load(baselines[name].files())
+    issues = history().issues(TEST, 4)
+    for horizon in baselines[name].models:
+        np.testing.assert_array_equal(
+            again.predict(history(), issues, horizon), baselines[name].predict(history(), issues, horizon)
+        )
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_what_is_fitted_on_the_training_hours_takes_settings_alone_from_the_validation_hours(name, baselines):
+    changed = counts()
+    changed[VALIDATION.start :] = np.roll(changed[VALIDATION.start :], 7, axis=-1)
+    spoiled = of_counts(changed)
+    again = HOURLY_FORECASTERS[name].forecaster((1,)).fit(spoiled, TRAIN, VALIDATION)
+    first = np.array([VALIDATION.start])
+    before, after = (
+        fitted.predict(past, first, 1)[0]
+        for fitted, past in ((baselines[name].on_train, history()), (again.on_train, spoiled))
+    )
+    # How much is shrunk is tuned on the validation hours; where alerts are likely is not learned from them.
+    assert spearmanr(before, after).statistic > 0.95
 
 
 @pytest.mark.parametrize("name", BASELINES)

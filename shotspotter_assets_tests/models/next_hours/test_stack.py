@@ -1,0 +1,174 @@
+"""Whom the stack of hours trusts, and what it does about the level, firework nights and hours that are not over."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.calendar.weekdays import WEEK_HOURS
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes, predict_all
+from shotspotter_assets.models.next_hours.stack import (
+    MEMBERS,
+    PRIOR_WEIGHTS,
+    FittedHourlyStack,
+    HourlyStack,
+    combined,
+)
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
+
+BEFORE, JUDGED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A member whose forecasts of one hour from each hour on are given."""
+
+    probability: Array
+    name: str = "known"
+
+    @property
+    def models(self) -> dict[int, None]:
+        return {1: None}
+
+    @property
+    def on_train(self) -> "Known":
+        return self
+
+    def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
+        return self.probability[issues]
+
+    def files(self) -> dict[str, bytes]:
+        return {}
+
+
+def town() -> tuple[HourlyHistory, Array]:
+    """(history, true probability) of a busy city whose places differ, and whose rates fall to half after a while."""
+    random = np.random.default_rng(0)
+    hours, cells = LATER.stop, int(COVERED.sum())
+    fall = np.where(np.arange(hours) < 180 * 24, 1.0, 0.5)
+    truth = np.clip(random.gamma(0.7, 0.05, cells) * fall[:, None], 1e-4, 0.9)
+    alerts = np.zeros((hours, 4, cells), np.uint16)
+    alerts[:, 0] = random.random(truth.shape) < truth
+    return HourlyHistory(history().city, history().first_day, alerts, COVERED), truth
+
+
+PAST, TRUTH = town()
+FLAT = np.broadcast_to(TRUTH[:1].mean(), TRUTH.shape)
+STEADY = np.broadcast_to(TRUTH[0], TRUTH.shape)
+
+
+def stack_of(past: HourlyHistory = PAST, **forecasts: Array) -> FittedHourlyStack:
+    members = {name: Known(probability) for name, probability in forecasts.items()}
+    return combined(members, past, BEFORE, JUDGED, (1,))
+
+
+def later(stack: FittedHourlyStack, past: HourlyHistory = PAST) -> Array:
+    return stack.predict(past, past.issues(LATER, 1), 1)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedHourlyStack:
+    return HourlyStack((1, 4)).fit(history(), TRAIN, VALIDATION)
+
+
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_it_is_no_worse_than_any_member(fitted, horizon):
+    issues = history().issues(TEST, horizon)
+    observed = history().occupied_within(horizon)[issues]
+    losses = {
+        name: log_losses(model.predict(history(), issues, horizon), observed).mean()
+        for name, model in {**fitted.members, "stack": fitted}.items()
+    }
+    assert losses.pop("stack") < 1.005 * min(losses.values())
+
+
+def test_a_member_that_knows_nothing_loses_its_weight():
+    random = np.random.default_rng(1).permuted(TRUTH, axis=1)
+    stack = stack_of(next_hours=random, self_exciting=TRUTH)
+    assert stack.settings["1h"]["weights"]["next_hours"] < 0.1 < stack.settings["1h"]["weights"]["self_exciting"]
+    assert stack.in_words["1h"] == "nearly all self_exciting"
+
+
+def test_the_level_follows_a_city_that_changes():
+    forecast, observed = later(stack_of(next_hours=STEADY, self_exciting=STEADY)), PAST.occupied[LATER.start :]
+    assert STEADY[LATER.start :].sum() / observed.sum() > 1.8
+    assert forecast[30 * 24 :].sum() / observed[30 * 24 :].sum() == pytest.approx(1, abs=0.1)
+
+
+def test_the_weights_of_an_hour_rest_on_weeks_that_are_over():
+    stack = stack_of(next_hours=TRUTH, self_exciting=FLAT)
+    noise = PAST.counts.copy()
+    cut = LATER.start + 3 * WEEK_HOURS
+    noise[cut:, 0] = np.random.default_rng(3).random(noise[cut:, 0].shape) < 0.3
+    before, after = later(stack), later(stack, replace(PAST, counts=noise))
+    changed = np.flatnonzero((before != after).any(axis=1))
+    # The last hour before an issue may be running, so the week counts from the hour after.
+    assert changed[0] == cut + WEEK_HOURS + 1 - LATER.start
+    noise[JUDGED.start + 3 * WEEK_HOURS :] = 1
+    assert stack_of(replace(PAST, counts=noise), next_hours=TRUTH, self_exciting=FLAT).in_words != stack.in_words
+
+
+def test_hours_that_are_forecast_one_by_one_have_the_weights_of_all_of_them():
+    stack = stack_of(next_hours=TRUTH, self_exciting=FLAT)
+    issue = LATER.start + 2 * WEEK_HOURS + 30
+    one = stack.predict(replace(PAST, counts=PAST.counts[:issue]), np.array([issue]), 1)
+    np.testing.assert_allclose(one[0], later(stack)[issue - LATER.start], rtol=1e-12)
+
+
+def test_firework_nights_teach_nothing_and_are_half_those_of_the_regression():
+    loud = PAST.counts.copy()
+    night = JUDGED.start + np.flatnonzero(PAST.clock.fireworks[JUDGED.start : JUDGED.stop])
+    loud[night, 0] = 1
+    stack, other = (stack_of(past, next_hours=TRUTH, self_exciting=FLAT) for past in (PAST, replace(PAST, counts=loud)))
+    assert stack.settings == other.settings
+    early = replace(stack, learned_until=PAST.starts[night[0]])
+    nearly_sure = np.where(np.isin(np.arange(len(TRUTH)), night)[:, None], 0.9, TRUTH)
+    sure = replace(early, members={**stack.members, "next_hours": Known(nearly_sure)})
+    assert (sure.predict(PAST, night, 1) > 0.45).all()
+    assert (early.predict(PAST, night, 1) < 0.4).all()
+
+
+def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
+    for horizon, model in fitted.models.items():
+        issues = history().issues(TEST, horizon)
+        probability = fitted.predict(history(), issues, horizon)
+        expected = model.counts.expected(probability, np.zeros((len(issues), 1), bool))
+        came = sum(int(history().alerts[issues + step].sum()) for step in range(horizon))
+        level = probability.sum() / history().occupied_within(horizon)[issues].sum()
+        assert expected.sum() / came == pytest.approx(level, rel=0.05)
+
+
+def test_its_files_hold_those_of_its_members_its_weights_and_its_counts(fitted):
+    files = fitted.files()
+    assert {"stack.json", "next_hours.next_hours.json", "self_exciting.baseline.json", "4h.alert_counts.json"} < set(files)
+    again = HourlyStack.load(files)
+    assert again.settings == fitted.settings
+    assert list(again.members) == list(MEMBERS)
+    np.testing.assert_array_equal(again.profile, fitted.profile)
+    for horizon in (1, 4):
+        issues = history().issues(TEST, horizon)
+        np.testing.assert_array_equal(
+            again.predict(history(), issues, horizon), fitted.predict(history(), issues, horizon)
+        )
+        assert again.models[horizon].counts == fitted.models[horizon].counts
+
+
+def test_a_day_after_midnight_is_forecast_from_the_last_counted_hour(fitted):
+    all_horizons = predict_all(fitted, history(TEST.start), TEST.start)
+    assert all_horizons.shape == (2, COVERED.sum())
+    assert (all_horizons[1] >= all_horizons[0]).all()
+
+
+def test_each_horizon_has_prior_weights_of_the_members_that_can_forecast_it():
+    for horizon in HORIZONS:
+        able = {name for name, member in MEMBERS.items() if horizon <= getattr(member, "max_horizon", horizon)}
+        assert set(PRIOR_WEIGHTS[horizon]) == able
+
+
+def test_a_silent_validation_window_is_refused():
+    silent = counts()
+    silent[VALIDATION.start : VALIDATION.stop] = 0
+    with pytest.raises(HourlyHistoryError, match="made_up_city, validation hours"):
+        HourlyStack((1,)).fit(of_counts(silent), TRAIN, VALIDATION)
