@@ -5,7 +5,7 @@ test quarters as well; ordinary days only. The weights are those of one logistic
 offset, none with more weight than 400 positives have, shrunk towards equal weights. Every city is then forecast week by week
 with the weights that the *other* cities learned, for several precisions of the prior. Prints Markdown: the weights, and the
 gain over the best baseline of each city in hindsight, in nats per positive. `--hours 1 4` learns the weights of the stack of
-hours instead, by horizon.
+hours instead, by horizon, and prints the level by city and the loss on firework nights.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.next_hours.stack import MEMBERS as HOURLY_MEMBERS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import BASELINES
-from shotspotter_assets.models.trust import OFFSET_PRECISION, WEIGHT_PRECISION, Trust, learn, logits_of
+from shotspotter_assets.models.trust import OFFSET_PRECISION, WEIGHT_PRECISION, Trust, combine, learn, logits_of
 
 CITIES = ("cincinnati", "fresno", "oakland", "san_francisco", "washington_dc_tuning")
 TUNING = "washington_dc_tuning"
@@ -43,60 +43,73 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Past:
-    """Ordinary periods of a city: log odds of the members (periods, cells, members), what came (periods, cells), and the week."""
+    """Periods of a city.
+
+    Attributes:
+        members: their names.
+        logits: of the members, shape (periods, cells, members).
+        observed: what came, shape (periods, cells).
+        week: of each period, shape (periods,).
+        ordinary: whether it is not one of fireworks, shape (periods,); weights are learned from these alone.
+        rate: share of cells with an alert over that of the training window, in ordinary periods.
+    """
 
     city: str
     members: Sequence[str]
     logits: Array
     observed: Array
     week: Array
+    ordinary: Array
+    rate: float = 1.0
 
     @property
     def centre(self) -> float:
-        return float(logit(self.observed.mean()))
+        return float(logit(self.observed[self.ordinary].mean()))
 
     @property
     def positives(self) -> int:
-        return int(self.observed.sum())
+        return int(self.observed[self.ordinary].sum())
 
 
 def past_of(fold: Fold, cache: Path, start: SharedStart | None, test: bool) -> Past:
     """Of a fold's validation window, or of its test window."""
     members = members_of(fold, cache, shared=start)
     window = fold.test if test else fold.validation
-    kept = ordinary_days(fold.history)[window.start : window.stop]
+    ordinary = ordinary_days(fold.history)[window.start : window.stop]
     forecasts = [member.test if test else member.validation_probability for member in members.values()]
-    logits = np.stack([logit(probability[kept]) for probability in forecasts], axis=-1)
-    observed = fold.history.observed[window.start : window.stop][kept]
-    return Past(fold.history.city.name, MEMBERS, logits, observed, np.flatnonzero(kept) // WEEK)
+    logits = np.stack([logit(probability) for probability in forecasts], axis=-1)
+    observed = fold.history.observed[window.start : window.stop]
+    return Past(fold.history.city.name, MEMBERS, logits, observed, np.arange(len(window)) // WEEK, ordinary)
 
 
 def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:
     """The same of periods of `horizon` hours."""
     history, window = fold.history, fold.test if test else fold.validation
     issues = history.issues(window, horizon)
-    issues = issues[~fireworks_ahead(history, horizon)[issues]]
+    ordinary = ~fireworks_ahead(history, horizon)[issues]
     kept = {name: one if test else one.on_train for name, one in kept_hourly(fold, cache, [horizon]).items()}
     members = [name for name in HOURLY_MEMBERS if horizon in kept[name].models]
     logits = logits_of({name: kept[name].predict(history, issues, horizon) for name in members})
-    observed = history.occupied_within(horizon)[issues]
-    return Past(history.city.name, members, logits, observed, (issues - window.start) // WEEK_HOURS)
+    occupied = history.occupied_within(horizon)
+    observed = occupied[issues]
+    rate = observed[ordinary].mean() / occupied[history.issues(fold.train, horizon)].mean()
+    return Past(history.city.name, members, logits, observed, (issues - window.start) // WEEK_HOURS, ordinary, rate)
 
 
 def shared_weights(pasts: Sequence[Past]) -> Array:
     """The weights that fit all cities, shape (members,)."""
     number = len(pasts[0].members)
     equal = np.full(number, 1 / number)
+    learned_from = [(past.logits[past.ordinary] - past.centre, past.observed[past.ordinary]) for past in pasts]
 
     def loss(weights: Array) -> tuple[float, Array]:
         value = EQUAL_PRECISION / 2 * ((weights[:number] - equal) ** 2).sum()
         slope = np.append(EQUAL_PRECISION * (weights[:number] - equal), np.zeros(len(pasts)))
-        for at, past in enumerate(pasts, start=number):
+        for at, (past, (rows, observed)) in enumerate(zip(pasts, learned_from, strict=True), start=number):
             share = min(MAX_POSITIVES / past.positives, 1.0)
-            rows = past.logits - past.centre
             log_odds = past.centre + weights[at] + rows @ weights[:number]
-            value += share * (np.logaddexp(0, log_odds) - past.observed * log_odds).sum()
-            error = share * (expit(log_odds) - past.observed)
+            value += share * (np.logaddexp(0, log_odds) - observed * log_odds).sum()
+            error = share * (expit(log_odds) - observed)
             slope[:number] += np.tensordot(error, rows, axes=2)
             slope[at] += error.sum()
         return float(value), slope
@@ -104,18 +117,21 @@ def shared_weights(pasts: Sequence[Past]) -> Array:
     return minimize(loss, np.append(equal, np.zeros(len(pasts))), jac=True, method="L-BFGS-B").x[:number]
 
 
-def gain(past: Past, weights: Array, weight_precision: float, offset_precision: float) -> float:
-    """Nats saved against the best baseline in hindsight, each week forecast with what the weeks before it taught."""
+def walked(past: Past, weights: Array, weight_precision: float, offset_precision: float) -> Array:
+    """Forecasts of each week with what the weeks before it taught, those of fireworks without a regime; (periods, cells)."""
     trust = Trust(np.append(weights, 0.0), np.diag([*[weight_precision] * len(weights), offset_precision]))
-    by_week = learn(trust, past.logits, past.observed, past.week, int(past.week[-1]) + 1, past.centre)
-    loss = 0.0
-    for number in np.unique(past.week):
-        rows = past.week == number
-        log_odds = by_week[number].log_odds(past.logits[rows], past.centre)
-        loss += log_losses(expit(log_odds), past.observed[rows]).sum()
+    logits, observed, week = (values[past.ordinary] for values in (past.logits, past.observed, past.week))
+    by_week = learn(trust, logits, observed, week, int(past.week[-1]) + 1, past.centre)
+    return combine(by_week, past.week, past.logits, past.centre, ~past.ordinary, None)
+
+
+def gain(past: Past, forecast: Array) -> float:
+    """Nats saved against the best baseline in hindsight, in ordinary periods."""
+    observed = past.observed[past.ordinary]
     known = {*BASELINES, *(name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline)}
     baselines = [at for at, name in enumerate(past.members) if name in known]
-    return float(min(log_losses(expit(past.logits[..., at]), past.observed).sum() for at in baselines) - loss)
+    losses = [log_losses(expit(past.logits[past.ordinary][..., at]), observed).sum() for at in baselines]
+    return float(min(losses) - log_losses(forecast[past.ordinary], observed).sum())
 
 
 def main() -> None:
@@ -131,7 +147,8 @@ def main() -> None:
             pasts.append(past_hours(of_city[0], chosen.cache, horizon, test=False))
             if city == TUNING:
                 pasts += [past_hours(fold, chosen.cache, horizon, test=True) for fold in of_city[::2]]
-        print_tables(pasts, chosen.cities)
+        learned = print_tables(pasts, chosen.cities)
+        print_levels(pasts, learned)
     if chosen.hours:
         return
     pasts = []
@@ -144,8 +161,36 @@ def main() -> None:
     print_tables(pasts, chosen.cities)
 
 
-def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> None:
-    """The weights without each city, and what they gain in it."""
+def print_levels(pasts: Sequence[Past], learned: dict[str, Array]) -> None:
+    """How far the level of the regression and of the stack is off, and what they lose on firework nights."""
+    print(
+        "\n| periods | rate over that of the training window | next_hours, pred/obs | the stack, pred/obs |\n"
+        + "| --- " * 4
+        + "|"
+    )
+    nights: dict[str, list[Array]] = {name: [] for name in ("the stack's weights", "next_hours", "the mean of both")}
+    gained = 0.0
+    for past in pasts:
+        forecast = walked(past, learned[past.city], WEIGHT_PRECISION, OFFSET_PRECISION)
+        regression = expit(past.logits[..., list(past.members).index("next_hours")])
+        of_ordinary = [one[past.ordinary] for one in (regression, forecast)]
+        observed = past.observed[past.ordinary]
+        ratios = " | ".join(f"{one.sum() / observed.sum():.2f}" for one in of_ordinary)
+        print(f"| {past.city} | {past.rate:.2f} | {ratios} |", flush=True)
+        gained += log_losses(of_ordinary[0], observed).sum() - log_losses(of_ordinary[1], observed).sum()
+        observed = past.observed[~past.ordinary]
+        for name, one in zip(nights, (forecast, regression, (forecast + regression) / 2), strict=True):
+            night = one[~past.ordinary]
+            nights[name].append(np.array([log_losses(night, observed).sum(), night.sum(), observed.sum()]))
+    print(f"\nOver next_hours {gained / sum(past.positives for past in pasts):+.4f} in ordinary periods.\n")
+    print("| on firework nights | positives | log loss per positive | pred/obs |\n| --- | --- | --- | --- |")
+    for name, sums in nights.items():
+        loss, predicted, positives = np.sum(sums, axis=0)
+        print(f"| {name} | {positives:.0f} | {loss / positives:.3f} | {predicted / positives:.2f} |", flush=True)
+
+
+def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> dict[str, Array]:
+    """The weights without each city, and what they gain in it; returns the weights by the city left out."""
     members = pasts[0].members
     print(f"| without | {' | '.join(members)} |\n{'| --- ' * (len(members) + 1)}|")
     learned = {}
@@ -157,7 +202,7 @@ def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> None:
     tried = [(weights, OFFSET_PRECISION) for weights in PRECISIONS]
     tried += [(WEIGHT_PRECISION, offset) for offset in (10.0, 200.0, 1e6)]
     for weight_precision, offset_precision in tried:
-        saved = [gain(past, learned[past.city], weight_precision, offset_precision) for past in pasts]
+        saved = [gain(past, walked(past, learned[past.city], weight_precision, offset_precision)) for past in pasts]
         by_city = [
             sum(one for one, past in zip(saved, pasts, strict=True) if past.city == city)
             / sum(past.positives for past in pasts if past.city == city)
@@ -168,6 +213,7 @@ def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> None:
             f"| {weight_precision:g}, {offset_precision:g} | {' | '.join(f'{one:+.4f}' for one in by_city)} | {pooled:+.4f} |",
             flush=True,
         )
+    return learned
 
 
 if __name__ == "__main__":

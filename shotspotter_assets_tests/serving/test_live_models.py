@@ -57,6 +57,8 @@ def test_the_first_day_other_inputs_another_candidate_and_hands_train_at_any_cad
     other = serving_record(inputs=input_names(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
     assert outdated(city, other) == "stack is to serve instead of regime_regression"
     assert not outdated(city, IN_FORCE)
+    earlier = IN_FORCE.model_copy(update={"hours": {"next_hours": None}, "without": {}})
+    assert outdated(city, earlier) == "the models of the next hours are of an earlier version"
 
 
 def test_a_failed_rolling_gate_puts_the_baseline_in_place_until_it_passes() -> None:

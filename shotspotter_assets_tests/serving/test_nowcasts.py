@@ -124,3 +124,5 @@ def test_a_city_without_models_of_hours_is_told_why(tmp_path: Path) -> None:
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     with pytest.raises(NoHoursError, match=r"City town: no next hours\. The source publishes days"):
         nowcast(record, models, history, 0, datetime.now(UTC))
+    with pytest.raises(NoHoursError, match=r"of 2024-06-01 are of an earlier version; materialise live_models"):
+        nowcast(serving_record(without={}), models, history, 0, datetime.now(UTC))

@@ -43,7 +43,7 @@ FIREWORK_MEMBER: Final = NextHours.name
 """It has inputs for firework nights, see `trust.combine`. Such hours teach the weights nothing."""
 PRIOR_WEIGHTS: Final = {
     1: {"next_hours": 0.52, "self_exciting": 0.41, "ewma_hour_of_week": 0.04, "climatology_hour_of_week": 0.10},
-    2: {"next_hours": 0.50, "self_exciting": 0.38, "ewma_hour_of_week": 0.08, "climatology_hour_of_week": 0.11},
+    2: {"next_hours": 0.50, "self_exciting": 0.43, "ewma_hour_of_week": 0.03, "climatology_hour_of_week": 0.11},
     4: {"next_hours": 0.48, "self_exciting": 0.36, "ewma_hour_of_week": 0.12, "climatology_hour_of_week": 0.12},
     6: {"next_hours": 0.50, "ewma_hour_of_week": 0.46, "climatology_hour_of_week": 0.14},
     12: {"next_hours": 0.52, "ewma_hour_of_week": 0.49, "climatology_hour_of_week": 0.15},

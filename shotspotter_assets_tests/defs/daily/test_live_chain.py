@@ -477,6 +477,10 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
     nowcast = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
     assert nowcast["alerts_since_midnight"] > 0
+    record = ServingRecord.load(chain.store, CITY, date.fromisoformat(nowcast["models_from"]))
+    trusted = {horizon: of["in_words"] for horizon, of in record.hours["hourly_stack"].settings.items()}
+    assert nowcast["trust"] == trusted
+    assert "next_hours" in trusted["4h"]
 
 
 def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:

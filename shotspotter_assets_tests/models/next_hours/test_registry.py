@@ -61,6 +61,7 @@ def test_four_hours_are_likelier_than_one_and_forecast_from_every_cell(name, bas
 @pytest.mark.parametrize(
     ("name", "next_hour", "four_hours"),
     [
+        ("hourly_stack", [0.309148, 0.077224], [0.502039, 0.290517]),
         ("next_hours", [0.369735, 0.061793], [0.515597, 0.28023]),
         ("climatology", [0.039983, 0.028889], [0.138705, 0.099489]),
         ("climatology_hour_of_week", [0.120409, 0.088052], [0.33546, 0.24934]),

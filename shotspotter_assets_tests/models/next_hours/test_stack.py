@@ -142,7 +142,8 @@ def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
 
 def test_its_files_hold_those_of_its_members_its_weights_and_its_counts(fitted):
     files = fitted.files()
-    assert {"stack.json", "next_hours.next_hours.json", "self_exciting.baseline.json", "4h.alert_counts.json"} < set(files)
+    names = {"stack.json", "next_hours.next_hours.json", "self_exciting.baseline.json", "4h.alert_counts.json"}
+    assert names < set(files)
     again = HourlyStack.load(files)
     assert again.settings == fitted.settings
     assert list(again.members) == list(MEMBERS)
