@@ -44,7 +44,6 @@ TASK_SETTINGS: Final[dict[str, Any]] = {
     "worker_prefetch_multiplier": 1,
     # A broker that is away is waited for, by workers and by the daemon.
     "broker_connection_retry_on_startup": True,
-    "result_expires": 7 * 86_400,
 }
 """Of workers and of the daemon; `config_source` in `dagster.yaml` may say otherwise."""
 

@@ -44,8 +44,8 @@ class S3User(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Called before a run or a tick."""
         self._is_in_run = context.run is not None
-        if context.run is not None and context.instance is not None:
-            self._fence = RunFence(context.instance, context.run.run_id)
+        run, instance = context.run, context.instance
+        self._fence = None if run is None or instance is None else RunFence(instance, run.run_id)
 
 
 class StoreResource(S3User):

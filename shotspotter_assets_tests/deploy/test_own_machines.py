@@ -95,15 +95,12 @@ class Machines:
 
     def start(self, name: str, *command: str) -> None:
         """Start a command of this environment on a machine."""
-        own = {
-            "DAGSTER_HOME": str(self.home(name)),
-            "TMPDIR": str(self.folder / name / "tmp"),
-            "HOME": str(self.home(name)),
-        }
+        home, temporary = str(self.home(name)), str(self.folder / name / "tmp")
+        own = {"DAGSTER_HOME": home, "HOME": temporary, "TMPDIR": temporary}
         with (self.folder / name / f"{command[0]}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [str(Path(sys.executable).parent / command[0]), *command[1:]],
-                env=self.environment | own, cwd=self.home(name), stdout=log, stderr=log, start_new_session=True,
+                env=self.environment | own, cwd=temporary, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def kill(self, name: str) -> None:
@@ -154,6 +151,7 @@ def wait_for(machines: Machines, what: Callable[[], Any], seconds: float = SECON
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # two minutes, but on a machine that others use
 def test_backfills_are_whole_and_made_once_though_a_worker_is_killed(
     machines: Machines, s3_server: S3Server, s3_store_root: str, rabbitmq_server: str, tmp_path: Path
 ) -> None:
@@ -172,7 +170,7 @@ def test_backfills_are_whole_and_made_once_though_a_worker_is_killed(
         machines.start(name, *app, "--hostname", f"{name}@%h")
     # As Compose waits: the daemon fails backfills of code that it has never seen.
     wait_for(machines, lambda: is_well(health, machines.environment))
-    machines.start("control", "dagster-daemon", "run", "--workspace", "workspace.yaml")
+    machines.start("control", "dagster-daemon", "run", "--workspace", str(machines.home("control") / "workspace.yaml"))
 
     with dg.DagsterInstance.from_config(str(machines.home("test"))) as instance:
         launch(instance, Path(os.environ["SHOTSPOTTER_CITIES"]))
@@ -248,10 +246,10 @@ def refuse_what_was_not_made_once(instance: dg.DagsterInstance, killed: dg.Dagst
 
 
 def machine_folders_hold_nothing(machines: Machines) -> None:
-    """What a machine has on its own disk is no data: its settings, logs of its processes, a cache of fonts."""
-    left = [
-        path.name for path in machines.folder.glob("worker_*/**/*") if path.suffix in (".parquet", ".db", ".partial")
-    ]
+    """A machine's home, which is in a read-only image, stays as it was; elsewhere it has left caches, and no data."""
+    for home in machines.folder.glob("*/home"):
+        assert {path.name for path in home.iterdir()} <= {"dagster.yaml", "workspace.yaml"}, home
+    left = [path.name for path in machines.folder.glob("*/tmp/**/*") if path.suffix in (".parquet", ".db", ".partial")]
     assert left == []
 
 
