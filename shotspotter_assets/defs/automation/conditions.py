@@ -17,7 +17,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
 from shotspotter_assets.defs.automation.runs import DAILY_ASSETS, newest_first
 from shotspotter_assets.defs.automation.under_way import UnderWay
-from shotspotter_assets.partitions import LOOK_BACK_DAYS, parse_key
+from shotspotter_assets.partitions import LOOK_BACK_DAYS, key_of, parse_key
 from shotspotter_assets.settings import Settings
 
 
@@ -37,30 +37,40 @@ class DayOfCity(dg.AutomationCondition):
 
 
 class WithModels(dg.AutomationCondition):
-    """True of the days of a city for which there can be models: from its first day, or from the day that its own ones need.
+    """True of the days of a city for which there can be models: from the day on by which it has as many as its own ones need.
 
-    Before that day they start at the model of the package, which knows no day before its first cutoff.
+    Of a newer city, whose models start at those of other cities, true of its newest day alone: to be forecast is what comes, and
+    a dozen runs for its first days would hold up the other cities.
     """
 
     def __init__(self, cities: Iterable[City]) -> None:
         self._starts = {city.name: city.start for city in cities}
 
-    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+    async def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:  # type: ignore[override]  # Dagster awaits it
         """See Dagster."""
-        if context.candidate_subset.is_empty:
-            return dg.AutomationResult(context, context.get_empty_subset())
-        keys = context.candidate_subset.expensively_compute_partition_keys()
-        with_models = {key for key in keys if self._has_models(*parse_key(key))}
-        return dg.AutomationResult(
-            context, context.candidate_subset.compute_intersection_with_partition_keys(with_models)
-        )
-
-    def _has_models(self, city: str, day: date) -> bool:
         from shotspotter_assets.models.next_day.shared_regression import package_start
         from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 
-        days = (day - self._starts[city]).days + 1 if city in self._starts else 0
-        return days >= MIN_HISTORY_DAYS or (days > 0 and package_start(city, day) is not None)
+        if context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        with_models: set[str] = set()
+        new: set[str] = set()
+        for key in context.candidate_subset.expensively_compute_partition_keys():
+            city, day = parse_key(key)
+            days = (day - self._starts[city]).days + 1 if city in self._starts else 0
+            if days >= MIN_HISTORY_DAYS:
+                with_models.add(key)
+            elif days > 0 and package_start(city, day) is not None:
+                new.add(key)
+        if new:
+            view = context.asset_graph_view
+            grids = view.get_full_subset(key=GRID).compute_intersection_with_partition_keys(new)
+            missing = await view.compute_missing_subset(key=GRID, from_subset=grids)
+            newest = dict(sorted(parse_key(key) for key in new - missing.expensively_compute_partition_keys()))
+            with_models |= {key_of(*city_day) for city_day in newest.items()}
+        return dg.AutomationResult(
+            context, context.candidate_subset.compute_intersection_with_partition_keys(with_models)
+        )
 
 
 class InRunUnderWay(dg.AutomationCondition):
@@ -85,6 +95,7 @@ def _under_way(instance: dg.DagsterInstance, _tick: datetime) -> UnderWay:
 
 
 MODELS: Final = dg.AssetKey("live_models")
+GRID: Final = DAILY_ASSETS[-1]
 
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
 RECENT: Final = dg.AutomationCondition.in_latest_time_window(timedelta(days=LOOK_BACK_DAYS + 1))

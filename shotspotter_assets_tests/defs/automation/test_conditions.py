@@ -187,9 +187,9 @@ def asked_for_models(start: date, tmp_path: Path) -> set[str]:
     return {key.removeprefix(f"{OTHER}|") for key in asked if isinstance(key, str)}
 
 
-def test_models_are_asked_for_from_the_first_day_of_a_city(tmp_path: Path) -> None:
-    start = DAY - timedelta(days=2)
-    assert asked_for_models(start, tmp_path) == {str(start + timedelta(days=at)) for at in range(3)}
+@pytest.mark.parametrize("days", [1, 3, 60])
+def test_models_are_asked_for_from_the_first_day_of_a_city_for_what_comes(days: int, tmp_path: Path) -> None:
+    assert asked_for_models(DAY - timedelta(days=days - 1), tmp_path) == {str(DAY)}
 
 
 def test_where_there_is_no_model_of_other_cities_they_wait_for_the_days_that_own_ones_need(
