@@ -55,6 +55,8 @@ PRIOR_WEIGHTS: Final = {
 }
 """What five cities learned before their test years (`benchmarks/stack_prior.py`); a mean of forecasts is too timid, so that the
 weights sum to more than one."""
+NETWORK: Final = "residual_conv_lstm"
+"""Starts at the same regression as boosting: where it is a member, it starts with half of boosting's weight."""
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", "residual_conv_lstm")
 """Those that have a regime for firework days; the first of them is used there, see `trust.combine`."""
 
@@ -153,6 +155,14 @@ class StackForecaster:
         return FittedStack(members, trust, content["centre"], learned_to, content["settings"])
 
 
+def prior_weights(members: Collection[str]) -> Mapping[str, float]:
+    """What other cities learned, by member."""
+    if NETWORK not in members:
+        return PRIOR_WEIGHTS
+    half = PRIOR_WEIGHTS["residual_boosting"] / 2
+    return {**PRIOR_WEIGHTS, "residual_boosting": half, NETWORK: half}
+
+
 def combined(
     members: Mapping[str, Fitted], logits: Array, history: History, train: range, validation: range
 ) -> FittedStack:
@@ -167,7 +177,7 @@ def combined(
     before = history.observed[train.start : train.stop]
     require_both_labels(history, train, before)
     centre = float(logit(before.mean()))
-    by_week = _learn(prior_trust(list(members), PRIOR_WEIGHTS), logits, history, validation, centre)
+    by_week = _learn(prior_trust(list(members), prior_weights(members)), logits, history, validation, centre)
     at = [_weeks_known(history, day, validation.start) for day in validation]
     probability = _forecast(by_week, at, logits, history, validation, members, centre)
     learned_to = history.first_day + timedelta(days=validation.stop - 1)

@@ -10,7 +10,13 @@ from scipy.special import logit
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.next_day.stack import PRIOR_WEIGHTS, FittedStack, StackForecaster, combined
+from shotspotter_assets.models.next_day.stack import (
+    PRIOR_WEIGHTS,
+    FittedStack,
+    StackForecaster,
+    combined,
+    prior_weights,
+)
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.trust import in_words, prior_trust
@@ -89,6 +95,17 @@ def test_junk_among_the_members_gets_about_no_weight_and_costs_nothing(junk):
     weights = beside.settings["weights"]
     assert all(abs(weights[name]) < 0.1 for name in junk)
     assert loss(beside, PAST) - loss(alone, PAST) < 0.002
+
+
+def test_the_network_shares_the_weight_of_boosting_where_it_is_a_member():
+    with_network = prior_weights(["residual_boosting", "residual_conv_lstm", "ewma"])
+    assert (
+        with_network["residual_conv_lstm"]
+        == with_network["residual_boosting"]
+        == PRIOR_WEIGHTS["residual_boosting"] / 2
+    )
+    assert sum(with_network.values()) == pytest.approx(sum(PRIOR_WEIGHTS.values()))
+    assert prior_weights(list(PRIOR_WEIGHTS)) == PRIOR_WEIGHTS
 
 
 def test_a_member_that_turns_bad_loses_its_weight():
