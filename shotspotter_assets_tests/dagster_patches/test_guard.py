@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.dagster_patches.guard import DagsterChangedError, known, source_hash
 
 PATCHES = [
-    "abandoned_steps", "backfill_looks", "celery_launcher", "check_history", "code_server", "evaluations",
+    "abandoned_steps", "backfill_looks", "celery_launcher", "check_history", "code_server", "ecs_launcher", "evaluations",
     "key_ranges", "partition_versions", "planned_checks", "remembered_keys", "run_launcher", "sqlite_event_log",
     "status_cache", "termination", "unknown_keys", "window_memory",
 ]  # fmt: skip
