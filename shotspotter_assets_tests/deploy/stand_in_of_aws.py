@@ -17,6 +17,7 @@ import requests
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
 from moto.ecs import ecs_backends
+from moto.ecs.models import EC2ContainerServiceBackend
 from moto.moto_api import state_manager
 from moto.rds.models import DBParameterGroup
 from moto.secretsmanager import secretsmanager_backends
@@ -83,6 +84,8 @@ class _Secret(_Resource):
 
 def _complete_moto() -> None:
     DBParameterGroup.physical_resource_id = property(lambda group: group.name)  # or it is given to what refers to it
+    # A container on Fargate may have no memory of its own.
+    EC2ContainerServiceBackend._calculate_task_resource_requirements = staticmethod(lambda _task: {})  # type: ignore[method-assign]
     lacking = {
         "AWS::S3::BucketPolicy": _Resource, "AWS::ServiceDiscovery::PrivateDnsNamespace": _Resource,
         "AWS::ServiceDiscovery::Service": _Resource, "AWS::SecretsManager::Secret": _Secret,

@@ -1,0 +1,120 @@
+"""The proxy of `deploy/own_machines/Caddyfile`, run by Caddy: nobody reaches a web server or a page who has not signed on."""
+
+import contextlib
+import http.client
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.rehearsal.processes import free_port
+from shotspotter_assets.settings import CHECKOUT
+
+GROUPS = {"olga": ["operators"], "anna": ["analysts"]}
+
+
+class SignOn(BaseHTTPRequestHandler):
+    """Answers as oauth2-proxy does: 202 for who has signed on, 401 for who has not, 403 for who is not in the group."""
+
+    def do_GET(self) -> None:
+        person = (self.headers.get("Cookie") or "").removeprefix("person=")
+        allowed = self.path.partition("allowed_groups=")[2]
+        if person not in GROUPS:
+            self.send_response(401)
+        else:
+            self.send_response(202 if not allowed or allowed in GROUPS[person] else 403)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Not on the screen."""
+
+
+def answers(text: str) -> type[BaseHTTPRequestHandler]:
+    """A web server that says which one it is."""
+
+    class Named(SignOn):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    return Named
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    caddy = shutil.which("caddy")
+    if caddy is None:
+        pytest.skip("needs Caddy (Debian: apt-get install caddy)")
+    folder, port = tmp_path_factory.mktemp("sign_on"), free_port()
+    (folder / "city_pages").mkdir()
+    (folder / "city_pages" / "index.html").write_text("the pages")
+    text = (
+        (CHECKOUT / "deploy" / "own_machines" / "Caddyfile")
+        .read_text()
+        .replace("/srv/city_pages", f"{folder}/city_pages")
+    )
+    for name in ("ui", "look", "pages"):
+        assert f"\n{name}.example.org {{" in text
+        text = text.replace(f"\n{name}.example.org {{", f"\nhttp://{name}.example.org:{port} {{\n\tbind 127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        servers = {4180: SignOn, 3000: answers("the UI"), 3001: answers("the read-only UI")}
+        for stated, handler in servers.items():
+            server = stack.enter_context(HTTPServer(("127.0.0.1", 0), handler))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            assert f"127.0.0.1:{stated}" in text
+            text = text.replace(f"127.0.0.1:{stated}", f"127.0.0.1:{server.server_port}")
+        (folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
+        with (folder / "log").open("wb") as log:
+            command = [caddy, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+            environment = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        wait_for(port, process, folder / "log")
+        yield port
+
+
+def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            ask(port, "look", "")
+        except OSError as error:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"Caddy did not start:\n{log.read_text()[-2000:]}") from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def ask(port: int, name: str, person: str, path: str = "/") -> tuple[int, str]:
+    """Status, and the text or where one is sent."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(connection):
+        cookie = {"Cookie": f"person={person}"} if person else {}
+        connection.request("GET", path, headers={"Host": f"{name}.example.org:{port}", **cookie})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location") or answer.read().decode()
+
+
+@pytest.mark.parametrize("name", ["ui", "look", "pages"])
+def test_who_has_not_signed_on_is_sent_there_and_back(port: int, name: str) -> None:
+    status, to = ask(port, name, "", "/runs")
+    assert status == 302
+    assert to.startswith("https://ui.example.org/oauth2/sign_in?rd=https://" + name + ".example.org")
+    assert to.endswith("/runs")
+
+
+def test_operators_have_all_and_analysts_what_starts_nothing(port: int) -> None:
+    assert ask(port, "ui", "olga") == (200, "the UI")
+    assert ask(port, "ui", "anna")[0] == 403
+    for person in GROUPS:
+        assert ask(port, "look", person) == (200, "the read-only UI")
+        assert ask(port, "pages", person) == (200, "the pages")
