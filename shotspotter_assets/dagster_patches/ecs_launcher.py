@@ -63,7 +63,9 @@ class FargateRunLauncher(EcsRunLauncher):
         numbers = {name: Field(IntSource) for name in ("training_cpu", "training_memory")}
         return {**super().config_type(), **texts, **numbers}
 
-    def get_cpu_and_memory_overrides(self, container_context: EcsContainerContext, run: DagsterRun) -> Mapping[str, str]:
+    def get_cpu_and_memory_overrides(
+        self, container_context: EcsContainerContext, run: DagsterRun
+    ) -> Mapping[str, str]:
         """Size of a run's task, where it is not that of the task definition."""
         pools = run.run_op_concurrency.all_pools if run.run_op_concurrency else None
         trains = TRAINING_POOL in (pools or ())
