@@ -9,11 +9,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 from cfnlint.decode import decode
+from dagster._config import process_config
+from dagster._core.storage.dagster_run import RunOpConcurrency
+from dagster_aws.ecs.container_context import EcsContainerContext
 
-from shotspotter_assets_tests.deploy.stand_in_of_aws import FOLDER, StandIn, stand_in
+from shotspotter_assets.dagster_patches.ecs_launcher import FargateRunLauncher
+from shotspotter_assets_tests.deploy.stand_in_of_aws import FOLDER, REGION, StandIn, stand_in
 
 TEMPLATE = FOLDER / "template.yaml"
 SIGN_ON = {
@@ -204,6 +209,31 @@ def test_each_process_has_the_variables_that_its_files_read(aws: StandIn, task: 
     assert given["PGSSLMODE"] == "require"
     plain = json.dumps(aws.task_definition(task)["containerDefinitions"][0]["environment"])
     assert given["DAGSTER_DATABASE_PASSWORD"] not in plain
+
+
+@pytest.mark.parametrize(
+    ("pools", "tags", "size"),
+    [
+        ({"training"}, {}, {"cpu": "4096", "memory": "16384"}),
+        ({"training"}, {"ecs/cpu": "8192"}, {"cpu": "8192", "memory": "16384"}),
+        ({"another"}, {}, {}),
+        (None, {"ecs/memory": "4096"}, {"memory": "4096"}),
+    ],
+)
+def test_runs_that_train_are_larger_and_a_run_s_own_tags_win(
+    aws: StandIn, monkeypatch: pytest.MonkeyPatch, pools: set[str] | None, tags: dict[str, str], size: dict[str, str]
+) -> None:
+    given = aws.container_environment("daemon")
+    for name, value in {"AWS_ENDPOINT_URL": aws.endpoint, "AWS_DEFAULT_REGION": REGION, **given}.items():
+        monkeypatch.setenv(name, value)
+    config = yaml.safe_load((FOLDER / "dagster.yaml").read_text())["run_launcher"]["config"]
+    checked = process_config(FargateRunLauncher.config_type(), config)
+    assert checked.success, checked.errors
+    launcher = FargateRunLauncher.from_config_value(None, checked.value)
+    waits_for = RunOpConcurrency(root_key_counts={}, has_unconstrained_root_nodes=False, all_pools=pools)
+    run = dg.DagsterRun("job", tags=tags, run_op_concurrency=waits_for)
+    context = EcsContainerContext.create_for_run(run, launcher)
+    assert launcher.get_cpu_and_memory_overrides(context, run) == size
 
 
 def test_what_is_kept_outlives_the_stack_and_is_closed(aws: StandIn, resources: Mapping[str, Any]) -> None:
