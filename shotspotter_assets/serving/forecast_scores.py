@@ -171,7 +171,7 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
             else f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
         )
         in_coverage = estimate_coverage(alerts)
-    table = pa.concat_tables(list(scored.values())) if scored else None
+    table = pool_tables(list(scored.values())) if scored else None
     replayed = {forecast_day for forecast_day in scored if is_replayed(forecasts[forecast_day])}
     judged = [rows for forecast_day, rows in scored.items() if since is None or forecast_day > since]
     rolling = None if table is None else rolling_scores(table, day, candidate, replayed)
@@ -183,7 +183,7 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         note=note,
         scores=scores,
         rolling=rolling,
-        rolling_gate=rolling_gate(pa.concat_tables(judged), day, candidate, replayed) if judged else None,
+        rolling_gate=rolling_gate(pool_tables(judged), day, candidate, replayed) if judged else None,
         level_is_off=rolling is not None and rolling[WINDOWS[-1]].is_off,
         drift=drift_of(stored.daily_counts, stored.days[0], in_coverage, city),
     )

@@ -79,6 +79,26 @@ def test_it_is_scored_and_the_rest_of_the_chain_goes_on(root: Path, instance: dg
     assert materialize(["city_pages"], on, instance=instance, partition_key=CITY).success
 
 
+def test_scores_go_on_when_models_of_its_own_follow(
+    tiny_city_days: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    last_new = FIRST + timedelta(days=MIN_HISTORY_DAYS - 2)
+    root = copy_days(tiny_city_days, tmp_path / "store", str(last_new + timedelta(days=2)))
+    for at in range(2):
+        run(root, instance, last_new + timedelta(days=at))
+    run(root, instance, last_new + timedelta(days=2), assets=("forecast_scores",))
+    store, day = Store(str(root)), last_new + timedelta(days=2)
+    served = [ServingRecord.load(store, CITY, day - timedelta(days=back)).served for back in (2, 1)]
+    record = ScoreRecord.load(store, CITY, day)
+    assert served[0] == "new_city" != served[1]
+    assert record.rolling is not None
+    # Of both days with what both have, and the gate of the new candidate alone.
+    assert record.rolling[28].days == 2
+    assert record.rolling[28].gain_over.keys() == {"historical_mean"}
+    assert record.rolling_gate is not None
+    assert not record.rolling_gate.decided
+
+
 def test_before_there_was_any_model_of_all_cities_it_says_what_is_missing(
     root: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
