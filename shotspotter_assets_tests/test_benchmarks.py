@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-WITHOUT_ARGUMENTS = {"benchmark_cities", "definitions_load", "reliability_plot", "socrata_range", "stack_members"}
+WITHOUT_ARGUMENTS = {
+    "benchmark_cities", "definitions_load", "hours_members", "reliability_plot", "socrata_range", "stack_members",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in BENCHMARKS.glob("*.py")))

@@ -2,10 +2,9 @@
 
 import os
 import socket
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
-
-from shotspotter_assets.storage.fingerprints import sha256
 
 
 def _this_machine() -> str:
@@ -15,7 +14,7 @@ def _this_machine() -> str:
         container = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         start = container = ""
-    return f"{socket.gethostname()}-{sha256(start, container)[:8]}"
+    return f"{socket.gethostname()}-{sha256(f'{start} {container}'.encode()).hexdigest()[:8]}"
 
 
 THIS_MACHINE: Final = _this_machine()

@@ -20,6 +20,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.automation import arrivals, runs
 from shotspotter_assets.partitions import LOOK_BACK_DAYS, parse_range_tags, range_tags
 from shotspotter_assets.sources import looks
+from shotspotter_assets.sources.looks import last_day_over
 from shotspotter_assets.storage.file_names import ARRIVALS
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import (
@@ -72,8 +73,8 @@ class Watch:
 
     @property
     def last_day(self) -> date:
-        """The UTC day before today's."""
-        return datetime.now(UTC).date() - timedelta(days=1)
+        """The city's last day that is over; between midnight here and there it is not that of UTC."""
+        return last_day_over(self.city)
 
     def land(self, name: str, *rows: str) -> None:
         (self.landing / name).write_text(HEADER + "".join(rows))
