@@ -15,16 +15,23 @@ from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 
 @dataclass(frozen=True)
 class FittedHourOfWeek:
-    """Expected occupied hours of each cell within the horizon (cells,), and the city's profile (168,)."""
+    """Expected occupied hours of each cell within the horizon (cells,), and the city's profile (168,).
+
+    `cells` are the covered ones at the fit, as indexes of the grid. The coverage may change before the next fit: a cell that joins
+    has had few alerts, and gets the least rate.
+    """
 
     horizon: int
+    cells: Indexes
     rate: Array
     profile: Array
     scale: float
 
     def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
+        rate = np.full(history.in_coverage.size, self.rate.min())
+        rate[self.cells] = self.rate
         ahead = profile_ahead(history, self.profile, self.horizon)[issues, None]
-        return -np.expm1(-self.scale * self.rate * ahead)
+        return -np.expm1(-self.scale * rate[history.in_coverage.ravel()] * ahead)
 
 
 class ClimatologyHourOfWeek(HourlyBaseline):
@@ -41,7 +48,7 @@ class ClimatologyHourOfWeek(HourlyBaseline):
 
     @classmethod
     def _load_horizon(cls, record: dict[str, Any]) -> FittedHourOfWeek:
-        return FittedHourOfWeek(**record | {name: np.array(record[name]) for name in ("rate", "profile")})
+        return FittedHourOfWeek(**record | {name: np.array(record[name]) for name in ("cells", "rate", "profile")})
 
 
 def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FittedHourOfWeek:
@@ -54,4 +61,4 @@ def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> Fitte
     # All issues of one hour of the week are alike.
     _, first, times = np.unique(fold.history.clock.hour_of_week[issues], return_index=True, return_counts=True)
     scale = burst_scale(rate * level[issues[first], None], observed.sum(), times[:, None])
-    return FittedHourOfWeek(horizon, rate, profile, scale)
+    return FittedHourOfWeek(horizon, np.flatnonzero(fold.history.in_coverage), rate, profile, scale)

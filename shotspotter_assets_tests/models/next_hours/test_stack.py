@@ -173,3 +173,17 @@ def test_a_silent_validation_window_is_refused():
     silent[VALIDATION.start : VALIDATION.stop] = 0
     with pytest.raises(HourlyHistoryError, match="made_up_city, validation hours"):
         HourlyStack((1,)).fit(of_counts(silent), TRAIN, VALIDATION)
+
+
+def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
+    of_fit = COVERED.copy()
+    of_fit[3, 3] = of_fit[4, 5] = False
+    alerts = counts()
+    past = HourlyHistory(history().city, history().first_day, alerts[:, :, of_fit], of_fit)
+    fitted = HourlyStack().fit(past, TRAIN, VALIDATION)
+    before, after = (predict_all(fitted, later, TEST.start + 5) for later in (past, of_counts(alerts)))
+    joined = ~of_fit[COVERED]
+    assert after.shape == (len(HORIZONS), COVERED.sum())
+    assert ((after > 0) & (after < 1)).all()
+    # The other cells are forecast as they were, but for what the new neighbours and their share of the city's rate tell.
+    np.testing.assert_allclose(after[:, ~joined], before, rtol=0.25)
