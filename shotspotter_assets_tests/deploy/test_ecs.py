@@ -185,13 +185,20 @@ def test_runs_are_tasks_that_are_made_again_when_they_are_killed(
             run = instance.get_run_by_id(run_id)
             return run if run is not None and run.is_finished else None
 
-        killed, ended = (launch(DAILY, range_tags(city, FIRST, LAST)) for city in CITIES)
-        run = deployment.wait_for(lambda: half_made(killed, CITIES[0]))
-        os.killpg(deployment.agent.processes[run.tags["ecs/task_arn"]].pid, signal.SIGKILL)
+        def task_of(run: dg.DagsterRun) -> int:
+            return deployment.agent.processes[run.tags["ecs/task_arn"]].pid
+
+        killed = launch(DAILY, range_tags(CITIES[0], FIRST, LAST))
+        os.killpg(task_of(deployment.wait_for(lambda: half_made(killed, CITIES[0]))), signal.SIGKILL)
         assert LAST not in store.days_present("grid_tensors", CITIES[0], GRID_FILE)
 
-        deployment.wait_for(lambda: half_made(ended, CITIES[1]))
+        ended = launch(DAILY, range_tags(CITIES[1], FIRST, LAST))
+        task = task_of(deployment.wait_for(lambda: half_made(ended, CITIES[1])))
+        # Held until the agent, which looks every 0.2 s, has told it to end: it would be done first on a fast machine.
+        os.killpg(task, signal.SIGSTOP)
         web.terminate_run(ended)
+        time.sleep(1)
+        os.killpg(task, signal.SIGCONT)
         assert deployment.wait_for(lambda: finished(ended)).status is dg.DagsterRunStatus.CANCELED
         again = launch(DAILY, range_tags(CITIES[1], FIRST, LAST))
 
