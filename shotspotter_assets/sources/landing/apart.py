@@ -152,6 +152,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
+        self._access = _access()
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -174,6 +175,11 @@ class _Reader:
     @property
     def is_alive(self) -> bool:
         return self.owner == os.getpid() and self._process.poll() is None
+
+    @property
+    def has_access(self) -> bool:
+        """Whether it was started with the keys of a bucket that this process has now."""
+        return self._access == _access()
 
     def answers(self, batch: Batch) -> Iterator[dict[str, Any]]:
         """What the process says of each file: that it has begun with it, and what came of it.
@@ -252,6 +258,10 @@ class _Reader:
                     stream.close()
 
 
+def _access() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
 _idle: list[_Reader] = []
 _lock = threading.Lock()
 
@@ -266,7 +276,7 @@ def _borrowed() -> _Reader:
     with _lock:
         while _idle:
             reader = _idle.pop()
-            if reader.is_alive:
+            if reader.is_alive and reader.has_access:
                 return reader
             reader.end()
     return _Reader()

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.rehearsal.chaos.hostile_files import zip_bomb
-from shotspotter_assets.sources.landing.apart import LeftRows, Result, read_apart
+from shotspotter_assets.sources.landing.apart import LeftRows, Result, _borrowed, _give_back, read_apart
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.one_file import LandedFile
 from shotspotter_assets.sources.landing.reader_process import Task
@@ -177,3 +177,14 @@ def test_many_small_files_share_a_reader(tmp_path: Path) -> None:
     started = time.process_time()
     assert set(looks(tmp_path).values()) == {"2024-03-02"}
     assert time.process_time() - started < 1
+
+
+def test_a_reader_that_was_started_with_other_keys_of_a_bucket_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = _borrowed()
+    _give_back(first)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    second = _borrowed()
+    _give_back(second)
+    assert second is not first
+    assert _borrowed() is second
+    second.end()
