@@ -30,7 +30,9 @@ def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[int,
     """Weekly sums of one fold's scores by horizon."""
     history, kept = fold.history, kept_hourly(fold, cache, horizons)
     stack = hourly_stack_of(fold, kept, horizons)
-    trusted = "; ".join(f"{of['in_words']} {of['offset']:+.2f} ({horizon})" for horizon, of in stack.settings.items())
+    trusted = "; ".join(
+        f"{own['in_words']} {own['offset']:+.2f} ({horizon})" for horizon, own in stack.settings.items()
+    )
     print(f"- {history.city.name} {fold.cutoff}: {trusted}", flush=True)
     scores = {}
     for horizon in horizons:

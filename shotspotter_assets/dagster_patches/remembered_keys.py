@@ -25,7 +25,7 @@ STOCK: Final = known(
 
 def apply() -> None:
     """Let all keys of this process that are equal be one."""
-    MultiPartitionKey.__new__ = _remembered  # type: ignore[method-assign]
+    MultiPartitionKey.__new__ = _remembered  # type: ignore[method-assign]  # the patch
 
 
 def _remembered(cls: type[MultiPartitionKey], keys_by_dimension: Mapping[str, str]) -> Any:

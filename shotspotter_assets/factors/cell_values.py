@@ -93,7 +93,7 @@ def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFra
     missing = ~np.isfinite(figures) | np.isin(figures, MISSING_FIGURES)
     if factor.figure == "count":
         missing |= figures < 0
-    areas = [_within_cells(city, shapes[of], np.ones(of.sum()), "area") for of in (~missing, missing)]
+    areas = [_within_cells(city, shapes[chosen], np.ones(chosen.sum()), "area") for chosen in (~missing, missing)]
     shapes, figures = shapes[~missing], figures[~missing]
     if factor.figure == "rate":
         mean = _within_cells(city, shapes, figures, "area")

@@ -100,9 +100,10 @@ GRID: Final = DAILY_ASSETS[-1]
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
 RECENT: Final = dg.AutomationCondition.in_latest_time_window(timedelta(days=LOOK_BACK_DAYS + 1))
 
-# What is remembered from tick to tick is of the window alone, or it would grow with every day of every city.
 INPUTS_MISSING: Final = dg.AutomationCondition.any_deps_missing()
+"""Where the cities are known, days before a city's start are left out of it."""
 
+# What is remembered from tick to tick is of the window alone, or it would grow with every day of every city.
 NEWLY_MISSING = (RECENT & dg.AutomationCondition.missing()).newly_true().with_label("newly missing")
 
 # What is requested goes on in the same run: each further run costs the start of a process.

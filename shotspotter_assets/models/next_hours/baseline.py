@@ -39,7 +39,7 @@ class FittedBaseline:
 
     def files(self) -> dict[str, bytes]:
         """The file that `HourlyBaseline.load` reads."""
-        models = {horizon: asdict(model) for horizon, model in self.models.items()}  # type: ignore[call-overload]
+        models = {horizon: asdict(model) for horizon, model in self.models.items()}  # type: ignore[call-overload]  # dataclasses, see there
         return {FILE: json.dumps(models, indent=1, default=lambda array: array.tolist()).encode()}
 
 

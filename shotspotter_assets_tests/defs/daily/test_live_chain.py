@@ -478,7 +478,7 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     nowcast = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
     assert nowcast["alerts_since_midnight"] > 0
     record = ServingRecord.load(chain.store, CITY, date.fromisoformat(nowcast["models_from"]))
-    trusted = {horizon: of["in_words"] for horizon, of in record.hours["hourly_stack"].settings.items()}
+    trusted = {horizon: own["in_words"] for horizon, own in record.hours["hourly_stack"].settings.items()}
     assert nowcast["trust"] == trusted
     assert "next_hours" in trusted["4h"]
 
