@@ -34,8 +34,9 @@ class RangeRememberingPartitions(ExplainingPartitions):
         name = sha256(serialized.encode()).digest()
         subset = remembered.pop(name, None) or super().deserialize_subset(serialized)
         remembered[name] = subset  # as the newest
-        if len(remembered) > MAX_REMEMBERED_SETS:
-            del remembered[next(iter(remembered))]
+        # The threads of a code server share it: another one may have dropped the oldest.
+        for oldest in list(remembered)[:-MAX_REMEMBERED_SETS]:
+            remembered.pop(oldest, None)
         return subset
 
     def get_partition_keys_in_range(
