@@ -12,13 +12,16 @@ which then counts as under way for a day.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from dagster import DagsterRun
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster import DagsterEventType, DagsterRun
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from kombu.exceptions import OperationalError
 
 from shotspotter_assets.dagster_patches.guard import known
 
@@ -42,10 +45,15 @@ TASK_SETTINGS: Final[dict[str, Any]] = {
     # One run a process: what TensorFlow holds goes with it, as with the launcher of one machine.
     "worker_max_tasks_per_child": 1,
     "worker_prefetch_multiplier": 1,
-    # A broker that is away is waited for, by workers and by the daemon.
+    # A broker that is away is waited for; the daemon leaves the run in the queue meanwhile (see `launch_run`).
     "broker_connection_retry_on_startup": True,
+    # A task counts as handed over once the broker has it on its disk.
+    "broker_transport_options": {"confirm_publish": True},
 }
 """Of workers and of the daemon; `config_source` in `dagster.yaml` may say otherwise."""
+
+MAX_UNSENT_S: Final = 60.0
+"""A run that is launched is handed to the broker within seconds, unless the daemon is killed in between."""
 
 
 class LostWorkerCeleryRunLauncher(CeleryRunLauncher):
@@ -57,6 +65,31 @@ class LostWorkerCeleryRunLauncher(CeleryRunLauncher):
     ) -> "LostWorkerCeleryRunLauncher":
         settings = {**TASK_SETTINGS, **(config_value.get("config_source") or {})}
         return super().from_config_value(inst_data, {**config_value, "config_source": settings})
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Hand the run to the broker.
+
+        Raises:
+            DagsterUserCodeUnreachableError: the broker is away. Of all errors, the queue keeps the run after this one alone,
+                and tries again `max_user_code_failure_retries` times; after another one the run has failed.
+        """
+        try:
+            super().launch_run(context)
+        except OperationalError as error:
+            raise DagsterUserCodeUnreachableError(
+                f"The broker of runs (CELERY_BROKER_URL) cannot be reached: {error}"
+            ) from None
+
+    def why_it_cannot_start(self, run: DagsterRun) -> str | None:
+        """Why a run that is to start never will; None as long as it may."""
+        found = self._instance.get_run_by_id(run.run_id)
+        if found is None or DAGSTER_CELERY_TASK_ID_TAG in found.tags:
+            return None
+        launches = self._instance.get_records_for_run(
+            run.run_id, of_type=DagsterEventType.RUN_STARTING, limit=1, ascending=False
+        ).records
+        waited_s = datetime.now(UTC).timestamp() - launches[0].timestamp if launches else 0.0
+        return None if waited_s < MAX_UNSENT_S else "it was never handed to the broker, as the daemon was ended before"
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the task of a run is under way; one that has ended did so without the run, if that is under way still."""

@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import DagsterEventBatchMetadata
 from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.instance.ref import InstanceRef
 
 from shotspotter_assets.dagster_patches import apply, evaluations, planned_checks, queue_log, termination
+from shotspotter_assets.dagster_patches.finished_runs import ended_before
 
 
 class PatchedInstance(dg.DagsterInstance):
-    """Stock instance in a patched process; `limited_pools` have their default limit from the start.
+    """Stock instance in a patched process, whose runs stay as they ended; `limited_pools` have their default limit from the start.
 
     The stock queue asks which pools are limited before it gives a pool that it meets for the first time its default
     limit: on a fresh instance, all runs of it that wait are started at once (dagster-io/dagster#31936 may be this).
@@ -57,3 +59,19 @@ class PatchedInstance(dg.DagsterInstance):
         for pool in pools - self.event_log_storage.get_concurrency_keys() if pools else ():
             self.event_log_storage.initialize_concurrency_limit_to_default(pool)
         return super().get_concurrency_config()
+
+    def handle_new_event(
+        self, event: dg.EventLogEntry, *, batch_metadata: DagsterEventBatchMetadata | None = None
+    ) -> None:
+        """Stock, but for a run that is over (see `finished_runs`).
+
+        Raises:
+            RunIsOverError: the event is a materialisation by such a run.
+        """
+        is_stored = batch_metadata is None or batch_metadata.is_end
+        over = ended_before(self, event, is_stored=is_stored)
+        if over is None:
+            super().handle_new_event(event, batch_metadata=batch_metadata)
+        else:
+            how = event.get_dagster_event()
+            self.report_engine_event(f"Its process came to an end later: {how.event_type_value}. {how.message}", over)

@@ -50,12 +50,12 @@ def apply() -> None:
 
 def _monitor_starting_run(instance: DagsterInstance, run_record: RunRecord, logger: logging.Logger) -> None:
     run, launcher = run_record.dagster_run, instance.run_launcher
-    if isinstance(launcher, LocalRunLauncher):
-        reason = launcher.why_it_cannot_start(run)
+    why_it_cannot_start = getattr(launcher, "why_it_cannot_start", None)
+    if reason := why_it_cannot_start(run) if why_it_cannot_start else None:
         found = instance.get_run_by_id(run.run_id)
-        if reason and found is not None and found.status is run.status:
+        if found is not None and found.status is run.status:
             instance.report_run_failed(run, f"The run has not started: {reason}.")
-    else:
+    elif not isinstance(launcher, LocalRunLauncher):
         STOCK_STARTING(instance, run_record, logger)
 
 

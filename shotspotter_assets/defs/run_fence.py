@@ -5,12 +5,10 @@ from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.dagster_patches.finished_runs import require_under_way
+
 LOOK_S: Final = 5.0
 """Between two looks at the run; it is given up, and made again, half a minute or more after it was last heard of."""
-
-
-class RunIsOverError(RuntimeError):
-    """What the run was to write has been, or is being, made by another one."""
 
 
 class RunFence:
@@ -29,10 +27,5 @@ class RunFence:
         now = monotonic()
         if now - self._looked < LOOK_S:
             return
-        run = self._instance.get_run_by_id(self._run_id)
-        if run is not None and run.is_finished:
-            raise RunIsOverError(
-                f"Run {self._run_id} writes nothing any more, as it counts as {run.status.value.lower()}: it was given up, and "
-                "what it was to make is made by another run. Its machine may have been cut off from the database for a while."
-            )
+        require_under_way(self._instance, self._run_id)
         self._looked = now

@@ -1,9 +1,15 @@
 """What ends each run's log: every check that did not pass, and why the run failed; between thousands of lines both are lost."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import dagster as dg
+
+LOST_DATABASE: Final = ("OperationalError", "InterfaceError", "DagsterPostgresException")
+"""Errors of SQLAlchemy and of Dagster's storage where the instance's database went away."""
+
+RETRY_TAG: Final = "dagster/retry_on_asset_or_op_failure"
+"""Of a run that Dagster makes again although an asset of it has failed."""
 
 
 class SummarisingExecutor(dg.Executor):
@@ -27,6 +33,8 @@ class SummarisingExecutor(dg.Executor):
                 checks.append(event.asset_check_evaluation_data)
             if event.is_step_failure:
                 failures.append(f"{event.step_key}: {failure_cause(event)}")
+                if _has_lost_database(event.step_failure_data.error):
+                    plan_context.instance.add_run_tags(plan_context.run_id, {RETRY_TAG: "true"})
                 # Dagster ends the run's log with the error of the first failure.
                 yield _without_stack(event)
             else:
@@ -61,6 +69,13 @@ def failure_cause(event: dg.DagsterEvent) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return error.message.strip() if error else event.message or ""
+
+
+def _has_lost_database(error: Any) -> bool:
+    """Whether what failed may come out well when it is made again: not the asset is at fault, but what records it."""
+    return error is not None and (
+        error.cls_name in LOST_DATABASE or _has_lost_database(error.cause) or _has_lost_database(error.context)
+    )
 
 
 def _without_stack(event: dg.DagsterEvent) -> dg.DagsterEvent:

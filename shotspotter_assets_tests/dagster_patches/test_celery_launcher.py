@@ -1,5 +1,6 @@
 """A run whose task has ended without it counts as lost (a real store of results). With a broker: `deploy/test_own_machines.py`."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,9 +8,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.launcher import WorkerStatus
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._daemon.monitoring import run_monitoring
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
+from shotspotter_assets.dagster_patches import celery_launcher, run_launcher
 from shotspotter_assets.dagster_patches.celery_launcher import LostWorkerCeleryRunLauncher
 
 
@@ -51,6 +58,39 @@ def test_a_task_that_has_ended_without_its_run_is_that_of_a_lost_worker(instance
     assert status("REVOKED") is WorkerStatus.UNKNOWN
     unsent = instance.create_run_for_job(job, status=started)
     assert launcher.check_run_worker_health(unsent).status is WorkerStatus.NOT_FOUND
+
+
+def test_a_run_that_the_broker_does_not_take_is_left_to_the_queue(instance: dg.DagsterInstance) -> None:
+    code = RepositoryPythonOrigin(sys.executable, ModuleCodePointer("somewhere", "all"), entry_point=["dagster"])
+    job = dg.job(name="nothing")(lambda: None)
+    run = instance.create_run_for_job(job, job_code_origin=JobPythonOrigin("nothing", code))
+    with pytest.raises(DagsterUserCodeUnreachableError, match=r"The broker of runs .* cannot be reached: .*refused"):
+        instance.run_launcher.launch_run(LaunchRunContext(run, None))
+
+
+def test_a_run_that_the_daemon_was_killed_with_has_failed(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_launcher.apply()
+    run = instance.create_run_for_job(dg.job(name="nothing")(lambda: None))
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_STARTING.value, "nothing"), run.run_id)
+
+    def status_once_looked_at() -> dg.DagsterRunStatus:
+        record = instance.get_run_record_by_id(run.run_id)
+        assert record is not None
+        run_monitoring.monitor_starting_run(instance, record, logging.getLogger())
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        return found.status
+
+    assert status_once_looked_at() is dg.DagsterRunStatus.STARTING
+    monkeypatch.setattr(celery_launcher, "MAX_UNSENT_S", 0.0)
+    instance.add_run_tags(run.run_id, {DAGSTER_CELERY_TASK_ID_TAG: "task"})
+    assert status_once_looked_at() is dg.DagsterRunStatus.STARTING, "its task waits for a worker"
+    other = instance.create_run_for_job(dg.job(name="nothing")(lambda: None))
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_STARTING.value, "nothing"), other.run_id)
+    run = other
+    assert status_once_looked_at() is dg.DagsterRunStatus.FAILURE
 
 
 def test_workers_keep_a_task_until_it_ends_and_give_each_run_a_process(instance: dg.DagsterInstance) -> None:

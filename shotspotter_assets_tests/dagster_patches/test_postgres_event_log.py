@@ -171,6 +171,25 @@ def test_real_runs_leave_the_same_answers(
     assert len(found[0]["third"]["not done"]) == 8
 
 
+def test_the_web_server_goes_on_after_a_restart_of_the_database(
+    tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres_server.new_database()
+    with instance_on(tmp_path / "home", url, monkeypatch, batched=True) as instance:
+        instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
+        asked = (instance.get_runs, instance.event_log_storage.get_maximum_record_id, instance.all_instigator_state)
+        for ask in asked:
+            ask()
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.rowcount == len(asked)
+        for ask in asked:
+            ask()
+
+
 def test_the_driver_that_is_installed_is_named() -> None:
     assert with_driver("postgresql://u:p%40@h:5432/d") == "postgresql+psycopg2://u:p%40@h:5432/d"
     assert with_driver("postgresql+psycopg://u@h/d") == "postgresql+psycopg://u@h/d"

@@ -11,9 +11,9 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.dagster_patches.finished_runs import RunIsOverError
 from shotspotter_assets.defs import run_fence
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.defs.run_fence import RunIsOverError
 from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.storage.file_names import ALERTS_FILE, WITHDRAWN_FILE
 from shotspotter_assets.storage.store import Partition, Store

@@ -1,6 +1,9 @@
 """The end of a run's log: checks that did not pass, by city, and in the last words why it failed."""
 
+from collections.abc import Callable
+
 import dagster as dg
+import psycopg2
 import pytest
 
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
@@ -95,6 +98,26 @@ def test_what_a_failure_leaves_out_is_named_in_one_line(
     ]
     assert not [line for line in log if "Dependencies for step" in line]
     assert "models" not in {entry.step_key for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event}
+
+
+@dg.asset
+def recorded() -> None:
+    raise RuntimeError("cannot be recorded") from psycopg2.OperationalError("server closed the connection")
+
+
+def interrupted_job() -> dg.JobDefinition:
+    return job_of(recorded)
+
+
+@pytest.mark.parametrize(("job", "tag"), [(interrupted_job, "true"), (failing_job, None)])
+def test_a_run_that_has_lost_its_database_is_made_again_and_no_other(
+    instance: dg.DagsterInstance, job: Callable[[], dg.JobDefinition], tag: str | None
+) -> None:
+    result = dg.execute_job(dg.reconstructable(job), instance)
+    assert not result.success
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags.get("dagster/retry_on_asset_or_op_failure") == tag
 
 
 def test_the_chain_runs_with_it() -> None:
