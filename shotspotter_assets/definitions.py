@@ -21,7 +21,7 @@ from shotspotter_assets.defs.daily import (
 )
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
-from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, walk_forward_reports
+from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, tuned_settings, walk_forward_reports
 from shotspotter_assets.partitions import build_partitions
 from shotspotter_assets.settings import Settings, UnsetVariableError
 
@@ -29,6 +29,7 @@ ASSETS = (
     raw_alerts,
     cleaned_alerts,
     grid_tensors,
+    tuned_settings,
     fold_models,
     evaluation_reports,
     walk_forward_reports,

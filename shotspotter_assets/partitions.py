@@ -294,6 +294,9 @@ with warnings.catch_warnings():
     DAYS_TO_NEXT_CUTOFF: Final = _same_city("date", "fold", _window(ALL_BEFORE, 0))
     """A fold's report is made from the days before its cutoff (baselines) and those of its test window."""
 
+    FOLDS_SO_FAR: Final = _same_city("fold", "fold", _window(ALL_BEFORE, 0))
+    """A fold's models have the settings that were tuned in it, or in one before it."""
+
     SAME_FOLD: Final = _same_city("fold", "fold", dg.TimeWindowPartitionMapping())
     """Tested folds are a subset of the trainable ones."""
 

@@ -26,6 +26,10 @@ class NoSharedModelError(ValueError):
     """A forecaster needs a model of all cities, and there is none that may be known."""
 
 
+class TrainingStoppedError(Exception):
+    """A training is not worth going on with, says who hears of its epochs (`FitContext.after_epoch`)."""
+
+
 class NothingToLearnError(ValueError):
     """The days to fit on have no ordinary day, or their covered cells are never, or always, occupied."""
 
@@ -67,6 +71,8 @@ class FitContext:
         earlier: the same forecaster fitted on an earlier window, whose training goes on.
         checkpoint: from which a training that was stopped goes on; None for none.
         log: is told of the progress.
+        after_epoch: is told of each finished epoch of a network: its number, from 1 on, and the validation loss. It may raise
+            a TrainingStoppedError. None where nobody listens, so that the loss need not be computed.
         changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
     """
 
@@ -74,6 +80,7 @@ class FitContext:
     earlier: "Fitted | None" = None
     checkpoint: Checkpoint | None = None
     log: Callable[[str], None] = lambda _: None
+    after_epoch: Callable[[int, float], None] | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -147,6 +154,19 @@ class ModelForecast:
     probability: npt.NDArray[np.floating]
     settings: ChosenSettings | None = None
     seconds: float | None = None
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A forecaster whose settings can be searched, as it has a way to be judged without being fitted to the end."""
+
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """The `validation_probability` that `fit` would give, without what `fit` does beyond it.
+
+        Raises:
+            TrainingStoppedError: `context.after_epoch` has raised it.
+        """
+        ...
 
 
 @runtime_checkable

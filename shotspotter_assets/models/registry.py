@@ -33,7 +33,7 @@ class Entry:
 
     Attributes:
         place: `module:class` within `models.next_day`; the class takes its settings, if it has any.
-        settings: what the launchpad and a city's file may set.
+        settings: what the launchpad and a city's file may set, and the space in which better ones are searched.
         is_baseline: whether it is what others have to beat.
         fallback: its place among the forecasters that the live chain fits beside the candidate, to serve the best of
             them where the candidate does not pass the gate; None for all others. Baselines among the members of a
@@ -45,7 +45,7 @@ class Entry:
     """
 
     place: str
-    settings: type[BaseModel] = ForecasterSettings
+    settings: type[ForecasterSettings] = ForecasterSettings
     is_baseline: bool = False
     fallback: int | None = None
     servable: bool = True
@@ -82,6 +82,8 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
 
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
 SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
+TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.settings.search)
+"""Those whose settings can be searched."""
 DEFAULT_CANDIDATE: Final = "stack"
 """What serves a city whose file does not say `serves`."""
 
@@ -92,6 +94,10 @@ class UnknownForecasterError(ValueError):
 
 class NotServableError(ValueError):
     """A forecaster cannot be stored."""
+
+
+class NotTunableError(ValueError):
+    """A forecaster has no settings that could be searched."""
 
 
 class Candidate(NamedTuple):
@@ -121,6 +127,21 @@ def storable(names: list[str]) -> list[str]:
     return names
 
 
+def tunable(name: str) -> str:
+    """`name`, once it is known that its settings can be searched.
+
+    Raises:
+        UnknownForecasterError: there is no such forecaster.
+        NotTunableError: it has no search space.
+    """
+    if not find(name).settings.search:
+        raise NotTunableError(
+            f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}. A stack takes the tuned "
+            "settings of its members."
+        )
+    return name
+
+
 def fallbacks(candidate: str) -> tuple[str, ...]:
     """The baselines that the live chain fits beside a candidate."""
     ranks = {name: entry.fallback for name, entry in FORECASTERS.items() if entry.fallback is not None}
@@ -139,7 +160,7 @@ def candidate_of(city: City) -> Candidate:
     return Candidate(name, city_settings(city, name))
 
 
-def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> BaseModel:
+def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> ForecasterSettings:
     """The settings of a forecaster: its defaults, changed by what the city's file says, changed by `changes`.
 
     Raises:

@@ -146,6 +146,15 @@ class Store:
         self._before_write()
         self._objects.write(_path(partition, file), data)
 
+    def update_bytes(self, partition: Partition, file: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the file by what `change` makes of its content, None where there is none; called within `alone`.
+
+        Of several writers at once, none loses what another one has written. `change` may be called again, and may see what it
+        has made itself.
+        """
+        self._before_write()
+        self._objects.update(_path(partition, file), change)
+
     def read_bytes(self, partition: Partition, file: str) -> bytes:
         """The file's content.
 

@@ -37,6 +37,13 @@ def test_bytes_come_back_until_they_are_deleted(store: Store, partition: Partiti
     assert not store.exists(partition, "model.keras")
 
 
+def test_a_file_is_changed_by_what_is_made_of_its_content(store: Store) -> None:
+    for _ in range(2):
+        with store.alone(DATE_PARTITION.asset, DATE_PARTITION.city):
+            store.update_bytes(DATE_PARTITION, "trials.json", lambda content: (content or b"first") + b".")
+    assert store.read_bytes(DATE_PARTITION, "trials.json") == b"first.."
+
+
 def test_large_and_empty_objects_come_back_whole(store: Store) -> None:
     large = bytes(range(256)) * 100_000
     store.write_bytes(FOLD_PARTITION, "large", large)

@@ -8,7 +8,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.fold_windows import split_days
-from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
+from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, FOLDS_SO_FAR, Partitions, fold_days, single_fold
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
 REFERENCE = "conv_lstm"
@@ -41,7 +41,10 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         kinds={"keras", "lightgbm"},
         code_version="4",
         pool="training",
-        deps=[dg.AssetDep("grid_tensors", partition_mapping=DAYS_BEFORE_CUTOFF)],
+        deps=[
+            dg.AssetDep("grid_tensors", partition_mapping=DAYS_BEFORE_CUTOFF),
+            dg.AssetDep("tuned_settings", partition_mapping=FOLDS_SO_FAR),
+        ],
     )
     return dg.Definitions(assets=[asset(fold_models)])
 

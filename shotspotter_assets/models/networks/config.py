@@ -1,12 +1,25 @@
 """The settings of the network `conv_lstm` and its training, each with its meaning and range; plain types, for any front end."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import ClassVar
+
+from pydantic import Field
+
+from shotspotter_assets.models.next_day.settings import ForecasterSettings
+from shotspotter_assets.models.tuning.space import Categorical, Continuous, Integer, Space
 
 
-class NetworkConfig(BaseModel):
+class NetworkConfig(ForecasterSettings):
     """Settings of the network and its training; `days` must be a power of two >= 2 ** recurrent_layers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Not the class weight: losses of trials have to be in the same units to be compared by their epochs.
+    search: ClassVar[Space] = {
+        "days": Categorical((8, 16, 32)),
+        "filters": Integer(4, 32, log=True),
+        "recurrent_layers": Integer(1, 3),
+        "dropout": Continuous(0.0, 0.5),
+        "learning_rate": Continuous(1e-4, 1e-2, log=True),
+        "batch_size": Categorical((10, 20, 40)),
+    }
 
     days: int = Field(
         default=16, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."

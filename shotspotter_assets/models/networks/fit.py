@@ -48,6 +48,7 @@ def fit_network(
     progress: Callable[[str], None],
     lead: int = 1,
     own_maps: Sequence[int] = TYPED_LAYERS,
+    after_epoch: Callable[[int, float], None] | None = None,
 ) -> TrainedNetwork:
     """Train the network: Adam, early stopping, best weights kept, learning rate cut on a plateau.
 
@@ -66,6 +67,7 @@ def fit_network(
         progress: Takes one line per epoch, and one when a checkpoint is used.
         lead: Days from the last day of an input window to its target day.
         own_maps: See `Windows`.
+        after_epoch: See `FitContext`.
 
     Raises:
         ValueError: Shapes, day ranges or settings do not fit together.
@@ -123,6 +125,8 @@ def fit_network(
         if checkpoint is not None:
             checkpoint.write(key, state, variables, best)
         progress(_progress_line(state, config, len(train_days) + len(validation_days)))
+        if after_epoch is not None:
+            after_epoch(epoch.epoch, epoch.validation_loss)
 
     model.set_weights(best)
     return TrainedNetwork(model, state.history, state.best_epoch, state.seconds, resumed_from_epoch)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext, validation_of
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.probability import clip_probability
@@ -75,6 +75,7 @@ class ReferenceNetworkForecaster:
             context.log,
             history.lead,
             own_maps(history.city),
+            context.after_epoch,
         )
         settings = {
             "best_epoch": trained.best_epoch,
@@ -84,6 +85,10 @@ class ReferenceNetworkForecaster:
         }
         fitted = FittedReferenceNetwork(trained.model, self.config, settings)
         return FittedReferenceNetwork(trained.model, self.config, settings, fitted.predict(history, validation))
+
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """See `Tunable.validate`; it is fitted on the training window alone."""
+        return validation_of(self.fit(history, train, validation, context))
 
     def load(self, files: Mapping[str, bytes]) -> FittedReferenceNetwork:
         from shotspotter_assets.models.networks.keras_files import load_model

@@ -22,6 +22,7 @@ from shotspotter_assets.models.forecaster import (
     OtherInputsError,
     SharedStart,
     require_both_labels,
+    validation_of,
 )
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.drivers import main_drivers
@@ -192,6 +193,11 @@ class RegimeRegressionForecaster:
         data = FitData.make(history, train, validation)
         return fit_regressions(data, context.shared, self.settings).both
 
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """See `Tunable.validate`."""
+        data = FitData.make(history, train, validation)
+        return validation_of(_chosen(data, context.shared, _tried(context.shared, self.settings))[0])
+
     def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
         return load_regression(files)
 
@@ -213,12 +219,25 @@ def fit_regressions(
         OtherInputsError: an earlier version fitted `shared`.
     """
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
-    tried = tuple(settings.inverse_penalties) if shared is None else (settings.shared_variance,)
+    tried = _tried(shared, settings)
     name = f"regressions {tried} {shared and shared.origin}"
     return data.history.kept(name, windows, lambda: _fit_regressions(data, shared, tried))
 
 
+def _tried(shared: SharedStart | None, settings: RegimeRegressionSettings) -> tuple[float, ...]:
+    return tuple(settings.inverse_penalties) if shared is None else (settings.shared_variance,)
+
+
 def _fit_regressions(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> Regressions:
+    train, penalty = _chosen(data, shared, tried)
+    [both] = _fits(data, data.to_fit(data.both), [penalty], shared, train)
+    return Regressions(
+        train, replace(both, settings=train.settings, validation_probability=train.validation_probability)
+    )
+
+
+def _chosen(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> tuple[FittedRegimeRegression, float]:
+    """(regression of the training window, inverse penalty), the penalty being the one that the validation window chooses."""
     history, observed, judged = data.history, data.history.observed, data.judged
     if shared is not None:
         require_same_inputs(data, shared)
@@ -231,11 +250,7 @@ def _fit_regressions(data: FitData, shared: SharedStart | None, tried: Sequence[
         settings["shared"] = shared.origin
     ordinary = expit(fits[best].logit(data.validation_inputs))
     probability = clip_probability(with_firework_days(history, data.validation, ordinary, fits[best]))
-    [both] = _fits(data, data.to_fit(data.both), [tried[best]], shared, fits[best])
-    return Regressions(
-        replace(fits[best], settings=settings, validation_probability=probability),
-        replace(both, settings=settings, validation_probability=probability),
-    )
+    return replace(fits[best], settings=settings, validation_probability=probability), tried[best]
 
 
 def require_same_inputs(data: FitData, shared: SharedStart) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,16 +37,20 @@ SETTINGS_FILE: Final = "residual_boosting.json"
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
     """LightGBM's parameters."""
+    rows = (
+        {"data_sample_strategy": "goss"}
+        if settings.goss
+        else {"bagging_fraction": settings.row_share, "bagging_freq": 1}
+    )
     return {
         "objective": "binary",
         "num_leaves": settings.leaves,
         "learning_rate": settings.learning_rate,
         "min_data_in_leaf": settings.min_leaf_rows,
-        "lambda_l2": 100.0,
-        "path_smooth": 300.0,
-        "feature_fraction": 0.2,
-        "bagging_fraction": 0.7,
-        "bagging_freq": 1,
+        "lambda_l2": settings.l2,
+        "path_smooth": settings.path_smooth,
+        "feature_fraction": settings.input_share,
+        **rows,
         "max_bin": 63,
         "num_threads": 1,
         "force_col_wise": True,
@@ -90,6 +94,14 @@ class FittedResidualBoosting:
         return {**self.regression.files(), SETTINGS_FILE: json.dumps(self.settings).encode(), **trees}
 
 
+class _Chosen(NamedTuple):
+    """What the validation window has chosen; `probability` is of its days, shape (days, cells)."""
+
+    trees: int
+    log_loss: float
+    probability: Array
+
+
 class ResidualBoostingForecaster:
     """The number of trees is where the validation log loss was least; then fitted on both windows together."""
 
@@ -104,6 +116,11 @@ class ResidualBoostingForecaster:
         data = FitData.make(history, train, validation)
         return self.fit_on_regressions(data, fit_regressions(data, context.shared))
 
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """See `Tunable.validate`."""
+        data = FitData.make(history, train, validation)
+        return self._chosen(data, fit_regressions(data, context.shared)).probability
+
     def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
         import lightgbm
 
@@ -112,6 +129,19 @@ class ResidualBoostingForecaster:
         return FittedResidualBoosting(load_regression(files), booster, json.loads(files[SETTINGS_FILE]))
 
     def fit_on_regressions(self, data: FitData, regressions: Regressions) -> FittedResidualBoosting:
+        chosen = self._chosen(data, regressions)
+        trees = chosen.trees
+        refitted = self._boosted(data, data.to_fit(data.both), regressions.both, trees) if trees else None
+        shared = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
+        settings = {
+            **parameters(self.settings),
+            "trees": trees,
+            "validation_log_loss": chosen.log_loss,
+            **shared,
+        }
+        return FittedResidualBoosting(regressions.both, refitted, settings, chosen.probability)
+
+    def _chosen(self, data: FitData, regressions: Regressions) -> "_Chosen":
         booster = self._boosted(data, data.to_fit(data.train), regressions.train, self.settings.max_trees)
         judged = data.inputs_of(data.judged)
         rows, labels = _rows(judged), data.history.observed[data.judged].ravel()
@@ -121,17 +151,13 @@ class ResidualBoostingForecaster:
             logit += _added(booster, rows, trees, TREE_STEP)
             losses[trees + TREE_STEP] = log_losses(expit(logit), labels)
         best = min(losses, key=lambda trees: float(losses[trees].mean()))
-        shared = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
         # In a thin city's validation window some number of trees is better by chance.
         if float((losses[0] - losses[best]).sum()) < MIN_GAIN:
             best = 0
-        loss = float(losses[best].mean())
-        settings = {**parameters(self.settings), "trees": best, "validation_log_loss": loss, **shared}
         start = regressions.train.logit(data.validation_inputs)
         ordinary = expit(start + _added(booster, _rows(data.validation_inputs), 0, best).reshape(start.shape))
         probability = clip_probability(with_firework_days(data.history, data.validation, ordinary, regressions.train))
-        refitted = self._boosted(data, data.to_fit(data.both), regressions.both, best) if best else None
-        return FittedResidualBoosting(regressions.both, refitted, settings, probability)
+        return _Chosen(best, float(losses[best].mean()), probability)
 
     def _boosted(
         self, data: FitData, days: Integers, regression: FittedRegimeRegression, trees: int

@@ -7,11 +7,11 @@ ordinary days are learned from: firework days have a regime of their own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,16 @@ class FittedResidualNetwork:
         }
 
 
+class _Chosen(NamedTuple):
+    """What the validation window has chosen; `probability` is of its days, shape (days, cells)."""
+
+    model: "keras.Model"
+    share: float
+    log_loss: float
+    baseline_log_loss: float
+    probability: Array
+
+
 class ResidualConvLSTMForecaster:
     """Trained by AdamW on the training days, then on training and validation days together.
 
@@ -133,34 +143,58 @@ class ResidualConvLSTMForecaster:
         earlier = context.earlier if isinstance(context.earlier, FittedResidualNetwork) else None
         return self.fit_on_regressions(data, fit_regressions(data), earlier)
 
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """See `Tunable.validate`."""
+        data = FitData.make(history, train, validation)
+        return self._chosen(data, fit_regressions(data), None, context).probability
+
     def fit_on_regressions(
         self, data: FitData, regressions: Regressions, earlier: FittedResidualNetwork | None = None
     ) -> FittedResidualNetwork:
         began = perf_counter()
-        history, validation, every_day = data.history, data.validation, range(len(data.inputs.values))
-        known = _network_data(history, data.inputs, every_day, regressions.train)
-        model = self._trained(history, data.to_fit(data.train), known, earlier and earlier.train_model)
-        added = _residual(model, known, validation)
+        chosen = self._chosen(data, regressions, earlier)
+        history = data.history
+        known = _network_data(history, data.inputs, range(len(data.inputs.values)), regressions.both)
+        refitted = self._trained(history, data.to_fit(data.both), known, earlier and earlier.model)
+        settings: NetworkSettings = {
+            "share": chosen.share,
+            "validation_log_loss": chosen.log_loss,
+            "baseline_validation_log_loss": chosen.baseline_log_loss,
+            "went_on_from_an_earlier_network": earlier is not None,
+            "parameters": chosen.model.count_params(),
+            "seconds": perf_counter() - began,
+        }
+        return FittedResidualNetwork(regressions.both, refitted, chosen.model, settings, chosen.probability)
+
+    def _chosen(
+        self,
+        data: FitData,
+        regressions: Regressions,
+        earlier: FittedResidualNetwork | None,
+        context: FitContext = NO_CONTEXT,
+    ) -> "_Chosen":
+        """The network of the training days, and what share of it the validation window chooses."""
+        history, validation = data.history, data.validation
+        known = _network_data(history, data.inputs, range(len(data.inputs.values)), regressions.train)
         start = known.start[validation.start : validation.stop]
         judged = data.judged - validation.start
         observed = history.observed[data.judged]
 
-        def loss(share: float) -> float:
+        def loss(share: float, added: Array) -> float:
             return float(log_losses(expit(start[judged] + share * added[judged]), observed).mean())
 
-        share = min((0.0, 1.0, float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)), key=loss)
+        def after_epoch(model: "keras.Model", epoch: int) -> None:
+            if context.after_epoch is not None:
+                validation_loss = loss(1.0, _residual(model, known, validation))
+                context.log(f"epoch {epoch}/{self.settings.epochs}: validation loss {validation_loss:.5f}")
+                context.after_epoch(epoch, validation_loss)
+
+        model = self._trained(history, data.to_fit(data.train), known, earlier and earlier.train_model, after_epoch)
+        added = _residual(model, known, validation)
+        best = minimize_scalar(loss, args=(added,), bounds=(0, 1), method="bounded").x
+        share = min((0.0, 1.0, float(best)), key=lambda share: loss(share, added))
         probability = with_firework_days(history, validation, expit(start + share * added), regressions.train)
-        known = _network_data(history, data.inputs, every_day, regressions.both)
-        refitted = self._trained(history, data.to_fit(data.both), known, earlier and earlier.model)
-        settings: NetworkSettings = {
-            "share": share,
-            "validation_log_loss": loss(share),
-            "baseline_validation_log_loss": loss(0),
-            "went_on_from_an_earlier_network": earlier is not None,
-            "parameters": model.count_params(),
-            "seconds": perf_counter() - began,
-        }
-        return FittedResidualNetwork(regressions.both, refitted, model, settings, clip_probability(probability))
+        return _Chosen(model, share, loss(share, added), loss(0.0, added), clip_probability(probability))
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualNetwork:
         """See `Forecaster.load`.
@@ -176,7 +210,12 @@ class ResidualConvLSTMForecaster:
         return FittedResidualNetwork(load_regression(files), model, train_model, json.loads(files[SETTINGS_FILE]))
 
     def _trained(
-        self, history: History, days: Integers, data: "_NetworkData", earlier: "keras.Model | None"
+        self,
+        history: History,
+        days: Integers,
+        data: "_NetworkData",
+        earlier: "keras.Model | None",
+        after_epoch: Callable[["keras.Model", int], None] = lambda *_: None,
     ) -> "keras.Model":
         """A network trained on `days`, on from the weights of an earlier one."""
         from shotspotter_assets.models.networks.quiet_keras import keras
@@ -195,10 +234,11 @@ class ResidualConvLSTMForecaster:
         model.optimizer.build(model.trainable_variables)  # else the first batch builds the graph twice
         random = np.random.default_rng(settings.seed)
         observed = history.observed[:, :, None].astype(np.float32)
-        for _ in range(epochs):
+        for epoch in range(1, epochs + 1):
             # Batches of one size, so that one graph is built; a few days, other ones each time, are left over.
             for chosen in random.permutation(days)[: batches * BATCH_DAYS].reshape(batches, -1):
                 model.train_on_batch(data.batch(chosen), observed[chosen])
+            after_epoch(model, epoch)
         return model
 
 

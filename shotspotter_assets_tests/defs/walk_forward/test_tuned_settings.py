@@ -1,0 +1,89 @@
+"""Searches of settings in the chain, on a small simulated city, on a local path and on S3."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets.models.registry import NotTunableError, UnknownForecasterError
+from shotspotter_assets.models.tuning.search import NoTrialsError
+from shotspotter_assets.models.tuning.trials import Trial
+from shotspotter_assets.models.tuning.tuned_settings import journal_of, read_tuned, tuned_folds
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
+from shotspotter_assets_tests.s3_server import S3Server
+
+CITY, FOLD = "tiny_city", date(2024, 1, 1)
+REGRESSION = "regime_regression"
+
+
+def tune(root: str, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
+    return materialize(
+        ["tuned_settings"],
+        resources(root),
+        instance=instance,
+        partition_key=f"{CITY}|{FOLD}",
+        run_config={"ops": {"tuned_settings": {"config": {"forecaster": REGRESSION} | config}}},
+    )
+
+
+def test_a_search_from_the_launchpad_and_one_that_goes_on(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", "2023-12-31")
+    result = tune(str(root), instance, trials=10)
+    [event] = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    store = Store(str(root))
+    tuned = read_tuned(store, CITY, FOLD, REGRESSION)
+    assert tuned_folds(store, CITY, REGRESSION) == [FOLD]
+    assert (tuned.forecaster, tuned.trials, tuned.stopped, tuned.failed) == (REGRESSION, 10, 0, 0)
+    # Not a day from the cutoff on.
+    assert tuned.validation_last == date(2023, 12, 31)
+    assert tuned.loss <= tuned.start_loss
+    assert metadata["settings"].value == tuned.settings
+    assert metadata["best_trials"].value.records[0].data["log loss"] == pytest.approx(tuned.loss, rel=1e-3)
+    folder = root / "tuned_settings" / f"city={CITY}" / f"fold={FOLD}"
+    for picture in ("history", "importance", "parallel_coordinates"):
+        assert metadata[picture].value.startswith(f"![{picture}](data:image/png;base64,iVBOR")
+        assert (folder / f"{REGRESSION}.{picture}.png").read_bytes().startswith(b"\x89PNG")
+
+    before = json.loads((folder / f"{REGRESSION}.trials.json").read_text())["trials"]
+    tune(str(root), instance, trials=12)
+    after = json.loads((folder / f"{REGRESSION}.trials.json").read_text())["trials"]
+    assert (after[:10], len(after)) == (before, 12)
+    # No further, but with what is there.
+    tune(str(root), instance, trials=50, minutes=0)
+    assert read_tuned(store, CITY, FOLD, REGRESSION).trials == 12
+
+
+def test_what_cannot_be_searched_is_refused(tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", "2023-12-31")
+    with pytest.raises(UnknownForecasterError, match="no forecaster 'boosting'"):
+        tune(str(root), instance, forecaster="boosting")
+    with pytest.raises(NotTunableError, match="stack has no settings"):
+        tune(str(root), instance, forecaster="stack")
+    with pytest.raises(NoTrialsError, match=f"{REGRESSION} of {CITY}: no trial is finished, and 0 minutes"):
+        tune(str(root), instance, minutes=0)
+    with pytest.raises(dg.DagsterInvalidConfigError, match="trials"):
+        tune(str(root), instance, trials="many")
+
+
+def test_machines_that_share_a_store_on_s3_lose_no_trial(s3_server: S3Server, s3_store_root: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def add(machine: int) -> None:
+        journal = journal_of(Store(s3_store_root, s3_server.client(), patience_s=30), CITY, FOLD, REGRESSION)
+        for at in range(6):
+            journal.add("search", Trial(values={"a": machine}, state="complete", loss=0.1, seconds=at))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(add, range(3)))
+    kept = journal_of(Store(s3_store_root, s3_server.client()), CITY, FOLD, REGRESSION)
+    assert sorted((trial.values["a"], trial.seconds) for trial in kept.read("search")) == [
+        (machine, at) for machine in range(3) for at in range(6)
+    ]
+    assert kept.read("another search") == []
