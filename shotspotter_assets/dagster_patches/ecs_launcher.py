@@ -5,7 +5,7 @@ own have the same size.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from dagster import DagsterRun, Field, IntSource, StringSource
 from dagster._serdes import ConfigurableClassData
@@ -13,6 +13,7 @@ from dagster_aws.ecs.container_context import EcsContainerContext
 from dagster_aws.ecs.launcher import EcsRunLauncher
 
 from shotspotter_assets.dagster_patches.guard import known
+from shotspotter_assets.dagster_patches.training_runs import trains
 
 known(
     "dagster_aws.ecs.launcher:EcsRunLauncher.get_cpu_and_memory_overrides",
@@ -20,9 +21,6 @@ known(
     sources=("5e5acd1570e2",),
     purpose="runs that train have larger tasks",
 )
-
-TRAINING_POOL: Final = "training"
-"""The pool of assets that fit models."""
 
 
 class FargateRunLauncher(EcsRunLauncher):
@@ -67,6 +65,7 @@ class FargateRunLauncher(EcsRunLauncher):
         self, container_context: EcsContainerContext, run: DagsterRun
     ) -> Mapping[str, str]:
         """Size of a run's task, where it is not that of the task definition."""
-        pools = run.run_op_concurrency.all_pools if run.run_op_concurrency else None
-        trains = TRAINING_POOL in (pools or ())
-        return {**(self._training if trains else {}), **super().get_cpu_and_memory_overrides(container_context, run)}
+        return {
+            **(self._training if trains(run) else {}),
+            **super().get_cpu_and_memory_overrides(container_context, run),
+        }

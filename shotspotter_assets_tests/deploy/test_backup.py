@@ -1,8 +1,14 @@
-"""A backup of database and store, as `docs/how-to/backup.md` makes it, restored: the same records, and the next day to the bit."""
+"""A backup of database and store, as `docs/how-to/backup.md` makes it, restored: the same records, and the next day to the bit.
+
+A database with the tables of an older Dagster, upgraded as it says: the same records, and the next day.
+"""
 
 import contextlib
+import json
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,14 +16,18 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 import yaml
+from dagster._core.storage.sql import run_alembic_downgrade
+from dagster_postgres import run_storage
+from dagster_postgres.utils import pg_alembic_config
 
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.partitions import key_of, range_tags
-from shotspotter_assets.settings import Settings
+from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets_tests.defs.chain import DAILY
-from shotspotter_assets_tests.deploy.stand_in_of_aws import FOLDER
+from shotspotter_assets_tests.deploy.stand_in_of_aws import FOLDER, REGION, stand_in
 from shotspotter_assets_tests.deploy.stored import without_times
 from shotspotter_assets_tests.postgres_server import PostgresServer
 
@@ -35,6 +45,8 @@ grid: {{rows: 6, columns: 6}}
 source: {{kind: simulated, seed: 3, alerts_per_day: 12}}
 """
 FORECAST = ("live_models", "risk_forecasts")
+OLD_TABLES = "1aca709bba64"
+"""The revision of the tables that Dagster had in October 2024."""
 
 
 class Deployment:
@@ -121,3 +133,52 @@ def test_a_restored_deployment_says_the_same_and_makes_the_next_day(
         assert {name: after[name] for name in before} == before
         assert f"risk_forecasts {key_of(CITY, NEXT)}" in said(instance, NEXT)
     assert without_times(restored.files()) == without_times(original.files())
+
+
+def documented_migration() -> tuple[str, list[str]]:
+    """The task definition that `docs/how-to/backup.md` names for the migration on AWS, and the command."""
+    text = (CHECKOUT / "docs" / "how-to" / "backup.md").read_text()
+    found = re.search(r"--task-definition shotspotter-(\w+) .* --overrides '(.*)'", text)
+    assert found
+    [container] = json.loads(found[2])["containerOverrides"]
+    assert container["name"] == found[1]
+    return found[1], container["command"]
+
+
+@pytest.mark.slow
+def test_a_database_with_the_tables_of_an_older_dagster_is_migrated_and_goes_on(
+    tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = Deployment(tmp_path / "deployment", postgres_server)
+    with deployment.instance() as instance:
+        deployment.make(instance, FIRST, LAST)
+        before = said(instance, LAST)
+    url = deployment.url.replace("postgresql://", "postgresql+psycopg2://")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        run_alembic_downgrade(pg_alembic_config(run_storage.__file__), connection, OLD_TABLES)
+    assert "backfill_tags" not in sa.inspect(engine).get_table_names()
+
+    task, command = documented_migration()
+    database = urlsplit(deployment.url)
+    local = {
+        "DAGSTER_HOME": str(FOLDER), "DAGSTER_DATABASE_HOST": "127.0.0.1", "DAGSTER_DATABASE_PORT": str(database.port),
+        "DAGSTER_DATABASE_NAME": database.path.removeprefix("/"), "DAGSTER_DATABASE_USER": "postgres", "PGSSLMODE": "disable",
+        "AWS_DEFAULT_REGION": REGION, "HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT),
+    }  # fmt: skip
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")  # moto's own calls need some
+        local[name] = "test"
+    with stand_in() as aws:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / command[0]), *command[1:]], cwd=tmp_path, capture_output=True, text=True,
+            check=False, env=aws.container_environment(task) | {"AWS_ENDPOINT_URL": aws.endpoint} | local,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    assert "backfill_tags" in sa.inspect(engine).get_table_names()
+    engine.dispose()
+    with deployment.instance() as instance:
+        assert said(instance, LAST) == before
+        deployment.make(instance, NEXT, NEXT)
+        assert f"risk_forecasts {key_of(CITY, NEXT)}" in said(instance, NEXT)
