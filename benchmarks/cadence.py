@@ -3,8 +3,8 @@
 The first test quarter of each city, forecast by models that are fitted once for it, every week, or every day, on all days before
 or on the last one, two or three years alone; all else as in `next_day.py`. Forecasts are kept in the cache. Prints Markdown:
 the gain in nats per positive over the same model fitted once on all days, with 90% intervals of a weekly block bootstrap, on all
-days and without firework days, and the CPU seconds of a fit. Daily training is that of the regression alone: the others take a
-minute for each of 90 days.
+days and without firework days. Daily training is that of the regression alone: the others take a minute for each of 90 days.
+`--network` has the residual network too, two minutes a fit.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, VALIDATION_SHARE, WINDOW, Fold, folds, moved_apart, parser
-from next_day import BOOSTING, STACK
+from next_day import BOOSTING, NETWORK, STACK
 from shared_model import start_of
 from stack_members import MEMBERS, members_of, stack_of
 
@@ -73,16 +73,21 @@ def refits(fold: Fold, training: Training) -> Iterator[Fold]:
         )
 
 
-def forecasts_of(city: str, fold: Fold, training: Training, data: Path, cache: Path) -> dict[str, np.ndarray]:
+def forecasts_of(
+    city: str, fold: Fold, training: Training, data: Path, cache: Path, with_network: bool
+) -> dict[str, np.ndarray]:
     """Of the test window, by model."""
     kept = cache if training == TRAININGS[0] else cache / training.words.replace(", ", "_").replace(" ", "_")
     kept.mkdir(exist_ok=True)
     parts: list[dict[str, np.ndarray]] = []
     for part in refits(fold, training):
-        members = members_of(part, kept, training.members, start_of(city, part.cutoff, data, cache))
+        start = start_of(city, part.cutoff, data, cache)
+        members = members_of(part, kept, training.members, start)
         forecasts = {name: one.test for name, one in members.items() if name in (BOOSTING, REGRESSION)}
         if training.members == MEMBERS:
             forecasts[STACK] = stack_of(part, members).predict(part.history, part.test)
+            if with_network:
+                forecasts[NETWORK] = members_of(part, kept, (NETWORK,), start)[NETWORK].test
         parts.append(forecasts)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -90,13 +95,14 @@ def forecasts_of(city: str, fold: Fold, training: Training, data: Path, cache: P
 def main() -> None:
     """Fit what is not in the cache, and print the table."""
     arguments = parser(__doc__, cities=CITIES, choices=BENCHMARKS)
+    arguments.add_argument("--network", action="store_true", help="the residual network too")
     chosen = arguments.parse_args()
     tables: dict[str, list[pa.Table]] = {training.words: [] for training in TRAININGS}
     for city in chosen.cities:
         fold = folds(city, chosen.data, chosen.cache)[0]
-        once = forecasts_of(city, fold, TRAININGS[0], chosen.data, chosen.cache)
+        once = forecasts_of(city, fold, TRAININGS[0], chosen.data, chosen.cache, chosen.network)
         for training in TRAININGS:
-            own = forecasts_of(city, fold, training, chosen.data, chosen.cache)
+            own = forecasts_of(city, fold, training, chosen.data, chosen.cache, chosen.network)
             both = own | {f"{name} once": forecast for name, forecast in once.items() if name in own}
             tables[training.words].append(fold.table(both))
             print(f"- {city}: {training.words}", flush=True)
@@ -104,7 +110,7 @@ def main() -> None:
     print("| --- " * (len(chosen.cities) + 4) + "|")
     for training in TRAININGS[1:]:
         by_city = tables[training.words]
-        for model in (REGRESSION, BOOSTING, STACK):
+        for model in (REGRESSION, BOOSTING, STACK, NETWORK):
             if model not in by_city[0].column_names:
                 continue
             everywhere = pa.concat_tables(moved_apart(by_city))

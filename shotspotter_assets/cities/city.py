@@ -126,7 +126,7 @@ class City(StrictModel):
     """A run of whose rows a larger share cannot be used fails."""
     patrol: PatrolRules | None = None
     """Null for a city without patrol plans."""
-    retraining: Literal["daily", "weekly", "on_drift"] = "daily"
+    retraining: Literal["daily", "weekly", "on_drift"] = "weekly"
     """When live models are trained again: every day, a week after the last time, or when the alerts have drifted."""
     shared: bool = True
     """Whether the city's alerts take part in the models of all cities (`shared_models`); it may start at them in any case."""

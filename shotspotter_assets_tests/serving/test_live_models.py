@@ -48,6 +48,11 @@ def test_cadence(cadence: str, days: int, drifted: bool, reason: str) -> None:
     )
 
 
+def test_a_city_is_trained_by_the_week_if_its_file_says_nothing() -> None:
+    reasons = [training_reason(TOWN, DAY + timedelta(days=days), IN_FORCE, None) for days in (1, 6, 7)]
+    assert reasons == ["", "", f"retrained, a week after {DAY}"]
+
+
 def test_the_first_day_other_inputs_another_candidate_and_hands_train_at_any_cadence() -> None:
     city, day = TOWN.model_copy(update={"retraining": "weekly"}), DAY + timedelta(days=1)
     assert training_reason(city, day, None, None) == "trained for the first time"
