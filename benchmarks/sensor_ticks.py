@@ -1,11 +1,12 @@
 """Seconds of one tick of what starts runs by itself, over 200 cities and over 100,000 landed files.
 
-    python benchmarks/sensor_ticks.py [--cities 200] [--files 100000] [--objects 10000] [--days 365] [--only PART ...]
+    python benchmarks/sensor_ticks.py [--cities 200] [--files 100000] [--objects 10000] [--days 365] [--postgres] [--only PART ...]
 
 The project's own sensors, schedules and conditions are evaluated as the code server does it, on generated cities, with
-a real instance (SQLite, the shipped dagster.yaml) in a temporary folder, real files, a real HTTP server and a real S3
-server (SeaweedFS). The runs that a tick asks for are recorded as finished, not run. The code server ends a tick of a
-sensor or schedule after 60 s (DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS, DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS).
+a real instance (the shipped dagster.yaml, on SQLite or on a PostgreSQL server of its own) in a temporary folder, real files,
+a real HTTP server and a real S3 server (SeaweedFS). The runs that a tick asks for are recorded as finished, not run.
+The code server ends a tick of a sensor or schedule after 60 s (DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS,
+DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS).
 """
 
 import argparse
@@ -29,9 +30,15 @@ from typing import Any, Final
 import dagster as dg
 import sqlalchemy as sa
 import yaml
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+)
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.tags import get_multidimensional_partition_tag
 from dagster._daemon.asset_daemon import asset_daemon_cursor_to_instigator_serialized_cursor
 from dagster._serdes import serialize_value
 
@@ -220,7 +227,7 @@ def conditions(_folder: Path, cities: int, recorded: int) -> None:
     for asset in DAILY[:3]:
         report_years(instance, asset, names, [TODAY - timedelta(days=back) for back in range(recorded, 0, -1)])
     for asset in DAILY[3:]:
-        report(instance, asset, [f"{name}|{day}" for name in names for day in days], "first")
+        report_years(instance, asset, names, days)
     timer.show(f"{cities} cities x {recorded:,} days of three assets are recorded", "")
     cursor: Any = None
 
@@ -247,10 +254,18 @@ def report(instance: dg.DagsterInstance, asset: str, keys: Sequence[str], versio
     instance.event_log_storage.store_event_batch([materialised(asset, key, version) for key in keys])
 
 
+def materialised_tags(key: str, version: str) -> dict[str, str]:
+    """Tags of the event that a partition was made."""
+    city, day = key.split("|")
+    return {
+        CODE_VERSION_TAG: "1", DATA_VERSION_TAG: version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+        get_multidimensional_partition_tag("city"): city, get_multidimensional_partition_tag("date"): day,
+    }  # fmt: skip
+
+
 def materialised(asset: str, key: str, version: str) -> dg.EventLogEntry:
     """The event that a partition was made."""
-    tags = {"dagster/data_version": version}
-    made = StepMaterializationData(dg.AssetMaterialization(asset, partition=key, tags=tags))
+    made = StepMaterializationData(dg.AssetMaterialization(asset, partition=key, tags=materialised_tags(key, version)))
     return dg.EventLogEntry(
         error_info=None, level=20, user_message="", run_id=RUNLESS_RUN_ID, timestamp=time.time(), step_key=None,
         job_name=RUNLESS_JOB_NAME,
@@ -261,36 +276,46 @@ def materialised(asset: str, key: str, version: str) -> dg.EventLogEntry:
 
 
 def report_years(instance: dg.DagsterInstance, asset: str, names: Sequence[str], days: Sequence[date]) -> None:
-    """Materialisations of every day of every city, as rows of the index alone: events one by one would take half an hour."""
+    """Materialisations of every day of every city, as rows of the index alone: events one by one would take hours.
+
+    The last one is reported as others are, so that the record of the asset names the newest event.
+    """
     storage: Any = instance.event_log_storage
-    report(instance, asset, [f"{names[0]}|{days[0]}"], "first")
-    event = materialised(asset, "CITY|DAY", "first")
-    text, key = serialize_value(event), dg.AssetKey(asset).to_string()
+    pattern = f"{names[0]}|{days[0]}"
+    report(instance, asset, [pattern], "first")
+    key, made = dg.AssetKey(asset).to_string(), DagsterEventType.ASSET_MATERIALIZATION.value
+    event, tags = materialised(asset, pattern, "first"), materialised_tags(pattern, "first")
     at = datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None)
+    parts = {
+        get_multidimensional_partition_tag("city"): "substr(partition, 1, length(partition) - 11)",
+        get_multidimensional_partition_tag("date"): "substr(partition, length(partition) - 9)",
+    }
     with storage.index_connection() as connection:
         last = connection.execute(sa.select(sa.func.max(SqlEventLogStorageTable.c.id))).scalar() or 0
-        for name in names:
-            keys = [f"{name}|{day}" for day in days]
-            ids = range(last + 1, last + 1 + len(keys))
-            last += len(keys)
-            rows = [
-                {"id": number, "run_id": RUNLESS_RUN_ID, "event": text.replace("CITY|DAY", partition),
-                 "dagster_event_type": DagsterEventType.ASSET_MATERIALIZATION.value, "timestamp": at, "asset_key": key,
-                 "partition": partition}
-                for number, partition in zip(ids, keys, strict=True)
-            ]  # fmt: skip
-            tags = [
-                {
-                    "event_id": number,
-                    "asset_key": key,
-                    "key": "dagster/data_version",
-                    "value": "first",
-                    "event_timestamp": at,
-                }
-                for number in ids
-            ]
-            connection.execute(SqlEventLogStorageTable.insert(), rows)
-            connection.execute(AssetEventTagsTable.insert(), tags)
+        for name, column in (("filled_city", names), ("filled_day", days)):
+            connection.execute(sa.text(f"CREATE TEMPORARY TABLE {name} (part TEXT)"))
+            connection.execute(sa.text(f"INSERT INTO {name} VALUES (:part)"), [{"part": str(part)} for part in column])
+        connection.execute(
+            sa.text(
+                "INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, asset_key, partition) "
+                "SELECT :run_id, replace(replace(:event, :city, filled_city.part), :day, filled_day.part), :made, :at, :key, "
+                "filled_city.part || '|' || filled_day.part FROM filled_day CROSS JOIN filled_city"
+            ),
+            {"run_id": RUNLESS_RUN_ID, "event": serialize_value(event), "city": names[0], "day": str(days[0]),
+             "made": made, "at": at, "key": key},
+        )  # fmt: skip
+        for tag in storage.get_asset_tags_to_index(set(tags)):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO asset_event_tags (event_id, asset_key, key, value, event_timestamp) "
+                    f"SELECT id, asset_key, :tag, {parts.get(tag, ':value')}, timestamp FROM event_logs "
+                    "WHERE asset_key = :key AND dagster_event_type = :made AND id > :last"
+                ),
+                {"tag": tag, "key": key, "made": made, "last": last} | ({} if tag in parts else {"value": tags[tag]}),
+            )
+        for name in ("filled_city", "filled_day"):
+            connection.execute(sa.text(f"DROP TABLE {name}"))
+    report(instance, asset, [f"{names[-1]}|{days[-1]}"], "first")
 
 
 class Portal(BaseHTTPRequestHandler):
@@ -358,15 +383,40 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
+@contextlib.contextmanager
+def postgres_home(home: Path) -> Iterator[None]:
+    """Let the instance of `home` be recorded by a PostgreSQL server of its own until the block ends."""
+    sys.path.insert(0, str(ROOT))
+    from shotspotter_assets_tests.postgres_server import running
+
+    storages = {
+        "event_log_storage": (
+            "shotspotter_assets.dagster_patches.postgres_event_log",
+            "BatchedPostgresEventLogStorage",
+        ),
+        "run_storage": ("dagster_postgres.run_storage", "PostgresRunStorage"),
+        "schedule_storage": ("dagster_postgres.schedule_storage", "PostgresScheduleStorage"),
+    }
+    with running() as server:
+        url = server.new_database().replace("postgresql:", "postgresql+psycopg2:")
+        settings = yaml.safe_load((home / "dagster.yaml").read_text())
+        for storage, (module, name) in storages.items():
+            settings[storage] = {"module": module, "class": name, "config": {"postgres_url": url}}
+        (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+        yield
+
+
 PARTS: Final = {part.__name__: part for part in (landed_cities, polled_cities, many_files, many_objects, conditions)}
 
 
-def measure(part: str, cities: int, size: int) -> None:
+def measure(part: str, cities: int, size: int, *, postgres: bool) -> None:
     """Measure a part in a process of its own, with an environment of its own."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "home").mkdir()
         shutil.copy(ROOT / ".dagster_home" / "dagster.yaml", folder / "home")
+        if postgres:
+            stack.enter_context(postgres_home(folder / "home"))
         environment = {
             **os.environ, "DAGSTER_HOME": str(folder / "home"), "SHOTSPOTTER_CITIES": str(folder / "cities"),
             "SHOTSPOTTER_STORE": str(folder / "store"), "SHOTSPOTTER_LANDING": str(folder / "landing"),
@@ -412,6 +462,7 @@ def main() -> None:
         default=365,
         help="recorded days of each city of the conditions; 3,651 take minutes and 3 GB",
     )
+    parser.add_argument("--postgres", action="store_true", help="record in PostgreSQL, not in SQLite")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     for inner in ("--part", "--folder", "--size"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
@@ -422,7 +473,7 @@ def main() -> None:
         return
     for part in asked.only:
         size = {"many_objects": asked.objects, "conditions": asked.days}.get(part, asked.files)
-        measure(part, asked.cities, size)
+        measure(part, asked.cities, size, postgres=asked.postgres)
 
 
 if __name__ == "__main__":

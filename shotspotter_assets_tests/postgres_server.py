@@ -47,9 +47,17 @@ def programs() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The running server; skips where PostgreSQL is not installed."""
-    folder = programs()
-    if folder is None:
+    if programs() is None:
         pytest.skip("needs PostgreSQL's server (Debian: apt-get install postgresql)")
+    with running() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running() -> Iterator[PostgresServer]:
+    """A server of its own until the block ends, with its files in the temporary folder."""
+    folder = programs()
+    assert folder is not None, "needs PostgreSQL's server (Debian: apt-get install postgresql)"
     user = SYSTEM_USER if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="postgres_", ignore_cleanup_errors=True) as name:
         if user:

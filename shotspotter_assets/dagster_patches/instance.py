@@ -40,6 +40,10 @@ class PatchedInstance(dg.DagsterInstance):
             backfill_looks.apply()
             clock.apply()
             run_launcher.apply()
+        if "dagster_webserver" in sys.modules:  # the web server, and no other
+            from shotspotter_assets.dagster_patches import partition_pages
+
+            partition_pages.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
 

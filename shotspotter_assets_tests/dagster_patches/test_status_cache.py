@@ -98,3 +98,15 @@ def test_a_run_under_way_is_looked_at_until_it_ends(instance: dg.DagsterInstance
 
 def keys_of(serialized: str) -> set[str]:
     return set(PARTITIONS.deserialize_subset(serialized).get_partition_keys())
+
+
+def test_keys_that_are_none_any_more_are_left_out_as_by_dagster(monkeypatch: pytest.MonkeyPatch) -> None:
+    status_cache.apply()
+    keys = {"a|2024-01-01", "b|2024-01-31", "b|2024-02-01", "c|2024-01-01", "a", "a|b|c", "2024-01-01|a", "a|today"}
+    valid = partition_status_cache.get_validated_partition_keys(PARTITIONS, keys)
+    assert valid == {"a|2024-01-01", "b|2024-01-31"} == status_cache.STOCK_VALID_KEYS(PARTITIONS, keys)
+    assert partition_status_cache.get_validated_partition_keys(PARTITIONS, set()) == set()
+    cities = dg.StaticPartitionsDefinition(["a", "b"])
+    assert partition_status_cache.get_validated_partition_keys(cities, {"b", "c"}) == {"b"}
+    monkeypatch.setattr(dg.MultiPartitionKey, "__new__", lambda *_: pytest.fail("an object of a key"))
+    assert partition_status_cache.get_validated_partition_keys(PARTITIONS, keys) == valid
