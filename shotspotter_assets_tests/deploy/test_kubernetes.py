@@ -138,7 +138,7 @@ def test_what_the_chart_writes_is_an_instance_with_the_project_s_own_parts(
         assert instance.run_monitoring_max_resume_run_attempts == 0
         queue = instance.get_concurrency_config().run_queue_config
         assert queue
-        assert (queue.max_concurrent_runs, queue.max_user_code_failure_retries) == (16, 10)
+        assert (queue.max_concurrent_runs, queue.max_user_code_failure_retries) == (16, 40)
 
 
 def test_all_but_the_queue_and_the_database_is_as_on_own_machines(values: dict[str, Any]) -> None:
