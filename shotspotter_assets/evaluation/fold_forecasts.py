@@ -9,7 +9,7 @@ from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.models.forecaster import Fitted, HasMembers, ModelForecast, OtherInputsError
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.records import counts_sha256
-from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.registry import forecaster, forecaster_of
 from shotspotter_assets.models.stored_models import model_partition
 
 
@@ -50,7 +50,7 @@ def fold_forecasts(
     for name, trained in record.models.items():
         log(f"{key}: forecasting {len(test)} days with {name}")
         try:
-            fitted = forecaster(name).load(files[name])
+            fitted = forecaster(forecaster_of(name)).load(files[name])
             probability = fitted.predict(history, test)
         except OtherInputsError as error:
             remedy = f"Materialise fold_models for {key}."
@@ -58,6 +58,9 @@ def fold_forecasts(
         forecasts[name] = ModelForecast(probability, trained.settings, trained.seconds_to_train)
         if isinstance(fitted, HasMembers):
             members |= fitted.members
+    for name in sorted(record.tuned.keys() & members.keys() - forecasts.keys()):
+        # To be compared with the same forecaster of other settings.
+        forecasts[name] = ModelForecast(members[name].predict(history, test), members[name].settings)
     log(f"{key}: tuning and fitting the baselines")
     # A combination's members were fitted on the same windows, and baselines have no settings in which they could differ.
     return forecasts | fit_baselines(history, train, validation, test, log, members)

@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
@@ -15,7 +15,7 @@ from shotspotter_assets.evaluation.stored_report import StoredReport
 from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.records import FoldRecord, TunedUse
 
 
 class ForecastShapeError(ValueError):
@@ -55,6 +55,8 @@ class FoldReport(StoredReport):
     """Empty where every day is a firework day."""
     model_settings: dict[str, dict[str, JsonValue]]
     """What was chosen for each model."""
+    tuned: dict[str, TunedUse] = Field(default_factory=dict)
+    """What is known of tuned settings, by forecaster; empty in reports of earlier versions."""
     score_definitions: dict[str, str]
 
 

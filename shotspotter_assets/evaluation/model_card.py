@@ -164,6 +164,7 @@ def _made_of(report: WalkForwardReport) -> str:
         f"- Fold {fold}: shrunk towards the model of all cities, {origin}." for fold, origin in report.shared.items()
     ]
     lines += [f"- Fold {fold}: combined from {trust}." for fold, trust in report.trust.items()]
+    lines += [f"- {use.words}" for use in report.tuned.values()]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -10,6 +10,8 @@ from shotspotter_assets.models.tuning.search import best_of, study_of
 from shotspotter_assets.models.tuning.space import Categorical, Parameter, Value, values_of
 from shotspotter_assets.models.tuning.trials import Trial, TuningTask
 
+PICTURES: Final = ("history", "importance", "parallel_coordinates")
+"""Of a search, in the order in which they are shown."""
 SHOWN_TRIALS: Final = 10
 MIN_TRIALS: Final = 8
 """Complete ones, below which nothing is said of the importance of settings."""
@@ -29,7 +31,7 @@ def trial_rows(finished: Sequence[Trial]) -> list[Row]:
     ]
 
 
-def in_words(values: Mapping[str, Value]) -> str:
+def in_words(values: Mapping[str, Any]) -> str:
     """Values as people read them, as "leaves 12, learning_rate 0.043"."""
     shown = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
     return ", ".join(shown) or "as they were"

@@ -30,8 +30,10 @@ from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
 from shotspotter_assets.evaluation.stored_report import StoredReport
 from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
 from shotspotter_assets.evaluation.type_scores import TypeScores, type_scores
+from shotspotter_assets.models.fold_training import NOTHING_TUNED
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.records import TunedUse
 
 Folds = Mapping[date, pa.Table]
 """A table of each fold by its cutoff."""
@@ -95,6 +97,8 @@ class WalkForwardReport(StoredReport):
     """Of folds whose candidate starts at a model of all cities, that model and its cutoff; `pretrained` in earlier versions."""
     trust: dict[date, str] = Field(default_factory=dict)
     """Of folds whose candidate combines other forecasts, whom it trusts, in words; empty in reports of earlier versions."""
+    tuned: dict[str, TunedUse] = Field(default_factory=dict)
+    """What all folds say of tuned settings, by forecaster; empty in reports of earlier versions."""
     verdict: Verdict
     baselines: list[str]
     models: dict[str, ComparedScores]
@@ -136,6 +140,7 @@ def walk_forward_report(
     types: Folds,
     shared: Mapping[date, str],
     trust: Mapping[date, str],
+    tuned: Mapping[str, TunedUse] = NOTHING_TUNED,
 ) -> WalkForwardReport:
     """The report of a city.
 
@@ -150,6 +155,7 @@ def walk_forward_report(
         types: type forecasts (see `evaluation.type_scores`).
         shared: see `WalkForwardReport.shared`.
         trust: see `WalkForwardReport.trust`.
+        tuned: see `WalkForwardReport.tuned`.
 
     Raises:
         MissingForecastsError: a fold lacks the candidate or a baseline that other folds have.
@@ -179,6 +185,7 @@ def walk_forward_report(
         grid=city.shape,
         shared=dict(shared),
         trust=dict(trust),
+        tuned=dict(tuned),
         verdict=verdict,
         baselines=baselines,
         models=_compared_scores(forecasts, baselines),

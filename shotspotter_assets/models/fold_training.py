@@ -3,14 +3,24 @@
 from collections.abc import Mapping
 from datetime import date
 from time import monotonic
+from typing import Final
 
 from pydantic import BaseModel, JsonValue
 
 from shotspotter_assets.cities.memory import require_memory
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.records import FoldRecord, TrainedModel, counts_sha256, files_sha256, installed_versions
-from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.records import (
+    FoldRecord,
+    TrainedModel,
+    TunedUse,
+    counts_sha256,
+    files_sha256,
+    installed_versions,
+)
+from shotspotter_assets.models.registry import forecaster, forecaster_of
+
+NOTHING_TUNED: Final[Mapping[str, TunedUse]] = {}
 
 
 def train_fold(
@@ -21,6 +31,7 @@ def train_fold(
     *,
     context: FitContext,
     config: dict[str, JsonValue],
+    tuned: Mapping[str, TunedUse] = NOTHING_TUNED,
 ) -> tuple[FoldRecord, dict[str, dict[str, bytes]]]:
     """(record, content by model and file) of the forecasters fitted for a fold.
 
@@ -28,9 +39,10 @@ def train_fold(
         stored: all days before the cutoff.
         cutoff: of the fold.
         windows: (training, validation) as indexes of these days.
-        settings: of the forecasters that are fitted, by name.
+        settings: of the forecasters that are fitted, by name; see `registry.forecaster_of`.
         context: of their fits.
         config: what the run was set to, to be kept in the record.
+        tuned: what is known of tuned settings, to be kept there too.
     """
     days, (train, validation) = stored.days, windows
     in_coverage = stored.in_coverage(cutoff)
@@ -43,7 +55,7 @@ def train_fold(
     files, models = {}, {}
     for name, chosen in settings.items():
         started = monotonic()
-        fitted = forecaster(name, chosen).fit(history, train, validation, context)
+        fitted = forecaster(forecaster_of(name), chosen).fit(history, train, validation, context)
         files[name] = fitted.files()
         seconds = monotonic() - started
         models[name] = TrainedModel(settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=seconds)
@@ -62,5 +74,6 @@ def train_fold(
         versions=installed_versions(),
         data_sha256=counts_sha256(history.counts),
         models=models,
+        tuned=dict(tuned),
     )
     return record, files

@@ -30,6 +30,7 @@ from shotspotter_assets.pages.rendering import (
     shared_file,
     title_of,
 )
+from shotspotter_assets.pages.searches import searches
 from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
 from shotspotter_assets.pages.track_record import folds, issued_track
@@ -276,8 +277,12 @@ def _put_track_record(store: Store, city: City, known: date | None, folder: _Fol
         folder.put("track.js", script_of("track", track.charts))
     if of_folds is not None and of_folds.picture is not None:
         folder.put("walk_forward.png", of_folds.picture)
+    shown = searches(store, city.name)
+    for search in shown:
+        for name, png in search.pictures.items():
+            folder.put(search.file(name), png)
     card = None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card)
-    values = {"track": track, "folds": of_folds, "card": card}
+    values = {"track": track, "folds": of_folds, "searches": shown, "card": card}
     folder.put(TRACK.file, _page(city, TRACK, "track_record.html.jinja", values))
 
 

@@ -16,8 +16,9 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
+from shotspotter_assets.models.fold_training import NOTHING_TUNED
 from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, HasMembers
-from shotspotter_assets.models.records import counts_sha256, installed_versions
+from shotspotter_assets.models.records import TunedUse, counts_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.intervals import weekly_offset
@@ -143,6 +144,7 @@ def train(
     issued: Mapping[date, pa.Table],
     context: FitContext,
     config: Mapping[str, Any],
+    tuned: Mapping[str, TunedUse] = NOTHING_TUNED,
 ) -> tuple[ServingRecord, ModelFiles]:
     """(record, files by stored name) of the models trained on the stored days, or of those that are kept instead.
 
@@ -153,6 +155,7 @@ def train(
         issued: next-day forecasts of the same lead for days of the validation window, by the day that they are for.
         context: of the fits.
         config: what the launchpad was set to, to be kept in the record.
+        tuned: what is known of tuned settings; those in force are among the changes of the context.
     """
     city, days, day = stored.city, stored.days, stored.issue_date
     in_coverage = stored.in_coverage(day + timedelta(days=1))
@@ -169,6 +172,7 @@ def train(
     comparison = against_issued(judged, gate.served, issued)
     reasons = (
         f"{reason[:1].upper()}{reason[1:]}.",
+        *(use.words for use in tuned.values() if use.in_force),
         *_trusted(fitted.models[candidate]),
         *gate.reasons,
         comparison.words,
@@ -210,6 +214,7 @@ def train(
         data_sha256=counts_sha256(stored.daily_counts),
         config=dict(config),
         versions=installed_versions(),
+        tuned=dict(tuned),
         gate=gate,
         against_issued=comparison,
     )

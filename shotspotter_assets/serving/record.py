@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.evaluation.model_card import InService
-from shotspotter_assets.models.records import TrainedModel
+from shotspotter_assets.models.records import TrainedModel, TunedUse
 from shotspotter_assets.models.stored_models import read_files
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
@@ -95,6 +95,9 @@ class ServingRecord(BaseModel):
     config: dict[str, JsonValue]
     """What the launchpad was set to."""
     versions: dict[str, str]
+    tuned: dict[str, TunedUse] = {}
+    """What was known of tuned settings when `models` were fitted, by forecaster; those in force are theirs. Empty in records of
+    earlier versions."""
     gate: Verdict
     """On the candidate, on the validation window."""
     against_issued: IssuedComparison

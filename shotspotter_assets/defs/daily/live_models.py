@@ -1,6 +1,6 @@
 """Live models, by city and day: trained when due, accepted by the gate, else the record tells what serves and why."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -57,10 +57,13 @@ def live_models(
     by then, which may end days before. Where training is not due, or what was trained does not hold, the record points
     to the files of an earlier day. Made again, a day has the same models, whatever was made of later days since. They start at
     the latest `shared_models` that end no later than the day, and so does a city with too few days for models of its own.
+    Tuned settings are theirs once folds tested by then have shown that they are better.
     """
+    from shotspotter_assets.evaluation.tuned_gain import settings_in_force, tuned_uses
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.networks.checkpoint import Checkpoint
+    from shotspotter_assets.models.registry import candidate_of
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import write_models
     from shotspotter_assets.serving.first_days import first_days, is_new
@@ -100,6 +103,8 @@ def live_models(
         windows = live_windows(city, history.last_known, config.validation_days)
         in_force = before if before is not None and not outdated(city, before) else None
         issued = next_day_forecasts(opened, city, windows.validation_first, day) if in_force else {}
+        by_hand = changes(config.settings)
+        uses = tuned_uses(opened, city, [candidate_of(city).name], day + timedelta(days=1), by_hand)
         record, files = train(
             history,
             windows,
@@ -110,9 +115,10 @@ def live_models(
                 shared,
                 checkpoint=checkpoint,
                 log=context.log.info,
-                changes=changes(config.settings),
+                changes=settings_in_force(uses) | by_hand,
             ),
-            config=config.model_dump(exclude={"settings"}) | changes(config.settings),
+            config=config.model_dump(exclude={"settings"}) | by_hand,
+            tuned=uses,
         )
         record = after_scores(record, scores)
     record = record.after(latest)

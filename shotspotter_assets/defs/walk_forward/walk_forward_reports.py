@@ -70,8 +70,9 @@ def walk_forward_reports(
         walk_forward_partition,
     )
     from shotspotter_assets.evaluation.report_views import walk_forward_pictures
+    from shotspotter_assets.evaluation.tuned_gain import tuned_uses
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
-    from shotspotter_assets.models.registry import candidate_of
+    from shotspotter_assets.models.registry import TUNABLE, candidate_of
     from shotspotter_assets.serving.record import ServingRecord
 
     city, opened = find_city(cities, context.partition_key), store.open()
@@ -92,6 +93,7 @@ def walk_forward_reports(
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
         shared=read_origins(opened, city.name, folds, candidate),
         trust=read_trust(opened, city.name, folds, candidate),
+        tuned=tuned_uses(opened, city, TUNABLE, date.max),
     )
     serving = ServingRecord.latest_before(opened, city.name, date.max)
     in_service = None if serving is None else serving.in_service
@@ -151,6 +153,7 @@ def _metadata(
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(walk_forward_rows(report)),
         "best_baseline": verdict.best_baseline,
+        **({"tuned": panel.bullets([use.words for use in report.tuned.values()])} if report.tuned else {}),
         **panel.rounded(gain),
         "empty_of_ten_flagged_cells": report.burden[verdict.served].empty_of_ten,
         **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),

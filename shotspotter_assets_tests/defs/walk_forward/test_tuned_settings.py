@@ -8,12 +8,24 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.report_files import fold_partition
+from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.registry import NotTunableError, UnknownForecasterError
+from shotspotter_assets.models.stored_models import read_record
 from shotspotter_assets.models.tuning.search import NoTrialsError
 from shotspotter_assets.models.tuning.trials import Trial
-from shotspotter_assets.models.tuning.tuned_settings import journal_of, read_tuned, tuned_folds
+from shotspotter_assets.models.tuning.tuned_settings import (
+    journal_of,
+    read_tuned,
+    tuned_file,
+    tuned_folds,
+    tuned_partition,
+)
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, REPORT_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_fold, with_city
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", date(2024, 1, 1)
@@ -87,3 +99,62 @@ def test_machines_that_share_a_store_on_s3_lose_no_trial(s3_server: S3Server, s3
         (machine, at) for machine in range(3) for at in range(6)
     ]
     assert kept.read("another search") == []
+
+
+def test_tuned_settings_are_tried_beside_the_others_and_come_into_force_by_a_later_fold(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
+    on, store = resources(str(root)), Store(str(root))
+    tune(str(root), instance, trials=6)
+    found = read_tuned(store, CITY, FOLD, REGRESSION)
+    if not found.settings:  # on another machine the first trial may be the best one
+        store.write_bytes(
+            tuned_partition(CITY, FOLD),
+            tuned_file(REGRESSION),
+            found.model_copy(update={"settings": {"shared_variance": 1e-2}}).model_dump_json().encode(),
+        )
+    settings = read_tuned(store, CITY, FOLD, REGRESSION).settings
+    stack = {"models": ["stack"]}
+    city = with_city(CITY, forecasters={"stack": {"members": [REGRESSION, "historical_mean"]}})
+    on = resources(str(root), cities=city)
+    trained = run_fold("fold_models", CITY, str(FOLD), on, instance, stack)
+    record = read_record(store, CITY, FOLD)
+    assert list(record.models) == ["stack", f"{REGRESSION}_tuned"]
+    assert (record.tuned[REGRESSION].in_force, record.tuned[REGRESSION].settings) == (False, settings)
+    [event] = trained.get_asset_materialization_events()
+    words = event.step_materialization_data.materialization.metadata["tuned"].value
+    assert f"{plain(REGRESSION)} that were tuned before 2024-01-01 are not in force" in words
+
+    assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance).success
+    report = FoldReport.model_validate_json(store.read_bytes(fold_partition(CITY, FOLD), REPORT_FILE))
+    assert {"stack", REGRESSION, f"{REGRESSION}_tuned"} < set(report.models)
+    assert report.models[REGRESSION].log_loss != report.models[f"{REGRESSION}_tuned"].log_loss
+
+    # As if the tuned settings had been better in the test window.
+    table = store.read_table(fold_partition(CITY, FOLD), FOLD_FORECASTS_FILE)
+    best = table["true_intensity"]
+    table = table.set_column(table.column_names.index(f"{REGRESSION}_tuned"), f"{REGRESSION}_tuned", best)
+    store.write_table(fold_partition(CITY, FOLD), FOLD_FORECASTS_FILE, table)
+    later = date(2024, 4, 1)
+    assert run_fold("fold_models", CITY, str(later), on, instance, stack).success
+    record = read_record(store, CITY, later)
+    assert list(record.models) == ["stack", f"{REGRESSION}_as_set"]
+    assert (record.tuned[REGRESSION].in_force, record.tuned[REGRESSION].judged_on) == (True, [FOLD])
+    config = {"ops": {"live_models": {"config": {"validation_days": 28}}}}
+    assert materialize(
+        ["live_models"], on, instance=instance, partition_key=f"{CITY}|2024-03-31", run_config=config
+    ).success
+    serving = ServingRecord.load(store, CITY, date(2024, 3, 31))
+    assert serving.tuned[REGRESSION].in_force
+    assert serving.tuned[REGRESSION].words in serving.reasons
+    [(name, value)] = settings.items()
+    used = serving.models["stack"].settings["members"][REGRESSION]
+    assert used["inverse_penalty"] == (value[0] if name == "inverse_penalties" else value)
+
+    judged = {"ops": {"walk_forward_reports": {"config": {"candidate": "stack"}}}}
+    result = materialize(["walk_forward_reports"], on, instance=instance, partition_key=CITY, run_config=judged)
+    [event] = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    assert "are in force: on 1 later fold they gained +" in metadata["tuned"].value
+    assert "are in force: on 1 later fold they gained +" in metadata["model_card"].value

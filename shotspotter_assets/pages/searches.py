@@ -1,0 +1,59 @@
+"""The searches of settings that the track record shows: the newest one of each forecaster, with its pictures."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from shotspotter_assets.evaluation.report_files import read_walk_forward_report
+from shotspotter_assets.evaluation.tuning_views import PICTURES, in_words
+from shotspotter_assets.models.registry import TUNABLE
+from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, read_tuned, tuned_folds, tuned_partition
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.file_names import picture_file
+from shotspotter_assets.storage.store import Store
+
+ALTS: Final = {
+    "history": "Validation loss of each trial in their order, and the best so far",
+    "importance": "Share of each setting in the variance of the loss",
+    "parallel_coordinates": "Settings of all trials as lines, coloured by their loss",
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search."""
+
+    found: TunedSettings
+    settings: str
+    """In words."""
+    state: str
+    """Whether they are in force, in words."""
+    pictures: dict[str, bytes]
+    """PNG by name."""
+
+    def file(self, picture: str) -> str:
+        """What a picture is called beside the page."""
+        return f"search_{self.found.forecaster}_{picture}.png"
+
+    def alt(self, picture: str) -> str:
+        """What a picture shows, for those who do not see it."""
+        return ALTS[picture]
+
+
+def searches(store: Store, city: str) -> list[Search]:
+    """The newest search of each forecaster of the city; [] without any."""
+    tuned = {}
+    with suppress(MissingObjectError):
+        tuned = read_walk_forward_report(store, city).tuned
+    newest = {name: folds[-1] for name in TUNABLE if (folds := tuned_folds(store, city, name))}
+    shown = []
+    for name, fold in newest.items():
+        found, pictures = read_tuned(store, city, fold, name), {}
+        for picture in PICTURES:
+            with suppress(MissingObjectError):
+                pictures[picture] = store.read_bytes(tuned_partition(city, fold), picture_file(f"{name}.{picture}"))
+        state = tuned[name].words if name in tuned else "They have not been judged on a later fold yet."
+        if not found.settings:
+            state = "Nothing better than the settings as they are was found."
+        shown.append(Search(found, in_words(found.settings), state, pictures))
+    return shown
