@@ -91,11 +91,12 @@ def search(task: TuningTask, journal: TrialStore, budget: Budget, seed: int, log
         )
     running: dict[Future[Trial], tuple[int, Mapping[str, Value]]] = {}
     given_up = Event()
+    # The first trial of a run goes alone: what it makes, such as the inputs, is then there for all others.
+    is_prepared = False
     with ThreadPoolExecutor(budget.parallel) as pool:
         try:
             while True:
-                # The settings as they are come first, alone: what they need, such as the inputs, is then there for all.
-                at_once = budget.parallel if finished else 1
+                at_once = budget.parallel if is_prepared else 1
                 while (
                     len(running) < at_once and len(finished) + len(running) < budget.trials and monotonic() < deadline
                 ):
@@ -108,6 +109,7 @@ def search(task: TuningTask, journal: TrialStore, budget: Budget, seed: int, log
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     number, _ = running.pop(future)
                     trial = future.result()
+                    is_prepared = True
                     if number == 1:
                         _require_complete(trial)
                     finished = journal.add(task.key, trial)
