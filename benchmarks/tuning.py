@@ -5,13 +5,14 @@ random values with the same number of trials, with several seeds. What each sear
 follow, each forecast by models that are fitted on all days before it. Forecasters start at no other city. Trials and forecasts
 are kept in the cache, so that a run that was stopped goes on. Prints Markdown: gain on the validation window, on which the
 settings were chosen, and on the test year, over the settings as they are, in nats per positive with the 90% interval of a weekly
-block bootstrap; trials until the search was within a tenth of its own gain, and CPU seconds. `--parallel` times a search of so
-many trials one at a time and two at a time, and what the search itself takes of it.
+block bootstrap; trials until the search was within a tenth of its own gain, seconds of the trials, and what the search itself
+takes. `--parallel` times a search of so many trials one at a time and two at a time.
 """
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.registry import city_settings, forecaster
-from shotspotter_assets.models.tuning.search import Budget, best_of, next_values, search
+from shotspotter_assets.models.tuning.search import Budget, best_of, next_values, search, stop_rule
 from shotspotter_assets.models.tuning.space import as_settings
 from shotspotter_assets.models.tuning.trials import Trial, TrialStore, TuningTask
 from shotspotter_assets.storage.fingerprints import sha256
@@ -91,6 +92,15 @@ def trials_needed(finished: Sequence[Trial]) -> int:
     return int(np.argmax(losses <= losses[-1] + 0.1 * (losses[0] - losses[-1]))) + 1
 
 
+def own_cost_ms(task: TuningTask, finished: Sequence[Trial]) -> float:
+    """CPU milliseconds that the search itself takes of a trial, to decide what is tried and when it is stopped."""
+    began = time.process_time()
+    for number in range(1, len(finished)):
+        next_values(task, finished[:number], [], 0)
+        stop_rule(task, finished[:number], None, Event())
+    return 1_000 * (time.process_time() - began) / max(len(finished) - 1, 1)
+
+
 def show(city: str, name: str, arguments: Any) -> None:
     """One table: a row for each search."""
     city_folds = folds(city, arguments.data, arguments.cache)
@@ -120,6 +130,8 @@ def show(city: str, name: str, arguments: Any) -> None:
             f"{seconds:.0f} | {shown or 'as they are'} |",
             flush=True,
         )
+    own = own_cost_ms(task, next(iter(searches.values())))
+    print(f"\nThe search itself takes {own:.0f} ms of CPU a trial.", flush=True)
 
 
 def show_parallel(city: str, arguments: Any) -> None:
