@@ -9,7 +9,7 @@ from shotspotter_assets import dagster_patches
 from shotspotter_assets.cities.registry import CityFileError, unusable_files
 from shotspotter_assets.defs import replay
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
-from shotspotter_assets.defs.automation import arrivals, conditions, notices, pages, schedules
+from shotspotter_assets.defs.automation import arrivals, conditions, notices, pages, schedules, tuning_jobs
 from shotspotter_assets.defs.daily import (
     city_pages,
     forecast_scores,
@@ -43,7 +43,7 @@ ASSETS = (
 )
 """In the order of the chain."""
 
-AUTOMATION = (arrivals, conditions, notices, pages, schedules)
+AUTOMATION = (arrivals, conditions, notices, pages, schedules, tuning_jobs)
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.

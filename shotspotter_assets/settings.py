@@ -45,6 +45,10 @@ class Settings:
     """Address at which a web server shows the store's folder `city_pages`; empty where none does."""
     poll_seconds: int = POLL_SECONDS
     """Between two looks at the live sources."""
+    sagemaker_role: str = ""
+    """ARN of the role of training jobs on SageMaker; empty where none run there."""
+    sagemaker_image: str = ""
+    """Address of the project's image for them."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -70,6 +74,8 @@ class Settings:
             ui_url=environ.get("SHOTSPOTTER_UI_URL") or UI_URL,
             pages_url=environ.get("SHOTSPOTTER_PAGES_URL") or "",
             poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(POLL_SECONDS)),
+            sagemaker_role=environ.get("SHOTSPOTTER_SAGEMAKER_ROLE") or "",
+            sagemaker_image=environ.get("SHOTSPOTTER_SAGEMAKER_IMAGE") or "",
         )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pyarrow import fs
 
+    from shotspotter_assets.models.tuning.sagemaker.service import Service
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.protocol import AlertSource, SimulatedTruth
     from shotspotter_assets.storage.store import Store
@@ -30,6 +31,9 @@ RUN_PATIENCE_S: Final = 120.0
 """A run waits so long for an S3 server that is away: what it has made so far is worth more."""
 TICK_PATIENCE_S: Final = 5.0
 """Of sensors and of whoever else opens the store: a tick is over after a minute and comes again."""
+
+SAGEMAKER_PATIENCE_S: Final = 600.0
+"""A run waits so long for AWS's API: its training jobs go on meanwhile."""
 
 RUN_ATTEMPTS: Final = 12
 """Of each request for landed files on S3 in a run; their waits add up to a minute or two. Elsewhere they are Arrow's three."""
@@ -150,6 +154,32 @@ class PagesResource(dg.ConfigurableResource):
         }
 
 
+class SageMakerResource(dg.ConfigurableResource):
+    """Where settings are searched on AWS: `role` and `image` are those of training jobs; both are empty where none run."""
+
+    role: str
+    image: str
+    poll_s: float = 15.0
+    """Seconds between two looks at a tuning job."""
+
+    def service(self, patience_s: float = SAGEMAKER_PATIENCE_S) -> "Service":
+        """SageMaker, with the credentials, region and endpoint of the usual AWS environment or configuration."""
+        from shotspotter_assets.models.tuning.sagemaker.service import Service
+
+        return Service(_aws_client("sagemaker"), patience_s)
+
+    def logs(self) -> Any:
+        """CloudWatch Logs."""
+        return _aws_client("logs")
+
+
+def _aws_client(service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
+
+
 def _s3_client() -> Any:
     """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
     from dagster_aws.s3 import S3Resource
@@ -165,4 +195,5 @@ def resources(settings: Settings) -> dict[str, Any]:
         "sources": SourcesResource(landing_root=settings.landing_root),
         "notices_to": NoticesResource(ui_url=settings.ui_url),
         "pages": PagesResource(url=settings.pages_url),
+        "sagemaker": SageMakerResource(role=settings.sagemaker_role, image=settings.sagemaker_image),
     }

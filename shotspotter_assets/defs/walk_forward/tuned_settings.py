@@ -8,7 +8,8 @@ from pydantic import Field
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
+from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
 from shotspotter_assets.models.registry import TUNABLE
 from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
 from shotspotter_assets.storage.file_names import picture_file
@@ -47,6 +48,14 @@ class TuningConfig(dg.Config):
         lt=2**31,
         description="Of what is tried. Runs that search together on several machines take others.",
     )
+    engine: str = Field(
+        default="here",
+        pattern="^(here|sagemaker)$",
+        description="Where trials run: here, in this run, or sagemaker, as training jobs on AWS (parallel counts them).",
+    )
+    sagemaker: SageMakerConfig = Field(
+        default_factory=SageMakerConfig, description="Of the training jobs, where engine is sagemaker."
+    )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_share: float = Field(
         default=0.15,
@@ -70,7 +79,11 @@ def definitions(partitions: Partitions) -> dg.Definitions:
 
 
 def tuned_settings(
-    context: dg.AssetExecutionContext, config: TuningConfig, cities: dg.ResourceParam[Cities], store: StoreResource
+    context: dg.AssetExecutionContext,
+    config: TuningConfig,
+    cities: dg.ResourceParam[Cities],
+    store: StoreResource,
+    sagemaker: SageMakerResource,
 ) -> dg.MaterializeResult:
     """The settings of a forecaster with the least log loss of the validation window, by Bayesian search before the cutoff.
 
@@ -104,7 +117,14 @@ def tuned_settings(
         f"{task.positives:,} of {task.cell_days:,} cell-days occupied"
     )
     budget = Budget(config.trials, config.minutes, config.parallel)
-    finished = search(task, journal_of(opened, city.name, cutoff, name), budget, config.seed, context.log.info)
+    journal = journal_of(opened, city.name, cutoff, name)
+    took: panel.Metadata = {}
+    if config.engine == "sagemaker":
+        finished, took = search_on_sagemaker(
+            context, config.sagemaker, sagemaker, opened, task, cutoff, journal, budget, config.seed
+        )
+    else:
+        finished = search(task, journal, budget, config.seed, context.log.info)
     tuned = TunedSettings.of(task, cutoff, finished, config.model_dump(exclude={"settings"}) | {"settings": changed})
     pictures, partition = tuning_pictures(task, finished), tuned_partition(city.name, cutoff)
     with opened.alone(partition.asset, partition.city):
@@ -114,6 +134,7 @@ def tuned_settings(
     return dg.MaterializeResult(
         metadata={
             **_metadata(tuned),
+            **took,
             "best_trials": panel.table(trial_rows(finished)),
             **{picture: panel.picture(picture, png) for picture, png in pictures.items()},
             "path": panel.stored(opened.uri(partition, tuned_file(name))),

@@ -113,7 +113,7 @@ def search(task: TuningTask, journal: TrialStore, budget: Budget, seed: int, log
                     if number == 1:
                         _require_complete(trial)
                     finished = journal.add(task.key, trial)
-                    log(_progress_line(number, trial, finished, budget, deadline - monotonic()))
+                    log(progress_line(number, trial, finished, budget, deadline - monotonic()))
         except BaseException:
             given_up.set()
             raise
@@ -256,8 +256,8 @@ def _numbered(log: Callable[[str], None], number: int) -> Callable[[str], None]:
     return lambda line: log(f"trial {number}: {line}")
 
 
-def _progress_line(number: int, trial: Trial, finished: Sequence[Trial], budget: Budget, seconds_left: float) -> str:
-    """One line on the trial that has just finished."""
+def progress_line(number: int, trial: Trial, finished: Sequence[Trial], budget: Budget, seconds_left: float) -> str:
+    """One line on the trial that has just finished, by its number."""
     best = best_of(finished)
     at = finished.index(best) + 1
     loss = trial.state if trial.loss is None else f"log loss {trial.loss:.6f}"

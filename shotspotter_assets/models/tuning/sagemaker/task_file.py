@@ -1,0 +1,93 @@
+"""What is tuned as one file, which a training job gets as its input: arrays, and all else as JSON."""
+
+import io
+import json
+from dataclasses import asdict
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
+from shotspotter_assets.models.forecaster import FitContext, SharedStart
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.registry import find
+from shotspotter_assets.models.tuning.trials import TuningTask
+
+_REMEDY: Final = "Push an image of the version that runs beside Dagster, and set SHOTSPOTTER_SAGEMAKER_IMAGE to it."
+
+
+class OtherTaskError(ValueError):
+    """A file is of a task that this version of the package understands otherwise."""
+
+
+def task_file(name: str) -> str:
+    """The task of a forecaster's search."""
+    return f"{name}.task.npz"
+
+
+def packed(task: TuningTask) -> bytes:
+    """The task without its context's functions and checkpoint."""
+    history, shared = task.history, task.context.shared
+    arrays: dict[str, Any] = {"counts": history.counts, "in_coverage": history.in_coverage}
+    if history.evening is not None:
+        arrays["evening"] = history.evening
+    for at, of_cells in enumerate(history.factors.of_cells):
+        arrays[f"cells_{at}"] = of_cells.by_cell
+    for at, of_days in enumerate(history.factors.of_days):
+        arrays[f"days_{at}"], arrays[f"by_day_{at}"] = of_days.days, of_days.by_day
+    about = {
+        "forecaster": task.forecaster,
+        "settings": task.settings.model_dump(mode="json"),
+        "city": history.city.model_dump(mode="json"),
+        "first_day": history.first_day.isoformat(),
+        "lead": history.lead,
+        "windows": [[window.start, window.stop] for window in (task.train, task.validation)],
+        "shared": None if shared is None else asdict(shared) | {"slopes": dict(shared.slopes)},
+        "of_cells": [[one.name, one.known_from.isoformat()] for one in history.factors.of_cells],
+        "of_days": [[one.name, one.known_from.isoformat(), one.days_late] for one in history.factors.of_days],
+        "key": task.key,
+    }
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def unpacked(content: bytes) -> TuningTask:
+    """The task of a file.
+
+    Raises:
+        OtherTaskError: the file was made by a version that understands something otherwise.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = dict(stored)
+    about = json.loads(arrays.pop("about").tobytes())
+    try:
+        train, validation = (range(*window) for window in about["windows"])
+        of_cells = [
+            OfCells(name, date.fromisoformat(known_from), arrays[f"cells_{at}"])
+            for at, (name, known_from) in enumerate(about["of_cells"])
+        ]
+        of_days = [
+            OfDays(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
+            for at, (name, known_from, days_late) in enumerate(about["of_days"])
+        ]
+        history = History(
+            City.model_validate(about["city"]),
+            date.fromisoformat(about["first_day"]),
+            arrays["counts"],
+            arrays["in_coverage"],
+            arrays.get("evening"),
+            about["lead"],
+            CityFactors(tuple(of_cells), tuple(of_days)),
+        )
+        shared = None if about["shared"] is None else SharedStart(**about["shared"])
+        settings = find(about["forecaster"]).settings.model_validate(about["settings"])
+        task = TuningTask(about["forecaster"], settings, history, train, validation, FitContext(shared))
+    except (KeyError, TypeError, ValueError) as error:
+        raise OtherTaskError(f"The task cannot be read ({error}). {_REMEDY}") from error
+    if task.key != about["key"]:
+        raise OtherTaskError(f"The task was made for another search space or other settings. {_REMEDY}")
+    return task

@@ -1,0 +1,103 @@
+"""One training job of SageMaker, `python -m shotspotter_assets.models.tuning.sagemaker.train`: one trial in a container.
+
+The contract is SageMaker's: values in `input/config/hyperparameters.json` and the task in the channel `task`, below `/opt/ml`;
+what is printed goes to CloudWatch; exit code 0 for a trial that is complete; else the reason is in `output/failure`.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from shotspotter_assets.models.networks.checkpoint import Checkpoint, TrainingState
+from shotspotter_assets.models.tuning.sagemaker.log_lines import epoch_line, failed_line, result_line
+from shotspotter_assets.models.tuning.sagemaker.ranges import suggested_values
+from shotspotter_assets.models.tuning.sagemaker.task_file import unpacked
+from shotspotter_assets.models.tuning.trials import Trial, TuningTask
+from shotspotter_assets.storage.store import Partition, Store
+
+ROOT_VARIABLE: Final = "SHOTSPOTTER_ML_ROOT"
+"""Names another folder than `/opt/ml`, for a machine that is no container."""
+TASK_CHANNEL: Final = "task"
+CHECKPOINTS: Final = "checkpoints"
+"""Folder that SageMaker copies to S3 and back, where the job says so."""
+MAX_REASON_CHARACTERS: Final = 1000
+"""SageMaker shows 1024 of them."""
+
+TRIED, SETTINGS_FAILED, TASK_FAILED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class ResumedCheckpoint(Checkpoint):
+    """A checkpoint that tells how many epochs the container before this one had finished."""
+
+    earlier: list[float] = field(default_factory=list)
+    """Their validation losses, once it was read."""
+
+    def read(self, key: str, variables: list[Any]) -> tuple[TrainingState, list[Any]] | None:
+        stored = super().read(key, variables)
+        if stored is not None:
+            self.earlier.extend(epoch.validation_loss for epoch in stored[0].history)
+        return stored
+
+
+def run(root: Path, job: str) -> int:
+    """Run the trial that the folder describes, print its lines, and return the exit code.
+
+    Args:
+        root: `/opt/ml`.
+        job: name of the training job.
+    """
+    try:
+        hyperparameters = json.loads((root / "input" / "config" / "hyperparameters.json").read_text())
+        [file] = (root / "input" / "data" / TASK_CHANNEL).glob("*.npz")
+        task = unpacked(file.read_bytes())
+        trial = _tried(task, suggested_values(task.space, hyperparameters), root, job)
+    except Exception as error:
+        traceback.print_exc()
+        _leave_reason(root, f"{type(error).__name__}: {error}")
+        return TASK_FAILED
+    if trial.loss is None:
+        _say(failed_line(trial.reason, trial.seconds))
+        _leave_reason(root, trial.reason)
+        return SETTINGS_FAILED
+    return TRIED
+
+
+def _tried(task: TuningTask, values: Mapping[str, Any], root: Path, job: str) -> Trial:
+    checkpoint = None
+    if (root / CHECKPOINTS).is_dir():
+        # By job, as all jobs of a search may be given one folder.
+        partition = Partition(job, task.history.city.name)
+        checkpoint = ResumedCheckpoint(Store(str((root / CHECKPOINTS).absolute())), partition)
+    task = replace(task, context=replace(task.context, checkpoint=checkpoint))
+    earlier = [] if checkpoint is None else checkpoint.earlier
+
+    def after_epoch(losses: list[float]) -> None:
+        _say(epoch_line(len(earlier) + len(losses), losses[-1]))
+
+    trial = task.run(values, after_epoch, _say)
+    if trial.loss is not None:
+        _say(result_line(trial.loss, trial.seconds, len(earlier) + len(trial.epochs)))
+    return trial
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _leave_reason(root: Path, reason: str) -> None:
+    # The image's user may not be allowed to write there; the reason is in the log, too.
+    with contextlib.suppress(OSError):
+        (root / "output").mkdir(parents=True, exist_ok=True)
+        (root / "output" / "failure").write_text(reason[:MAX_REASON_CHARACTERS])
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(os.environ.get(ROOT_VARIABLE) or "/opt/ml"), os.environ.get("TRAINING_JOB_NAME") or "job"))
