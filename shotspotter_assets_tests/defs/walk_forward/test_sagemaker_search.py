@@ -46,6 +46,7 @@ def tune(cloud: Aws, instance: dg.DagsterInstance, root: str | None = None, **co
     )
 
 
+@pytest.mark.slow
 def test_a_search_on_sagemaker_from_the_launchpad(cloud: Aws, instance: dg.DagsterInstance) -> None:
     result = tune(cloud, instance, trials=3, sagemaker={"instance_type": "ml.c6i.large", "price_per_hour": 0.1})
     [event] = result.get_asset_materialization_events()
@@ -66,6 +67,7 @@ def test_a_search_on_sagemaker_from_the_launchpad(cloud: Aws, instance: dg.Dagst
     assert sum("tuning log_loss=" in line for line in lines) == 2
 
 
+@pytest.mark.slow
 def test_what_is_missing_for_sagemaker_is_said(cloud: Aws, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     nowhere = cloud
     nowhere.role = ""

@@ -40,7 +40,7 @@ def packed(task: TuningTask) -> bytes:
     about = {
         "forecaster": task.forecaster,
         "settings": task.settings.model_dump(mode="json"),
-        "city": history.city.model_dump(mode="json"),
+        "city": history.city.model_dump_json(),
         "first_day": history.first_day.isoformat(),
         "lead": history.lead,
         "windows": [[window.start, window.stop] for window in (task.train, task.validation)],
@@ -75,7 +75,7 @@ def unpacked(content: bytes) -> TuningTask:
             for at, (name, known_from, days_late) in enumerate(about["of_days"])
         ]
         history = History(
-            City.model_validate(about["city"]),
+            City.model_validate_json(about["city"]),
             date.fromisoformat(about["first_day"]),
             arrays["counts"],
             arrays["in_coverage"],

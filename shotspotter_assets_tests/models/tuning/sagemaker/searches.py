@@ -44,7 +44,7 @@ class SearchInCloud:
             s3.put_object(Bucket=BUCKET, Key=f"made/{self.task.forecaster}.task.npz", Body=packed(self.task))
 
         cloud = Cloud(
-            Service(self.aws.client("sagemaker"), 20.0), self.aws.client("logs"), machines, place, run_id,
+            Service(self.aws.client("sagemaker"), 120.0), self.aws.client("logs"), machines, place, run_id,
             {"shotspotter:city": "small_city"}, upload, poll_s=0.2,
         )  # fmt: skip
         return search_in_cloud(

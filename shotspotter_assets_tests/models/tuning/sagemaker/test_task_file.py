@@ -38,8 +38,8 @@ def test_a_task_is_the_same_after_its_travel(has_shared: bool) -> None:
 
 def test_contributing_factors_travel_with_their_days() -> None:
     random = np.random.default_rng(0)
-    places = {"kind": "points", "path": "places.csv", "known_from": "2021-05-01"}
-    weather = {"kind": "series", "path": "weather.csv", "column": "warmth", "known_from": "2021-06-01"}
+    places = {"kind": "points", "path": "places.csv", "known_from": date(2021, 5, 1)}
+    weather = {"kind": "series", "path": "weather.csv", "column": "warmth", "known_from": date(2021, 6, 1)}
     city = City.model_validate(CITY.model_dump(mode="json") | {"factors": {"places": places, "warmth": weather}})
     names = city.factors["places"].input_name("places"), city.factors["warmth"].input_name("warmth")
     axis = np.arange(np.datetime64("2021-04-01"), np.datetime64("2021-12-01"))
@@ -49,6 +49,7 @@ def test_contributing_factors_travel_with_their_days() -> None:
     )
     history = History(city, FIRST_DAY, past().counts, past().in_coverage, past().evening, 1, factors)
     task = TuningTask(REGRESSION, task_of(REGRESSION).settings, history, TRAIN, VALIDATION, FitContext())
+    assert unpacked(packed(task)).history.city == city
     assert loss(unpacked(packed(task))) == loss(task)
     assert loss(task) != loss(task_of(REGRESSION))
 
