@@ -4,6 +4,7 @@ Until each city's newest day has its patrol plan; with `--grids`, until all days
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import psutil
 from launch_backfill import cpu_seconds
 
 from shotspotter_assets.calendar.local_time import days_between, today
+from shotspotter_assets.dagster_patches.run_launcher import process_of
 from shotspotter_assets.defs.automation.under_way import UNDER_WAY
 from shotspotter_assets.partitions import key_of
 from shotspotter_assets.rehearsal.__main__ import ZONE, end
@@ -53,22 +55,24 @@ def main() -> None:
             for city in cities:
                 for day in days:
                     land(folder / "landing", city, Drop(day, "daily"))
-            landed, at_once, waiting, memory = time.time(), 0, 0, 0
+            landed, at_once, waiting = time.time(), 0, 0
+            workers = Workers()
             used, made, planned = cpu_seconds(installation), dict[str, float](), dict[str, float]()
             while time.time() - landed < options.patience:
                 runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
                 queued = sum(run.status is dg.DagsterRunStatus.QUEUED for run in runs)
                 at_once, waiting = max(at_once, len(runs) - queued), max(waiting, queued)
-                memory = max([memory, *map(resident, installation.run_workers())])
+                workers.look(installation)
                 grids = materializations(instance, ["grid_tensors"], None)
                 made = {key: times[0].at - landed for (_, key), times in grids.items()}
                 plans = materializations(instance, ["patrol_plans"], None)
                 planned = {key: times[0].at - landed for (_, key), times in plans.items() if key in newest}
                 if len(made) == len(keys) and (options.grids or len(planned) == len(newest)):
                     break
-                time.sleep(1)
+                time.sleep(0.5)
             used = cpu_seconds(installation) - used
             runs = runs_of(instance)
+            kinds = workers.by_kind(instance)
     by_city = [max(made.get(key_of(city.name, day), float("inf")) for day in days) for city in cities]
     print(f"{len(cities)} cities x {DAYS} files landed at once: {len(made)} of {len(keys)} days are on the grid")
     print(
@@ -86,16 +90,32 @@ def main() -> None:
     print(
         f"a run (median): {queued_s:.0f} s in the queue, {starting_s:.1f} s to its first step, {working_s:.1f} s of steps"
     )
-    print(f"{used:.0f} s of CPU in all; the largest process of a run had {memory / 1e6:.0f} MB")
+    print(f"{used:.0f} s of CPU in all; the largest process of a run had {workers.memory / 1e6:.0f} MB")
+    for kind, seconds in kinds.items():
+        print(f"    {len(seconds)} runs of {kind}: {median(seconds):.1f} s of CPU in their process (median)")
     print(f"load of the machine in the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 
-def resident(process: psutil.Process) -> int:
-    """Bytes of memory of a process, 0 once it has ended."""
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
+class Workers:
+    """What the processes of runs have used."""
+
+    def __init__(self) -> None:
+        self.memory, self._processor = 0, dict[int, float]()
+
+    def look(self, installation: Installation) -> None:
+        """Note what those that run have used until now."""
+        for worker in installation.run_workers():
+            with contextlib.suppress(psutil.Error):  # it has ended
+                self._processor[worker.pid] = sum(worker.cpu_times()[:4])  # with those of its children
+                self.memory = max(self.memory, worker.memory_info().rss)
+
+    def by_kind(self, instance: dg.DagsterInstance) -> dict[str, list[float]]:
+        """CPU seconds of the process of each run that ended well, by the assets that it made."""
+        found: dict[str, list[float]] = {}
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])):
+            kind = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
+            found.setdefault(kind, []).append(self._processor.get(process_of(instance, run.run_id) or 0, 0.0))
+        return found
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ partitions, as after a new city; mostly the daemon's next tick has made it befor
 """
 
 import argparse
+import math
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ from sensor_ticks import (
     postgres_home,
     report,
     report_years,
+    show_memory,
 )
 
 STATISTICS: Final = "partitionStats { numMaterialized numMaterializing numPartitions numFailed }"
@@ -64,6 +66,7 @@ def main() -> None:
         with postgres_home(folder / "home"), dg.DagsterInstance.get() as instance:
             fill(instance, names, asked.days)
             measure(instance, names[0])
+            show_memory()
 
 
 def fill(instance: dg.DagsterInstance, names: list[str], recorded: int) -> None:
@@ -72,7 +75,7 @@ def fill(instance: dg.DagsterInstance, names: list[str], recorded: int) -> None:
     for asset in DAILY:
         days = recorded if asset in DAILY[:3] else HISTORY
         report_years(instance, asset, names, [TODAY - timedelta(days=back) for back in range(days, 0, -1)])
-    timer.show(f"{len(names)} cities x {recorded:,} days of three assets are recorded", "")
+    timer.show(f"{len(names)} cities x {recorded:,} days of three assets are recorded", "", limit=math.inf)
 
 
 def measure(instance: dg.DagsterInstance, city: str) -> None:
@@ -88,7 +91,7 @@ def measure(instance: dg.DagsterInstance, city: str) -> None:
             timer = Timer()
             answer = execute_query(context, query, variables)
             assert "errors" not in answer, answer
-            timer.show(text, "")
+            timer.show(text, "", limit=math.inf)
 
         for time in ("nothing remembered", "again"):
             ask(f"all assets, {time}", ALL_ASSETS, assetKeys=all_assets)

@@ -13,7 +13,9 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -131,11 +133,16 @@ class Timer:
     def __init__(self) -> None:
         self.wall, self.processor = time.perf_counter(), time.process_time()
 
-    def show(self, text: str, more: str) -> None:
-        """One line of the result."""
+    def show(self, text: str, more: str, limit: float = LIMIT_SECONDS) -> None:
+        """One line of the result, which says whether it took longer than the limit."""
         wall, processor = time.perf_counter() - self.wall, time.process_time() - self.processor
-        late = "" if wall < LIMIT_SECONDS else "  TOO LONG"
+        late = "" if wall < limit else "  TOO LONG"
         print(f"{text:<72} {wall:6.2f} s ({processor:6.2f} of CPU)  {more}{late}", flush=True)
+
+
+def show_memory() -> None:
+    """One line: what this process has had at most."""
+    print(f"    at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB of memory", flush=True)
 
 
 def record_history(instance: dg.DagsterInstance, cities: Sequence[str], days: int) -> None:
@@ -228,7 +235,7 @@ def conditions(_folder: Path, cities: int, recorded: int) -> None:
         report_years(instance, asset, names, [TODAY - timedelta(days=back) for back in range(recorded, 0, -1)])
     for asset in DAILY[3:]:
         report_years(instance, asset, names, days)
-    timer.show(f"{cities} cities x {recorded:,} days of three assets are recorded", "")
+    timer.show(f"{cities} cities x {recorded:,} days of three assets are recorded", "", limit=math.inf)
     cursor: Any = None
 
     def evaluate(text: str) -> None:
@@ -470,6 +477,7 @@ def main() -> None:
     if asked.part:
         logging.disable(logging.CRITICAL)  # the errors of the city that is down are expected
         PARTS[asked.part](Path(asked.folder), asked.cities, int(asked.size))
+        show_memory()
         return
     for part in asked.only:
         size = {"many_objects": asked.objects, "conditions": asked.days}.get(part, asked.files)
