@@ -92,6 +92,7 @@ def tuned_settings(
     settings as they were stay in force.
     """
     from shotspotter_assets.cities.memory import require_memory
+    from shotspotter_assets.evaluation.learning_curves import epochs_file, epochs_table, learning_curves
     from shotspotter_assets.evaluation.tuning_views import trial_rows, tuning_pictures
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_windows import split_days
@@ -127,9 +128,14 @@ def tuned_settings(
         finished = search(task, journal, budget, config.seed, context.log.info)
     tuned = TunedSettings.of(task, cutoff, finished, config.model_dump(exclude={"settings"}) | {"settings": changed})
     pictures, partition = tuning_pictures(task, finished), tuned_partition(city.name, cutoff)
+    epochs = epochs_table(finished)
+    if epochs.num_rows:
+        pictures["learning_curves"] = learning_curves(finished)
     with opened.alone(partition.asset, partition.city):
         for picture, png in pictures.items():
             opened.write_bytes(partition, picture_file(f"{name}.{picture}"), png)
+        if epochs.num_rows:
+            opened.write_table(partition, epochs_file(name), epochs)
         opened.write_bytes(partition, tuned_file(name), tuned.model_dump_json(indent=2).encode())
     return dg.MaterializeResult(
         metadata={

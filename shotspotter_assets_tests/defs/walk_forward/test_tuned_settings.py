@@ -30,6 +30,7 @@ from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", date(2024, 1, 1)
 REGRESSION = "regime_regression"
+NETWORK = "residual_conv_lstm"
 
 
 def tune(root: str, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
@@ -70,6 +71,23 @@ def test_a_search_from_the_launchpad_and_one_that_goes_on(
     # No further, but with what is there.
     tune(str(root), instance, trials=50, minutes=0)
     assert read_tuned(store, CITY, FOLD, REGRESSION).trials == 12
+
+
+@pytest.mark.slow
+def test_the_search_of_a_network_keeps_its_epochs(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", "2023-12-31")
+    result = tune(str(root), instance, forecaster=NETWORK, trials=1, settings={NETWORK: {"epochs": 2}})
+    [event] = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    assert metadata["learning_curves"].value.startswith("![learning_curves](data:image/png;base64,iVBOR")
+    stored = Store(str(root)).read_table(tuned_partition(CITY, FOLD), f"{NETWORK}.epochs.parquet")
+    [trial] = json.loads(
+        (root / "tuned_settings" / f"city={CITY}" / f"fold={FOLD}" / f"{NETWORK}.trials.json").read_text()
+    )["trials"]
+    assert stored["validation_loss"].to_pylist() == trial["epochs"]
+    assert stored["epoch"].to_pylist() == [1, 2]
 
 
 def test_what_cannot_be_searched_is_refused(tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
