@@ -5,15 +5,20 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg2
 import pytest
 
-from shotspotter_assets.rehearsal.processes import free_port
+from shotspotter_assets_tests.ports import lasting_ports
+
+ASKED_USER = "asked"
+"""The one user whose password counts."""
 
 SYSTEM_USER = "postgres"
 """Under which the server runs where the tests are run by root, as it refuses to."""
@@ -24,6 +29,8 @@ class PostgresServer:
     """A running server."""
 
     port: int
+    control: Callable[..., None]
+    """Gives pg_ctl a command for this server."""
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -35,6 +42,20 @@ class PostgresServer:
             connection.autocommit = True
             connection.cursor().execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+    def new_database_with(self, password: str) -> str:
+        """The address of an empty database whose user has to say a password."""
+        url = self.new_database()
+        with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP ROLE IF EXISTS {ASKED_USER}")
+            cursor.execute(f"CREATE ROLE {ASKED_USER} LOGIN SUPERUSER PASSWORD %s", (password,))
+        return url.replace("postgres@", f"{ASKED_USER}:{quote(password, safe='')}@")
+
+    def crash(self, seconds: float) -> None:
+        """Be away for so long; connections are cut, and what was not committed is gone."""
+        self.control("stop", "--mode", "immediate")
+        time.sleep(seconds)
+        self.control("start", "--wait")
 
 
 def programs() -> Path | None:
@@ -62,16 +83,23 @@ def running() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="postgres_", ignore_cleanup_errors=True) as name:
         if user:
             shutil.chown(name, user, user)
-        data, port = Path(name, "data"), free_port()
+        data, (port,) = Path(name, "data"), lasting_ports(1)
 
         def run(program: str, *arguments: str) -> None:
             command = [str(folder / program), *arguments]
             subprocess.run(command, check=True, capture_output=True, user=user, group=user, cwd=name, timeout=120)
 
         run("initdb", "--pgdata", str(data), "--username", "postgres", "--auth", "trust", "--no-sync")
+        rules = data / "pg_hba.conf"
+        rules.write_text(f"host all {ASKED_USER} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         settings = f"-p {port} -k {name} -c listen_addresses=127.0.0.1 -c fsync=off"
-        run("pg_ctl", "start", "--wait", "--pgdata", str(data), "--log", str(Path(name, "log")), "--options", settings)
+
+        def control(command: str, *arguments: str) -> None:
+            how = ("--log", str(Path(name, "log")), "--options", settings) if command == "start" else ()
+            run("pg_ctl", command, "--pgdata", str(data), *how, *arguments)
+
+        control("start", "--wait")
         try:
-            yield PostgresServer(port)
+            yield PostgresServer(port, control)
         finally:
-            run("pg_ctl", "stop", "--mode", "immediate", "--pgdata", str(data))
+            control("stop", "--mode", "immediate")

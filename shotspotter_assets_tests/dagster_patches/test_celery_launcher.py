@@ -1,4 +1,4 @@
-"""A run whose task has ended without it counts as lost (a real store of results). With a broker: `deploy/test_own_machines.py`."""
+"""A run whose task has ended without it counts as lost (a real store of results). With a broker: `deploy/test_faults.py`."""
 
 import logging
 import subprocess

@@ -11,8 +11,8 @@ from shotspotter_assets.dagster_patches.guard import DagsterChangedError, known,
 
 PATCHES = [
     "abandoned_steps", "backfill_looks", "celery_launcher", "check_history", "code_server", "ecs_launcher", "evaluations",
-    "key_ranges", "partition_pages", "partition_versions", "planned_checks", "remembered_keys", "run_launcher", "sqlite_event_log",
-    "status_cache", "termination", "unknown_keys", "window_memory",
+    "finished_runs", "key_ranges", "partition_pages", "partition_versions", "planned_checks", "remembered_keys", "run_launcher",
+    "sqlite_event_log", "status_cache", "termination", "unknown_keys", "window_memory",
 ]  # fmt: skip
 WRITTEN_FOR = "def plan(run, days):\n    return [(run, day) for day in days]\n"
 

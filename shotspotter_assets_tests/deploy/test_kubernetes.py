@@ -26,8 +26,7 @@ from shotspotter_assets.rehearsal.processes import free_port
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.deploy.stand_in_of_kubernetes import Kubernetes, stand_in
-from shotspotter_assets_tests.deploy.test_own_machines import (
+from shotspotter_assets_tests.deploy.four_backfills import (
     CITIES,
     CITY_FILE,
     DAYS,
@@ -38,6 +37,7 @@ from shotspotter_assets_tests.deploy.test_own_machines import (
     objects,
     on_one_machine,
 )
+from shotspotter_assets_tests.deploy.stand_in_of_kubernetes import Kubernetes, stand_in
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.s3_server import S3Server
 
