@@ -36,7 +36,7 @@ def test_runs_may_do_what_they_ask_for_and_nothing_else() -> None:
     assert allowed == needed | {"iam:PassRole"}
     for statement in statements("run_policy.json"):
         if "sagemaker:CreateHyperParameterTuningJob" in actions(statement):
-            assert statement["Resource"].endswith(f":hyper-parameter-tuning-job/{request.NAME_START}-*")
+            assert statement["Resource"].endswith(f":hyper-parameter-tuning-job/{request.NAME_START}*")
         if any(action.startswith("logs:") for action in actions(statement)):
             assert f"log-group:{training_logs.LOG_GROUP}:" in statement["Resource"]
 

@@ -9,7 +9,7 @@ from shotspotter_assets.models.tuning.sagemaker.ranges import parameter_ranges
 from shotspotter_assets.models.tuning.sagemaker.train import TASK_CHANNEL
 from shotspotter_assets.models.tuning.space import Space
 
-NAME_START: Final = "tune"
+NAME_START: Final = "tune-"
 """Of the names of all tuning jobs of this project."""
 RUN_TAG: Final = "shotspotter:run"
 """Tag of a tuning job: the Dagster run that follows it."""
@@ -53,7 +53,7 @@ class Place:
 
 def name_start(key: str) -> str:
     """How the names of all tuning jobs of a search start."""
-    return f"{NAME_START}-{key}-"
+    return f"{NAME_START}{key}-"
 
 
 def job_name(key: str, run_id: str) -> str:

@@ -118,7 +118,7 @@ class Service:
         """What SageMaker tells of a tuning job."""
         return dict(self._ask(self._client.describe_hyper_parameter_tuning_job, HyperParameterTuningJobName=name))
 
-    def tuning_jobs(self, start: str = f"{NAME_START}-", status: str | None = None) -> list[str]:
+    def tuning_jobs(self, start: str = NAME_START, status: str | None = None) -> list[str]:
         """Names of the tuning jobs that start so, the newest first."""
         wanted = {"NameContains": start, "SortBy": "CreationTime", "SortOrder": "Descending"}
         pages = self._pages(
