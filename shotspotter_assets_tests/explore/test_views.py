@@ -11,6 +11,7 @@ from shotspotter_assets.explore.explorer import Explorer
 from shotspotter_assets.explore.small_fold import Parameter
 from shotspotter_assets.explore.stored import NEXT_DAY, NothingStoredError, fold_table, stored_alerts
 from shotspotter_assets.explore.widgets import parameter_value, parameter_widget
+from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.explore.conftest import CITY, FOLD, HORIZON, ISSUED, MODEL
@@ -106,7 +107,8 @@ def test_settings_are_taken_from_their_widgets_and_wrong_ones_are_said(explorer:
     training = explorer.training
     training.model_list.value = "residual_boosting"
     names = [widget.description for widget in training.parameter_box.children]
-    assert names == ["max_trees", "leaves", "learning_rate", "min_leaf_rows", "seed"]
+    assert names == list(ResidualBoostingSettings.model_fields)
+    assert names[0] == "max_trees"
     training.parameter_box.children[0].value = 5
     training.button.click()
     assert "max_trees" in training.status.value

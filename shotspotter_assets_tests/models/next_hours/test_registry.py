@@ -72,5 +72,7 @@ def test_four_hours_are_likelier_than_one_and_forecast_from_every_cell(name, bas
 def test_a_changed_constant_changes_the_forecast_of_an_evening(name, next_hour, four_hours):
     fitted = HOURLY_FORECASTERS[name].forecaster((1, 4)).fit(history(), TRAIN, VALIDATION)
     evening = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20])
+    # Where the regression's solver stops depends on the processor.
+    rel = 1e-3 if name in BASELINES else 5e-3
     for horizon, expected in ((1, next_hour), (4, four_hours)):
-        assert fitted.predict(history(), evening, horizon)[1, [3, 20]] == pytest.approx(expected, rel=1e-3)
+        assert fitted.predict(history(), evening, horizon)[1, [3, 20]] == pytest.approx(expected, rel=rel)
