@@ -89,7 +89,7 @@ def test_a_run_of_the_city_says_which_file_is_wrong_and_the_others_go_on(install
     assert error.error.cause is not None
     assert "City washington_dc stands still until its file can be used" in error.error.cause.message
     assert f"{installation.file}: is not a YAML file of a city: line 9" in error.error.cause.message
-    assert "the key 'box' is there twice, in lines 5 and 8" in error.error.cause.message
+    assert "the key 'box' is there twice, in lines 6 and 9" in error.error.cause.message
     assert installation.run("tiny_city").success
 
 
