@@ -19,15 +19,6 @@ from shotspotter_assets_tests.s3_server import S3Server
 CITIES = [f"town_{letter}" for letter in "abcd"]
 FIRST, DAYS = date(2023, 7, 1), 10
 LAST = FIRST + timedelta(days=DAYS - 1)
-CITY_FILE = """
-name: {name}
-time_zone: America/New_York
-start: {first}
-end: {last}
-box: {{west: -77.06, south: 38.88, east: -77.0, north: 38.93}}
-grid: {{rows: 8, columns: 8}}
-source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
-"""
 
 
 def launch(instance: dg.DagsterInstance, files: Path) -> None:

@@ -27,6 +27,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import DAILY
 from shotspotter_assets_tests.deploy.stand_in_of_aws import FOLDER, Agent, StandIn, stand_in
 from shotspotter_assets_tests.deploy.stored import without_times
+from shotspotter_assets_tests.deploy.town import TOWN
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -40,15 +41,6 @@ CITIES = ("east", "west")
 FIRST, DAYS = date(2023, 7, 1), 40
 LAST = FIRST + timedelta(days=DAYS - 1)
 FORECAST = ("live_models", "risk_forecasts")
-CITY_FILE = """
-name: {name}
-time_zone: America/New_York
-start: {first}
-end: {last}
-box: {{west: -77.06, south: 38.88, east: -77.0, north: 38.93}}
-grid: {{rows: 8, columns: 8}}
-source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
-"""
 MAX_OVERRIDES = 8192
 """Characters that ECS takes."""
 PROGRAMS = Path(sys.executable).parent
@@ -101,7 +93,7 @@ def deployment(
     files.mkdir()
     home.mkdir()
     for seed, name in enumerate(CITIES):
-        (files / f"{name}.yaml").write_text(CITY_FILE.format(name=name, first=FIRST, last=LAST, seed=seed))
+        (files / f"{name}.yaml").write_text(TOWN.format(name=name, first=FIRST, last=LAST, seed=seed))
     instance = (FOLDER / "dagster.yaml").read_text()
     assert "poll_interval_seconds: 30" in instance
     (home / "dagster.yaml").write_text(instance.replace("poll_interval_seconds: 30", "poll_interval_seconds: 3"))

@@ -26,6 +26,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import DAILY
 from shotspotter_assets_tests.deploy.machines import BACKFILLS, PARTITIONS, RUNS, Machines, machines_on
 from shotspotter_assets_tests.deploy.stored import without_times
+from shotspotter_assets_tests.deploy.town import TOWN
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
 from shotspotter_assets_tests.s3_server import S3Server
@@ -36,16 +37,7 @@ DAYS = [FIRST + timedelta(days=at) for at in range((LAST - FIRST).days + 1)]
 CUTOFF = LAST + timedelta(days=1)
 LIVE_DAYS = [LAST + timedelta(days=at + 1) for at in range(2)]
 LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
-CITY_FILE = """
-name: {name}
-time_zone: America/New_York
-start: {first}
-end: {last}
-box: {{west: -77.06, south: 38.88, east: -77.0, north: 38.93}}
-grid: {{rows: 8, columns: 8}}
-source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
-patrol: {{shifts: [{{name: day, start: 6, end: 18, units: 2}}]}}
-"""
+CITY_FILE = TOWN + "patrol: {{shifts: [{{name: day, start: 6, end: 18, units: 2}}]}}\n"
 NETWORK = {"days": 4, "recurrent_layers": 2, "filters": 4, "epochs": 60, "patience": 60, "batch_size": 10}
 TRAINING = {"ops": {"fold_models": {"config": {"models": ["conv_lstm"], "settings": {"conv_lstm": NETWORK}}}}}
 S3_AWAY_S, POSTGRES_AWAY_S = 5, 5

@@ -28,7 +28,6 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.deploy.four_backfills import (
     CITIES,
-    CITY_FILE,
     DAYS,
     FIRST,
     LAST,
@@ -38,6 +37,7 @@ from shotspotter_assets_tests.deploy.four_backfills import (
     on_one_machine,
 )
 from shotspotter_assets_tests.deploy.stand_in_of_kubernetes import Kubernetes, stand_in
+from shotspotter_assets_tests.deploy.town import TOWN
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -216,7 +216,7 @@ def cluster(
     files = tmp_path / "cities"
     files.mkdir()
     for seed, name in enumerate(CITIES):
-        (files / f"{name}.yaml").write_text(CITY_FILE.format(name=name, first=FIRST, last=LAST, seed=seed))
+        (files / f"{name}.yaml").write_text(TOWN.format(name=name, first=FIRST, last=LAST, seed=seed))
     secrets = {
         "shotspotter": {
             **s3_server.environment(), "DAGSTER_LOGS_BUCKET": s3_server.bucket, "SHOTSPOTTER_STORE": s3_store_root,
