@@ -1,6 +1,7 @@
 """The search space of a forecaster: what its settings may be, declared beside them; plain types, for any engine."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +24,7 @@ class OnlyIf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parameter:
+class Parameter(ABC):
     """What all kinds of parameters have.
 
     Attributes:
@@ -37,13 +38,13 @@ class Parameter:
     as_list: bool = False
 
     @property
+    @abstractmethod
     def ends(self) -> tuple[Value, ...]:
         """Values that the settings have to take if they take all others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def contains(self, value: Any) -> bool:
         """Whether a value is within the bounds."""
-        raise NotImplementedError
 
     def setting(self, value: Value) -> Any:
         """The value as the settings take it."""
