@@ -33,7 +33,11 @@ def trial_rows(finished: Sequence[Trial]) -> list[Row]:
 
 def in_words(values: Mapping[str, Any]) -> str:
     """Values as people read them, as "leaves 12, learning_rate 0.043"."""
-    shown = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
+    # By `:.3g` alone, people would read 1.31e+03.
+    shown = (
+        f"{name} {float(f'{value:.3g}'):g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    )
     return ", ".join(shown) or "as they were"
 
 

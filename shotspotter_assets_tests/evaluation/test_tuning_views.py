@@ -32,6 +32,7 @@ def test_rows_are_the_best_trials_with_what_was_tried() -> None:
     assert rows[0]["settings"].startswith(f"leaves {first.values['leaves']}, learning_rate ")
     assert in_words({}) == "as they were"
     assert in_words({"l2": 0.123456, "goss": False}) == "l2 0.123, goss False"
+    assert in_words({"path_smooth": 1307.735, "learning_rate": 1e-5}) == "path_smooth 1310, learning_rate 1e-05"
 
 
 def test_the_setting_that_decides_is_the_most_important_one() -> None:
