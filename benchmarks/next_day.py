@@ -6,7 +6,7 @@ alerts taught before that year (`shared_model.py`; `--alone`: without it), and t
 `--network`, the residual network too, and a stack that it is a member of. Forecasts are kept in the cache, so that a run that
 was stopped goes on. Prints Markdown: per city and over all cities, gains in nats per positive over each baseline with 90%
 intervals of a weekly block bootstrap, calibration, with and without firework days, the stack over the best baseline of each
-city, chosen in hindsight, and what the network adds to it.
+city, chosen in hindsight, what the best weights of the year would have gained, and what the network adds.
 """
 
 import os
@@ -19,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, GROUPS, Fold, folds, moved_apart, parser
 from reliability_plot import reliability_by_city
+from scipy.special import expit
 from shared_model import start_of
-from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsight
+from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
@@ -28,6 +29,7 @@ from shotspotter_assets.evaluation.table_scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.trust import Trust, logits_of
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
@@ -114,6 +116,32 @@ def summary(tables: dict[str, pa.Table]) -> None:
         )
 
 
+def show_oracle(tables: dict[str, pa.Table]) -> None:
+    """What weights of the members that are chosen with the test days in sight gain, which no stack of them can exceed."""
+    print("\n### Weights in hindsight, without firework days: gain over the best baseline in hindsight\n")
+    print(f"| city | {STACK} | the best member | the best weights of the year | the same, less what chance fits |")
+    print("| --- " * 5 + "|")
+    rows: list[tuple[str, float, np.ndarray]] = []
+    for city, whole in tables.items():
+        forecasts = without_firework_days(with_best_in_hindsight(whole)[0])
+        observed = observed_of(forecasts)
+        members = [name for name in MEMBERS if name in forecasts.column_names]
+        logits = logits_of({name: forecasts[name].to_numpy() for name in members})
+        free = Trust(np.zeros(len(members) + 1), np.eye(len(members) + 1) * 1e-6).after(logits, observed, 0.0)
+        baseline = table_loss(forecasts, HINDSIGHT)
+        best = baseline - log_losses(expit(free.log_odds(logits, 0.0)), observed).sum()
+        # A maximum of the likelihood over k parameters lies k/2 nats above that of the true ones, in the mean (Wilks 1938).
+        saved = [
+            baseline - table_loss(forecasts, STACK),
+            max(baseline - table_loss(forecasts, name) for name in members),
+        ]
+        rows.append((city, observed.sum(), np.array([*saved, best, best - len(free.mean) / 2])))
+    if len(rows) > 1:
+        rows.append(("all", sum(row[1] for row in rows), np.sum([row[2] for row in rows], axis=0)))
+    for city, positives, saved_nats in rows:
+        print(f"| {city} | {' | '.join(f'{gain:+.4f}' for gain in saved_nats / positives)} |")
+
+
 def table_loss(forecasts: pa.Table, model: str) -> float:
     """Summed log loss (nats) of a model's column."""
     return float(log_losses(forecasts[model].to_numpy(), observed_of(forecasts)).sum())
@@ -153,6 +181,7 @@ def main() -> None:
         show("All cities", pa.concat_tables(everywhere))
         show("All cities without firework days", pa.concat_tables(ordinary))
     summary(tables)
+    show_oracle(tables)
     if chosen.network:
         for title, parts in (("all days", everywhere), ("without firework days", ordinary)):
             gain = table_gain(pa.concat_tables(parts), WITH_NETWORK, STACK)
