@@ -8,7 +8,6 @@ import numpy.typing as npt
 from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.models.forecaster import Fitted, HasMembers, ModelForecast, OtherInputsError
 from shotspotter_assets.models.next_day.baselines import fit_baselines
-from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.registry import forecaster, forecaster_of
 from shotspotter_assets.models.stored_models import model_partition
 
@@ -34,16 +33,16 @@ def fold_forecasts(
         log: is told what takes time.
 
     Raises:
-        StaleModelError: the days before the cutoff are not those that the models were trained on.
+        StaleModelError: the days before the cutoff, or their factors, are not those that the models were trained on.
         OtherInputsError: an earlier version fitted a model on other inputs.
         NothingToLearnError: covered cells are never, or always, occupied before the cutoff.
     """
     record, history, (train, validation, test) = fold.record, fold.history, fold.windows
     key = model_partition(record.city, record.fold).key
-    if counts_sha256(history.counts[: fold.cutoff]) != record.data_sha256:
+    if history.data_sha256(fold.cutoff) != record.data_sha256:
         raise StaleModelError(
-            f"The grid tensors before {record.fold} are not those that the models of {key} were trained on; "
-            f"materialise fold_models for {key} again."
+            f"The grid tensors or contributing factors before {record.fold} are not those that the models of {key} were "
+            f"trained on; materialise fold_models for {key} again."
         )
     forecasts = {name: ModelForecast(probability) for name, probability in truth.items()}
     members: dict[str, Fitted] = {}

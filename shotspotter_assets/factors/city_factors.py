@@ -11,6 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import SeriesFactor
 from shotspotter_assets.factors.cell_values import cell_values
 from shotspotter_assets.factors.series import daily_values
+from shotspotter_assets.storage.fingerprints import sha256
 
 Array = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
@@ -104,6 +105,20 @@ class CityFactors:
             else:
                 of_cells.append(OfCells(factor.input_name(name), factor.known_from, np.full((1, 1), np.nan)))
         return cls(tuple(of_cells), tuple(of_days))
+
+    def sha256(self, stop: date) -> str:
+        """SHA-256 of all that the factors tell of the days before `stop`; what is published later says nothing of them."""
+        parts = [
+            (cells.name, cells.known_from, sha256(cells.by_cell.tobytes()))
+            for cells in self.of_cells
+            if cells.known_from < stop
+        ]
+        for series in self.of_days:
+            before = series.days < np.datetime64(stop, "D")
+            values = series.days[before].astype(np.int64).tobytes() + series.by_day[before].tobytes()
+            if series.known_from < stop:
+                parts.append((series.name, series.known_from, sha256(values)))
+        return sha256(repr(sorted(parts)))
 
     @property
     def names(self) -> list[str]:

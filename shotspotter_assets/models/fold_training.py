@@ -14,7 +14,6 @@ from shotspotter_assets.models.records import (
     FoldRecord,
     TrainedModel,
     TunedUse,
-    counts_sha256,
     files_sha256,
     installed_versions,
 )
@@ -72,7 +71,7 @@ def train_fold(
         covered=covered_cells(in_coverage),
         config=config,
         versions=installed_versions(),
-        data_sha256=counts_sha256(history.counts),
+        data_sha256=history.data_sha256(),
         models=models,
         tuned=dict(tuned),
     )

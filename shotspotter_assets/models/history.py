@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
+from shotspotter_assets.models.records import data_sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
 """Of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
@@ -93,6 +94,11 @@ class History:
     def known_before(self, days: npt.NDArray[np.int64] | range) -> npt.NDArray[np.int64]:
         """For each day that is forecast, the first day whose counts it may not use; at lead 1 the day itself."""
         return np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
+
+    def data_sha256(self, stop: int | None = None) -> str:
+        """SHA-256 of the counts and factors of the days before day `stop`, all by default: what is fitted on them."""
+        counts = self.counts[:stop]
+        return data_sha256(counts, self.factors, self.first_day + timedelta(days=len(counts)))
 
     def through(self, stop: int) -> "History":
         """The days before day `stop`, so that a fit cannot see what comes after its windows."""

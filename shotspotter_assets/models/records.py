@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.storage.fingerprints import sha256
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
@@ -79,6 +80,18 @@ class FoldRecord(BaseModel):
 def installed_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a model depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def data_sha256(counts: npt.NDArray[np.integer], factors: CityFactors, stop: date) -> str:
+    """SHA-256 of what a forecaster is fitted on.
+
+    Args:
+        counts: of the days before `stop`.
+        factors: contributing ones; of those of days, the days before `stop` count.
+        stop: the first day that is not fitted on.
+    """
+    of_counts = counts_sha256(counts)
+    return sha256(f"{of_counts}{factors.sha256(stop)}") if factors.names else of_counts
 
 
 def counts_sha256(counts: npt.NDArray[np.integer]) -> str:

@@ -15,7 +15,7 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
-from shotspotter_assets.models.records import counts_sha256, installed_versions
+from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, TYPES, IssuedComparison, ServingRecord, stored_name
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, trained_model, version_of
@@ -97,7 +97,7 @@ def first_days(stored: CityHistory, context: FitContext, config: Mapping[str, An
         validation_last=days[-1],
         covered=covered_cells(in_coverage),
         level=(0.0, 0.0),
-        data_sha256=counts_sha256(stored.daily_counts),
+        data_sha256=history.data_sha256(),
         config=dict(config),
         versions=installed_versions(),
         gate=verdict,

@@ -18,7 +18,7 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.fold_training import NOTHING_TUNED
 from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, HasMembers
-from shotspotter_assets.models.records import TunedUse, counts_sha256, installed_versions
+from shotspotter_assets.models.records import TunedUse, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.intervals import weekly_offset
@@ -211,7 +211,7 @@ def train(
         validation_last=days[-1],
         covered=covered_cells(in_coverage),
         level=weekly_offset(served, observed, axis),
-        data_sha256=counts_sha256(stored.daily_counts),
+        data_sha256=history.data_sha256(),
         config=dict(config),
         versions=installed_versions(),
         tuned=dict(tuned),

@@ -17,6 +17,7 @@ from shotspotter_assets.models.history import History, HistoryError
 from shotspotter_assets.models.next_day.drivers import phrase_of
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, names_of_inputs, next_day_inputs
 from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
+from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, build, history
 
 POVERTY, HEAT = "factor_poverty_rate", "series_heat_0_days_late"
@@ -126,6 +127,17 @@ def test_names_follow_from_the_citys_file_and_are_told_in_words() -> None:
     assert {POVERTY, HEAT} <= set(names_of_inputs(TOWN))
     assert phrase_of(POVERTY) == "poverty rate"
     assert phrase_of(HEAT) is None
+
+
+def test_models_know_what_their_factors_said_of_the_days_they_were_fitted_on() -> None:
+    fitted_on = history_with().data_sha256(250)
+    assert history_with(by_cell=BY_CELL + 1).data_sha256(250) != fitted_on
+    assert replace(history_with(), counts=history().counts + np.uint8(1)).data_sha256(250) != fitted_on
+    heat = np.sin(np.arange(290.0))
+    assert history_with(by_day=np.where(np.arange(290) >= 250, 9.0, heat)).data_sha256(250) == fitted_on
+    assert history_with(by_day=np.where(np.arange(290) >= 249, 9.0, heat)).data_sha256(250) != fitted_on
+    assert history_with(at(250)).data_sha256(250) == history_with(at(250), BY_CELL + 1).data_sha256(250)
+    assert history().data_sha256() == counts_sha256(history().counts)
 
 
 def test_a_history_without_the_factors_of_its_city_is_refused() -> None:

@@ -96,7 +96,7 @@ class TuningTask:
             {name: repr(one) for name, one in self.space.items()},
         ]
         parts += [repr(self.train), repr(self.validation), self.history.lead, shared and shared.origin]
-        parts += [counts_sha256(self.history.counts), counts_sha256(self.history.in_coverage.astype(np.uint8))]
+        parts += [self.history.data_sha256(), counts_sha256(self.history.in_coverage.astype(np.uint8))]
         return sha256(json.dumps(parts, sort_keys=True))[:16]
 
     def run(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from shotspotter_assets.models.records import counts_sha256, installed_versions
+from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.tuning.search import best_of
 from shotspotter_assets.models.tuning.space import as_settings
 from shotspotter_assets.models.tuning.trials import Trial, TrialStore, TuningTask
@@ -74,7 +74,7 @@ class TunedSettings(BaseModel):
             train_last=first[1],
             validation_first=last[0],
             validation_last=last[1],
-            data_sha256=counts_sha256(task.history.counts),
+            data_sha256=task.history.data_sha256(),
             key=task.key,
             config=config,
             versions=installed_versions() | {"optuna": version("optuna")},
