@@ -11,6 +11,7 @@ from shotspotter_assets.cities.registry import CityFileError, load_cities
 from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
 from shotspotter_assets.models.registry import check_forecasters
 from shotspotter_assets.settings import UnsetVariableError, cities_folder, require_shared_folders
+from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,7 +27,9 @@ def main(arguments: Sequence[str]) -> None:
         try:
             require_memory(city, city.end or date.today())
             CityFactors.read(city)
-        except (CityTooLargeError, FactorFileError) as error:
+            if city.streets is not None:
+                read_segments(city)
+        except (CityTooLargeError, FactorFileError, StreetsFileError) as error:
             unfit[name] = str(error)
     usable = [name for name in cities if name not in unfit]
     print(f"{folder}: {len(usable)} city files can be used: {', '.join(usable)}.")

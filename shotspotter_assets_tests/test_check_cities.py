@@ -50,6 +50,18 @@ def test_a_city_that_does_not_fit_into_memory_has_a_line_too(
     assert str(left.value.code).startswith("City washington_dc: to train on")
 
 
+def test_streets_that_cannot_be_used_have_a_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "streets.gpkg").write_text("no streets")
+    write(tmp_path, streets={"path": "streets.gpkg", "name": "name"})
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 0 city files can be used: .\n"
+    assert str(left.value.code).startswith(f"City washington_dc, streets: {tmp_path / 'streets.gpkg'} cannot be read")
+    write(tmp_path, streets={"path": "gone.gpkg", "name": "name"})
+    with pytest.raises(SystemExit, match=r"streets\.path: .*gone\.gpkg does not exist"):
+        main([str(tmp_path)])
+
+
 def test_variables_that_other_machines_need_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
     (tmp_path / "dagster.yaml").write_text("run_launcher: {module: dagster_aws.ecs, class: EcsRunLauncher}")

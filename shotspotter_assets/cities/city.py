@@ -14,6 +14,7 @@ from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.source_settings import Source, StrictModel
+from shotspotter_assets.cities.streets import Streets
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
@@ -108,6 +109,8 @@ class City(StrictModel):
     """Districts and streets by which the pages tell places."""
     factors: Factors = Field(default_factory=dict)
     """What is known of its places and days beside alerts, by name, as inputs of the next-day forecast."""
+    streets: Streets | None = None
+    """Its street lines, whose segments are ranked; null for a city without `street_risk`."""
     base_map: BaseMap | None = None
     """A map under those of the pages; null for pages that fetch nothing."""
     time_precision: TimePrecision = "second"

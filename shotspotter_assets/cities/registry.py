@@ -175,7 +175,7 @@ def load_city(file: Path) -> City:
 
 
 def _with_paths(file: Path, city: City) -> City:
-    """The city with the absolute paths of its layers and factors, whose files are there; they are read when they are needed."""
+    """The city with the absolute paths of its layers, factors and streets, whose files are there; they are read when needed."""
 
     def found(key: str, path: Path) -> dict[str, Path]:
         path = file.parent.absolute() / path.expanduser()
@@ -191,7 +191,10 @@ def _with_paths(file: Path, city: City) -> City:
     factors = {
         name: factor.model_copy(update=found(f"factors.{name}", factor.path)) for name, factor in city.factors.items()
     }
-    return city.model_copy(update={"layers": city.layers.model_copy(update=layers), "factors": factors})
+    streets = None if city.streets is None else city.streets.model_copy(update=found("streets", city.streets.path))
+    return city.model_copy(
+        update={"layers": city.layers.model_copy(update=layers), "factors": factors, "streets": streets}
+    )
 
 
 def _with_coverage_path(file: Path, city: City, coverage: Coverage) -> City:

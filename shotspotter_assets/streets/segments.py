@@ -1,0 +1,247 @@
+"""The segments of a city's streets: its file of lines, cut where streets cross, with the names that people know them by."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.shape_files import read_shapes
+from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.streets.block_names import between_crossings, block_name, readable
+
+if TYPE_CHECKING:
+    import geopandas
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Lines = npt.NDArray[np.object_]
+
+SNAP_METRES: Final = 2.0
+"""Grid on which lines are put before they are cut: files give coordinates to about a metre, so that a side street may end just
+before the street that it meets."""
+MAX_LINES: Final = 300_000
+"""Within a city's box; New York has some 120,000."""
+LINE_KINDS: Final = ("LineString", "MultiLineString")
+
+
+class StreetsFileError(ValueError):
+    """The file of a city's streets cannot be used; the message names the city, the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Pieces of streets between two crossings, within the city's box.
+
+    Attributes:
+        streets: the street that each belongs to.
+        names: of each segment: its block where the file has house numbers, else its street and what it lies between.
+        lines: Shapely lines in metres of the city's `Plane`, shape (segments,).
+        left_out: what of the file is not among them, in words.
+    """
+
+    streets: list[str]
+    names: list[str]
+    lines: Lines
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def metres(self) -> Array:
+        """Length of each, shape (segments,)."""
+        import shapely
+
+        lengths: Array = shapely.length(self.lines)
+        return lengths
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Pieces of lines between two points at which any lines meet.
+
+    Attributes:
+        lines: in metres, shape (edges,).
+        nodes: the points at their two ends, as numbers, shape (edges, 2).
+        number_of_edges: at each point, shape (points,).
+        streets: the name of each.
+        numbers: lowest and highest house number of each, NaN where there are none, shape (edges, 2).
+    """
+
+    lines: Lines
+    nodes: Integers
+    number_of_edges: Integers
+    streets: npt.NDArray[np.object_]
+    numbers: Array
+
+
+def read_segments(city: City) -> Segments:
+    """The segments of the file that the city's `streets` name.
+
+    Pieces of a street that meet where nothing else does are one segment, unless they are different blocks.
+
+    Raises:
+        StreetsFileError: the file cannot be read, or has no named lines in the city's box.
+        ValueError: the city names no streets.
+    """
+    if city.streets is None:
+        raise ValueError(f"City {city.name} has no streets; name a file of them under `streets` in its file.")
+    try:
+        frame, left_out = _named_lines(city, city.streets)
+        edges = _cut(city, city.streets, frame)
+    except ValueError as error:
+        raise StreetsFileError(f"City {city.name}, streets: {city.streets.path} {error}.") from None
+    return _joined(edges, left_out)
+
+
+def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
+    """The usable rows of the file, and what of it is left out."""
+    import shapely
+
+    frame = read_shapes(streets.path)
+    columns = [column for column in frame.columns if column != frame.geometry.name]
+    wanted = {"name": streets.name, "number_from": streets.number_from, "number_to": streets.number_to}
+    for key, column in [*wanted.items(), *(("only", column) for column in streets.only)]:
+        if column is not None and column not in columns:
+            raise ValueError(f"has no column {column}; it has {', '.join(map(str, columns))}. Correct `{key}`")
+    kinds = sorted(set(frame.geom_type) - set(LINE_KINDS))
+    if kinds:
+        raise ValueError(f"holds {', '.join(kinds)}, and streets are lines. Give it a file of street lines")
+    box = city.box
+    in_box = frame[frame.intersects(shapely.box(box.west, box.south, box.east, box.north))]
+    if in_box.empty:
+        raise ValueError(
+            f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
+            "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
+        )
+    kept = in_box
+    for column, values in streets.only.items():
+        kept = kept[kept[column].astype(str).isin(values)]
+        if kept.empty:
+            there = ", ".join(sorted(in_box[column].dropna().astype(str).unique())[:10])
+            raise ValueError(
+                f"has no line whose {column} is one of {', '.join(values)}; it has {there}. Correct `only`"
+            )
+    named = kept[kept[streets.name].notna() & (kept[streets.name].astype(str).str.strip() != "")]
+    if named.empty:
+        raise ValueError(f"has no name in any row of {streets.name}. Correct `name`")
+    if len(named) > MAX_LINES:
+        raise ValueError(
+            f"has {len(named):,} named lines in the city's box, and more than {MAX_LINES:,} are refused. Leave out by `only` "
+            "what is no street"
+        )
+    reasons = {
+        "outside of the city's box": len(frame) - len(in_box),
+        "not among those of `only`": len(in_box) - len(kept),
+        f"without a {streets.name}": len(kept) - len(named),
+    }
+    return named, tuple(f"{number:,} lines {reason}" for reason, number in reasons.items() if number)
+
+
+def _cut(city: City, streets: Streets, frame: "geopandas.GeoDataFrame") -> _Edges:
+    """The lines of the file within the city's box, cut wherever any of them meet."""
+    import shapely
+
+    plane = Plane.of(city)
+    flat = shapely.transform(shapely.force_2d(frame.geometry.to_numpy()), plane.metres)
+    lines, row = shapely.get_parts(shapely.clip_by_rect(flat, 0, 0, plane.width, plane.height), return_index=True)
+    with_length = shapely.length(lines) > 0
+    lines, row = lines[with_length], row[with_length]
+    # Of lines that lie there twice, as under two names or for the numbers of either side, it leaves one.
+    edges = shapely.get_parts(shapely.union_all(lines, grid_size=SNAP_METRES))
+    edges = edges[shapely.length(edges) > 0]
+    if not len(edges):
+        raise ValueError("has only lines of no length in the city's box. Give it a file of street lines")
+    names = np.array([readable(name) for name in frame[streets.name].astype(str)], dtype=object)[row]
+    low, high = _numbers(frame, streets)
+    first, edge, line = _lines_of_edges(lines, edges)
+    same = names[line] == names[first][edge]
+    numbers = np.full((len(edges), 2), np.nan)
+    np.fmin.at(numbers[:, 0], edge[same], low[row][line[same]])
+    np.fmax.at(numbers[:, 1], edge[same], high[row][line[same]])
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(edges, at)) for at in (0, -1)], axis=1)
+    _, node, number_of_edges = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True)
+    return _Edges(edges, node.reshape(-1, 2), number_of_edges, names[first], numbers)
+
+
+def _numbers(frame: "geopandas.GeoDataFrame", streets: Streets) -> tuple[Array, Array]:
+    """Lowest and highest house number of each row, NaN where there are none."""
+    import pandas as pd
+
+    if streets.number_from is None or streets.number_to is None:
+        return np.full(len(frame), np.nan), np.full(len(frame), np.nan)
+    ends = [
+        pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
+        for name in (streets.number_from, streets.number_to)
+    ]
+    known = np.isfinite(ends).all(axis=0) & (np.array(ends) >= 0).all(axis=0)
+    return np.where(known, np.fmin(*ends), np.nan), np.where(known, np.fmax(*ends), np.nan)
+
+
+def _lines_of_edges(lines: Lines, edges: Lines) -> tuple[Integers, Integers, Integers]:
+    """The first line, in the file's order, that each edge is a piece of; and the edges and lines of all such pairs."""
+    import shapely
+
+    middles = shapely.line_interpolate_point(edges, 0.5, normalized=True)
+    edge, line = shapely.STRtree(lines).query_nearest(middles, all_matches=True)
+    order = np.lexsort((line, edge))
+    edge, line = edge[order], line[order]
+    return line[np.unique(edge, return_index=True)[1]], edge, line
+
+
+def _joined(edges: _Edges, left_out: tuple[str, ...]) -> Segments:
+    """Edges of one street and block that meet where no other edge does, as one segment each, with its name."""
+    import shapely
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(edges.lines)
+    numbers = np.where(np.isfinite(edges.numbers), edges.numbers, -1).astype(np.int64)
+    street = np.unique(edges.streets.astype(str), return_inverse=True)[1]
+    _, block = np.unique(np.column_stack([street, numbers]), axis=0, return_inverse=True)
+    edge, node = np.repeat(np.arange(count), 2), edges.nodes.ravel()
+    passing = edges.number_of_edges[node] == 2
+    order = np.argsort(node[passing], kind="stable")
+    one, other = edge[passing][order].reshape(-1, 2).T
+    same = block[one] == block[other]
+    passed = np.isin(np.arange(len(edges.number_of_edges)), node[passing][order].reshape(-1, 2)[same, 0])
+    links = coo_array((np.ones(same.sum()), (one[same], other[same])), shape=(count, count))
+    _, segment = connected_components(links, directed=False)
+    by_segment = np.argsort(segment, kind="stable")
+    lines = shapely.line_merge(shapely.multilinestrings(edges.lines[by_segment], indices=segment[by_segment]))
+    _, first = np.unique(segment, return_index=True)
+    names = _names(edges, segment, first, passed)
+    return Segments([str(edges.streets[at]) for at in first], names, np.asarray(lines), left_out)
+
+
+def _names(edges: _Edges, segment: Integers, first: Integers, passed: npt.NDArray[np.bool_]) -> list[str]:
+    """The name of each segment.
+
+    Args:
+        edges: what the segments are made of.
+        segment: that each edge belongs to.
+        first: an edge of each segment.
+        passed: the points at which a segment goes on.
+    """
+    streets_at: defaultdict[int, set[str]] = defaultdict(set)
+    ends: defaultdict[int, list[int]] = defaultdict(list)
+    for edge, nodes in enumerate(edges.nodes.tolist()):
+        for at in nodes:
+            streets_at[at].add(str(edges.streets[edge]))
+            if not passed[at]:
+                ends[int(segment[edge])].append(at)
+    blocks, where = [], []
+    for of_segment, at in enumerate(first.tolist()):
+        name, (low, high) = str(edges.streets[at]), edges.numbers[at]
+        start, end = ([streets_at[point] for point in ends[of_segment]] + [set(), set()])[:2]
+        blocks.append(block_name(name, low, high) if np.isfinite(low) else name)
+        where.append(between_crossings(name, start, end))
+    # A block may be cut by a crossing, and a street may have no numbers.
+    is_enough = {name for name, number in Counter(blocks).items() if number == 1}
+    return [
+        block if block in is_enough else f"{block} {place}".strip() for block, place in zip(blocks, where, strict=True)
+    ]

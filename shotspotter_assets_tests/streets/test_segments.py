@@ -1,0 +1,242 @@
+"""Files of streets as they come: where they are cut, what the pieces are called, and what cannot be used."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pytest
+import shapely
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.streets import segments
+from shotspotter_assets.streets.segments import StreetsFileError, read_segments
+from shotspotter_assets_tests.streets.town import (
+    AVENUES,
+    CITY,
+    STREETS,
+    city_with,
+    frame_of,
+    street_rows,
+    town,
+    written,
+)
+
+PIECES = 2 * AVENUES * (STREETS + 1)
+"""Of streets that are cut at each crossing."""
+BLOCK = shapely.LineString([(-76.98, 38.02), (-76.97, 38.02)])
+
+
+def test_whole_streets_are_cut_where_they_cross(tmp_path):
+    cut = read_segments(city_with(written(tmp_path, town())))
+    assert len(cut) == PIECES
+    plane = Plane.of(city_with(tmp_path / "any"))
+    assert cut.metres.max() == pytest.approx(plane.height / 10, abs=2)
+    assert cut.metres.min() == pytest.approx(plane.width / 20, abs=2)
+    assert cut.metres.sum() == pytest.approx(9 * 0.09 * (plane.metres_east + plane.height / 0.1), rel=1e-3)
+    assert cut.left_out == ()
+
+
+def test_pieces_are_named_by_the_crossings_that_they_lie_between(tmp_path):
+    names = read_segments(city_with(written(tmp_path, town()))).names
+    assert "B St between 2th Ave and 3th Ave" in names
+    assert "1th Ave at A St" in names  # its end
+    assert len(set(names)) == PIECES
+
+
+def test_blocks_have_their_house_numbers_for_a_name(tmp_path):
+    rows = frame_of(
+        ["oak ln", "oak ln", "ELM RD", "low st"],
+        [
+            BLOCK,
+            shapely.reverse(BLOCK),
+            shapely.LineString([(-76.97, 38.02), (-76.96, 38.02)]),
+            shapely.LineString([(-76.98, 38.05), (-76.97, 38.05)]),
+        ],
+        low=[2803.0, 2800.0, 180.0, 99.0],
+        high=[2851.0, 2898.0, 220.0, 1.0],
+    )
+    cut = read_segments(city_with(written(tmp_path, rows), number_from="low", number_to="high"))
+    assert sorted(cut.names) == ["100 to 200 block of ELM RD", "2800 block of Oak Ln", "unit block of Low St"]
+    assert sorted(set(cut.streets)) == ["ELM RD", "Low St", "Oak Ln"]
+
+
+def test_a_block_in_two_pieces_has_a_name_for_each(tmp_path):
+    names, lines = street_rows()
+    rows = frame_of(
+        [*names, "Oak Ln"],
+        [*lines, shapely.LineString([(-76.985, 38.025), (-76.965, 38.025)])],
+        low=[None] * 18 + [100],
+        high=[None] * 18 + [198],
+    )
+    cut = read_segments(city_with(written(tmp_path, rows), number_from="low", number_to="high"))
+    assert sorted(name for name in cut.names if "of Oak" in name) == [
+        "100 block of Oak Ln at 2th Ave",
+        "100 block of Oak Ln at 3th Ave",
+        "100 block of Oak Ln between 2th Ave and 3th Ave",
+    ]
+
+
+def test_pieces_of_one_street_that_meet_where_nothing_crosses_are_one_segment(tmp_path):
+    bend = [(-76.98, 38.02), (-76.97, 38.02), (-76.97, 38.03)]
+    halves = [shapely.LineString(bend[:2]), shapely.LineString(bend[1:])]
+    assert len(read_segments(city_with(written(tmp_path, frame_of(["Oak Ln", "Oak Ln"], halves))))) == 1
+    other = read_segments(city_with(written(tmp_path, frame_of(["Oak Ln", "Elm Rd"], halves))))
+    assert sorted(other.names) == ["Elm Rd", "Oak Ln"]
+
+
+def test_side_streets_that_end_just_before_a_street_meet_it(tmp_path):
+    plane = Plane.of(city_with(tmp_path / "any"))
+    pieces = {}
+    for gap in (0.3, 8.0):
+        end = 38.02 + gap / (plane.height / 0.1)
+        sides = [shapely.LineString([(-77 + 0.0021 * at, 38.03), (-77 + 0.0021 * at, end)]) for at in range(1, 41)]
+        tilted = shapely.LineString([(-77.0, 38.02), (-76.9, 38.02)])
+        rows = frame_of(["Oak Ln", *(f"{at}th Ct" for at in range(1, 41))], [tilted, *sides])
+        pieces[gap] = len(read_segments(city_with(written(tmp_path, rows)))) - 41
+    assert pieces[0.3] >= 30
+    assert pieces[8.0] == 0
+
+
+def defective() -> dict[str, geopandas.GeoDataFrame]:
+    """The town with one defect each, none of which changes its segments."""
+    names, lines = street_rows()
+    whole = town()
+    flat = whole.to_crs(26985)
+    return {
+        "another coordinate system": flat,
+        "none named": whole.set_crs(None, allow_override=True),
+        "three dimensions": frame_of(names, [shapely.force_3d(line, 7.0) for line in lines]),
+        "lines twice": frame_of([*names, *names], [*lines, *(shapely.reverse(line) for line in lines)]),
+        "lines under two names": frame_of([*names, *(f"Route {name}" for name in names)], [*lines, *lines]),
+        "many parts": frame_of(
+            names, [shapely.MultiLineString([line, shapely.LineString([(-75, 38), (-75, 39)])]) for line in lines]
+        ),
+        "empty, missing and of no length": frame_of(
+            [*names, "Empty", "None", "Point"],
+            [*lines, shapely.LineString(), None, shapely.LineString([(-76.95, 38.05)] * 2)],
+        ),
+        "not numbers": frame_of(
+            [*names, "Nowhere"], [*lines, shapely.LineString([(-76.95, math.inf), (-76.95, 38.05)])]
+        ),
+        "without names": frame_of(
+            [*names, None, " "],
+            [*lines, *(shapely.LineString([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))],
+        ),
+        "beyond the box": frame_of([*names, "Far Rd"], [*lines, shapely.LineString([(-78, 38), (-78, 39)])]),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+@pytest.mark.parametrize("defect", defective())
+def test_usual_defects_change_nothing(tmp_path, defect):
+    cut = read_segments(city_with(written(tmp_path, defective()[defect])))
+    assert sorted(cut.names) == sorted(read_segments(city_with(written(tmp_path, town(), "whole.parquet"))).names)
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    cut = read_segments(city_with(written(tmp_path, defective()["without names"])))
+    assert cut.left_out == ("2 lines without a name",)
+    cut = read_segments(city_with(written(tmp_path, defective()["beyond the box"])))
+    assert cut.left_out == ("1 lines outside of the city's box",)
+    cut = read_segments(
+        city_with(written(tmp_path, town().assign(kind=["st"] * 9 + ["path"] * 9)), only={"kind": ["st"]})
+    )
+    assert cut.left_out == ("9 lines not among those of `only`",)
+    assert len(cut) == AVENUES
+
+
+@pytest.mark.parametrize("file", ["streets.gpkg", "streets.geojson", "streets.shp", "streets.zip"])
+def test_other_formats_are_read(tmp_path, file):
+    if file.endswith("zip"):
+        town().to_file(tmp_path / "streets.shp.zip", driver="ESRI Shapefile")
+        path = (tmp_path / "streets.shp.zip").rename(tmp_path / file)
+    else:
+        path = written(tmp_path, town(), file)
+    assert len(read_segments(city_with(path))) == PIECES
+
+
+def test_an_openstreetmap_extract_is_read(tmp_path):
+    nodes, ways = [], []
+    for name, line in zip(*street_rows(), strict=True):
+        first = len(nodes) + 1
+        nodes += [f'<node id="{first + at}" lon="{x}" lat="{y}" version="1"/>' for at, (x, y) in enumerate(line.coords)]
+        way = "".join(f'<nd ref="{first + at}"/>' for at in range(2))
+        ways.append(
+            f'<way id="{first}" version="1">{way}<tag k="highway" v="residential"/><tag k="name" v="{name}"/></way>'
+        )
+    way = (
+        '<way id="999" version="1"><nd ref="1"/><nd ref="4"/><tag k="waterway" v="river"/><tag k="name" v="Wet"/></way>'
+    )
+    (tmp_path / "town.osm").write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}{way}</osm>')
+    cut = read_segments(city_with(tmp_path / "town.osm", only={"highway": ["residential"]}))
+    assert len(cut) == PIECES
+
+
+def refused() -> dict[str, tuple[Any, dict[str, Any], str]]:
+    names, lines = street_rows()
+    far = [shapely.LineString([(-122.0, 37.0), (-122.0, 37.1)])]
+    return {
+        "no column": (town(), {"name": "street"}, "has no column street; it has name. Correct `name`"),
+        "no numbers": (
+            town(),
+            {"number_from": "a", "number_to": "b"},
+            "has no column a; it has name. Correct `number_from`",
+        ),
+        "no kind": (town(), {"only": {"kind": ["st"]}}, "has no column kind; it has name. Correct `only`"),
+        "no such kind": (
+            town().assign(kind="st"),
+            {"only": {"kind": ["road"]}},
+            "has no line whose kind is one of road; it has st",
+        ),
+        "no names": (frame_of([None] * 18, lines), {}, "has no name in any row of name. Correct `name`"),
+        "elsewhere": (frame_of(["Far"], far), {}, "has nothing in the city's box; its shapes lie within [-122.0, 37.0"),
+        "latitude first": (
+            frame_of(names, [shapely.transform(line, lambda points: points[:, ::-1]) for line in lines]),
+            {},
+            "longitude before latitude",
+        ),
+        "areas": (frame_of(["Park"], [shapely.box(-77, 38, -76.9, 38.1)]), {}, "holds Polygon, and streets are lines"),
+        "no length": (
+            frame_of(["Point"], [shapely.LineString([(-76.95, 38.05)] * 2)]),
+            {},
+            "has only lines of no length",
+        ),
+        "nothing": (frame_of([], []), {}, "has nothing in the city's box"),
+    }
+
+
+@pytest.mark.parametrize("case", refused())
+def test_what_cannot_be_used_is_refused_with_the_remedy(tmp_path, case):
+    frame, settings, says = refused()[case]
+    with pytest.raises(StreetsFileError) as error:
+        read_segments(city_with(written(tmp_path, frame), **settings))
+    assert str(error.value).startswith(f"City square_town, streets: {tmp_path / 'streets.parquet'} ")
+    assert says in str(error.value)
+
+
+def test_a_file_that_is_none_of_streets_is_refused(tmp_path):
+    (tmp_path / "streets.gpkg").write_text("no streets")
+    with pytest.raises(StreetsFileError, match="cannot be read"):
+        read_segments(city_with(tmp_path / "streets.gpkg"))
+    (tmp_path / "streets.csv").write_text("name,longitude,latitude\nOak Ln,-76.95,38.05\n")
+    with pytest.raises(StreetsFileError, match="holds Point, and streets are lines"):
+        read_segments(city_with(tmp_path / "streets.csv"))
+
+
+def test_more_lines_than_a_city_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "MAX_LINES", 17)
+    with pytest.raises(StreetsFileError, match="has 18 named lines in the city's box, and more than 17 are refused"):
+        read_segments(city_with(written(tmp_path, town())))
+
+
+def test_a_city_without_streets_has_no_segments():
+    with pytest.raises(ValueError, match="City square_town has no streets"):
+        read_segments(City.model_validate(CITY))
+
+
+def test_one_number_alone_is_refused():
+    with pytest.raises(ValueError, match="give both number_from and number_to, or neither"):
+        Streets(path=Path("a"), name="name", number_from="low")
