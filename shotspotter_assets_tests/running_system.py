@@ -43,17 +43,22 @@ class RunningSystem(Installation):
         answer = self.ask(TICKS, of={**REPOSITORY, "sensorName": sensor})
         return answer["sensorOrError"]["sensorState"]["ticks"]
 
-    def launch(self, asset: str, city: str, day: str) -> None:
-        """Ask for a run as the UI does."""
+    def status(self, run_id: str) -> str:
+        """Of a run."""
+        runs = self.ask(RUNS)["runsOrError"]["results"]
+        return next(run["status"] for run in runs if run["runId"] == run_id)
+
+    def launch(self, asset: str, city: str, day: str, config: Mapping[str, Any] | None = None) -> str:
+        """Ask for a run as the UI does; its id."""
         tags = {"dagster/partition": f"{city}|{day}", "dagster/partition/city": city, "dagster/partition/date": day}
         run = {
             "selector": {
                 **REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}], "assetCheckSelection": [],
             },
-            "runConfigData": {}, "mode": "default",
+            "runConfigData": config or {}, "mode": "default",
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }  # fmt: skip
-        assert "run" in self.ask(LAUNCH, run=run)["launchPipelineExecution"]
+        return self.ask(LAUNCH, run=run)["launchPipelineExecution"]["run"]["runId"]
 
     def wait_for(self, what: Callable[[], Any], seconds: float) -> Any:
         """What comes out once it is true; an answer that fails is no answer yet."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from shotspotter_assets.dagster_patches.finished_runs import finished as finished_run
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SageMakerResource
 
@@ -52,7 +53,7 @@ def search_on_sagemaker(
         NotOnSageMakerError: role, image or a store on S3 is missing.
     """
     from shotspotter_assets.models.tuning.sagemaker.cloud_search import Cloud, cost_line, search_in_cloud
-    from shotspotter_assets.models.tuning.sagemaker.request import Machines, Place
+    from shotspotter_assets.models.tuning.sagemaker.request import CITY_TAG, FOLD_TAG, Machines, Place
     from shotspotter_assets.models.tuning.sagemaker.task_file import packed, task_file
     from shotspotter_assets.models.tuning.tuned_settings import tuned_partition
 
@@ -83,11 +84,12 @@ def search_on_sagemaker(
         place=Place(uri, opened.uri(partition, f"{name}.sagemaker")),
         run_id=context.run.run_id,
         tags={
-            "shotspotter:city": city,
-            "shotspotter:fold": cutoff.isoformat(),
+            CITY_TAG: city,
+            FOLD_TAG: cutoff.isoformat(),
             "shotspotter:forecaster": name,
         },
         upload=lambda: opened.write_bytes(partition, task_file(name), packed(task)),
+        is_over=lambda: finished_run(context.instance, context.run.run_id) is not None,
         poll_s=sagemaker.poll_s,
     )
     finished, bill = search_in_cloud(task, journal, budget, seed, cloud, context.log.info)

@@ -126,6 +126,10 @@ class TuningTask:
             return self._ended(values, "stopped", None, epochs, began, str(stop))
         except _failures() as error:
             return self._ended(values, "failed", None, epochs, began, str(error))
+        wrong = int((~np.isfinite(probability)).sum())
+        if wrong:
+            why = f"{wrong:,} of {probability.size:,} forecasts of the validation window are not numbers"
+            return self._ended(values, "failed", None, epochs, began, why)
         loss = float(log_losses(probability, self._observed).mean())
         return self._ended(values, "complete", loss, epochs, began)
 

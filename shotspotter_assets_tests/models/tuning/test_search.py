@@ -15,6 +15,7 @@ import pytest
 
 from shotspotter_assets.models.forecaster import FitContext, TrainingStoppedError
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.regime_regression import RegimeRegressionForecaster
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.tuning.search import (
@@ -214,6 +215,14 @@ def test_settings_that_make_a_network_diverge_are_a_failed_trial_but_not_as_the_
     assert "lower the learning rate" in trial.reason
     start = Trial(values={}, state="complete", loss=0.2, seconds=1.0)
     assert best_of([start, trial]) == start
+
+
+def test_forecasts_that_are_not_numbers_are_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_number = np.full((len(VALIDATION), COVERED.sum()), np.nan)
+    monkeypatch.setattr(RegimeRegressionForecaster, "validate", lambda *_: no_number)
+    trial = task_of(REGRESSION).run({}, lambda _: None, nothing)
+    assert (trial.state, trial.loss) == ("failed", None)
+    assert trial.reason == "1,680 of 1,680 forecasts of the validation window are not numbers"
 
 
 def test_a_validation_window_without_an_alert_is_refused() -> None:

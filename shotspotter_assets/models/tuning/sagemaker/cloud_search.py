@@ -27,7 +27,7 @@ from shotspotter_assets.models.tuning.sagemaker.request import (
     name_start,
     tuning_request,
 )
-from shotspotter_assets.models.tuning.sagemaker.service import IN_PROGRESS, Service, TrainingJob
+from shotspotter_assets.models.tuning.sagemaker.service import GOES_ON, IN_PROGRESS, Service, TrainingJob
 from shotspotter_assets.models.tuning.sagemaker.training_logs import Line, TrainingLogs
 from shotspotter_assets.models.tuning.search import Budget, progress_line, search, stop_rule
 from shotspotter_assets.models.tuning.trials import Trial, TrialStore, TuningTask
@@ -60,6 +60,7 @@ class Cloud:
         run_id: of the Dagster run.
         tags: of what is made; that of the run is added.
         upload: writes the task's file to `place.task`.
+        is_over: whether the run was given up, so that another one may be about to take over its tuning job.
         poll_s: seconds between two looks.
     """
 
@@ -70,6 +71,7 @@ class Cloud:
     run_id: str
     tags: Mapping[str, str]
     upload: Callable[[], None]
+    is_over: Callable[[], bool]
     poll_s: float = POLL_S
 
 
@@ -132,7 +134,8 @@ def search_in_cloud(
     """Try settings within the budget by training jobs; all finished trials of the search, and what those of this run took.
 
     The settings as they are come first, and are tried here. Earlier tuning jobs of the same search are looked through for
-    trials that are not in the journal yet, as their run was killed; one that goes on is taken over; a new one learns from them.
+    trials that are not in the journal yet, as their run was killed; one that goes on is taken over, and one that is being
+    stopped is waited for; a new one learns from them.
 
     Args:
         task: what is tuned.
@@ -152,7 +155,7 @@ def search_in_cloud(
     finished = search(task, journal, Budget(1, budget.minutes), seed, log)
     service = cloud.service
     earlier = service.tuning_jobs(name_start(task.key))
-    running = [name for name in earlier if service.describe(name)["HyperParameterTuningJobStatus"] in IN_PROGRESS]
+    running = [name for name in earlier if service.describe(name)["HyperParameterTuningJobStatus"] == GOES_ON]
     for name in reversed(earlier):
         if name not in running:
             finished = _Followed(task, journal, budget, cloud, log, name, began, finished).collect()
@@ -182,8 +185,9 @@ def search_in_cloud(
             log(f"made the tuning job {name}")
         return followed.to_the_end()
     except BaseException:
-        # Also where the run is cancelled, which interrupts whatever is done.
-        if service.stop(name):
+        # Also where the run is cancelled, which interrupts whatever is done. What a run that was given up leaves is for
+        # its retry, or for the sensor `tuning_jobs_without_run`.
+        if not cloud.is_over() and service.stop_own(name, cloud.run_id):
             log(f"the tuning job {name} is stopped")
         raise
 
@@ -248,21 +252,22 @@ class _Followed:
         self._quiet = False
 
     def collect(self) -> list[Trial]:
-        """Take into the journal what a tuning job that has ended has tried; all finished trials."""
+        """Take into the journal what a tuning job has tried that has ended or is being stopped; all finished trials."""
         self._quiet = True
-        jobs = self._cloud.service.training_jobs(self._name)
-        self._look(jobs)
-        while not all(map(self._is_done, jobs)):
-            time.sleep(self._cloud.poll_s)
+        while True:
+            has_ended = self._has_ended(self._cloud.service.describe(self._name))
+            jobs = self._cloud.service.training_jobs(self._name)
             self._look(jobs)
-        return self._finished
+            if has_ended and all(map(self._is_done, jobs)):
+                return self._finished
+            time.sleep(self._cloud.poll_s)
 
     def to_the_end(self) -> tuple[list[Trial], Bill]:
         """Follow it until it has ended and all of its log has come; all finished trials, and what its training jobs took."""
         service, is_stopped = self._cloud.service, False
         while True:
             told = service.describe(self._name)
-            has_ended = told["HyperParameterTuningJobStatus"] not in IN_PROGRESS
+            has_ended = self._has_ended(told)
             jobs = service.training_jobs(self._name)
             self._look(jobs)
             if has_ended and all(self._is_done(job) for job in jobs):
@@ -280,6 +285,10 @@ class _Followed:
                 "in CloudWatch."
             )
         return self._finished, self._bill
+
+    @staticmethod
+    def _has_ended(told: Mapping[str, Any]) -> bool:
+        return told["HyperParameterTuningJobStatus"] not in IN_PROGRESS
 
     def _look(self, jobs: Sequence[TrainingJob]) -> None:
         """Read the lines that have come, and take in the training jobs that have ended."""
@@ -332,11 +341,16 @@ class _Followed:
                 trial = self._trial(job, "failed", None, heard.failure)
         elif job.name in self._stopped:
             trial = self._trial(job, "stopped", None, self._stopped[job.name][0])
+        ended = self._cloud.service.ended_job(job.name)
+        if trial is None and ended.is_out_of_time:
+            # Tried again, these values would take as long.
+            why = f"it ran past the {ended.limit_s / 60:g} minutes of a training job"
+            trial = self._trial(job, "stopped", None, why).model_copy(update={"seconds": ended.seconds})
         if not self._quiet:
-            self._bill += Bill(1, *self._cloud.service.billed_seconds(job.name))
+            self._bill += Bill(1, ended.seconds, ended.billed_seconds)
         if trial is None:
             why = job.reason or (
-                "its log has no result" if job.status == "Completed" else "it was stopped before its end"
+                "its log has no result" if job.status == "Completed" else f"it was stopped before its end ({ended.how})"
             )
             self._without_trial[job.name] = why
             if not self._quiet:

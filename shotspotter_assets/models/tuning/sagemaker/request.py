@@ -15,6 +15,9 @@ RUN_TAG: Final = "shotspotter:run"
 """Tag of a tuning job: the Dagster run that follows it."""
 MIN_RUNTIME_S: Final = 120
 """Least that SageMaker takes as the limit of a tuning job."""
+CITY_TAG: Final = "shotspotter:city"
+FOLD_TAG: Final = "shotspotter:fold"
+"""Cutoff date of the fold whose settings are searched."""
 SPARE_S: Final = 600
 """After the search's minutes, in which the run ends the job; if there is no run any more, the job ends by itself."""
 VOLUME_GB: Final = 10

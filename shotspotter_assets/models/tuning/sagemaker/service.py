@@ -14,7 +14,9 @@ from shotspotter_assets.models.tuning.sagemaker.request import NAME_START, RUN_T
 PATIENCE_S: Final = 600.0
 MAX_WAIT_S: Final = 20.0
 
-IN_PROGRESS: Final = ("InProgress", "Stopping")
+GOES_ON: Final = "InProgress"
+"""Status of a job that nobody has stopped."""
+IN_PROGRESS: Final = (GOES_ON, "Stopping")
 """Statuses of jobs that have not ended."""
 
 _BUSY: Final = (
@@ -25,6 +27,9 @@ _BUSY: Final = (
     "InternalFailure",
     "InternalError",
 )
+
+_OVER: Final = ("ValidationException", "ResourceNotFound")
+"""What is answered where a job has ended, or is not there."""
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -50,6 +55,28 @@ class TrainingJob:
     def has_ended(self) -> bool:
         """Whether it will not change any more."""
         return self.status not in IN_PROGRESS
+
+
+@dataclass(frozen=True)
+class EndedJob:
+    """What SageMaker tells of one training job beside its place in the tuning job.
+
+    Attributes:
+        how: it ended: `SecondaryStatus`, which tells a job that was stopped from one whose time was up.
+        seconds: that it took.
+        billed_seconds: that are paid, fewer on spare machines.
+        limit_s: after which it is ended.
+    """
+
+    how: str
+    seconds: float
+    billed_seconds: float
+    limit_s: float
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether it was ended because it took longer than it may; a spot machine that never came is no such job."""
+        return self.how == "MaxRuntimeExceeded"
 
 
 def busy_or_away(error: BaseException) -> bool:
@@ -150,15 +177,30 @@ class Service:
             for one in page["TrainingJobSummaries"]
         ]
 
-    def billed_seconds(self, training_job: str) -> tuple[float, float]:
-        """Seconds that a training job took, and those that are paid, fewer on spare machines."""
+    def ended_job(self, training_job: str) -> EndedJob:
+        """How a training job has ended, and what it took."""
         told = self._ask(self._client.describe_training_job, TrainingJobName=training_job)
         took = float(told.get("TrainingTimeInSeconds", 0))
-        return took, float(told.get("BillableTimeInSeconds", took))
+        return EndedJob(
+            how=told["SecondaryStatus"],
+            seconds=took,
+            billed_seconds=float(told.get("BillableTimeInSeconds", took)),
+            limit_s=float(told["StoppingCondition"]["MaxRuntimeInSeconds"]),
+        )
 
     def stop(self, name: str) -> bool:
         """Stop a tuning job and its training jobs; false if it has ended, or is not there."""
         return self._stop(self._client.stop_hyper_parameter_tuning_job, HyperParameterTuningJobName=name)
+
+    def stop_own(self, name: str, run_id: str) -> bool:
+        """Stop a tuning job unless another run has taken it over; false if it was not stopped."""
+        try:
+            follower = self.followed_by(name)
+        except ClientError as error:
+            if error_code(error) in _OVER:
+                return False
+            raise
+        return follower in ("", run_id) and self.stop(name)
 
     def stop_training_job(self, name: str) -> bool:
         """Stop a training job; false if it has ended."""
@@ -166,8 +208,12 @@ class Service:
 
     def followed_by(self, name: str) -> str:
         """The run that follows a tuning job, by its tag; empty where it has none."""
-        tags = self._ask(self._client.list_tags, ResourceArn=self.describe(name)["HyperParameterTuningJobArn"])["Tags"]
-        return next((tag["Value"] for tag in tags if tag["Key"] == RUN_TAG), "")
+        return self.tags(name).get(RUN_TAG, "")
+
+    def tags(self, name: str) -> dict[str, str]:
+        """The tags of a tuning job."""
+        arn = self.describe(name)["HyperParameterTuningJobArn"]
+        return {tag["Key"]: tag["Value"] for tag in self._ask(self._client.list_tags, ResourceArn=arn)["Tags"]}
 
     def follow(self, name: str, run_id: str) -> None:
         """Write down that another run follows a tuning job."""
@@ -178,7 +224,7 @@ class Service:
         try:
             self._ask(request, **arguments)
         except ClientError as error:
-            if error_code(error) in ("ValidationException", "ResourceNotFound"):  # has ended, or is not there
+            if error_code(error) in _OVER:
                 return False
             raise
         return True

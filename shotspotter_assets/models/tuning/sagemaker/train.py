@@ -7,6 +7,7 @@ what is printed goes to CloudWatch; exit code 0 for a trial that is complete; el
 import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ MAX_REASON_CHARACTERS: Final = 1000
 """SageMaker shows 1024 of them."""
 
 TRIED, SETTINGS_FAILED, TASK_FAILED = 0, 1, 2
+ENDED: Final = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)
@@ -99,5 +101,12 @@ def _leave_reason(root: Path, reason: str) -> None:
         (root / "output" / "failure").write_text(reason[:MAX_REASON_CHARACTERS])
 
 
+def _end(*_: object) -> None:
+    """End at SIGTERM, by which SageMaker stops a job: without a handler the first process of a container ignores it."""
+    _say("SageMaker ends this training job")
+    sys.exit(ENDED)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(run(Path(os.environ.get(ROOT_VARIABLE) or "/opt/ml"), os.environ.get("TRAINING_JOB_NAME") or "job"))

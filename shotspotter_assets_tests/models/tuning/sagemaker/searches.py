@@ -1,5 +1,6 @@
 """Searches on the stand-in of SageMaker, on the made-up city of the forecasters' tests."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,12 @@ class SearchInCloud:
         seed: int = 0,
         price: float | None = 0.23,
         role: str | None = None,
+        job_minutes: float = 60.0,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> tuple[list[Trial], Bill]:
         """Search as the asset does."""
         s3 = self.aws.moto_client("s3")
-        machines = Machines(role or self.aws.role, IMAGE, "ml.m5.xlarge", spot, 60.0, price)
+        machines = Machines(role or self.aws.role, IMAGE, "ml.m5.xlarge", spot, job_minutes, price)
         place = Place(f"s3://{BUCKET}/made/{self.task.forecaster}.task.npz", f"s3://{BUCKET}/made/sagemaker")
 
         def upload() -> None:
@@ -45,7 +48,7 @@ class SearchInCloud:
 
         cloud = Cloud(
             Service(self.aws.client("sagemaker"), 120.0), self.aws.client("logs"), machines, place, run_id,
-            {"shotspotter:city": "small_city"}, upload, poll_s=0.2,
+            {"shotspotter:city": "small_city"}, upload, is_over, poll_s=0.2,
         )  # fmt: skip
         return search_in_cloud(
             self.task, self.journal, Budget(trials, minutes, parallel), seed, cloud, self.lines.append

@@ -46,6 +46,16 @@ class ApiError(Exception):
         self.code = code
 
 
+DIVERGING = """
+import keras
+from shotspotter_assets.models.networks import fit
+
+nothing = lambda targets, logits: keras.ops.sum(logits, axis=(1, 2, 3)) * float("nan")
+fit.weighted_cross_entropy = lambda in_coverage, weight: nothing
+"""
+"""Python that the container of a network begins with."""
+
+
 @dataclass
 class Faults:
     """What goes wrong, by the number of the training job in its tuning job, from 1 on."""
@@ -53,6 +63,10 @@ class Faults:
     no_capacity: set[int] = field(default_factory=set)
     interrupted: set[int] = field(default_factory=set)
     """Spot machines that are taken away after the first epoch, and given again."""
+    out_of_time: set[int] = field(default_factory=set)
+    """The time that a training job may take has passed once it begins."""
+    diverging: set[int] = field(default_factory=set)
+    """The loss of a network is no number."""
     refused: ApiError | None = None
     """Of the next tuning job."""
     throttled: int = 0
@@ -75,6 +89,8 @@ class Training:
     definition: dict[str, Any]
     root: Path
     status: str = "InProgress"
+    how: str = ""
+    """The secondary status, where it is another one."""
     reason: str = ""
     lines: list[str] = field(default_factory=list)
     created: float = field(default_factory=time.time)
@@ -217,6 +233,8 @@ class SageMaker:
             "TrainingJobName": training.name,
             "TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{training.name}",
             "TrainingJobStatus": training.status,
+            "SecondaryStatus": training.how or training.status,
+            "StoppingCondition": training.definition["StoppingCondition"],
             "CreationTime": training.created,
             "TrainingTimeInSeconds": took,
             "BillableTimeInSeconds": took // 3 if is_spot else took,
@@ -371,7 +389,11 @@ class SageMaker:
             "PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
             ROOT_VARIABLE: str(training.root), "TRAINING_JOB_NAME": training.name, "HOME": str(training.root),
         }  # fmt: skip
-        seconds = training.definition["StoppingCondition"]["MaxRuntimeInSeconds"]
+        if training.number in self.faults.diverging:
+            (training.root / "sitecustomize.py").write_text(DIVERGING)
+            environment["PYTHONPATH"] += f"{os.pathsep}{training.root}"
+        limit = training.definition["StoppingCondition"]["MaxRuntimeInSeconds"]
+        seconds = 0 if training.number in self.faults.out_of_time else limit
         process = subprocess.Popen(
             program(),
             env=environment,
@@ -402,7 +424,9 @@ class SageMaker:
         """Ends the container where it is told to, or its time is up."""
         until = time.monotonic() + seconds
         while process.poll() is None:
-            if training.stopping.wait(0.05) or tuning.stopping.is_set() or time.monotonic() > until:
+            is_late = time.monotonic() > until
+            if is_late or training.stopping.wait(0.05) or tuning.stopping.is_set():
+                training.how = "MaxRuntimeExceeded" if is_late else "Stopped"
                 training.stopping.set()
                 training.status = "Stopping"
                 with contextlib.suppress(ProcessLookupError):

@@ -1,6 +1,7 @@
 """A search on the stand-in of SageMaker: real containers' processes, real HTTP."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,43 @@ def test_a_training_job_without_a_machine_is_no_trial(cloud: Aws, tmp_path: Path
     assert any("Failed, no trial: CapacityError: Unable to provision" in line for line in search.lines)
 
 
+def test_a_training_job_that_takes_too_long_is_a_stopped_trial_and_the_search_goes_on(
+    cloud: Aws, tmp_path: Path
+) -> None:
+    search = SearchInCloud(cloud, tmp_path)
+    cloud.service.faults.out_of_time = {1}
+    finished, bill = search.run(trials=3, parallel=1, job_minutes=3)
+    [tuning] = cloud.service.tunings.values()
+    assert [trial.state for trial in finished] == ["complete", "stopped", "complete"]
+    assert finished == search.journal.read(search.task.key)
+    assert finished[1].reason == "it ran past the 3 minutes of a training job"
+    assert finished[1].seconds >= 60
+    assert any("trial 2/3: stopped (it ran past the 3 minutes" in line for line in search.lines)
+    assert [training.status for training in tuning.trainings] == ["Stopped", "Completed"]
+    assert (tuning.status, bill.jobs) == ("Completed", 2)
+    assert all(training.process and training.process.poll() is not None for training in tuning.trainings)
+    # A later run does not take it in again.
+    assert search.run(trials=3, run_id=OTHER_RUN)[0] == finished
+
+
+@pytest.mark.slow
+def test_settings_that_diverge_in_a_container_are_a_failed_trial_and_the_search_goes_on(
+    cloud: Aws, tmp_path: Path
+) -> None:
+    search = SearchInCloud(cloud, tmp_path, "conv_lstm")
+    cloud.service.faults.diverging = {1}
+    finished, _ = search.run(trials=3, parallel=1)
+    [tuning] = cloud.service.tunings.values()
+    assert [trial.state for trial in finished] == ["complete", "failed", "complete"]
+    assert (finished[1].loss, finished[1].epochs) == (None, [])
+    assert re.match(r"loss is not finite in epoch 1: .*loss=nan.*; lower the learning rate$", finished[1].reason)
+    failed, completed = tuning.trainings
+    assert (failed.status, completed.status) == ("Failed", "Completed")
+    assert failed.reason == f"AlgorithmError: {finished[1].reason}, exit code: 1"
+    assert any("trial 2/3: failed (loss is not finite in epoch 1" in line for line in search.lines)
+    assert finished == search.journal.read(search.task.key)
+
+
 def test_a_search_that_gets_no_machine_at_all_fails_and_says_why(cloud: Aws, tmp_path: Path) -> None:
     search = SearchInCloud(cloud, tmp_path)
     cloud.service.faults.no_capacity = {1, 2}
@@ -136,10 +174,7 @@ def interrupted_once(is_time: Callable[[], bool]) -> Iterator[None]:
 def test_a_cancelled_run_stops_its_tuning_job(cloud: Aws, tmp_path: Path) -> None:
     search = SearchInCloud(cloud, tmp_path)
 
-    def is_training() -> bool:
-        return any(training.process for tuning in cloud.service.tunings.values() for training in tuning.trainings)
-
-    with interrupted_once(is_training), pytest.raises(KeyboardInterrupt):
+    with interrupted_once(lambda: is_training(cloud)), pytest.raises(KeyboardInterrupt):
         search.run(trials=50)
     [tuning] = cloud.service.tunings.values()
     assert tuning.stopping.is_set()
@@ -194,6 +229,44 @@ def test_a_later_run_takes_over_the_tuning_job_of_one_that_was_killed(cloud: Aws
     assert tuning.tags["shotspotter:run"] == OTHER_RUN
     assert len(finished) == 4
     assert bill.jobs == 3
+
+
+def is_training(cloud: Aws) -> bool:
+    return any(training.process for tuning in cloud.service.tunings.values() for training in tuning.trainings)
+
+
+def test_a_tuning_job_that_is_being_stopped_is_waited_for_and_not_taken_over(cloud: Aws, tmp_path: Path) -> None:
+    search = SearchInCloud(cloud, tmp_path)
+    killed_run(search, tmp_path, 3, lambda: is_training(cloud))
+    [first] = cloud.service.tunings.values()
+    # As the sensor, a moment before the run begins that would have taken it over.
+    cloud.client("sagemaker").stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=first.name)
+    finished, _ = search.run(trials=3, run_id=OTHER_RUN)
+    assert len(finished) == 3
+    assert (first.status, [tuning.status for tuning in cloud.service.tunings.values()]) == (
+        "Stopped",
+        ["Stopped", "Completed"],
+    )
+    assert first.tags["shotspotter:run"] == RUN_ID
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_a_run_that_was_given_up_leaves_its_tuning_job_to_its_retry(
+    cloud: Aws, tmp_path: Path, is_taken_over: bool
+) -> None:
+    search = SearchInCloud(cloud, tmp_path)
+
+    def is_time() -> bool:
+        if is_taken_over and is_training(cloud):
+            [tuning] = cloud.service.tunings.values()
+            tuning.tags["shotspotter:run"] = OTHER_RUN
+        return is_training(cloud)
+
+    with interrupted_once(is_time), pytest.raises(KeyboardInterrupt):
+        search.run(trials=50, is_over=lambda: not is_taken_over)
+    [tuning] = cloud.service.tunings.values()
+    assert not tuning.stopping.is_set()
+    assert tuning.status == "InProgress"
 
 
 @pytest.mark.slow
