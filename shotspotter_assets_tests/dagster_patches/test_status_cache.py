@@ -110,3 +110,60 @@ def test_keys_that_are_none_any_more_are_left_out_as_by_dagster(monkeypatch: pyt
     assert partition_status_cache.get_validated_partition_keys(cities, {"b", "c"}) == {"b"}
     monkeypatch.setattr(dg.MultiPartitionKey, "__new__", lambda *_: pytest.fail("an object of a key"))
     assert partition_status_cache.get_validated_partition_keys(PARTITIONS, keys) == valid
+
+
+def of_cities(*cities: str) -> dg.MultiPartitionsDefinition:
+    days = dg.DailyPartitionsDefinition("2024-01-01", "2024-02-01")
+    return dg.MultiPartitionsDefinition({"city": dg.StaticPartitionsDefinition(cities), "date": days})
+
+
+def made_of(instance: dg.DagsterInstance, partitions: dg.MultiPartitionsDefinition) -> set[str]:
+    """What is shown as made, which is what Dagster finds that reads all events."""
+    found: Any = get_and_update_asset_status_cache_value(instance, KEY, partitions)
+    record = next(iter(instance.get_asset_records([KEY])))
+    assert status_cache.STOCK(instance, KEY, partitions, None, record) == found
+    return set(partitions.deserialize_subset(found.serialized_materialized_partition_subset).get_partition_keys())
+
+
+def report(instance: dg.DagsterInstance, key: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(KEY, partition=key))
+
+
+def test_after_new_cities_the_events_of_the_others_are_not_read_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a|2024-01-01", "b|2024-01-02"):
+        report(instance, key)
+    keys = {"a|2024-01-01", "b|2024-01-02"}
+    assert made_of(instance, of_cities("a", "b")) == keys
+    read = type(instance.event_log_storage).get_materialized_partitions
+
+    def of_new_events(*arguments: Any, after_cursor: int | None = None, **named: Any) -> Any:
+        assert after_cursor is not None, "all events are read"
+        return read(*arguments, after_cursor=after_cursor, **named)
+
+    def refresh(*cities: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(instance.event_log_storage), "get_materialized_partitions", of_new_events)
+            get_and_update_asset_status_cache_value(instance, KEY, of_cities(*cities))
+
+    refresh("a", "b", "new")
+    assert made_of(instance, of_cities("a", "b", "new")) == keys
+    # One more while nothing is made of the last, then two at once.
+    refresh("a", "b", "new", "newer")
+    assert made_of(instance, of_cities("a", "b", "new", "newer")) == keys
+    report(instance, "new|2024-01-03")
+    report(instance, "newer|2024-01-03")
+    keys |= {"new|2024-01-03", "newer|2024-01-03"}
+    assert made_of(instance, of_cities("a", "b", "new", "newer")) == keys
+    refresh("a", "b", "new", "newer", "c", "d")
+    assert made_of(instance, of_cities("a", "b", "new", "newer", "c", "d")) == keys
+
+
+def test_a_city_that_comes_back_has_what_was_made_of_it(instance: dg.DagsterInstance) -> None:
+    for key in ("a|2024-01-01", "b|2024-01-02"):
+        report(instance, key)
+    assert made_of(instance, of_cities("a", "b")) == {"a|2024-01-01", "b|2024-01-02"}
+    assert made_of(instance, of_cities("a")) == {"a|2024-01-01"}
+    assert made_of(instance, of_cities("a", "b")) == {"a|2024-01-01", "b|2024-01-02"}
+    assert made_of(instance, of_cities("b", "c")) == {"b|2024-01-02"}
