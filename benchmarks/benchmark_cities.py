@@ -155,13 +155,14 @@ def history_of(name: str, data: Path, cache: Path) -> CityHistory:
     cache.mkdir(parents=True, exist_ok=True)
     kept = cache / f"{name}_frames.parquet"
     if not kept.exists():
-        cleaned = clean_alerts(_raw_alerts(city, data, days), days, city)
-        tensors = sparse_tensors(_dated({day: result.alerts for day, result in cleaned.items()}), days, city)
-        pq.write_table(_dated(tensors), kept)
+        cleaned = clean_alerts(raw_alerts(city, data, days), days, city)
+        tensors = sparse_tensors(dated({day: result.alerts for day, result in cleaned.items()}), days, city)
+        pq.write_table(dated(tensors), kept)
     return CityHistory(city, days, pq.read_table(kept))
 
 
-def _raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
+def raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
+    """Rows of the city's file, as they are landed, or of its simulation."""
     file = BENCHMARKS[city.name].file
     if not file:
         return SimulatedSource(city).read(days[0], days[-1])
@@ -170,15 +171,15 @@ def _raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
         return LandingFolder(city, fs.LocalFileSystem(), folder).read(days[0], days[-1])
 
 
-def _dated(tables: dict[date, pa.Table]) -> pa.Table:
+def dated(tables: dict[date, pa.Table]) -> pa.Table:
     """The tables of days as one, with their `date`."""
-    dated = [
+    with_date = [
         table.append_column("date", pa.repeat(pa.scalar(day, pa.date32()), len(table))).replace_schema_metadata(None)
         for day, table in tables.items()
     ]
     # What all days share: the grid's shape.
     grid = (next(iter(tables.values())).schema.metadata or {}).get(b"grid")
-    return pa.concat_tables(dated).replace_schema_metadata({b"grid": grid} if grid else None)
+    return pa.concat_tables(with_date).replace_schema_metadata({b"grid": grid} if grid else None)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,20 @@ from shotspotter_assets import dagster_patches
 from shotspotter_assets.cities.registry import CityFileError, unusable_files
 from shotspotter_assets.defs import replay
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
-from shotspotter_assets.defs.automation import arrivals, conditions, notices, pages, schedules, tuning_jobs
+from shotspotter_assets.defs.automation import (
+    arrivals,
+    conditions,
+    live_nowcasts,
+    notices,
+    pages,
+    schedules,
+    tuning_jobs,
+)
 from shotspotter_assets.defs.daily import (
     city_pages,
     forecast_scores,
     live_models,
+    nowcast_scores,
     nowcasts,
     patrol_plans,
     risk_forecasts,
@@ -37,13 +46,14 @@ ASSETS = (
     live_models,
     risk_forecasts,
     nowcasts,
+    nowcast_scores,
     patrol_plans,
     forecast_scores,
     city_pages,
 )
 """In the order of the chain."""
 
-AUTOMATION = (arrivals, conditions, notices, pages, schedules, tuning_jobs)
+AUTOMATION = (arrivals, conditions, live_nowcasts, notices, pages, schedules, tuning_jobs)
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.

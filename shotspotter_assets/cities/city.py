@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.layers import BaseMap, Layers
 from shotspotter_assets.cities.limits import Limits
+from shotspotter_assets.cities.nowcast_rules import NowcastRules
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.source_settings import Source, StrictModel
@@ -129,6 +130,8 @@ class City(StrictModel):
     """A run of whose rows a larger share cannot be used fails."""
     patrol: PatrolRules | None = None
     """Null for a city without patrol plans."""
+    nowcasts: NowcastRules | None = None
+    """Null for a city whose nowcasts are made by hand alone."""
     retraining: Literal["daily", "weekly", "on_drift"] = "weekly"
     """When live models are trained again: every day, a week after the last time, or when the alerts have drifted."""
     shared: bool = True
@@ -220,6 +223,18 @@ class City(StrictModel):
         folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
         if len(set(folders)) < len(folders):
             raise ValueError(f"two landing sources share a folder ({', '.join(folders)}); give one of them a folder")
+        return self
+
+    @model_validator(mode="after")
+    def _gives_alerts_at_once_for_nowcasts(self) -> "City":
+        if self.nowcasts is None:
+            return self
+        if not self.publication.answers_at_once:
+            raise ValueError(
+                "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does"
+            )
+        if self.time_precision != "second":
+            raise ValueError(f"nowcasts needs times of alerts, and time_precision is {self.time_precision}")
         return self
 
     @property

@@ -21,3 +21,15 @@ RISK_COLUMNS: Final = {
     "type_2": Column("double", "Probability that an alert is a gunshot or firecracker; empty without types."),
 }
 """Tables have further columns: the probability by the candidate and by each baseline."""
+
+MINUTES_COLUMNS: Final = {
+    "horizon": Column("string", 'What is forecast: minutes such as "15m".'),
+    "starts_utc": Column("timestamp[us, tz=UTC]", "When the forecast was made, and its period begins."),
+    "minutes": Column("int16", "Minutes of the period."),
+    "row": Column("int16", "Row of the cell; 0 is the southernmost."),
+    "column": Column("int16", "Column of the cell; 0 is the westernmost."),
+    "probability": Column("double", "Of at least one new incident in the cell."),
+    "expected": Column("double", "Expected number of new incidents in the cell."),
+    "even": Column("double", "The probability by the hour's forecast alone, spread evenly over its hour."),
+}
+"""An incident is new if its first alert comes after the forecast was made."""

@@ -18,6 +18,7 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.fold_training import NOTHING_TUNED
 from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, HasMembers
+from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.models.records import TunedUse, installed_versions
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -142,6 +143,7 @@ def train(
     *,
     before: ServingRecord | None,
     issued: Mapping[date, pa.Table],
+    incidents: Incidents,
     context: FitContext,
     config: Mapping[str, Any],
     tuned: Mapping[str, TunedUse] = NOTHING_TUNED,
@@ -153,6 +155,7 @@ def train(
         reason: see `training_reason`.
         before: the record of models that may be kept, if they were fitted for the same lead, unless they are `outdated`.
         issued: next-day forecasts of the same lead for days of the validation window, by the day that they are for.
+        incidents: of the stored days, at least of the last two years.
         context: of the fits.
         config: what the launchpad was set to, to be kept in the record.
         tuned: what is known of tuned settings; those in force are among the changes of the context.
@@ -187,7 +190,7 @@ def train(
     settings: dict[str, ChosenSettings] = {name: model.settings for name, model in fitted.to_store.items()} | {
         COUNTS: {}
     }
-    version, hours = version_of(files), _hours(stored, in_coverage, windows, before, context.log)
+    version, hours = version_of(files), _hours(stored, in_coverage, windows, before, incidents, context.log)
     record = ServingRecord(
         city=city.name,
         day=day,
@@ -232,13 +235,14 @@ def _hours(
     in_coverage: npt.NDArray[np.bool_],
     windows: Windows,
     before: ServingRecord | None,
+    incidents: Incidents,
     log: Callable[[str], None],
 ) -> HourModels:
     """Fitted at most weekly: they take as long as all else, and hour profiles and labels change slowly."""
     is_present = before is not None and NEXT_HOURS in {**before.hours, **before.without}
     if before is not None and is_present and stored.issue_date - before.hours_from < WEEK:
         return HourModels(before.hours_from, before.hours_version, before.hours, {}, before.without)
-    return fit_hours(stored, in_coverage, windows, log)
+    return fit_hours(stored, in_coverage, windows, incidents, log)
 
 
 def against_issued(trained: pa.Table, served: str, issued: Mapping[date, pa.Table]) -> IssuedComparison:

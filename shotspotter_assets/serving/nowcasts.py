@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +15,33 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.next_hours.forecaster import forecast_from
-from shotspotter_assets.serving.record import ServingModels, ServingRecord
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.forecaster import FittedHourly, forecast_from
+from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
+from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes
+from shotspotter_assets.serving.columns import MINUTES_COLUMNS
+from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts
+from shotspotter_assets.serving.record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.sources.day_states import day_states
 from shotspotter_assets.sources.known_days import silent_at_end
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE, RECORD_FILE
+from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE, ISSUED_FILE, MINUTES_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 NOWCASTS: Final = "nowcasts"
+MINUTES_SCHEMA: Final = arrow_schema(MINUTES_COLUMNS, required=set(MINUTES_COLUMNS))
+ISSUED_SCHEMA: Final = pa.schema(
+    [
+        field.with_type(pa.float32()) if field.type == pa.float64() else field
+        for field in MINUTES_SCHEMA
+        if field.name not in ("horizon", "expected")
+    ]
+)
+"""What is kept of every nowcast, to be scored."""
 
 
 class NoHoursError(ValueError):
@@ -45,14 +61,32 @@ class NowcastRecord(BaseModel):
     trust: dict[str, str] = {}
     """By horizon, which forecasters the combination trusts, in words."""
     alerts_since_midnight: int
+    incidents_last_hour: int = 0
+    """That began in the hour before now; records of earlier versions did not count them."""
+    without_minutes: str = ""
+    """Why there is no forecast of the next minutes; empty where there is one."""
+
+
+class UntilNow(NamedTuple):
+    """What is known now."""
+
+    history: CityHistory
+    """The days to the running one."""
+    alerts_since_midnight: int
+    incidents: Incidents
+    """Of yesterday and today."""
 
 
 @dataclass(frozen=True)
 class Nowcast:
-    """Risk of the next hours, `risk_forecasts.RISK_SCHEMA`, and stated facts."""
+    """Risk of the next hours, `risk_tables.RISK_SCHEMA`, and minutes, `MINUTES_SCHEMA`, and stated facts."""
 
     table: pa.Table
+    minutes: pa.Table
+    """Without rows where the city has no models of minutes."""
     record: NowcastRecord
+    day: date
+    """The local day on which it was made."""
 
     @property
     def longest(self) -> pa.Table:
@@ -61,8 +95,11 @@ class Nowcast:
     @property
     def expected_cells(self) -> dict[str, float]:
         """Expected number of cells with an alert, by horizon."""
-        by_horizon = self.table.group_by("horizon", use_threads=False).aggregate([("probability", "sum")])
-        return dict(zip(*(column.to_pylist() for column in by_horizon.columns), strict=True))
+        found: dict[str, float] = {}
+        for table in (self.minutes, self.table):
+            by_horizon = table.group_by("horizon", use_threads=False).aggregate([("probability", "sum")])
+            found |= dict(zip(*(column.to_pylist() for column in by_horizon.columns), strict=True))
+        return found
 
 
 def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
@@ -80,18 +117,34 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
     return record
 
 
-def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> tuple[CityHistory, int]:
-    """(days to now, alerts since midnight): stored days up to the first missing one, the rest read from the sources.
+def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> UntilNow:
+    """What is known now: stored days up to the first missing one, the rest read from the sources.
 
     Raises:
         NoHoursError: the source has not said yet what happened on the last days.
     """
+    days = days_to_read(store, city, now)
+    return with_rows(store, readers, city, now, days, read_sources(readers, days[0], days[-1]))
+
+
+def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
+    """The days that the sources are asked for: from the first that is not stored to the running one."""
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
-    days = days_between(first, today)
+    return days_between(first, today)
+
+
+def with_rows(
+    store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
+) -> UntilNow:
+    """What is known now, from the stored days and the `rows` (`RAW_SCHEMA`) that the sources have of `days_to_read`.
+
+    Raises:
+        NoHoursError: the source has not said yet what happened on the last days.
+    """
+    first, today = days[0], days[-1]
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
-    rows = read_sources(readers, first, today)
     alerts = [
         _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
         for day, cleaned in clean_alerts(rows, days, city).items()
@@ -116,45 +169,75 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
                 "when the source has published them; risk_forecasts are issued all the same, as far as "
                 f"publication.longest_lead ({city.publication.longest_lead} days) lets them."
             )
-    return until_now, alerts[-1].num_rows
+    recent = pa.concat_tables([table.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema) for table in alerts[-2:]])
+    yesterday = today - timedelta(days=1)
+    if len(alerts) == 1 and yesterday >= city.start:
+        recent = pa.concat_tables([stored_alerts(store, city, yesterday, yesterday), recent])
+    return UntilNow(until_now, alerts[-1].num_rows, Incidents.of_alerts(recent, city))
 
 
-def nowcast(
-    record: ServingRecord, models: ServingModels, until_now: CityHistory, alerts: int, now: datetime
-) -> Nowcast:
-    """The next hours. The hour that is running counts with what it has had so far; forecast is from its end on.
+def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
+    """The next minutes from now, and the next hours from the end of the running one, which counts with what it has had so far.
 
     Args:
         record: in force.
         models: that it names.
         until_now: see `history_until`.
-        alerts: since midnight.
         now: an instant with a zone.
 
     Raises:
         NoHoursError: the city has no models of hours.
     """
-    city = until_now.city
+    city = until_now.history.city
     if models.hours is None:
         earlier = (
             f"The models of {record.hours_from} are of an earlier version; materialise live_models with `retrain` on."
         )
         raise NoHoursError(f"City {city.name}: no next hours. {' '.join(record.without.values()) or earlier}")
-    history = until_now.hourly(covered_mask(record.covered, city.shape))
+    history = until_now.history.hourly(covered_mask(record.covered, city.shape))
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
+    minutes, without = MINUTES_SCHEMA.empty_table(), ""
+    if models.minutes is None:
+        without = record.without.get(NEXT_MINUTES, f"The models of {record.hours_from} are of an earlier version.")
+    else:
+        minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
     return Nowcast(
         next_hours_table(record, models, history, first_hour, probability, mixes),
+        minutes,
         NowcastRecord(
             city=city.name,
             now=now.isoformat(timespec="seconds"),
             starts=f"{starts}Z",
             models_from=record.hours_from,
             trust=models.hours.in_words,
-            alerts_since_midnight=alerts,
+            alerts_since_midnight=until_now.alerts_since_midnight,
+            incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
+            without_minutes=without,
         ),
+        now.astimezone(city.zone).date(),
     )
+
+
+def _minutes_table(
+    hours: FittedHourly, minutes: FittedMinutes, history: HourlyHistory, incidents: Incidents, now: datetime
+) -> pa.Table:
+    """`MINUTES_SCHEMA`."""
+    forecast = forecast_minutes(hours, minutes, history, incidents, now)
+    row, column = np.nonzero(history.in_coverage)
+    times, cells = len(MINUTES), len(row)
+    values = [
+        np.repeat([f"{ahead}m" for ahead in MINUTES], cells),
+        pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), times * cells),
+        np.repeat(np.array(MINUTES, np.int16), cells),
+        np.tile(row, times).astype(np.int16),
+        np.tile(column, times).astype(np.int16),
+        forecast.probability.ravel(),
+        forecast.expected.ravel(),
+        forecast.even.ravel(),
+    ]
+    return pa.table([pa.array(value) for value in values], schema=MINUTES_SCHEMA)
 
 
 def write_nowcast(store: Store, nowcast: Nowcast) -> str:
@@ -163,7 +246,16 @@ def write_nowcast(store: Store, nowcast: Nowcast) -> str:
     with store.alone(partition.asset, partition.city):
         store.write_bytes(partition, RECORD_FILE, nowcast.record.model_dump_json(indent=1).encode())
         store.write_table(partition, FORECAST_FILE, nowcast.table)
+        store.write_table(partition, MINUTES_FILE, nowcast.minutes)
+        if len(nowcast.minutes):
+            rows = nowcast.minutes.select(ISSUED_SCHEMA.names).cast(ISSUED_SCHEMA)
+            store.add_to_tables(NOWCASTS, nowcast.record.city, ISSUED_FILE, {nowcast.day: rows}, _once)
     return store.uri(partition, FORECAST_FILE)
+
+
+def _once(before: pa.Table, rows: pa.Table) -> pa.Table:
+    """Both, unless the nowcast is there already: a tick that dies after it has written is done over."""
+    return before if pc.is_in(rows["starts_utc"][0], before["starts_utc"]).as_py() else pa.concat_tables([before, rows])
 
 
 def _dated(table: pa.Table, day: date) -> pa.Table:

@@ -19,9 +19,12 @@ from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.features import blank_history, names_of_inputs
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
+from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
+from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
-from shotspotter_assets.serving.record import NEXT_HOURS, TYPES
+from shotspotter_assets.serving.record import NEXT_HOURS, NEXT_MINUTES, TYPES
 from shotspotter_assets.storage.fingerprints import sha256
 
 ModelFiles = Mapping[str, Mapping[str, bytes]]
@@ -114,28 +117,50 @@ class HourModels:
 
 
 def fit_hours(
-    stored: CityHistory, in_coverage: npt.NDArray[np.bool_], windows: Windows, log: Callable[[str], None]
+    stored: CityHistory,
+    in_coverage: npt.NDArray[np.bool_],
+    windows: Windows,
+    incidents: Incidents,
+    log: Callable[[str], None],
 ) -> HourModels:
-    """The models of hours and types as far as the city's alerts allow."""
+    """The models of hours, minutes and types as far as the city's alerts allow."""
     city, day = stored.city, stored.issue_date
     if city.time_precision == "day":
         words = "The source publishes days, not hours."
-        return HourModels(day, "none", {}, {}, {NEXT_HOURS: words, TYPES: words})
+        return HourModels(day, "none", {}, {}, dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), words))
     history = stored.hourly(in_coverage)
     first_hours = np.r_[0, np.cumsum(hours_of_days(stored.days, city.zone))]
     train, validation = (
         range(int(first_hours[days.start]), int(first_hours[days.stop])) for days in (windows.train, windows.validation)
     )
-    files, models, without = {}, {}, {}
-    for name, fit in ((NEXT_HOURS, HourlyStack().fit), (TYPES, GunshotTypes.fit)):
+    files: dict[str, dict[str, bytes]] = {}
+    models: dict[str, TrainedModel] = {}
+    without: dict[str, str] = {}
+    hourly: list[FittedHourlyStack] = []
+
+    def fit_stack() -> FittedHourlyStack:
+        hourly.append(HourlyStack().fit(history, train, validation))
+        return hourly[0]
+
+    def fit_minutes() -> FittedMinutes:
+        if not hourly:
+            raise HourlyHistoryError(without[NEXT_HOURS])
+        return fit_on_hours(incidents, history, hourly[0])
+
+    fits: dict[str, Callable[[], FittedHourlyStack | FittedMinutes | GunshotTypes]] = {
+        NEXT_HOURS: fit_stack,
+        NEXT_MINUTES: fit_minutes,
+        TYPES: lambda: GunshotTypes.fit(history, train, validation),
+    }
+    for name, fit in fits.items():
         started = perf_counter()
         try:
-            fitted = fit(history, train, validation)
+            fitted = fit()
         except HourlyHistoryError as error:
             without[name] = str(error)
             continue
         files[name] = fitted.files()
-        settings = fitted.settings if isinstance(fitted, FittedHourlyStack) else {}
+        settings = {} if isinstance(fitted, GunshotTypes) else fitted.settings
         models[name] = trained_model(settings, files[name], perf_counter() - started)
         log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
     return HourModels(day, version_of(files), models, files, without)

@@ -27,6 +27,9 @@ CARD_FILE: Final = "model_card.md"
 
 # risk_forecasts, nowcasts
 FORECAST_FILE: Final = "forecast.parquet"
+MINUTES_FILE: Final = "minutes.parquet"
+ISSUED_FILE: Final = "issued_minutes.parquet"
+"""By day: the next minutes as all of its nowcasts forecast them."""
 HOURLY_FILE: Final = "hourly.parquet"
 TOP_FILE: Final = "top_locations.parquet"
 MAP_FILE: Final = "risk.geojson"

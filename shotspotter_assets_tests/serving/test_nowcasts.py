@@ -15,7 +15,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.serving.nowcasts import NoHoursError, history_until, nowcast, record_in_force
+from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.serving.incidents import NO_ALERTS
+from shotspotter_assets.serving.nowcasts import NoHoursError, UntilNow, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import NEXT_HOURS, ServingModels, models_partition
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import AlertSource
@@ -31,6 +33,7 @@ def stored_until(store: Store, last: date) -> Store:
     """Gridded days as the source has them."""
     days = days_between(TOWN.start, last)
     cleaned = clean_alerts(SOURCE.read(days[0], last), days, TOWN)
+    store.write_tables("cleaned_alerts", TOWN.name, "alerts.parquet", {day: cleaned[day].alerts for day in days})
     for day in days:
         table = cleaned[day].alerts
         dates = np.full(len(table), day, dtype="datetime64[D]")
@@ -46,7 +49,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
     if stored_days:
         stored_until(store, TOWN.start + timedelta(days=stored_days - 1))
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 23, 59, 59, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts = history_until(store, [SOURCE], TOWN, now)
+    history, alerts, _ = history_until(store, [SOURCE], TOWN, now)
     whole = CityHistory.load(stored_until(Store(str(tmp_path / "whole")), TODAY), TOWN, TODAY)
     assert history.days == whole.days
     np.testing.assert_array_equal(history.daily_counts, whole.daily_counts)
@@ -55,7 +58,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
 
 def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
     noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
+    history, alerts, _ = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
     hourly = history.hourly(np.ones(TOWN.shape, dtype=bool)).counts[-24:].sum(axis=(1, 2))
     assert not hourly[12:].any()
     assert hourly.sum() == alerts
@@ -74,6 +77,18 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
     return city, [LandingFolder(city, fs.LocalFileSystem(), str(folder))]
 
 
+@pytest.mark.parametrize("stored_days", [8, 9])
+def test_incidents_of_yesterday_and_today_are_known_whichever_days_are_stored(tmp_path: Path, stored_days: int) -> None:
+    store = stored_until(Store(str(tmp_path)), TOWN.start + timedelta(days=stored_days - 1))
+    now = datetime(TODAY.year, TODAY.month, TODAY.day, 0, 30, tzinfo=TOWN.zone)
+    incidents = history_until(store, [SOURCE], TOWN, now).incidents
+    days = days_between(TODAY - timedelta(days=1), TODAY)
+    cleaned = clean_alerts(SOURCE.read(days[0], days[-1]), days, TOWN)
+    begun = Incidents.of_alerts(pa.concat_tables([cleaned[day].alerts for day in days]), TOWN).begun_by(now)
+    assert len(begun) > 0
+    np.testing.assert_array_equal(incidents.seconds, begun.seconds)
+
+
 @pytest.mark.parametrize("stored_days", [0, 30])
 def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: int) -> None:
     city, readers = landed_days(tmp_path / "landing", [20] * 27 + [0] * 3, daily_files=True)
@@ -83,7 +98,7 @@ def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: 
         if stored_days:
             store.write_table(Partition("grid_tensors", city.name, "date", day), "grid.parquet", tensor)
     now = datetime.combine(days[-1] + timedelta(days=1), time(12), UTC)
-    history, alerts = history_until(store, readers, city, now)
+    history, alerts, _ = history_until(store, readers, city, now)
     assert (history.last_known, alerts) == (now.date(), 0)
     assert history.daily_counts.sum() == 20 * 27
 
@@ -122,7 +137,8 @@ def test_a_city_without_models_of_hours_is_told_why(tmp_path: Path) -> None:
     models = ServingModels(next_day={}, counts=None, hours=None, types=None)  # type: ignore[arg-type]
     record = serving_record(without={NEXT_HOURS: "The source publishes days, not hours."})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
+    until_now = UntilNow(history, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
     with pytest.raises(NoHoursError, match=r"City town: no next hours\. The source publishes days"):
-        nowcast(record, models, history, 0, datetime.now(UTC))
+        nowcast(record, models, until_now, datetime.now(UTC))
     with pytest.raises(NoHoursError, match=r"of 2024-06-01 are of an earlier version; materialise live_models"):
-        nowcast(serving_record(without={}), models, history, 0, datetime.now(UTC))
+        nowcast(serving_record(without={}), models, until_now, datetime.now(UTC))

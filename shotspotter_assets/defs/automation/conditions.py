@@ -95,6 +95,7 @@ def _under_way(instance: dg.DagsterInstance, _tick: datetime) -> UnderWay:
 
 
 MODELS: Final = dg.AssetKey("live_models")
+NOWCAST_SCORES: Final = dg.AssetKey("nowcast_scores")
 GRID: Final = DAILY_ASSETS[-1]
 
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
@@ -198,7 +199,10 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
     """The assets, with conditions that are true of the automated cities alone; the page of `raw_alerts` lists these."""
     # The window comes first: a condition is asked about all days of all cities otherwise.
     is_wanted = RECENT & DayOfCity(automated(cities))
-    can_train = is_wanted & WithModels(cities)
+    limits = {
+        MODELS: is_wanted & WithModels(cities),
+        NOWCAST_SCORES: RECENT & DayOfCity(city for city in automated(cities) if city.nowcasts is not None),
+    }
     # What is missing comes first: mostly nothing is, and keys of nothing need not be listed. Days before a start are no input.
     is_missing = dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested() & DayOfCity(cities)
     inputs_missing = dg.AutomationCondition.any_deps_match(is_missing).with_label("an input is missing")
@@ -211,7 +215,7 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
         condition = spec.automation_condition
         if condition is None:
             return spec
-        limit = can_train if spec.key == MODELS else is_wanted
+        limit = limits.get(spec.key, is_wanted)
         return spec.replace_attributes(automation_condition=limit & condition.replace(INPUTS_MISSING, inputs_missing))
 
     return assets.map_asset_specs(func=limited)

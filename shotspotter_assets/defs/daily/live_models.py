@@ -68,6 +68,7 @@ def live_models(
     from shotspotter_assets.models.stored_models import write_models
     from shotspotter_assets.serving.first_days import first_days, is_new
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
+    from shotspotter_assets.serving.incidents import stored_incidents
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.live_models import (
         after_scores,
@@ -111,6 +112,7 @@ def live_models(
             reason,
             before=in_force,
             issued=at_lead(issued, history.lead),
+            incidents=stored_incidents(opened, history),
             context=FitContext(
                 shared,
                 checkpoint=checkpoint,

@@ -1,4 +1,4 @@
-"""Nowcasts, by city: the next 1 to 12 hours from now."""
+"""Nowcasts, by city: the next 15 to 60 minutes and 1 to 12 hours from now."""
 
 from datetime import UTC, datetime
 
@@ -7,6 +7,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.registry import Cities, find_city
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.automation.live_nowcasts import metadata_of
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
 from shotspotter_assets.serving.columns import RISK_COLUMNS
@@ -38,9 +39,9 @@ def nowcasts(
     store: StoreResource,
     sources: SourcesResource,
 ) -> dg.MaterializeResult:
-    """Risk of the next 1 to 12 hours from now, from the stored days and what the source has of the days since.
+    """Risk of the next 15, 30 and 60 minutes from now and of 1 to 12 hours, from the stored days and the source's since.
 
-    The hour that is running counts with what it has had so far; forecast are the hours from its end on.
+    Hours are forecast from the end of the running one on, which counts with what it has had so far.
     """
     from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
@@ -50,19 +51,12 @@ def nowcasts(
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)
     record = record_in_force(opened, city, now)
     readers = sources.readers(city, unreadable_versions(opened, city.name))
-    cast = nowcast(record, record.loaded(opened), *history_until(opened, readers, city, now), now)
+    cast = nowcast(record, record.loaded(opened), history_until(opened, readers, city, now), now)
     path = write_nowcast(opened, cast)
-    facts = cast.record
     longest = cast.longest
     title = (
-        f"Risk of the {longest['hours'][0]} hours from {facts.starts.removesuffix('Z')} UTC: "
-        f"{facts.alerts_since_midnight} alerts since midnight"
+        f"Risk of the {longest['hours'][0]} hours from {cast.record.starts.removesuffix('Z')} UTC: "
+        f"{cast.record.alerts_since_midnight} alerts since midnight"
     )
-    return dg.MaterializeResult(
-        metadata={
-            **facts.model_dump(mode="json"),
-            **panel.rounded({f"expected_cells_{horizon}": cells for horizon, cells in cast.expected_cells.items()}),
-            "map": panel.picture("map", risk_map(longest, city, title)),
-            "path": panel.stored(path),
-        }
-    )
+    picture = panel.picture("map", risk_map(longest, city, title))
+    return dg.MaterializeResult(metadata={**metadata_of(cast, path), "map": picture})

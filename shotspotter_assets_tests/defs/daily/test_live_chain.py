@@ -23,9 +23,12 @@ from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores
 from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
+from shotspotter_assets.serving.lookout import Lookout, Seen
+from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, days_to_read, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.serving.training import input_names
+from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import (
@@ -480,7 +483,38 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     record = ServingRecord.load(chain.store, CITY, date.fromisoformat(nowcast["models_from"]))
     trusted = {horizon: own["in_words"] for horizon, own in record.hours["hourly_stack"].settings.items()}
     assert nowcast["trust"] == trusted
+    minutes = chain.store.read_table(Partition("nowcasts", CITY), "minutes.parquet")
+    assert minutes.schema == MINUTES_SCHEMA
+    assert set(minutes["horizon"].to_pylist()) == {"15m", "30m", "60m"}
+    assert set(minutes["starts_utc"].to_pylist()) == {datetime(2024, 1, 24, 3, 30, tzinfo=UTC)}
+    by_horizon = (
+        minutes.group_by("horizon", use_threads=False)
+        .aggregate([("probability", "sum")])["probability_sum"]
+        .to_pylist()
+    )
+    assert by_horizon == sorted(by_horizon)
+    assert nowcast["without_minutes"] == ""
     assert "next_hours" in trusted["4h"]
+
+
+def test_a_lookout_makes_a_nowcast_of_what_is_new_and_one_on_the_hour(chain: Chain) -> None:
+    city, at = CITIES[CITY], [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
+    lookout = Lookout(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
+    cast, seen = lookout.look(Seen())
+    assert cast is not None
+    days = days_to_read(chain.store, city, at[0])
+    until_now = history_until(chain.store, [SimulatedSource(city)], city, at[0])
+    record = record_in_force(chain.store, city, at[0])
+    by_hand = nowcast(record, record.loaded(chain.store), until_now, at[0])
+    assert days[-1] == date(2024, 1, 23)
+    assert cast.minutes.equals(by_hand.minutes)
+    assert cast.table.equals(by_hand.table)
+    assert lookout.look(seen) == (None, seen)
+    at[0] += timedelta(minutes=45)
+    later, seen_later = lookout.look(seen)
+    assert later is not None
+    assert seen_later.rows == seen.rows
+    assert later.minutes["starts_utc"][0].as_py() == at[0]
 
 
 def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:

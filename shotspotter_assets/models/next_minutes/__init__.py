@@ -1,0 +1,1 @@
+"""Forecasters of the next minutes, on top of those of the next hours."""

@@ -1,0 +1,72 @@
+"""The incidents of a city in continuous time: what a process of the next minutes is fitted on and forecasts from."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.gridding.tensors import cells
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Incidents:
+    """Incidents of the forecast types, each at the time and point of its first alert; sorted by time.
+
+    Attributes:
+        seconds: since 1970 UTC, shape (incidents,).
+        metres: east and north of the south-western corner of the city's box, shape (incidents, 2).
+        places: row and column of the cell, shape (incidents, 2).
+    """
+
+    seconds: Array
+    metres: Array
+    places: npt.NDArray[np.int64]
+
+    @classmethod
+    def of_alerts(cls, alerts: pa.Table, city: City) -> "Incidents":
+        """The incidents that alerts (`CLEANED_SCHEMA`, in any order) belong to.
+
+        An incident whose first alert is not among the alerts is at the first one that is.
+        """
+        codes = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
+        by_time = alerts.filter(pa.array(np.isin(codes, city.forecast_codes))).sort_by("user_id")
+        first = np.sort(np.unique(by_time["incident_id"].to_numpy(), return_index=True)[1])
+        begun = by_time.take(pa.array(first))
+        longitude, latitude = (begun[name].to_numpy() for name in ("longitude", "latitude"))
+        return cls(
+            seconds_of(begun["time_utc"].to_numpy()),
+            Plane.of(city).metres(np.column_stack([longitude, latitude])),
+            np.column_stack(cells(longitude, latitude, city.box, city.grid)).astype(np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def within(self, first: float, stop: float) -> "Incidents":
+        """Those from `first` on and before `stop`, both in seconds since 1970."""
+        chosen = slice(*np.searchsorted(self.seconds, [first, stop]))
+        return Incidents(self.seconds[chosen], self.metres[chosen], self.places[chosen])
+
+    def begun_by(self, instant: datetime) -> "Incidents":
+        """Those that had begun by an instant, which has a zone."""
+        return self.within(-np.inf, np.nextafter(instant.astimezone(UTC).timestamp(), np.inf))
+
+    def begun_since(self, instant: datetime) -> "Incidents":
+        """Those that began at an instant, which has a zone, or later."""
+        return self.within(instant.astimezone(UTC).timestamp(), np.inf)
+
+    def covered_cells(self, in_coverage: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """The covered cell that each lies in, numbered in row-major order; -1 outside of all; shape (incidents,)."""
+        number = np.where(in_coverage, in_coverage.ravel().cumsum().reshape(in_coverage.shape) - 1, -1)
+        return number[self.places[:, 0], self.places[:, 1]]
+
+
+def seconds_of(instants: npt.NDArray[np.datetime64]) -> Array:
+    """Seconds since 1970 of instants (UTC); same shape."""
+    return instants.astype("datetime64[us]").astype(np.int64) / 1e6

@@ -1,0 +1,159 @@
+"""How the nowcasts of a day did: the next minutes as they were forecast against the incidents that came."""
+
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.gridding.cells import Plane, cell_middles
+from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.serving.incidents import stored_alerts
+from shotspotter_assets.serving.nowcasts import NOWCASTS
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.file_names import ISSUED_FILE, RECORD_FILE
+from shotspotter_assets.storage.store import Partition, Store
+
+NOWCAST_SCORES: Final = "nowcast_scores"
+NEAR_METRES: Final = 500.0
+NEAR_MINUTES: Final = 15
+"""A cell is near an incident if its middle is within so many metres, for so long."""
+
+
+class MinutesScores(BaseModel):
+    """Forecasts of one length against what came, in all covered cells or in some."""
+
+    model_config = ConfigDict(frozen=True)
+
+    nowcasts: int
+    came: int
+    """Cells in which an incident began within the minutes, over all nowcasts."""
+    expected: float
+    """The sum of the probabilities."""
+    expected_even: float
+    """The same by the hour's forecast alone."""
+    gain_over_even: float | None
+    """In nats per cell in which an incident began; None where there was none."""
+
+
+class NowcastScoreRecord(BaseModel):
+    """The scores of a city's day; stored as `record.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    city: str
+    day: date
+    note: str = ""
+    """Why there are no scores; empty where there are."""
+    nowcasts: int = 0
+    incidents: int = 0
+    """Of the day, in all cells."""
+    scores: dict[str, MinutesScores] = {}
+    """By minutes, as 15m."""
+    near: dict[str, MinutesScores] = {}
+    """The same in the cells within 500 m of an incident of the 15 minutes before."""
+
+    @classmethod
+    def load(cls, store: Store, city: str, day: date) -> "NowcastScoreRecord":
+        """The record of a day.
+
+        Raises:
+            MissingObjectError: the day was not scored.
+        """
+        return cls.model_validate_json(store.read_bytes(Partition(NOWCAST_SCORES, city, "date", day), RECORD_FILE))
+
+
+def issued_minutes(store: Store, city: City, day: date) -> pa.Table | None:
+    """All nowcasts of a day (`ISSUED_SCHEMA`), as they were made; None where there are none."""
+    try:
+        return store.read_table(Partition(NOWCASTS, city.name, "date", day), ISSUED_FILE)
+    except MissingObjectError:
+        return None
+
+
+def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:
+    """The scores of a day.
+
+    Args:
+        city: whose.
+        day: a local day that is over.
+        issued: its nowcasts; those whose minutes end after midnight are not scored, as the next day may not be known yet.
+        incidents: of the day and the one before.
+    """
+    start, end = (day_start(at, city.zone).timestamp() for at in (day, day + timedelta(days=1)))
+    of_day = len(incidents.within(start, end))
+    if issued is None or not len(issued):
+        return NowcastScoreRecord(
+            city=city.name, day=day, note="No nowcast of the next minutes was made on the day.", incidents=of_day
+        )
+    everywhere: dict[str, MinutesScores] = {}
+    near: dict[str, MinutesScores] = {}
+    for minutes in sorted(issued["minutes"].unique().to_pylist()):
+        of_length = issued.filter(pc.equal(issued["minutes"], minutes))
+        made = seconds_of(of_length["starts_utc"].to_numpy())
+        of_length = of_length.filter(pa.array(made + 60 * minutes <= end))
+        rows = came_and_near(city, of_length, incidents)
+        everywhere[f"{minutes}m"] = _scores(of_length, rows, np.ones(len(of_length), bool))
+        near[f"{minutes}m"] = _scores(of_length, rows, rows[1])
+    return NowcastScoreRecord(
+        city=city.name,
+        day=day,
+        nowcasts=len(issued["starts_utc"].unique()),
+        incidents=of_day,
+        scores=everywhere,
+        near=near,
+    )
+
+
+def came_and_near(
+    city: City, issued: pa.Table, incidents: Incidents
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """(whether an incident began in the cell within the minutes, whether one had begun near it before), each (rows,)."""
+    made = seconds_of(issued["starts_utc"].to_numpy())
+    minutes, row, column = (issued[name].to_numpy() for name in ("minutes", "row", "column"))
+    middles = Plane.of(city).metres(np.column_stack(cell_middles(city, row, column)))
+    came, near = np.zeros(len(issued), bool), np.zeros(len(issued), bool)
+    for second, metres, place in zip(incidents.seconds, incidents.metres, incidents.places, strict=True):
+        here = (row == place[0]) & (column == place[1])
+        came |= here & (made < second) & (second <= made + 60 * minutes)
+        close = np.hypot(*(middles - metres).T) <= NEAR_METRES
+        near |= close & (second <= made) & (made <= second + 60 * NEAR_MINUTES)
+    return came, near
+
+
+def _scores(
+    issued: pa.Table, rows: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]], chosen: npt.NDArray[np.bool_]
+) -> MinutesScores:
+    came = rows[0][chosen]
+    probability, even = (issued[name].to_numpy()[chosen] for name in ("probability", "even"))
+    gain = float((log_losses(even, came) - log_losses(probability, came)).sum())
+    return MinutesScores(
+        nowcasts=len(issued["starts_utc"].unique()),
+        came=int(came.sum()),
+        expected=float(probability.sum(dtype=np.float64)),
+        expected_even=float(even.sum(dtype=np.float64)),
+        gain_over_even=gain / int(came.sum()) if came.any() else None,
+    )
+
+
+def incidents_around(store: Store, city: City, day: date) -> Incidents:
+    """The incidents of a stored day and the one before."""
+    return Incidents.of_alerts(stored_alerts(store, city, day - timedelta(days=1), day), city)
+
+
+def write_nowcast_scores(store: Store, record: NowcastScoreRecord) -> str:
+    """Write the record; returns where it is."""
+    partition = Partition(NOWCAST_SCORES, record.city, "date", record.day)
+    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return store.uri(partition, RECORD_FILE)
+
+
+def instants_of(issued: pa.Table) -> list[datetime]:
+    """When the nowcasts were made, the earliest first."""
+    return sorted(issued["starts_utc"].unique().to_pylist())

@@ -1,0 +1,67 @@
+"""Nowcasts of the next minutes against what came."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.serving.nowcast_scores import score_nowcasts
+from shotspotter_assets.serving.nowcasts import ISSUED_SCHEMA
+from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
+
+DAY = date(2021, 2, 3)
+NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
+"""Of the city's clock."""
+CELLS = [(5, 5), (5, 6), (11, 0)]
+MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
+
+
+def issued(made: datetime, probability: list[float], minutes: int = 15, even: float = 0.1) -> pa.Table:
+    values = {
+        "starts_utc": [made] * 3,
+        "minutes": [minutes] * 3,
+        "row": [row for row, _ in CELLS],
+        "column": [column for _, column in CELLS],
+        "probability": probability,
+        "even": [even] * 3,
+    }
+    return pa.table([values[name] for name in ISSUED_SCHEMA.names], schema=ISSUED_SCHEMA)
+
+
+def incidents(*at: tuple[datetime, int]) -> Incidents:
+    seconds = np.array([instant.timestamp() for instant, _ in at])
+    return Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in at]]), CITY)
+
+
+def test_an_incident_within_the_minutes_has_come_and_one_before_or_after_has_not() -> None:
+    came = incidents((NOON, 0), (NOON + timedelta(minutes=15), 1), (NOON + timedelta(minutes=15, seconds=1), 2))
+    record = score_nowcasts(CITY, DAY, issued(NOON, [0.1, 0.4, 0.2]), came)
+    scores = record.scores["15m"]
+    assert (record.nowcasts, record.incidents, scores.nowcasts, scores.came) == (1, 3, 1, 1)
+    assert scores.expected == pytest.approx(0.7)
+    assert scores.expected_even == pytest.approx(0.3)
+    gain = np.log(0.4 / 0.1) + np.log(0.9 / 0.9) + np.log(0.8 / 0.9)
+    assert scores.gain_over_even == pytest.approx(gain, rel=1e-5)
+
+
+def test_cells_near_an_incident_of_the_quarter_before_are_scored_by_themselves() -> None:
+    table = issued(NOON, [0.1, 0.4, 0.2])
+    near = score_nowcasts(CITY, DAY, table, incidents((NOON - timedelta(minutes=15), 0))).near["15m"]
+    assert near.expected == pytest.approx(0.1)
+    assert near.gain_over_even is None
+    earlier = score_nowcasts(CITY, DAY, table, incidents((NOON - timedelta(minutes=16), 0)))
+    assert earlier.near["15m"].expected == 0
+
+
+def test_minutes_that_end_after_midnight_are_not_scored() -> None:
+    late = datetime(2021, 2, 4, 4, 30, tzinfo=UTC)
+    table = pa.concat_tables([issued(late, [0.1] * 3, minutes) for minutes in (30, 60)])
+    record = score_nowcasts(CITY, DAY, table, incidents((late + timedelta(minutes=20), 1)))
+    assert (record.scores["30m"].came, record.scores["60m"].nowcasts) == (1, 0)
+
+
+def test_a_day_without_nowcasts_says_so() -> None:
+    record = score_nowcasts(CITY, DAY, None, incidents((NOON, 0)))
+    assert (record.note, record.incidents) == ("No nowcast of the next minutes was made on the day.", 1)
