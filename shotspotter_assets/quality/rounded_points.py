@@ -8,18 +8,13 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import cell_metres
+from shotspotter_assets.gridding.rounding import step_of
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.window import Window, dates_of
 
-STEPS_DEGREES: Final = (0.001, 0.0001)
-"""Three and four decimals: about 100 and 10 m. Coarser ones are a matter of `points`, finer ones of no grid."""
-
 MIN_INCIDENTS: Final = 100
 """Fewer points in a year may have few decimals by chance."""
-
-MIN_ROUNDED_SHARE: Final = 0.9
-"""A few exact points among rounded ones do not fill the gaps."""
 
 MAX_RATIO: Final = 1.5
 """Between the possible points of one row of cells and of another: those of cells of two steps and more differ by less."""
@@ -109,16 +104,8 @@ def _rounded_axes(city: City, longitude: npt.NDArray[np.float64], latitude: npt.
     return [
         _Axis(name, first, last, number, metres, step)
         for name, degrees, first, last, number, metres in sides
-        if (step := _step(degrees)) is not None
+        if (step := step_of(degrees)) is not None
     ]
-
-
-def _step(degrees: npt.NDArray[np.float64]) -> float | None:
-    """The coarsest step to which almost all are rounded."""
-    for step in STEPS_DEGREES:
-        if np.mean(np.abs(degrees / step - np.rint(degrees / step)) < 1e-6) >= MIN_ROUNDED_SHARE:
-            return step
-    return None
 
 
 def _alerts_per_cell(city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]) -> float:

@@ -1,0 +1,171 @@
+"""Shares of streets in their cells, and the risk of segments: what is learned, how sure it is, and that it adds up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.streets.parts import Parts, parts_of
+from shotspotter_assets.streets.segment_risk import CellRisk, segment_risk
+from shotspotter_assets.streets.segments import read_segments
+from shotspotter_assets.streets.shares import DEFAULT_PRIOR_DAYS, HALF_LIFE_DAYS, StreetShares
+from shotspotter_assets.streets.spread import Alerts
+from shotspotter_assets_tests.streets.town import city_with, town, written
+
+CELLS = 16
+ENDS = (0.1, 0.9)
+START = np.datetime64("2019-01-01")
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    city = city_with(written(tmp_path_factory.mktemp("town"), town()))
+    return city.model_copy(update={"grid": city.grid.model_copy(update={"rows": 4, "columns": 4})})
+
+
+@pytest.fixture(scope="module")
+def parts(city) -> Parts:
+    return parts_of(city, read_segments(city))
+
+
+def simulated(city, parts: Parts, rate: np.ndarray, days: int, seed: int = 1) -> Alerts:
+    """Alerts by a rate per day of each part, anywhere along it."""
+    random = np.random.default_rng(seed)
+    number = random.poisson(rate, (days, len(parts)))
+    day, part = (np.repeat(index, number.ravel()) for index in (index.ravel() for index in np.indices(number.shape)))
+    along = random.random(len(part))
+    points = np.array(
+        [parts.lines[at].interpolate(share, normalized=True).coords[0] for at, share in zip(part, along, strict=True)]
+    )
+    plane = Plane.of(city)
+    degrees = points.reshape(-1, 2) / [plane.metres_east, plane.height / 0.1] + [plane.west, plane.south]
+    return Alerts(START + day, *degrees.T)
+
+
+def none() -> Alerts:
+    return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
+
+
+def cell_risk(probability: np.ndarray, widths: tuple[float, float] = (0.8, 1.25)) -> CellRisk:
+    return CellRisk(2 * probability, probability, widths[0] * probability, widths[1] * probability)
+
+
+@pytest.fixture(scope="module")
+def rates(parts) -> np.ndarray:
+    """Some streets have many times the alerts of others."""
+    return 0.01 * np.random.default_rng(3).gamma(0.3, 1 / 0.3, len(parts)) * parts.metres / parts.metres.mean()
+
+
+@pytest.fixture(scope="module")
+def shares(city, parts, rates) -> StreetShares:
+    return StreetShares.fit(city, parts, simulated(city, parts, rates, 1000))
+
+
+def test_the_streets_of_a_cell_add_up_to_its_forecast(shares):
+    cells = np.random.default_rng(2).random((3, CELLS))
+    segments, on_no_street = shares.divided(cells)
+    np.testing.assert_allclose(segments.sum(axis=1) + on_no_street.sum(axis=1), cells.sum(axis=1))
+    parts = len(shares.parts)
+    np.testing.assert_allclose(
+        np.bincount(shares.parts.cell, shares.share[:parts], minlength=CELLS) + shares.share[parts:], 1
+    )
+    risk = segment_risk(shares, cell_risk(cells[0] / 2), ENDS)
+    assert risk.expected.sum() + risk.expected_on_no_street == pytest.approx(cells[0].sum())
+
+
+def test_without_a_past_streets_share_by_length(city, parts):
+    shares = StreetShares.fit(city, parts, none())
+    in_cell = parts.cell == 5
+    np.testing.assert_allclose(shares.share[: len(parts)][in_cell], parts.metres[in_cell] / parts.metres[in_cell].sum())
+    assert shares.prior_days == DEFAULT_PRIOR_DAYS
+    assert shares.segments_per_day == 1
+    assert not shares.share[len(parts) :].any()
+
+
+def test_shares_come_near_the_true_ones_with_more_days(city, parts, rates):
+    in_cell = np.bincount(parts.cell, rates, minlength=CELLS)[parts.cell]
+    errors = []
+    for days in (30, 300, 2000):
+        shares = StreetShares.fit(city, parts, simulated(city, parts, rates, days))
+        errors.append(np.abs(shares.share[: len(parts)] - rates / in_cell).mean())
+    assert errors[0] > 1.5 * errors[1] > 2.0 * errors[2]
+
+
+def test_alerts_of_long_ago_count_less(city, parts):
+    at = int(np.flatnonzero(parts.cell == 5)[0])
+    one = np.zeros(len(parts))
+    one[at] = 1.0
+    old = simulated(city, parts, one, 40)
+    newest = Alerts(old.days + np.timedelta64(int(HALF_LIFE_DAYS), "D"), old.longitude, old.latitude)
+    last = old.days.max() == old.days
+    both = Alerts(
+        *(
+            np.concatenate([a, b[last]])
+            for a, b in zip(
+                (old.days, old.longitude, old.latitude), (newest.days, newest.longitude, newest.latitude), strict=True
+            )
+        )
+    )
+    alone = StreetShares.fit(city, parts, old).cell_days[5]
+    assert StreetShares.fit(city, parts, both).cell_days[5] == pytest.approx(alone / 2 + 1, rel=0.02)
+
+
+def test_a_burst_of_a_day_counts_as_one_day(city, parts):
+    one = np.zeros(len(parts))
+    one[3] = 1.0
+    calm = simulated(city, parts, one, 60)
+    burst = Alerts(
+        *(np.concatenate([values, np.repeat(values[:1], 500)]) for values in (calm.days, calm.longitude, calm.latitude))
+    )
+    assert StreetShares.fit(city, parts, burst).cell_days.sum() == pytest.approx(
+        StreetShares.fit(city, parts, calm).cell_days.sum()
+    )
+
+
+def test_alerts_on_no_street_are_told_apart(city, parts, rates):
+    park = (-76.995, 38.0025)  # 500 m from the first street
+    past = simulated(city, parts, rates, 300)
+    more = 100
+    days = START + np.arange(more)
+    both = Alerts(
+        np.concatenate([past.days, days]),
+        np.r_[past.longitude, np.full(more, park[0])],
+        np.r_[past.latitude, np.full(more, park[1])],
+    )
+    shares = StreetShares.fit(city, parts, both)
+    off = shares.share[len(parts) :]
+    assert off[0] > 0.4
+    assert 0 < off[5] < 0.1
+
+
+def test_intervals_hold_the_true_probability_as_often_as_they_say(city, parts, rates):
+    in_cell = np.bincount(parts.cell, rates, minlength=CELLS)
+    cells = -np.expm1(-in_cell)
+    held = []
+    for seed in range(8):
+        shares = StreetShares.fit(city, parts, simulated(city, parts, rates, 400, seed))
+        risk = segment_risk(replace(shares, segments_per_day=1.0), CellRisk(in_cell, cells, cells, cells), ENDS)
+        truth = -np.expm1(-np.bincount(parts.segment, rates))
+        held.append(np.mean((risk.low <= truth) & (truth <= risk.high)))
+    assert 0.7 < np.mean(held) < 0.9
+
+
+def test_the_interval_of_a_cell_widens_that_of_its_segments(shares):
+    probability = np.full(CELLS, 0.1)
+    narrow, wide = (segment_risk(shares, cell_risk(probability, widths), ENDS) for widths in ((0.99, 1.01), (0.5, 2.0)))
+    some = narrow.probability > 0
+    assert (wide.low < narrow.low)[some].all()
+    assert (wide.high > narrow.high)[some].all()
+    assert (wide.low <= wide.probability)[some].all()
+    assert (wide.probability <= wide.high)[some].all()
+
+
+def test_nothing_is_forecast_where_nothing_is_forecast_of_the_cell(shares):
+    probability = np.zeros(CELLS)
+    probability[5] = 0.2
+    risk = segment_risk(shares, cell_risk(probability), ENDS)
+    inside = np.isin(np.arange(shares.parts.segments), shares.parts.segment[shares.parts.cell == 5])
+    assert (risk.probability[inside] > 0).all()
+    for values in (risk.probability, risk.expected, risk.low, risk.high):
+        assert not values[~inside].any()
