@@ -27,6 +27,7 @@ from shotspotter_assets.defs.daily import (
     patrol_plans,
     risk_forecasts,
     shared_models,
+    street_risk,
 )
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
@@ -45,6 +46,7 @@ ASSETS = (
     shared_models,
     live_models,
     risk_forecasts,
+    street_risk,
     nowcasts,
     nowcast_scores,
     patrol_plans,

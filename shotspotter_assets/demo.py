@@ -160,7 +160,7 @@ def launches(first: date) -> list[Launch]:
     before, after = FOLDS[0] - timedelta(days=1), FOLDS[0]
     to_first = Launch(f"alerts and grids to {before}", days, 12.0, first, before)
     to_last = Launch(f"alerts and grids to {LAST_DAY}", days, 6.0, after, LAST_DAY, after=(to_first.title,))
-    chain = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+    chain = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
     daily: list[Launch] = []
     for at in range(DAILY_DAYS):
         day = LAST_DAY - timedelta(days=DAILY_DAYS - 1 - at)

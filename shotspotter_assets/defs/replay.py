@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.replay import Outcome, ReplaySummary
 
 ALERTS: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
-DAY: Final = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+DAY: Final = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
 
 Retraining = Literal["weekly", "daily", "on_drift"]
 

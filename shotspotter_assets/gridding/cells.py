@@ -46,6 +46,10 @@ class Plane:
         """(east, north) of (longitude, latitude), shape (points, 2)."""
         return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
 
+    def degrees(self, metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(longitude, latitude) of (east, north), shape (points, 2)."""
+        return metres / [self.metres_east, METRES_PER_DEGREE] + [self.west, self.south]
+
 
 def cell_edges(city: City, row: int, column: int, size: int = 1) -> Edges:
     """Edges of the cell, or of the `size` x `size` cells whose south-western one it is."""

@@ -17,7 +17,7 @@ from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.serving.issued_forecasts import RISK_FORECASTS, ForecastRecord, forecast_partition, load_record
-from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, NEXT_DAY_HORIZON, is_of_grid
+from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, GRID_FILE, RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
@@ -105,7 +105,7 @@ def past_day(store: Store, city: City, day: date, stamp: str) -> tuple[PastDay, 
     table = store.read_table(forecast_partition(city.name, issue_date), FORECAST_FILE)
     if not is_of_grid(table, city):
         return None
-    table = table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
+    table = next_day_rows(table)
     cells = _numbers(table, city)
     counts = _counts(store, city, day, cells)
     probability = table["probability"].to_numpy()

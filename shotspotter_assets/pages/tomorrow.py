@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.calendar.local_time import wall_clock
@@ -24,7 +23,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     forecast_partition,
     load_record,
 )
-from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON, TYPE_COLUMNS, is_of_grid
+from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -124,7 +123,7 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
     table = store.read_table(partition, FORECAST_FILE)
     if not is_of_grid(table, city):
         return None
-    day = table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
+    day = next_day_rows(table)
     hourly = store.read_table(partition, HOURLY_FILE)
     row, column = (day[name].to_numpy().astype(np.int64) for name in ("row", "column"))
     probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))

@@ -15,7 +15,7 @@ from shotspotter_assets.storage.store import Partition, Store
 
 OTHER_CHECKS: Final = (
     "raw_schema", "late_cities", "rows_are_conserved", "cleaned_schema", "rejected_schema", "counts_equal_alerts",
-    "rolling_gate",
+    "rolling_gate", "streets_are_usable",
 )  # fmt: skip
 """Checks that are not of `all_checks`; each keeps what it found in a file of its own, as their runs may overlap."""
 

@@ -12,7 +12,7 @@ import dagster as dg
 from shotspotter_assets.defs.automation.under_way import UNDER_WAY
 
 DAILY_CHAIN: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
-LIVE_CHAIN: Final = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+LIVE_CHAIN: Final = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
 PAGE: Final = 1_000
 
 

@@ -14,6 +14,7 @@ TITLES: Final = {
     "grid_tensors": "grid",
     "live_models": "model",
     "risk_forecasts": "forecast",
+    "street_risk": "streets",
     "patrol_plans": "plan",
     "forecast_scores": "score",
 }

@@ -33,3 +33,19 @@ MINUTES_COLUMNS: Final = {
     "even": Column("double", "The probability by the hour's forecast alone, spread evenly over its hour."),
 }
 """An incident is new if its first alert comes after the forecast was made."""
+
+STREET_COLUMNS: Final = {
+    "shift": Column("string", "Name of the shift; empty for the whole day."),
+    "segment": Column("int32", "Number of the segment; the same while the city's file of streets is the same."),
+    "name": Column("string", "Its block, or its street and the crossings that it lies between."),
+    "street": Column("string", "The street that it belongs to."),
+    "probability": Column("double", "Of at least one alert on the segment."),
+    "low": Column("double", "Lower end of the 80% interval of the probability."),
+    "high": Column("double", "Upper end of the 80% interval of the probability."),
+    "expected": Column("double", "Expected number of alerts on the segment."),
+    "longitude": Column("double", "Of its middle; degrees, WGS84."),
+    "latitude": Column("double", "Of its middle; degrees, WGS84."),
+    "metres": Column("double", "Its length."),
+    "row": Column("int16", "Row of the cell with most of its expected alerts; 0 is the southernmost."),
+    "column": Column("int16", "Column of that cell; 0 is the westernmost."),
+}

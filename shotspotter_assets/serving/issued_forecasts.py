@@ -6,12 +6,11 @@ from datetime import date, timedelta
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON, is_of_grid
+from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
@@ -171,8 +170,4 @@ def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dic
         for issue_date in sorted(issued)
         if first - one <= issue_date <= last - one
     }
-    return {
-        issue_date + one: table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON))
-        for issue_date, table in tables.items()
-        if is_of_grid(table, city)
-    }
+    return {issue_date + one: next_day_rows(table) for issue_date, table in tables.items() if is_of_grid(table, city)}

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import expit, logit
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
@@ -171,6 +172,11 @@ def risk_table(
     ]
     types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
     return pa.table([pa.array(value) for value in values] + types, schema=RISK_SCHEMA)
+
+
+def next_day_rows(forecast: pa.Table) -> pa.Table:
+    """The rows of the next day of a stored forecast."""
+    return forecast.filter(pc.equal(forecast["horizon"], NEXT_DAY_HORIZON))
 
 
 def lead_of(forecast: pa.Table) -> int:

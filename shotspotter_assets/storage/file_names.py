@@ -36,6 +36,11 @@ MAP_FILE: Final = "risk.geojson"
 REPLAY_FILE: Final = "replay.json"
 """From what a replay made a day: written once all of the day is made."""
 
+# street_risk
+STREETS_FILE: Final = "street_risk.parquet"
+TOP_STREETS_FILE: Final = "top_streets.parquet"
+STREETS_MAP_FILE: Final = "top_streets.geojson"
+
 # patrol_plans
 PLAN_FILE: Final = "plan.parquet"
 DISPATCH_CSV_FILE: Final = "dispatch.csv"

@@ -59,6 +59,13 @@ class Segments:
         lengths: Array = shapely.length(self.lines)
         return lengths
 
+    def middles(self, city: City) -> Array:
+        """(longitude, latitude) of the middle of each, shape (segments, 2)."""
+        import shapely
+
+        middles = shapely.get_coordinates(shapely.line_interpolate_point(self.lines, 0.5, normalized=True))
+        return Plane.of(city).degrees(middles)
+
 
 @dataclass(frozen=True)
 class _Edges:

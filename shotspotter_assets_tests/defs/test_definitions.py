@@ -53,7 +53,8 @@ def test_every_asset_is_described_and_grouped() -> None:
     assets = list(DEFINITIONS.resolve_all_asset_specs())
     assert {spec.key.to_user_string() for spec in assets} == {
         "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
-        "walk_forward_reports", "shared_models", "live_models", "risk_forecasts", "nowcasts", "nowcast_scores", "patrol_plans",
+        "walk_forward_reports", "shared_models", "live_models", "risk_forecasts", "street_risk", "nowcasts", "nowcast_scores",
+        "patrol_plans",
         "forecast_scores", "city_pages",
     }  # fmt: skip
     for spec in assets:

@@ -36,7 +36,7 @@ FIRST, LAST = date(2023, 8, 20), date(2023, 9, 30)
 DAYS = [FIRST + timedelta(days=at) for at in range((LAST - FIRST).days + 1)]
 CUTOFF = LAST + timedelta(days=1)
 LIVE_DAYS = [LAST + timedelta(days=at + 1) for at in range(2)]
-LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
 CITY_FILE = TOWN + "patrol: {{shifts: [{{name: day, start: 6, end: 18, units: 2}}]}}\n"
 NETWORK = {"days": 4, "recurrent_layers": 2, "filters": 4, "epochs": 60, "patience": 60, "batch_size": 10}
 TRAINING = {"ops": {"fold_models": {"config": {"models": ["conv_lstm"], "settings": {"conv_lstm": NETWORK}}}}}

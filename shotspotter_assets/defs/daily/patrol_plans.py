@@ -24,7 +24,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         group_name="forecasts",
         kinds={"csv", "parquet"},
         code_version="1",
-        deps=["risk_forecasts"],
+        deps=["risk_forecasts", "street_risk"],
         automation_condition=CATCH_UP,
         metadata=panel.column_schema(DISPATCH_COLUMNS),
     )

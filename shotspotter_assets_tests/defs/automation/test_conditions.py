@@ -20,7 +20,7 @@ CITY, OTHER = "tiny_city", "landing_city"
 DAY = date(2024, 1, 20)
 NOW = datetime(2024, 1, 21, 12, tzinfo=UTC)
 CHAIN = (
-    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "patrol_plans", "forecast_scores",
+    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores",
 )  # fmt: skip
 
 
@@ -127,21 +127,21 @@ def test_days_of_two_cities_that_are_made_between_two_looks_are_not_made_again(a
 
 
 def test_a_day_that_is_corrected_while_its_models_train_is_trained_again(automation: Automation) -> None:
-    run = automation.start("live_models", "risk_forecasts", "patrol_plans")
+    run = automation.start("live_models", "risk_forecasts", "street_risk", "patrol_plans")
     automation.run("corrected", "raw_alerts", "cleaned_alerts", "grid_tensors")
     assert not automation.tick() & {"live_models", "risk_forecasts"}
-    for asset in ("live_models", "risk_forecasts", "patrol_plans"):
+    for asset in ("live_models", "risk_forecasts", "street_risk", "patrol_plans"):
         automation.make(run, asset, "second")
     automation.end(run)
     assert "live_models" in automation.tick()
     automation.run("third", "live_models")
-    assert {"risk_forecasts", "patrol_plans"} <= automation.tick()
-    automation.run("third", "risk_forecasts", "patrol_plans")
+    assert {"risk_forecasts", "street_risk", "patrol_plans"} <= automation.tick()
+    automation.run("third", "risk_forecasts", "street_risk", "patrol_plans")
     assert not automation.tick() & {"live_models", "risk_forecasts"}
 
 
 def test_a_partition_is_not_asked_for_while_a_run_of_it_is_under_way(automation: Automation) -> None:
-    run = automation.start("live_models", "risk_forecasts", "patrol_plans")
+    run = automation.start("live_models", "risk_forecasts", "street_risk", "patrol_plans")
     automation.make(run, "live_models", "second")
     assert automation.tick() == set()
     automation.run("corrected", *DAILY, day=DAY - timedelta(days=3))
@@ -259,4 +259,4 @@ def test_the_first_day_of_a_new_city_is_forecast(tmp_path: Path, looked_at_while
                 assert automation.tick() == set()
             automation.make(run, asset, "first")
         automation.end(run)
-        assert {"live_models", "risk_forecasts", "patrol_plans"} <= automation.tick()
+        assert {"live_models", "risk_forecasts", "street_risk", "patrol_plans"} <= automation.tick()

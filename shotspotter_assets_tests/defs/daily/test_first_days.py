@@ -69,7 +69,7 @@ def test_it_is_made_of_the_days_before_alone(root: Path, instance: dg.DagsterIns
 
 
 def test_it_is_scored_and_the_rest_of_the_chain_goes_on(root: Path, instance: dg.DagsterInstance) -> None:
-    run(root, instance, FIRST, assets=("live_models", "risk_forecasts", "patrol_plans"))
+    run(root, instance, FIRST, assets=("live_models", "risk_forecasts", "street_risk", "patrol_plans"))
     run(root, instance, FIRST + timedelta(days=1), assets=("forecast_scores", "live_models", "risk_forecasts"))
     record = ScoreRecord.load(Store(str(root)), CITY, FIRST + timedelta(days=1))
     assert record.scores is not None

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import shapely
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.registry import BASELINES
@@ -27,6 +30,7 @@ from shotspotter_assets.serving.lookout import Lookout, Seen
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, days_to_read, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
+from shotspotter_assets.serving.street_risk import STREET_SCHEMA, StreetRecord
 from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
@@ -45,7 +49,7 @@ from shotspotter_assets_tests.serving.town import rolling_verdict
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
 NEXT = DAY + timedelta(days=1)
-LIVE = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
 QUICK = {"validation_days": 28}
 STRICTLY_JUDGED = "residual_boosting"
 """A candidate that has to be shown to be better than the best baseline; the stack, which serves by default, need not."""
@@ -198,7 +202,7 @@ def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
 
 def test_the_ui_plots_scores_by_day_and_lists_what_fits_on_a_line(chain: Chain) -> None:
     chain.change_city(patrol=RULES)
-    result = chain.run(NEXT, ["risk_forecasts", "patrol_plans", "forecast_scores"])
+    result = chain.run(NEXT, ["risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"])
     shown = {
         event.asset_key.to_user_string(): event.step_materialization_data.materialization
         for event in result.get_asset_materialization_events()
@@ -233,6 +237,97 @@ def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     partition = day_partition("patrol_plans", CITY, DAY)
     assert chain.store.read_table(partition, "plan.parquet").num_rows == 0
     assert not chain.store.exists(partition, "dispatch.csv")
+
+
+def with_streets(folder: Path) -> Streets:
+    """Streets of the tiny city: every other edge between two cells, and some in between."""
+    across = [shapely.LineString([(-77.06, y), (-77.0, y)]) for y in np.linspace(38.883, 38.927, 8)]
+    along = [shapely.LineString([(x, 38.88), (x, 38.93)]) for x in np.linspace(-77.056, -77.004, 10)]
+    names = [f"{number}th St" for number in range(8)] + [f"{letter} Ave" for letter in "ABCDEFGHIJ"]
+    geopandas.GeoDataFrame({"name": names}, geometry=across + along, crs=4326).to_parquet(folder / "streets.parquet")
+    return Streets(path=folder / "streets.parquet", name="name")
+
+
+def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(chain: Chain, tmp_path: Path) -> None:
+    chain.change_city(patrol=RULES, streets=with_streets(tmp_path))
+    result = chain.run(DAY, ["street_risk"])
+    partition = day_partition("street_risk", CITY, DAY)
+    table = chain.store.read_table(partition, "street_risk.parquet")
+    assert table.schema.remove_metadata() == STREET_SCHEMA
+    by_shift = {
+        shift: table.filter(pc.is_null(table["shift"]) if shift is None else pc.equal(table["shift"], shift))
+        for shift in (None, "evening", "night")
+    }
+    assert sum(rows.num_rows for rows in by_shift.values()) == table.num_rows
+    low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
+    assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
+    record = StreetRecord.model_validate_json(chain.store.read_bytes(partition, "record.json"))
+    of_cells = at_horizon(chain.forecast(DAY), "day")["expected"].to_numpy().sum()
+    assert record.expected_alerts + record.expected_on_no_street == pytest.approx(of_cells)
+    assert by_shift[None]["expected"].to_numpy().sum() == pytest.approx(record.expected_alerts)
+    hourly = chain.store.read_table(day_partition("risk_forecasts", CITY, DAY), "hourly.parquet")
+    evening = hourly.filter(
+        pc.and_(
+            pc.greater_equal(hourly["starts_utc"], pa.scalar(datetime(2024, 1, 21, 21, tzinfo=UTC))),
+            pc.less(hourly["starts_utc"], pa.scalar(datetime(2024, 1, 22, 5, tzinfo=UTC))),
+        )
+    )
+    share_on_streets = record.expected_alerts / of_cells
+    assert by_shift["evening"]["expected"].to_numpy().sum() == pytest.approx(
+        evening["expected"].to_numpy().sum() * share_on_streets, rel=0.02
+    )
+    top = chain.store.read_table(partition, "top_streets.parquet").to_pylist()
+    assert [row["rank"] for row in top] == list(range(1, 51))
+    assert top[0]["probability"] == by_shift[None]["probability"].to_numpy().max()
+    assert "between" in top[0]["name"] or " at " in top[0]["name"]
+    assert "of the alerts of R" in top[0]["why"]
+    lines = json.loads(chain.store.read_bytes(partition, "top_streets.geojson"))["features"]
+    assert [line["properties"]["name"] for line in lines] == [row["name"] for row in top]
+    assert {line["geometry"]["type"] for line in lines} == {"LineString"}
+    assert -77.06 <= lines[0]["geometry"]["coordinates"][0][0] <= -77.0
+    [event] = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata
+    assert shown["map"].value.startswith("![map](data:image/png;base64,iVBOR")
+    assert len(shown["top_streets"].records) == 50
+
+
+def test_streets_know_nothing_after_the_last_known_day(chain: Chain, tmp_path: Path) -> None:
+    chain.change_city(streets=with_streets(tmp_path))
+    chain.run(DAY, ["street_risk"])
+    partition = day_partition("street_risk", CITY, DAY)
+    expected = chain.store.read_table(partition, "street_risk.parquet")
+    alerts = chain.root / "cleaned_alerts" / f"city={CITY}"
+    content = (alerts / f"date={date(2023, 7, 4)}" / "alerts.parquet").read_bytes()
+    (alerts / f"date={NEXT}" / "alerts.parquet").write_bytes(content)
+    chain.run(DAY, ["street_risk"])
+    assert chain.store.read_table(partition, "street_risk.parquet").equals(expected)
+    (alerts / f"date={DAY}" / "alerts.parquet").write_bytes(content)
+    chain.run(DAY, ["street_risk"])
+    assert not chain.store.read_table(partition, "street_risk.parquet").equals(expected)
+
+
+def test_a_city_without_streets_has_none_ranked(chain: Chain) -> None:
+    result = chain.run(DAY, ["street_risk"])
+    [event] = result.get_asset_materialization_events()
+    assert "names no streets" in event.step_materialization_data.materialization.metadata["note"].value
+    assert not chain.store.exists(day_partition("street_risk", CITY, DAY), "street_risk.parquet")
+
+
+def test_a_file_of_streets_that_cannot_be_used_is_told_and_holds_nothing_up(chain: Chain, tmp_path: Path) -> None:
+    (tmp_path / "streets.gpkg").write_text("no streets")
+    chain.change_city(patrol=RULES, streets=Streets(path=tmp_path / "streets.gpkg", name="name"))
+    result = materialize(
+        ["street_risk", "patrol_plans"],
+        resources(str(chain.root), cities=chain.cities),
+        instance=chain.instance,
+        partition_key=f"{CITY}|{DAY}",
+    )
+    assert result.success
+    [check] = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert f"City {CITY}, streets: {tmp_path / 'streets.gpkg'} cannot be read" in check.description
+    plan = chain.store.read_table(day_partition("patrol_plans", CITY, DAY), "plan.parquet")
+    assert plan["units"].to_numpy().sum() == 4
 
 
 def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
@@ -546,7 +641,7 @@ class Ticks:
         """(asset, day) of what is asked for, which is then reported as made."""
         result = dg.evaluate_automation_conditions(
             DEFINITIONS, self.instance, cursor=self.cursor, evaluation_time=now,
-            asset_selection=dg.AssetSelection.assets("live_models", "risk_forecasts", "patrol_plans", "forecast_scores"),
+            asset_selection=dg.AssetSelection.assets("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"),
         )  # fmt: skip
         self.cursor = result.cursor
         asked = {
@@ -564,12 +659,12 @@ def test_automation_issues_once_and_scores_again(instance: dg.DagsterInstance) -
     ticks, now = Ticks(instance), datetime(2024, 1, 21, 12, tzinfo=UTC)
     for back in range(28):
         ticks.report("grid_tensors", str(DAY - timedelta(days=back + 1)), "first")
-    for asset in ("live_models", "risk_forecasts", "patrol_plans"):
+    for asset in ("live_models", "risk_forecasts", "street_risk", "patrol_plans"):
         ticks.report(asset, "2024-01-19", "first")
     assert ticks.tick(now) == set()
     # The day lands: everything of it is asked for in one tick, so that one run makes it.
     ticks.report("grid_tensors", "2024-01-20", "first")
-    everything = ("live_models", "risk_forecasts", "patrol_plans", "forecast_scores")
+    everything = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
     assert ticks.tick(now + timedelta(minutes=1)) == {(asset, "2024-01-20") for asset in everything}
     assert ticks.tick(now + timedelta(minutes=2)) == set()
     # A correction of the day before: what was issued on past days stays. The latest forecast, whose outcome is not known

@@ -44,7 +44,7 @@ def test_a_network_serves_its_city_as_any_forecaster_does(
     accepted = record.model_copy(update={"served": network, "gate": replace(record.gate, served=network)})
     partition = models_partition(CITY, DAY)
     chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
-    chain.run(DAY, ["risk_forecasts", "patrol_plans", "forecast_scores"])
+    chain.run(DAY, ["risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"])
     served = next_day(chain)
     np.testing.assert_array_equal(served["probability"], beside["candidate"])
     assert ((served["low"] <= served["probability"]) & (served["probability"] <= served["high"])).all()
