@@ -155,10 +155,16 @@ def history_of(name: str, data: Path, cache: Path) -> CityHistory:
     cache.mkdir(parents=True, exist_ok=True)
     kept = cache / f"{name}_frames.parquet"
     if not kept.exists():
-        cleaned = clean_alerts(raw_alerts(city, data, days), days, city)
-        tensors = sparse_tensors(dated({day: result.alerts for day, result in cleaned.items()}), days, city)
-        pq.write_table(dated(tensors), kept)
+        pq.write_table(dated(sparse_tensors(alerts_of(name, data), days, city)), kept)
     return CityHistory(city, days, pq.read_table(kept))
+
+
+def alerts_of(name: str, data: Path) -> pa.Table:
+    """The cleaned alerts of a city to its last cutoff, with their `date`."""
+    city, benchmark = city_of(name), BENCHMARKS[name]
+    days = days_between(benchmark.start, benchmark.cutoffs[-1] - timedelta(days=1))
+    cleaned = clean_alerts(raw_alerts(city, data, days), days, city)
+    return dated({day: result.alerts for day, result in cleaned.items()})
 
 
 def raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:

@@ -55,7 +55,8 @@ HISTORY: Final = 14
 """Days that every one of many cities has had runs of."""
 LIMIT_SECONDS: Final = 60.0
 DAILY: Final = (
-    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores",
+    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "street_risk", "patrol_plans",
+    "forecast_scores",
 )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ CITY, OTHER = "tiny_city", "landing_city"
 DAY = date(2024, 1, 20)
 NOW = datetime(2024, 1, 21, 12, tzinfo=UTC)
 CHAIN = (
-    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores",
+    "raw_alerts", "cleaned_alerts", "grid_tensors", "live_models", "risk_forecasts", "street_risk", "patrol_plans",
+    "forecast_scores",
 )  # fmt: skip
 
 

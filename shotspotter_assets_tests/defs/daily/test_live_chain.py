@@ -641,7 +641,7 @@ class Ticks:
         """(asset, day) of what is asked for, which is then reported as made."""
         result = dg.evaluate_automation_conditions(
             DEFINITIONS, self.instance, cursor=self.cursor, evaluation_time=now,
-            asset_selection=dg.AssetSelection.assets("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"),
+            asset_selection=dg.AssetSelection.assets(*LIVE),
         )  # fmt: skip
         self.cursor = result.cursor
         asked = {

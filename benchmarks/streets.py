@@ -1,0 +1,343 @@
+"""Streets ranked by risk: `python benchmarks/streets.py --data FOLDER --cache FOLDER [--cities ...]`.
+
+Four quarterly folds of each city: the stack's forecast of the cells, as `next_day.py` makes it, divided among the segments of
+streets by shares that are learned again every four weeks from the alerts before; against the same forecast divided by
+length, a kernel density on the network and the historical mean of each segment, both with settings chosen on the validation
+window. `--data` is a folder of alerts with the files of streets in `layers/`. An alert whose point is rounded counts in
+part for each segment that it may belong to, by the length of street within its step. Prints Markdown: gains in nats per
+segment-day with an alert, with 90% intervals of a weekly block bootstrap, and hit rates and PAI of the streets with the most
+expected alerts per metre. At last Cincinnati, whose points are exact, learned from points rounded as Washington's are
+and scored on the exact ones.
+"""
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache as once
+from pathlib import Path
+
+import numpy as np
+from benchmark_cities import Fold, alerts_of, city_of, folds, parser
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
+from shared_model import start_of
+from stack_members import members_of, stack_of
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.streets.parts import Parts, parts_of
+from shotspotter_assets.streets.segments import Segments, read_segments
+from shotspotter_assets.streets.shares import StreetShares
+from shotspotter_assets.streets.spread import Alerts, Inexactness, spread
+
+Array = np.ndarray
+
+CITIES = ("washington_dc", "oakland", "cincinnati")
+REFIT_DAYS = 28
+AREAS = (1, 2, 5)
+"""Per cent of the network's length."""
+ROUNDED_DECIMALS = 3
+"""As Washington's points are."""
+BANDWIDTHS = (50.0, 100.0, 200.0, 400.0)
+"""Metres along the network; distances end at three of them."""
+UNIFORM_SHARES = (0.01, 0.05, 0.2)
+PRIOR_ALERT_DAYS = (0.1, 0.3, 1.0, 3.0)
+OURS, BY_LENGTH, KERNEL, MEAN = "streets", "cells, by length", "network KDE", "historical mean"
+
+
+def streets_of(name: str, data: Path) -> Streets:
+    """The file of a city's streets, without freeways, ramps and alleys."""
+    layers = data / "layers"
+    if name == "washington_dc":
+        path = layers / "washington_dc/streets_tiger_2018.parquet"
+        return Streets(path=path, name="name", only={"mtfcc": ("S1200", "S1400")})
+    if name == "oakland":
+        kinds = ("primary", "secondary", "tertiary", "residential")
+        return Streets(path=layers / "oakland_ca/streets_osm.parquet", name="name", only={"highway": kinds})
+    path = layers / "cincinnati_oh/streets_tiger_address_ranges.parquet"
+    return Streets(path=path, name="name", number_from="number_min", number_to="number_max")
+
+
+@dataclass(frozen=True)
+class Town:
+    """A city with its streets and alerts.
+
+    Attributes:
+        learned: alerts that models see.
+        scored: the same alerts, as exact as they are.
+    """
+
+    city: City
+    segments: Segments
+    parts: Parts
+    learned: Alerts
+    scored: Alerts
+
+    @classmethod
+    def of(cls, name: str, data: Path) -> "Town":
+        """A city of the benchmarks."""
+        city = city_of(name).model_copy(update={"streets": streets_of(name, data)})
+        table = alerts_of(name, data)
+        longitude, latitude = (table[axis].to_numpy() for axis in ("longitude", "latitude"))
+        alerts = Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude)
+        segments = read_segments(city)
+        return cls(city, segments, parts_of(city, segments), alerts, alerts)
+
+    def rounded(self) -> "Town":
+        """What models see is rounded."""
+        box, alerts = self.city.box, self.learned
+        longitude = np.clip(alerts.longitude.round(ROUNDED_DECIMALS), box.west, box.east)
+        latitude = np.clip(alerts.latitude.round(ROUNDED_DECIMALS), box.south, box.north)
+        return replace(self, learned=Alerts(alerts.days, longitude, latitude))
+
+
+@dataclass(frozen=True)
+class Network:
+    """The streets in covered cells: what is forecast and scored.
+
+    Attributes:
+        shown: numbers of the segments.
+        metres: their length within covered cells, shape (shown,).
+        in_coverage: of all cells, shape (cells,).
+    """
+
+    shown: Array
+    metres: Array
+    in_coverage: Array
+
+    @classmethod
+    def of(cls, parts: Parts, in_coverage: Array) -> "Network":
+        """The streets of a fold's coverage."""
+        covered = in_coverage.ravel()[parts.cell]
+        metres = np.bincount(parts.segment[covered], parts.metres[covered], minlength=parts.segments)
+        shown = np.flatnonzero(metres)
+        return cls(shown, metres[shown], in_coverage.ravel())
+
+    def alert_days(self, town: Town, alerts: Alerts, days: Array) -> sparse.csr_array:
+        """How likely each segment had an alert on each of contiguous days, shape (days, shown): 0 or 1 of exact points."""
+        chosen = (alerts.days >= days[0]) & (alerts.days <= days[-1])
+        alerts = alerts.chosen(chosen)
+        alerts = alerts.chosen(self.in_coverage[alerts.cells(town.city)])
+        inexactness = Inexactness.of(town.city, alerts, town.parts)
+        weights = spread(town.city, town.parts, alerts, inexactness).tocoo()
+        alert, part = weights.coords
+        per_segment = sparse.coo_array(
+            (weights.data, (alert, town.parts.segment[part])), shape=(len(alerts), town.parts.segments)
+        ).tocsr()[:, self.shown]
+        per_segment.data = np.log1p(-np.minimum(per_segment.data, 1 - 1e-12))
+        day = (alerts.days - days[0]).astype(np.int64)
+        of_day = sparse.csr_array((np.ones(len(day)), (day, np.arange(len(day)))), shape=(len(days), len(day)))
+        likely = of_day @ per_segment
+        likely.data = -np.expm1(likely.data)
+        return likely
+
+
+def network_distances(segments: Segments, limit: float) -> sparse.csr_array:
+    """Metres along the network between the middles of segments that are less than `limit` apart, the own one 0."""
+    import shapely
+
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(segments.lines, at)) for at in (0, -1)], axis=1)
+    _, node = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True)
+    count, nodes = len(segments), int(node.max()) + 1
+    middle = np.repeat(np.arange(count), 2)
+    graph = sparse.coo_array(
+        (np.repeat(segments.metres / 2, 2), (middle, count + node.ravel())), shape=(count + nodes, count + nodes)
+    ).tocsr()
+    blocks = []
+    for first in range(0, count, 500):
+        metres = dijkstra(graph, directed=False, indices=np.arange(first, min(first + 500, count)), limit=limit)
+        metres = metres[:, :count]
+        row, column = np.nonzero(np.isfinite(metres))
+        # Sparse matrices forget zeros.
+        blocks.append(sparse.csr_array((metres[row, column] + 1e-9, (row, column)), shape=metres.shape))
+    return sparse.vstack(blocks, format="csr")
+
+
+def mean_rates(seen: Array, days: int, metres: Array, prior: float) -> Array:
+    """Alert days per day of each segment, shrunk to the network's mean per metre with the weight of so many alert days."""
+    per_metre = seen.sum() / days / metres.sum()
+    return (seen + prior) / (days + prior / (per_metre * metres))
+
+
+def kernel_rates(kernel: sparse.csr_array, seen: Array, days: int, metres: Array, uniform: float) -> Array:
+    """Alert days per day of each segment by a kernel density on the network, a part of it evenly over all metres."""
+    return ((1 - uniform) * (seen @ kernel) + uniform * seen.sum() * metres / metres.sum()) / days
+
+
+def soft_losses(probability: Array, observed: Array) -> Array:
+    """Log loss of each segment-day, where what is observed is itself only likely."""
+    yes, no = (log_losses(probability, np.full(probability.shape, outcome)) for outcome in (True, False))
+    return observed * yes + (1 - observed) * no
+
+
+def hit_rates(expected: Array, observed: Array, metres: Array) -> dict[int, float]:
+    """Share of the alert days on the streets that are flagged each day: those with most expected per metre, up to a length."""
+    hits = dict.fromkeys(AREAS, 0.0)
+    for of_day, seen in zip(np.broadcast_to(expected, observed.shape), observed, strict=True):
+        order = np.argsort(-of_day / metres, kind="stable")
+        through = np.cumsum(metres[order])
+        for area in AREAS:
+            limit = area / 100 * through[-1]
+            flagged = np.clip((limit - (through - metres[order])) / metres[order], 0, 1)
+            hits[area] += float(seen[order] @ flagged)
+    return {area: number / observed.sum() for area, number in hits.items()}
+
+
+def forecasts_of(
+    town: Town, fold: Fold, cells: Array, distances: Callable[[], sparse.csr_array]
+) -> Iterator[tuple[dict[str, Array], Array, Array, Array]]:
+    """Every four weeks of the test window: expected alert days by model, what was observed, the days, and the metres."""
+    history, days = fold.history, fold.history.days()
+    network = Network.of(town.parts, history.in_coverage)
+    shown, metres = network.shown, network.metres
+    before = days[: fold.validation.start]
+    seen = network.alert_days(town, town.learned, before).sum(axis=0)
+    validation = network.alert_days(town, town.learned, days[fold.validation.start : fold.validation.stop]).sum(axis=0)
+
+    def loss(rates: Array) -> float:
+        # They are the same on all days.
+        yes, no = (log_losses(-np.expm1(-rates), np.full(len(rates), outcome)) for outcome in (True, False))
+        return float(validation @ yes + (len(fold.validation) - validation) @ no)
+
+    near = distances()[shown][:, shown]
+    kernels = {}
+    for bandwidth in BANDWIDTHS:
+        kernel = near.copy()
+        kernel.data = np.where(near.data <= 3 * bandwidth, np.exp(-0.5 * (near.data / bandwidth) ** 2), 0.0)
+        kernel = kernel.multiply(metres[None, :]).tocsr()
+        kernels[bandwidth] = sparse.diags_array(1 / kernel.sum(axis=1)) @ kernel
+    bandwidth, uniform = min(
+        itertools.product(BANDWIDTHS, UNIFORM_SHARES),
+        key=lambda chosen: loss(kernel_rates(kernels[chosen[0]], seen, len(before), metres, chosen[1])),
+    )
+    prior = min(PRIOR_ALERT_DAYS, key=lambda chosen: loss(mean_rates(seen, len(before), metres, chosen)))
+    print(
+        f"{fold.name}: network KDE of {bandwidth:.0f} m, {uniform} uniform; mean with {prior}",
+        file=sys.stderr,
+        flush=True,
+    )
+    for first in range(fold.test.start, fold.test.stop, REFIT_DAYS):
+        block = range(first, min(first + REFIT_DAYS, fold.test.stop))
+        seen = network.alert_days(town, town.learned, days[:first]).sum(axis=0)
+        shares = StreetShares.fit(town.city, town.parts, town.learned.before(days[first]))
+        probability = np.zeros((len(block), town.parts.cells))
+        probability[:, network.in_coverage] = cells[first - fold.test.start : block.stop - fold.test.start]
+        hazard = -shares.segments_per_day * np.log1p(-probability)
+        forecasts = {
+            OURS: shares.divided(hazard)[0][:, shown],
+            BY_LENGTH: replace(shares, share=_by_length(town.parts)).divided(hazard)[0][:, shown],
+            KERNEL: kernel_rates(kernels[bandwidth], seen, first, metres, uniform),
+            MEAN: mean_rates(seen, first, metres, prior),
+        }
+        tested = days[first : block.stop]
+        yield forecasts, network.alert_days(town, town.scored, tested).toarray(), tested, metres
+
+
+def _by_length(parts: Parts) -> Array:
+    in_cell = np.bincount(parts.cell, parts.metres, minlength=parts.cells)
+    return np.concatenate([parts.metres / in_cell[parts.cell], np.where(in_cell > 0, 0.0, 1.0)])
+
+
+@dataclass
+class Scores:
+    """What is summed over the four-week blocks of all folds of a city."""
+
+    days: list[Array]
+    positives: list[Array]
+    losses: dict[str, list[Array]]
+    hits: dict[str, list[dict[int, float]]]
+    expected: dict[str, float]
+    segment_days: int
+    metres: float
+
+    @classmethod
+    def none(cls) -> "Scores":
+        """Before the first block."""
+        return cls([], [], {}, {}, {}, 0, 0.0)
+
+    def add(self, forecasts: dict[str, Array], observed: Array, days: Array, metres: Array) -> None:
+        """Score one block."""
+        self.days.append(days)
+        self.positives.append(observed.sum(axis=1))
+        self.segment_days += observed.size
+        self.metres = float(metres.sum())
+        for name, expected in forecasts.items():
+            probability = np.broadcast_to(-np.expm1(-expected), observed.shape)
+            self.losses.setdefault(name, []).append(soft_losses(probability, observed).sum(axis=1))
+            self.hits.setdefault(name, []).append(hit_rates(expected, observed, metres))
+            self.expected[name] = self.expected.get(name, 0.0) + float(probability.sum())
+
+    def rows(self) -> Iterator[str]:
+        """A Markdown row of each model."""
+        positives = np.concatenate(self.positives)
+        losses = {name: np.concatenate(parts) for name, parts in self.losses.items()}
+        weekly = weekly_sums(np.concatenate(self.days), positives, losses)
+        for name, loss in losses.items():
+            hit = {
+                area: sum(hits[area] * part.sum() for hits, part in zip(self.hits[name], self.positives, strict=True))
+                / positives.sum()
+                for area in AREAS
+            }
+            gain = "" if name == MEAN else weekly_gain(weekly, name, MEAN).text()
+            yield " | ".join(
+                [
+                    name,
+                    f"{loss.sum() / self.segment_days:.6f}",
+                    gain,
+                    f"{self.expected[name] / positives.sum():.2f}",
+                    *(f"{hit[area]:.3f} ({hit[area] / area * 100:.1f})" for area in AREAS),
+                ]
+            )
+
+
+def show(title: str, scores: Scores) -> None:
+    """One Markdown table."""
+    positives = sum(part.sum() for part in scores.positives)
+    print(
+        f"\n### {title}: {scores.segment_days:,} segment-days of {scores.metres / 1000:,.0f} km, {positives:,.0f} with an alert\n"
+    )
+    areas = " | ".join(f"hit rate (PAI) of {area}%" for area in AREAS)
+    print(f"| forecast | log loss | gain over {MEAN} | pred/obs | {areas} |\n{'| --- ' * (4 + len(AREAS))}|")
+    for row in scores.rows():
+        print(f"| {row} |", flush=True)
+
+
+def show_rounding(town: Town) -> None:
+    """How far the points leave a street open."""
+    alerts = town.learned
+    inexactness = Inexactness.of(town.city, alerts, town.parts)
+    weights = spread(town.city, town.parts, alerts, inexactness)
+    some = np.diff(weights.indptr) > 0
+    likeliest = weights.max(axis=1).toarray().ravel()[some]
+    print(
+        f"\nIts {inexactness}; an alert may belong to {np.diff(weights.indptr)[some].mean():.1f} segments, the likeliest of which "
+        f"has {likeliest.mean():.0%}; {1 - some.mean():.1%} are on no street."
+    )
+
+
+def main() -> None:
+    """Forecast what is not in the cache, and print the tables."""
+    chosen = parser(__doc__, cities=CITIES, choices=CITIES).parse_args()
+    for name in chosen.cities:
+        exact = Town.of(name, chosen.data)
+        towns = {name: exact}
+        if name == "cincinnati":
+            towns[f"{name}, learned from rounded points"] = exact.rounded()
+        distances = once(lambda town=exact: network_distances(town.segments, 3 * max(BANDWIDTHS)))
+        scores = {title: Scores.none() for title in towns}
+        for fold in folds(name, chosen.data, chosen.cache):
+            members = members_of(fold, chosen.cache, shared=start_of(name, fold.cutoff, chosen.data, chosen.cache))
+            cells = stack_of(fold, members).predict(fold.history, fold.test)
+            for title, town in towns.items():
+                for block in forecasts_of(town, fold, cells, distances):
+                    scores[title].add(*block)
+        for title, town in towns.items():
+            show(title, scores[title])
+            show_rounding(town)
+
+
+if __name__ == "__main__":
+    main()
