@@ -41,9 +41,9 @@ AREAS = (1, 2, 5)
 """Per cent of the network's length."""
 ROUNDED_DECIMALS = 3
 """As Washington's points are."""
-BANDWIDTHS = (50.0, 100.0, 200.0, 400.0)
+BANDWIDTHS = (25.0, 50.0, 100.0, 200.0, 400.0)
 """Metres along the network; distances end at three of them."""
-UNIFORM_SHARES = (0.01, 0.05, 0.2)
+UNIFORM_SHARES = (0.05, 0.2, 0.5)
 PRIOR_ALERT_DAYS = (0.1, 0.3, 1.0, 3.0)
 OURS, BY_LENGTH, KERNEL, MEAN = "streets", "cells, by length", "network KDE", "historical mean"
 

@@ -37,17 +37,19 @@ class CityLayers:
 
     @classmethod
     def read(cls, city: City) -> "CityLayers":
-        """The layers that the city's file names.
+        """The layers that the city's file names; streets that are ranked name places where no others do.
 
         Raises:
             LayerFileError: a file cannot be read, or has no such column.
         """
-        layers = {key: _read(city, key, layer) for key, layer in city.layers.given().items()}
+        layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
+        if city.streets is not None and "streets" not in layers:
+            layers["streets"] = _read(city, "streets", Layer(path=city.streets.path, name=city.streets.name))
         return cls(**{key: layers.get(key) for key in ("districts", "streets", "parks")})
 
 
 def _read(city: City, key: str, layer: Layer) -> NamedShapes:
-    where = f"City {city.name}, layers.{key}: {layer.path}"
+    where = f"City {city.name}, {key}: {layer.path}"
     try:
         frame = read_shapes(layer.path)
     except ValueError as error:

@@ -43,6 +43,8 @@ class PlannedPlace:
 
     rank: int
     name: str
+    streets: str
+    """Those with the highest risk; "" where none are ranked."""
     area: str
     units: int
     recommended: int
@@ -208,6 +210,7 @@ def _sheet(shift: ShiftAudit, rows: pa.Table, hours: _Hours, ground: Ground) -> 
             PlannedPlace(
                 rank=record["rank"],
                 name=record["place"],
+                streets="; ".join(record.get("streets") or ()),
                 area=record["area"] or "",
                 units=record["units"],
                 recommended=record["recommended_units"],

@@ -24,12 +24,14 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
+from shotspotter_assets.serving.street_risk import top_streets
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
 
 TOP_PLACES: Final = 10
+TOP_STREETS: Final = 20
 
 BANDS: Final = {
     "Night, 0 to 6": (0, 6),
@@ -83,12 +85,26 @@ class TopPlace:
 
 
 @dataclass(frozen=True)
+class TopStreet:
+    """One of the likeliest streets of the whole day."""
+
+    rank: int
+    name: str
+    chance: str
+    low: str
+    high: str
+    why: str
+
+
+@dataclass(frozen=True)
 class IssuedForecast:
     """The newest forecast as its page shows it."""
 
     record: ForecastRecord
     data: TomorrowData
     top: list[TopPlace]
+    streets: list[TopStreet]
+    """Empty where no street is ranked."""
     half_of_alerts: int
     """Fewest cells that hold half of the expected alerts."""
     ends: datetime
@@ -162,7 +178,20 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
     rising = np.cumsum(np.sort(expected)[::-1])
     starts = day["starts_utc"][0].as_py()
     ends = starts + np.timedelta64(int(day["hours"][0].as_py()), "h").astype("timedelta64[s]").astype(object)
-    return IssuedForecast(record, data, top, int(np.searchsorted(rising, rising[-1] / 2)) + 1, ends)
+    streets = _top_streets(store, city, record)
+    return IssuedForecast(record, data, top, streets, int(np.searchsorted(rising, rising[-1] / 2)) + 1, ends)
+
+
+def _top_streets(store: Store, city: City, record: ForecastRecord) -> list[TopStreet]:
+    ranked = top_streets(store, city.name, record.issue_date)
+    if ranked is None:
+        return []
+    return [
+        TopStreet(
+            row["rank"], row["name"], chance(row["probability"]), chance(row["low"]), chance(row["high"]), row["why"]
+        )
+        for row in ranked.slice(0, TOP_STREETS).to_pylist()
+    ]
 
 
 def _bands(hourly: pa.Table, day: pa.Table, city: City, of: date) -> tuple[list[str], list[Array], list[Array]]:

@@ -22,6 +22,13 @@ DISPATCH_COLUMNS: Final = {
     "longitude": Column("double", "Of the middle; degrees, WGS84."),
     "latitude": Column("double", "Of the middle; degrees, WGS84."),
     "reasons": Column("list<string>", "What lifts the risk there most."),
+    "streets": Column(
+        "list<string>", "Its streets with the highest risk in the shift, where the city's file has some."
+    ),
+    "post_longitude": Column(
+        "double", "Of the middle of the first of these streets, where a unit can wait; degrees, WGS84."
+    ),
+    "post_latitude": Column("double", "Of the same; degrees, WGS84."),
     "row": Column("int16", "Row of the south-western cell; 0 is the southernmost."),
     "column": Column("int16", "Column of the south-western cell; 0 is the westernmost."),
     "cells": Column("int16", "Side of the group, in cells."),

@@ -14,11 +14,14 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import DECIMALS, cell_edges, cell_name, polygon_feature
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.patrol.plan import DayPlan
+from shotspotter_assets.patrol.posts import best_posts, posts_of
 from shotspotter_assets.patrol.reach import by_group
 from shotspotter_assets.patrol.shifts import shift_window
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
-DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - {"area"})
+DISPATCH_SCHEMA: Final = arrow_schema(
+    DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - {"area", "post_longitude", "post_latitude"}
+)
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for a formula, full-width signs among them; https://owasp.org/www-community/attacks/CSV_Injection"""
@@ -33,6 +36,7 @@ def dispatch_table(
     *,
     areas: npt.NDArray[np.str_] | None = None,
     reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
+    streets: pa.Table | None = None,
 ) -> pa.Table:
     """The cells that get units, by shift and rank (`DISPATCH_SCHEMA`).
 
@@ -43,6 +47,7 @@ def dispatch_table(
         in_coverage: cells that the sensors hear, shape (rows, columns); what is forecast elsewhere is left out.
         areas: name of the area of each cell, "" for none; a cell without an area gets the name of the nearest one.
         reasons: main reasons by (row, column); a group has those of its cell with the most expected alerts.
+        streets: risk by segment and shift, as `posts_of` takes it; None where no street is ranked.
     """
     size = plan.group
     names = None if areas is None else by_group(nearest_areas(areas), size)
@@ -51,10 +56,12 @@ def dispatch_table(
         starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
         alerts, chance = (by_group(np.where(in_coverage, values[at], 0.0), size) for values in (expected, probability))
         hottest = alerts.argmax(axis=-1)
+        posts = {} if streets is None else posts_of(streets, shift_plan.shift.name)
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             first_row, first_column, cell = row * size, column * size, int(hottest[row, column])
             west, south, east, north = cell_edges(city, first_row, first_column, size)
+            best = best_posts(posts, first_row, first_column, size)
             records.append(
                 {
                     "day": plan.day,
@@ -72,6 +79,9 @@ def dispatch_table(
                     "longitude": round((west + east) / 2, DECIMALS),
                     "latitude": round((south + north) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((first_row + cell // size, first_column + cell % size), ())),
+                    "streets": [post.street for post in best],
+                    "post_longitude": best[0].longitude if best else None,
+                    "post_latitude": best[0].latitude if best else None,
                     "row": first_row,
                     "column": first_column,
                     "cells": size,

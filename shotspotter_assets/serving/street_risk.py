@@ -1,6 +1,7 @@
 """The risk of the next day and of each shift by street, made from the forecast of the cells and the past of the streets."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -20,6 +21,7 @@ from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast
 from shotspotter_assets.sources.known_then import KnownThen
 from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import (
     ALERTS_FILE,
     RECORD_FILE,
@@ -324,6 +326,20 @@ def load_streets_record(store: Store, city: str, issue_date: date) -> StreetsRec
         MissingObjectError: the day was not made.
     """
     return _RECORD.validate_json(store.read_bytes(streets_partition(city, issue_date), RECORD_FILE))
+
+
+def read_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
+    """The risk of a day's streets (`STREET_SCHEMA`); None where none are ranked, or not yet."""
+    with suppress(MissingObjectError):
+        return store.read_table(streets_partition(city, issue_date), STREETS_FILE)
+    return None
+
+
+def top_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
+    """The segments with the highest probability on a day, ranked; see `read_streets`."""
+    with suppress(MissingObjectError):
+        return store.read_table(streets_partition(city, issue_date), TOP_STREETS_FILE)
+    return None
 
 
 def why_none(city: City, issue_date: date, forecast: ForecastRecord | NoForecast | None) -> NoStreetRisk | None:

@@ -12,6 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.quality import pictures
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
@@ -47,7 +48,9 @@ class TinySite:
 
 def make_store(root: Path) -> TinySite:
     """The days of the city, and the daily chain of its last days, as runs."""
-    cities = with_city(CITY, patrol=PatrolRules(shifts=SHIFTS), retraining="weekly", layers=layers(root))
+    named = layers(root)
+    streets = Streets(path=root / "streets.parquet", name="street")
+    cities = with_city(CITY, patrol=PatrolRules(shifts=SHIFTS), retraining="weekly", layers=named, streets=streets)
     on = resources(str(root / "store"), cities=cities)
     last = ISSUED + timedelta(days=DAYS)
     with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:

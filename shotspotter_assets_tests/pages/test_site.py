@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
@@ -43,7 +44,7 @@ def test_the_same_pages_are_not_written_again(copy: Store, tiny_site: TinySite) 
 
 def test_only_what_has_changed_is_written(copy: Store, tiny_site: TinySite) -> None:
     layers = tiny_site.city.layers.model_copy(update={"streets": None})
-    made = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers}))
+    made = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None}))
     assert "ground.js" in made.written
     assert "tomorrow.js" not in made.written
 
@@ -53,6 +54,30 @@ def test_names_that_are_html_are_escaped_and_the_page_allows_only_its_own_script
     assert HOSTILE not in html
     assert "Content-Security-Policy" in html
     assert "default-src &#39;none&#39;; script-src &#39;self&#39;" in html
+
+
+def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_site: TinySite) -> None:
+    store, day = tiny_site.store, tiny_site.last_issued
+    top = store.read_table(Partition("street_risk", CITY, "date", day), "top_streets.parquet").to_pylist()
+    html = page(store)
+    assert "The 20 likeliest streets between two crossings" in html
+    listed = html.partition('id="streets"')[2]
+    names = [str(escape(row["name"])) for row in top[:20]]
+    assert all(f'<span class="name">{name}</span>' in listed for name in names)
+    assert "its share of the streets there" in listed
+    plan = store.read_table(Partition("patrol_plans", CITY, "date", day), "plan.parquet").to_pylist()
+    with_streets = [row for row in plan if row["streets"]]
+    assert with_streets
+    assert all(str(escape("; ".join(row["streets"]))) in page(store, "plans.html") for row in with_streets)
+
+
+def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: TinySite) -> None:
+    layers = tiny_site.city.layers.model_copy(update={"streets": None})
+    assert make_pages(copy, tiny_site.city.model_copy(update={"layers": layers})).written == []
+    wrong = tiny_site.city.streets.model_copy(update={"name": "title"})
+    city = tiny_site.city.model_copy(update={"layers": layers, "streets": wrong})
+    with pytest.raises(LayerFileError, match=r"City tiny_city, streets: .* has no column title; it has street"):
+        make_pages(copy, city)
 
 
 def test_a_day_without_a_forecast_says_why(copy: Store, tiny_site: TinySite) -> None:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import geopandas as gpd
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from shotspotter_assets.gridding.tensors import cells
@@ -69,6 +70,29 @@ class TestTable:
             centre = cells(np.array([row["longitude"]]), np.array([row["latitude"]]), city.box, city.grid)
             assert (int(centre[0][0]), int(centre[1][0])) == at[1:]
             assert row["area"] == ("First" if row["row"] < 3 else "=cmd()")
+
+    def test_a_cell_names_its_streets_of_the_shift_and_where_to_wait(self):
+        city, expected = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", group=2, radius_m=0), expected_alerts()
+        plan = plan_day(city, DAY, expected, IN_COVERAGE)
+        segments = [
+            {"shift": shift, "name": f"{number} St of {row},{column}", "probability": (row + 1) * number / 100,
+             "longitude": -70.0 - number, "latitude": 40.0 + row, "row": row, "column": column}
+            for shift in (None, "shift 0") for number in (1, 2, 3) for row in range(6) for column in range(6)
+        ]  # fmt: skip
+        streets = pa.Table.from_pylist(segments)
+        table = dispatch_table(plan, city, expected, 1 - np.exp(-expected), IN_COVERAGE, streets=streets)
+        for record in table.to_pylist():
+            row, column = record["row"], record["column"]
+            if record["shift"] != "shift 0":
+                assert (record["streets"], record["post_longitude"]) == ([], None)
+                continue
+            # The northern row of the group has the higher risk.
+            best = {f"3 St of {row + 1},{at}" for at in (column, column + 1)}
+            assert set(record["streets"][:2]) == best
+            assert len(record["streets"]) == 3
+            assert (record["post_longitude"], record["post_latitude"]) == (-73.0, 41.0 + row)
+        assert b"3 St of" in dispatch_csv(table)
+        assert "3 St of" in json.loads(dispatch_geojson(table))["features"][0]["properties"]["streets"][0]
 
     def test_groups(self):
         city, plan, table = made(group=2, radius_m=0)

@@ -36,8 +36,8 @@ def patrol_plans(
 ) -> dg.MaterializeResult:
     """How many units to send to which cells in each shift of the day after the issue date, by the city's patrol rules.
 
-    As a table, as CSV and GeoJSON for dispatch systems, with audit numbers. A city without rules has an empty plan,
-    and so has a day without a forecast.
+    As a table, as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A city without
+    rules has an empty plan, and so has a day without a forecast.
     """
     from shotspotter_assets.evaluation.areas import cell_areas
     from shotspotter_assets.patrol.audit import patrol_audit
@@ -47,6 +47,7 @@ def patrol_plans(
     from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
     from shotspotter_assets.serving.maps import patrol_map
+    from shotspotter_assets.serving.street_risk import read_streets
     from shotspotter_assets.storage.fingerprints import sha256
 
     city, issue_date = single_day(context, cities)
@@ -76,6 +77,7 @@ def patrol_plans(
         shifts.in_coverage,
         areas=areas,
         reasons=forecast.cell_drivers(),
+        streets=read_streets(opened, city.name, issue_date),
     )
     audit = patrol_audit(plan, city, shifts.expected, shifts.in_coverage, areas=areas, history=history)
     write_plan(opened, partition, table, audit)
