@@ -50,6 +50,8 @@ class Benchmark:
     cutoffs: tuple[date, ...]
     factors: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Contributing factors, as in a city's file."""
+    cells: int = 36
+    """Rows, and columns, of the grid."""
 
 
 def quarters(year: int, month: int, number: int) -> tuple[date, ...]:
@@ -85,7 +87,7 @@ BENCHMARKS = {
     ),
     "washington_dc_tuning": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2016, 1, 8)),
     "simulated": Benchmark(
-        "", EAST, date(2019, 1, 1), (-77.06924, 38.846096, -76.93076, 38.953904), quarters(2023, 1, 4)
+        "", EAST, date(2019, 1, 1), (-77.06924, 38.846096, -76.93076, 38.953904), quarters(2023, 1, 4), cells=24
     ),
     # Boxes of the following: 1st to 99th percentile of the points from the first day to the first cutoff, 5% more on each
     # side, rounded outwards to 0.001 degrees. The file of San Francisco ends with 24 June 2015.
@@ -141,7 +143,7 @@ def city_of(name: str) -> City:
             "time_zone": benchmark.zone,
             "start": benchmark.start,
             "box": dict(zip(("west", "south", "east", "north"), benchmark.box, strict=True)),
-            "grid": {"rows": 36, "columns": 36} if benchmark.file else {"rows": 24, "columns": 24},
+            "grid": {"rows": benchmark.cells, "columns": benchmark.cells},
             "factors": benchmark.factors,
             "source": landing if benchmark.file else {"kind": "simulated", "seed": 11},
         }

@@ -77,9 +77,9 @@ class Town:
     scored: Alerts
 
     @classmethod
-    def of(cls, name: str, data: Path) -> "Town":
-        """A city of the benchmarks."""
-        city = city_of(name).model_copy(update={"streets": streets_of(name, data)})
+    def of(cls, name: str, data: Path, streets: str | None = None) -> "Town":
+        """A city of the benchmarks, with the streets of the one of that name."""
+        city = city_of(name).model_copy(update={"streets": streets_of(streets or name, data)})
         table = alerts_of(name, data)
         longitude, latitude = (table[axis].to_numpy() for axis in ("longitude", "latitude"))
         alerts = Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude)

@@ -45,7 +45,7 @@ def street_risk(
     """
     from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
     from shotspotter_assets.serving.maps import street_map
-    from shotspotter_assets.serving.risk_tables import next_day_rows
+    from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
     from shotspotter_assets.serving.street_risk import (
         NoStreetRisk,
         past_alerts,
@@ -65,9 +65,15 @@ def street_risk(
     assert isinstance(forecast, ForecastRecord)
     partition = forecast_partition(city.name, issue_date)
     alerts = past_alerts(opened, city, forecast.last_known, known_then(context, opened, city))
-    next_day = next_day_rows(opened.read_table(partition, FORECAST_FILE))
+    issued = opened.read_table(partition, FORECAST_FILE)
+    if not is_of_grid(issued, city):
+        reason = (
+            f"The forecast is of another grid; materialise risk_forecasts for {context.partition_key}, and then this."
+        )
+        return _of_nothing(store, NoStreetRisk(city=city.name, issue_date=issue_date, no_streets=reason))
+    hourly = opened.read_table(partition, HOURLY_FILE)
     try:
-        ranked = rank_streets(city, forecast, next_day, opened.read_table(partition, HOURLY_FILE), alerts)
+        ranked = rank_streets(city, forecast, next_day_rows(issued), hourly, alerts)
     except StreetsFileError as error:
         context.log.error(str(error))  # noqa: TRY400  # where it comes from tells nothing of the file
         return _of_nothing(

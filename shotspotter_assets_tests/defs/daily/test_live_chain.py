@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pytest
 import shapely
 
+from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.cities.streets import Streets
@@ -311,6 +312,13 @@ def test_a_city_without_streets_has_none_ranked(chain: Chain) -> None:
     [event] = result.get_asset_materialization_events()
     assert "names no streets" in event.step_materialization_data.materialization.metadata["note"].value
     assert not chain.store.exists(day_partition("street_risk", CITY, DAY), "street_risk.parquet")
+
+
+def test_streets_are_not_ranked_by_a_forecast_of_another_grid(chain: Chain, tmp_path: Path) -> None:
+    chain.change_city(streets=with_streets(tmp_path), grid=Grid(rows=4, columns=4))
+    result = chain.run(DAY, ["street_risk"])
+    [event] = result.get_asset_materialization_events()
+    assert "of another grid" in event.step_materialization_data.materialization.metadata["note"].value
 
 
 def test_a_file_of_streets_that_cannot_be_used_is_told_and_holds_nothing_up(chain: Chain, tmp_path: Path) -> None:
