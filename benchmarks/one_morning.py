@@ -1,6 +1,8 @@
-"""Times one morning of many small cities whose files land at once, on the running system: `one_morning.py [--cities 60]`.
+"""Times one morning of many small cities whose files land at once: `one_morning.py [--cities 60] [--workers 2]`.
 
-Until each city's newest day has its patrol plan; with `--grids`, until all days are on the grid.
+On the running system, until each city's newest day has its patrol plan; with `--grids`, until all days are on the grid. Workers
+are runs at a time, each a process; as many may train at a time. With `--folder`, one that was killed goes on when it is started
+again, with the time in between counted.
 """
 
 import argparse
@@ -10,12 +12,15 @@ import os
 import signal
 import tempfile
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
 import dagster as dg
 import psutil
+import yaml
 from launch_backfill import cpu_seconds
 
 from shotspotter_assets.calendar.local_time import days_between, today
@@ -24,7 +29,7 @@ from shotspotter_assets.defs.automation.under_way import UNDER_WAY
 from shotspotter_assets.partitions import key_of
 from shotspotter_assets.rehearsal.__main__ import ZONE, end
 from shotspotter_assets.rehearsal.account import materializations, runs_of, typical
-from shotspotter_assets.rehearsal.cities import landed_city
+from shotspotter_assets.rehearsal.cities import RehearsedCity, landed_city
 from shotspotter_assets.rehearsal.drops import Drop, land
 from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare
 
@@ -32,90 +37,204 @@ DAYS = 3
 """Of each city, a file a day."""
 
 
+@dataclass
+class Morning:
+    """What has been noted of a morning, and is kept for the case that it is killed."""
+
+    last: str
+    """The newest day that lands."""
+    landed: float = 0.0
+    """When, in seconds since 1970; 0 before."""
+    at_once: int = 0
+    """Most runs at a time, and most that waited:"""
+    waiting: int = 0
+    cpu_s: float = 0.0
+    """Of all processes from the landing on."""
+    by_process: dict[str, float] = field(default_factory=dict)
+    """CPU seconds of the process of each run, by its id."""
+    memory: dict[str, int] = field(default_factory=dict)
+    """Most bytes of it, with its children."""
+
+    @classmethod
+    def of(cls, file: Path) -> "Morning":
+        """The one that is kept, or a new one."""
+        if file.exists():
+            return cls(**json.loads(file.read_text()))
+        return cls(str(today(ZONE) - timedelta(days=1)))
+
+    def keep(self, file: Path) -> None:
+        """Write it down."""
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self)))
+        part.replace(file)
+
+
 def main() -> None:
     """Land, wait, and print what became of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cities", type=int, default=60)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--grids", action="store_true", help="stop once all days are on the grid")
     parser.add_argument("--patience", type=float, default=3600, help="most seconds")
+    parser.add_argument("--folder", type=Path, help="where all of it is kept, to go on after a kill")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, end)
-    last = today(ZONE) - timedelta(days=1)
-    days = days_between(last - timedelta(days=DAYS - 1), last)
-    cities = [landed_city(f"city_{number:02}", days[0], last) for number in range(options.cities)]
-    for city in cities:
-        del city.file["other_sources"]  # its folder would be empty
-    keys = [key_of(city.name, day) for city in cities for day in days]
-    newest = {key_of(city.name, last) for city in cities}
-    with tempfile.TemporaryDirectory(prefix="one_morning_") as name:
-        folder = Path(name)
-        environment = prepare(folder, {city.name: json.dumps(city.file) for city in cities})
+    with kept_in(options.folder) as folder:
+        state = folder / "morning.json"
+        morning = Morning.of(state)
+        last = date.fromisoformat(morning.last)
+        days = days_between(last - timedelta(days=DAYS - 1), last)
+        cities = [landed_city(f"city_{number:03}", days[0], last) for number in range(options.cities)]
+        for city in cities:
+            del city.file["other_sources"]  # its folder would be empty
+        environment = environment_of(folder, cities, options.workers)
         os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
-        with dg.DagsterInstance.get() as instance, Installation(folder, environment, free_port()) as installation:
-            for city in cities:
-                for day in days:
-                    land(folder / "landing", city, Drop(day, "daily"))
-            landed, at_once, waiting = time.time(), 0, 0
-            workers = Workers()
-            used, made, planned = cpu_seconds(installation), dict[str, float](), dict[str, float]()
-            while time.time() - landed < options.patience:
-                runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
-                queued = sum(run.status is dg.DagsterRunStatus.QUEUED for run in runs)
-                at_once, waiting = max(at_once, len(runs) - queued), max(waiting, queued)
-                workers.look(installation)
-                grids = materializations(instance, ["grid_tensors"], None)
-                made = {key: times[0].at - landed for (_, key), times in grids.items()}
-                plans = materializations(instance, ["patrol_plans"], None)
-                planned = {key: times[0].at - landed for (_, key), times in plans.items() if key in newest}
-                if len(made) == len(keys) and (options.grids or len(planned) == len(newest)):
-                    break
-                time.sleep(0.5)
-            used = cpu_seconds(installation) - used
-            runs = runs_of(instance)
-            kinds = workers.by_kind(instance)
+        installation = Installation(folder, environment, free_port())
+        end_what_is_left(installation)
+        with dg.DagsterInstance.get() as instance, installation:
+            if not morning.landed:
+                for city in cities:
+                    for day in days:
+                        land(folder / "landing", city, Drop(day, "daily"))
+                morning.landed = time.time()
+                morning.keep(state)
+            follow(instance, installation, morning, state, cities, days, options)
+            report(instance, morning, cities, days)
+
+
+def end_what_is_left(installation: Installation) -> None:
+    """End the processes of a morning that was killed; the daemon notices that its runs are gone."""
+    left = list(installation.processes())
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left)
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path | None) -> Iterator[Path]:
+    """The folder, or a temporary one."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="one_morning_") as name:
+        yield Path(name)
+
+
+def environment_of(folder: Path, cities: list[RehearsedCity], workers: int) -> dict[str, str]:
+    """Of the installation's processes; its folders are made unless they are there."""
+    file = folder / "environment.json"
+    if not file.exists():
+        environment = prepare(folder, {city.name: json.dumps(city.file) for city in cities})
+        home = Path(environment["DAGSTER_HOME"]) / "dagster.yaml"
+        settings = yaml.safe_load(home.read_text())
+        settings["concurrency"]["runs"]["max_concurrent_runs"] = workers
+        settings["concurrency"]["pools"]["default_limit"] = workers
+        home.write_text(yaml.safe_dump(settings))
+        own = {name: value for name, value in environment.items() if name.startswith(("DAGSTER_HOME", "SHOTSPOTTER_"))}
+        file.write_text(json.dumps(own))
+    return {**os.environ, **json.loads(file.read_text())}
+
+
+def follow(
+    instance: dg.DagsterInstance, installation: Installation, morning: Morning, state: Path,
+    cities: list[RehearsedCity], days: list[date], options: argparse.Namespace,
+) -> None:  # fmt: skip
+    """Note what goes on until all is made, or patience ends."""
+    before, used = morning.cpu_s, cpu_seconds(installation)
+    grids = {key_of(city.name, day) for city in cities for day in days}
+    newest = {key_of(city.name, days[-1]) for city in cities}
+    until = time.time() + options.patience
+    while time.time() < until:
+        runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+        queued = sum(run.status is dg.DagsterRunStatus.QUEUED for run in runs)
+        morning.at_once, morning.waiting = max(morning.at_once, len(runs) - queued), max(morning.waiting, queued)
+        look_at_workers(instance, installation, morning, runs)
+        morning.cpu_s = before + cpu_seconds(installation) - used
+        morning.keep(state)
+        if grids <= made_of(instance, "grid_tensors") and (
+            options.grids or newest <= made_of(instance, "patrol_plans")
+        ):
+            return
+        time.sleep(0.5)
+
+
+def made_of(instance: dg.DagsterInstance, asset: str) -> set[str]:
+    """Partitions of an asset that are made."""
+    return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def look_at_workers(
+    instance: dg.DagsterInstance, installation: Installation, morning: Morning, runs: list[dg.DagsterRun]
+) -> None:
+    """Note what the processes of runs have used until now."""
+    by_process = {process_of(instance, run.run_id): run.run_id for run in runs}
+    for worker in installation.run_workers():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if (run_id := by_process.get(worker.pid)) is not None:
+                used = sum(worker.cpu_times()[:4])  # with those of its children
+                memory = sum(process.memory_info().rss for process in (worker, *worker.children(recursive=True)))
+                morning.by_process[run_id] = used
+                morning.memory[run_id] = max(morning.memory.get(run_id, 0), memory)
+
+
+def grids_and_plans(
+    instance: dg.DagsterInstance, morning: Morning, cities: list[RehearsedCity], days: list[date]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds from the landing to each day on the grid, and to the plan of each city's newest day, by partition."""
+    newest = {key_of(city.name, days[-1]) for city in cities}
+    grids = materializations(instance, ["grid_tensors"], None)
+    plans = materializations(instance, ["patrol_plans"], None)
+    made = {key: times[0].at - morning.landed for (_, key), times in grids.items()}
+    return made, {key: times[0].at - morning.landed for (_, key), times in plans.items() if key in newest}
+
+
+def report(instance: dg.DagsterInstance, morning: Morning, cities: list[RehearsedCity], days: list[date]) -> None:
+    """Print what a table of workers and cities needs."""
+    made, planned = grids_and_plans(instance, morning, cities, days)
+    runs = runs_of(instance)
+    count = sum(runs.by_status.values())
     by_city = [max(made.get(key_of(city.name, day), float("inf")) for day in days) for city in cities]
-    print(f"{len(cities)} cities x {DAYS} files landed at once: {len(made)} of {len(keys)} days are on the grid")
+    print(
+        f"{len(cities)} cities x {DAYS} files landed at once: {len(made)} of {len(cities) * len(days)} days are on the grid"
+    )
     print(
         f"first city {min(by_city):.0f} s, median {median(by_city):.0f} s, last {max(by_city):.0f} s after the landing"
     )
     if planned:
         print(
-            f"{len(planned)} of {len(newest)} newest days have a patrol plan: the first after {min(planned.values()):.0f} s, "
+            f"{len(planned)} of {len(cities)} newest days have a patrol plan: the first after {min(planned.values()):.0f} s, "
             f"half of them after {median(planned.values()):.0f} s, the last after {max(planned.values()):.0f} s"
         )
     print(
-        f"{sum(runs.by_status.values())} runs ({dict(runs.by_status)}); at most {at_once} at once, {waiting} in the queue"
+        f"{count} runs ({dict(runs.by_status)}); at most {morning.at_once} at once, {morning.waiting} in the queue at most"
     )
-    queued_s, starting_s, working_s = typical(runs.phases)
+    if runs.phases:
+        queued_s, starting_s, working_s = typical(runs.phases)
+        print(
+            f"a run (median): {queued_s:.0f} s in the queue, {starting_s:.1f} s of overhead to its first step, "
+            f"{working_s:.1f} s of steps"
+        )
+    others = morning.cpu_s - sum(morning.by_process.values())
     print(
-        f"a run (median): {queued_s:.0f} s in the queue, {starting_s:.1f} s to its first step, {working_s:.1f} s of steps"
+        f"{morning.cpu_s:.0f} s of CPU in all, {morning.cpu_s / max(count, 1):.1f} a run; of them outside of the processes of "
+        f"runs (daemon, code server, web server) {others:.0f}"
     )
-    print(f"{used:.0f} s of CPU in all; the largest process of a run had {workers.memory / 1e6:.0f} MB")
-    for kind, seconds in kinds.items():
-        print(f"    {len(seconds)} runs of {kind}: {median(seconds):.1f} s of CPU in their process (median)")
+    if morning.memory:
+        most, usual = max(morning.memory.values()) / 1e6, median(morning.memory.values()) / 1e6
+        print(f"memory of a worker, the process of its run: {usual:.0f} MB (median), {most:.0f} MB at most")
+    kinds: dict[str, list[tuple[float, int]]] = {}
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])):
+        kind = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
+        if run.run_id in morning.memory:
+            kinds.setdefault(kind, []).append((morning.by_process[run.run_id], morning.memory[run.run_id]))
+    for kind, used in kinds.items():
+        seconds, memory = median(one for one, _ in used), max(one for _, one in used) / 1e6
+        print(
+            f"    {len(used)} runs of {kind}: {seconds:.1f} s of CPU in their process (median), {memory:.0f} MB at most"
+        )
     print(f"load of the machine in the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-
-
-class Workers:
-    """What the processes of runs have used."""
-
-    def __init__(self) -> None:
-        self.memory, self._processor = 0, dict[int, float]()
-
-    def look(self, installation: Installation) -> None:
-        """Note what those that run have used until now."""
-        for worker in installation.run_workers():
-            with contextlib.suppress(psutil.Error):  # it has ended
-                self._processor[worker.pid] = sum(worker.cpu_times()[:4])  # with those of its children
-                self.memory = max(self.memory, worker.memory_info().rss)
-
-    def by_kind(self, instance: dg.DagsterInstance) -> dict[str, list[float]]:
-        """CPU seconds of the process of each run that ended well, by the assets that it made."""
-        found: dict[str, list[float]] = {}
-        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])):
-            kind = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
-            found.setdefault(kind, []).append(self._processor.get(process_of(instance, run.run_id) or 0, 0.0))
-        return found
 
 
 if __name__ == "__main__":
