@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 HALF_LIFE_DAYS: Final = 730.0
-"""Of what a past day tells; no other was better by more than 0.01 nats per alert in three cities before their test years."""
+"""Of what a past day tells; neither half of it nor no decay was clearly better in three cities before their test years."""
 PRIOR_DAYS: Final = (3.0, 10.0, 30.0)
 """Strengths of the prior among which a city's own past chooses."""
 DEFAULT_PRIOR_DAYS: Final = 10.0
