@@ -8,7 +8,7 @@ endif
 export DAGSTER_HOME
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo rehearsal chaos replay test test-slow ui check-cities docs pictures pages notebook lint lock bench
+.PHONY: help setup demo rehearsal minutes chaos replay test test-slow ui check-cities docs pictures pages notebook lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ demo: setup      ## run the whole chain on the embedded simulated city and show 
 
 rehearsal: setup ## a fortnight in minutes with the real daemon (ARGS="--alerts FILE --kill", ARGS=--help)
 	$(BIN)/python -m shotspotter_assets.rehearsal $(ARGS)
+
+minutes: setup   ## nowcasts of a week at sixty times its speed, with a gateway (ARGS="--minutes 10 --alerts FILE")
+	$(BIN)/python -m shotspotter_assets.rehearsal.minutes $(ARGS)
 
 chaos: setup     ## ten minutes of hostile files, faults and kills, with an account (ARGS="--minutes 2 --seed 1", ARGS=--help)
 	$(BIN)/python -m shotspotter_assets.rehearsal.chaos $(ARGS)

@@ -17,6 +17,7 @@ from shotspotter_assets.pages.alert_table import alert_table
 from shotspotter_assets.pages.chances import CHANCE_CLASSES
 from shotspotter_assets.pages.data_state import data_state
 from shotspotter_assets.pages.ground import Ground, host_of
+from shotspotter_assets.pages.last_hours import HOURS, last_hours
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.past_days import PastDay, day_file, forecast_days, past_day, past_days, stamp_of
 from shotspotter_assets.pages.places import Places
@@ -60,12 +61,13 @@ class Tab:
 
 
 TOMORROW: Final = Tab("Tomorrow", INDEX_FILE)
+LAST_HOURS: Final = Tab("Last hours", "last_hours.html")
 PLANS: Final = Tab("Shift plans", "plans.html")
 PAST: Final = Tab("Yesterday and before", "past.html")
 ALERTS: Final = Tab("Alerts", "alerts.html")
 TRACK: Final = Tab("Track record", "track_record.html")
 DATA: Final = Tab("Data", "data.html")
-TABS: Final = (TOMORROW, PLANS, PAST, TRACK, ALERTS, DATA)
+TABS: Final = (TOMORROW, LAST_HOURS, PLANS, PAST, TRACK, ALERTS, DATA)
 
 
 class CityCard(BaseModel):
@@ -161,6 +163,7 @@ def make_pages(store: Store, city: City) -> Made:
         if forecast is not None:
             folder.put("tomorrow.js", script_of("tomorrow", forecast.data))
         folder.put(TOMORROW.file, _page(city, TOMORROW, "tomorrow.html.jinja", _tomorrow_values(city, issue, forecast)))
+        _put_last_hours(store, city, folder, places)
         plans = None if forecast is None else shift_plans(store, city, forecast.record, ground, places)
         if isinstance(plans, ShiftPlans):
             folder.put(PLAN_CSV, plans.csv)
@@ -177,6 +180,25 @@ def make_pages(store: Store, city: City) -> Made:
         record = PagesRecord(card=card, files=folder.hashes, past=past)
         store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
     return Made(store.uri(partition, INDEX_FILE), card, folder.written, len(folder.hashes) - len(folder.written))
+
+
+def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
+    """Make the page of the last hours alone, where the city has pages; returns where it is."""
+    partition = pages_partition(city.name)
+    with store.alone(CITY_PAGES, city.name):
+        before = read_pages_record(store, city.name)
+        if before is None:
+            return None
+        folder = _Folder(store, partition, before.files, dict(before.files))
+        _put_last_hours(store, city, folder, places)
+        record = before.model_copy(update={"files": folder.hashes})
+        store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
+    return store.uri(partition, LAST_HOURS.file)
+
+
+def _put_last_hours(store: Store, city: City, folder: _Folder, places: Places) -> None:
+    values = {"hours": last_hours(store, city, places), "shown_hours": HOURS}
+    folder.put(LAST_HOURS.file, _page(city, LAST_HOURS, "last_hours.html.jinja", values))
 
 
 def make_overview(store: Store, names: list[str]) -> str:

@@ -29,7 +29,14 @@ from shotspotter_assets.sources.known_days import silent_at_end
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.storage.arrow_schema import arrow_schema
-from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE, ISSUED_FILE, MINUTES_FILE, RECORD_FILE
+from shotspotter_assets.storage.file_names import (
+    FORECAST_FILE,
+    GRID_FILE,
+    ISSUED_FILE,
+    MINUTES_FILE,
+    RECENT_FILE,
+    RECORD_FILE,
+)
 from shotspotter_assets.storage.store import Partition, Store
 
 NOWCASTS: Final = "nowcasts"
@@ -87,6 +94,8 @@ class Nowcast:
     record: NowcastRecord
     day: date
     """The local day on which it was made."""
+    incidents: Incidents
+    """Of that day and the one before."""
 
     @property
     def longest(self) -> pa.Table:
@@ -208,7 +217,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
         minutes,
         NowcastRecord(
             city=city.name,
-            now=now.isoformat(timespec="seconds"),
+            now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
             models_from=record.hours_from,
             trust=models.hours.in_words,
@@ -217,6 +226,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
             without_minutes=without,
         ),
         now.astimezone(city.zone).date(),
+        until_now.incidents,
     )
 
 
@@ -247,10 +257,21 @@ def write_nowcast(store: Store, nowcast: Nowcast) -> str:
         store.write_bytes(partition, RECORD_FILE, nowcast.record.model_dump_json(indent=1).encode())
         store.write_table(partition, FORECAST_FILE, nowcast.table)
         store.write_table(partition, MINUTES_FILE, nowcast.minutes)
+        store.write_table(partition, RECENT_FILE, nowcast.incidents.table())
         if len(nowcast.minutes):
             rows = nowcast.minutes.select(ISSUED_SCHEMA.names).cast(ISSUED_SCHEMA)
             store.add_to_tables(NOWCASTS, nowcast.record.city, ISSUED_FILE, {nowcast.day: rows}, _once)
     return store.uri(partition, FORECAST_FILE)
+
+
+def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
+    """The record of the latest nowcast, its `MINUTES_SCHEMA` and the incidents that it knew of; None without one."""
+    partition = Partition(NOWCASTS, city.name)
+    if not store.exists(partition, RECENT_FILE):
+        return None
+    record = NowcastRecord.model_validate_json(store.read_bytes(partition, RECORD_FILE))
+    incidents = Incidents.of_table(store.read_table(partition, RECENT_FILE))
+    return record, store.read_table(partition, MINUTES_FILE), incidents
 
 
 def _once(before: pa.Table, rows: pa.Table) -> pa.Table:

@@ -28,6 +28,8 @@ CARD_FILE: Final = "model_card.md"
 # risk_forecasts, nowcasts
 FORECAST_FILE: Final = "forecast.parquet"
 MINUTES_FILE: Final = "minutes.parquet"
+RECENT_FILE: Final = "recent_incidents.parquet"
+"""The incidents that the latest nowcast knew of, of two days."""
 ISSUED_FILE: Final = "issued_minutes.parquet"
 """By day: the next minutes as all of its nowcasts forecast them."""
 HOURLY_FILE: Final = "hourly.parquet"

@@ -22,6 +22,7 @@ from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from shotspotter_assets.pages.places import Places
     from shotspotter_assets.serving.lookout import Lookout, Seen
     from shotspotter_assets.serving.nowcasts import Nowcast
 
@@ -43,6 +44,16 @@ class Watch:
     looks: "dict[str, Look]" = field(default_factory=dict)
     """Looks that were not over with their tick."""
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_CITIES_AT_ONCE))
+    places: "dict[str, Places]" = field(default_factory=dict)
+
+    def places_of(self, city: City) -> "Places":
+        """The names of its places, from layers that are read once."""
+        from shotspotter_assets.pages.layers import CityLayers
+        from shotspotter_assets.pages.places import Places
+
+        if city.name not in self.places:
+            self.places[city.name] = Places(city, CityLayers.read(city))
+        return self.places[city.name]
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -75,6 +86,7 @@ def _tick(
     context: dg.SensorEvaluationContext, watch: Watch, cities: Cities, store: StoreResource, sources: SourcesResource
 ) -> dg.SensorResult:
     """Look at each city that is due, and make a nowcast where the source says something new or an hour has begun."""
+    from shotspotter_assets.pages.site import renew_last_hours
     from shotspotter_assets.serving.lookout import Seen
     from shotspotter_assets.serving.nowcasts import write_nowcast
 
@@ -108,10 +120,14 @@ def _tick(
         del watch.looks[name]
         try:
             cast, seen = look.result()
+            opened = store.open()
             if cast is not None:
-                path = write_nowcast(store.open(), cast)
+                path = write_nowcast(opened, cast)
                 events.append(dg.AssetMaterialization("nowcasts", partition=name, metadata=metadata_of(cast, path)))
             cursor[name]["seen"] = asdict(seen)
+            # Last, as a page that cannot be made must not have the nowcast made again and again.
+            if cast is not None:
+                renew_last_hours(opened, cities[name], watch.places_of(cities[name]))
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
             problems[name] = str(error)
             context.log.exception(f"{name}: no nowcast")

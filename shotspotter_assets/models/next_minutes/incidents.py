@@ -45,6 +45,22 @@ class Incidents:
             np.column_stack(cells(longitude, latitude, city.box, city.grid)).astype(np.int64),
         )
 
+    def table(self) -> pa.Table:
+        """As they are stored."""
+        begun = pa.array((self.seconds * 1e6).round().astype(np.int64), pa.timestamp("us", "UTC"))
+        columns = [begun, *self.metres.T, *self.places.astype(np.int16).T]
+        return pa.table([pa.array(column) for column in columns], names=["begun_utc", "east", "north", "row", "column"])
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> "Incidents":
+        """What `table` was made of."""
+        east, north, row, column = (table[name].to_numpy() for name in ("east", "north", "row", "column"))
+        return cls(
+            seconds_of(table["begun_utc"].to_numpy()),
+            np.column_stack([east, north]),
+            np.column_stack([row, column]).astype(np.int64),
+        )
+
     def __len__(self) -> int:
         return len(self.seconds)
 

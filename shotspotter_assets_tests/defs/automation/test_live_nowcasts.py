@@ -13,6 +13,8 @@ import pytest
 from shotspotter_assets.cities.nowcast_rules import NowcastRules
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.defs.automation import live_nowcasts
+from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.lookout import Seen
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
@@ -37,7 +39,8 @@ def a_nowcast(city: str, alerts: int) -> Nowcast:
         models_from=date(2024, 1, 20),
         alerts_since_midnight=alerts,
     )
-    return Nowcast(RISK_SCHEMA.empty_table(), pa.table(rows, schema=MINUTES_SCHEMA), record, date(2024, 1, 23))
+    minutes, nothing = pa.table(rows, schema=MINUTES_SCHEMA), Incidents.of_alerts(NO_ALERTS, CITIES[city])
+    return Nowcast(RISK_SCHEMA.empty_table(), minutes, record, date(2024, 1, 23), nothing)
 
 
 class Told:

@@ -1,0 +1,81 @@
+"""The page of the last hours: the latest nowcast, and earlier ones beside what came."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.pages.last_hours import last_hours
+from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.site import CityCard, PagesRecord, pages_partition, renew_last_hours
+from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord, write_nowcast
+from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
+
+NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
+CELLS = [(5, 5), (5, 6), (11, 0)]
+MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
+PLACES = Places(CITY, CityLayers(None, None))
+
+
+def cast(made: datetime, probability: list[float], came: list[tuple[datetime, int]]) -> Nowcast:
+    rows = [
+        {
+            "horizon": f"{minutes}m", "starts_utc": made, "minutes": minutes, "row": row, "column": column,
+            "probability": one * minutes / 60, "expected": one * minutes / 60, "even": 0.01 * minutes / 60,
+        }
+        for minutes in (15, 60) for (row, column), one in zip(CELLS, probability, strict=True)
+    ]  # fmt: skip
+    seconds = np.array([instant.timestamp() for instant, _ in came])
+    incidents = Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in came]]), CITY)
+    record = NowcastRecord(
+        city=CITY.name,
+        now=made.isoformat(),
+        starts="",
+        models_from=date(2021, 2, 1),
+        alerts_since_midnight=len(came),
+        incidents_last_hour=len(incidents.begun_since(made - timedelta(hours=1))),
+    )
+    return Nowcast(
+        RISK_SCHEMA.empty_table(), pa.Table.from_pylist(rows, MINUTES_SCHEMA), record, made.date(), incidents
+    )
+
+
+def test_nowcasts_stand_beside_what_came_of_them(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert last_hours(store, CITY, PLACES) is None
+    came = [(NOON - timedelta(minutes=10), 0), (NOON + timedelta(minutes=59), 1), (NOON + timedelta(minutes=61), 2)]
+    write_nowcast(store, cast(NOON - timedelta(hours=13), [0.1, 0.1, 0.1], came[:1]))
+    write_nowcast(store, cast(NOON, [0.1, 0.3, 0.2], came[:1]))
+    write_nowcast(store, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], came))
+    found = last_hours(store, CITY, PLACES)
+    assert found is not None
+    assert (found.minutes, found.record.incidents_last_hour) == ((15, 60), 2)
+    assert [place.chances for place in found.places] == [
+        ("1 in 10", "4 in 10"),
+        ("1 in 20", "1 in 5"),
+        ("1 in 40", "1 in 10"),
+    ]
+    assert [round(place.times, 3) for place in found.places] == [40, 20, 10]
+    latest, first = found.nowcasts
+    assert (latest.came, latest.is_over, latest.made) == (0, False, "2021-02-03 13:02")
+    assert (first.came, first.is_over, round(first.expected, 5), round(first.even, 5)) == (1, True, 0.6, 0.03)
+    assert first.likeliest == PLACES.name(*CELLS[1])
+
+
+def test_the_page_alone_is_made_again_where_there_are_pages(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    write_nowcast(store, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
+    assert renew_last_hours(store, CITY, PLACES) is None
+    record = PagesRecord(card=CityCard(name=CITY.name), files={"other.html": "a hash"})
+    store.write_bytes(pages_partition(CITY.name), "pages.json", record.model_dump_json().encode())
+    assert renew_last_hours(store, CITY, PLACES) is not None
+    page = store.read_bytes(pages_partition(CITY.name), "last_hours.html").decode()
+    assert "The latest nowcast was made at 2021-02-03 12:00: 1 incidents began in the hour before" in page
+    assert PLACES.name(*CELLS[1]) in page
+    kept = PagesRecord.model_validate_json(store.read_bytes(pages_partition(CITY.name), "pages.json"))
+    assert set(kept.files) == {"other.html", "last_hours.html"}
