@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 MAX_SECONDS: Final = 40.0
 """What a look has not found by then is dropped: Dagster ends a tick of 60 s, and only the latest nowcast matters."""
 MAX_CITIES_AT_ONCE: Final = 8
-EARLY_SECONDS: Final = 2.0
-"""A city is asked so much before it is due, or a tick that comes a moment early would put it off to the next one."""
 NO_CITY: Final = "No automated city has `nowcasts`; write `nowcasts: {every_seconds: 60}` in the file of the city."
 
 
@@ -62,7 +60,7 @@ def definitions(settings: Settings) -> dg.Definitions:
 
     @dg.sensor(
         name="live_nowcasts",
-        minimum_interval_seconds=min((of_city.every_seconds for of_city in rules.values()), default=60),
+        minimum_interval_seconds=_seconds_between_ticks(rules),
         default_status=dg.DefaultSensorStatus.RUNNING if rules else dg.DefaultSensorStatus.STOPPED,
         description="Asks the sources of cities with `nowcasts` for new alerts, and forecasts the next minutes and hours at once.",
     )
@@ -80,6 +78,10 @@ def definitions(settings: Settings) -> dg.Definitions:
 def _rules(cities: Cities) -> dict[str, NowcastRules]:
     """By city."""
     return {city.name: city.nowcasts for city in automated(cities.values()) if city.nowcasts is not None}
+
+
+def _seconds_between_ticks(rules: Mapping[str, NowcastRules]) -> int:
+    return min((of_city.every_seconds for of_city in rules.values()), default=60)
 
 
 def _tick(
@@ -100,7 +102,8 @@ def _tick(
     asked: dict[str, Look] = {}
     for name, of_city in rules.items():
         kept = cursor.setdefault(name, {"asked": 0.0, "seen": asdict(Seen())})
-        if now - kept["asked"] < of_city.every_seconds - EARLY_SECONDS:
+        # After a late tick the next one comes early, and would put the city off to the one after it.
+        if now - kept["asked"] < of_city.every_seconds - _seconds_between_ticks(rules) / 2:
             continue
         earlier = watch.looks.get(name)
         if earlier is not None and not earlier.done():
