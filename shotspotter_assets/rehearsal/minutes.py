@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,7 +104,7 @@ def rehearse(folder: Path, alerts: Path | None, minutes: float) -> bool:
         settings = Settings.from_environment(os.environ)
         instance = stack.enter_context(dg.DagsterInstance.get())
         log(f"{city.name}: {city.remark}; the history of {HISTORY_DAYS} days is made, and the models are trained")
-        _make_history(settings, instance, city.name, str(first), str(last))
+        _make_history(settings, instance, city.name, first, last)
         daemon = _start_daemon(folder, environment)
         try:
             _sleep_until(lambda: bool(_nowcasts(instance, settings.cities[city.name])), daemon)
@@ -155,7 +156,8 @@ def account(made: Sequence[Made], live: Sequence[Emitted], gateway: Gateway, cit
             problems.append(
                 f"the nowcast of {datetime.fromtimestamp(one.now, UTC)} has {one.alerts} alerts, not {there}"
             )
-    up, through_down = [], []
+    up: list[float] = []
+    through_down: list[float] = []
     for alert in live:
         with_it = [one.at for one in made if _answered(gateway, one) >= alert.at]
         if not with_it:
@@ -239,22 +241,21 @@ def _recorded(alerts: pa.Table, city: RehearsedCity) -> list[tuple[float, float,
     utc = pc.assume_timezone(alerts["occurred_at"], zone, ambiguous="earliest", nonexistent="latest")
     seconds = utc.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() / 1e6
     columns = [seconds.tolist(), *(alerts[name].to_pylist() for name in ("longitude", "latitude", "alert_type"))]
-    return sorted(zip(*columns, strict=True))
+    return sorted(zip(*columns, strict=True), key=itemgetter(0))
 
 
-def _make_history(settings: Settings, instance: dg.DagsterInstance, city: str, first: str, last: str) -> None:
-    """The stored days and, after the last one, the models."""
+def _make_history(settings: Settings, instance: dg.DagsterInstance, city: str, first: date, last: date) -> None:
+    """The stored days, the models after the last one, and the pages."""
     whole = build_definitions(settings)
-    for names, how in (
+    assets: Any = list(whole.assets or [])
+    steps: list[tuple[tuple[str, ...], dict[str, Any]]] = [
         (("raw_alerts", "cleaned_alerts", "grid_tensors"), {"tags": range_tags(city, first, last)}),
         (("live_models",), {"partition_key": key_of(city, last)}),
         (("city_pages",), {"partition_key": city}),
-    ):
+    ]
+    for names, how in steps:
         selection = dg.AssetSelection.assets(*names).without_checks()
-        how_typed: dict[str, Any] = how
-        dg.materialize(
-            list(whole.assets or []), selection=selection, resources=whole.resources, instance=instance, **how_typed
-        )
+        dg.materialize(assets, selection=selection, resources=whole.resources, instance=instance, **how)
 
 
 def _start_daemon(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
