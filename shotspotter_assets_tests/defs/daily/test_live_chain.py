@@ -28,6 +28,7 @@ from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores
 from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
 from shotspotter_assets.serving.lookout import Lookout, Seen
+from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, days_to_read, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
@@ -598,6 +599,25 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     assert by_horizon == sorted(by_horizon)
     assert nowcast["without_minutes"] == ""
     assert "next_hours" in trusted["4h"]
+
+
+def test_the_nowcasts_of_a_day_are_scored_by_what_came(chain: Chain) -> None:
+    day = date(2024, 1, 22)
+    for hour in (8, 19):
+        materialize(
+            ["nowcasts"],
+            resources(str(chain.root)),
+            instance=chain.instance,
+            partition_key=CITY,
+            run_config={"ops": {"nowcasts": {"config": {"now": f"{day}T{hour:02}:30:00-05:00"}}}},
+        )
+    chain.run(day, ["nowcast_scores"])
+    record = NowcastScoreRecord.load(chain.store, CITY, day)
+    cleaned = chain.store.read_table(Partition("cleaned_alerts", CITY, "date", day), "alerts.parquet")
+    begun = pc.sum(pc.equal(cleaned["incident_id"], cleaned["user_id"])).as_py()
+    assert (record.nowcasts, record.incidents) == (2, begun)
+    assert {length: scores.nowcasts for length, scores in record.scores.items()} == {"15m": 2, "30m": 2, "60m": 2}
+    assert 0 < record.scores["15m"].expected < record.scores["60m"].expected
 
 
 def test_a_lookout_makes_a_nowcast_of_what_is_new_and_one_on_the_hour(chain: Chain) -> None:
