@@ -60,6 +60,10 @@ def test_streets_that_cannot_be_used_have_a_line_too(tmp_path: Path, capsys: pyt
     write(tmp_path, streets={"path": "gone.gpkg", "name": "name"})
     with pytest.raises(SystemExit, match=r"streets\.path: .*gone\.gpkg does not exist"):
         main([str(tmp_path)])
+    blocks = {"path": "gone.csv", "street": "street", "number_from": "low", "number_to": "high"}
+    write(tmp_path, streets={"path": "streets.gpkg", "name": "name", "blocks": blocks})
+    with pytest.raises(SystemExit, match=r"streets\.blocks\.path: .*gone\.csv does not exist"):
+        main([str(tmp_path)])
 
 
 def test_variables_that_other_machines_need_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,6 +192,9 @@ def _with_paths(file: Path, city: City) -> City:
         name: factor.model_copy(update=found(f"factors.{name}", factor.path)) for name, factor in city.factors.items()
     }
     streets = None if city.streets is None else city.streets.model_copy(update=found("streets", city.streets.path))
+    if streets is not None and streets.blocks is not None:
+        blocks = streets.blocks.model_copy(update=found("streets.blocks", streets.blocks.path))
+        streets = streets.model_copy(update={"blocks": blocks})
     return city.model_copy(
         update={"layers": city.layers.model_copy(update=layers), "factors": factors, "streets": streets}
     )

@@ -12,6 +12,7 @@ from shotspotter_assets.cities.shape_files import read_shapes
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.streets.block_names import between_crossings, block_name, readable
+from shotspotter_assets.streets.block_points import numbers_by_points
 
 if TYPE_CHECKING:
     import geopandas
@@ -102,7 +103,7 @@ def read_segments(city: City) -> Segments:
         edges = _cut(city, city.streets, frame)
     except ValueError as error:
         raise StreetsFileError(f"City {city.name}, streets: {city.streets.path} {error}.") from None
-    return _joined(edges, left_out)
+    return _joined(city, city.streets, edges, left_out)
 
 
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
@@ -200,7 +201,7 @@ def _lines_of_edges(lines: Lines, edges: Lines) -> tuple[Integers, Integers, Int
     return line[np.unique(edge, return_index=True)[1]], edge, line
 
 
-def _joined(edges: _Edges, left_out: tuple[str, ...]) -> Segments:
+def _joined(city: City, streets: Streets, edges: _Edges, left_out: tuple[str, ...]) -> Segments:
     """Edges of one street and block that meet where no other edge does, as one segment each, with its name."""
     import shapely
     from scipy.sparse import coo_array
@@ -221,17 +222,28 @@ def _joined(edges: _Edges, left_out: tuple[str, ...]) -> Segments:
     by_segment = np.argsort(segment, kind="stable")
     lines = shapely.line_merge(shapely.multilinestrings(edges.lines[by_segment], indices=segment[by_segment]))
     _, first = np.unique(segment, return_index=True)
-    names = _names(edges, segment, first, passed)
-    return Segments([str(edges.streets[at]) for at in first], names, np.asarray(lines), left_out)
+    of_segments = [str(edges.streets[at]) for at in first]
+    house_numbers = edges.numbers[first]
+    if streets.blocks is not None:
+        try:
+            told = numbers_by_points(city, streets.blocks, np.asarray(lines), of_segments)
+        except ValueError as error:
+            raise StreetsFileError(f"City {city.name}, streets.blocks: {streets.blocks.path} {error}.") from None
+        house_numbers = np.where(np.isfinite(house_numbers), house_numbers, told)
+    names = _names(edges, segment, of_segments, house_numbers, passed)
+    return Segments(of_segments, names, np.asarray(lines), left_out)
 
 
-def _names(edges: _Edges, segment: Integers, first: Integers, passed: npt.NDArray[np.bool_]) -> list[str]:
+def _names(
+    edges: _Edges, segment: Integers, streets: list[str], numbers: Array, passed: npt.NDArray[np.bool_]
+) -> list[str]:
     """The name of each segment.
 
     Args:
         edges: what the segments are made of.
         segment: that each edge belongs to.
-        first: an edge of each segment.
+        streets: of each segment.
+        numbers: lowest and highest house number of each segment, NaN where there are none, shape (segments, 2).
         passed: the points at which a segment goes on.
     """
     streets_at: defaultdict[int, set[str]] = defaultdict(set)
@@ -242,8 +254,7 @@ def _names(edges: _Edges, segment: Integers, first: Integers, passed: npt.NDArra
             if not passed[at]:
                 ends[int(segment[edge])].append(at)
     blocks, where = [], []
-    for of_segment, at in enumerate(first.tolist()):
-        name, (low, high) = str(edges.streets[at]), edges.numbers[at]
+    for of_segment, (name, (low, high)) in enumerate(zip(streets, numbers, strict=True)):
         start, end = ([streets_at[point] for point in ends[of_segment]] + [set(), set()])[:2]
         blocks.append(block_name(name, low, high) if np.isfinite(low) else name)
         where.append(between_crossings(name, start, end))
