@@ -164,7 +164,7 @@ def account(made: Sequence[Made], live: Sequence[Emitted], gateway: Gateway, cit
             problems.append(f"{alert.id} is in no nowcast")
             continue
         was_down = gateway.down[0] - EVERY_SECONDS <= alert.at < gateway.down[1]
-        (through_down if was_down else up).append(min(with_it) - alert.at)
+        (through_down if was_down else up).append(min(with_it) - (gateway.down[1] if was_down else alert.at))
     if up:
         median, late = np.quantile(up, [0.5, 0.99])
         log(
@@ -175,9 +175,8 @@ def account(made: Sequence[Made], live: Sequence[Emitted], gateway: Gateway, cit
                 f"1 alert of 100 took more than {late:.0f} s to the page, and {MAX_LATENCY_SECONDS:.0f} s are allowed"
             )
     if through_down:
-        after = max(through_down) - (gateway.down[1] - gateway.down[0])
         log(
-            f"{len(through_down)} alerts came while the gateway was down; the longest waited {after:.1f} s more than that"
+            f"{len(through_down)} alerts came while the gateway was down; the last was there {max(through_down):.1f} s after"
         )
     news = len({(answer.alerts, answer.types) for answer in gateway.answers})
     hours = len({int(one.now // 3600) for one in made})
