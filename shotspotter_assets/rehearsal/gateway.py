@@ -4,15 +4,13 @@ Some alerts come without a type, which is sent later as a correction, some are h
 """
 
 import contextlib
-import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+
+from shotspotter_assets.rehearsal.loopback import answering
 
 UNTYPED_EVERY: Final = 3
 """One alert in so many comes without its type."""
@@ -114,30 +112,11 @@ SOURCE: Final = {
 def serving(gateway: Gateway) -> Iterator[str]:
     """Serve the gateway on a free loopback port: the address for the city's file."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            now = time.time()
-            if gateway.is_down(now):
-                self.close_connection = True
-                return
-            asked = parse_qs(urlsplit(self.path).query)
-            rows = gateway.rows(float(asked["from"][0]), float(asked["to"][0]), now)
-            body = json.dumps({"alerts": rows, "more": False}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_: str, asked: dict[str, str]) -> object:
+        now = time.time()
+        if gateway.is_down(now):
+            return None
+        return {"alerts": gateway.rows(float(asked["from"]), float(asked["to"]), now), "more": False}
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/alerts?from={{first}}&to={{last}}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(answer) as address:
+        yield f"{address}/alerts?from={{first}}&to={{last}}"

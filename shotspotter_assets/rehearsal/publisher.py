@@ -1,18 +1,17 @@
 """A publisher's layer on loopback that shows rows only as they are published: late, a day at a time or in bursts."""
 
 import contextlib
-import json
 import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from shotspotter_assets.rehearsal.loopback import answering
 
 COLUMNS: Final = {
     "OBJECTID": "esriFieldTypeOID",
@@ -86,29 +85,8 @@ class Publisher:
 def publishing(publisher: Publisher) -> Iterator[str]:
     """Serve the layers on a free loopback port: the address below which each is by its name."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if publisher.is_away:
-                self.close_connection = True
-                return
-            name = urlsplit(self.path).path.split("/")[1]
-            asked = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
-            body = json.dumps(publisher.answer(name, asked)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, asked: dict[str, str]) -> object:
+        return None if publisher.is_away else publisher.answer(path.split("/")[1], asked)
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(answer) as address:
+        yield address
