@@ -47,6 +47,9 @@ TASK_SETTINGS: Final[dict[str, Any]] = {
     "worker_prefetch_multiplier": 1,
     # A broker that is away is waited for; the daemon leaves the run in the queue meanwhile (see `launch_run`).
     "broker_connection_retry_on_startup": True,
+    # The end of a task whose worker cannot tell it would be waited for until the run's time is up: it tells it once the database
+    # is back, within about an hour, with ten seconds between attempts at most. Stock, it tries for a tenth of a second.
+    "result_backend_max_retries": 360,
     # A task counts as handed over once the broker has it on its disk.
     "broker_transport_options": {"confirm_publish": True},
 }

@@ -3,7 +3,9 @@
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -17,7 +19,8 @@ from dagster._daemon.monitoring import run_monitoring
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from shotspotter_assets.dagster_patches import celery_launcher, run_launcher
-from shotspotter_assets.dagster_patches.celery_launcher import LostWorkerCeleryRunLauncher
+from shotspotter_assets.dagster_patches.celery_launcher import TASK_SETTINGS, LostWorkerCeleryRunLauncher
+from shotspotter_assets_tests.postgres_server import PostgresServer
 
 
 @pytest.fixture
@@ -58,6 +61,19 @@ def test_a_task_that_has_ended_without_its_run_is_that_of_a_lost_worker(instance
     assert status("REVOKED") is WorkerStatus.UNKNOWN
     unsent = instance.create_run_for_job(job, status=started)
     assert launcher.check_run_worker_health(unsent).status is WorkerStatus.NOT_FOUND
+
+
+def test_the_end_of_a_task_is_told_once_the_database_is_back(postgres_server: PostgresServer) -> None:
+    backend = postgres_server.new_database().replace("postgresql:", "db+postgresql+psycopg2:")
+    launcher = LostWorkerCeleryRunLauncher("dagster", backend=backend, config_source=TASK_SETTINGS)
+    results = launcher.celery.backend
+    results.store_result("task", None, "STARTED")
+    with ThreadPoolExecutor(1) as pool:
+        crash = pool.submit(postgres_server.crash, 2.0)
+        time.sleep(1.0)
+        results.store_result("task", None, "SUCCESS")
+        crash.result()
+    assert results.get_state("task") == "SUCCESS"
 
 
 def test_a_run_that_the_broker_does_not_take_is_left_to_the_queue(instance: dg.DagsterInstance) -> None:
