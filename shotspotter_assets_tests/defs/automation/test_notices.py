@@ -367,5 +367,5 @@ def test_the_files_of_the_cities_switch_automation_on(automated: set[str], runni
     assert {one.name for one in started if one.default_status.value == "RUNNING"} == running
     assert {one.name for one in started} == {
         "landing_arrivals", "polled_arrivals", "catch_up", "notices", "new_pages",
-        "daily_america_chicago", "daily_america_new_york", "late_cities_clock", "weekly_shared_models",
+        "daily_america_chicago", "daily_america_new_york", "late_cities_clock", "live_nowcasts", "weekly_shared_models",
     }  # fmt: skip
