@@ -344,7 +344,7 @@ def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
     # Fewer days, as it is trained once more.
     assert bare.run(date(2023, 11, 5)).success
     record = ServingRecord.load(bare.store, CITY, date(2023, 11, 5))
-    assert set(record.without) == {"hourly_stack", "gunshot_types"}
+    assert set(record.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
     forecast = bare.forecast(date(2023, 11, 5))
     assert set(forecast["horizon"].to_pylist()) == {"day"}
     assert forecast["type_0"].null_count == forecast.num_rows
@@ -406,7 +406,7 @@ def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain, cadence: str
     record = ServingRecord.load(chain.store, CITY, NEXT)
     assert record.reasons[0] == "Retrained, as the inputs are others than the models in force were fitted on."
     assert (record.models_from, record.hours_from) == (NEXT, NEXT)
-    assert set(record.without) == {"hourly_stack", "gunshot_types"}
+    assert set(record.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
     assert record.inputs == input_names(chain.cities[CITY]) != input_names(CITIES[CITY])
     assert not [reason for reason in record.reasons if "kept" in reason]
     chain.run(NEXT + timedelta(days=1), ["live_models"])
