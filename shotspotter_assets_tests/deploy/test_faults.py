@@ -49,7 +49,7 @@ FOLD = ("fold_models", "evaluation_reports")
 LIVE_CITIES = ["live_a", "live_b"]
 LIVE_DAYS, HISTORY_DAYS = 10, 21
 """After the days of the history, whose last one is forecast from too."""
-MORNING = ("live_models", "risk_forecasts", "patrol_plans")
+MORNING = ("live_models", "risk_forecasts", "street_risk", "patrol_plans")
 LIVE = (*MORNING, "forecast_scores")
 S3_AWAY_S, POSTGRES_AWAY_S = 5, 5
 """Before the server is started again; that of S3 takes a quarter of a minute to answer."""
