@@ -117,7 +117,7 @@ def summary(tables: dict[str, pa.Table]) -> None:
 
 
 def show_oracle(tables: dict[str, pa.Table]) -> None:
-    """What weights of the members that are chosen with the test days in sight gain, which no stack of them can exceed."""
+    """What fixed weights gain that are chosen with the test days in sight: no other fixed weights of these members gain more."""
     print("\n### Weights in hindsight, without firework days: gain over the best baseline in hindsight\n")
     print(f"| city | {STACK} | the best member | the best weights of the year | the same, less what chance fits |")
     print("| --- " * 5 + "|")

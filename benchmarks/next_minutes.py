@@ -207,8 +207,8 @@ def show(title: str, folds: list[Scores], bins: Iterable[str]) -> None:
     for name, chosen in ({"any": list(range(len(BINS)))} | named).items():
         positives = sum(fold.positives[False][chosen].sum() for fold in folds)
         came = [
-            positives / sum(fold.sums[of][False][chosen].sum() for fold in folds) if positives else np.nan
-            for of in (EVEN, PROCESS)
+            positives / sum(fold.sums[model][False][chosen].sum() for fold in folds) if positives else np.nan
+            for model in (EVEN, PROCESS)
         ]
         gains = [gain(folds, chosen, without) for without in (False, True)]
         rows = sum(int(fold.rows[chosen].sum()) for fold in folds)

@@ -133,7 +133,7 @@ def _tick(
                 renew_last_hours(opened, cities[name], watch.places_of(cities[name]))
         except Exception as error:  # one city's source must not stop the others; all that failed are named below
             problems[name] = str(error)
-            context.log.exception(f"{name}: no nowcast")
+            context.log.exception(f"{name}: no nowcast, or no page of it")
     told = " ".join(f"{name}: {text.rstrip('.')}." for name, text in (notes | problems).items())
     if problems and not events and len(problems) == len(asked):
         raise dg.Failure(f"No source could be looked at. {told}")
