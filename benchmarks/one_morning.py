@@ -2,7 +2,8 @@
 
 On the running system, until each city's newest day has its patrol plan; with `--grids`, until all days are on the grid. Workers
 are runs at a time, each a process; as many may train at a time. With `--folder`, one that was killed goes on when it is started
-again, with the time in between counted.
+again, with the time in between counted. With `--recorded`, all is recorded in a PostgreSQL server of its own, in which every city
+has as many days before: as events alone, so that they weigh on daemon, queue and database, and not on the models.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import dagster as dg
 import psutil
 import yaml
 from launch_backfill import cpu_seconds
+from sensor_ticks import postgres_home, record_years
 
 from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.dagster_patches.run_launcher import process_of
@@ -35,6 +37,8 @@ from shotspotter_assets.rehearsal.processes import Installation, free_port, prep
 
 DAYS = 3
 """Of each city, a file a day."""
+LOOK_SECONDS, DAYS_LOOK_SECONDS = 2.0, 10.0
+"""Between two looks at what the workers do, and at which days are made, which costs more."""
 
 
 @dataclass
@@ -77,9 +81,15 @@ def main() -> None:
     parser.add_argument("--grids", action="store_true", help="stop once all days are on the grid")
     parser.add_argument("--patience", type=float, default=3600, help="most seconds")
     parser.add_argument("--folder", type=Path, help="where all of it is kept, to go on after a kill")
+    parser.add_argument(
+        "--recorded", type=int, default=0, metavar="DAYS", help="before, in PostgreSQL: 3650 are ten years"
+    )
     options = parser.parse_args()
+    if options.folder and options.recorded:
+        parser.error("what PostgreSQL has recorded ends with it: --recorded and --folder do not go together")
     signal.signal(signal.SIGTERM, end)
-    with kept_in(options.folder) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(kept_in(options.folder))
         state = folder / "morning.json"
         morning = Morning.of(state)
         last = date.fromisoformat(morning.last)
@@ -87,11 +97,22 @@ def main() -> None:
         cities = [landed_city(f"city_{number:03}", days[0], last) for number in range(options.cities)]
         for city in cities:
             del city.file["other_sources"]  # its folder would be empty
-        environment = environment_of(folder, cities, options.workers)
-        os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
+        before = days[0] - timedelta(days=1)
+        first = before - timedelta(days=options.recorded - 1)
+        # All cities share one calendar, which begins with the first day of the oldest city.
+        oldest = [landed_city("oldest", first, first)] if options.recorded else []
+        environment = environment_of(folder, [*cities, *oldest], options.workers)
         installation = Installation(folder, environment, free_port())
         end_what_is_left(installation)
-        with dg.DagsterInstance.get() as instance, installation:
+        if options.recorded:
+            stack.enter_context(postgres_home(Path(environment["DAGSTER_HOME"])))
+        os.environ["DAGSTER_HOME"] = environment[
+            "DAGSTER_HOME"
+        ]  # last, as the installation's processes are found by it
+        with dg.DagsterInstance.get() as instance:
+            if options.recorded:
+                record_years(instance, [city.name for city in cities], options.recorded, before)
+            stack.enter_context(installation)
             if not morning.landed:
                 for city in cities:
                     for day in days:
@@ -145,24 +166,28 @@ def follow(
     before, used = morning.cpu_s, cpu_seconds(installation)
     grids = {key_of(city.name, day) for city in cities for day in days}
     newest = {key_of(city.name, days[-1]) for city in cities}
-    until = time.time() + options.patience
+    until, next_look = time.time() + options.patience, 0.0
     while time.time() < until:
         runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
-        queued = sum(run.status is dg.DagsterRunStatus.QUEUED for run in runs)
-        morning.at_once, morning.waiting = max(morning.at_once, len(runs) - queued), max(morning.waiting, queued)
-        look_at_workers(instance, installation, morning, runs)
+        launched = [run for run in runs if run.status is not dg.DagsterRunStatus.QUEUED]
+        morning.at_once = max(morning.at_once, len(launched))
+        morning.waiting = max(morning.waiting, len(runs) - len(launched))
+        look_at_workers(instance, installation, morning, launched)
         morning.cpu_s = before + cpu_seconds(installation) - used
         morning.keep(state)
-        if grids <= made_of(instance, "grid_tensors") and (
-            options.grids or newest <= made_of(instance, "patrol_plans")
-        ):
-            return
-        time.sleep(0.5)
+        if time.time() >= next_look:
+            if grids <= made_of(instance, "grid_tensors", grids).keys() and (
+                options.grids or newest <= made_of(instance, "patrol_plans", newest).keys()
+            ):
+                return
+            next_look = time.time() + DAYS_LOOK_SECONDS
+        time.sleep(LOOK_SECONDS)
 
 
-def made_of(instance: dg.DagsterInstance, asset: str) -> set[str]:
-    """Partitions of an asset that are made."""
-    return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
+def made_of(instance: dg.DagsterInstance, asset: str, keys: set[str]) -> dict[str, float]:
+    """When those of the partitions that are made were first made, in seconds since 1970."""
+    made = materializations(instance, [asset], sorted(keys))
+    return {key: times[0].at for (_, key), times in made.items()}
 
 
 def look_at_workers(
@@ -183,11 +208,15 @@ def grids_and_plans(
     instance: dg.DagsterInstance, morning: Morning, cities: list[RehearsedCity], days: list[date]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds from the landing to each day on the grid, and to the plan of each city's newest day, by partition."""
-    newest = {key_of(city.name, days[-1]) for city in cities}
-    grids = materializations(instance, ["grid_tensors"], None)
-    plans = materializations(instance, ["patrol_plans"], None)
-    made = {key: times[0].at - morning.landed for (_, key), times in grids.items()}
-    return made, {key: times[0].at - morning.landed for (_, key), times in plans.items() if key in newest}
+    asked = {
+        "grid_tensors": {key_of(city.name, day) for city in cities for day in days},
+        "patrol_plans": {key_of(city.name, days[-1]) for city in cities},
+    }
+    made, planned = (
+        {key: at - morning.landed for key, at in made_of(instance, asset, keys).items()}
+        for asset, keys in asked.items()
+    )
+    return made, planned
 
 
 def report(instance: dg.DagsterInstance, morning: Morning, cities: list[RehearsedCity], days: list[date]) -> None:

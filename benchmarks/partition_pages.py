@@ -28,7 +28,6 @@ import psutil
 import requests
 from sensor_ticks import (
     DAILY,
-    HISTORY,
     ROOT,
     TODAY,
     Timer,
@@ -36,8 +35,8 @@ from sensor_ticks import (
     describe,
     names_of,
     postgres_home,
+    record_years,
     report,
-    report_years,
     show_memory,
 )
 
@@ -83,22 +82,13 @@ def main() -> None:
             stack.enter_context(postgres_home(folder / "home"))
             os.environ["DAGSTER_HOME"] = str(folder / "home")
             instance = stack.enter_context(dg.DagsterInstance.get())
-            fill(instance, names, asked.days)
+            record_years(instance, names, asked.days, TODAY - timedelta(days=1))
             if asked.only != "queries":
                 open_pages(folder, instance, names, asked.days, asked.pictures)
                 forget_statuses(instance)
             if asked.only != "pages":
                 measure(instance, names[0])
                 show_memory()
-
-
-def fill(instance: dg.DagsterInstance, names: list[str], recorded: int) -> None:
-    """Record all days of what is received and the last ones of what is forecast, and show what that took."""
-    timer = Timer()
-    for asset in DAILY:
-        days = recorded if asset in DAILY[:3] else HISTORY
-        report_years(instance, asset, names, [TODAY - timedelta(days=back) for back in range(days, 0, -1)])
-    timer.show(f"{len(names)} cities x {recorded:,} days of three assets are recorded", "", limit=math.inf)
 
 
 class Servers(Installation):

@@ -231,12 +231,7 @@ def conditions(_folder: Path, cities: int, recorded: int) -> None:
         timer.show(f"{schedule.name}, nothing received", f"{len(asked or [])} runs asked for")
 
     days = [TODAY - timedelta(days=back) for back in range(HISTORY, 0, -1)]
-    timer = Timer()
-    for asset in DAILY[:3]:
-        report_years(instance, asset, names, [TODAY - timedelta(days=back) for back in range(recorded, 0, -1)])
-    for asset in DAILY[3:]:
-        report_years(instance, asset, names, days)
-    timer.show(f"{cities} cities x {recorded:,} days of three assets are recorded", "", limit=math.inf)
+    record_years(instance, names, recorded, days[-1])
     cursor: Any = None
 
     def evaluate(text: str) -> None:
@@ -281,6 +276,15 @@ def materialised(asset: str, key: str, version: str) -> dg.EventLogEntry:
             DagsterEventType.ASSET_MATERIALIZATION.value, RUNLESS_JOB_NAME, event_specific_data=made
         ),
     )  # fmt: skip
+
+
+def record_years(instance: dg.DagsterInstance, names: Sequence[str], recorded: int, last: date) -> None:
+    """Record that all days through the last one are received and the newest ones are forecast, and show what that took."""
+    timer = Timer()
+    for asset in DAILY:
+        days = recorded if asset in DAILY[:3] else HISTORY
+        report_years(instance, asset, names, [last - timedelta(days=back) for back in range(days - 1, -1, -1)])
+    timer.show(f"{len(names)} cities x {recorded:,} days of three assets are recorded", "", limit=math.inf)
 
 
 def report_years(instance: dg.DagsterInstance, asset: str, names: Sequence[str], days: Sequence[date]) -> None:

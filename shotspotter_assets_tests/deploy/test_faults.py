@@ -1,6 +1,6 @@
 """Cities on workers that share three servers alone, while all that can die does: all is made, once, as on one machine.
 
-Four have backfills and folds that are asked for; two others live through ten days by themselves, from files that land on S3.
+Four have backfills and folds that are asked for; four others live through ten days by themselves, from files that land on S3.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ TRAINING = {"ops": {"fold_models": {"config": {"models": ["conv_lstm"], "setting
 REPORT = {"ops": {"evaluation_reports": {"config": {"horizons": [], "types": False}}}}
 FOLD = ("fold_models", "evaluation_reports")
 
-LIVE_CITIES = ["live_a", "live_b"]
+LIVE_CITIES = [f"live_{letter}" for letter in "abcd"]
 LIVE_DAYS, HISTORY_DAYS = 10, 21
 """After the days of the history, whose last one is forecast from too."""
 MORNING = ("live_models", "risk_forecasts", "street_risk", "patrol_plans")
@@ -208,14 +208,15 @@ def test_all_is_made_once_though_all_that_can_die_does(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # minutes, but on a machine that others use
 def test_ten_days_are_made_by_themselves_once_though_all_that_can_die_does(
-    live: LiveCities, rabbitmq_server: RabbitmqServer, s3_server: S3Server, s3_store_root: str, tmp_path: Path
-) -> None:
+    live: LiveCities, postgres_server: PostgresServer, rabbitmq_server: RabbitmqServer, s3_server: S3Server,
+    s3_store_root: str, tmp_path: Path,
+) -> None:  # fmt: skip
     machines = live.machines
     machines.start_all("worker_1", "worker_2")
     store = Store(s3_store_root, s3_server.client(), patience_s=60)
     with machines.instance() as instance:
         deployment = Deployment(machines, instance, store)
-        faults = faults_of_live_days(deployment, rabbitmq_server)
+        faults = faults_of_live_days(deployment, postgres_server, s3_server, rabbitmq_server)
         for number, day in enumerate(live.days):
             for city in live.cities:
                 if number == 0:
@@ -248,24 +249,41 @@ def is_made(deployment: Deployment, day: date, assets: Sequence[str]) -> bool:
 
 
 def faults_of_live_days(
-    deployment: Deployment, broker: RabbitmqServer
+    deployment: Deployment, postgres: PostgresServer, s3: S3Server, broker: RabbitmqServer
 ) -> dict[int, contextlib.AbstractContextManager[None]]:
     """What goes wrong around the landing of a day's files, by the number of the day."""
     machines = deployment.machines
 
+    def process_under_way() -> psutil.Process:
+        return deployment.next_of(list(LIVE_CITIES), lambda _, run: deployment.is_under_way(run.run_id))[1]
+
     @contextlib.contextmanager
     def killed_daemon() -> Iterator[None]:
         yield
-        deployment.next_of(list(LIVE_CITIES), lambda _, run: deployment.is_under_way(run.run_id))
+        process_under_way()
         machines.kill("daemon")
         machines.start("daemon")
 
     @contextlib.contextmanager
+    def crashed_database() -> Iterator[None]:
+        yield
+        process_under_way()
+        postgres.crash(POSTGRES_AWAY_S)
+
+    @contextlib.contextmanager
     def killed_worker() -> Iterator[None]:
         yield
-        _, process = deployment.next_of(list(LIVE_CITIES), lambda _, run: deployment.is_under_way(run.run_id))
+        process = process_under_way()
         machines.kill(machines.worker_of(process))
         machines.start("worker_3")
+
+    @contextlib.contextmanager
+    def store_away() -> Iterator[None]:
+        yield
+        process_under_way()
+        s3.kill()
+        time.sleep(S3_AWAY_S)
+        s3.start()
 
     @contextlib.contextmanager
     def broker_away() -> Iterator[None]:
@@ -280,7 +298,7 @@ def faults_of_live_days(
         )
         broker.start()
 
-    return {2: killed_daemon(), 5: killed_worker(), 8: broker_away()}
+    return {2: killed_daemon(), 3: crashed_database(), 5: killed_worker(), 7: store_away(), 8: broker_away()}
 
 
 def backfills_with_each_server_away(
