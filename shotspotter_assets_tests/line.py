@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from shotspotter_assets_tests.ports import lasting_ports
+
 
 class Line:
     """Forwards a free loopback port to a server's."""
@@ -16,7 +18,8 @@ class Line:
         self._server = ("127.0.0.1", url.port)
         self._open: list[socket.socket] = []
         self._listener: socket.socket | None = None
-        self._port = 0
+        # One that no connection takes for its own end while the line is cut.
+        [self._port] = lasting_ports(1)
         self.mend()
 
     @property
@@ -26,7 +29,6 @@ class Line:
     def mend(self) -> None:
         """Take connections, for the first time or again on the same port."""
         self._listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -35,6 +36,12 @@ NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 
 MIN_YEAR, MAX_YEAR = 1990, 2099
 """Of a city's dates: networks of sensors exist since the 1990s, and each day from the first start on is a partition."""
+
+
+@cache
+def _time_zones() -> set[str]:
+    """Remembered, as they are looked up among thousands of files, and every process reads the files of all cities."""
+    return available_timezones()
 
 
 def is_city_name(text: str) -> bool:
@@ -144,7 +151,7 @@ class City(StrictModel):
     @field_validator("time_zone")
     @classmethod
     def _is_a_known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in _time_zones():
             raise ValueError(f"{value!r} is not an IANA time zone (allowed: names such as America/New_York)")
         return value
 

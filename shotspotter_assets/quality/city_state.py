@@ -19,6 +19,8 @@ OTHER_CHECKS: Final = (
 )  # fmt: skip
 """Checks that are not of `all_checks`; each keeps what it found in a file of its own, as their runs may overlap."""
 
+_FILES: Final = (CITY_STATE_FILE, *map(check_state_file, OTHER_CHECKS))
+
 
 class CityState(BaseModel):
     """What the newest run over a city's days found."""
@@ -43,9 +45,16 @@ class CityState(BaseModel):
     def load(cls, store: Store, city: str) -> "list[CityState]":
         """What the newest run of each check over the city's days found; nothing of a city that was never checked."""
         partition = Partition(QUALITY, city)
-        files = [CITY_STATE_FILE, *map(check_state_file, OTHER_CHECKS)]
-        present = [file for file in files if store.exists(partition, file)]
+        present = [file for file in _FILES if store.exists(partition, file)]
         return [cls.model_validate_json(store.read_bytes(partition, file)) for file in present]
+
+    @classmethod
+    def load_all(cls, store: Store) -> "dict[str, list[CityState]]":
+        """`load` of all cities that were checked."""
+        return {
+            city: [cls.model_validate_json(contents[file]) for file in _FILES if file in contents]
+            for city, contents in store.read_of_cities(QUALITY, *_FILES).items()
+        }
 
 
 def keep_outcome(store: Store, city: str, check: str, days: Collection[date], message: str | None) -> None:
@@ -55,6 +64,11 @@ def keep_outcome(store: Store, city: str, check: str, days: Collection[date], me
         CityState.of_run(days, {check: message}).keep(store, city, file)
     elif store.exists(partition, file):
         store.delete(partition, file)
+
+
+def failed_cities(store: Store, check: str) -> set[str]:
+    """The cities for which one of `OTHER_CHECKS` did not pass when it was last run for them."""
+    return set(store.read_of_cities(QUALITY, check_state_file(check)))
 
 
 def cities_are_well(

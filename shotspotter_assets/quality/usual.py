@@ -129,7 +129,7 @@ def all_silences(usual: Usual) -> npt.NDArray[np.bool_]:
         mean = max(float(after.mean()), 1e-3)
         dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
         quiet = float(np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE))
-        result[start:end] = _probability_of_silence(quiet, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
+        result[start:end] = probability_of_silence(quiet, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
     return result
 
 
@@ -138,10 +138,10 @@ def silence_probability(usual: Usual, start: int, days: int) -> float:
     mean, dispersion = usual.quiet_mean[start], usual.dispersion[start]
     if not np.isfinite(mean * dispersion):
         return 1.0
-    return _probability_of_silence(float(mean), float(dispersion), days)
+    return probability_of_silence(float(mean), float(dispersion), days)
 
 
-def _probability_of_silence(mean: float, dispersion: float, days: int) -> float:
+def probability_of_silence(mean: float, dispersion: float, days: int) -> float:
     """Of days without an alert under a negative binomial law; see `Usual`."""
     return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
 

@@ -69,7 +69,17 @@ def read_unreadable(store: Store, city: str) -> dict[str, Unreadable]:
     partition = Partition(ARRIVALS, city)
     if not store.exists(partition, UNREADABLE_FILE):
         return {}
-    return {path: Unreadable(**file) for path, file in json.loads(store.read_bytes(partition, UNREADABLE_FILE)).items()}
+    return _unreadable(store.read_bytes(partition, UNREADABLE_FILE))
+
+
+def read_all_unreadable(store: Store) -> dict[str, dict[str, Unreadable]]:
+    """`read_unreadable` of all cities of which a sensor has seen landed files."""
+    contents = store.read_of_cities(ARRIVALS, UNREADABLE_FILE)
+    return {city: _unreadable(of_city[UNREADABLE_FILE]) for city, of_city in contents.items()}
+
+
+def _unreadable(content: bytes) -> dict[str, Unreadable]:
+    return {path: Unreadable(**file) for path, file in json.loads(content).items()}
 
 
 def unreadable_versions(store: Store, city: str) -> dict[str, str]:

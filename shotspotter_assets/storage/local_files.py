@@ -134,6 +134,19 @@ class LocalFiles:
             raise StoreUnreadableError(self.name, f"{error.strerror or error} ({parent})") from error
         return [name for name in names if (parent / name / file).is_file()]
 
+    def paths(self, folder: str) -> list[str]:
+        """The files in a folder and those below it, relative to the root."""
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise StoreUnreadableError(self.name, f"{error.strerror or error} ({error.filename})") from error
+
+        return [
+            str((Path(parent) / name).relative_to(self.root))
+            for parent, _, names in os.walk(self.root / folder, onerror=refuse)
+            for name in names
+        ]
+
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of killed writers of this machine, and those of others that are too old to be written."""

@@ -179,6 +179,19 @@ class S3Objects:
         except (ClientError, BotoCoreError) as error:
             raise StoreUnreadableError(self.name, _reason(error)) from None
 
+    def paths(self, folder: str) -> list[str]:
+        """The objects below a folder, relative to the store's root; one paginated listing."""
+        pages = self._client.get_paginator("list_objects_v2")
+
+        def listed() -> list[str]:
+            found = pages.paginate(Bucket=self.bucket, Prefix=f"{self.prefix}{folder}/")
+            return [item["Key"].removeprefix(self.prefix) for page in found for item in page.get("Contents", [])]
+
+        try:
+            return self._ask(listed)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreUnreadableError(self.name, _reason(error)) from None
+
     def _folders_with(self, start: str, prefix: str, first: str, last: str, file: str) -> Iterator[str]:
         request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
         for page in self._client.get_paginator("list_objects_v2").paginate(**request):

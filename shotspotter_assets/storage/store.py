@@ -48,6 +48,7 @@ class _Objects(Protocol):
     def exists(self, path: str) -> bool: ...
     def delete(self, path: str) -> None: ...
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]: ...
+    def paths(self, folder: str) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,31 @@ class Store:
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CorruptObjectError(partition.asset, partition.key, self.uri(partition, file), reason) from error
+
+    def read_of_cities(self, asset: str, *files: str) -> dict[str, dict[str, bytes]]:
+        """What is there of files that belong to no day: the content by file, by city. Asks once for all cities what there is.
+
+        Raises:
+            StoreUnreadableError: the store cannot be read.
+        """
+        found = []
+        for path in self._objects.paths(asset):
+            match path.split("/"):
+                case [_, folder, file] if file in files and folder.startswith("city="):
+                    found.append((folder.removeprefix("city="), file))
+
+        def read(item: tuple[str, str]) -> bytes | None:
+            city, file = item
+            try:
+                return self.read_bytes(Partition(asset, city), file)
+            except MissingObjectError:  # deleted since
+                return None
+
+        contents: dict[str, dict[str, bytes]] = {}
+        for (city, file), content in zip(found, self._map(read, found), strict=True):
+            if content is not None:
+                contents.setdefault(city, {})[file] = content
+        return contents
 
     def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
         """The days (or folds) for which the file is in the store."""

@@ -115,8 +115,9 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
         lambda: store.days_present("grid_tensors", "x", "grid.parquet"),
         lambda: store.delete(PARTITION, "other.parquet"),
     ):
-        line.cut_for(0.3)
+        mended = line.cut_for(0.3)
         use()
+        mended.join()
     window = store.read_window("grid_tensors", "x", "grid.parquet", min(tables), max(tables))
     assert window["a"].to_pylist() == [number for number in range(200) for _ in range(1000)]
     told = [record.getMessage() for record in caplog.records if "asked again for 30 s" in record.getMessage()]

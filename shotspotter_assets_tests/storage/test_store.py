@@ -169,6 +169,18 @@ def test_days_present_tells_cities_files_and_dimensions_apart(store: Store) -> N
     assert store.days_present("fold_models", "washington_dc", "model.keras") == {DAY}
 
 
+def test_files_of_all_cities_are_read_at_once(store: Store) -> None:
+    assert store.read_of_cities("quality", "a.json", "b.json") == {}
+    for city, file in (("x", "a.json"), ("x", "b.json"), ("y", "a.json"), ("y", "c.json"), ("z", "c.json")):
+        store.write_bytes(Partition("quality", city), file, f"{city} {file}".encode())
+    store.write_bytes(Partition("quality", "z", "date", DAY), "a.json", b"of a day")
+    store.write_bytes(Partition("quality_of_others", "z"), "a.json", b"of another asset")
+    assert store.read_of_cities("quality", "a.json", "b.json") == {
+        "x": {"a.json": b"x a.json", "b.json": b"x b.json"},
+        "y": {"a.json": b"y a.json"},
+    }
+
+
 def test_a_failing_write_among_many_is_raised(store: Store) -> None:
     tables = {DAY + timedelta(days=number): table(number) for number in range(20)}
     tables[DAY + timedelta(days=7)] = pa.table({"city": ["x"]})

@@ -152,8 +152,10 @@ def data_quality(
         days = [day for date_range, _ in windows if date_range.city.name == city for day in date_range.days]
         CityState.of_run(days, of_city).keep(store.open(), city)
     wrong_files = {name: file.problem for name, file in unusable_files(cities).items()}
-    states = {name: CityState.load(store.open(), name) for name in cities}
-    finding = cities_are_well(states, wrong_files, _unreadable_files(store.open(), cities))
+    states = CityState.load_all(store.open())
+    finding = cities_are_well(
+        {name: states.get(name, []) for name in cities}, wrong_files, _unreadable_files(store.open(), cities)
+    )
     yield dg.AssetCheckResult(
         check_name=CITIES_ARE_WELL,
         passed=finding.passed,
@@ -173,11 +175,11 @@ def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
     """What is said of the landed files that cannot be read, by city."""
     from shotspotter_assets.quality.unreadable_files import unreadable_note
     from shotspotter_assets.sources.registry import arrivals
-    from shotspotter_assets.sources.seen import read_unreadable
+    from shotspotter_assets.sources.seen import read_all_unreadable
 
+    files = read_all_unreadable(store)
     landed = [name for name, city in cities.items() if "landed" in arrivals(city)]
-    files = {name: read_unreadable(store, name) for name in landed}
-    return {name: unreadable_note(name, of_city) for name, of_city in files.items() if of_city}
+    return {name: unreadable_note(name, files[name]) for name in landed if files.get(name)}
 
 
 def _cleaned(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":

@@ -61,6 +61,7 @@ def raw_alerts(
     its rows and of whether it is known: asking again makes only those days stale for which that has changed.
     """
     from shotspotter_assets.cities.memory import require_memory
+    from shotspotter_assets.quality.rhythm import keep_rhythm
     from shotspotter_assets.sources.seen import unreadable_versions
 
     opened = store.open()
@@ -68,6 +69,7 @@ def raw_alerts(
         city = date_range.city
         require_memory(city, date_range.last)
         _read_range(context, opened, date_range, sources.readers(city, unreadable_versions(opened, city.name)))
+        keep_rhythm(opened, city)
 
 
 def _read_range(
@@ -160,22 +162,24 @@ def late_cities(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """No automated city's newest alerts are older than its rhythm allows, whichever cities this run is of."""
-    from shotspotter_assets.quality.city_state import keep_outcome
-    from shotspotter_assets.quality.overdue_cities import late_city, not_yet_due, overdue_cities, stored_rhythm
+    from shotspotter_assets.quality.city_state import failed_cities, keep_outcome
+    from shotspotter_assets.quality.overdue_cities import late_city, overdue_cities
+    from shotspotter_assets.quality.rhythm import kept_rhythms
 
     opened, now = store.open(), datetime.now(UTC)
     served = {name: city for name, city in cities.items() if city.end is None and city.is_automated}
     yesterdays = {name: now.astimezone(city.zone).date() - timedelta(days=1) for name, city in served.items()}
-    issued = {name: opened.days_present("risk_forecasts", name, FORECAST_FILE) for name in served}
     finding = overdue_cities(
-        {name: stored_rhythm(opened, city) for name, city in served.items()},
+        kept_rhythms(opened, served),
+        served,
         yesterdays,
-        {name: not_yet_due(opened, city, yesterdays[name]) for name, city in served.items()},
-        {name: city.publication.longest_lead for name, city in served.items()},
-        {name: max(days) for name, days in issued.items() if days},
+        lambda name: max(opened.days_present("risk_forecasts", name, FORECAST_FILE), default=None),
     )
+    were_late = failed_cities(opened, "late_cities")
     for name, yesterday in yesterdays.items():
-        keep_outcome(opened, name, "late_cities", [yesterday], late_city(finding, name))
+        late = late_city(finding, name)
+        if late is not None or name in were_late:
+            keep_outcome(opened, name, "late_cities", [yesterday], late)
     manual = [name for name, city in cities.items() if city.end is None and not city.is_automated]
     not_judged = f" Not judged, as nothing is to come by itself (automation: manual): {', '.join(manual)}."
     return dg.AssetCheckResult(
@@ -193,10 +197,10 @@ def unreadable_files(
 
     Told by the sensor of the landing folders too, as soon as a file is found bad or is mended.
     """
-    from shotspotter_assets.sources.seen import read_unreadable
+    from shotspotter_assets.sources.seen import read_all_unreadable
 
-    files = {name: read_unreadable(store.open(), name) for name, city in cities.items() if city.is_automated}
-    told = unreadable_evaluation(files)
+    files = read_all_unreadable(store.open())
+    told = unreadable_evaluation({name: files.get(name, {}) for name, city in cities.items() if city.is_automated})
     return dg.AssetCheckResult(passed=told.passed, metadata=told.metadata, description=told.description)
 
 

@@ -90,6 +90,11 @@ def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monk
     assert not found.passed
     assert found.description.startswith("Overdue: tiny_city (9 days")
     assert found.metadata["days_late_tiny_city"].value == 9
+    rhythm = tmp_path / "store" / "quality" / "city=tiny_city" / "rhythm.json"
+    rhythm.unlink()  # an earlier version has kept none
+    [again] = run("2023-11-30", "2023-11-30", on, instance, (), ["late_cities"]).values()
+    assert again.description == found.description
+    assert rhythm.exists()
     manual = with_city("tiny_city", automation="manual")
     [found] = run("2023-11-30", "2023-11-30", on | {"cities": manual}, instance, (), ["late_cities"]).values()
     assert found.passed

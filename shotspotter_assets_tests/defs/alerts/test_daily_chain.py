@@ -218,6 +218,7 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         "alerts.parquet",
         "rejected.parquet",
         "grid.parquet",
+        "rhythm.json",
     }
 
 
