@@ -1,7 +1,8 @@
 """Rehearses nowcasts with the real daemon and a gateway that gives alerts at once: `make minutes`.
 
-The last week of the record is emitted again, sixty times as fast. The account says how long it took from an alert at the source to
-the page, whether every nowcast had each alert once, and what a nowcast costs the sensor and what it would cost a run.
+The last week of the record is emitted again, sixty times as fast, with its bursts and silences; `gateway` says what else it does.
+The account says whether every nowcast had each alert once and each type that had come, how long that took
+(`minutes_account`), and what a nowcast costs the sensor and what it would cost a run.
 """
 
 import argparse
@@ -14,10 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from shotspotter_assets.partitions import key_of, range_tags
 from shotspotter_assets.rehearsal.__main__ import ZONE, end, log
 from shotspotter_assets.rehearsal.cities import RehearsedCity, real_city, simulated_city
 from shotspotter_assets.rehearsal.gateway import SOURCE, Emitted, Gateway, emitted, serving
+from shotspotter_assets.rehearsal.minutes_account import Made, account, in_words
 from shotspotter_assets.rehearsal.processes import MAX_STOP_SECONDS, prepare
 from shotspotter_assets.serving.lookout import Lookout, Seen
 from shotspotter_assets.settings import Settings
@@ -45,26 +46,13 @@ HISTORY_DAYS: Final = 200
 RECORD_DAYS: Final = 7
 EVERY_SECONDS: Final = 30
 TYPED_AFTER_SECONDS: Final = 300.0
+"""By the clock, as is how long the gateway is down: they try the running system, which nothing makes sixty times as fast."""
 DOWN_SECONDS: Final = 600.0
 MAX_SHARE: Final = 1 / 4
-"""A short rehearsal has types come, and the gateway down, for this share of it at most."""
+"""In a short rehearsal types come after this share of it at most, and the gateway is down for no more."""
 AFTER_SECONDS: Final = 90.0
-"""The daemon goes on for so long after the last alert."""
-MAX_LATENCY_SECONDS: Final = 60.0
+"""The daemon goes on for so long after the last alert or type."""
 NOWCASTS: Final = dg.AssetKey("nowcasts")
-
-
-@dataclass(frozen=True)
-class Made:
-    """One nowcast, as the event log has it."""
-
-    at: float
-    """Seconds since 1970 at which it was stored."""
-    now: float
-    """From when it is."""
-    day: str
-    alerts: int
-    """Of its local day."""
 
 
 def main() -> None:
@@ -84,7 +72,7 @@ def main() -> None:
 
 
 def rehearse(folder: Path, alerts: Path | None, minutes: float) -> bool:
-    """Whether every alert was in the nowcasts once, within a minute of its arrival."""
+    """Whether every alert, and every type, was in the nowcasts once, within a minute of its arrival."""
     last = today(ZONE) - timedelta(days=1)
     first = last - timedelta(days=HISTORY_DAYS - 1)
     city = simulated_city(first, last) if alerts is None else real_city(alerts, first, last)
@@ -114,10 +102,9 @@ def rehearse(folder: Path, alerts: Path | None, minutes: float) -> bool:
             gateway.down = (live[0].at + length / 2, live[0].at + length / 2 + down_for)
             gateway.answers.clear()
             gateway.alerts = [*gateway.alerts, *live]
-            log(
-                f"{len(live)} alerts in {length / 60:.0f} min; the gateway is down for {down_for:.0f} s from the middle on"
-            )
-            _sleep_until(lambda: time.time() > live[-1].at + AFTER_SECONDS, daemon)
+            log(f"{in_words(live)}; the gateway is down for {down_for:.0f} s from the middle on")
+            over = max(alert.typed_at for alert in live) + AFTER_SECONDS
+            _sleep_until(lambda: time.time() > over, daemon)
         finally:
             daemon.terminate()
             try:
@@ -138,52 +125,6 @@ def definitions() -> dg.Definitions:
     whole = build_definitions(Settings.from_environment(os.environ))
     sensors = [sensor for sensor in whole.sensors or [] if sensor.name == "live_nowcasts"]
     return dg.Definitions(assets=whole.assets, sensors=sensors, resources=whole.resources)
-
-
-def account(made: Sequence[Made], live: Sequence[Emitted], gateway: Gateway, city: City) -> list[str]:
-    """Print latencies; returns what is wrong."""
-    problems = []
-    times = {alert.id: alert.at for alert in gateway.alerts}
-    for one in made:
-        local = [datetime.fromtimestamp(at, city.zone) for at in times.values() if at <= one.now]
-        there = sum(str(at.date()) == one.day for at in local)
-        # Between the answer and `now` further ones may have come.
-        answered = max((answer.at for answer in gateway.answers if answer.at <= one.now), default=0.0)
-        before = sum(
-            str(datetime.fromtimestamp(at, city.zone).date()) == one.day for at in times.values() if at <= answered
-        )
-        if not before <= one.alerts <= there:
-            problems.append(
-                f"the nowcast of {datetime.fromtimestamp(one.now, UTC)} has {one.alerts} alerts, not {there}"
-            )
-    up: list[float] = []
-    through_down: list[float] = []
-    for alert in live:
-        with_it = [one.at for one in made if _answered(gateway, one) >= alert.at]
-        if not with_it:
-            problems.append(f"{alert.id} is in no nowcast")
-            continue
-        was_down = gateway.down[0] - EVERY_SECONDS <= alert.at < gateway.down[1]
-        (through_down if was_down else up).append(min(with_it) - (gateway.down[1] if was_down else alert.at))
-    if up:
-        median, late = np.quantile(up, [0.5, 0.99])
-        log(
-            f"From an alert at the source to the page: median {median:.1f} s, 99% {late:.1f} s, longest {max(up):.1f} s ({len(up)})"
-        )
-        if late > MAX_LATENCY_SECONDS:
-            problems.append(
-                f"1 alert of 100 took more than {late:.0f} s to the page, and {MAX_LATENCY_SECONDS:.0f} s are allowed"
-            )
-    if through_down:
-        log(
-            f"{len(through_down)} alerts came while the gateway was down; the last was there {max(through_down):.1f} s after"
-        )
-    news = len({(answer.alerts, answer.types) for answer in gateway.answers})
-    hours = len({int(one.now // 3600) for one in made})
-    log(f"{len(made)} nowcasts of {len(gateway.answers)} answers, {news} of them with something new, in {hours} hours")
-    if len(made) > news + hours:
-        problems.append(f"{len(made)} nowcasts were made of {news} new answers and {hours} hours")
-    return problems
 
 
 def costs(settings: Settings, environment: dict[str, str], city: str) -> None:
@@ -208,11 +149,6 @@ def costs(settings: Settings, environment: dict[str, str], city: str) -> None:
     log(
         f"CPU: a run {run:.1f} s; the sensor {first:.2f} s for the first nowcast of an hour, {further:.2f} s for a further one"
     )
-
-
-def _answered(gateway: Gateway, one: Made) -> float:
-    """When the gateway gave the answer that a nowcast was made of."""
-    return max((answer.at for answer in gateway.answers if answer.at <= one.now), default=0.0)
 
 
 def _history(city: RehearsedCity) -> list[Emitted]:
@@ -281,7 +217,10 @@ def _nowcasts(instance: dg.DagsterInstance, city: City) -> list[Made]:
         now = datetime.fromisoformat(str(event.metadata["now"].value))
         alerts = event.metadata["alerts_since_midnight"].value
         assert isinstance(alerts, int)
-        made.append(Made(record.timestamp, now.timestamp(), str(now.astimezone(city.zone).date()), alerts))
+        untyped = event.metadata["untyped_since_midnight"].value
+        assert isinstance(untyped, int)
+        day = now.astimezone(city.zone).date()
+        made.append(Made(record.timestamp, now.timestamp(), str(day), alerts, alerts - untyped))
     return made
 
 

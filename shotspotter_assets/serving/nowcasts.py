@@ -68,6 +68,8 @@ class NowcastRecord(BaseModel):
     trust: dict[str, str] = {}
     """By horizon, which forecasters the combination trusts, in words."""
     alerts_since_midnight: int
+    untyped_since_midnight: int = 0
+    """Those of them whose type has not come yet; records of earlier versions did not count them."""
     incidents_last_hour: int = 0
     """That began in the hour before now; records of earlier versions did not count them."""
     without_minutes: str = ""
@@ -80,6 +82,7 @@ class UntilNow(NamedTuple):
     history: CityHistory
     """The days to the running one."""
     alerts_since_midnight: int
+    untyped_since_midnight: int
     incidents: Incidents
     """Of yesterday and today."""
 
@@ -182,7 +185,9 @@ def with_rows(
     yesterday = today - timedelta(days=1)
     if len(alerts) == 1 and yesterday >= city.start:
         recent = pa.concat_tables([stored_alerts(store, city, yesterday, yesterday), recent])
-    return UntilNow(until_now, alerts[-1].num_rows, Incidents.of_alerts(recent, city))
+    of_today = alerts[-1]
+    untyped = of_today["gunshot_type"].null_count
+    return UntilNow(until_now, of_today.num_rows, untyped, Incidents.of_alerts(recent, city))
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
@@ -222,6 +227,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
             models_from=record.hours_from,
             trust=models.hours.in_words,
             alerts_since_midnight=until_now.alerts_since_midnight,
+            untyped_since_midnight=until_now.untyped_since_midnight,
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
             without_minutes=without,
         ),

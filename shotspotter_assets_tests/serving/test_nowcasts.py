@@ -49,7 +49,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
     if stored_days:
         stored_until(store, TOWN.start + timedelta(days=stored_days - 1))
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 23, 59, 59, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts, _ = history_until(store, [SOURCE], TOWN, now)
+    history, alerts, *_ = history_until(store, [SOURCE], TOWN, now)
     whole = CityHistory.load(stored_until(Store(str(tmp_path / "whole")), TODAY), TOWN, TODAY)
     assert history.days == whole.days
     np.testing.assert_array_equal(history.daily_counts, whole.daily_counts)
@@ -58,7 +58,7 @@ def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored
 
 def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
     noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts, _ = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
+    history, alerts, *_ = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
     hourly = history.hourly(np.ones(TOWN.shape, dtype=bool)).counts[-24:].sum(axis=(1, 2))
     assert not hourly[12:].any()
     assert hourly.sum() == alerts
@@ -98,7 +98,7 @@ def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: 
         if stored_days:
             store.write_table(Partition("grid_tensors", city.name, "date", day), "grid.parquet", tensor)
     now = datetime.combine(days[-1] + timedelta(days=1), time(12), UTC)
-    history, alerts, _ = history_until(store, readers, city, now)
+    history, alerts, *_ = history_until(store, readers, city, now)
     assert (history.last_known, alerts) == (now.date(), 0)
     assert history.daily_counts.sum() == 20 * 27
 
@@ -137,7 +137,7 @@ def test_a_city_without_models_of_hours_is_told_why(tmp_path: Path) -> None:
     models = ServingModels(next_day={}, counts=None, hours=None, types=None)  # type: ignore[arg-type]
     record = serving_record(without={NEXT_HOURS: "The source publishes days, not hours."})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
-    until_now = UntilNow(history, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
+    until_now = UntilNow(history, 0, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
     with pytest.raises(NoHoursError, match=r"City town: no next hours\. The source publishes days"):
         nowcast(record, models, until_now, datetime.now(UTC))
     with pytest.raises(NoHoursError, match=r"of 2024-06-01 are of an earlier version; materialise live_models"):
