@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.forecaster import Array, Fitted
     from shotspotter_assets.models.gunshot_types import GunshotTypes
     from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
-    from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes
+    from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
 
 WEEK: Final = timedelta(days=7)
 LIVE_MODELS: Final = "live_models"
@@ -166,7 +166,7 @@ class ServingRecord(BaseModel):
         from shotspotter_assets.models.forecaster import HasMembers
         from shotspotter_assets.models.gunshot_types import GunshotTypes
         from shotspotter_assets.models.next_hours.stack import HourlyStack
-        from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes
+        from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
         from shotspotter_assets.models.registry import forecaster
 
         days = self._files(store, self.models_from, self.models_version, self.models)
@@ -181,7 +181,7 @@ class ServingRecord(BaseModel):
             counts=AlertCounts.load(days[COUNTS]),
             hours=HourlyStack.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
             types=GunshotTypes.load(hours[TYPES]) if TYPES in hours else None,
-            minutes=FittedMinutes.load(hours[NEXT_MINUTES]) if NEXT_MINUTES in hours else None,
+            minutes=FittedMinutesStack.load(hours.get(NEXT_MINUTES, {})),
         )
 
     def _files(
@@ -201,7 +201,7 @@ class ServingModels:
     hours: "FittedHourlyStack | None"
     """None where the city publishes no hours, or has too few alerts; so are `types`."""
     types: "GunshotTypes | None"
-    minutes: "FittedMinutes | None" = None
+    minutes: "FittedMinutesStack | None" = None
     """None too where they were fitted by an earlier version."""
 
     @property

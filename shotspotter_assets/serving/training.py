@@ -21,7 +21,7 @@ from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incidents import Incidents
-from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes
+from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.record import NEXT_HOURS, NEXT_MINUTES, TYPES
@@ -142,12 +142,12 @@ def fit_hours(
         hourly.append(HourlyStack().fit(history, train, validation))
         return hourly[0]
 
-    def fit_minutes() -> FittedMinutes:
+    def fit_minutes() -> FittedMinutesStack:
         if not hourly:
             raise HourlyHistoryError(without[NEXT_HOURS])
-        return fit_on_hours(incidents, history, hourly[0])
+        return fit_on_hours(incidents, history, hourly[0], validation)
 
-    fits: dict[str, Callable[[], FittedHourlyStack | FittedMinutes | GunshotTypes]] = {
+    fits: dict[str, Callable[[], FittedHourlyStack | FittedMinutesStack | GunshotTypes]] = {
         NEXT_HOURS: fit_stack,
         NEXT_MINUTES: fit_minutes,
         TYPES: lambda: GunshotTypes.fit(history, train, validation),

@@ -74,13 +74,15 @@ class FittedHourlyStack:
         members: fitted on training and validation hours, by name.
         models: by horizon.
         learned_until: the instant (UTC) at which the validation window ends.
+        on_train: the members that were fitted on the training hours alone, combined by the weights of other cities, which the weeks
+            of the validation window move on; None for one that was loaded.
     """
 
     members: Mapping[str, FittedHourly]
     models: Mapping[int, HorizonStack]
     learned_until: np.datetime64
+    on_train: "FittedHourlyStack | None" = None
     name: ClassVar[str] = "hourly_stack"
-    on_train: ClassVar[None] = None
 
     @property
     def in_words(self) -> dict[str, str]:
@@ -187,7 +189,7 @@ def combined(
     Raises:
         HourlyHistoryError: no alert lies in the validation hours.
     """
-    models = {}
+    models, models_on_train = {}, {}
     for horizon in horizons:
         able = {name: member for name, member in members.items() if horizon in member.models}
         issues = history.issues(validation, horizon)
@@ -209,7 +211,10 @@ def combined(
         except NoAlertsError as error:
             raise HourlyHistoryError(f"City {history.city.name}, validation hours {validation}: {error}") from error
         models[horizon] = HorizonStack(by_week[-1], centre, counts)
-    return FittedHourlyStack(members, models, history.starts[validation.stop])
+        models_on_train[horizon] = HorizonStack(prior, centre, counts)
+    members_on_train = {name: member.on_train for name, member in members.items() if member.on_train is not None}
+    on_train = FittedHourlyStack(members_on_train, models_on_train, history.starts[validation.start])
+    return FittedHourlyStack(members, models, history.starts[validation.stop], on_train)
 
 
 def _weeks_known(issues: Indexes, start: int) -> Indexes:

@@ -2,10 +2,11 @@
 
 The intensity of covered cell c at time t is
 
-    b r_c(t) + sum over incidents j before t of q_j(t) sum over m of n_m g_m(t - t_j) S_m(c, x_j)
+    b r_c(t) + sum over incidents j before t of q_j(t) sum over m of n_m g_m(t - t_j) S_m(c, x_j, t)
 
 with r the hour's forecast spread evenly over its hour; n_m the incidents that one incident triggers, g_m an exponential density of
-their delay and S_m the share of a Gaussian around the incident's point that lies in the cell. The hour's forecast
+their delay and S_m the cell's share of them: that of a Gaussian around the incident's point, or, for one m, that of r in the whole
+city, as some nights have more everywhere than their hours were forecast to have. The hour's forecast
 knows the incidents of the hours before it: q_j is 1 within the hour of incident j, and one fitted number from then on. So
 the process has what the hour's forecast cannot have, and no incident counts twice. Incidents are the parents, not alerts, whose
 duplicates would pass for contagion. All numbers have maximum likelihood (Daley and Vere-Jones 2003, section 7.2): the sum of the
@@ -19,7 +20,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,8 @@ class InitialTrigger:
     half_life_bounds: tuple[float, float]
 
 
+INITIAL_CITY_WIDE: Final = (0.05, 20.0)
+CITY_WIDE_BOUNDS: Final = ((1e-6, 0.5), (3.0, 360.0))
 INITIAL_TRIGGERS: Final = (
     InitialTrigger(0.01, 1.0, 120.0, (0.5, 3.0)),
     InitialTrigger(0.01, 8.0, 120.0, (3.0, 30.0)),
@@ -87,7 +90,24 @@ class Trigger:
 
     def share_until(self, minutes: Array) -> Array:
         """Share of what is triggered that comes within so many minutes; same shape."""
-        return -np.expm1(-np.log(2) / self.half_life * minutes)
+        return _share_until(self.half_life, minutes)
+
+
+@dataclass(frozen=True)
+class CityWideTrigger:
+    """How incidents follow another anywhere in the city, spread over it as the hour's forecast is; see `Trigger`."""
+
+    triggered: float
+    half_life: float
+
+
+class Triggered(NamedTuple):
+    """Expected incidents that earlier ones trigger within some periods."""
+
+    near: Array
+    """Of each covered cell, by the triggers around a point, shape (periods, cells)."""
+    city_wide: Array
+    """Of the whole city, shape (periods,)."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,7 @@ class FittedMinutes:
         background: factor of the hour's forecast, b.
         known_share: q of incidents of earlier hours.
         triggers: the quick one first.
+        city_wide: that of the whole city.
         level: incidents of the hours that it was fitted on over those that the hour's forecast expected there. Forecasts are
             divided by it: the level is learned week by week by the hour's forecast, and is off where it is looked back from.
         incidents: how many it was fitted on.
@@ -107,18 +128,18 @@ class FittedMinutes:
     background: float
     known_share: float
     triggers: tuple[Trigger, ...]
+    city_wide: CityWideTrigger
     level: float
     incidents: int
     gain: float
     name: ClassVar[str] = "self_exciting_minutes"
 
-    def expected(self, even: Array, triggered: Array) -> Array:
-        """Expected incidents, given those of the hour's forecast and those `triggered`; same shape."""
-        return (self.background * even + triggered) / self.level
+    def expected(self, even: Array, triggered: Triggered) -> Array:
+        """Expected incidents, given those of the hour's forecast and those `triggered`, shape (periods, cells)."""
+        city_wide = even * (triggered.city_wide / even.sum(axis=1))[:, None]
+        return (self.background * even + triggered.near + city_wide) / self.level
 
-    def triggered(
-        self, incidents: Incidents, history: HourlyHistory, instant: float, minutes: Array | float
-    ) -> npt.NDArray[np.float64]:
+    def triggered(self, incidents: Incidents, history: HourlyHistory, instant: float, minutes: Array) -> Triggered:
         """Expected incidents that those before an instant trigger in each covered cell within some minutes from it on.
 
         Those that these trigger in turn are left out: in the cell of one that is to come, there is one anyway.
@@ -127,24 +148,23 @@ class FittedMinutes:
             incidents: those after the instant are not looked at.
             history: tells the covered cells, and when the hour of the instant began.
             instant: seconds since 1970.
-            minutes: shape (periods,) or one.
-
-        Returns:
-            Shape (periods, cells), or (cells,).
+            minutes: shape (periods,).
         """
         recent = incidents.within(instant - 60 * MEMORY_MINUTES, np.nextafter(instant, np.inf))
         hour_began = seconds_of(history.starts)
         hour_began = hour_began[np.searchsorted(hour_began, instant, "right") - 1]
         is_known = np.where(recent.seconds < hour_began, self.known_share, 1.0)
         age = (instant - recent.seconds) / 60
-        periods = np.atleast_1d(np.asarray(minutes, dtype=np.float64))
+        ends = np.minimum(age + minutes[:, None], MEMORY_MINUTES)
+
+        def shares(half_life: float) -> Array:
+            return is_known * (_share_until(half_life, ends) - _share_until(half_life, age))
+
         grid = CellMasses(history, recent.metres)
-        total = np.zeros((len(periods), int(history.in_coverage.sum())))
+        near = np.zeros((len(minutes), int(history.in_coverage.sum())))
         for trigger in self.triggers:
-            ends = np.minimum(age + periods[:, None], MEMORY_MINUTES)
-            share = trigger.share_until(ends) - trigger.share_until(np.minimum(age, MEMORY_MINUTES))
-            total += trigger.triggered * (share * is_known) @ grid.of_all(trigger.width)
-        return total if np.ndim(minutes) else total[0]
+            near += trigger.triggered * shares(trigger.half_life) @ grid.of_all(trigger.width)
+        return Triggered(near, self.city_wide.triggered * shares(self.city_wide.half_life).sum(axis=1))
 
     @property
     def settings(self) -> ChosenSettings:
@@ -159,7 +179,8 @@ class FittedMinutes:
     def load(cls, files: Mapping[str, bytes]) -> "FittedMinutes":
         """What was fitted, from its `files`."""
         content = json.loads(files[FILE])
-        return cls(**content | {"triggers": tuple(Trigger(**one) for one in content["triggers"])})
+        triggers = tuple(Trigger(**one) for one in content["triggers"])
+        return cls(**content | {"triggers": triggers, "city_wide": CityWideTrigger(**content["city_wide"])})
 
     @property
     def in_words(self) -> str:
@@ -168,7 +189,10 @@ class FittedMinutes:
             f"{100 * one.triggered:.1f} with half of them within {one.half_life:.1f} min and {one.width:.0f} m around"
             for one in self.triggers
         )
-        return f"100 incidents trigger {of_each}."
+        anywhere = (
+            f"{100 * self.city_wide.triggered:.1f} anywhere, half of them within {self.city_wide.half_life:.0f} min"
+        )
+        return f"100 incidents trigger {of_each}, and {anywhere}."
 
 
 @dataclass(frozen=True)
@@ -234,8 +258,8 @@ def fit_minutes(
             f"City {history.city.name}: {len(likelihood.rate)} incidents from {history.starts[hours.start]} on, outside "
             f"firework days, and {MIN_INCIDENTS} are needed for a forecast of the next minutes."
         )
-    start = [INITIAL_BACKGROUND, INITIAL_KNOWN_SHARE]
-    bounds = [(MIN_BACKGROUND, MAX_BACKGROUND), (MIN_SHARE, MAX_KNOWN_SHARE)]
+    start = [INITIAL_BACKGROUND, INITIAL_KNOWN_SHARE, *INITIAL_CITY_WIDE]
+    bounds = [(MIN_BACKGROUND, MAX_BACKGROUND), (MIN_SHARE, MAX_KNOWN_SHARE), *CITY_WIDE_BOUNDS]
     for one in INITIAL_TRIGGERS:
         start += [one.triggered, one.half_life, one.width]
         bounds += [(MIN_SHARE, MAX_TRIGGERED), one.half_life_bounds, WIDTH_BOUNDS_METRES]
@@ -251,9 +275,14 @@ def fit_minutes(
     return FittedMinutes(*_process_of(best.x), level=number / likelihood.total, incidents=number, gain=gain)
 
 
-def _process_of(logs: Array) -> tuple[float, float, tuple[Trigger, ...]]:
-    background, known_share, *others = np.exp(logs).tolist()
-    return background, known_share, tuple(Trigger(*of_one) for of_one in np.reshape(others, (-1, 3)).tolist())
+def _process_of(logs: Array) -> tuple[float, float, tuple[Trigger, ...], CityWideTrigger]:
+    background, known_share, triggered, half_life, *others = np.exp(logs).tolist()
+    triggers = tuple(Trigger(*of_one) for of_one in np.reshape(others, (-1, 3)).tolist())
+    return background, known_share, triggers, CityWideTrigger(triggered, half_life)
+
+
+def _share_until(half_life: float, minutes: Array) -> Array:
+    return -np.expm1(-np.log(2) / half_life * minutes)
 
 
 @dataclass(frozen=True)
@@ -270,6 +299,10 @@ class _Likelihood:
         parent: of each pair, shape (pairs,).
         event: of each pair, ascending, shape (pairs,).
         delay: from parent to event in minutes, shape (pairs,).
+        city_share: of the event's cell in the hour's forecast of the city, shape (events,).
+        any_parent: as `parent`, of pairs at whatever distance.
+        any_event: their events.
+        any_delay: their delays.
     """
 
     rate: Array
@@ -280,6 +313,10 @@ class _Likelihood:
     parent: npt.NDArray[np.int64]
     event: npt.NDArray[np.int64]
     delay: Array
+    city_share: Array
+    any_parent: npt.NDArray[np.int64]
+    any_event: npt.NDArray[np.int64]
+    any_delay: Array
 
     @classmethod
     def of(
@@ -300,9 +337,9 @@ class _Likelihood:
         of_fireworks = np.flatnonzero(fireworks[hours.start : hours.stop]) + hours.start
         stops = starts[np.r_[of_fireworks, hours.stop]]
         ends = np.minimum(stops[np.searchsorted(stops, parents.seconds)], parents.seconds + 60 * MEMORY_MINUTES)
-        earlier, later = _near_pairs(parents)
-        to_event = is_event[later]
-        earlier, later = earlier[to_event], later[to_event]
+        earlier, later = _near_pairs(parents, MEMORY_METRES, is_event)
+        any_earlier, any_later = _near_pairs(parents, np.inf, is_event)
+        event = np.cumsum(is_event) - 1
 
         def masses(width: float) -> tuple[Array, Array]:
             return CellMasses(history, parents.metres).of_some(earlier, parents.places[later], width)
@@ -314,8 +351,12 @@ class _Likelihood:
             known_after=(starts[hour + 1] - parents.seconds) / 60,
             ends_after=(ends - parents.seconds) / 60,
             parent=earlier,
-            event=(np.cumsum(is_event) - 1)[later],
+            event=event[later],
             delay=(parents.seconds[later] - parents.seconds[earlier]) / 60,
+            city_share=rate / (even[hour[is_event] - hours.start].sum(axis=1, dtype=np.float64) / 60),
+            any_parent=any_earlier,
+            any_event=event[any_later],
+            any_delay=(parents.seconds[any_later] - parents.seconds[any_earlier]) / 60,
         )
 
     @property
@@ -324,26 +365,41 @@ class _Likelihood:
         events = len(self.rate)
         return float(np.log(self.rate * events / self.total).sum() - events)
 
-    def of_process(self, background: float, known_share: float, triggers: tuple[Trigger, ...]) -> float:
+    def of_process(
+        self, background: float, known_share: float, triggers: tuple[Trigger, ...], city_wide: CityWideTrigger
+    ) -> float:
         """Log likelihood."""
         factor = np.where(self.delay > self.known_after[self.parent], known_share, 1.0)
         at_events = background * self.rate
         expected = background * self.total
         for trigger in triggers:
-            decay = np.log(2) / trigger.half_life
-            density = trigger.triggered * decay * np.exp(-decay * self.delay)
+            density = trigger.triggered * _density(trigger.half_life, self.delay)
             of_pairs, of_parents = self.masses(trigger.width)
             at_events = at_events + np.bincount(self.event, factor * density * of_pairs, len(at_events))
-            new = trigger.share_until(np.minimum(self.known_after, self.ends_after))
-            share = new + known_share * (trigger.share_until(self.ends_after) - new)
-            expected += trigger.triggered * float(share @ of_parents)
+            expected += trigger.triggered * float(self._share(trigger.half_life, known_share) @ of_parents)
+        factor = np.where(self.any_delay > self.known_after[self.any_parent], known_share, 1.0)
+        density = city_wide.triggered * _density(city_wide.half_life, self.any_delay)
+        at_events = at_events + self.city_share * np.bincount(self.any_event, factor * density, len(at_events))
+        expected += city_wide.triggered * float(self._share(city_wide.half_life, known_share).sum())
         return float(np.log(at_events).sum() - expected)
 
+    def _share(self, half_life: float, known_share: float) -> Array:
+        """Of what each parent triggers, the part that is looked at, shape (parents,)."""
+        new = _share_until(half_life, np.minimum(self.known_after, self.ends_after))
+        return new + known_share * (_share_until(half_life, self.ends_after) - new)
 
-def _near_pairs(incidents: Incidents) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(earlier, later) incidents within `MEMORY_MINUTES` and about `MEMORY_METRES`, not at one instant, shape (pairs,) each."""
-    scaled = np.column_stack([incidents.metres / MEMORY_METRES, incidents.seconds / (60 * MEMORY_MINUTES)])
+
+def _density(half_life: float, delay: Array) -> Array:
+    decay = np.log(2) / half_life
+    return decay * np.exp(-decay * delay)
+
+
+def _near_pairs(
+    incidents: Incidents, metres: float, is_event: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(earlier incidents, later ones that are events) within `MEMORY_MINUTES` and about so many metres, not at one instant."""
+    scaled = np.column_stack([incidents.metres / metres, incidents.seconds / (60 * MEMORY_MINUTES)])
     pairs = cKDTree(scaled).query_pairs(1.0, p=np.inf, output_type="ndarray")
     earlier, later = np.sort(pairs, axis=1).T.astype(np.int64)
-    apart = incidents.seconds[later] > incidents.seconds[earlier]
-    return earlier[apart], later[apart]
+    chosen = (incidents.seconds[later] > incidents.seconds[earlier]) & is_event[later]
+    return earlier[chosen], later[chosen]

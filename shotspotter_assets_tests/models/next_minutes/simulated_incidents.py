@@ -8,10 +8,13 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes, Trigger
+from shotspotter_assets.models.next_minutes.self_exciting import CityWideTrigger, FittedMinutes, Trigger
 
 FIRST_DAY = date(2021, 1, 10)
-TRUTH = FittedMinutes(0.9, 0.4, (Trigger(0.12, 6.0, 120.0), Trigger(0.15, 90.0, 500.0)), 1.0, 0, 0.0)
+NOT_CITY_WIDE = CityWideTrigger(0.0, 30.0)
+TRUTH = FittedMinutes(
+    0.9, 0.4, (Trigger(0.12, 6.0, 120.0), Trigger(0.15, 90.0, 500.0)), CityWideTrigger(0.25, 20.0), 1.0, 0, 0.0
+)
 CITY = City.model_validate(
     {
         "name": "made_up_city",
@@ -45,34 +48,45 @@ def simulated(history: HourlyHistory, even: np.ndarray, truth: FittedMinutes = T
     hour, cell = np.nonzero(counts := random.poisson(truth.background * even))
     repeats = counts[hour, cell]
     hour, cell = np.repeat(hour, repeats), np.repeat(cell, repeats)
-    row, column = (places[cell] for places in np.nonzero(COVERED))
-    corner = np.column_stack([column, row]) + random.random((len(hour), 2))
-    box, (rows, columns) = CITY.box, CITY.shape
-    west, south = corner[:, 0] / columns * (box.east - box.west), corner[:, 1] / rows * (box.north - box.south)
-    metres_east = 111_320 * np.cos(np.radians((box.south + box.north) / 2))
-    generation = (
-        starts[hour] + 3600 * random.random(len(hour)),
-        np.column_stack([west * metres_east, south * 111_320]),
-    )
+    metres_east = 111_320 * np.cos(np.radians((CITY.box.south + CITY.box.north) / 2))
+    generation = (starts[hour] + 3600 * random.random(len(hour)), _points_in(cell, metres_east, random))
     everything = [generation]
-    while truth.triggers and len(generation[0]):
+    while len(generation[0]):
         parents, children = generation, []
         hour_ends = starts[np.searchsorted(starts, parents[0], "right")]
-        for trigger in truth.triggers:
+        for trigger in (*truth.triggers, truth.city_wide):
             number = random.poisson(trigger.triggered, len(parents[0]))
             at, points = np.repeat(parents[0], number), np.repeat(parents[1], number, axis=0)
             at = at + random.exponential(60 * trigger.half_life / np.log(2), len(at))
             kept = (at <= np.repeat(hour_ends, number)) | (random.random(len(at)) < truth.known_share)
-            children.append((at[kept], points[kept] + random.normal(0, trigger.width, (int(kept.sum()), 2))))
+            kept &= at < starts[len(history)]
+            at = at[kept]
+            if isinstance(trigger, Trigger):
+                points = points[kept] + random.normal(0, trigger.width, (len(at), 2))
+            else:
+                until = even[np.searchsorted(starts, at, "right") - 1].cumsum(axis=1)
+                drawn = (until < random.random((len(at), 1)) * until[:, -1:]).sum(axis=1)
+                points = _points_in(drawn, metres_east, random)
+            children.append((at, points))
         times, points = (np.concatenate(parts) for parts in zip(*children, strict=True))
-        degrees = points / [metres_east, 111_320] + [box.west, box.south]
-        inside = (times < starts[len(history)]) & np.all(
-            (degrees > [box.west, box.south]) & (degrees < [box.east, box.north]), axis=1
+        degrees = points / [metres_east, 111_320] + [CITY.box.west, CITY.box.south]
+        inside = np.all(
+            (degrees > [CITY.box.west, CITY.box.south]) & (degrees < [CITY.box.east, CITY.box.north]), axis=1
         )
         generation = (times[inside], points[inside])
         everything.append(generation)
     times, points = (np.concatenate(parts) for parts in zip(*everything, strict=True))
-    return Incidents.of_alerts(alerts_at(times, points / [metres_east, 111_320] + [box.west, box.south]), CITY)
+    return Incidents.of_alerts(
+        alerts_at(times, points / [metres_east, 111_320] + [CITY.box.west, CITY.box.south]), CITY
+    )
+
+
+def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator) -> np.ndarray:
+    """Points anywhere in covered cells, in metres, shape (cells, 2)."""
+    row, column = (places[cell] for places in np.nonzero(COVERED))
+    corner = np.column_stack([column, row]) + random.random((len(cell), 2))
+    box, (rows, columns) = CITY.box, CITY.shape
+    return corner / [columns, rows] * [(box.east - box.west) * metres_east, (box.north - box.south) * 111_320]
 
 
 def alerts_at(seconds: np.ndarray, degrees: np.ndarray) -> pa.Table:

@@ -7,9 +7,17 @@ import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.self_exciting import CellMasses, FittedMinutes, Trigger, fit_minutes
+from shotspotter_assets.models.next_minutes.self_exciting import (
+    CellMasses,
+    CityWideTrigger,
+    FittedMinutes,
+    Trigger,
+    Triggered,
+    fit_minutes,
+)
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
     COVERED,
+    NOT_CITY_WIDE,
     TRUTH,
     even_forecast,
     quiet_history,
@@ -50,19 +58,24 @@ def test_the_numbers_of_a_simulated_process_are_found_again(fitted: FittedMinute
     assert slow.triggered == pytest.approx(TRUTH.triggers[1].triggered, rel=0.25)
     assert slow.half_life == pytest.approx(TRUTH.triggers[1].half_life, rel=0.3)
     assert slow.width == pytest.approx(TRUTH.triggers[1].width, rel=0.25)
+    assert fitted.city_wide.triggered == pytest.approx(TRUTH.city_wide.triggered, rel=0.25)
+    assert fitted.city_wide.half_life == pytest.approx(TRUTH.city_wide.half_life, rel=0.4)
 
 
 def test_the_level_of_a_forecast_is_that_of_the_hours(fitted: FittedMinutes, even: np.ndarray) -> None:
     assert fitted.level == pytest.approx(fitted.incidents / even.sum())
-    assert fitted.expected(np.array([0.2]), np.array([0.1]))[0] == pytest.approx(
-        (fitted.background * 0.2 + 0.1) / fitted.level
+    triggered = Triggered(np.array([[0.1, 0.0]]), np.array([0.08]))
+    np.testing.assert_allclose(
+        fitted.expected(np.array([[0.3, 0.1]]), triggered)[0] * fitted.level,
+        [fitted.background * 0.3 + 0.1 + 0.06, fitted.background * 0.1 + 0.02],
     )
 
 
 def test_incidents_that_trigger_nothing_are_found_to_trigger_nothing(history: HourlyHistory, even: np.ndarray) -> None:
-    alone = replace(TRUTH, triggers=())
+    alone = replace(TRUTH, triggers=(), city_wide=NOT_CITY_WIDE)
     fitted = fit_minutes(simulated(history, even, alone, seed=1), history, range(len(history)), even)
     assert sum(trigger.triggered for trigger in fitted.triggers) < 0.02
+    assert fitted.city_wide.triggered < 0.05
     assert fitted.background == pytest.approx(TRUTH.background, rel=0.05)
     assert fitted.gain < 0.01
 
@@ -73,7 +86,7 @@ def test_forecasts_sum_to_what_comes_and_gain_where_an_incident_was_near(
     starts = seconds_of(history.starts)
     cell = incidents.covered_cells(COVERED)
     expected, spread, came = np.zeros(3), np.zeros(3), np.zeros(3)
-    minutes = np.array([15, 30, 60])
+    minutes = np.array([15.0, 30.0, 60.0])
     for hour in range(24, 24 * 40, 2):
         issue = starts[hour] + 60 * 20
         triggered = TRUTH.triggered(incidents, history, issue, minutes)
@@ -91,20 +104,22 @@ def test_forecasts_sum_to_what_comes_and_gain_where_an_incident_was_near(
 
 
 def test_an_incident_of_an_earlier_hour_counts_as_much_as_the_fit_says(history: HourlyHistory) -> None:
-    process = FittedMinutes(1.0, 0.25, (Trigger(0.2, 10.0, 200.0),), 1.0, 0, 0.0)
+    process = FittedMinutes(1.0, 0.25, (Trigger(0.2, 10.0, 200.0),), CityWideTrigger(0.1, 10.0), 1.0, 0, 0.0)
     hour = seconds_of(history.starts)[100]
     middle = np.array([[4_000.0, 4_000.0]])
 
-    def triggered(at: float, issue: float) -> np.ndarray:
+    def triggered(at: float, issue: float) -> Triggered:
         only = Incidents(np.array([at]), middle, np.array([[6, 6]]))
-        return process.triggered(only, history, issue, 15)
+        return process.triggered(only, history, issue, np.array([15.0]))
 
     of_this_hour, of_the_hour_before = triggered(hour + 60, hour + 660), triggered(hour - 60, hour + 540)
-    np.testing.assert_allclose(of_the_hour_before, 0.25 * of_this_hour)
     share = 2 ** (-1.0) - 2 ** (-2.5)
-    assert of_this_hour.sum() == pytest.approx(0.2 * share, rel=1e-3)
-    assert not triggered(hour + 661, hour + 660).any()
-    assert not triggered(hour - 12 * 3600, hour + 60).any()
+    assert of_this_hour.near.sum() == pytest.approx(0.2 * share, rel=1e-3)
+    assert of_this_hour.city_wide == pytest.approx(0.1 * share)
+    for whole, part in zip(of_this_hour, of_the_hour_before, strict=True):
+        np.testing.assert_allclose(part, 0.25 * whole)
+    for nothing in (*triggered(hour + 661, hour + 660), *triggered(hour - 12 * 3600, hour + 60)):
+        assert not nothing.any()
 
 
 def test_the_share_of_a_cell_is_that_of_points_drawn_around_the_incident(history: HourlyHistory) -> None:

@@ -1,0 +1,226 @@
+"""What serves for minutes: the hour's forecast spread evenly and the self-exciting process, combined by learned weights.
+
+As the stacks of the next day and of the next hours (`models/trust.py`): the process, fitted on the hours before the validation
+window on top of the forecasts of hours that know these hours alone, forecasts the validation window, and from these forecasts the
+weights are learned week by week, starting at those of other cities. Learned from are forecasts of the instants at which nowcasts
+are made: as an hour begins, and soon after each incident.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+
+from shotspotter_assets.calendar.weekdays import WEEK_HOURS
+from shotspotter_assets.models.forecaster import ChosenSettings
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.next_minutes.even import MINUTES, EvenForecast
+from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes, Triggered, fit_minutes
+from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.trust import Trust, files_of, files_within, in_words, logits_of, prior_trust
+
+FILE: Final = "stack.json"
+EVEN: Final = "even_hours"
+PROCESS: Final = FittedMinutes.name
+MEMBERS: Final = (EVEN, PROCESS)
+PRIOR_WEIGHTS: Final = {
+    15: {EVEN: 0.0, PROCESS: 1.0},
+    30: {EVEN: 0.0, PROCESS: 1.0},
+    60: {EVEN: 0.0, PROCESS: 1.0},
+}
+Weights = Mapping[int, Mapping[str, float]]
+"""By minutes and member."""
+AFTER_SECONDS: Final = 60
+"""From an incident to the nowcast that learns of it."""
+
+
+class HourForecasts(NamedTuple):
+    """Expected incidents of contiguous hours by the hour's forecast, shape (hours, cells)."""
+
+    hours: range
+    expected: npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Issues:
+    """Instants to forecast from: seconds since 1970, hour of the history and minutes past it, each of shape (issues,)."""
+
+    seconds: Array
+    hour: npt.NDArray[np.int64]
+    minute: Array
+
+    @classmethod
+    def within(cls, history: HourlyHistory, hours: range, seconds: Array) -> "Issues":
+        """Those of some instants, by time, that lie in the hours, but for the last two, so that the minutes ahead lie there too."""
+        starts = seconds_of(history.starts)
+        chosen = seconds[(seconds >= starts[hours.start]) & (seconds < starts[hours.stop - 2])]
+        hour = np.searchsorted(starts, chosen, "right") - 1
+        return cls(chosen, hour, (chosen - starts[hour]) / 60)
+
+    @classmethod
+    def of_nowcasts(cls, history: HourlyHistory, hours: range, incidents: Incidents) -> "Issues":
+        """When nowcasts are made: as an hour begins, and soon after each incident."""
+        starts = seconds_of(history.starts)[hours.start : hours.stop]
+        return cls.within(history, hours, np.union1d(starts, incidents.seconds + AFTER_SECONDS))
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Issues":
+        """Some of them."""
+        return Issues(self.seconds[chosen], self.hour[chosen], self.minute[chosen])
+
+    def triggered(self, process: FittedMinutes, incidents: Incidents, history: HourlyHistory) -> list[Triggered]:
+        """What `process` has triggered within each of `MINUTES`, whose rows are the issues."""
+        periods = np.array(MINUTES, np.float64)
+        found = [process.triggered(incidents, history, at, periods) for at in self.seconds]
+        return [
+            Triggered(np.array([one.near[number] for one in found]), np.array([one.city_wide[number] for one in found]))
+            for number in range(len(MINUTES))
+        ]
+
+    def observed(self, incidents: Incidents, history: HourlyHistory, minutes: float) -> npt.NDArray[np.bool_]:
+        """Whether an incident begins in each cell within some minutes, shape (issues, cells)."""
+        cell = incidents.covered_cells(history.in_coverage)
+        observed = np.zeros((len(self.seconds), int(history.in_coverage.sum())), bool)
+        first = np.searchsorted(incidents.seconds, self.seconds, "right")
+        stop = np.searchsorted(incidents.seconds, self.seconds + 60 * minutes, "right")
+        for issue in np.flatnonzero(stop > first):
+            of_issue = cell[first[issue] : stop[issue]]
+            observed[issue, of_issue[of_issue >= 0]] = True
+        return observed
+
+
+@dataclass(frozen=True)
+class FittedMinutesStack:
+    """The process and, by minutes ahead, the weights.
+
+    Attributes:
+        process: fitted on training and validation hours.
+        trust: of `MEMBERS`, by minutes.
+        centre: see `models/trust.py`.
+        weeks: of the validation window that taught the weights; 0 where they are those of other cities.
+    """
+
+    process: FittedMinutes
+    trust: Mapping[int, Trust]
+    centre: Mapping[int, float]
+    weeks: int
+    name: ClassVar[str] = "minutes_stack"
+
+    def expected(self, even: Array, triggered: Triggered, minutes: int) -> Array:
+        """Expected incidents within some of `MINUTES`, shape (issues, cells).
+
+        Args:
+            even: those by the hour's forecast, shape (issues, cells).
+            triggered: see `Issues.triggered`.
+            minutes: ahead.
+        """
+        logits = member_logits(even, self.process.expected(even, triggered))
+        return -np.log1p(-clip_probability(expit(self.trust[minutes].log_odds(logits, self.centre[minutes]))))
+
+    @property
+    def settings(self) -> ChosenSettings:
+        """What is triggered, and by minutes what the weights are, in numbers and in words."""
+        weights = {
+            minutes: dict(zip(MEMBERS, one.mean[:-1].tolist(), strict=True)) for minutes, one in self.trust.items()
+        }
+        return {
+            **self.process.settings,
+            "learned_from_weeks": self.weeks,
+            "weights": {
+                f"{minutes}m": {name: round(weight, 4) for name, weight in of_minutes.items()}
+                | {"offset": round(float(self.trust[minutes].mean[-1]), 4), "in_words": in_words(of_minutes)}
+                for minutes, of_minutes in weights.items()
+            },
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """What `load` reads; those of the process start with its name."""
+        content = {
+            "weeks": self.weeks,
+            "models": {
+                minutes: {
+                    "mean": one.mean.tolist(),
+                    "precision": one.precision.tolist(),
+                    "centre": self.centre[minutes],
+                }
+                for minutes, one in self.trust.items()
+            },
+        }
+        return {FILE: json.dumps(content, indent=1).encode()} | files_within(PROCESS, self.process.files())
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> "FittedMinutesStack | None":
+        """What was fitted, from its `files`; None from those of an earlier version, which had no weights."""
+        if FILE not in files:
+            return None
+        content = json.loads(files[FILE])
+        models = {int(minutes): one for minutes, one in content["models"].items()}
+        return cls(
+            FittedMinutes.load(files_of(PROCESS, files)),
+            {minutes: Trust(np.array(one["mean"]), np.array(one["precision"])) for minutes, one in models.items()},
+            {minutes: one["centre"] for minutes, one in models.items()},
+            content["weeks"],
+        )
+
+
+def fit_stack(
+    incidents: Incidents,
+    history: HourlyHistory,
+    *,
+    train: HourForecasts,
+    validation: range,
+    ahead: EvenForecast,
+    both: HourForecasts,
+    prior: Weights = PRIOR_WEIGHTS,
+) -> FittedMinutesStack:
+    """The process of all hours, and the weights that the validation hours teach.
+
+    Where the training hours have too few incidents for the process, the weights are those of other cities.
+
+    Args:
+        incidents: at least those of all hours.
+        history: to the end of the validation hours or later.
+        train: forecasts of the training hours that the process is fitted on, by a forecaster that knows training hours alone.
+        validation: hours; they follow.
+        ahead: of the validation hours, by that forecaster.
+        both: forecasts of the hours that the process that serves is fitted on, to the end of the validation hours, by the
+            forecaster that serves.
+        prior: weights of other cities.
+
+    Raises:
+        HourlyHistoryError: see `fit_minutes`; of `both`.
+    """
+    process = fit_minutes(incidents, history, both.hours, both.expected)
+    trust = {minutes: prior_trust(MEMBERS, prior[minutes]) for minutes in MINUTES}
+    rate = max(process.incidents, 1) / both.expected.size
+    centre = {minutes: float(logit(clip_probability(np.array(rate * minutes / 60)))) for minutes in MINUTES}
+    try:
+        on_train = fit_minutes(incidents, history, train.hours, train.expected)
+    except HourlyHistoryError:
+        return FittedMinutesStack(process, trust, centre, 0)
+    issues = Issues.of_nowcasts(history, validation, incidents)
+    issues = issues.where(~history.clock.fireworks[issues.hour])
+    week = (issues.hour - validation.start) // WEEK_HOURS
+    for number in np.unique(week):
+        of_week = issues.where(week == number)
+        even, triggered = ahead.at(of_week.hour - validation.start), of_week.triggered(on_train, incidents, history)
+        trust = {
+            minutes: trust[minutes].after(
+                member_logits(
+                    spread := even.ahead(of_week.minute, minutes), on_train.expected(spread, of_minutes)
+                ).reshape(-1, 2),
+                of_week.observed(incidents, history, minutes).ravel(),
+                centre[minutes],
+            )
+            for minutes, of_minutes in zip(MINUTES, triggered, strict=True)
+        }
+    return FittedMinutesStack(process, trust, centre, len(np.unique(week)))
+
+
+def member_logits(even: Array, process: Array) -> Array:
+    """Of the members, from the incidents that they expect, shape (..., members)."""
+    return logits_of({EVEN: -np.expm1(-even), PROCESS: -np.expm1(-process)})
