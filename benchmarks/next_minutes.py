@@ -80,14 +80,24 @@ class FoldForecasts:
 
 
 def incidents_of(name: str, data: Path, cache: Path) -> Incidents:
-    """All incidents of a city, through the project's own reading and cleaning."""
+    """All incidents of a city, through the project's own reading and cleaning; prints how exact times and points are."""
     city, benchmark = city_of(name), BENCHMARKS[name]
     kept = cache / f"{name}_alerts.parquet"
     if not kept.exists():
         days = days_between(benchmark.start, benchmark.cutoffs[-1])
         cleaned = clean_alerts(raw_alerts(city, data, days), days, city)
         pq.write_table(dated({day: result.alerts for day, result in cleaned.items()}), kept)
-    return Incidents.of_alerts(pq.read_table(kept), city)
+    alerts = pq.read_table(kept)
+    incidents = Incidents.of_alerts(alerts, city)
+    whole_minutes = np.mean(seconds_of(alerts["time_utc"].to_numpy()) % 60 == 0)
+    latitude, plane, (rows, columns) = alerts["latitude"].to_numpy(), Plane.of(city), city.shape
+    rounded = np.mean(np.abs(latitude * 1000 - np.round(latitude * 1000)) < 1e-6)
+    print(
+        f"- {name}: {len(alerts):,} alerts, {len(incidents):,} incidents; {whole_minutes:.1%} of the times are whole minutes, "
+        f"{rounded:.0%} of the latitudes have three decimals; cells of {plane.width / columns:.0f} x {plane.height / rows:.0f} m",
+        flush=True,
+    )
+    return incidents
 
 
 def fold_forecasts(fold: HourlyFold, cache: Path) -> FoldForecasts:
@@ -209,10 +219,13 @@ def fold_scores(fold: HourlyFold, incidents: Incidents, cache: Path) -> dict[tup
 def tell(name: str, stack: FittedMinutesStack) -> None:
     """What was fitted."""
     process = stack.process
-    weights = "; ".join(f"{minutes} min {np.round(one.mean, 2).tolist()}" for minutes, one in stack.trust.items())
+    weights = "; ".join(
+        f"{minutes} min {', '.join(f'{name} {weight:.2f}' for name, weight in one.items())}"
+        for minutes, one in stack.weights.items()
+    )
     print(
         f"- {name}: {process.in_words} Background {process.background:.2f} of level {process.level:.2f}, after the hour "
-        f"{process.known_share:.2f}; {process.incidents:,} incidents, {process.gain:+.3f} nats each. Weights, offset: {weights}.",
+        f"{process.known_share:.2f}; {process.incidents:,} incidents, {process.gain:+.3f} nats each. {weights}.",
         flush=True,
     )
 

@@ -80,7 +80,9 @@ class Trust:
         return Trust(weights, precision - OFFSET_DRIFT * np.outer(column, column) / (1 + OFFSET_DRIFT * column[-1]))
 
 
-def prior_trust(members: Sequence[str], weights: Mapping[str, float]) -> Trust:
+def prior_trust(
+    members: Sequence[str], weights: Mapping[str, float], offset_precision: float = OFFSET_PRECISION
+) -> Trust:
     """What is believed of these members before any of their forecasts, given the `weights` that other cities learned."""
     mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
     # Members that are left out leave their weight to the others.
@@ -89,7 +91,7 @@ def prior_trust(members: Sequence[str], weights: Mapping[str, float]) -> Trust:
     else:
         mean[:-1] = 1 / len(members)
     precision = [WEIGHT_PRECISION if name in weights else STRANGER_PRECISION for name in members]
-    return Trust(mean, np.diag([*precision, OFFSET_PRECISION]))
+    return Trust(mean, np.diag([*precision, offset_precision]))
 
 
 def logits_of(probabilities: Mapping[str, Array]) -> Array:

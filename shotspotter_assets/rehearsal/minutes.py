@@ -51,7 +51,7 @@ DOWN_SECONDS: Final = 600.0
 MAX_SHARE: Final = 1 / 4
 """In a short rehearsal types come after this share of it at most, and the gateway is down for no more."""
 AFTER_SECONDS: Final = 90.0
-"""The daemon goes on for so long after the last alert or type."""
+"""The daemon goes on for so long after the last alert or type, and the outage."""
 NOWCASTS: Final = dg.AssetKey("nowcasts")
 
 
@@ -99,11 +99,12 @@ def rehearse(folder: Path, alerts: Path | None, minutes: float) -> bool:
             live = _live(city, time.time(), minutes)
             length = live[-1].at - live[0].at
             down_for = min(DOWN_SECONDS, MAX_SHARE * length)
-            gateway.down = (live[0].at + length / 2, live[0].at + length / 2 + down_for)
+            begins = live[len(live) // 2].at
+            gateway.down = (begins, begins + down_for)
             gateway.answers.clear()
             gateway.alerts = [*gateway.alerts, *live]
-            log(f"{in_words(live)}; the gateway is down for {down_for:.0f} s from the middle on")
-            over = max(alert.typed_at for alert in live) + AFTER_SECONDS
+            log(f"{in_words(live)}; the gateway is down for {down_for:.0f} s from the middle one on")
+            over = max(gateway.down[1], *(alert.typed_at for alert in live)) + AFTER_SECONDS
             _sleep_until(lambda: time.time() > over, daemon)
         finally:
             daemon.terminate()

@@ -20,8 +20,11 @@ def expected_by_hours(
     fitted: FittedHourly, history: HourlyHistory, issues: npt.NDArray[np.int64], horizon: int = 1
 ) -> Array:
     """Expected incidents within the hours ahead of each issue, which know the alerts before it, shape (issues, cells)."""
-    parts = [issues[at : at + HOURS_AT_ONCE] for at in range(0, len(issues), HOURS_AT_ONCE)]
-    return np.concatenate([-np.log1p(-fitted.predict(history, part, horizon)) for part in parts])
+    expected = np.empty((len(issues), int(history.in_coverage.sum())))
+    for at in range(0, len(issues), HOURS_AT_ONCE):
+        part = slice(at, at + HOURS_AT_ONCE)
+        expected[part] = -np.log1p(-fitted.predict(history, issues[part], horizon))
+    return expected
 
 
 @dataclass(frozen=True)

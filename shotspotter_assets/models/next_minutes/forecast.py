@@ -50,7 +50,7 @@ def fit_on_hours(
     return fit_stack(
         incidents,
         history,
-        train=HourForecasts(train, expected_by_hours(fitted.on_train, history, np.array(train))),
+        train=HourForecasts(train, expected_by_hours(fitted.on_train, history, np.arange(train.start, train.stop))),
         validation=validation,
         ahead=EvenForecast.of(fitted.on_train, history, np.array(validation)),
         both=HourForecasts(both, expected_by_hours(fitted, history, np.array(both))),

@@ -2,8 +2,9 @@
 
 As the stacks of the next day and of the next hours (`models/trust.py`): the process, fitted on the hours before the validation
 window on top of the forecasts of hours that know these hours alone, forecasts the validation window, and from these forecasts the
-weights are learned week by week, starting at those of other cities. Learned from are forecasts of the instants at which nowcasts
-are made: as an hour begins, and soon after each incident.
+weights are learned, starting at those of other cities. Learned from are forecasts of the instants at which nowcasts are made: as
+an hour begins, and soon after each incident. There is no offset: the level is that of the hour's forecast, which moves week by
+week, and an offset of half a validation window was wrong for the other half in Cincinnati.
 """
 
 import json
@@ -15,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from shotspotter_assets.calendar.weekdays import WEEK_HOURS
 from shotspotter_assets.models.forecaster import ChosenSettings
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_minutes.even import MINUTES, EvenForecast
@@ -29,12 +29,15 @@ EVEN: Final = "even_hours"
 PROCESS: Final = FittedMinutes.name
 MEMBERS: Final = (EVEN, PROCESS)
 PRIOR_WEIGHTS: Final = {
-    15: {EVEN: 0.0, PROCESS: 1.0},
-    30: {EVEN: 0.0, PROCESS: 1.0},
-    60: {EVEN: 0.0, PROCESS: 1.0},
+    15: {EVEN: 0.17, PROCESS: 0.88},
+    30: {EVEN: 0.28, PROCESS: 0.76},
+    60: {EVEN: 0.35, PROCESS: 0.68},
 }
+"""By minutes, what three cities learned before their test years (`benchmarks/next_minutes.py --before`)."""
 Weights = Mapping[int, Mapping[str, float]]
 """By minutes and member."""
+NO_OFFSET: Final = 1e9
+"""Precision of an offset that stays at zero."""
 AFTER_SECONDS: Final = 60
 """From an incident to the nowcast that learns of it."""
 
@@ -99,15 +102,15 @@ class FittedMinutesStack:
 
     Attributes:
         process: fitted on training and validation hours.
-        trust: of `MEMBERS`, by minutes.
+        weights: of the members.
         centre: see `models/trust.py`.
-        weeks: of the validation window that taught the weights; 0 where they are those of other cities.
+        learned_from: incidents of the validation window that taught the weights; 0 where they are those of other cities.
     """
 
     process: FittedMinutes
-    trust: Mapping[int, Trust]
+    weights: Weights
     centre: Mapping[int, float]
-    weeks: int
+    learned_from: int
     name: ClassVar[str] = "minutes_stack"
 
     def expected(self, even: Array, triggered: Triggered, minutes: int) -> Array:
@@ -118,38 +121,28 @@ class FittedMinutesStack:
             triggered: see `Issues.triggered`.
             minutes: ahead.
         """
-        logits = member_logits(even, self.process.expected(even, triggered))
-        return -np.log1p(-clip_probability(expit(self.trust[minutes].log_odds(logits, self.centre[minutes]))))
+        weights = np.array([*(self.weights[minutes][member] for member in MEMBERS), 0.0])
+        log_odds = Trust(weights, np.eye(len(weights))).log_odds(
+            member_logits(even, self.process.expected(even, triggered)), self.centre[minutes]
+        )
+        return -np.log1p(-clip_probability(expit(log_odds)))
 
     @property
     def settings(self) -> ChosenSettings:
         """What is triggered, and by minutes what the weights are, in numbers and in words."""
-        weights = {
-            minutes: dict(zip(MEMBERS, one.mean[:-1].tolist(), strict=True)) for minutes, one in self.trust.items()
-        }
         return {
             **self.process.settings,
-            "learned_from_weeks": self.weeks,
+            "learned_from_incidents": self.learned_from,
             "weights": {
-                f"{minutes}m": {name: round(weight, 4) for name, weight in of_minutes.items()}
-                | {"offset": round(float(self.trust[minutes].mean[-1]), 4), "in_words": in_words(of_minutes)}
-                for minutes, of_minutes in weights.items()
+                f"{minutes}m": {name: round(weight, 4) for name, weight in weights.items()}
+                | {"in_words": in_words(weights)}
+                for minutes, weights in self.weights.items()
             },
         }
 
     def files(self) -> dict[str, bytes]:
         """What `load` reads; those of the process start with its name."""
-        content = {
-            "weeks": self.weeks,
-            "models": {
-                minutes: {
-                    "mean": one.mean.tolist(),
-                    "precision": one.precision.tolist(),
-                    "centre": self.centre[minutes],
-                }
-                for minutes, one in self.trust.items()
-            },
-        }
+        content = {"weights": self.weights, "centre": self.centre, "learned_from": self.learned_from}
         return {FILE: json.dumps(content, indent=1).encode()} | files_within(PROCESS, self.process.files())
 
     @classmethod
@@ -158,13 +151,10 @@ class FittedMinutesStack:
         if FILE not in files:
             return None
         content = json.loads(files[FILE])
-        models = {int(minutes): one for minutes, one in content["models"].items()}
-        return cls(
-            FittedMinutes.load(files_of(PROCESS, files)),
-            {minutes: Trust(np.array(one["mean"]), np.array(one["precision"])) for minutes, one in models.items()},
-            {minutes: one["centre"] for minutes, one in models.items()},
-            content["weeks"],
+        weights, centre = (
+            {int(minutes): one for minutes, one in content[name].items()} for name in ("weights", "centre")
         )
+        return cls(FittedMinutes.load(files_of(PROCESS, files)), weights, centre, content["learned_from"])
 
 
 def fit_stack(
@@ -195,30 +185,23 @@ def fit_stack(
         HourlyHistoryError: see `fit_minutes`; of `both`.
     """
     process = fit_minutes(incidents, history, both.hours, both.expected)
-    trust = {minutes: prior_trust(MEMBERS, prior[minutes]) for minutes in MINUTES}
-    rate = max(process.incidents, 1) / both.expected.size
+    rate = process.incidents / both.expected.size
     centre = {minutes: float(logit(clip_probability(np.array(rate * minutes / 60)))) for minutes in MINUTES}
     try:
         on_train = fit_minutes(incidents, history, train.hours, train.expected)
     except HourlyHistoryError:
-        return FittedMinutesStack(process, trust, centre, 0)
+        return FittedMinutesStack(process, prior, centre, 0)
     issues = Issues.of_nowcasts(history, validation, incidents)
     issues = issues.where(~history.clock.fireworks[issues.hour])
-    week = (issues.hour - validation.start) // WEEK_HOURS
-    for number in np.unique(week):
-        of_week = issues.where(week == number)
-        even, triggered = ahead.at(of_week.hour - validation.start), of_week.triggered(on_train, incidents, history)
-        trust = {
-            minutes: trust[minutes].after(
-                member_logits(
-                    spread := even.ahead(of_week.minute, minutes), on_train.expected(spread, of_minutes)
-                ).reshape(-1, 2),
-                of_week.observed(incidents, history, minutes).ravel(),
-                centre[minutes],
-            )
-            for minutes, of_minutes in zip(MINUTES, triggered, strict=True)
-        }
-    return FittedMinutesStack(process, trust, centre, len(np.unique(week)))
+    of_hours = ahead.at(issues.hour - validation.start)
+    weights = {}
+    for minutes, triggered in zip(MINUTES, issues.triggered(on_train, incidents, history), strict=True):
+        even = of_hours.ahead(issues.minute, minutes)
+        logits = member_logits(even, on_train.expected(even, triggered)).reshape(-1, len(MEMBERS))
+        observed = issues.observed(incidents, history, minutes).ravel()
+        learned = prior_trust(MEMBERS, prior[minutes], NO_OFFSET).after(logits, observed, centre[minutes])
+        weights[minutes] = dict(zip(MEMBERS, learned.mean[:-1].tolist(), strict=True))
+    return FittedMinutesStack(process, weights, centre, int((issues.minute > 0).sum()))
 
 
 def member_logits(even: Array, process: Array) -> Array:

@@ -187,3 +187,20 @@ def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
     assert ((after > 0) & (after < 1)).all()
     # The other cells are forecast as they were, but for what the new neighbours and their share of the city's rate tell.
     np.testing.assert_allclose(after[:, ~joined], before, rtol=0.25)
+
+
+def test_what_is_fitted_on_training_hours_learns_from_the_weeks_of_validation_as_they_pass(
+    fitted: FittedHourlyStack,
+) -> None:
+    before = fitted.on_train
+    assert before is not None
+    at = np.array([VALIDATION.start, VALIDATION.start + 2 * WEEK_HOURS + 1])
+    first, last = before.predict(history(), at, 1)
+    changed = counts().copy()
+    changed[at[1] :] = 7
+    after = of_counts(changed)
+    for known, issue in ((first, at[:1]), (last, at[1:])):
+        np.testing.assert_allclose(before.predict(after, issue, 1)[0], known, rtol=1e-6)
+    unmoved = replace(before, learned_until=history().starts[VALIDATION.stop])
+    assert np.abs(unmoved.predict(history(), at[1:], 1)[0] / last - 1).max() > 1e-3
+    np.testing.assert_allclose(unmoved.predict(history(), at[:1], 1)[0], first)

@@ -13,7 +13,7 @@ from shotspotter_assets.models.next_minutes.self_exciting import CityWideTrigger
 FIRST_DAY = date(2021, 1, 10)
 NOT_CITY_WIDE = CityWideTrigger(0.0, 30.0)
 TRUTH = FittedMinutes(
-    0.9, 0.4, (Trigger(0.12, 6.0, 120.0), Trigger(0.15, 90.0, 500.0)), CityWideTrigger(0.25, 20.0), 1.0, 0, 0.0
+    0.9, 0.4, (Trigger(0.12, 6.0, 120.0), Trigger(0.15, 90.0, 500.0)), CityWideTrigger(0.15, 25.0), 1.0, 0, 0.0
 )
 CITY = City.model_validate(
     {

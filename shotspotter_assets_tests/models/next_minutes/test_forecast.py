@@ -13,8 +13,7 @@ from shotspotter_assets.models.next_minutes.even import MINUTES, EvenForecast
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours, forecast_minutes
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes, Trigger
-from shotspotter_assets.models.next_minutes.stack import MEMBERS, FittedMinutesStack
-from shotspotter_assets.models.trust import Trust
+from shotspotter_assets.models.next_minutes.stack import EVEN, MEMBERS, PROCESS, FittedMinutesStack
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
     CITY,
     TRUTH,
@@ -45,8 +44,8 @@ class KnownRates:
 
 def stack_of(process: FittedMinutes, weights: tuple[float, float] = (0.0, 1.0)) -> FittedMinutesStack:
     """The process, trusted as much as the weights say."""
-    trust = Trust(np.array([*weights, 0.0]), np.eye(len(MEMBERS) + 1))
-    return FittedMinutesStack(process, dict.fromkeys(MINUTES, trust), dict.fromkeys(MINUTES, -9.0), 0)
+    by_member = dict(zip(MEMBERS, weights, strict=True))
+    return FittedMinutesStack(process, dict.fromkeys(MINUTES, by_member), dict.fromkeys(MINUTES, -9.0), 0)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +99,8 @@ def test_a_longer_forecast_is_of_no_less(history: HourlyHistory, rates: KnownRat
     now = datetime.fromtimestamp(seconds_of(history.starts)[500] + 20 * 60, UTC)
     before = Incidents(np.array([now.timestamp() - 60]), np.full((1, 2), 4_000.0), np.array([[6, 6]]))
     stack = stack_of(TRUTH)
-    bold = Trust(np.array([0.0, 1.0, 3.0]), np.eye(3))
-    forecast = forecast_minutes(
-        rates, FittedMinutesStack(TRUTH, stack.trust | {15: bold}, stack.centre, 0), history, before, now
-    )
+    bold = FittedMinutesStack(TRUTH, {**stack.weights, 15: {EVEN: 0.0, PROCESS: 0.2}}, stack.centre | {15: -1.0}, 0)
+    forecast = forecast_minutes(rates, bold, history, before, now)
     assert (np.diff(forecast.probability, axis=0) >= 0).all()
     assert (np.diff(forecast.expected, axis=0) >= 0).all()
 
@@ -117,7 +114,7 @@ def test_the_process_is_fitted_after_the_first_hours_of_the_history(history: Hou
     starts = seconds_of(history.starts)
     from_day_90 = incidents.within(starts[90 * 24], np.inf)
     assert fitted.process.incidents == int((from_day_90.covered_cells(history.in_coverage) >= 0).sum())
-    assert fitted.weeks == 5
+    assert 0 < fitted.learned_from < len(from_day_90)
     with pytest.raises(
         HourlyHistoryError, match=r"made_up_city: 240 hours, and the next minutes are fitted from hour 2160"
     ):
@@ -127,7 +124,7 @@ def test_the_process_is_fitted_after_the_first_hours_of_the_history(history: Hou
 def test_a_history_that_only_reaches_into_validation_has_the_weights_of_other_cities(rates: KnownRates) -> None:
     short = quiet_history(110)
     fitted = fit_on_hours(simulated(short, rates.even[: len(short)]), short, rates, range(80 * 24, 110 * 24))
-    assert fitted.weeks == 0
+    assert fitted.learned_from == 0
 
 
 def test_a_city_that_publishes_hours_has_no_next_minutes(history: HourlyHistory, rates: KnownRates) -> None:

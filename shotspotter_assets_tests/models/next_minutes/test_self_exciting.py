@@ -24,7 +24,7 @@ from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
     simulated,
 )
 
-DAYS = 80
+DAYS = 140
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_numbers_of_a_simulated_process_are_found_again(fitted: FittedMinute
     echo, quick, slow = fitted.triggers
     assert echo.triggered + quick.triggered == pytest.approx(TRUTH.triggers[0].triggered, rel=0.25)
     assert quick.half_life == pytest.approx(TRUTH.triggers[0].half_life, rel=0.4)
-    assert quick.width == pytest.approx(TRUTH.triggers[0].width, rel=0.2)
+    assert quick.width == pytest.approx(TRUTH.triggers[0].width, rel=0.35)
     assert slow.triggered == pytest.approx(TRUTH.triggers[1].triggered, rel=0.25)
     assert slow.half_life == pytest.approx(TRUTH.triggers[1].half_life, rel=0.3)
     assert slow.width == pytest.approx(TRUTH.triggers[1].width, rel=0.25)
@@ -87,7 +87,7 @@ def test_forecasts_sum_to_what_comes_and_gain_where_an_incident_was_near(
     cell = incidents.covered_cells(COVERED)
     expected, spread, came = np.zeros(3), np.zeros(3), np.zeros(3)
     minutes = np.array([15.0, 30.0, 60.0])
-    for hour in range(24, 24 * 40, 2):
+    for hour in range(24, 24 * 100, 4):
         issue = starts[hour] + 60 * 20
         triggered = TRUTH.triggered(incidents, history, issue, minutes)
         whole = even[hour] * np.minimum(minutes, 40)[:, None] / 60
@@ -97,8 +97,9 @@ def test_forecasts_sum_to_what_comes_and_gain_where_an_incident_was_near(
         for at, ahead in enumerate(minutes):
             new = (incidents.seconds > issue) & (incidents.seconds <= issue + 60 * ahead) & (cell >= 0)
             came[at] += new.sum()
-    # What is to come triggers more of its own, which is left out: little within a quarter of an hour.
-    assert came[0] == pytest.approx(expected[0], rel=0.1)
+    # What is to come triggers more of its own, which is left out: some within a quarter of an hour.
+    of_their_own = sum(one.triggered * (1 - 2 ** (-7.5 / one.half_life)) for one in (*TRUTH.triggers, TRUTH.city_wide))
+    assert came[0] == pytest.approx(expected[0] * (1 + of_their_own), rel=0.1)
     assert (came > expected * 0.9).all()
     assert (spread * TRUTH.background < came * 0.9).all()
 
