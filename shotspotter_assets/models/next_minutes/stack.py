@@ -2,7 +2,7 @@
 
 As the stacks of the next day and of the next hours (`models/trust.py`): the process, fitted on the hours before the validation
 window on top of the forecasts of hours that know these hours alone, forecasts the validation window, and from these forecasts the
-weights are learned, starting at those of other cities. Learned from are forecasts of the instants at which nowcasts are made: as
+weights are learned, starting at the process alone. Learned from are forecasts of the instants at which nowcasts are made: as
 an hour begins, and soon after each incident. There is no offset: the level is that of the hour's forecast, which moves week by
 week, and an offset of half a validation window was wrong for the other half in Cincinnati.
 """
@@ -28,12 +28,9 @@ FILE: Final = "stack.json"
 EVEN: Final = "even_hours"
 PROCESS: Final = FittedMinutes.name
 MEMBERS: Final = (EVEN, PROCESS)
-PRIOR_WEIGHTS: Final = {
-    15: {EVEN: 0.17, PROCESS: 0.88},
-    30: {EVEN: 0.28, PROCESS: 0.76},
-    60: {EVEN: 0.35, PROCESS: 0.68},
-}
-"""By minutes, what three cities learned before their test years (`benchmarks/next_minutes.py --before`)."""
+PRIOR_WEIGHTS: Final = {minutes: {EVEN: 0.0, PROCESS: 1.0} for minutes in MINUTES}
+"""By minutes: the process itself. What three cities learned together (`benchmarks/next_minutes.py --before`) trusts it less, and had a
+larger loss in the second half of their validation windows."""
 Weights = Mapping[int, Mapping[str, float]]
 """By minutes and member."""
 NO_OFFSET: Final = 1e9
@@ -104,7 +101,7 @@ class FittedMinutesStack:
         process: fitted on training and validation hours.
         weights: of the members.
         centre: see `models/trust.py`.
-        learned_from: incidents of the validation window that taught the weights; 0 where they are those of other cities.
+        learned_from: incidents of the validation window that taught the weights; 0 where they are the prior ones.
     """
 
     process: FittedMinutes
@@ -169,7 +166,7 @@ def fit_stack(
 ) -> FittedMinutesStack:
     """The process of all hours, and the weights that the validation hours teach.
 
-    Where the training hours have too few incidents for the process, the weights are those of other cities.
+    Where the training hours have too few incidents for the process, the weights are the prior ones.
 
     Args:
         incidents: at least those of all hours.
@@ -179,7 +176,7 @@ def fit_stack(
         ahead: of the validation hours, by that forecaster.
         both: forecasts of the hours that the process that serves is fitted on, to the end of the validation hours, by the
             forecaster that serves.
-        prior: weights of other cities.
+        prior: weights before any forecast.
 
     Raises:
         HourlyHistoryError: see `fit_minutes`; of `both`.

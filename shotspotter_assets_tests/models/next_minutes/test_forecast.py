@@ -121,7 +121,7 @@ def test_the_process_is_fitted_after_the_first_hours_of_the_history(history: Hou
         fit_on_hours(incidents, quiet_history(10), rates, range(200, 240))
 
 
-def test_a_history_that_only_reaches_into_validation_has_the_weights_of_other_cities(rates: KnownRates) -> None:
+def test_a_history_that_only_reaches_into_validation_has_the_prior_weights(rates: KnownRates) -> None:
     short = quiet_history(110)
     fitted = fit_on_hours(simulated(short, rates.even[: len(short)]), short, rates, range(80 * 24, 110 * 24))
     assert fitted.learned_from == 0

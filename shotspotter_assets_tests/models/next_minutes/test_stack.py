@@ -121,7 +121,7 @@ def test_what_comes_after_the_validation_hours_teaches_nothing(
     assert stack_of(until, history, even).settings == stack.settings
 
 
-def test_too_few_incidents_to_train_on_leave_the_weights_of_other_cities(
+def test_too_few_incidents_to_train_on_leave_the_prior_weights(
     incidents: Incidents, history: HourlyHistory, even: np.ndarray
 ) -> None:
     stack = stack_of(incidents, history, even, train=range(VALIDATION.start - 5, VALIDATION.start))
