@@ -29,8 +29,8 @@ EVEN: Final = "even_hours"
 PROCESS: Final = FittedMinutes.name
 MEMBERS: Final = (EVEN, PROCESS)
 PRIOR_WEIGHTS: Final = {minutes: {EVEN: 0.0, PROCESS: 1.0} for minutes in MINUTES}
-"""By minutes: the process itself. What three cities learned together (`benchmarks/next_minutes.py --before`) trusts it less, and had a
-larger loss in the second half of their validation windows."""
+"""By minutes: the process alone. What three cities learned together (`benchmarks/next_minutes.py --before`) trusts it less, and
+lost more in the second half of their validation windows."""
 Weights = Mapping[int, Mapping[str, float]]
 """By minutes and member."""
 NO_OFFSET: Final = 1e9
