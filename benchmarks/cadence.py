@@ -5,43 +5,23 @@ or on the last one, two or three years alone; all else as in `next_day.py`. Fore
 the gain in nats per positive over the same model fitted once on all days, with 90% intervals of a weekly block bootstrap, on all
 days and without firework days. Daily training is that of the regression alone: the others take a minute for each of 90 days.
 `--network` has the residual network too, two minutes a fit.
-
-`--hours 1 4` asks the same of the stack of the next hours and of its regression, on the first `--days` of the test quarter:
-fitted once, every week and every day. The weights of the stack move by the week in each.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from benchmark_cities import (
-    BENCHMARKS,
-    VALIDATION_SHARE,
-    WINDOW,
-    Fold,
-    HourlyFold,
-    folds,
-    hourly_folds,
-    moved_apart,
-    parser,
-)
-from hours_members import hourly_stack_of, kept_hourly
+from benchmark_cities import BENCHMARKS, VALIDATION_SHARE, WINDOW, Fold, folds, moved_apart, parser
 from next_day import BOOSTING, NETWORK, STACK
 from shared_model import start_of
 from stack_members import MEMBERS, members_of, stack_of
 
-from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
-from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.fold_windows import split_days
-from shotspotter_assets.models.next_hours.features import fireworks_ahead
-from shotspotter_assets.models.next_hours.next_hours import NextHours
-from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
-from shotspotter_assets.models.probability import log_losses
 
 REGRESSION: Final = "regime_regression"
 CITIES: Final = ("washington_dc", "oakland", "cincinnati")
@@ -112,71 +92,11 @@ def forecasts_of(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def hourly_refits(fold: HourlyFold, days_between: int, days: int) -> Iterator[HourlyFold]:
-    """As `refits`, of the first days of the fold's test window."""
-    history, city = fold.history, fold.history.city
-    for first in range(0, days, days_between):
-        cutoff, stop = (fold.cutoff + timedelta(days=day) for day in (first, min(first + days_between, days)))
-        begin = cutoff - timedelta(days=round((cutoff - history.first_day).days * VALIDATION_SHARE))
-        validation, test, end = (history.hour_at(day_start(day, city.zone)) for day in (begin, cutoff, stop))
-        yield HourlyFold(history, cutoff, range(validation), range(validation, test), range(test, end))
-
-
-def hours_losses(fold: HourlyFold, days_between: int, days: int, horizon: int, cache: Path) -> dict[str, np.ndarray]:
-    """Log loss of each issue, summed over its cells, by model."""
-    kept = cache / f"hours_every_{days_between}_days"
-    kept.mkdir(parents=True, exist_ok=True)
-    losses: dict[str, list[np.ndarray]] = {NextHours.name: [], FittedHourlyStack.name: []}
-    for part in hourly_refits(fold, days_between, days):
-        members = kept_hourly(part, kept, [horizon])
-        issues = part.history.issues(part.test, horizon)
-        observed = part.history.occupied_within(horizon)[issues]
-        for model in (members[NextHours.name], hourly_stack_of(part, members, [horizon])):
-            losses[model.name].append(log_losses(model.predict(part.history, issues, horizon), observed).sum(axis=1))
-    return {name: np.concatenate(parts) for name, parts in losses.items()}
-
-
-def show_hours(city: str, horizon: int, days: int, data: Path, cache: Path) -> None:
-    """What training every week and every day gains over once, in a line for each model."""
-    fold = hourly_folds(city, data, cache)[0]
-    (whole,) = hourly_refits(fold, days, days)
-    issues = fold.history.issues(whole.test, horizon)
-    positives = fold.history.occupied_within(horizon)[issues].sum(axis=1)
-    ordinary = ~fireworks_ahead(fold.history, horizon)[issues]
-    by_cadence = {every: hours_losses(fold, every, days, horizon, cache) for every in (days, 7, 1)}
-    for every, over in ((7, days), (1, 7), (1, days)):
-        for model in by_cadence[every]:
-            compared = {str(one): by_cadence[one][model] for one in (every, over)}
-            shown = []
-            for chosen in (np.ones(len(issues), bool), ordinary):
-                sums = weekly_sums(
-                    fold.history.starts[issues][chosen],
-                    positives[chosen],
-                    {name: loss[chosen] for name, loss in compared.items()},
-                )
-                shown.append(weekly_gain(sums, str(every), str(over)).text())
-            often = {1: "every day", 7: "every week", days: "once"}
-            print(
-                f"| {city}, {horizon} h | {often[every]} over {often[over]} | {model} | {' | '.join(shown)} |",
-                flush=True,
-            )
-
-
 def main() -> None:
     """Fit what is not in the cache, and print the table."""
     arguments = parser(__doc__, cities=CITIES, choices=BENCHMARKS)
     arguments.add_argument("--network", action="store_true", help="the residual network too")
-    arguments.add_argument(
-        "--hours", nargs="+", type=int, default=(), metavar="HORIZON", help="of the next hours instead"
-    )
-    arguments.add_argument("--days", type=int, default=QUARTER, help="of the quarter, with --hours")
     chosen = arguments.parse_args()
-    if chosen.hours:
-        print("| days | training | model | gain | without firework days |\n| --- | --- | --- | --- | --- |")
-        for city in chosen.cities:
-            for horizon in chosen.hours:
-                show_hours(city, horizon, chosen.days, chosen.data, chosen.cache)
-        return
     tables: dict[str, list[pa.Table]] = {training.words: [] for training in TRAININGS}
     for city in chosen.cities:
         fold = folds(city, chosen.data, chosen.cache)[0]
