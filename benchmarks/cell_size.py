@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from benchmark_cities import BENCHMARKS, folds, parser, quarters
-from streets import AREAS, CITIES, Network, Town, hit_rates, soft_losses
+from streets import CITIES, Town
 
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.street_scores import LENGTHS, Network, hits, soft_losses
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.registry import forecaster
@@ -82,10 +83,10 @@ def forecast_of(name: str, size: int, data: Path, cache: Path) -> tuple[Forecast
 def main() -> None:
     """Forecast what is not in the cache, and print the table."""
     chosen = parser(__doc__, cities=CITIES, choices=CITIES).parse_args()
-    areas = " | ".join(f"hit rate of {area}%" for area in AREAS)
+    lengths = " | ".join(f"hit rate of {length}%" for length in LENGTHS)
     print(
-        f"| city | cells | covered | gain over {USUAL} x {USUAL} | pred/obs | {areas} | fit, s of CPU |\n"
-        f"{'| --- ' * (6 + len(AREAS))}|"
+        f"| city | cells | covered | gain over {USUAL} x {USUAL} | pred/obs | {lengths} | fit, s of CPU |\n"
+        f"{'| --- ' * (6 + len(LENGTHS))}|"
     )
     for name in chosen.cities:
         made = {size: forecast_of(name, size, chosen.data, chosen.cache) for size in SIZES}
@@ -93,7 +94,7 @@ def main() -> None:
         whole = np.all([forecast.covered > 0.999 * town.segments.metres for forecast, _, _ in made.values()], axis=0)
         shown, metres = np.flatnonzero(whole), town.segments.metres[whole]
         network = Network(shown, metres, np.ones(town.parts.cells, dtype=bool))
-        observed = network.alert_days(town, town.scored, days).toarray()
+        observed = town.alert_days(network, town.scored, days).toarray()
         losses = {
             str(size): soft_losses(-np.expm1(-forecast.expected[:, shown]), observed).sum(axis=1)
             for size, (forecast, _, _) in made.items()
@@ -101,11 +102,12 @@ def main() -> None:
         weekly = weekly_sums(days, observed.sum(axis=1), losses)
         for size, (forecast, _, _) in made.items():
             expected = forecast.expected[:, shown]
-            hits = hit_rates(expected, observed, metres)
+            found = hits(expected, observed, metres)
+            rates = " | ".join(f"{found[length] / observed.sum():.3f}" for length in LENGTHS)
             gain = "" if size == USUAL else weekly_gain(weekly, str(size), str(USUAL)).text()
             print(
                 f"| {name} | {forecast.width:.0f} x {forecast.height:.0f} m | {forecast.cells:,} | {gain} | "
-                f"{-np.expm1(-expected).sum() / observed.sum():.2f} | {' | '.join(f'{hits[area]:.3f}' for area in AREAS)} | "
+                f"{-np.expm1(-expected).sum() / observed.sum():.2f} | {rates} | "
                 f"{forecast.seconds:.0f} |",
                 flush=True,
             )

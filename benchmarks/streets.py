@@ -27,24 +27,29 @@ from stack_members import members_of, stack_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.evaluation.street_scores import (
+    LENGTHS,
+    Network,
+    best_prior,
+    constant_loss,
+    hits,
+    mean_rates,
+    soft_losses,
+)
 from shotspotter_assets.streets.parts import Parts, parts_of
 from shotspotter_assets.streets.segments import Segments, read_segments
 from shotspotter_assets.streets.shares import StreetShares
-from shotspotter_assets.streets.spread import Alerts, Inexactness, spread
+from shotspotter_assets.streets.spread import Alerts, Ambiguity, Inexactness, spread
 
 Array = np.ndarray
 
 CITIES = ("washington_dc", "oakland", "cincinnati")
 REFIT_DAYS = 28
-AREAS = (1, 2, 5)
-"""Per cent of the network's length."""
 ROUNDED_DECIMALS = 3
 """As Washington's points are."""
 BANDWIDTHS = (25.0, 50.0, 100.0, 200.0, 400.0)
 """Metres along the network; distances end at three of them."""
 UNIFORM_SHARES = (0.05, 0.2, 0.5)
-PRIOR_ALERT_DAYS = (0.1, 0.3, 1.0, 3.0)
 OURS, BY_LENGTH, KERNEL, MEAN = "streets", "cells, by length", "network KDE", "historical mean"
 
 
@@ -86,53 +91,18 @@ class Town:
         segments = read_segments(city)
         return cls(city, segments, parts_of(city, segments), alerts, alerts)
 
+    def alert_days(self, network: Network, alerts: Alerts, days: Array) -> sparse.csr_array:
+        """See `Network.alert_days`; as exact as the points of these days are."""
+        alerts = network.covered(self.city, alerts.chosen((alerts.days >= days[0]) & (alerts.days <= days[-1])))
+        inexactness = Inexactness.of(self.city, alerts, self.parts)
+        return network.alert_days(self.city, self.parts, alerts, inexactness, days)
+
     def rounded(self) -> "Town":
         """What models see is rounded."""
         box, alerts = self.city.box, self.learned
         longitude = np.clip(alerts.longitude.round(ROUNDED_DECIMALS), box.west, box.east)
         latitude = np.clip(alerts.latitude.round(ROUNDED_DECIMALS), box.south, box.north)
         return replace(self, learned=Alerts(alerts.days, longitude, latitude))
-
-
-@dataclass(frozen=True)
-class Network:
-    """The streets in covered cells: what is forecast and scored.
-
-    Attributes:
-        shown: numbers of the segments.
-        metres: their length within covered cells, shape (shown,).
-        in_coverage: of all cells, shape (cells,).
-    """
-
-    shown: Array
-    metres: Array
-    in_coverage: Array
-
-    @classmethod
-    def of(cls, parts: Parts, in_coverage: Array) -> "Network":
-        """The streets of a fold's coverage."""
-        covered = in_coverage.ravel()[parts.cell]
-        metres = np.bincount(parts.segment[covered], parts.metres[covered], minlength=parts.segments)
-        shown = np.flatnonzero(metres)
-        return cls(shown, metres[shown], in_coverage.ravel())
-
-    def alert_days(self, town: Town, alerts: Alerts, days: Array) -> sparse.csr_array:
-        """How likely each segment had an alert on each of contiguous days, shape (days, shown): 0 or 1 of exact points."""
-        chosen = (alerts.days >= days[0]) & (alerts.days <= days[-1])
-        alerts = alerts.chosen(chosen)
-        alerts = alerts.chosen(self.in_coverage[alerts.cells(town.city)])
-        inexactness = Inexactness.of(town.city, alerts, town.parts)
-        weights = spread(town.city, town.parts, alerts, inexactness).tocoo()
-        alert, part = weights.coords
-        per_segment = sparse.coo_array(
-            (weights.data, (alert, town.parts.segment[part])), shape=(len(alerts), town.parts.segments)
-        ).tocsr()[:, self.shown]
-        per_segment.data = np.log1p(-np.minimum(per_segment.data, 1 - 1e-12))
-        day = (alerts.days - days[0]).astype(np.int64)
-        of_day = sparse.csr_array((np.ones(len(day)), (day, np.arange(len(day)))), shape=(len(days), len(day)))
-        likely = of_day @ per_segment
-        likely.data = -np.expm1(likely.data)
-        return likely
 
 
 def network_distances(segments: Segments, limit: float) -> sparse.csr_array:
@@ -156,34 +126,9 @@ def network_distances(segments: Segments, limit: float) -> sparse.csr_array:
     return sparse.vstack(blocks, format="csr")
 
 
-def mean_rates(seen: Array, days: int, metres: Array, prior: float) -> Array:
-    """Alert days per day of each segment, shrunk to the network's mean per metre with the weight of so many alert days."""
-    per_metre = seen.sum() / days / metres.sum()
-    return (seen + prior) / (days + prior / (per_metre * metres))
-
-
 def kernel_rates(kernel: sparse.csr_array, seen: Array, days: int, metres: Array, uniform: float) -> Array:
     """Alert days per day of each segment by a kernel density on the network, a part of it evenly over all metres."""
     return ((1 - uniform) * (seen @ kernel) + uniform * seen.sum() * metres / metres.sum()) / days
-
-
-def soft_losses(probability: Array, observed: Array) -> Array:
-    """Log loss of each segment-day, where what is observed is itself only likely."""
-    yes, no = (log_losses(probability, np.full(probability.shape, outcome)) for outcome in (True, False))
-    return observed * yes + (1 - observed) * no
-
-
-def hit_rates(expected: Array, observed: Array, metres: Array) -> dict[int, float]:
-    """Share of the alert days on the streets that are flagged each day: those with most expected per metre, up to a length."""
-    hits = dict.fromkeys(AREAS, 0.0)
-    for of_day, seen in zip(np.broadcast_to(expected, observed.shape), observed, strict=True):
-        order = np.argsort(-of_day / metres, kind="stable")
-        through = np.cumsum(metres[order])
-        for area in AREAS:
-            limit = area / 100 * through[-1]
-            flagged = np.clip((limit - (through - metres[order])) / metres[order], 0, 1)
-            hits[area] += float(seen[order] @ flagged)
-    return {area: number / observed.sum() for area, number in hits.items()}
 
 
 def forecasts_of(
@@ -194,13 +139,8 @@ def forecasts_of(
     network = Network.of(town.parts, history.in_coverage)
     shown, metres = network.shown, network.metres
     before = days[: fold.validation.start]
-    seen = network.alert_days(town, town.learned, before).sum(axis=0)
-    validation = network.alert_days(town, town.learned, days[fold.validation.start : fold.validation.stop]).sum(axis=0)
-
-    def loss(rates: Array) -> float:
-        # They are the same on all days.
-        yes, no = (log_losses(-np.expm1(-rates), np.full(len(rates), outcome)) for outcome in (True, False))
-        return float(validation @ yes + (len(fold.validation) - validation) @ no)
+    seen = town.alert_days(network, town.learned, before).sum(axis=0)
+    validation = town.alert_days(network, town.learned, days[fold.validation.start : fold.validation.stop]).sum(axis=0)
 
     near = distances()[shown][:, shown]
     kernels = {}
@@ -211,9 +151,11 @@ def forecasts_of(
         kernels[bandwidth] = sparse.diags_array(1 / kernel.sum(axis=1)) @ kernel
     bandwidth, uniform = min(
         itertools.product(BANDWIDTHS, UNIFORM_SHARES),
-        key=lambda chosen: loss(kernel_rates(kernels[chosen[0]], seen, len(before), metres, chosen[1])),
+        key=lambda chosen: constant_loss(
+            kernel_rates(kernels[chosen[0]], seen, len(before), metres, chosen[1]), validation, len(fold.validation)
+        ),
     )
-    prior = min(PRIOR_ALERT_DAYS, key=lambda chosen: loss(mean_rates(seen, len(before), metres, chosen)))
+    prior = best_prior(seen, len(before), validation, len(fold.validation), metres)
     print(
         f"{fold.name}: network KDE of {bandwidth:.0f} m, {uniform} uniform; mean with {prior}",
         file=sys.stderr,
@@ -221,7 +163,7 @@ def forecasts_of(
     )
     for first in range(fold.test.start, fold.test.stop, REFIT_DAYS):
         block = range(first, min(first + REFIT_DAYS, fold.test.stop))
-        seen = network.alert_days(town, town.learned, days[:first]).sum(axis=0)
+        seen = town.alert_days(network, town.learned, days[:first]).sum(axis=0)
         shares = StreetShares.fit(town.city, town.parts, town.learned.before(days[first]))
         probability = np.zeros((len(block), town.parts.cells))
         probability[:, network.in_coverage] = cells[first - fold.test.start : block.stop - fold.test.start]
@@ -233,7 +175,7 @@ def forecasts_of(
             MEAN: mean_rates(seen, first, metres, prior),
         }
         tested = days[first : block.stop]
-        yield forecasts, network.alert_days(town, town.scored, tested).toarray(), tested, metres
+        yield forecasts, town.alert_days(network, town.scored, tested).toarray(), tested, metres
 
 
 def _by_length(parts: Parts) -> Array:
@@ -267,7 +209,7 @@ class Scores:
         for name, expected in forecasts.items():
             probability = np.broadcast_to(-np.expm1(-expected), observed.shape)
             self.losses.setdefault(name, []).append(soft_losses(probability, observed).sum(axis=1))
-            self.hits.setdefault(name, []).append(hit_rates(expected, observed, metres))
+            self.hits.setdefault(name, []).append(hits(expected, observed, metres))
             self.expected[name] = self.expected.get(name, 0.0) + float(probability.sum())
 
     def rows(self) -> Iterator[str]:
@@ -277,9 +219,7 @@ class Scores:
         weekly = weekly_sums(np.concatenate(self.days), positives, losses)
         for name, loss in losses.items():
             hit = {
-                area: sum(hits[area] * part.sum() for hits, part in zip(self.hits[name], self.positives, strict=True))
-                / positives.sum()
-                for area in AREAS
+                length: sum(of_block[length] for of_block in self.hits[name]) / positives.sum() for length in LENGTHS
             }
             gain = "" if name == MEAN else weekly_gain(weekly, name, MEAN).text()
             yield " | ".join(
@@ -288,7 +228,7 @@ class Scores:
                     f"{loss.sum() / self.segment_days:.6f}",
                     gain,
                     f"{self.expected[name] / positives.sum():.2f}",
-                    *(f"{hit[area]:.3f} ({hit[area] / area * 100:.1f})" for area in AREAS),
+                    *(f"{hit[length]:.3f} ({hit[length] / length * 100:.1f})" for length in LENGTHS),
                 ]
             )
 
@@ -299,8 +239,8 @@ def show(title: str, scores: Scores) -> None:
     print(
         f"\n### {title}: {scores.segment_days:,} segment-days of {scores.metres / 1000:,.0f} km, {positives:,.0f} with an alert\n"
     )
-    areas = " | ".join(f"hit rate (PAI) of {area}%" for area in AREAS)
-    print(f"| forecast | log loss | gain over {MEAN} | pred/obs | {areas} |\n{'| --- ' * (4 + len(AREAS))}|")
+    lengths = " | ".join(f"hit rate (PAI) of {length}%" for length in LENGTHS)
+    print(f"| forecast | log loss | gain over {MEAN} | pred/obs | {lengths} |\n{'| --- ' * (4 + len(LENGTHS))}|")
     for row in scores.rows():
         print(f"| {row} |", flush=True)
 
@@ -309,12 +249,11 @@ def show_rounding(town: Town) -> None:
     """How far the points leave a street open."""
     alerts = town.learned
     inexactness = Inexactness.of(town.city, alerts, town.parts)
-    weights = spread(town.city, town.parts, alerts, inexactness)
-    some = np.diff(weights.indptr) > 0
-    likeliest = weights.max(axis=1).toarray().ravel()[some]
+    ambiguity = Ambiguity.of(spread(town.city, town.parts, alerts, inexactness))
+    assert ambiguity is not None
     print(
-        f"\nIts {inexactness}; an alert may belong to {np.diff(weights.indptr)[some].mean():.1f} segments, the likeliest of which "
-        f"has {likeliest.mean():.0%}; {1 - some.mean():.1%} are on no street."
+        f"\nIts {inexactness}; an alert may belong to {ambiguity.candidates:.1f} segments, the likeliest of which "
+        f"has {ambiguity.likeliest:.0%}; {ambiguity.on_no_street:.1%} are on no street."
     )
 
 

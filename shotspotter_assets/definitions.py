@@ -28,6 +28,7 @@ from shotspotter_assets.defs.daily import (
     risk_forecasts,
     shared_models,
     street_risk,
+    street_scores,
 )
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.defs.run_summary import summarising_in_process_executor
@@ -51,6 +52,7 @@ ASSETS = (
     nowcast_scores,
     patrol_plans,
     forecast_scores,
+    street_scores,
     city_pages,
 )
 """In the order of the chain."""

@@ -306,6 +306,9 @@ with warnings.catch_warnings():
     LAST_FORTNIGHT: Final = _same_city("date", "date", _window(1 - LOOK_BACK_DAYS, 0))
     """All days to the day are read; changes of the last ones are what automation looks for."""
 
+    LAST_TWO_DAYS: Final = _same_city("date", "date", _window(-1, 0))
+    """A shift over midnight ends on the day after it began."""
+
     WEEK_BEFORE: Final = dg.MultiPartitionMapping(
         {
             "city": dg.DimensionPartitionMapping("scope", dg.AllPartitionMapping()),

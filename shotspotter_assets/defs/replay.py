@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.replay import Outcome, ReplaySummary
 
 ALERTS: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
-DAY: Final = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
+SCORES: Final = ("forecast_scores", "street_scores")
+DAY: Final = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", *SCORES)
 
 Retraining = Literal["weekly", "daily", "on_drift"]
 
@@ -155,7 +156,7 @@ def replay(
         if not overwrite_issued and is_issued(store.open(), city, day):
             outcomes[day] = "left as issued"
             if not is_scored(store.open(), city, day):
-                runs.run_day(day, DAY[-1:])
+                runs.run_day(day, SCORES)
         elif inputs.is_done(day, made_from) and is_scored(store.open(), city, day):
             outcomes[day] = "done before"
         else:
@@ -165,7 +166,7 @@ def replay(
         log(f"{key_of(city.name, day)}: {progress.after(outcomes[day])}")
     # As automation would have done when the days became known.
     for day in unscored_days(store.open(), city, outcomes):
-        runs.run(DAY[-1:], {"dagster/partition": key_of(city.name, day)})
+        runs.run(SCORES, {"dagster/partition": key_of(city.name, day)})
     return summary(store.open(), city, outcomes)
 
 

@@ -144,7 +144,7 @@ def _areas(plane: Plane, layer: NamedShapes | None) -> list[Area]:
     shapes = shapely.coverage_simplify(shapes, DISTRICT_METRES) if _is_coverage(shapes) else _simpler(shapes)
     labels = shapely.get_coordinates(shapely.point_on_surface(shapes)).round().astype(int).tolist()
     return [
-        Area(name=name, lines=_lines(shapely.boundary(shape)), label=(label[0], label[1]))
+        Area(name=name, lines=lines_of(shapely.boundary(shape)), label=(label[0], label[1]))
         for name, shape, label in zip(layer.names, shapes, labels, strict=True)
     ]
 
@@ -169,12 +169,12 @@ def _streets(plane: Plane, layer: NamedShapes | None) -> list[Street]:
     lines = shapely.simplify(shapely.transform(layer.shapes, plane.metres), STREET_METRES)
     by_name: dict[str, list[Line]] = {}
     for name, shape in zip(layer.names, lines, strict=True):
-        by_name.setdefault(name, []).extend(_lines(shape))
+        by_name.setdefault(name, []).extend(lines_of(shape))
     return [Street(name=name, lines=of_street) for name, of_street in by_name.items()]
 
 
-def _lines(shape: object) -> list[Line]:
-    """Each line of a shape in whole metres."""
+def lines_of(shape: object) -> list[Line]:
+    """Each line of a shape in metres, in whole ones."""
     import shapely
 
     parts = [part for part in shapely.get_parts(shape) if part.geom_type in ("LineString", "LinearRing")]

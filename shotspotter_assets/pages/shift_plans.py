@@ -20,6 +20,7 @@ from shotspotter_assets.patrol.audit import PatrolAudit, ShiftAudit
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.patrol.stored_plans import NoPlan, read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
+from shotspotter_assets.serving.street_risk import streets_caution
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import HOURLY_FILE
 from shotspotter_assets.storage.store import Store
@@ -102,6 +103,8 @@ class ShiftPlans:
     """Left, top, width and height of the shown part of the map, metres."""
     csv: bytes
     geojson: bytes
+    streets_caution: str
+    """That points hardly tell the streets that are named; "" where they do, or none are."""
 
 
 def shift_plans(
@@ -132,6 +135,7 @@ def shift_plans(
         view=_view(hourly.cells, ground),
         csv=dispatch_csv(named),
         geojson=dispatch_geojson(named),
+        streets_caution=streets_caution(store, city.name, record.issue_date),
     )  # fmt: skip
 
 

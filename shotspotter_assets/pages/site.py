@@ -34,7 +34,7 @@ from shotspotter_assets.pages.rendering import (
 from shotspotter_assets.pages.searches import searches
 from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
-from shotspotter_assets.pages.track_record import folds, issued_track
+from shotspotter_assets.pages.track_record import folds, issued_track, street_track
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
@@ -304,7 +304,8 @@ def _put_track_record(store: Store, city: City, known: date | None, folder: _Fol
         for name, png in search.pictures.items():
             folder.put(search.file(name), png)
     card = None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card)
-    values = {"track": track, "folds": of_folds, "searches": shown, "card": card}
+    streets = None if known is None else street_track(store, city.name, known)
+    values = {"track": track, "streets": streets, "folds": of_folds, "searches": shown, "card": card}
     folder.put(TRACK.file, _page(city, TRACK, "track_record.html.jinja", values))
 
 

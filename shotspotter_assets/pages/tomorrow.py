@@ -1,5 +1,6 @@
 """The first page of a city: the newest forecast, by hours and types, with the likeliest places and why."""
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.calendar.weekdays import hours_of_day
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.pages.chances import chance
+from shotspotter_assets.pages.ground import STREET_METRES, Line, lines_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import in_words
 from shotspotter_assets.serving.issued_forecasts import (
@@ -24,7 +27,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
-from shotspotter_assets.serving.street_risk import top_streets
+from shotspotter_assets.serving.street_risk import streets_caution, top_street_lines
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -44,6 +47,22 @@ WHOLE_DAY: Final = "Whole day"
 
 DIGITS: Final = 3
 """Significant digits of what the browser gets."""
+
+
+class MappedStreet(BaseModel):
+    """One of the likeliest streets of the whole day, as the map draws it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    probability: float
+    low: float
+    """Ends of the interval of the probability."""
+    high: float
+    expected: float
+    """Alerts."""
+    why: str
+    lines: list[Line]
 
 
 class TomorrowData(BaseModel):
@@ -69,6 +88,10 @@ class TomorrowData(BaseModel):
     why: list[int]
     """Place of each cell's reasons in `phrases`."""
     top: int
+    streets: list[MappedStreet]
+    """The likeliest, ranked; empty where none is."""
+    streets_shown: bool
+    """Whether the map shows them unless asked not to: where points hardly tell streets, it does so when asked to."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +128,8 @@ class IssuedForecast:
     top: list[TopPlace]
     streets: list[TopStreet]
     """Empty where no street is ranked."""
+    streets_caution: str
+    """That points hardly tell streets; "" where they do."""
     half_of_alerts: int
     """Fewest cells that hold half of the expected alerts."""
     ends: datetime
@@ -148,6 +173,8 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
     drivers = record.cell_drivers()
     reasons = [in_words(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
     phrases = list(dict.fromkeys(reasons))
+    mapped = _mapped_streets(store, city, record)
+    caution = streets_caution(store, city.name, record.issue_date)
     data = TomorrowData(
         cells=(row * city.grid.columns + column).tolist(),
         bands=bands,
@@ -160,6 +187,8 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
         phrases=phrases,
         why=[phrases.index(reason) for reason in reasons],
         top=min(TOP_PLACES, len(row)),
+        streets=mapped,
+        streets_shown=not caution,
     )
     best = np.argsort(-probability, kind="stable")[:TOP_PLACES]
     names = places.names(row[best], column[best])
@@ -178,19 +207,41 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
     rising = np.cumsum(np.sort(expected)[::-1])
     starts = day["starts_utc"][0].as_py()
     ends = starts + np.timedelta64(int(day["hours"][0].as_py()), "h").astype("timedelta64[s]").astype(object)
-    streets = _top_streets(store, city, record)
-    return IssuedForecast(record, data, top, streets, int(np.searchsorted(rising, rising[-1] / 2)) + 1, ends)
+    return IssuedForecast(
+        record, data, top, _top_streets(mapped), caution, int(np.searchsorted(rising, rising[-1] / 2)) + 1, ends
+    )
 
 
-def _top_streets(store: Store, city: City, record: ForecastRecord) -> list[TopStreet]:
-    ranked = top_streets(store, city.name, record.issue_date)
-    if ranked is None:
-        return []
-    return [
-        TopStreet(
-            row["rank"], row["name"], chance(row["probability"]), chance(row["low"]), chance(row["high"]), row["why"]
+def _mapped_streets(store: Store, city: City, record: ForecastRecord) -> list[MappedStreet]:
+    """The ranked streets with reasons: `serving.street_risk.MAX_STREETS` of them at most."""
+    import shapely
+
+    plane = Plane.of(city)
+    streets = []
+    for feature in top_street_lines(store, city.name, record.issue_date):
+        facts = feature["properties"]
+        line = shapely.transform(shapely.from_geojson(json.dumps(feature["geometry"])), plane.metres)
+        probability, low, high, expected = _rounded(
+            np.array([facts[name] for name in ("probability", "low", "high", "expected")])
         )
-        for row in ranked.slice(0, TOP_STREETS).to_pylist()
+        streets.append(
+            MappedStreet(
+                name=facts["name"],
+                probability=probability,
+                low=low,
+                high=high,
+                expected=expected,
+                why=facts["why"],
+                lines=lines_of(shapely.simplify(line, STREET_METRES)),
+            )
+        )
+    return streets
+
+
+def _top_streets(mapped: list[MappedStreet]) -> list[TopStreet]:
+    return [
+        TopStreet(rank, street.name, chance(street.probability), chance(street.low), chance(street.high), street.why)
+        for rank, street in enumerate(mapped[:TOP_STREETS], start=1)
     ]
 
 

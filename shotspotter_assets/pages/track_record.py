@@ -20,11 +20,12 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.evaluation.areas import cell_areas
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, model_names, observed_of
-from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.gate import NEVER, TRUTH
 from shotspotter_assets.evaluation.reliability import reliability
 from shotspotter_assets.evaluation.report_files import fold_partition, read_walk_forward_report, walk_forward_partition
 from shotspotter_assets.evaluation.scores import AREAS
+from shotspotter_assets.evaluation.street_scores import LENGTHS, StreetScores
 from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
@@ -35,6 +36,7 @@ from shotspotter_assets.serving.forecast_scores import SERVED, scored_days
 from shotspotter_assets.serving.issued_forecasts import forecast_partition, next_day_forecasts
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, lead_of
+from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.file_names import CARD_FILE, HOURLY_FILE, REPORT_FILE, picture_file
 from shotspotter_assets.storage.store import Store
@@ -152,6 +154,94 @@ class Folds:
     horizon: int | None
     type_skill: Skill | None
     """Of the forecast of types, over the recent mix of types."""
+
+
+@dataclass(frozen=True)
+class LengthRow:
+    """What the streets with most expected per metre held, up to a share of the network's length."""
+
+    length: int
+    """Percent."""
+    hit_rate: float
+    """Share of the segments with an alert."""
+    pai: float
+    """Times as many as on streets chosen at random."""
+    mean_hit_rate: float | None
+    """Of a ranking by the mean of each street's own past."""
+
+
+@dataclass(frozen=True)
+class StreetTrack:
+    """How the issued rankings of streets of the last year did."""
+
+    first: date
+    last: date
+    days: int
+    over_mean: Skill | None
+    """Over the mean of each street's own past."""
+    expected: float
+    """Segments with an alert."""
+    came: float
+    lengths: list[LengthRow]
+    shifts: list[tuple[str, float, float, float | None]]
+    """Name, segments with an alert as expected and as they came, share of them on 5% of the length."""
+    caution: str
+    """That points hardly tell streets; "" where they do."""
+
+
+def street_track(store: Store, city: str, last: date) -> StreetTrack | None:
+    """The track record of the issued rankings of streets of the year to the last known day; None without any."""
+    records = StreetScoreRecord.of_days(store, city, last - timedelta(days=TRACK_DAYS - 1), last)
+    scored = [(record.day, record.scores) for record in records if record.scores is not None]
+    if not scored:
+        return None
+    scores = [of_day for _, of_day in scored]
+    compared = [(day, of_day) for day, of_day in scored if of_day.log_loss_of_mean is not None]
+    weekly = weekly_sums(
+        np.array([day for day, _ in compared], dtype="datetime64[D]"),
+        np.array([of_day.observed for _, of_day in compared]),
+        {
+            "streets": np.array([of_day.log_loss * of_day.segments for _, of_day in compared]),
+            "mean": np.array([(of_day.log_loss_of_mean or 0.0) * of_day.segments for _, of_day in compared]),
+        },
+    )
+    came = sum(of_day.observed for of_day in scores)
+    lengths = []
+    for length in LENGTHS if came else ():
+        rate = pooled_rate([(of_day.observed, of_day.hit_rate[length]) for of_day in scores]) or 0.0
+        mean = pooled_rate(
+            [(each.observed, each.hit_rate_of_mean[length]) for each in scores if each.hit_rate_of_mean is not None]
+        )
+        lengths.append(LengthRow(length, rate, rate / (length / 100), mean))
+    by_shift: dict[str, list[StreetScores]] = {}
+    for record in records:
+        for name, of_shift in record.shifts.items():
+            by_shift.setdefault(name, []).append(of_shift)
+    return StreetTrack(
+        first=scored[0][0],
+        last=scored[-1][0],
+        days=len(scored),
+        over_mean=Skill.of(weekly_gain(weekly, "streets", "mean")),
+        expected=sum(of_day.predicted for of_day in scores),
+        came=came,
+        lengths=lengths,
+        shifts=[
+            (
+                name,
+                sum(each.predicted for each in of_shift),
+                sum(each.observed for each in of_shift),
+                pooled_rate([(each.observed, each.hit_rate[LENGTHS[-1]]) for each in of_shift]),
+            )
+            for name, of_shift in by_shift.items()
+        ],
+        caution=records[-1].caution,
+    )
+
+
+def pooled_rate(rates: Sequence[tuple[float, float | None]]) -> float | None:
+    """A share over several periods from (number, share of it or None) of each; None where there is nothing to share."""
+    number = sum(of_period for of_period, _ in rates)
+    return sum(of_period * rate for of_period, rate in rates if rate is not None) / number if number else None
 
 
 def issued_track(store: Store, city: City, places: Places, last: date) -> IssuedTrack | None:

@@ -12,9 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.evaluation.forecasts_table import cells_of
+from shotspotter_assets.evaluation.street_scores import Network, historical_mean
 from shotspotter_assets.gridding.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
+from shotspotter_assets.models.city_history import covered_mask
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.columns import STREET_COLUMNS
 from shotspotter_assets.serving.intervals import ENDS
@@ -35,16 +39,18 @@ from shotspotter_assets.streets.parts import parts_of
 from shotspotter_assets.streets.segment_risk import CellRisk, SegmentRisk, segment_risk
 from shotspotter_assets.streets.segments import Segments, read_segments
 from shotspotter_assets.streets.shares import StreetShares
-from shotspotter_assets.streets.spread import Alerts
+from shotspotter_assets.streets.spread import Alerts, Ambiguity, Inexactness
 
 Array = npt.NDArray[np.float64]
 
 STREET_RISK: Final = "street_risk"
-STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift"})
+STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift", "historical_mean"})
 MAX_STREETS: Final = 50
 """That are ranked with reasons."""
 MAX_REASONS: Final = 2
 """Of the cell, beside the street's own."""
+MANY_CANDIDATES: Final = 2.0
+"""If an alert may belong to so many segments on average, a ranking of streets is one of places of some blocks."""
 
 
 class StreetRecord(BaseModel):
@@ -67,6 +73,20 @@ class StreetRecord(BaseModel):
     """Days with alerts in a cell whose weight a street's length has."""
     left_out: tuple[str, ...]
     """Lines of the file that are no segments."""
+    inexactness: Inexactness | None = None
+    """The same as `points`; None of an earlier version."""
+    ambiguity: Ambiguity | None = None
+    """On which streets past alerts may have been; None without any, and of an earlier version."""
+
+    @property
+    def caution(self) -> str:
+        """That the points hardly tell streets, in words; "" where they do."""
+        if self.ambiguity is None or self.ambiguity.candidates < MANY_CANDIDATES:
+            return ""
+        return (
+            f"Which street it is, is hardly known here: {self.points}, so that an alert may have been on any of "
+            f"{self.ambiguity.candidates:.1f} streets on average. Read these as places of some blocks, not as streets."
+        )
 
 
 class NoStreetRisk(BaseModel):
@@ -116,30 +136,41 @@ class StreetForecast:
         return self.table.filter(pc.is_null(self.table["shift"]))
 
 
-def past_alerts(store: Store, city: City, last: date, known_then: KnownThen | None = None) -> Alerts:
-    """The alerts that the grid counts and that forecasts are of, of the stored days to the last known one.
+def counted_rows(
+    store: Store, city: City, first: date, last: date, known_then: KnownThen | None = None
+) -> pa.Table | None:
+    """The stored alerts that the grid counts and that forecasts are of, within the city's box; None where no day is stored.
 
     Args:
         store: with the cleaned days.
         city: whose.
-        last: the last known day.
-        known_then: for a replay: only what was known on the day after it.
+        first: the first day.
+        last: the last day, which is known.
+        known_then: for a replay: only what was known on the day after the last one.
     """
-    columns = ["longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
-    table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, city.start, last, columns)
+    columns = ["time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
+    table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, columns)
     if table is None:
-        return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
+        return None
     table = counted_alerts(table, city)
     longitude, latitude = (table[name].to_numpy() for name in ("longitude", "latitude"))
-    days = table["date"].to_numpy().astype("datetime64[D]")
     box = city.box
     chosen = np.isin(table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy(), city.forecast_codes)
     chosen &= (longitude >= box.west) & (longitude <= box.east) & (latitude >= box.south) & (latitude <= box.north)
     if known_then is not None:
+        days = table["date"].to_numpy().astype("datetime64[D]")
         present = np.unique(days)
         came = known_then.came([day.astype(object) for day in present], last)
         chosen &= np.isin(days, present[came])
-    return Alerts(days, longitude, latitude).chosen(chosen)
+    return table.filter(pa.array(chosen))
+
+
+def alerts_of(rows: pa.Table | None) -> Alerts:
+    """Days and places of `counted_rows`."""
+    if rows is None:
+        return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
+    longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
+    return Alerts(rows["date"].to_numpy().astype("datetime64[D]"), longitude, latitude)
 
 
 def rank_streets(
@@ -152,13 +183,14 @@ def rank_streets(
         forecast: what was issued.
         next_day: its rows of the next day (`RISK_SCHEMA`).
         hourly: its alerts by hour.
-        alerts: of the past, as `past_alerts` gives them.
+        alerts: of the past, see `counted_rows`.
 
     Raises:
         StreetsFileError: the city's file of streets cannot be used.
     """
     segments = read_segments(city)
-    shares = StreetShares.fit(city, parts_of(city, segments), alerts)
+    parts = parts_of(city, segments)
+    shares = StreetShares.fit(city, parts, alerts)
     day_cells = _of_cells(city, next_day)
     day = segment_risk(shares, day_cells, ENDS)
     shown = np.flatnonzero(day.expected > 0)
@@ -169,9 +201,16 @@ def rank_streets(
             cells = _of_shift(day_cells, expected.ravel(), probability.ravel())
             periods.append((shift.name, segment_risk(shares, cells, ENDS)))
     described = _Described.of(city, segments, shares, day_cells, shown)
+    mean = np.zeros(len(segments))
+    network = Network.of(parts, covered_mask(list(zip(*cells_of(next_day), strict=True)), city.shape))
+    days = np.array(days_between(city.start, forecast.last_known), dtype="datetime64[D]")
+    by_day = network.alert_days(city, parts, alerts, shares.inexactness, days)
+    mean[network.shown] = historical_mean(by_day, network.metres)
     top = _top(described, day, shares, day_cells, forecast)
     return StreetForecast(
-        table=pa.concat_tables([described.table(shift, risk) for shift, risk in periods]),
+        table=pa.concat_tables(
+            [described.table(shift, risk, mean if shift is None else None) for shift, risk in periods]
+        ),
         top=top,
         geojson=_geojson(city, segments, top),
         segments=segments,
@@ -186,6 +225,8 @@ def rank_streets(
             points=str(shares.inexactness),
             prior_days=shares.prior_days,
             left_out=segments.left_out,
+            inexactness=shares.inexactness,
+            ambiguity=shares.ambiguity,
         ),
     )
 
@@ -246,11 +287,12 @@ class _Described:
             "column": column.astype(np.int16),
         }
 
-    def table(self, shift: str | None, risk: SegmentRisk) -> pa.Table:
+    def table(self, shift: str | None, risk: SegmentRisk, mean: Array | None) -> pa.Table:
         columns = self.columns(self.shown) | {
             name: getattr(risk, name)[self.shown] for name in ("probability", "low", "high", "expected")
         }
         columns["shift"] = pa.array([shift] * len(self.shown), pa.string())
+        columns["historical_mean"] = pa.nulls(len(self.shown), pa.float64()) if mean is None else mean[self.shown]
         return pa.table([pa.array(columns[field.name]) for field in STREET_SCHEMA], schema=STREET_SCHEMA)
 
 
@@ -335,11 +377,22 @@ def read_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
     return None
 
 
-def top_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
-    """The segments with the highest probability on a day, ranked; see `read_streets`."""
+def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
+    """The segments with the highest probability on a day, ranked, as GeoJSON features with reasons; none where none are ranked."""
+    try:
+        content = store.read_bytes(streets_partition(city, issue_date), STREETS_MAP_FILE)
+    except MissingObjectError:
+        return []
+    features: list[dict[str, Any]] = json.loads(content)["features"]
+    return features
+
+
+def streets_caution(store: Store, city: str, issue_date: date) -> str:
+    """`StreetRecord.caution` of the streets ranked on a day; "" where none are."""
     with suppress(MissingObjectError):
-        return store.read_table(streets_partition(city, issue_date), TOP_STREETS_FILE)
-    return None
+        record = load_streets_record(store, city, issue_date)
+        return record.caution if isinstance(record, StreetRecord) else ""
+    return ""
 
 
 def why_none(city: City, issue_date: date, forecast: ForecastRecord | NoForecast | None) -> NoStreetRisk | None:

@@ -15,26 +15,39 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.streets.parts import Integers, Parts
-from shotspotter_assets.streets.spread import Alerts, Inexactness, spread
+from shotspotter_assets.streets.spread import Alerts, Ambiguity, Inexactness, spread
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 Array = npt.NDArray[np.float64]
 
-HALF_LIFE_DAYS: Final = 730.0
-"""Of what a past day tells; neither half of it nor no decay was clearly better in three cities before their test years."""
-PRIOR_DAYS: Final = (3.0, 10.0, 30.0)
-"""Strengths of the prior among which a city's own past chooses."""
 DEFAULT_PRIOR_DAYS: Final = 10.0
 """For a city whose past tells nothing yet."""
 MAX_CHOICE_DAYS: Final = 365
 """The last days, by which the strength of the prior is chosen, or a third of the past if that is less."""
 MIN_CHOICE_ALERTS: Final = 50
-KERNEL_METRES: Final = 100.0
-"""Standard deviation of the kernel by which streets near streets with alerts have more of the prior."""
-KERNEL_PRIOR_METRES: Final = 100.0
-"""Metres of street of the city's mean rate that are added to what the kernel sees."""
+
+
+@dataclass(frozen=True)
+class ShareSettings:
+    """How shares are learned; chosen on days before the test years, see `benchmarks/street_settings.py`.
+
+    Attributes:
+        half_life_days: of what a past day tells.
+        prior_days: strengths of the prior among which a city's own past chooses.
+        kernel_metres: standard deviation of the kernel by which streets near streets with alerts have more of the prior; 0
+            for a prior by length alone.
+        kernel_prior_metres: metres of street of the city's mean rate that are added to what the kernel sees.
+    """
+
+    half_life_days: float = 730.0
+    prior_days: tuple[float, ...] = (3.0, 10.0, 30.0)
+    kernel_metres: float = 100.0
+    kernel_prior_metres: float = 100.0
+
+
+USUAL: Final = ShareSettings()
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class StreetShares:
         prior_days: strength of the prior.
         segments_per_day: how many segments of a cell have alerts on a day on which the cell has some.
         inexactness: of the alerts' points.
+        ambiguity: on which streets they may have been; None without alerts on streets.
     """
 
     parts: Parts
@@ -60,16 +74,19 @@ class StreetShares:
     prior_days: float
     segments_per_day: float
     inexactness: Inexactness
+    ambiguity: Ambiguity | None
 
     @classmethod
-    def fit(cls, city: City, parts: Parts, alerts: Alerts) -> "StreetShares":
+    def fit(cls, city: City, parts: Parts, alerts: Alerts, settings: ShareSettings = USUAL) -> "StreetShares":
         """From all alerts that are known."""
         inexactness = Inexactness.of(city, alerts, parts)
-        places = _places(parts, spread(city, parts, alerts, inexactness), alerts.cells(city))
-        past = _Past(parts, alerts.days, alerts.cells(city), places)
+        on_streets = spread(city, parts, alerts, inexactness)
+        places = _places(parts, on_streets, alerts.cells(city))
+        past = _Past(parts, alerts.days, alerts.cells(city), places, settings)
         prior_days = past.best_prior_days()
         share, prior, days, cell_days = past.shares(prior_days)
-        return cls(parts, share, prior, days, cell_days, prior_days, past.segments_per_day(), inexactness)
+        ambiguity = Ambiguity.of(on_streets)
+        return cls(parts, share, prior, days, cell_days, prior_days, past.segments_per_day(), inexactness, ambiguity)
 
     @property
     def cell(self) -> Integers:
@@ -113,12 +130,14 @@ class _Past:
         days: of each alert, shape (alerts,).
         cell: same.
         places: shares, shape (alerts, places); rows add up to 1.
+        settings: how they are learned from.
     """
 
     parts: Parts
     days: npt.NDArray[np.datetime64]
     cell: Integers
     places: "sparse.csr_array"
+    settings: ShareSettings
 
     def shares(self, prior_days: float) -> tuple[Array, Array, Array, Array]:
         """See `StreetShares`: share, prior, days and cell_days."""
@@ -148,7 +167,7 @@ class _Past:
             # Shares can be 0 on no street, where no alert was.
             return float(weights @ np.log(np.maximum(later.places @ (share / lengths), 1e-12)))
 
-        return max(PRIOR_DAYS, key=told)
+        return max(self.settings.prior_days, key=told)
 
     def segments_per_day(self) -> float:
         """Of one alert, its places count as one segment however many they may be."""
@@ -167,7 +186,8 @@ class _Past:
         return float(-np.expm1(none.data).sum() / groups)
 
     def _chosen(self, chosen: npt.NDArray[np.bool_]) -> "_Past":
-        return _Past(self.parts, self.days[chosen], self.cell[chosen], self.places[np.flatnonzero(chosen)])
+        rows = np.flatnonzero(chosen)
+        return _Past(self.parts, self.days[rows], self.cell[rows], self.places[rows], self.settings)
 
     def _weights(self) -> Array:
         """Of each alert: the alerts of a cell and day are one together, and older days count less."""
@@ -177,12 +197,12 @@ class _Past:
             np.column_stack([self.days.astype(np.int64), self.cell]), axis=0, return_inverse=True, return_counts=True
         )
         age = (self.days.max() - self.days).astype(np.float64)
-        return 0.5 ** (age / HALF_LIFE_DAYS) / number[group.ravel()]
+        return 0.5 ** (age / self.settings.half_life_days) / number[group.ravel()]
 
     def _prior(self, days: Array) -> Array:
         """Shares by length and by how many alerts there are nearby; being on no street is as likely in all cells with streets."""
         count, cells = len(self.parts), self.parts.cells
-        of_parts = self.parts.metres * _nearby(self.parts, days[:count])
+        of_parts = self.parts.metres * _nearby(self.parts, days[:count], self.settings)
         in_cell = np.bincount(self.parts.cell, of_parts, minlength=cells)
         has_streets = in_cell > 0
         in_such = np.bincount(self.parts.cell, days[:count], minlength=cells)[has_streets].sum()
@@ -201,17 +221,17 @@ def _places(parts: Parts, on_streets: "sparse.csr_array", cell: Integers) -> "sp
     return sparse.hstack([on_streets, on_no_street], format="csr")
 
 
-def _nearby(parts: Parts, days: Array) -> Array:
+def _nearby(parts: Parts, days: Array, settings: ShareSettings) -> Array:
     """Days with alerts by metre of the streets around each part, relative to the city's mean, shape (parts,)."""
     import shapely
     from scipy import sparse
     from scipy.spatial import KDTree
 
-    if not days.sum():
+    metres, seen = settings.kernel_metres, settings.kernel_prior_metres
+    if not days.sum() or not metres:
         return np.ones(len(parts))
     middles = shapely.get_coordinates(shapely.centroid(parts.lines))
-    near = KDTree(middles).sparse_distance_matrix(KDTree(middles), 3 * KERNEL_METRES, output_type="coo_matrix")
-    kernel = sparse.csr_array((np.exp(-0.5 * (near.data / KERNEL_METRES) ** 2), (near.row, near.col)), shape=near.shape)
+    near = KDTree(middles).sparse_distance_matrix(KDTree(middles), 3 * metres, output_type="coo_matrix")
+    kernel = sparse.csr_array((np.exp(-0.5 * (near.data / metres) ** 2), (near.row, near.col)), shape=near.shape)
     mean = days.sum() / parts.metres.sum()
-    seen = KERNEL_PRIOR_METRES
     return np.asarray((kernel @ days / mean + seen) / (kernel @ parts.metres + seen))

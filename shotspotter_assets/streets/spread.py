@@ -94,6 +94,31 @@ class Inexactness:
         return f"points are exact to about {max(self.east, self.north):.0f} m"
 
 
+@dataclass(frozen=True)
+class Ambiguity:
+    """How far the points of alerts leave open on which street they were.
+
+    Attributes:
+        candidates: segments that an alert on a street may belong to, on average.
+        likeliest: share that the likeliest of them has, on average.
+        on_no_street: share of the alerts that are on no street.
+    """
+
+    candidates: float
+    likeliest: float
+    on_no_street: float
+
+    @classmethod
+    def of(cls, on_streets: "sparse.csr_array") -> "Ambiguity | None":
+        """Of alerts that are `spread`; None where none is on a street."""
+        candidates = np.diff(on_streets.indptr)
+        some = candidates > 0
+        if not some.any():
+            return None
+        likeliest = on_streets.max(axis=1).toarray().ravel()[some]
+        return cls(float(candidates[some].mean()), float(likeliest.mean()), float(1 - some.mean()))
+
+
 def spread(city: City, parts: Parts, alerts: Alerts, inexactness: Inexactness) -> "sparse.csr_array":
     """Which share of each alert belongs to each part of a segment in its cell, shape (alerts, parts); rows add up to 1 or 0.
 

@@ -55,7 +55,7 @@ def test_every_asset_is_described_and_grouped() -> None:
         "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
         "walk_forward_reports", "shared_models", "live_models", "risk_forecasts", "street_risk", "nowcasts", "nowcast_scores",
         "patrol_plans",
-        "forecast_scores", "city_pages",
+        "forecast_scores", "street_scores", "city_pages",
     }  # fmt: skip
     for spec in assets:
         assert spec.description

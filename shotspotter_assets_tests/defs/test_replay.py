@@ -28,7 +28,7 @@ from shotspotter_assets_tests.defs.daily.test_lead import LANDED
 
 CITY = "tiny_city"
 FIRST, LAST = date(2024, 1, 18), date(2024, 1, 20)
-LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
+LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "street_scores")
 
 
 class Place:

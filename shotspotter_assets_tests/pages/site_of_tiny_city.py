@@ -22,7 +22,7 @@ FIRST = date(2023, 7, 1)
 ISSUED = date(2023, 11, 12)
 """The first issue date; the city needs 120 days of history."""
 DAYS = 6
-LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
+LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "street_scores")
 SHIFTS = (Shift(name="day", start=6, end=14, units=2), Shift(name="night", start=22, end=6, units=3))
 
 HOSTILE = "<img src=x onerror=alert(1)>"

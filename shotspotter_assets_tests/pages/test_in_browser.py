@@ -35,8 +35,8 @@ from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
 from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
-from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.pages.browser import Seen, colours_of
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.pages.browser import Seen, colours_of, pixels
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, FIRST, HOSTILE, ISSUED, SHIFTS, TinySite
 
 
@@ -169,6 +169,45 @@ def test_a_place_in_the_list_is_shown_on_the_map(page: Any, folder: Path) -> Non
     chosen = page.evaluate("document.querySelector('#map canvas').map.chosen")
     assert str(chosen) == page.get_attribute("#places li:nth-child(3)", "data-cell")
     assert page.locator("#places li.chosen").count() == 1
+
+
+def test_streets_are_lines_over_the_cells_that_can_be_left_out_pointed_at_and_chosen(
+    page: Any, folder: Path, tiny_site: TinySite
+) -> None:
+    open_tomorrow(page, folder, "#streets=1")
+    top = tiny_site.store.read_table(
+        Partition("street_risk", CITY, "date", tiny_site.last_issued), "top_streets.parquet"
+    ).to_pylist()
+    drawn = page.evaluate("document.querySelector('#map canvas').map.streets.map((one) => one.class)")
+    assert drawn == [class_of(row["probability"]) for row in top]
+    assert len(drawn) <= 50
+    with_streets = page.locator("#map canvas").screenshot()
+    page.check("input[name=streets][value='0']")
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.querySelector('#map canvas').map.streets") == []
+    assert (pixels(with_streets) != pixels(page.locator("#map canvas").screenshot())).any(axis=2).sum() > 500
+    page.click("#streets li:nth-child(2) button")
+    assert page.is_checked("input[name=streets][value='1']")
+    says = page.inner_text("#map .says")
+    assert says.startswith(f"2. {top[1]['name']} · ")
+    assert "of an alert" in says
+    assert "alerts expected" in says
+    assert top[1]["why"] in says
+    assert page.locator("#streets li.chosen").count() == 1
+    # A pointer on the middle of the likeliest street is told of it, and one beside it of the cell.
+    x, y = page.evaluate("""() => {
+        const map = document.querySelector('#map canvas').map, [east, north, far, up] = map.streets[0].lines[0];
+        const area = map.canvas.getBoundingClientRect(), [px, py] = map._toPixels((east + far) / 2, (north + up) / 2);
+        return [area.left + px / map.ratio, area.top + py / map.ratio];
+    }""")
+    page.mouse.move(x, y)
+    assert page.inner_text("#map .tip b") in {f"{row['rank']}. {row['name']}" for row in top}
+    page.focus("#map canvas")
+    page.keyboard.press("Escape")
+    assert page.inner_text("#map .says") == ""
+    assert page.locator("#streets li.chosen").count() == 0
+    page.keyboard.press("ArrowDown")
+    assert "ward" in page.inner_text("#map .says")
 
 
 def test_places_have_names_that_are_text(page: Any, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What is written of a site, and what is not written again."""
 
+import math
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.pages.layers import CityLayers, LayerFileError
 from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record
+from shotspotter_assets.pages.track_record import street_track
 from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     NoForecast,
@@ -20,10 +22,13 @@ from shotspotter_assets.serving.issued_forecasts import (
     write_no_forecast,
 )
 from shotspotter_assets.serving.risk_tables import is_of_grid
+from shotspotter_assets.serving.street_risk import StreetRecord
+from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.streets.spread import Ambiguity
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
 
 
 @pytest.fixture
@@ -69,6 +74,45 @@ def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_sit
     with_streets = [row for row in plan if row["streets"]]
     assert with_streets
     assert all(str(escape("; ".join(row["streets"]))) in page(store, "plans.html") for row in with_streets)
+
+
+def test_pages_say_plainly_where_points_hardly_tell_streets(copy: Store, tiny_site: TinySite) -> None:
+    partition = Partition("street_risk", CITY, "date", tiny_site.last_issued)
+    record = StreetRecord.model_validate_json(copy.read_bytes(partition, "record.json"))
+    for candidates, is_told in ((1.9, False), (2.6, True)):
+        ambiguity = Ambiguity(candidates=candidates, likeliest=0.7, on_no_street=0.0)
+        changed = record.model_copy(update={"points": "points are rounded to 87 x 111 m", "ambiguity": ambiguity})
+        copy.write_bytes(partition, "record.json", changed.model_dump_json().encode())
+        make_pages(copy, tiny_site.city)
+        told = "points are rounded to 87 x 111 m, so that an alert may have been on any of 2.6 streets on average"
+        for file in ("index.html", "plans.html"):
+            assert (told in page(copy, file)) == is_told
+        shown = copy.read_bytes(pages_partition(CITY), "tomorrow.js").decode()
+        assert ('"streets_shown":false' in shown) == is_told
+
+
+def test_the_track_record_pools_the_scores_of_streets(tiny_site: TinySite) -> None:
+    store, last = tiny_site.store, tiny_site.last_issued
+    records = [StreetScoreRecord.load(store, CITY, ISSUED + timedelta(days=at)) for at in range(1, DAYS)]
+    scores = [record.scores for record in records if record.scores is not None]
+    assert len(scores) == DAYS - 1
+    track = street_track(store, CITY, last)
+    assert track is not None
+    assert (track.first, track.last, track.days) == (ISSUED + timedelta(days=1), last, DAYS - 1)
+    came = sum(of_day.observed for of_day in scores)
+    assert track.came == pytest.approx(came)
+    assert track.expected == pytest.approx(sum(of_day.predicted for of_day in scores))
+    held = sum(of_day.observed * (of_day.hit_rate[5] or 0.0) for of_day in scores) / came
+    assert track.lengths[-1].hit_rate == pytest.approx(held)
+    assert track.lengths[-1].pai == pytest.approx(20 * held)
+    gained = sum((of_day.log_loss_of_mean or 0.0) - of_day.log_loss for of_day in scores) * scores[0].segments / came
+    assert track.over_mean is not None
+    assert track.over_mean.factor == pytest.approx(math.exp(gained))
+    assert [name for name, *_ in track.shifts] == [shift.name for shift in SHIFTS]
+    html = page(store, "track_record.html")
+    assert "Streets between two crossings" in html
+    assert "5% of all streets" in html
+    assert street_track(store, CITY, ISSUED) is None
 
 
 def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: TinySite) -> None:

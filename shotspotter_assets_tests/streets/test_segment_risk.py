@@ -9,7 +9,7 @@ from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.streets.parts import Parts, parts_of
 from shotspotter_assets.streets.segment_risk import CellRisk, segment_risk
 from shotspotter_assets.streets.segments import read_segments
-from shotspotter_assets.streets.shares import DEFAULT_PRIOR_DAYS, HALF_LIFE_DAYS, StreetShares
+from shotspotter_assets.streets.shares import DEFAULT_PRIOR_DAYS, USUAL, StreetShares
 from shotspotter_assets.streets.spread import Alerts
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
@@ -97,7 +97,7 @@ def test_alerts_of_long_ago_count_less(city, parts):
     one = np.zeros(len(parts))
     one[at] = 1.0
     old = simulated(city, parts, one, 40)
-    newest = Alerts(old.days + np.timedelta64(int(HALF_LIFE_DAYS), "D"), old.longitude, old.latitude)
+    newest = Alerts(old.days + np.timedelta64(int(USUAL.half_life_days), "D"), old.longitude, old.latitude)
     last = old.days.max() == old.days
     both = Alerts(
         *(

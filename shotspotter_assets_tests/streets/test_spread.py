@@ -8,7 +8,7 @@ import pytest
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.streets.parts import Parts, parts_of
 from shotspotter_assets.streets.segments import Segments, read_segments
-from shotspotter_assets.streets.spread import MAX_METRES_AWAY, Alerts, Inexactness, spread
+from shotspotter_assets.streets.spread import MAX_METRES_AWAY, Alerts, Ambiguity, Inexactness, spread
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
 
@@ -108,3 +108,15 @@ def test_rounding_is_what_the_points_show(city, parts):
 def test_without_alerts_nothing_is_spread(city, parts):
     none = Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
     assert spread(city, parts, none, Inexactness.of(city, none, parts)).shape == (0, len(parts))
+
+
+def test_it_is_told_how_far_points_leave_the_street_open(city, parts):
+    on_street, at_crossing, nowhere = (-76.965, 38.04), (-76.96, 38.04), (-76.999, 38.0001)
+    points = alerts(on_street, at_crossing, nowhere)
+    exact = Ambiguity.of(spread(city, parts, points, Inexactness(2.0, 2.0, False)))
+    assert exact.candidates == pytest.approx(2.5)  # one, and the four that meet
+    assert exact.likeliest == pytest.approx((1 + 0.25) / 2, abs=0.06)  # on a grid of 2 m
+    assert exact.on_no_street == pytest.approx(1 / 3)
+    rounded = Ambiguity.of(spread(city, parts, points, Inexactness(600.0, 600.0, True)))
+    assert rounded.candidates > exact.candidates
+    assert Ambiguity.of(spread(city, parts, alerts(nowhere), Inexactness(2.0, 2.0, False))) is None

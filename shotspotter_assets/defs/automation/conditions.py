@@ -96,6 +96,7 @@ def _under_way(instance: dg.DagsterInstance, _tick: datetime) -> UnderWay:
 
 MODELS: Final = dg.AssetKey("live_models")
 NOWCAST_SCORES: Final = dg.AssetKey("nowcast_scores")
+STREET_SCORES: Final = dg.AssetKey("street_scores")
 GRID: Final = DAILY_ASSETS[-1]
 
 # The calendar's newest day, which is UTC's, may not be over in a city: it is one more.
@@ -202,6 +203,7 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
     limits = {
         MODELS: is_wanted & WithModels(cities),
         NOWCAST_SCORES: RECENT & DayOfCity(city for city in automated(cities) if city.nowcasts is not None),
+        STREET_SCORES: RECENT & DayOfCity(city for city in automated(cities) if city.streets is not None),
     }
     # What is missing comes first: mostly nothing is, and keys of nothing need not be listed. Days before a start are no input.
     is_missing = dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested() & DayOfCity(cities)

@@ -8,7 +8,15 @@ from shotspotter_assets.defs.resources import PagesResource, StoreResource
 from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
 from shotspotter_assets.storage.file_names import ALL_CITIES
 
-MADE_FROM = ("grid_tensors", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "walk_forward_reports")
+MADE_FROM = (
+    "grid_tensors",
+    "risk_forecasts",
+    "street_risk",
+    "patrol_plans",
+    "forecast_scores",
+    "street_scores",
+    "walk_forward_reports",
+)
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:

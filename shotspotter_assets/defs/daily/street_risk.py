@@ -26,7 +26,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
         partitions_def=partitions.city_date,
         group_name="forecasts",
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
         deps=["risk_forecasts"],
         automation_condition=CATCH_UP,
         metadata=panel.column_schema(STREET_COLUMNS),
@@ -48,7 +48,8 @@ def street_risk(
     from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
     from shotspotter_assets.serving.street_risk import (
         NoStreetRisk,
-        past_alerts,
+        alerts_of,
+        counted_rows,
         rank_streets,
         streets_partition,
         why_none,
@@ -64,7 +65,7 @@ def street_risk(
         return _of_nothing(store, nothing)
     assert isinstance(forecast, ForecastRecord)
     partition = forecast_partition(city.name, issue_date)
-    alerts = past_alerts(opened, city, forecast.last_known, known_then(context, opened, city))
+    rows = counted_rows(opened, city, city.start, forecast.last_known, known_then(context, opened, city))
     issued = opened.read_table(partition, FORECAST_FILE)
     if not is_of_grid(issued, city):
         reason = (
@@ -73,7 +74,7 @@ def street_risk(
         return _of_nothing(store, NoStreetRisk(city=city.name, issue_date=issue_date, no_streets=reason))
     hourly = opened.read_table(partition, HOURLY_FILE)
     try:
-        ranked = rank_streets(city, forecast, next_day_rows(issued), hourly, alerts)
+        ranked = rank_streets(city, forecast, next_day_rows(issued), hourly, alerts_of(rows))
     except StreetsFileError as error:
         context.log.error(str(error))  # noqa: TRY400  # where it comes from tells nothing of the file
         return _of_nothing(
@@ -86,6 +87,7 @@ def street_risk(
         data_version=dg.DataVersion(ranked.version),
         metadata={
             "day": str(facts.day),
+            **({"caution": facts.caution} if facts.caution else {}),
             "segments": facts.segments,
             **panel.rounded(
                 {

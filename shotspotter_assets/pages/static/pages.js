@@ -151,9 +151,13 @@ class CityMap {
     this.outlined = [];     // numbers of cells with a frame
     this.points = null;     // {x, y, group, shown: indices, count, radius, colours}
     this.marks = [];        // {x, y, text}
+    this.streets = [];      // {lines, path, class}
     this.chosen = null;
+    this.chosenStreet = null;
     this.describe = () => [];
+    this.describeStreet = () => [];
     this.onChoose = () => {};
+    this.onChooseStreet = () => {};
     this.others = [this];
     this.view = { zoom: 1, x: ground.width / 2, y: ground.height / 2 };
     this.tip = CityPages.element("div", undefined, "tip");
@@ -211,6 +215,39 @@ class CityMap {
 
   setCells(numbers, classes) { this.cells = { numbers, classes }; this.at = new Map(numbers.map((number, at) => [number, at])); this.draw(); }
 
+  /* Streets over the cells, the first of them on top; their class is its place in the legend. */
+  setStreets(streets, classOf) {
+    this.streets = streets.map((street) => ({ lines: street.lines, path: this._path(street.lines), class: classOf(street) }));
+    if (!this.streets.length && this.chosenStreet !== null) this.chooseStreet(null);
+    this.draw();
+  }
+
+  chooseStreet(at) {
+    this.chosenStreet = at;
+    if (at !== null && this.chosen !== null) this.choose(null);
+    if (this.says) this.says.textContent = at === null ? "" : this.describeStreet(at).join(" \u00b7 ");
+    if (at !== null && this.view.zoom > 1) this._show(...this.streets[at].lines[0]);
+    this.onChooseStreet(at);
+    this.draw();
+  }
+
+  /* The street within so many pixels of a point of the canvas, or null. */
+  streetAt(px, py) {
+    const [x, y] = this._toMetres(px, py);
+    let best = null, least = 7 * this.ratio / this.scale;
+    this.streets.forEach((street, at) => {
+      for (const line of street.lines) {
+        for (let from = 0; from + 3 < line.length; from += 2) {
+          const dx = line[from + 2] - line[from], dy = line[from + 3] - line[from + 1];
+          const along = Math.min(Math.max(((x - line[from]) * dx + (y - line[from + 1]) * dy) / (dx * dx + dy * dy || 1), 0), 1);
+          const away = Math.hypot(line[from] + along * dx - x, line[from + 1] + along * dy - y);
+          if (away < least) { least = away; best = at; }
+        }
+      }
+    });
+    return best;
+  }
+
   centre(number) {
     const { rows, columns, width, height } = this.ground;
     const row = Math.floor(number / columns), column = number % columns;
@@ -219,6 +256,7 @@ class CityMap {
 
   choose(number, tell = true) {
     this.chosen = number;
+    if (number !== null && this.chosenStreet !== null) this.chooseStreet(null);
     if (this.says) this.says.textContent = number === null ? "" : this.describe(number).join(" \u00b7 ");
     if (number !== null && this.view.zoom > 1) this._show(...this.centre(number));
     if (tell) this.onChoose(number);
@@ -233,18 +271,19 @@ class CityMap {
     });
   }
 
+  _path(lines) {
+    const made = new Path2D(), height = this.ground.height;
+    for (const line of lines) {
+      made.moveTo(line[0], height - line[1]);
+      for (let at = 2; at < line.length; at += 2) made.lineTo(line[at], height - line[at + 1]);
+    }
+    return made;
+  }
+
   _cellPaths() {
-    const path = (lines) => {
-      const made = new Path2D(), height = this.ground.height;
-      for (const line of lines) {
-        made.moveTo(line[0], height - line[1]);
-        for (let at = 2; at < line.length; at += 2) made.lineTo(line[at], height - line[at + 1]);
-      }
-      return made;
-    };
-    this.streetPath = path(this.ground.streets.flatMap((street) => street.lines));
-    this.parkPath = path(this.ground.parks.flatMap((park) => park.lines));
-    this.districtPath = path(this.ground.districts.flatMap((district) => district.lines));
+    this.streetPath = this._path(this.ground.streets.flatMap((street) => street.lines));
+    this.parkPath = this._path(this.ground.parks.flatMap((park) => park.lines));
+    this.districtPath = this._path(this.ground.districts.flatMap((district) => district.lines));
   }
 
   _resize() {
@@ -310,6 +349,7 @@ class CityMap {
     context.strokeStyle = CityPages.colour("district");
     context.lineWidth = 1.4 * ratio / scale;
     context.stroke(this.districtPath);
+    this._drawStreets(context, ratio / scale);
     context.setTransform(1, 0, 0, 1, 0, 0);
     if (this.points) this._drawPoints(context, ratio);
     context.strokeStyle = CityPages.colour("text");
@@ -323,6 +363,22 @@ class CityMap {
     this._drawNames(context, ratio);
     this._drawMarks(context, ratio);
     this._drawScale(context, ratio);
+  }
+
+  /* In their own class's colour, with an edge by which they stand out from cells of any. */
+  _drawStreets(context, pixel) {
+    const stroke = (path, name, width) => {
+      context.strokeStyle = CityPages.colour(name);
+      context.lineWidth = width * pixel;
+      context.stroke(path);
+    };
+    context.lineCap = "round";
+    const inner = 2.5 + Math.log2(this.view.zoom);
+    for (const [at, street] of [...this.streets.entries()].reverse()) {
+      stroke(street.path, at === this.chosenStreet ? "accent" : "text", inner + (at === this.chosenStreet ? 6 : 2.5));
+      stroke(street.path, `class-${street.class}`, inner);
+    }
+    context.lineCap = "butt";
   }
 
   /* Rings are few. Dots may be a hundred thousand: they are set as pixels of a picture, which takes milliseconds. */
@@ -465,6 +521,7 @@ class CityMap {
 
   _zoomAtChosen(factor) {
     if (this.chosen !== null) this._show(...this.centre(this.chosen));
+    if (this.chosenStreet !== null) this._show(...this.streets[this.chosenStreet].lines[0]);
     this.zoomBy(factor);
   }
 
@@ -497,7 +554,11 @@ class CityMap {
       if (event.pointerType === "mouse") this._tip(px, py);
     });
     canvas.addEventListener("pointerup", (event) => {
-      if (held && !held.moved) this.choose(this.numberAt(...at(event)));
+      if (held && !held.moved) {
+        const street = this.streetAt(...at(event));
+        if (street !== null || this.chosenStreet !== null) this.chooseStreet(street);
+        if (street === null) this.choose(this.numberAt(...at(event)));
+      }
       held = null;
     });
     canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
@@ -523,12 +584,13 @@ class CityMap {
       } else if (event.key === "+" || event.key === "=") this._zoomAtChosen(2);
       else if (event.key === "-") this._zoomAtChosen(.5);
       else if (event.key === "0") this.reset();
-      else if (event.key === "Escape") this.choose(null);
+      else if (event.key === "Escape") { this.choose(null); if (this.chosenStreet !== null) this.chooseStreet(null); }
     });
   }
 
   _tip(px, py) {
-    const number = this.numberAt(px, py), lines = number === null ? [] : this.describe(number);
+    const street = this.streetAt(px, py), number = this.numberAt(px, py);
+    const lines = street !== null ? this.describeStreet(street) : number === null ? [] : this.describe(number);
     this.tip.hidden = !lines.length;
     if (!lines.length) return;
     this.tip.replaceChildren(...lines.map((line, at) => CityPages.element(at ? "div" : "b", line)));

@@ -9,11 +9,16 @@ document.addEventListener("DOMContentLoaded", async () => {
   const bands = [...document.querySelectorAll("input[name=band]")], type = document.getElementById("type");
   const list = document.getElementById("places"), heading = document.getElementById("places-title");
   const shown = document.getElementById("shown");
+  const layers = [...document.querySelectorAll("input[name=streets]")], usual = tomorrow.streets_shown ? "1" : "0";
+  const streetList = document.getElementById("streets");
 
   const link = CityPages.chosen();
   const wantedBand = bands.find((input) => input.value === link.get("band"));
   if (wantedBand) wantedBand.checked = true;
   if (type && [...type.options].some((option) => option.value === link.get("type"))) type.value = link.get("type");
+
+  const wantedLayer = layers.find((input) => input.value === link.get("streets"));
+  if (wantedLayer) wantedLayer.checked = true;
 
   let probability = [], expected = [];
   const place = (number) => ground.places[number] || "";
@@ -63,7 +68,9 @@ document.addEventListener("DOMContentLoaded", async () => {
       item.append(button);
       return item;
     }));
-    CityPages.choose({ band: band || "", type: of >= 0 ? of : "" });
+    const layer = (layers.find((input) => input.checked) || { value: usual }).value;
+    map.setStreets(layer === "1" ? tomorrow.streets : [], (street) => CityPages.classOf(street.probability, ground));
+    CityPages.choose({ band: band || "", type: of >= 0 ? of : "", streets: layer === usual ? "" : layer });
     mark(map.chosen);
   }
 
@@ -76,8 +83,23 @@ document.addEventListener("DOMContentLoaded", async () => {
     return [place(number), `${CityPages.chance(probability[at], ground)} of an alert`,
       `${CityPages.amount(expected[at])} alerts expected`, why(at)];
   };
+  map.describeStreet = (at) => {
+    const street = tomorrow.streets[at], low = CityPages.chance(street.low, ground), high = CityPages.chance(street.high, ground);
+    return [`${at + 1}. ${street.name}`, `${CityPages.chance(street.probability, ground)} of an alert${low === high ? "" : ` (${low} to ${high})`}`,
+      `${CityPages.amount(street.expected)} alerts expected`, street.why];
+  };
   map.onChoose = mark;
-  bands.forEach((input) => input.addEventListener("change", show));
+  map.onChooseStreet = (chosen) => {
+    [...streetList.children].forEach((item, at) => item.classList.toggle("chosen", at === chosen));
+  };
+  if (streetList) {
+    [...streetList.children].forEach((item, at) => item.firstElementChild.addEventListener("click", () => {
+      layers[1].checked = true;
+      show();
+      map.chooseStreet(at);
+    }));
+  }
+  [...bands, ...layers].forEach((input) => input.addEventListener("change", show));
   if (type) type.addEventListener("change", show);
   show();
   document.body.dataset.drawn = "yes";

@@ -11,10 +11,11 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._serdes import serialize_value
 
+from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 from shotspotter_assets.settings import Settings
-from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS, with_city
+from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, SENSORS, with_city
 
 CITY, OTHER = "tiny_city", "landing_city"
 DAY = date(2024, 1, 20)
@@ -236,6 +237,23 @@ def test_the_newest_days_are_asked_for_first_and_go_first(tmp_path: Path) -> Non
     priorities = [int(one.tags["dagster/priority"]) for one in asked]
     assert priorities == sorted(priorities, reverse=True)
     assert priorities[:2] == [1, 0]
+
+
+def test_streets_are_scored_in_cities_that_name_them_alone(tmp_path: Path) -> None:
+    streets = Streets(path=tmp_path / "streets.parquet", name="name")
+    for cities, is_asked in ((CITIES, False), (with_city(CITY, streets=streets), True)):
+        definitions = build_definitions(Settings(cities, str(tmp_path), str(tmp_path)))
+        with dg.DagsterInstance.ephemeral() as instance:
+            cursor = dg.evaluate_automation_conditions(definitions, instance, evaluation_time=NOW).cursor
+            for asset in ("cleaned_alerts", "grid_tensors", "street_risk"):
+                for back in range(3):
+                    key = f"{CITY}|{DAY - timedelta(days=back)}"
+                    instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key))
+            result = dg.evaluate_automation_conditions(
+                definitions, instance, cursor=cursor, evaluation_time=NOW + timedelta(seconds=5)
+            )
+        asked = result.get_requested_partitions(dg.AssetKey("street_scores"))
+        assert (f"{CITY}|{DAY}" in asked) == is_asked
 
 
 def test_what_is_remembered_does_not_grow_with_the_days(automation: Automation) -> None:

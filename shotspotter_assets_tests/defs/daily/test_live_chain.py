@@ -33,6 +33,7 @@ from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, days_to_read, hi
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.serving.street_risk import STREET_SCHEMA, StreetRecord
+from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
@@ -306,6 +307,75 @@ def test_streets_know_nothing_after_the_last_known_day(chain: Chain, tmp_path: P
     (alerts / f"date={DAY}" / "alerts.parquet").write_bytes(content)
     chain.run(DAY, ["street_risk"])
     assert not chain.store.read_table(partition, "street_risk.parquet").equals(expected)
+
+
+def test_ranked_streets_are_scored_on_their_day_and_in_the_shifts_that_ended_on_it(
+    chain: Chain, tmp_path: Path
+) -> None:
+    chain.change_city(patrol=RULES, streets=with_streets(tmp_path))
+    for day in (DAY, NEXT):
+        chain.run(day, ["street_risk"])
+    last = NEXT + timedelta(days=1)
+    result = chain.run(last, ["street_scores"])
+    record = StreetScoreRecord.load(chain.store, CITY, last)
+    assert (record.note, record.lead) == ("", 1)
+    table = chain.store.read_table(day_partition("street_risk", CITY, NEXT), "street_risk.parquet")
+    of_day = table.filter(pc.is_null(table["shift"]))
+    p, mean = (of_day[name].to_numpy() for name in ("probability", "historical_mean"))
+    assert record.scores.segments == len(p)
+    assert record.scores.predicted == pytest.approx(p.sum())
+    assert ((mean > 0) & (mean < 1)).all()
+    assert table.filter(pc.is_valid(table["shift"]))["historical_mean"].null_count == len(table) - len(p)
+    # Each alert near a street counts for one together; two on one street are one.
+    cleaned = chain.store.read_table(day_partition("cleaned_alerts", CITY, last), "alerts.parquet")
+    assert 0 < record.scores.observed <= len(cleaned)
+    hits = record.scores.hit_rate
+    assert 0 <= hits[1] <= hits[2] <= hits[5] <= 1
+    assert record.scores.pai[5] == pytest.approx(20 * hits[5])
+    # Of the night, 20 to 4, the part of the day before is by what was issued for it.
+    assert set(record.shifts) == {"evening", "night"}
+    night = chain.store.read_table(day_partition("street_risk", CITY, DAY), "street_risk.parquet")
+    night = night.filter(pc.equal(night["shift"], "night"))
+    assert record.shifts["night"].predicted == pytest.approx(night["probability"].to_numpy().sum())
+    assert record.shifts["evening"].observed <= record.scores.observed
+    assert record.shifts["evening"].log_loss_of_mean is None
+    [event] = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata
+    assert shown["hit rate in 5% of the length"].value == pytest.approx(hits[5], rel=1e-3, abs=1e-3)
+    assert "night: log loss" in shown
+    assert not record.note
+
+
+def test_streets_are_scored_again_by_alerts_that_came_late(chain: Chain, tmp_path: Path) -> None:
+    chain.change_city(streets=with_streets(tmp_path))
+    chain.run(DAY, ["street_risk"])
+    chain.run(NEXT, ["street_scores"])
+    before = StreetScoreRecord.load(chain.store, CITY, NEXT)
+    alerts = chain.root / "cleaned_alerts" / f"city={CITY}"
+    content = (alerts / f"date={date(2023, 7, 4)}" / "alerts.parquet").read_bytes()
+    (alerts / f"date={NEXT}" / "alerts.parquet").write_bytes(content)
+    chain.run(NEXT, ["street_scores"])
+    after = StreetScoreRecord.load(chain.store, CITY, NEXT)
+    assert after.scores.observed > before.scores.observed
+    assert after.scores.predicted == before.scores.predicted
+
+
+def test_streets_without_scores_say_why(chain: Chain, tmp_path: Path) -> None:
+    def note(day: date) -> str:
+        chain.run(day, ["street_scores"])
+        record = StreetScoreRecord.load(chain.store, CITY, day)
+        assert record.scores is None
+        return record.note
+
+    assert "names no streets" in note(NEXT)
+    chain.change_city(streets=with_streets(tmp_path))
+    assert f"No streets were ranked on {DAY}" in note(NEXT)
+    chain.run(DAY, ["street_risk"])
+    lines = geopandas.read_parquet(tmp_path / "streets.parquet")
+    lines[1:].to_parquet(tmp_path / "streets.parquet")
+    assert "its file of streets has changed since" in note(NEXT)
+    (tmp_path / "streets.parquet").write_text("no streets")
+    assert "cannot be read" in note(NEXT)
 
 
 def test_a_city_without_streets_has_none_ranked(chain: Chain) -> None:

@@ -1,0 +1,172 @@
+"""Streets of real cities through the assets: ranked, scored on the day, and on the pages."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.partitions import range_tags
+from shotspotter_assets.serving.street_risk import StreetRecord
+from shotspotter_assets.serving.street_scores import StreetScoreRecord
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.streets.segments import read_segments
+from shotspotter_assets_tests.quality.real_cities import cities
+
+DAYS = {"cincinnati_oh": date(2020, 6, 21), "washington_dc": date(2018, 6, 16)}
+"""That are scored: busy ones."""
+BEFORE = timedelta(days=52)
+"""A city's first weeks, of which forecasts start at those of other cities, so that nothing is trained."""
+ONE = timedelta(days=1)
+RULES = PatrolRules(shifts=(Shift(name="day", start=8, end=16, units=2), Shift(name="night", start=20, end=4, units=4)))
+STREETS = {
+    "cincinnati_oh": {
+        "path": "cincinnati_oh/streets_tiger_address_ranges.parquet",
+        "number_from": "number_min",
+        "number_to": "number_max",
+    },
+    "washington_dc": {
+        "path": "washington_dc/streets_tiger_2018.parquet",
+        "only": {"mtfcc": ("S1200", "S1400")},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A city's weeks, two issued days and the scores of the day after."""
+
+    city: City
+    store: Store
+
+    @property
+    def day(self) -> date:
+        return DAYS[self.city.name]
+
+    @property
+    def record(self) -> StreetScoreRecord:
+        return StreetScoreRecord.load(self.store, self.city.name, self.day)
+
+    @property
+    def ranking(self) -> StreetRecord:
+        return StreetRecord.model_validate_json(
+            self.store.read_bytes(Partition("street_risk", self.city.name, "date", self.day - ONE), "record.json")
+        )
+
+
+def land_weeks(file: Path, folder: Path, first: date, last: date) -> None:
+    """The rows of the weeks alone, in a file as old as the whole one: its transfer is over."""
+    folder.mkdir(parents=True)
+    rows = pq.read_table(file)
+    days = pc.cast(rows["occurred_at"], pa.date32())
+    within = pc.and_(pc.greater(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last + ONE)))
+    pq.write_table(rows.filter(within), folder / file.name)
+    os.utime(folder / file.name, (file.stat().st_atime, file.stat().st_mtime))
+
+
+@pytest.fixture(scope="module", params=["cincinnati_oh", pytest.param("washington_dc", marks=pytest.mark.slow)])
+def made(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    name: str = request.param
+    root = tmp_path_factory.mktemp(name)
+    settings = STREETS[name]
+    path = real_data / "layers" / str(settings["path"])
+    if not path.exists():
+        pytest.skip(f"needs the file of streets {path}")
+    streets = Streets.model_validate({**settings, "path": path, "name": "name"})
+    city = cities()[name].model_copy(update={"start": first, "patrol": RULES, "streets": streets})
+    day = DAYS[name]
+    first = day - BEFORE
+    land_weeks(real_data / f"{name}.parquet", root / "landing" / name, first, day)
+    definitions = build_definitions(Settings({name: city}, str(root / "store"), str(root / "landing")))
+    job = definitions.resolve_implicit_global_asset_job_def()
+
+    def run(tags: dict[str, str], *assets: str) -> None:
+        subset = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in assets})
+        assert subset.execute_in_process(instance=instance, tags=tags).success
+
+    with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
+        run(range_tags(name, first, day), "raw_alerts", "cleaned_alerts", "grid_tensors")
+        for issue_date in (day - 2 * ONE, day - ONE):
+            run(
+                {"dagster/partition": f"{name}|{issue_date}"},
+                "live_models",
+                "risk_forecasts",
+                "street_risk",
+                "patrol_plans",
+            )
+        run({"dagster/partition": f"{name}|{day}"}, "street_scores")
+        run({"dagster/partition": name}, "city_pages")
+    return Made(city, Store(str(root / "store")))
+
+
+def test_what_was_observed_is_the_street_of_each_alert(made: Made) -> None:
+    alerts = made.store.read_table(Partition("cleaned_alerts", made.city.name, "date", made.day), "alerts.parquet")
+    box = made.city.box
+    points = np.column_stack([alerts[name].to_numpy() for name in ("longitude", "latitude")])
+    inside = np.all((points >= [box.west, box.south]) & (points <= [box.east, box.north]), axis=1)
+    scores = made.record.scores
+    assert scores is not None
+    if made.ranking.inexactness.is_rounded:
+        # Each counts once in all; two that may be on one street count for less.
+        assert 0.5 * inside.sum() < scores.observed <= inside.sum()
+        assert scores.observed % 1
+        return
+    segments = read_segments(made.city)
+    at, nearest = shapely.STRtree(segments.lines).query_nearest(
+        shapely.points(Plane.of(made.city).metres(points[inside])), max_distance=150, all_matches=False
+    )
+    assert len(at) > 3
+    assert scores.observed == pytest.approx(len(set(nearest.tolist())), abs=1)
+    table = made.store.read_table(
+        Partition("street_risk", made.city.name, "date", made.day - ONE), "street_risk.parquet"
+    )
+    of_day = table.filter(pc.is_null(table["shift"]))
+    p = of_day["probability"].to_numpy()
+    seen = np.isin(of_day["segment"].to_numpy(), nearest)
+    loss = -np.log(np.where(seen, p, 1 - p)).mean()
+    assert scores.log_loss == pytest.approx(loss, rel=0.15)
+
+
+def test_all_shifts_that_ended_on_the_day_are_scored(made: Made) -> None:
+    assert set(made.record.shifts) == {"day", "night"}
+    for of_shift in made.record.shifts.values():
+        assert of_shift.log_loss > 0
+        assert made.record.scores.observed >= 0
+
+
+def test_pages_draw_streets_and_say_where_points_hardly_tell_them(made: Made) -> None:
+    pages = Partition("city_pages", made.city.name)
+    script = made.store.read_bytes(pages, "tomorrow.js").decode()
+    data = json.loads(script.partition(", ")[2].rstrip().removesuffix(");"))
+    plane = Plane.of(made.city)
+    assert len(data["streets"]) == 50
+    assert len(json.dumps(data["streets"])) < 40_000
+    for street in data["streets"]:
+        coordinates = np.array(street["lines"][0]).reshape(-1, 2)
+        assert len(coordinates) >= 2
+        assert (coordinates >= -1).all()
+        assert (coordinates <= [plane.width + 1, plane.height + 1]).all()
+    hardly_known = made.city.name == "washington_dc"
+    assert bool(made.ranking.caution) == hardly_known == (not data["streets_shown"])
+    told = "is hardly known here: points are rounded to 87 x 111 m"
+    for file in ("index.html", "track_record.html"):
+        assert (told in made.store.read_bytes(pages, file).decode()) == hardly_known
+
+
+def test_the_file_of_streets_is_the_real_one(made: Made) -> None:
+    assert made.ranking.segments > 1_000
+    assert pq.read_metadata(made.city.streets.path).num_rows > 1_000
