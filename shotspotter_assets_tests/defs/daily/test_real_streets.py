@@ -81,6 +81,8 @@ def land_weeks(file: Path, folder: Path, first: date, last: date) -> None:
 @pytest.fixture(scope="module", params=["cincinnati_oh", pytest.param("washington_dc", marks=pytest.mark.slow)])
 def made(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     name: str = request.param
+    day = DAYS[name]
+    first = day - BEFORE
     root = tmp_path_factory.mktemp(name)
     settings = STREETS[name]
     path = real_data / "layers" / str(settings["path"])
@@ -88,8 +90,6 @@ def made(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pyte
         pytest.skip(f"needs the file of streets {path}")
     streets = Streets.model_validate({**settings, "path": path, "name": "name"})
     city = cities()[name].model_copy(update={"start": first, "patrol": RULES, "streets": streets})
-    day = DAYS[name]
-    first = day - BEFORE
     land_weeks(real_data / f"{name}.parquet", root / "landing" / name, first, day)
     definitions = build_definitions(Settings({name: city}, str(root / "store"), str(root / "landing")))
     job = definitions.resolve_implicit_global_asset_job_def()
