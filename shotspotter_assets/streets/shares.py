@@ -31,7 +31,7 @@ MIN_CHOICE_ALERTS: Final = 50
 
 @dataclass(frozen=True)
 class ShareSettings:
-    """How shares are learned; chosen on days before the test years, see `benchmarks/street_settings.py`.
+    """How shares are learned; `benchmarks/street_settings.py` compares others on days before the test years.
 
     Attributes:
         half_life_days: of what a past day tells.
