@@ -1,11 +1,13 @@
 """What a city's grid and days take to train on, estimated before anything is read, and refused where there is less memory."""
 
 import os
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City, Grid
 
 GIGABYTE: Final = 2**30
@@ -15,10 +17,19 @@ PROCESS_BYTES: Final = GIGABYTE // 4
 BYTES_PER_COUNT: Final = 2
 BYTES_PER_CELL_DAY: Final = 12
 """Of every cell and day beside the counts of its types: all alerts, twice, and those of the evening."""
-BYTES_PER_COVERED_DAY: Final = 2_400
-"""Of the inputs of every covered cell and day, its hours included; measured over 398 days of 2,300 covered cells."""
-BYTES_PER_COVERED_PAIR: Final = 16
-"""Of the weights by which covered cells smooth one another."""
+BYTES_PER_COVERED_DAY: Final = 60
+"""Of every covered cell and day: its counts, and the smoothed maps and rates that inputs are made of, one at a time."""
+MAX_FIT_ROWS: Final = 1_200_000
+"""Cell-days up to which a fit takes all: the usual 36 x 36 cells of a large city, 540 of them covered, have a million in five
+years. Of more, so many are drawn, and those with alerts beside."""
+BYTES_PER_FIT_ROW: Final = 1_400
+"""Of the inputs of a cell-day of a fit."""
+MAX_CELL_HOURS: Final = 60_000_000
+"""Of a history by hour, which is shorter in a finer grid: the usual cells have as many in five years if all are covered."""
+BYTES_PER_CELL_HOUR: Final = 40
+FORECAST_DAYS: Final = 92
+BYTES_PER_FORECAST: Final = 1_000
+"""Of the inputs of every covered cell on each of `FORECAST_DAYS` that are validated or tested together."""
 MIN_DAYS: Final = 365
 """A later start that leaves fewer is not worth a suggestion."""
 STEPS: Final = 50
@@ -47,7 +58,11 @@ class Memory:
         """The memory for days of a grid, of which some cells are covered, as far as that is known."""
         return cls(
             grid.rows * grid.columns * days * (types * BYTES_PER_COUNT + BYTES_PER_CELL_DAY),
-            covered * days * BYTES_PER_COVERED_DAY + covered**2 * BYTES_PER_COVERED_PAIR,
+            covered * (days * BYTES_PER_COVERED_DAY + min(days, FORECAST_DAYS) * BYTES_PER_FORECAST)
+            + max(
+                min(covered * days, MAX_FIT_ROWS) * BYTES_PER_FIT_ROW,
+                min(covered * days * DAY_HOURS, MAX_CELL_HOURS) * BYTES_PER_CELL_HOUR,
+            ),
         )
 
     @property
@@ -85,8 +100,8 @@ def require_memory(city: City, last: date, covered: int = 0) -> None:
         None,
     )
     remedies = [] if fitting is None else [f"a grid of {fitting.rows} x {fitting.columns} cells or coarser"]
-    of_pairs = covered**2 * BYTES_PER_COVERED_PAIR
-    days_that_fit = (limit - PROCESS_BYTES - of_pairs) * days // (needed.total - PROCESS_BYTES - of_pairs)
+    fits = bisect_right(range(days), limit, key=lambda fewer: Memory.estimate(city.grid, types, fewer, covered).total)
+    days_that_fit = fits - 1
     if days_that_fit >= MIN_DAYS:
         remedies.append(f"a start of {last - timedelta(days=days_that_fit - 1)} or later")
     remedies.append("a machine with more memory (memory_gb in the city's file, if there is more than is found)")

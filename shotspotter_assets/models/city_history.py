@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.memory import MAX_CELL_HOURS
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
@@ -187,13 +189,16 @@ class CityHistory:
         return History(self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors)
 
     def hourly(self, in_coverage: Mask) -> HourlyHistory:
-        """The history by hour.
+        """The history by hour: of its last days, where hours and covered cells are more than `MAX_CELL_HOURS`.
 
         Raises:
             TimePrecisionError: the city publishes days only.
         """
-        counts = hourly_window(self.frames, self.days, self.city, in_coverage)
-        return HourlyHistory(self.city, self.days[0], counts, in_coverage)
+        kept = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
+        days, frames = self.days[-kept:], self.frames
+        if len(days) < len(self.days):
+            frames = frames.filter(pc.greater_equal(frames["date"], pa.scalar(days[0], pa.date32())))
+        return HourlyHistory(self.city, days[0], hourly_window(frames, days, self.city, in_coverage), in_coverage)
 
 
 def _has_later_rows(store: Store, city: str, last: date) -> bool:

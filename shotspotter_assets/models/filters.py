@@ -5,18 +5,29 @@ only.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 Array = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Booleans = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+Days = npt.NDArray[np.floating | np.integer | np.bool_]
+"""Values of days, of any type of numbers: rates are of double precision, and counts need not be."""
 
+MIN_WEIGHT: Final = 1e-12
+"""Of the days before, below which none counts."""
+MAX_DENSE_CELLS: Final = 2_000
+"""Covered cells up to which the weights of all pairs are a dense matrix (16 MB)."""
+MAX_DISTANCE: Final = 6.5
+"""In standard deviations; a weight beyond is less than a billionth of the nearest one's."""
 MAX_NUMBERS_AT_ONCE: Final = 8_000_000
 """Of maps that are smoothed together: 64 MB in double precision, whatever the grid and the days."""
 
@@ -26,7 +37,7 @@ def decay_of(half_life: float) -> float:
     return float(2.0 ** (-1.0 / half_life))
 
 
-def exponential_mean(daily: Array, half_life: float, kept: Booleans | None = None) -> Array:
+def exponential_mean(daily: Days, half_life: float, kept: Booleans | None = None, before: Integers | None = None) -> Array:
     """Exponentially weighted mean of the days before each day and before the day after the last.
 
     m_t = sum over s < t of a^(t-1-s) x_s / sum over s < t of a^(t-1-s) with a = `decay_of(half_life)`, over the days that
@@ -37,24 +48,51 @@ def exponential_mean(daily: Array, half_life: float, kept: Booleans | None = Non
         daily: shape (days, ...).
         half_life: in days.
         kept: days that count, shape (days,); all of them by default.
+        before: days before which means are wanted, ascending; all, and the day after the last, by default.
 
     Returns:
-        Shape (days + 1, ...); 0 where no day before counts.
+        Shape (before, ...); 0 where no day before counts.
     """
-    total, weight = decayed_sums(daily, half_life, kept)
-    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-12)
+    return weighted_mean(*decayed_sums(daily, half_life, kept, before))
 
 
-def decayed_sums(daily: Array, half_life: float, kept: Booleans | None = None) -> tuple[Array, Array]:
-    """Numerator, shape (days + 1, ...), and denominator, shape (days + 1, 1, ...), of `exponential_mean`."""
-    decay = decay_of(half_life)
-    weight = (np.ones(len(daily)) if kept is None else kept.astype(np.float64)).reshape(-1, *[1] * (daily.ndim - 1))
-    sums = []
-    for values in (daily * weight, weight):
-        before = np.zeros((len(values) + 1, *values.shape[1:]))
-        before[1:] = lfilter([1.0], [1.0, -decay], values, axis=0)
-        sums.append(before)
-    return sums[0], sums[1]
+def weighted_mean(total: Array, weight: Array) -> Array:
+    """Numerator over denominator of `exponential_mean`."""
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight > MIN_WEIGHT)
+
+
+def decayed_sums(
+    daily: Days, half_life: float, kept: Booleans | None = None, before: Integers | None = None
+) -> tuple[Array, Array]:
+    """Numerator, shape (before, ...), and denominator, shape (before, 1, ...), of `exponential_mean`."""
+    wanted = np.arange(len(daily) + 1) if before is None else np.unique(before)
+    sums = np.empty((len(wanted), *daily.shape[1:]))
+    weights = np.empty((len(wanted), *[1] * (daily.ndim - 1)))
+    at = 0
+    for day, (total, weight) in enumerate(running_sums(daily, half_life, kept)):
+        if at < len(wanted) and day == wanted[at]:
+            sums[at], weights[at] = total, weight
+            at += 1
+    if before is None or len(wanted) == len(before):
+        return sums, weights
+    repeated = np.searchsorted(wanted, before)
+    return sums[repeated], weights[repeated]
+
+
+def running_sums(daily: Days, half_life: float, kept: Booleans | None = None) -> Iterator[tuple[Array, float]]:
+    """(numerator, denominator) of `exponential_mean` before each day, and before the day after the last.
+
+    The numerator, shape (...), is the same array each time: whoever wants to keep it copies it.
+    """
+    total, weight, decay = np.zeros(daily.shape[1:]), 0.0, decay_of(half_life)
+    for day, values in enumerate(daily):
+        yield total, weight
+        total *= decay
+        weight *= decay
+        if kept is None or kept[day]:
+            total += values
+            weight += 1.0
+    yield total, weight
 
 
 def span(hours: npt.NDArray[np.int64]) -> range:
@@ -94,7 +132,7 @@ def _filtered(state: Singles, during: Singles, hours: range, half_life: float) -
 
 
 def means_of_half_lives(
-    values: Singles, hours: range, before: Mapping[float, Singles], weights: Singles | None = None
+    values: Singles, hours: range, before: Mapping[float, Singles], weights: "Singles | csr_array | None" = None
 ) -> Iterator[Singles]:
     """`recursive_mean` for each half-life of `before`, which holds its `decayed_sum`, smoothed in space by `weights`.
 
@@ -102,12 +140,12 @@ def means_of_half_lives(
     """
     during: Singles = values[hours.start : hours.stop - 1]
     if weights is not None:
-        during = np.asarray(csr_array(during) @ weights.T)
+        during = weighted_cells(during, weights)
     for half_life, state in before.items():
         yield _filtered(state if weights is None else weights @ state, during, hours, half_life)
 
 
-def smooth_cells(values: Array, in_coverage: Booleans, width: float) -> Array:
+def smooth_cells(values: Days, in_coverage: Booleans, width: float) -> Days:
     """Gaussian mean over covered cells, shape (days, cells).
 
     Dividing by the smoothed coverage keeps cells at its edge from losing rate to cells without sensors.
@@ -132,9 +170,14 @@ def smooth_cells(values: Array, in_coverage: Booleans, width: float) -> Array:
     return smooth
 
 
-def smoothing_weights(in_coverage: npt.NDArray[np.bool_], width: float) -> Singles:
-    """Gaussian weights of all covered cells (columns) in the mean around each (rows), shape (cells, cells)."""
+def smoothing_weights(in_coverage: npt.NDArray[np.bool_], width: float) -> "Singles | csr_array":
+    """Gaussian weights of all covered cells (columns) in the mean around each (rows), shape (cells, cells).
+
+    Of more than `MAX_DENSE_CELLS` cells a sparse matrix, without weights that single precision cannot tell from none.
+    """
     row, column = np.nonzero(in_coverage)
+    if len(row) > MAX_DENSE_CELLS:
+        return _sparse_weights(in_coverage.tobytes(), in_coverage.shape, width)
     weights = np.empty((len(row), len(row)), np.float32)
     at_once = max(MAX_NUMBERS_AT_ONCE // len(row), 1)
     for first in range(0, len(row), at_once):
@@ -143,3 +186,28 @@ def smoothing_weights(in_coverage: npt.NDArray[np.bool_], width: float) -> Singl
         weight = np.exp(-squared / (2 * width**2))
         weights[here] = weight / weight.sum(axis=1, keepdims=True)
     return weights
+
+
+@lru_cache(maxsize=4)
+def _sparse_weights(in_coverage: bytes, shape: tuple[int, int], width: float) -> csr_array:
+    row, column = np.nonzero(np.frombuffer(in_coverage, dtype=bool).reshape(shape))
+    reach = int(MAX_DISTANCE * width)
+    cell_at = np.full((shape[0] + 2 * reach, shape[1] + 2 * reach), -1)
+    cell_at[row + reach, column + reach] = np.arange(len(row))
+    parts = []
+    for north, east in product(range(-reach, reach + 1), repeat=2):
+        if north**2 + east**2 <= reach**2:
+            neighbour = cell_at[row + reach + north, column + reach + east]
+            here = np.flatnonzero(neighbour >= 0)
+            weight = np.exp(-(north**2 + east**2) / (2 * width**2))
+            parts.append((here, neighbour[here], np.full(len(here), weight, np.float32)))
+    cells, neighbours, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+    weights = csr_array((values, (cells, neighbours)), shape=(len(row), len(row)))
+    weights.data /= np.repeat(weights.sum(axis=1), np.diff(weights.indptr))
+    return weights
+
+
+def weighted_cells(values: npt.NDArray[np.floating], weights: "Singles | csr_array") -> Singles:
+    """Means around each cell by `smoothing_weights` of mostly empty maps, shape (hours, cells)."""
+    means = csr_array(values) @ weights.T
+    return means.toarray() if issparse(means) else np.asarray(means)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
-from shotspotter_assets.models.filters import recursive_mean, smoothing_weights, span
+from shotspotter_assets.models.filters import Singles, recursive_mean, smoothing_weights, span, weighted_cells
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 
 Array = npt.NDArray[np.float64]
@@ -203,19 +203,21 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         mixes[days] = recent / recent.sum(axis=1, keepdims=True)
         columns.append(_log_ratios(mixes[days][at]))
     near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
-    # The hours of a cell lie together, as the filters run along them.
-    by_type = [np.asfortranarray(counts[:, code], dtype=np.float32) for code in range(TYPES)]
-    for days in PLACE_DAYS:
+    effective = 1 / (near**2).sum(axis=1)
+    trailing: dict[int, list[Singles]] = {days: [] for days in PLACE_DAYS}
+    for code in range(TYPES):
+        # The hours of a cell lie together, as the filters run along them.
+        alerts = np.asfortranarray(counts[:, code], dtype=np.float32)
+        for days, of_types in trailing.items():
+            of_types.append(recursive_mean(alerts, issued, days * DAY_HOURS)[distinct - issued.start])
+    for days, of_types in trailing.items():
         prior = PRIOR_ALERTS * mixes[days]
-        memory = days * DAY_HOURS / np.log(2)
-        here = [
-            recursive_mean(alerts, issued, days * DAY_HOURS)[distinct - issued.start] * memory for alerts in by_type
-        ]
+        here = [each * (days * DAY_HOURS / np.log(2)) for each in of_types]
         own = np.stack([each[at, cells] for each in here], axis=1) + prior[at]
-        around = np.stack([np.einsum("rc,rc->r", each[at], near[cells]) for each in here], axis=1)
+        around = np.stack([weighted_cells(each, near)[at, cells] for each in here], axis=1)
         # Relative to the city's mix, which the columns above give.
         columns += [_log_ratios(own) - _log_ratios(prior[at])]
-        around = around * (1 / np.square(near[cells]).sum(axis=1))[:, None] + prior[at]
+        around = around * effective[cells, None] + prior[at]
         columns += [_log_ratios(around) - _log_ratios(prior[at])]
     angle = 2 * np.pi * clock.hour[hours] / DAY_HOURS
     season = 2 * np.pi * clock.season[hours]

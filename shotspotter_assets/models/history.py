@@ -117,6 +117,10 @@ class History:
         made: _Made = self._kept[key]
         return made
 
+    def forget(self) -> None:
+        """Drop what is `kept`: the inputs of a long history take most of a fit's memory."""
+        self._kept.clear()
+
 
 def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
     """Alerts of the forecast types, shape (days, rows, columns), of counts with a layer for each type."""

@@ -190,6 +190,7 @@ def train(
     settings: dict[str, ChosenSettings] = {name: model.settings for name, model in fitted.to_store.items()} | {
         COUNTS: {}
     }
+    history.forget()
     version, hours = version_of(files), _hours(stored, in_coverage, windows, before, incidents, context.log)
     record = ServingRecord(
         city=city.name,

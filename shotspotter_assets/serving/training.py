@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.local_time import hours_of_days
+from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted, HasMembers, validation_of
@@ -129,10 +129,11 @@ def fit_hours(
         words = "The source publishes days, not hours."
         return HourModels(day, "none", {}, {}, dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), words))
     history = stored.hourly(in_coverage)
-    first_hours = np.r_[0, np.cumsum(hours_of_days(stored.days, city.zone))]
-    train, validation = (
-        range(int(first_hours[days.start]), int(first_hours[days.stop])) for days in (windows.train, windows.validation)
+    first, middle, last = (
+        history.hour_at(day_start(windows.first_day + timedelta(days=at), city.zone))
+        for at in (windows.train.start, windows.validation.start, windows.validation.stop)
     )
+    train, validation = range(first, middle), range(middle, last)
     files: dict[str, dict[str, bytes]] = {}
     models: dict[str, TrainedModel] = {}
     without: dict[str, str] = {}

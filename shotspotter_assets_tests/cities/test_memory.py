@@ -45,12 +45,19 @@ def test_a_refusal_names_city_cells_days_estimate_limit_and_what_fits() -> None:
 
 
 def test_covered_cells_weigh_more_than_empty_ones() -> None:
-    fitting = city(start=date(2023, 1, 1))
-    require_memory(fitting, LAST, covered=2_275)
+    fitting = city(start=date(2023, 1, 1), memory_gb=4)
+    require_memory(fitting, LAST, covered=900)
     with pytest.raises(CityTooLargeError, match="12,000 of them covered, over 398 days") as refused:
         require_memory(fitting, LAST, covered=12_000)
     assert "a start of" not in str(refused.value)
-    require_memory(city(start=date(2023, 1, 1), memory_gb=20), LAST, covered=12_000)
+    require_memory(city(start=date(2023, 1, 1), memory_gb=8), LAST, covered=12_000)
+
+
+def test_five_years_of_200_x_200_cells_fit_into_8_gb_with_half_of_them_covered() -> None:
+    fine = city(start=date(2019, 2, 3), grid={"rows": 200, "columns": 200})
+    require_memory(fine, LAST, covered=20_000)
+    with pytest.raises(CityTooLargeError):
+        require_memory(city(start=date(2019, 2, 3), grid={"rows": 200, "columns": 200}, memory_gb=3), LAST, covered=20_000)
 
 
 def test_without_a_limit_in_the_file_it_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,9 @@ from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
+from shotspotter_assets.models.filters import Days, exponential_mean
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.cell_days import CellDays, EveryCell, SomeCells
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -35,6 +36,7 @@ SHRUNK_HALF_LIVES: Final = (np.inf, 365, 120, 30, 7, 2)
 PRIOR_ALERTS: Final = {"occupied": (1.0, 4.0), "alerts": (1.0,)}
 """Prior strength of the shrinkage in pseudo-alerts (gamma shape)."""
 CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)
+ALERT_HALF_LIVES: Final = (7, 60, 365)
 LAYER_HALF_LIVES: Final = (30, 365)
 LAYER_WIDTH: Final = 0.7
 """Of the rates of events that are counted and not forecast; few, as they are there to help and not to be forecast."""
@@ -91,80 +93,80 @@ def blank_history(city: City) -> History:
     return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening, factors=CityFactors.blank(city))
 
 
+def inputs_of_rows(history: History, at: SomeCells) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """(inputs, shape (rows, inputs), their names) of some cell-days; up to rounding, those of `next_day_inputs`."""
+    columns = [(name, column.astype(np.float32)) for name, column in _columns(history, at)]
+    return np.column_stack([column for _, column in columns]), tuple(name for name, _ in columns)
+
+
 def _next_day_inputs(history: History, wanted: Integers) -> Inputs:
-    columns = list(_columns(history, wanted))
+    columns = list(_columns(history, EveryCell(history, wanted)))
     values = np.empty((len(wanted), int(history.in_coverage.sum()), len(columns)), dtype=np.float32)
     for at, (_, column) in enumerate(columns):
         values[:, :, at] = column
     return Inputs(values, tuple(name for name, _ in columns))
 
 
-def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.float64)
-    occupied = (alerts > 0).astype(np.float64)
+def _columns(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
+    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+    occupied = alerts > 0
     kept = ordinary_days(history)
-    in_coverage = history.in_coverage
-    known = history.known_before(wanted)
-    rates = {half_life: exponential_mean(occupied, half_life, kept)[known] for half_life in HALF_LIVES}
-    for half_life, rate in rates.items():
-        for width in WIDTHS:
-            smooth = smooth_cells(rate, in_coverage, width)
-            yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(smooth + MIN_RATE)
-    for half_life in (7, 60, 365):
-        yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept)[known] + MIN_RATE)
+    rates = at.means(occupied, HALF_LIVES, kept, WIDTHS)
+    for (half_life, width), rate in zip(product(HALF_LIVES, WIDTHS), rates, strict=True):
+        yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(rate + MIN_RATE)
+    for half_life, rate in zip(ALERT_HALF_LIVES, at.means(alerts, ALERT_HALF_LIVES, kept), strict=True):
+        yield f"log_alerts_{half_life}_days", np.log(rate + MIN_RATE)
     for name, daily in (("occupied", occupied), ("alerts", alerts)):
-        for half_life, prior, rate in _shrunk_rates(daily, kept, in_coverage, known, PRIOR_ALERTS[name]):
+        for half_life, prior, rate in _shrunk_rates(daily, kept, at, PRIOR_ALERTS[name]):
             # Stored models know these inputs by `trust`.
             yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_trust", np.log(rate)
     for name, daily in (("yesterday", occupied), *_evening(history)):
-        before = np.concatenate([np.zeros_like(daily[:1]), daily * kept[:, None]])[known]
-        for width in WIDTHS[:3]:
-            yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(before, in_coverage, width))
+        for width, last in zip(WIDTHS[:3], at.last_day(daily * kept[:, None], WIDTHS[:3]), strict=True):
+            yield f"{name}_{width:g}_cells", np.sqrt(last)
     for name, layer in _other_layers(history):
-        events = np.minimum(layer, MAX_ALERTS_COUNTED)[:, in_coverage].astype(np.float64)
-        for half_life in LAYER_HALF_LIVES:
-            smooth = smooth_cells(exponential_mean(events, half_life, kept)[known], in_coverage, LAYER_WIDTH)
-            yield f"log_nearby_{name}_{half_life}_days", np.log(smooth + MIN_RATE)
-    yield from _recency(occupied, in_coverage, wanted, known)
-    yield from _weekend(history, occupied, kept, wanted)
-    yield from _city(occupied.mean(axis=1), kept, known)
-    yield from _calendar(history, wanted)
-    yield from _factors(history, occupied, known)
+        rates = at.means(np.minimum(layer, MAX_ALERTS_COUNTED), LAYER_HALF_LIVES, kept, [LAYER_WIDTH])
+        for half_life, rate in zip(LAYER_HALF_LIVES, rates, strict=True):
+            yield f"log_nearby_{name}_{half_life}_days", np.log(rate + MIN_RATE)
+    yield from _recency(occupied, history.in_coverage, at)
+    yield from _weekend(history, occupied, kept, at)
+    yield from _city(occupied.mean(axis=1), kept, at)
+    yield from _calendar(history, at)
+    yield from _factors(history, occupied, at)
 
 
 def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
-    """What the city counts and does not forecast, by name, each (days, rows, columns); gunshots of all types are one."""
+    """What the city counts and does not forecast, by name, each (days, cells); gunshots of all types are one."""
     codes = {"gunshots": list(range(FIRST_EVENT_CODE))}
     codes |= {name: [at] for at, name in enumerate(history.city.event_types, start=FIRST_EVENT_CODE)}
     for name, of_name in codes.items():
         if not set(of_name) & set(history.city.forecast_codes):
-            yield name, history.counts[:, of_name].sum(axis=1, dtype=np.int64)
+            yield name, history.counts[:, of_name][:, :, history.in_coverage].sum(axis=1, dtype=np.int64)
 
 
 def _evening(history: History) -> list[tuple[str, Array]]:
     # Stored models know these inputs by `late`.
     evening = history.evening
-    return [] if evening is None else [("late_yesterday", evening[:, history.in_coverage].astype(np.float64))]
+    return [] if evening is None else [("late_yesterday", evening[:, history.in_coverage])]
 
 
 def _shrunk_rates(
-    daily: Array, kept: Booleans, in_coverage: Booleans, known: Integers, priors: Sequence[float]
+    daily: Days, kept: Booleans, at: CellDays, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
     """(half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
 
     The first is shrunk towards the mean of its surroundings. With a gamma prior of shape k (the strength) and mean r, N
     alerts in W days have the posterior mean r (k + N) / (k + r W).
     """
-    mean = smooth_cells(exponential_mean(daily, np.inf, kept)[known], in_coverage, WIDTHS[-1]) + MIN_RATE / 3
-    rates = dict.fromkeys(priors, mean)
+    [mean] = at.means(daily, [np.inf], kept, WIDTHS[-1:])
+    rates = dict.fromkeys(priors, mean + MIN_RATE / 3)
     for half_life in SHRUNK_HALF_LIVES:
-        alerts, days = (sums[known] for sums in decayed_sums(daily, half_life, kept))
+        alerts, days = at.sums(daily, half_life, kept)
         for prior, rate in rates.items():
             rates[prior] = rate * (prior + alerts) / (prior + rate * days)
             yield half_life, prior, rates[prior]
 
 
-def last_occupied(daily: Array) -> Integers:
+def last_occupied(daily: Days) -> npt.NDArray[np.int32]:
     """Index of the last day before each day, and before the day after the last, on which each cell had an alert.
 
     Args:
@@ -173,50 +175,48 @@ def last_occupied(daily: Array) -> Integers:
     Returns:
         Shape (days + 1, cells); `-MAX_DAYS_REMEMBERED` where there was none.
     """
-    day = np.arange(len(daily))[:, None]
-    last = np.full((len(daily) + 1, daily.shape[1]), -MAX_DAYS_REMEMBERED)
-    last[1:] = np.maximum.accumulate(np.where(daily > 0, day, -MAX_DAYS_REMEMBERED), axis=0)
+    never, day = np.int32(-MAX_DAYS_REMEMBERED), np.arange(len(daily), dtype=np.int32)[:, None]
+    last = np.full((len(daily) + 1, daily.shape[1]), never)
+    np.maximum.accumulate(np.where(daily > 0, day, never), axis=0, out=last[1:])
     return last
 
 
-def _recency(occupied: Array, in_coverage: Booleans, wanted: Integers, known: Integers) -> Iterator[tuple[str, Array]]:
-    here = last_occupied(occupied)[known]
-    around = here.copy()
-    for cells, neighbours in _neighbours(in_coverage):
-        around[:, cells] = np.maximum(around[:, cells], here[:, neighbours])
-    for name, last in (("here", here), ("around", around)):
-        since = np.clip(wanted[:, None] - last, 1, MAX_DAYS_REMEMBERED)
+def _recency(occupied: Booleans, in_coverage: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
+    for name, daily in (("here", occupied), ("around", _around(occupied, in_coverage))):
+        since = np.clip(at.of_days(at.days) - at.known(last_occupied(daily)), 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
 
 
-def _neighbours(in_coverage: Booleans) -> Iterator[tuple[Integers, Integers]]:
-    """For each of the eight directions, the covered cells whose neighbour there is covered too, and that neighbour."""
+def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
+    """Whether a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
     row, column = np.nonzero(in_coverage)
     cell_at = np.full((in_coverage.shape[0] + 2, in_coverage.shape[1] + 2), -1)
     cell_at[row + 1, column + 1] = np.arange(len(row))
+    around = np.zeros_like(occupied)
     for south, west in product(range(3), repeat=2):
         neighbour = cell_at[row + south, column + west]
-        yield np.flatnonzero(neighbour >= 0), neighbour[neighbour >= 0]
+        has_one = neighbour >= 0
+        around[:, has_one] |= occupied[:, neighbour[has_one]]
+    return around
 
 
-def _weekend(history: History, occupied: Array, kept: Booleans, wanted: Integers) -> Iterator[tuple[str, Array]]:
+def _weekend(history: History, occupied: Booleans, kept: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
     """How much busier a cell is on days of the target day's kind (weekend or not) than on all days, over years."""
-    weekend, known = weekdays(history.days_to_forecast()) >= 5, history.known_before(wanted)
-    usual = exponential_mean(occupied, MAX_DAYS_REMEMBERED, kept)[known]
-    on_workdays, on_weekends = (
-        exponential_mean(occupied, MAX_DAYS_REMEMBERED, kept & (weekend[: len(occupied)] == kind))[known]
-        for kind in (False, True)
+    weekend = weekdays(history.days_to_forecast()) >= 5
+    usual, on_workdays, on_weekends = (
+        next(at.means(occupied, [MAX_DAYS_REMEMBERED], counted))
+        for counted in (kept, *(kept & (weekend[: len(occupied)] == kind) for kind in (False, True)))
     )
-    same = np.where(weekend[wanted, None], on_weekends, on_workdays)
+    same = np.where(at.of_days(weekend[at.days]), on_weekends, on_workdays)
     yield "log_same_kind_of_day", np.log((same + 10 * MIN_RATE) / (usual + 10 * MIN_RATE))
 
 
-def _city(share: Array, kept: Booleans, known: Integers) -> Iterator[tuple[str, Array]]:
-    usual = exponential_mean(share, 365, kept)
-    yield "log_city_365_days", np.log(usual[known] + MIN_RATE)[:, None]
+def _city(share: Array, kept: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
+    usual = exponential_mean(share, 365, kept)[at.before]
+    yield "log_city_365_days", at.of_days(np.log(usual + MIN_RATE))
     for half_life in CITY_HALF_LIVES:
-        recent = exponential_mean(share, half_life, kept)
-        yield (f"log_city_{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))[known, None])
+        recent = exponential_mean(share, half_life, kept)[at.before]
+        yield f"log_city_{half_life}_days_to_365", at.of_days(np.log((recent + MIN_RATE) / (usual + MIN_RATE)))
 
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
@@ -230,29 +230,36 @@ def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, 
         yield f"season_cosine_{harmonic}", np.cos(harmonic * phase)[:, None]
 
 
-def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    days = history.days_to_forecast()[wanted]
-    yield from weekday_and_season(days)
+def _calendar(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
+    days = history.days_to_forecast()[at.days]
+    for name, value in weekday_and_season(days):
+        yield name, at.of_maps(value)
     public = public_holidays(history.city.holidays, days)
-    yield "is_public_holiday", np.isin(days, public).astype(np.float64)[:, None]
-    yield "is_eve_of_public_holiday", np.isin(days + 1, public).astype(np.float64)[:, None]
     # Fireworks go off around the firework days too.
     beside = np.zeros(len(days), dtype=bool)
     for shift in (-3, -2, -1, 1, 2, 3):
         beside |= is_holiday_fireworks(days + shift)
-    yield "is_beside_firework_days", beside.astype(np.float64)[:, None]
-    yield "is_firework_day", is_holiday_fireworks(days).astype(np.float64)[:, None]
+    flags = {
+        "is_public_holiday": np.isin(days, public),
+        "is_eve_of_public_holiday": np.isin(days + 1, public),
+        "is_beside_firework_days": beside,
+        "is_firework_day": is_holiday_fireworks(days),
+    }
+    for name, flag in flags.items():
+        yield name, at.of_days(flag.astype(np.float64))
 
 
-def _factors(history: History, occupied: Array, known: Integers) -> Iterator[tuple[str, Array]]:
+def _factors(history: History, occupied: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
     """Those of places count the less, the more alerts a cell has had: its own past tells what they would."""
-    first_unknown = history.days_to_forecast()[known]
-    days_with_alerts = np.concatenate([np.zeros_like(occupied[:1]), np.cumsum(occupied, axis=0)])
-    lately = days_with_alerts[known] - days_with_alerts[np.maximum(known - MAX_DAYS_REMEMBERED, 0)]
-    for of_cells in history.factors.of_cells:
-        yield of_cells.name, of_cells.inputs(first_unknown, history.in_coverage) / (1 + lately)
+    first_unknown = history.days_to_forecast()[at.before]
+    if history.factors.of_cells:
+        days_with_alerts = np.zeros((len(occupied) + 1, occupied.shape[1]), np.int32)
+        np.cumsum(occupied, axis=0, out=days_with_alerts[1:])
+        lately = at.known(days_with_alerts) - at.known(days_with_alerts, MAX_DAYS_REMEMBERED)
+        for of_cells in history.factors.of_cells:
+            yield of_cells.name, at.of_maps(of_cells.inputs(first_unknown, history.in_coverage)) / (1 + lately)
     for of_days in history.factors.of_days:
-        yield of_days.name, of_days.inputs(first_unknown)
+        yield of_days.name, at.of_maps(of_days.inputs(first_unknown))
 
 
 def _outages(alerts: Integers) -> Booleans:

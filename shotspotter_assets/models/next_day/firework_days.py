@@ -65,10 +65,19 @@ def firework_probability(
     return (weights / weights.sum()) @ expit(shifted)
 
 
-def level_offset(logit: Array, observed: Booleans) -> float:
-    """The shift of the log odds under which as many occupied cells were to be expected as were observed."""
-    occupied = np.clip(observed.sum(), 0.5, observed.size - 0.5)
-    return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET))
+def level_offset(logit: Array, observed: Booleans, sample_weight: Array | None = None) -> float:
+    """The shift of the log odds under which as many occupied cells were to be expected as were observed.
+
+    Args:
+        logit: any shape.
+        observed: of the same shape.
+        sample_weight: how many cells each stands for, of the same shape; 1 by default.
+    """
+    weight = np.ones(observed.shape) if sample_weight is None else sample_weight
+    occupied = np.clip((weight * observed).sum(), 0.5, weight.sum() - 0.5)
+    return float(
+        brentq(lambda shift: (weight * expit(logit + shift)).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET)
+    )
 
 
 def _posterior(

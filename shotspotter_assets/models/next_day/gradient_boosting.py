@@ -69,7 +69,7 @@ class GradientBoostingForecaster(LagBaseline):
     def fit_model(self, fold: LagFold, days: range, settings: Settings) -> Trees:
         import lightgbm
 
-        rows, labels = fold.to_fit(days)
+        rows, labels, drawn_weight = fold.to_fit(days)
         share = min(MAX_ROWS / len(rows), 1.0)
         drawn = labels | (np.random.default_rng(0).random(len(rows)) < share)
         parameters = {
@@ -77,9 +77,9 @@ class GradientBoostingForecaster(LagBaseline):
             "learning_rate": settings["learning_rate"],
             "min_data_in_leaf": round(MIN_LEAF_ROWS * share),
         }
-        sample_weight = np.where(labels[drawn], 1.0, 1 / share)
+        sample_weight = np.where(labels[drawn], 1.0, 1 / share) * (1.0 if drawn_weight is None else drawn_weight[drawn])
         data = lightgbm.Dataset(
-            rows[drawn], labels[drawn], weight=sample_weight, feature_name=list(fold.features.names)
+            rows[drawn], labels[drawn], weight=sample_weight, feature_name=list(fold.names)
         )
         return Trees(lightgbm.train(PARAMETERS | parameters, data, num_boost_round=int(settings["iterations"])))
 
@@ -89,7 +89,7 @@ class GradientBoostingForecaster(LagBaseline):
         return Trees(lightgbm.Booster(model_str=files[MODEL_FILE].decode()))
 
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
-        rows = rows_of(fold.inputs[fold.validation.start : fold.validation.stop])
+        rows = rows_of(fold.validation_features.values)
         for settings in GRID:
             trees = self.fit_model(fold, fold.train, settings | {"iterations": MAX_TREES})
             log_odds = np.zeros(len(rows))

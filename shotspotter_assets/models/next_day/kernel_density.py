@@ -43,18 +43,18 @@ class EwKdeForecaster(TunedBaseline):
     table_key = None
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        occupied, known = history.observed.astype(np.float64), history.known_before(days)
+        occupied, known = history.observed, history.known_before(days)
         smooth = smooth_cells(occupied, history.in_coverage, settings["width_cells"])
-        recent = exponential_mean(smooth, settings["half_life_days"])[known]
-        return _mixture(recent, exponential_mean(occupied, np.inf)[known], settings["history"])
+        recent = exponential_mean(smooth, settings["half_life_days"], before=known)
+        return _mixture(recent, exponential_mean(occupied, np.inf, before=known), settings["history"])
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        occupied, known = history.observed.astype(np.float64), history.known_before(validation)
-        past = exponential_mean(occupied, np.inf)[known]
+        occupied, known = history.observed, history.known_before(validation)
+        past = exponential_mean(occupied, np.inf, before=known)
         for width in WIDTHS:
             smooth = smooth_cells(occupied, history.in_coverage, width)
             for half_life in HALF_LIVES:
-                recent = exponential_mean(smooth, half_life)[known]
+                recent = exponential_mean(smooth, half_life, before=known)
                 for share in HISTORY_SHARES:
                     settings = {"width_cells": width, "half_life_days": half_life, "history": share}
                     yield settings, _mixture(recent, past, share)

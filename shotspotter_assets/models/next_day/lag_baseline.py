@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -20,7 +20,8 @@ from shotspotter_assets.models.forecaster import (
     require_both_labels,
 )
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import LagFeatures, lag_features
+from shotspotter_assets.models.next_day.cell_days import FitSample, SomeCells, days_at_once, fit_sample
+from shotspotter_assets.models.next_day.lag_features import LagFeatures, lag_features, lag_features_of_rows
 from shotspotter_assets.models.next_day.tuned_baseline import Settings, best_candidate
 from shotspotter_assets.models.probability import clip_probability
 
@@ -33,23 +34,33 @@ class LagFold:
 
     Attributes:
         history: to the end of the validation window at least.
-        features: of the days before that end.
-        inputs: what the model takes of the features, shape (days, cells, features).
+        names: of the features.
+        inputs: what the model takes of the features, of all days before that end, shape (days, cells, features), or of
+            `sample`, shape (rows, features).
+        sample: the cell-days of the fit; None where it takes all.
+        validation_features: of every covered cell.
         train: indexes of the day axis; `validation` follows.
     """
 
     history: History
-    features: LagFeatures
+    names: tuple[str, ...]
     inputs: Rows
+    sample: FitSample | None
+    validation_features: LagFeatures
     train: range
     validation: range
 
-    def to_fit(self, days: range) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """(rows, labels) of the days after the warm-up."""
+    def to_fit(self, days: range) -> tuple[Rows, npt.NDArray[np.bool_], Array | None]:
+        """(rows, labels, weights of the rows, None for 1) of the days after the warm-up."""
         kept = after_warm_up(days, LAG_WARM_UP_DAYS)
-        labels = self.history.observed[kept.start : kept.stop].ravel()
+        if self.sample is None:
+            labels, weight = self.history.observed[kept.start : kept.stop].ravel(), None
+            rows = rows_of(self.inputs[kept.start : kept.stop])
+        else:
+            at = slice(*np.searchsorted(self.sample.day, [kept.start, kept.stop]))
+            rows, labels, weight = self.inputs[at], self.sample.observed[at], self.sample.sample_weight[at]
         require_both_labels(self.history, days, labels)
-        return rows_of(self.inputs[kept.start : kept.stop]), labels
+        return rows, labels, weight
 
 
 class LagModel(Protocol):
@@ -99,8 +110,7 @@ class LagBaseline(ABC):
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> "FittedLagBaseline":
         history = history.through(validation.stop)
-        features = lag_features(history, range(validation.stop))
-        fold = LagFold(history, features, self.inputs(features), train, validation)
+        fold = self._fold(history, train, validation)
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
         with threadpool_limits(1):
@@ -108,6 +118,25 @@ class LagBaseline(ABC):
             settings, probability = best_candidate(self.candidates(fold), labels)
             model = self.fit_model(fold, range(train.start, validation.stop), settings)
         return FittedLagBaseline(self, model, settings, probability)
+
+    def _fold(self, history: History, train: range, validation: range) -> LagFold:
+        sample = fit_sample(history, validation.stop)
+        if sample is None:
+            features = lag_features(history, range(validation.stop))
+            of_validation = replace(features, values=features.values[validation.start :])
+        else:
+            stop, at = np.array([validation.stop]), SomeCells(history, *sample.rows)
+            features = history.kept("lag_features_of_sample", stop, lambda: lag_features_of_rows(history, at))
+            of_validation = lag_features(history, validation)
+        return LagFold(history, features.names, self.inputs(features), sample, of_validation, train, validation)
+
+    def probability(self, model: LagModel, features: LagFeatures, history: History) -> Array:
+        """Of every covered cell on the days of the features, shape (days, cells)."""
+        parts = [
+            model.probability(rows_of(self.inputs(replace(features, values=features.values[days]))))
+            for days in days_at_once(np.arange(len(features.values)), history)
+        ]
+        return np.concatenate(parts).reshape(features.values.shape[:2])
 
     def load(self, files: Mapping[str, bytes]) -> "FittedLagBaseline":
         return FittedLagBaseline(self, self.load_model(files), json.loads(files[self.file]))
@@ -132,13 +161,12 @@ class FittedLagBaseline:
         if features.names != self.model.names:
             raise OtherInputsError(f"A stored {self.kind.name} {INPUTS_ERROR}")
         with threadpool_limits(1):
-            probability = self.model.probability(rows_of(self.kind.inputs(features)))
-        return clip_probability(probability.reshape(len(days), -1))
+            return clip_probability(self.kind.probability(self.model, features, history))
 
     def files(self) -> dict[str, bytes]:
         return {**self.model.files(), self.kind.file: json.dumps(self.settings).encode()}
 
 
 def rows_of(inputs: Rows) -> Rows:
-    """One row a cell-day, shape (days * cells, features)."""
-    return inputs.reshape(-1, inputs.shape[2])
+    """One row a cell-day, shape (rows, features)."""
+    return inputs.reshape(-1, inputs.shape[-1])

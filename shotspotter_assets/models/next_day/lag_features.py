@@ -6,6 +6,7 @@ see is therefore in no row that it takes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy.typing as npt
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.year import same_date_last_year
-from shotspotter_assets.models.filters import exponential_mean, smooth_cells
+from shotspotter_assets.models.filters import Days, exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import Array
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.cell_days import CellDays, EveryCell, SomeCells
 from shotspotter_assets.models.next_day.features import MAX_DAYS_REMEMBERED, last_occupied, weekday_and_season
 
 HALF_LIVES: Final = (7, 14, 30, 90, 365)
@@ -53,64 +55,70 @@ def lag_features(history: History, wanted: range) -> LagFeatures:
     return history.kept("lag_features", days, lambda: _lag_features(history, days))
 
 
+def lag_features_of_rows(history: History, at: SomeCells) -> LagFeatures:
+    """The same of some cell-days, up to rounding; `values` of the shape (rows, features)."""
+    columns = [(name, is_rate, values.astype(np.float32)) for name, is_rate, values in _columns(history, at)]
+    names, is_rate, values = zip(*columns, strict=True)
+    return LagFeatures(np.column_stack(values), names, np.array(is_rate))
+
+
 def _lag_features(history: History, wanted: Integers) -> LagFeatures:
-    days, in_coverage = history.days_to_forecast(), history.in_coverage
-    known = history.known_before(wanted)
-    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.float64)
-    occupied = (alerts > 0).astype(np.float64)
-    columns: list[tuple[str, bool, Array]] = [
-        *((name, True, values) for name, values in _rates("occupied", occupied, in_coverage, SMOOTHING_WIDTHS, known)),
-        # Smoothed counts hold what smoothed occupancy holds; they cost boosting a third of its time for nothing.
-        *((name, True, values) for name, values in _rates("alerts", alerts, in_coverage, SMOOTHING_WIDTHS[:1], known)),
-        *((name, False, values) for name, values in _recency(alerts, wanted, known)),
-        *((name, True, values[known]) for name, values in _city_rates(occupied, days[: len(occupied)])),
-        *((name, True, values[wanted]) for name, values in _firework_rates(occupied, in_coverage, history)),
-        *((name, False, values) for name, values in weekday_and_season(days[wanted])),
-        ("is_firework_day", False, is_holiday_fireworks(days[wanted]).astype(np.float64)[:, None]),
-    ]
-    features = np.empty((len(wanted), int(in_coverage.sum()), len(columns)), dtype=np.float32)
+    columns = list(_columns(history, EveryCell(history, wanted)))
+    features = np.empty((len(wanted), int(history.in_coverage.sum()), len(columns)), dtype=np.float32)
     for at, (_, _, values) in enumerate(columns):
         features[:, :, at] = values
     names, is_rate, _ = zip(*columns, strict=True)
     return LagFeatures(features, names, np.array(is_rate))
 
 
-def _rates(
-    what: str, daily: Array, in_coverage: Booleans, widths: Sequence[float], known: Integers
-) -> Iterator[tuple[str, Array]]:
-    # Filters in time and smoothing in space commute: only the wanted days are smoothed.
-    for half_life in (*HALF_LIVES, np.inf):
-        rate = exponential_mean(daily, half_life)[known]
-        for width in widths:
-            place = f"{what}_within_{width:g}_cells" if width else what
-            past = "all_history" if np.isinf(half_life) else f"{half_life}_days"
-            yield f"{place}_{past}", smooth_cells(rate, in_coverage, width)
+def _columns(history: History, at: CellDays) -> Iterator[tuple[str, bool, Array]]:
+    """(name, whether it is a rate, values) of each feature."""
+    days = history.days_to_forecast()
+    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+    occupied = alerts > 0
+    yield from _rates("occupied", occupied, SMOOTHING_WIDTHS, at)
+    # Smoothed counts hold what smoothed occupancy holds; they cost boosting a third of its time for nothing.
+    yield from _rates("alerts", alerts, SMOOTHING_WIDTHS[:1], at)
+    [yesterday] = at.last_day(alerts, [0.0])
+    yield "alerts_yesterday", False, yesterday
+    since = at.of_days(at.days) - at.known(last_occupied(alerts))
+    yield "log_days_since_last_alert", False, np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
+    for name, rate in _city_rates(occupied, days[: len(occupied)]):
+        yield name, True, at.of_days(rate[at.before])
+    yield from _firework_rates(occupied, history, at)
+    for name, values in weekday_and_season(days[at.days]):
+        yield name, False, at.of_maps(values)
+    yield "is_firework_day", False, at.of_days(is_holiday_fireworks(days[at.days]).astype(np.float64))
 
 
-def _recency(alerts: Array, wanted: Integers, known: Integers) -> Iterator[tuple[str, Array]]:
-    yield "alerts_yesterday", np.concatenate([np.zeros_like(alerts[:1]), alerts])[known]
-    since = wanted[:, None] - last_occupied(alerts)[known]
-    yield "log_days_since_last_alert", np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
+def _rates(what: str, daily: Days, widths: Sequence[float], at: CellDays) -> Iterator[tuple[str, bool, Array]]:
+    half_lives = (*HALF_LIVES, np.inf)
+    for (half_life, width), rate in zip(product(half_lives, widths), at.means(daily, half_lives, None, widths), strict=True):
+        place = f"{what}_within_{width:g}_cells" if width else what
+        past = "all_history" if np.isinf(half_life) else f"{half_life}_days"
+        yield f"{place}_{past}", True, rate
 
 
-def _city_rates(occupied: Array, days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
+def _city_rates(occupied: Booleans, days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
     # A firework day says nothing about the rate of the ordinary days after it.
     ordinary = (~is_holiday_fireworks(days)).astype(np.float64)
     for half_life in CITY_HALF_LIVES:
         rate = exponential_mean(occupied.mean(axis=1) * ordinary, half_life)
         share = exponential_mean(ordinary, half_life)
-        yield f"city_{half_life}_days", np.divide(rate, share, out=np.zeros_like(rate), where=share > 0)[:, None]
+        yield f"city_{half_life}_days", np.divide(rate, share, out=np.zeros_like(rate), where=share > 0)
 
 
-def _firework_rates(occupied: Array, in_coverage: Booleans, history: History) -> Iterator[tuple[str, Array]]:
+def _firework_rates(occupied: Booleans, history: History, at: CellDays) -> Iterator[tuple[str, bool, Array]]:
     """What past firework days were like, on firework days; 0 on all others. Of all days to the one that is forecast."""
     days = history.days_to_forecast()
-    known, fireworks = history.known_before(range(len(days))), is_holiday_fireworks(days)
-    rate = np.zeros((len(days), int(in_coverage.sum())))
+    fireworks = is_holiday_fireworks(days)
+    on_fireworks = fireworks[at.days]
+    rate = np.zeros((len(at.days), occupied.shape[1]), np.float32)
     counted = np.flatnonzero(fireworks[: len(occupied)])
-    past = smooth_cells(occupied[counted], in_coverage, SMOOTHING_WIDTHS[-1])
-    rate[fireworks] = exponential_mean(past, FIREWORK_HALF_LIFE)[np.searchsorted(counted, known[fireworks])]
-    yield "occupied_on_past_firework_days", rate
-    at = (same_date_last_year(days) - days[:1]).astype(np.int64)
-    city = np.where(fireworks & (at >= 0), occupied.mean(axis=1)[np.maximum(at, 0)], 0.0)
-    yield "city_last_year_on_firework_day", city[:, None]
+    past = smooth_cells(occupied[counted].astype(np.float64), history.in_coverage, SMOOTHING_WIDTHS[-1])
+    rate[on_fireworks] = exponential_mean(past, FIREWORK_HALF_LIFE)[np.searchsorted(counted, at.before[on_fireworks])]
+    yield "occupied_on_past_firework_days", True, at.of_maps(rate)
+    last_year = (same_date_last_year(days) - days[:1]).astype(np.int64)[at.days]
+    is_known = on_fireworks & (last_year >= 0)
+    city = np.where(is_known, occupied.mean(axis=1)[np.maximum(last_year, 0)], 0.0)
+    yield "city_last_year_on_firework_day", True, at.of_days(city)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from shotspotter_assets.models.forecaster import Array
-from shotspotter_assets.models.next_day.lag_baseline import LagBaseline, LagFold, Rows, rows_of
+from shotspotter_assets.models.next_day.lag_baseline import LagBaseline, LagFold, Rows
 from shotspotter_assets.models.next_day.lag_features import LagFeatures
 from shotspotter_assets.models.next_day.tuned_baseline import Settings
 
@@ -43,7 +43,7 @@ class LogisticRegressionForecaster(LagBaseline):
     def inputs(self, features: LagFeatures) -> Rows:
         """See `LagBaseline.inputs`; float64, as nearly equal rates make the fit stiff."""
         values = features.values.astype(np.float64)
-        values[:, :, features.is_rate] = np.log(values[:, :, features.is_rate] + MIN_RATE)
+        values[..., features.is_rate] = np.log(values[..., features.is_rate] + MIN_RATE)
         return values
 
     def fit_model(self, fold: LagFold, days: range, settings: Settings) -> Lines:
@@ -54,21 +54,21 @@ class LogisticRegressionForecaster(LagBaseline):
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        rows, labels = fold.to_fit(days)
-        scaler = StandardScaler().fit(rows)
+        rows, labels, sample_weight = fold.to_fit(days)
+        scaler = StandardScaler().fit(rows, sample_weight=sample_weight)
         rows = scaler.transform(rows)
         model = LogisticRegression(solver="newton-cholesky", warm_start=True)
         for inverse_penalty in inverse_penalties:
-            model.set_params(C=inverse_penalty).fit(rows, labels)
+            model.set_params(C=inverse_penalty).fit(rows, labels, sample_weight)
             slopes = model.coef_[0] / scaler.scale_
-            yield Lines(fold.features.names, slopes, float(model.intercept_[0] - slopes @ scaler.mean_))
+            yield Lines(fold.names, slopes, float(model.intercept_[0] - slopes @ scaler.mean_))
 
     def load_model(self, files: Mapping[str, bytes]) -> Lines:
         content = json.loads(files[MODEL_FILE])
         return Lines(tuple(content["names"]), np.array(content["slopes"]), content["intercept"])
 
     def candidates(self, fold: LagFold) -> Iterator[tuple[Settings, Array]]:
-        rows = rows_of(fold.inputs[fold.validation.start : fold.validation.stop])
         fits = self._fits(fold, fold.train, INVERSE_PENALTIES)
         for inverse_penalty, lines in zip(INVERSE_PENALTIES, fits, strict=True):
-            yield {"inverse_penalty": inverse_penalty}, lines.probability(rows).reshape(len(fold.validation), -1)
+            probability = self.probability(lines, fold.validation_features, fold.history)
+            yield {"inverse_penalty": inverse_penalty}, probability

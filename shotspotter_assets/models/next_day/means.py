@@ -139,9 +139,9 @@ class ExponentialMeanForecaster(TunedBaseline):
 
 def _rates(history: History, half_life: float, days: range) -> tuple[Array, Array, Array]:
     """(recent, over all history, the city's recent) rates of what is known before each of `days`."""
-    occupied, known = history.observed.astype(np.float64), history.known_before(days)
-    recent = exponential_mean(occupied, half_life)[known]
-    return recent, exponential_mean(occupied, np.inf)[known], recent.mean(axis=1, keepdims=True)
+    occupied, known = history.observed, history.known_before(days)
+    recent, past = (exponential_mean(occupied, decay, before=known) for decay in (half_life, np.inf))
+    return recent, past, recent.mean(axis=1, keepdims=True)
 
 
 def _mixture(rates: tuple[Array, Array, Array], settings: Settings) -> Array:

@@ -80,9 +80,7 @@ class FittedNewCity:
     def _rates(self, history: History, days: range) -> tuple[Array, Array]:
         """(rates, variances of their logarithms), each (days, cells)."""
         in_coverage, known = history.in_coverage, history.known_before(days)
-        alerts, seen = (
-            sums[known] for sums in decayed_sums(history.observed.astype(np.float64), np.inf, ordinary_days(history))
-        )
+        alerts, seen = decayed_sums(history.observed, np.inf, ordinary_days(history), known)
         total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape
         mean = np.exp(self.log_rate + self.log_rate_sd**2 / 2) * (HEARD_SHARE if in_coverage.all() else 1.0)
         city = mean * (shape + total) / (shape + mean * seen * alerts.shape[1])

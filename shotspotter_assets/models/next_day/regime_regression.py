@@ -25,8 +25,9 @@ from shotspotter_assets.models.forecaster import (
     validation_of,
 )
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.cell_days import FitSample, SomeCells, fit_sample
 from shotspotter_assets.models.next_day.drivers import main_drivers
-from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.features import Inputs, inputs_of_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
 from shotspotter_assets.models.next_day.shared_regression import MIN_SCALE, PLACES, required_inputs
@@ -41,29 +42,51 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class FitRows:
+    """The cell-days of a fit.
+
+    Attributes:
+        inputs: of all covered cells, shape (days, cells, inputs), or of a sample, shape (1, rows, inputs).
+        observed: whether there was an alert, flat.
+        sample_weight: how many cell-days each stands for, flat; None where all are there.
+    """
+
+    inputs: Inputs
+    observed: npt.NDArray[np.bool_]
+    sample_weight: Array | None
+
+
+@dataclass(frozen=True)
 class FitData:
     """What a model on the next-day inputs is fitted on.
 
     Attributes:
         history: to the end of the validation window.
-        inputs: of all its days.
         train: indexes of the day axis; `validation` follows.
     """
 
     history: History
-    inputs: Inputs
     train: range
     validation: range
 
     @classmethod
     def make(cls, history: History, train: range, validation: range) -> "FitData":
         """Of a history that may go on after the validation window."""
-        history = history.through(validation.stop)
-        return cls(history, next_day_inputs(history, range(validation.stop)), train, validation)
+        return cls(history.through(validation.stop), train, validation)
 
     @property
     def both(self) -> range:
         return range(self.train.start, self.validation.stop)
+
+    @property
+    def inputs(self) -> Inputs:
+        """Of all days and covered cells, for those who need maps, and for fits that take all cell-days."""
+        return next_day_inputs(self.history, range(self.validation.stop))
+
+    @cached_property
+    def sample(self) -> FitSample | None:
+        """See `fit_sample`."""
+        return fit_sample(self.history, self.validation.stop)
 
     @cached_property
     def ordinary(self) -> npt.NDArray[np.bool_]:
@@ -83,12 +106,35 @@ class FitData:
         require_both_labels(self.history, days, self.history.observed[chosen])
         return chosen
 
-    def inputs_of(self, days: Integers | slice) -> Inputs:
-        return Inputs(self.inputs.values[days], self.inputs.names)
+    def rows(self, days: Integers) -> FitRows:
+        """All cell-days of some days, or those in the sample."""
+        sample = self.sample
+        if sample is None:
+            inputs = self.inputs
+            return FitRows(Inputs(inputs.values[days], inputs.names), self.history.observed[days].ravel(), None)
+        stop = np.array([self.validation.stop])
+        values, names = self.history.kept(
+            "inputs_of_sample", stop, lambda: inputs_of_rows(self.history, SomeCells(self.history, *sample.rows))
+        )
+        at = np.isin(np.arange(self.validation.stop), days)[sample.day]
+        return FitRows(Inputs(values[None, at], names), sample.observed[at], sample.sample_weight[at])
 
     @property
     def validation_inputs(self) -> Inputs:
-        return self.inputs_of(slice(self.validation.start, self.validation.stop))
+        """Of every covered cell."""
+        return self.validation_inputs_of(np.arange(self.validation.start, self.validation.stop))
+
+    def validation_inputs_of(self, days: Integers) -> Inputs:
+        """Of every covered cell on some days of the validation window."""
+        first, inputs = (0, self.inputs) if self.sample is None else (self.validation.start, self._validation_alone)
+        at = days - first
+        # Contiguous days are a view, not a copy.
+        is_run = len(at) > 0 and at[-1] - at[0] == len(at) - 1
+        return Inputs(inputs.values[at[0] : at[-1] + 1] if is_run else inputs.values[at], inputs.names)
+
+    @property
+    def _validation_alone(self) -> Inputs:
+        return next_day_inputs(self.history, self.validation)
 
 
 def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegimeRegression") -> Array:
@@ -139,7 +185,9 @@ class FittedRegimeRegression:
         if inputs.names != self.names:
             raise OtherInputsError(f"A stored regression {INPUTS_ERROR}")
         slopes = self.slopes
-        return inputs.values @ slopes + (self.intercept - self.mean @ slopes)
+        # Day by day, as each is copied into double precision.
+        by_day = [values @ slopes for values in inputs.values]
+        return np.array(by_day).reshape(inputs.values.shape[:2]) + (self.intercept - self.mean @ slopes)
 
     def predict(self, history: History, days: range) -> Array:
         ordinary = expit(self.logit(next_day_inputs(history, days)))
@@ -241,21 +289,22 @@ def _chosen(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -
     history, observed, judged = data.history, data.history.observed, data.judged
     if shared is not None:
         require_same_inputs(data, shared)
-    days, judged_inputs = data.to_fit(data.train), data.inputs_of(judged)
+    days = data.to_fit(data.train)
     fits = list(_fits(data, days, tried, shared))
-    losses = [float(log_losses(expit(fit.logit(judged_inputs)), observed[judged]).mean()) for fit in fits]
+    ordinary = [expit(fit.logit(data.validation_inputs)) for fit in fits]
+    at = judged - data.validation.start
+    losses = [float(log_losses(probability[at], observed[judged]).mean()) for probability in ordinary]
     best = int(np.argmin(losses))
     settings: dict[str, object] = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
     if shared is not None:
         settings["shared"] = shared.origin
-    ordinary = expit(fits[best].logit(data.validation_inputs))
-    probability = clip_probability(with_firework_days(history, data.validation, ordinary, fits[best]))
+    probability = clip_probability(with_firework_days(history, data.validation, ordinary[best], fits[best]))
     return replace(fits[best], settings=settings, validation_probability=probability), tried[best]
 
 
 def require_same_inputs(data: FitData, shared: SharedStart) -> None:
     """Refuse a regression of all cities that an earlier version fitted, with an OtherInputsError."""
-    if required_inputs(shared.slopes) != required_inputs(data.inputs.names):
+    if required_inputs(shared.slopes) != required_inputs(data.validation_inputs.names):
         raise OtherInputsError(
             f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
         )
@@ -272,10 +321,12 @@ def _fits(
 
     Each fit starts at the one before, the first one at `start`, which saves half of the steps.
     """
-    names = data.inputs.names
+    fit_rows = data.rows(days)
+    names, labels, sample_weight = fit_rows.inputs.names, fit_rows.observed, fit_rows.sample_weight
     # float64, as nearly equal rates make the fit stiff.
-    rows = data.inputs.values[days].reshape(-1, len(names)).astype(np.float64)
-    mean, scale = rows.mean(axis=0), rows.std(axis=0)
+    rows = fit_rows.inputs.values.reshape(-1, len(names)).astype(np.float64)
+    del fit_rows
+    mean, scale = mean_and_scale(rows, sample_weight)
     # Inputs that are constant in the training rows (such as the flag of firework days) are dropped.
     constant = scale < MIN_SCALE
     scale[constant] = 1.0
@@ -283,7 +334,6 @@ def _fits(
     rows -= mean
     rows /= scale
     rows[:, constant] = 0.0
-    labels = data.history.observed[days].ravel()
     # Cities may differ in their inputs: some publish no hours, some have further events.
     slopes = {} if shared is None else shared.slopes
     prior_weights = np.where(constant, 0.0, scale * np.array([slopes.get(name, 0.0) for name in names]))
@@ -295,6 +345,16 @@ def _fits(
         variance = np.where(is_of_places, FACTOR_VARIANCE, inverse_penalty)
         # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
         with threadpool_limits(1):
-            weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, start=guess)
+            weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
         yield FittedRegimeRegression(names, weights, intercept, mean, scale, {})
+
+
+def mean_and_scale(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+    """Mean and standard deviation of each input over all cell-days that `rows` stand for, each (inputs,)."""
+    if sample_weight is None:
+        return rows.mean(axis=0), rows.std(axis=0)
+    total = sample_weight.sum()
+    mean = sample_weight @ rows / total
+    square = np.einsum("r,ri,ri->i", sample_weight, rows, rows) / total
+    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))

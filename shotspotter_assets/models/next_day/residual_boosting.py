@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.cell_days import days_at_once
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
@@ -143,33 +144,42 @@ class ResidualBoostingForecaster:
 
     def _chosen(self, data: FitData, regressions: Regressions) -> "_Chosen":
         booster = self._boosted(data, data.to_fit(data.train), regressions.train, self.settings.max_trees)
-        judged = data.inputs_of(data.judged)
-        rows, labels = _rows(judged), data.history.observed[data.judged].ravel()
-        logit = regressions.train.logit(judged).ravel()
-        losses = {0: log_losses(expit(logit), labels)}
-        for trees in range(0, self.settings.max_trees, TREE_STEP):
-            logit += _added(booster, rows, trees, TREE_STEP)
-            losses[trees + TREE_STEP] = log_losses(expit(logit), labels)
-        best = min(losses, key=lambda trees: float(losses[trees].mean()))
+        tried = range(0, self.settings.max_trees + 1, TREE_STEP)
+        losses = dict.fromkeys(tried, 0.0)
+        for days in days_at_once(data.judged, data.history):
+            judged = data.validation_inputs_of(days)
+            rows, labels = _rows(judged), data.history.observed[days].ravel()
+            logit = regressions.train.logit(judged).ravel()
+            for trees in tried:
+                logit += _added(booster, rows, trees - TREE_STEP, TREE_STEP if trees else 0)
+                losses[trees] += float(log_losses(expit(logit), labels).sum())
+        best = min(losses, key=losses.__getitem__)
         # In a thin city's validation window some number of trees is better by chance.
-        if float((losses[0] - losses[best]).sum()) < MIN_GAIN:
+        if losses[0] - losses[best] < MIN_GAIN:
             best = 0
-        start = regressions.train.logit(data.validation_inputs)
-        ordinary = expit(start + _added(booster, _rows(data.validation_inputs), 0, best).reshape(start.shape))
-        probability = clip_probability(with_firework_days(data.history, data.validation, ordinary, regressions.train))
-        return _Chosen(best, float(losses[best].mean()), probability)
+        ordinary = []
+        for days in days_at_once(np.arange(data.validation.start, data.validation.stop), data.history):
+            inputs = data.validation_inputs_of(days)
+            start = regressions.train.logit(inputs)
+            ordinary.append(expit(start + _added(booster, _rows(inputs), 0, best).reshape(start.shape)))
+        probability = clip_probability(
+            with_firework_days(data.history, data.validation, np.concatenate(ordinary), regressions.train)
+        )
+        cell_days = len(data.judged) * int(data.history.in_coverage.sum())
+        return _Chosen(best, losses[best] / cell_days, probability)
 
     def _boosted(
         self, data: FitData, days: Integers, regression: FittedRegimeRegression, trees: int
     ) -> "lightgbm.Booster":
         import lightgbm
 
-        inputs = data.inputs_of(days)
+        fit_rows = data.rows(days)
         rows = lightgbm.Dataset(
-            _rows(inputs),
-            data.history.observed[days].ravel(),
-            init_score=regression.logit(inputs).ravel(),
-            feature_name=_names(inputs),
+            _rows(fit_rows.inputs),
+            fit_rows.observed,
+            weight=fit_rows.sample_weight,
+            init_score=regression.logit(fit_rows.inputs).ravel(),
+            feature_name=_names(fit_rows.inputs),
         )
         return lightgbm.train(parameters(self.settings), rows, num_boost_round=trees)
 

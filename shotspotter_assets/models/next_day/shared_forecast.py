@@ -48,10 +48,10 @@ class SharedRegressionForecaster:
 
 def _at_own_level(data: FitData, days: range, shared: SharedStart) -> FittedRegimeRegression:
     require_same_inputs(data, shared)
-    names = data.inputs.names
+    rows = data.rows(data.to_fit(days))
+    names = rows.inputs.names
     slopes = np.array([shared.slopes.get(name, 0.0) for name in names])
     zeros, ones = np.zeros(len(names)), np.ones(len(names))
     regression = FittedRegimeRegression(names, slopes, shared.intercept, zeros, ones, {})
-    fitted_on = data.to_fit(days)
-    offset = level_offset(regression.logit(data.inputs_of(fitted_on)), data.history.observed[fitted_on])
+    offset = level_offset(regression.logit(rows.inputs).ravel(), rows.observed, rows.sample_weight)
     return FittedRegimeRegression(names, slopes, shared.intercept + offset, zeros, ones, {})

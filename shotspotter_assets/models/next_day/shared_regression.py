@@ -17,10 +17,12 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from threadpoolctl import threadpool_limits
 
+from shotspotter_assets.cities.memory import MAX_FIT_ROWS
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import Array, SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.cell_days import SomeCells
+from shotspotter_assets.models.next_day.features import inputs_of_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
 
 PACKAGE: Final = "package"
@@ -76,14 +78,22 @@ class SharedRows:
         ordinary = ordinary_days(history)
         kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
         days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
-        inputs, observed = next_day_inputs(history, days), history.observed[days]
-        shared = [at for at, name in enumerate(inputs.names) if not name.startswith(UNSHARED_INPUTS)]
-        drawn = observed | (np.random.default_rng(first).random(observed.shape) < EMPTY_SHARE)
+        observed = history.observed[days]
+        # As many of a fine grid as a city's own models are fitted on.
+        share = min(EMPTY_SHARE, MAX_FIT_ROWS / observed.size)
+        drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
+        if observed.size <= MAX_FIT_ROWS:
+            inputs = next_day_inputs(history, days)
+            values, names = inputs.values[drawn], inputs.names
+        else:
+            at, cell = np.nonzero(drawn)
+            values, names = inputs_of_rows(history, SomeCells(history, days[at], cell))
+        shared = [at for at, name in enumerate(names) if not name.startswith(UNSHARED_INPUTS)]
         return cls(
-            tuple(inputs.names[at] for at in shared),
-            inputs.values[drawn][:, shared],
+            tuple(names[at] for at in shared),
+            values[:, shared],
             observed[drawn],
-            np.where(observed[drawn], 1.0, 1 / EMPTY_SHARE),
+            np.where(observed[drawn], 1.0, 1 / share),
             np.broadcast_to(history.days()[days, None], observed.shape)[drawn],
         )
 
