@@ -2,7 +2,7 @@
 
 A grid of 200 x 200 cells has tens of millions of cell-days, nearly all without alerts. A fit takes all of those with alerts, and
 draws from the others, which weigh more: the weighted log loss is that of all cell-days but for chance (inverse probability
-weights, Horvitz and Thompson 1952). Forecasts are always made for every covered cell.
+weights, Horvitz and Thompson 1952, as a ratio to their sum, Hajek 1971). Forecasts are always made for every covered cell.
 """
 
 from collections.abc import Iterator, Sequence
@@ -195,4 +195,6 @@ def _drawn(observed: Booleans, share: float) -> FitSample:
     drawn = observed | (np.random.default_rng(0).random(observed.shape, dtype=np.float32) < share)
     day, cell = np.nonzero(drawn)
     positive = observed[day, cell]
-    return FitSample(day, cell, positive, np.where(positive, 1.0, 1 / share))
+    # In sum exactly all, so that no level rests on the draw.
+    of_others = (~observed).sum() / max((~positive).sum(), 1)
+    return FitSample(day, cell, positive, np.where(positive, 1.0, of_others))

@@ -30,8 +30,8 @@ from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import Inputs, inputs_of_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
-from shotspotter_assets.models.next_day.shared_regression import MIN_SCALE, PLACES, required_inputs
-from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
+from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
+from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression, mean_and_scale
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 FILE: Final = "regime_regression.json"
@@ -348,13 +348,3 @@ def _fits(
             weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
         yield FittedRegimeRegression(names, weights, intercept, mean, scale, {})
-
-
-def mean_and_scale(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
-    """Mean and standard deviation of each input over all cell-days that `rows` stand for, each (inputs,)."""
-    if sample_weight is None:
-        return rows.mean(axis=0), rows.std(axis=0)
-    total = sample_weight.sum()
-    mean = sample_weight @ rows / total
-    square = np.einsum("r,ri,ri->i", sample_weight, rows, rows) / total
-    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))

@@ -23,7 +23,7 @@ from shotspotter_assets.models.forecaster import Array, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.cell_days import SomeCells
 from shotspotter_assets.models.next_day.features import inputs_of_rows, next_day_inputs, ordinary_days
-from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
+from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
 
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
@@ -44,8 +44,6 @@ INVERSE_PENALTY: Final = 1e-3
 LOG_RATE_SD: Final = 0.8
 PRIOR_CITIES: Final = 3
 """How far cities differ in the logarithm of their rate, and for how many cities that counts: of few it cannot be told."""
-MIN_SCALE: Final = 1e-6
-"""Standard deviation below which an input is constant."""
 DIGITS: Final = 6
 """Significant ones of stored numbers."""
 

@@ -11,6 +11,8 @@ Array = npt.NDArray[np.float64]
 
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
+MIN_SCALE: Final = 1e-6
+"""Standard deviation below which an input is constant."""
 
 
 def fit_shrunk_regression(
@@ -61,3 +63,13 @@ def fit_shrunk_regression(
         first_guess = start - np.append(prior_weights, 0.0)
     found = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
     return prior_weights + found[:-1], float(found[-1])
+
+
+def mean_and_scale(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+    """Mean and standard deviation of each input over all cell-days that `rows` stand for, each (inputs,)."""
+    if sample_weight is None:
+        return rows.mean(axis=0), rows.std(axis=0)
+    total = sample_weight.sum()
+    mean = sample_weight @ rows / total
+    square = np.einsum("r,ri,ri->i", sample_weight, rows, rows) / total
+    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
