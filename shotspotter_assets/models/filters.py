@@ -37,7 +37,9 @@ def decay_of(half_life: float) -> float:
     return float(2.0 ** (-1.0 / half_life))
 
 
-def exponential_mean(daily: Days, half_life: float, kept: Booleans | None = None, before: Integers | None = None) -> Array:
+def exponential_mean(
+    daily: Days, half_life: float, kept: Booleans | None = None, before: Integers | None = None
+) -> Array:
     """Exponentially weighted mean of the days before each day and before the day after the last.
 
     m_t = sum over s < t of a^(t-1-s) x_s / sum over s < t of a^(t-1-s) with a = `decay_of(half_life)`, over the days that

@@ -57,7 +57,9 @@ def test_five_years_of_200_x_200_cells_fit_into_8_gb_with_half_of_them_covered()
     fine = city(start=date(2019, 2, 3), grid={"rows": 200, "columns": 200})
     require_memory(fine, LAST, covered=20_000)
     with pytest.raises(CityTooLargeError):
-        require_memory(city(start=date(2019, 2, 3), grid={"rows": 200, "columns": 200}, memory_gb=3), LAST, covered=20_000)
+        require_memory(
+            city(start=date(2019, 2, 3), grid={"rows": 200, "columns": 200}, memory_gb=3), LAST, covered=20_000
+        )
 
 
 def test_without_a_limit_in_the_file_it_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

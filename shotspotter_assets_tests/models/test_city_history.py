@@ -9,6 +9,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.factors import PointFactor
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
+from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.models.shared_models import train_shared
 from shotspotter_assets.storage.errors import MissingPartitionsError
@@ -47,6 +48,16 @@ def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: St
     assert daily.evening is not None
     assert daily.evening[0, 2, 1] == 1
     assert stored.daily(COVERED).counts is daily.counts
+
+
+def test_the_hours_of_a_fine_grid_are_those_of_its_last_days(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = CityHistory.load(store, CITY, LAST)
+    whole = stored.hourly(COVERED)
+    monkeypatch.setattr(city_history, "MAX_CELL_HOURS", 31 * 24 * int(COVERED.sum()))
+    last_days = stored.hourly(COVERED)
+    assert last_days.first_day == date(2021, 3, 1)
+    np.testing.assert_array_equal(last_days.counts, whole.counts[-len(last_days) :])
+    assert last_days.starts[0] == whole.starts[len(whole) - len(last_days)]
 
 
 def test_a_later_first_day_leaves_the_days_before_out(store: Store) -> None:

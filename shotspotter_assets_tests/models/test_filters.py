@@ -3,7 +3,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from shotspotter_assets.models import filters
-from shotspotter_assets.models.filters import exponential_mean, recursive_mean, smooth_cells, smoothing_weights
+from shotspotter_assets.models.filters import (
+    exponential_mean,
+    recursive_mean,
+    smooth_cells,
+    smoothing_weights,
+    weighted_cells,
+)
 from shotspotter_assets_tests.evaluation.cities import COVERED
 
 
@@ -47,6 +53,26 @@ def test_maps_and_weights_made_in_parts_are_the_same_to_the_bit(monkeypatch):
     monkeypatch.setattr(filters, "MAX_NUMBERS_AT_ONCE", 5 * COVERED.size)
     np.testing.assert_array_equal(smooth_cells(daily, COVERED, 1.5), whole[0])
     np.testing.assert_array_equal(smoothing_weights(COVERED, 0.8), whole[1])
+
+
+@pytest.mark.parametrize("before", [[40], [0, 3, 3, 17], range(41)])
+def test_means_before_some_days_are_those_among_all_to_the_bit(before):
+    random = np.random.default_rng(0)
+    daily, kept = random.random((40, 3)) < 0.3, random.random(40) < 0.8
+    every = exponential_mean(daily, 7.0, kept)
+    np.testing.assert_array_equal(exponential_mean(daily, 7.0, kept, np.array(before)), every[np.array(before)])
+
+
+@pytest.mark.parametrize("width", [0.8, 2.0])
+def test_weights_of_a_fine_grid_are_sparse_and_the_same(width, monkeypatch):
+    in_coverage = np.random.default_rng(0).random((24, 40)) < 0.7
+    dense = smoothing_weights(in_coverage, width)
+    monkeypatch.setattr(filters, "MAX_DENSE_CELLS", 100)
+    sparse = smoothing_weights(in_coverage, width)
+    np.testing.assert_allclose(sparse.toarray(), dense, rtol=1e-5, atol=1e-8)
+    assert sparse.nnz < dense.size
+    values = np.random.default_rng(1).poisson(0.1, (5, in_coverage.sum())).astype(np.float32)
+    np.testing.assert_allclose(weighted_cells(values, sparse), weighted_cells(values, dense), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("half_life", [1.0, 30.0, np.inf])

@@ -78,9 +78,7 @@ class GradientBoostingForecaster(LagBaseline):
             "min_data_in_leaf": round(MIN_LEAF_ROWS * share),
         }
         sample_weight = np.where(labels[drawn], 1.0, 1 / share) * (1.0 if drawn_weight is None else drawn_weight[drawn])
-        data = lightgbm.Dataset(
-            rows[drawn], labels[drawn], weight=sample_weight, feature_name=list(fold.names)
-        )
+        data = lightgbm.Dataset(rows[drawn], labels[drawn], weight=sample_weight, feature_name=list(fold.names))
         return Trees(lightgbm.train(PARAMETERS | parameters, data, num_boost_round=int(settings["iterations"])))
 
     def load_model(self, files: Mapping[str, bytes]) -> Trees:

@@ -93,7 +93,9 @@ def _columns(history: History, at: CellDays) -> Iterator[tuple[str, bool, Array]
 
 def _rates(what: str, daily: Days, widths: Sequence[float], at: CellDays) -> Iterator[tuple[str, bool, Array]]:
     half_lives = (*HALF_LIVES, np.inf)
-    for (half_life, width), rate in zip(product(half_lives, widths), at.means(daily, half_lives, None, widths), strict=True):
+    for (half_life, width), rate in zip(
+        product(half_lives, widths), at.means(daily, half_lives, None, widths), strict=True
+    ):
         place = f"{what}_within_{width:g}_cells" if width else what
         past = "all_history" if np.isinf(half_life) else f"{half_life}_days"
         yield f"{place}_{past}", True, rate

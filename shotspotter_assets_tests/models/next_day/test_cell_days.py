@@ -77,7 +77,9 @@ def test_the_usual_grid_is_fitted_on_all_cell_days_and_a_finer_one_on_a_sample(m
 
 
 @pytest.mark.parametrize("name", FITTED_ON_ROWS)
-def test_a_fit_on_a_sample_forecasts_as_one_on_all_and_is_calibrated(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_on_a_sample_forecasts_as_one_on_all_and_is_calibrated(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)
     whole = validation_of(build(name).fit(past, train, validation, context_of(name)))
     monkeypatch.setattr(cell_days, "MAX_FIT_ROWS", past.observed.size // 2)
