@@ -80,7 +80,7 @@ def _last_years(fold: Fold, years: int) -> Fold:
 def _forecast(fold: Fold, without: str | None = None) -> np.ndarray:
     data = FitData.make(fold.history, fold.train, fold.validation)
     if without is not None:
-        data = replace(data, inputs=_without(data.inputs, without))
+        data = replace(data, changed_inputs=_without(data.inputs, without))
     boosting = ResidualBoostingForecaster(ResidualBoostingSettings())
     return boosting.fit_on_regressions(data, fit_regressions(data)).predict(fold.history, fold.test)
 

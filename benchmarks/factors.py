@@ -224,7 +224,9 @@ def forecasts_of(
         kept = cache / f"factors_{kind}_{fold.name}_{name.replace(' ', '_').replace(',', '')}.npy"
         if not kept.exists():
             inputs = _kept(data().inputs, kept_inputs)
-            fitted = fit_regressions(replace(data(), history=replace(data().history), inputs=inputs), start).both
+            fitted = fit_regressions(
+                replace(data(), history=replace(data().history), changed_inputs=inputs), start
+            ).both
             np.save(kept, fitted.predict(fold.history, fold.test).astype(np.float32))
             print(f"{fold.name} {kind} {name}", file=sys.stderr, flush=True)
         forecasts[name] = np.load(kept).astype(np.float64)

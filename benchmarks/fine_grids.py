@@ -1,9 +1,10 @@
 """What finer grids cost, and what fits on a sample lose: `python benchmarks/fine_grids.py --data FOLDER --cache FOLDER`.
 
-`costs` (default) runs the chain's own assets on Washington DC at several sizes and on a simulated city of 200 x 200 cells, half of
-which publish sensors, each asset in a process of its own; prints its CPU seconds and its largest memory. `sample` fits the stack and
-its members on all cell-days and on a sample (Washington DC, first quarter of 2017, days before the test years), and prints the
-log losses and the gain of the sample in nats per positive with a 90% interval of a weekly block bootstrap.
+`costs` (default) runs the chain's own assets on Washington DC at several sizes, and with `--large` on a simulated city of
+200 x 200 cells, half of them in the published coverage, each asset in a process of its own; prints its CPU seconds and its largest
+memory. `sample` fits the stack and its members on all cell-days and on a sample (Washington DC, first quarter of 2017, days before
+the test years), and prints log losses and the gain of the sample in nats per positive with a 90% interval of a weekly block
+bootstrap.
 """
 
 import argparse
@@ -107,7 +108,11 @@ def prepared_large(cache: Path) -> str:
     west, south, east, north = -77.5, 38.7, -77.08, 39.03
     middle = (west + east) / 2
     ring = [[middle, south], [east, south], [east, north], [middle, north], [middle, south]]
-    feature = {"type": "Feature", "properties": {"name": "east"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "east"},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
     coverage = cache / "large_city_coverage.geojson"
     cache.mkdir(parents=True, exist_ok=True)
     coverage.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
@@ -159,7 +164,9 @@ def run_step(city: str, step: Step, cache: Path) -> None:
         how["run_config"] = {"ops": {step.assets[0]: {"config": step.config}}}
     with dg.DagsterInstance.ephemeral() as instance:
         selection = dg.AssetSelection.assets(*step.assets).without_checks()
-        dg.materialize(list(whole.assets or []), selection=selection, resources=whole.resources, instance=instance, **how)
+        dg.materialize(
+            list(whole.assets or []), selection=selection, resources=whole.resources, instance=instance, **how
+        )
     used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(one.ru_utime + one.ru_stime for one in used)
     print(json.dumps([cpu, used[0].ru_maxrss / 2**20]))
@@ -182,7 +189,10 @@ def compare(size: int, rows: int, data: Path, cache: Path) -> None:
         gain = table_gain(fold.table(both), "sample", "all")
         losses = [log_losses(forecast, observed).mean() for forecast in both.values()]
         ratios = [forecast.sum() / observed.sum() for forecast in both.values()]
-        print(f"| {model} | {losses[0]:.6f} | {losses[1]:.6f} | {gain.text()} | {ratios[0]:.3f} | {ratios[1]:.3f} |", flush=True)
+        print(
+            f"| {model} | {losses[0]:.6f} | {losses[1]:.6f} | {gain.text()} | {ratios[0]:.3f} | {ratios[1]:.3f} |",
+            flush=True,
+        )
 
 
 def _forecasts(fold: Any, limit: int, cache: Path) -> dict[str, np.ndarray]:
@@ -192,7 +202,9 @@ def _forecasts(fold: Any, limit: int, cache: Path) -> dict[str, np.ndarray]:
         cell_days.MAX_FIT_ROWS = limit
         history = replace(fold.history)  # with nothing kept
         context = FitContext(package_start(history.city.name, fold.cutoff - timedelta(days=1)))
-        settings = StackSettings(members=[one for one in StackSettings().members if context.shared or one != "shared_regression"])
+        settings = StackSettings(
+            members=[one for one in StackSettings().members if context.shared or one != "shared_regression"]
+        )
         began = time.process_time()
         fitted: Any = forecaster("stack", settings).fit(
             history.through(fold.validation.stop), fold.train, fold.validation, context

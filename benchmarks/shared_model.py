@@ -19,13 +19,12 @@ from scipy.special import expit
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.shared_regression import (
-    MIN_SCALE,
     PACKAGE_FILE,
     SharedModels,
     SharedRows,
     fit_shared,
 )
-from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
+from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.file_names import ALL_CITIES
 

@@ -63,11 +63,13 @@ class FitData:
     Attributes:
         history: to the end of the validation window.
         train: indexes of the day axis; `validation` follows.
+        changed_inputs: of all days and covered cells, for experiments; the history's by default.
     """
 
     history: History
     train: range
     validation: range
+    changed_inputs: Inputs | None = None
 
     @classmethod
     def make(cls, history: History, train: range, validation: range) -> "FitData":
@@ -81,7 +83,7 @@ class FitData:
     @property
     def inputs(self) -> Inputs:
         """Of all days and covered cells, for those who need maps, and for fits that take all cell-days."""
-        return next_day_inputs(self.history, range(self.validation.stop))
+        return self.changed_inputs or next_day_inputs(self.history, range(self.validation.stop))
 
     @cached_property
     def sample(self) -> FitSample | None:
