@@ -7,7 +7,7 @@ only.
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ Array = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
-Days = npt.NDArray[np.floating | np.integer | np.bool_]
-"""Values of days, of any type of numbers: rates are of double precision, and counts need not be."""
+Days = npt.NDArray[Any]
+"""Values of days, of any type of numbers or truth: rates are of double precision, and counts need not be."""
 
 MIN_WEIGHT: Final = 1e-12
 """Of the days before, below which none counts."""

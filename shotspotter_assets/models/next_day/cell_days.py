@@ -43,7 +43,7 @@ class CellDays(Protocol):
     days: Integers
     before: Integers
 
-    def of_days(self, values: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
+    def of_days(self, values: Days) -> Days:
         """Of one value for each of `days`."""
         ...
 
@@ -76,7 +76,7 @@ class EveryCell:
     def __init__(self, history: History, days: Integers) -> None:
         self.days, self.before, self.in_coverage = days, history.known_before(days), history.in_coverage
 
-    def of_days(self, values: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
+    def of_days(self, values: Days) -> Days:
         return values[:, None]
 
     def of_maps(self, maps: Days) -> Days:
@@ -120,7 +120,7 @@ class SomeCells:
     def _row_before(self) -> Integers:
         return self.before[self._day_at]
 
-    def of_days(self, values: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
+    def of_days(self, values: Days) -> Days:
         return values[self._day_at]
 
     def of_maps(self, maps: Days) -> Days:

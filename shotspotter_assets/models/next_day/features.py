@@ -120,8 +120,8 @@ def _columns(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
         for half_life, prior, rate in _shrunk_rates(daily, kept, at, PRIOR_ALERTS[name]):
             # Stored models know these inputs by `trust`.
             yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_trust", np.log(rate)
-    for name, daily in (("yesterday", occupied), *_evening(history)):
-        for width, last in zip(WIDTHS[:3], at.last_day(daily * kept[:, None], WIDTHS[:3]), strict=True):
+    for name, alerts_of_day in (("yesterday", occupied), *_evening(history)):
+        for width, last in zip(WIDTHS[:3], at.last_day(alerts_of_day * kept[:, None], WIDTHS[:3]), strict=True):
             yield f"{name}_{width:g}_cells", np.sqrt(last)
     for name, layer in _other_layers(history):
         rates = at.means(np.minimum(layer, MAX_ALERTS_COUNTED), LAYER_HALF_LIVES, kept, [LAYER_WIDTH])
@@ -143,7 +143,7 @@ def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
             yield name, history.counts[:, of_name][:, :, history.in_coverage].sum(axis=1, dtype=np.int64)
 
 
-def _evening(history: History) -> list[tuple[str, Array]]:
+def _evening(history: History) -> list[tuple[str, Days]]:
     # Stored models know these inputs by `late`.
     evening = history.evening
     return [] if evening is None else [("late_yesterday", evening[:, history.in_coverage])]
