@@ -1,6 +1,6 @@
 """Logistic regression that is shrunk towards given weights, as those of a city towards those of all cities."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,7 @@ def fit_shrunk_regression(
     return prior_weights + found[:-1], float(found[-1])
 
 
-def mean_and_scale(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+def mean_and_scale(rows: npt.NDArray[Any], sample_weight: Array | None) -> tuple[Array, Array]:
     """Mean and standard deviation of each input over all cell-days that `rows` stand for, each (inputs,)."""
     if sample_weight is None:
         return rows.mean(axis=0), rows.std(axis=0)
