@@ -101,7 +101,7 @@ def test_the_map_of_tomorrow_has_the_forecast_in_it_and_the_colours_of_the_legen
     assert dict(zip(cells["numbers"], cells["classes"], strict=True)) == expected
     assert len(set(cells["classes"])) > 2
     legend = page.evaluate(
-        "[...document.querySelectorAll('.legend i')].map((i) => [i.className, getComputedStyle(i).backgroundColor])"
+        "[...document.querySelectorAll('.legend i[class^=class-]')].map((i) => [i.className, getComputedStyle(i).backgroundColor])"
     )
     shown = {
         tuple(int(part) for part in colour[4:-1].split(","))
