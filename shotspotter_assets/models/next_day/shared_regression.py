@@ -78,7 +78,7 @@ class SharedRows:
         days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
         observed = history.observed[days]
         # As many of a fine grid as a city's own models are fitted on.
-        share = min(EMPTY_SHARE, MAX_FIT_ROWS / observed.size)
+        share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
         if observed.size <= MAX_FIT_ROWS:
             inputs = next_day_inputs(history, days)

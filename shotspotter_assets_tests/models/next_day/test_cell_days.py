@@ -101,6 +101,10 @@ def test_the_regression_of_all_cities_takes_a_sample_of_a_fine_grid_too(monkeypa
     assert fewer.sample_weight.sum() == pytest.approx(whole.sample_weight.sum(), rel=0.15)
 
 
+def test_a_city_without_a_day_to_learn_from_has_no_rows_and_stops_no_other() -> None:
+    assert len(SharedRows.of(history().through(5), first=10).observed) == 0
+
+
 def fine_history(cells: int = 120, days: int = 200, alerts: int = 60) -> History:
     """A city of `cells` x `cells`, all of them covered, with so many alerts a day, most of them in its middle."""
     city = City.model_validate(CITY.model_dump() | {"grid": {"rows": cells, "columns": cells}})
