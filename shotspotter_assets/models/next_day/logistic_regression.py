@@ -11,7 +11,6 @@ from scipy.special import expit
 from shotspotter_assets.models.forecaster import Array
 from shotspotter_assets.models.next_day.lag_baseline import LagBaseline, LagFold, Rows
 from shotspotter_assets.models.next_day.lag_features import LagFeatures
-from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, mean_and_scale
 from shotspotter_assets.models.next_day.tuned_baseline import Settings
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
@@ -53,16 +52,16 @@ class LogisticRegressionForecaster(LagBaseline):
     def _fits(self, fold: LagFold, days: range, inverse_penalties: Sequence[float]) -> Iterator[Lines]:
         """The fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
 
         rows, labels, sample_weight = fold.to_fit(days)
-        mean, scale = mean_and_scale(rows, sample_weight)
-        scale[scale < MIN_SCALE] = 1.0
-        rows = (rows - mean) / scale
+        scaler = StandardScaler().fit(rows, sample_weight=sample_weight)
+        rows = scaler.transform(rows)
         model = LogisticRegression(solver="newton-cholesky", warm_start=True)
         for inverse_penalty in inverse_penalties:
             model.set_params(C=inverse_penalty).fit(rows, labels, sample_weight)
-            slopes = model.coef_[0] / scale
-            yield Lines(fold.names, slopes, float(model.intercept_[0] - slopes @ mean))
+            slopes = model.coef_[0] / scaler.scale_
+            yield Lines(fold.names, slopes, float(model.intercept_[0] - slopes @ scaler.mean_))
 
     def load_model(self, files: Mapping[str, bytes]) -> Lines:
         content = json.loads(files[MODEL_FILE])
