@@ -34,7 +34,7 @@ from shotspotter_assets.partitions import key_of, range_tags
 from shotspotter_assets.rehearsal.__main__ import ZONE, end, log
 from shotspotter_assets.rehearsal.cities import RehearsedCity, real_city, simulated_city
 from shotspotter_assets.rehearsal.gateway import SOURCE, Emitted, Gateway, emitted, serving
-from shotspotter_assets.rehearsal.minutes_account import Made, account, in_words
+from shotspotter_assets.rehearsal.minutes_account import EVERY_SECONDS, Made, account, in_words
 from shotspotter_assets.rehearsal.processes import MAX_STOP_SECONDS, prepare
 from shotspotter_assets.serving.lookout import Lookout, Seen
 from shotspotter_assets.settings import Settings
@@ -44,7 +44,6 @@ from shotspotter_assets.storage.store import Store
 SPEED: Final = 60.0
 HISTORY_DAYS: Final = 200
 RECORD_DAYS: Final = 7
-EVERY_SECONDS: Final = 30
 TYPED_AFTER_SECONDS: Final = 300.0
 """By the clock, as is how long the gateway is down: they try the running system, which nothing makes sixty times as fast."""
 DOWN_SECONDS: Final = 600.0

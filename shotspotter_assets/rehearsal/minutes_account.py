@@ -13,8 +13,8 @@ from shotspotter_assets.rehearsal.gateway import Emitted, Gateway
 
 MAX_LATENCY_SECONDS: Final = 60.0
 """Of 99 of 100 alerts and types, from the source to the page, or from the end of the gateway's outage."""
-LOOK_SECONDS: Final = 30.0
-"""What comes so shortly before an outage may be seen after it only: the gateway is asked every half minute."""
+EVERY_SECONDS: Final = 30
+"""The gateway is asked so often: what comes as shortly before an outage may be seen after it only."""
 HOUR: Final = 3600
 
 
@@ -104,7 +104,7 @@ def _late(made: Sequence[Made], gateway: Gateway, thing: str, there_at: Mapping[
         with_it = [one.at for one in made if _answered(gateway, one) >= at]
         if not with_it:
             problems.append(f"the {thing} {name} is in no nowcast")
-        elif down - LOOK_SECONDS <= at < up_again:
+        elif down - EVERY_SECONDS <= at < up_again:
             in_outage.append(min(with_it) - up_again)
         else:
             while_up.append(min(with_it) - at)
