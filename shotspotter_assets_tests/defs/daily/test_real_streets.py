@@ -142,10 +142,13 @@ def test_what_was_observed_is_the_street_of_each_alert(made: Made) -> None:
 
 
 def test_all_shifts_that_ended_on_the_day_are_scored(made: Made) -> None:
-    assert set(made.record.shifts) == {"day", "night"}
-    for of_shift in made.record.shifts.values():
-        assert of_shift.log_loss > 0
-        assert made.record.scores.observed >= 0
+    whole, shifts = made.record.scores, made.record.shifts
+    assert whole is not None
+    assert set(shifts) == {"day", "night"}
+    assert {of_shift.segments for of_shift in shifts.values()} == {whole.segments}
+    # The night began on the day before; the day's shift is a part of the day.
+    assert shifts["day"].observed <= whole.observed
+    assert 0 < shifts["day"].predicted < whole.predicted
 
 
 def test_pages_draw_streets_and_say_where_points_hardly_tell_them(made: Made) -> None:
