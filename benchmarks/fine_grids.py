@@ -167,7 +167,7 @@ def run_step(city: str, step: Step, cache: Path) -> None:
         dg.materialize(
             list(whole.assets or []), selection=selection, resources=whole.resources, instance=instance, **how
         )
-    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(one.ru_utime + one.ru_stime for one in used)
     print(json.dumps([cpu, used[0].ru_maxrss / 2**20]))
 

@@ -106,9 +106,8 @@ def main() -> None:
         end_what_is_left(installation)
         if options.recorded:
             stack.enter_context(postgres_home(Path(environment["DAGSTER_HOME"])))
-        os.environ["DAGSTER_HOME"] = environment[
-            "DAGSTER_HOME"
-        ]  # last, as the installation's processes are found by it
+        # The installation's processes are found by it, and the database is none of them.
+        os.environ["DAGSTER_HOME"] = environment["DAGSTER_HOME"]
         with dg.DagsterInstance.get() as instance:
             if options.recorded:
                 record_years(instance, [city.name for city in cities], options.recorded, before)

@@ -63,7 +63,11 @@ def trials_of(task: TuningTask, fold: Fold, kind: str, seed: int, number: int, c
         # With one finished trial alone, values are drawn at random.
         values = next_values(task, finished[:1], [], 1_000 * (seed + 1) + len(finished))
         finished = journal.add(task.key, task.run(values, lambda _: None, lambda _: None))
-        print(f"random {seed}: trial {len(finished)}/{number}, {finished[-1].seconds:.1f} s", flush=True)
+        best = best_of(finished).loss or 0.0
+        print(
+            f"random {seed}: trial {len(finished)}/{number}, best so far {best:.6f}, {finished[-1].seconds:.1f} s",
+            flush=True,
+        )
     return finished[:number]
 
 
