@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -34,9 +35,10 @@ def _launch(instance: dg.DagsterInstance, name: str, created: float) -> None:
     instance.add_backfill(backfill)
 
 
-def test_waiting_ends_with_a_new_backfill_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_with_a_new_backfill_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shotspotter_assets.dagster_patches.backfill_looks.LOOK_SECONDS", 0.05)
-    with dg.DagsterInstance.ephemeral() as instance:
+    # On disk, as one in memory refuses to be read while another thread writes.
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         _launch(instance, "before", time.time() - MINUTE)
         wait = BackfillWait(threading.Event(), instance)
         started = time.monotonic()

@@ -262,6 +262,8 @@ def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path
 def test_every_tab_leads_to_its_page_by_keyboard(page: Any, folder: Path) -> None:
     open_tomorrow(page, folder)
     for tab in TABS[1:]:
+        # A browser ignores keys until it has shown a page.
+        page.evaluate("() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
         page.locator(f"nav a[href='{tab.file}']").press("Enter")
         page.wait_for_url(f"**/{tab.file}")
         assert page.inner_text("nav a[aria-current=page]") == tab.title
