@@ -16,6 +16,8 @@ Array = npt.NDArray[np.float64]
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
+MIN_WEEKS: Final = 4
+"""For an interval: of fewer, a draw that has one week alone is likely, and of a single week nothing else can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Gain:
     """Gain of one forecast over another in nats per positive.
 
     Attributes:
-        gain: None without positives, as are `low` and `high`.
-        low: lower end of the interval.
-        high: upper end.
+        gain: None without positives.
+        low: lower end of the interval; None without positives, and of fewer than `MIN_WEEKS` weeks.
+        high: upper end, likewise.
         level: share of the draws that the interval holds.
         weeks: number of whole weeks that were drawn from.
         draws: of the bootstrap.
@@ -48,8 +50,10 @@ class Gain:
 
     def text(self, form: str = "+.4f") -> str:
         """The gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
-        if self.gain is None or self.low is None or self.high is None:
+        if self.gain is None:
             return "-"
+        if self.low is None or self.high is None:
+            return f"{self.gain:{form}} (no interval from {self.weeks} {'week' if self.weeks == 1 else 'weeks'})"
         return f"{self.gain:{form}} ({self.low:{form}}, {self.high:{form}})"
 
 
@@ -97,8 +101,11 @@ def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
     difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
     if not positives.sum():
         return Gain(None, None, None, LEVEL, weeks, DRAWS)
+    gain = float(difference.sum() / positives.sum())
+    if weeks < MIN_WEEKS:
+        return Gain(gain, None, None, LEVEL, weeks, DRAWS)
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
     gained, drawn_positives = times_drawn @ difference, times_drawn @ positives
     usable = drawn_positives > 0
     low, high = np.quantile(gained[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Gain(float(difference.sum() / positives.sum()), float(low), float(high), LEVEL, weeks, DRAWS)
+    return Gain(gain, float(low), float(high), LEVEL, weeks, DRAWS)

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.gains import MIN_WEEKS
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
@@ -305,7 +306,14 @@ def _put_track_record(store: Store, city: City, known: date | None, folder: _Fol
             folder.put(search.file(name), png)
     card = None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card)
     streets = None if known is None else street_track(store, city.name, known)
-    values = {"track": track, "streets": streets, "folds": of_folds, "searches": shown, "card": card}
+    values = {
+        "track": track,
+        "streets": streets,
+        "folds": of_folds,
+        "searches": shown,
+        "card": card,
+        "min_weeks": MIN_WEEKS,
+    }
     folder.put(TRACK.file, _page(city, TRACK, "track_record.html.jinja", values))
 
 

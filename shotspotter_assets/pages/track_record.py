@@ -58,15 +58,16 @@ class Skill(BaseModel):
 
     factor: float
     low: float | None = None
-    """Ends of the 90% interval; None where none was stored."""
+    """Ends of the 90% interval; None where none was stored, and of too few weeks."""
     high: float | None = None
 
     @classmethod
     def of(cls, gain: Gain) -> "Skill | None":
         """exp(gain) of a gain in nats; None where it is not defined."""
-        if gain.gain is None or gain.low is None or gain.high is None:
+        if gain.gain is None:
             return None
-        return cls(factor=math.exp(gain.gain), low=math.exp(gain.low), high=math.exp(gain.high))
+        low, high = (None if end is None else math.exp(end) for end in (gain.low, gain.high))
+        return cls(factor=math.exp(gain.gain), low=low, high=high)
 
 
 class GroupRow(BaseModel):

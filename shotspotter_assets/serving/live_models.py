@@ -266,8 +266,7 @@ def against_issued(trained: pa.Table, served: str, issued: Mapping[date, pa.Tabl
         )
         return IssuedComparison(days=days, keep_issued=False, gain=None, words=words)
     gain = table_gain(shared, _ISSUED, _TRAINED)
-    gained = "unknown" if gain.gain is None else f"{gain.gain:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
-    words = f"On {days} days, the forecasts issued gain {gained} nats per positive over what was trained: " + (
+    words = f"On {days} days, the forecasts issued gain {gain.text()} nats per positive over what was trained: " + (
         "the model in force is kept." if gain.is_shown else "not significantly better."
     )
     return IssuedComparison(days=days, keep_issued=gain.is_shown, gain=gain, words=words)

@@ -43,6 +43,17 @@ def test_bootstrap_without_positives_has_no_gain():
     assert (result.gain, result.low, result.high) == (None, None, None)
 
 
+@pytest.mark.parametrize(("days", "weeks", "words"), [(5, 1, "1 week"), (14, 2, "2 weeks"), (21, 3, "3 weeks")])
+def test_a_few_weeks_give_a_gain_without_an_interval(days: int, weeks: int, words: str) -> None:
+    result = table_gain(random_table(date(2021, 1, 4), days, 60), "network", "historical_mean")
+    assert result.weeks == weeks
+    assert result.gain is not None
+    assert (result.low, result.high, result.is_shown) == (None, None, False)
+    assert result.text() == f"{result.gain:+.4f} (no interval from {words})"
+    of_four = table_gain(random_table(date(2021, 1, 4), 28, 60), "network", "historical_mean")
+    assert of_four.low < of_four.gain < of_four.high
+
+
 def test_gain_without_any_week_is_unknown():
     empty = weekly_losses(random_table(date(2021, 1, 4), 7, 5).slice(0, 0), ("network", "historical_mean"))
     assert weekly_gain(empty, "network", "historical_mean").gain is None

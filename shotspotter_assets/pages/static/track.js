@@ -10,8 +10,8 @@ document.addEventListener("DOMContentLoaded", async () => {
     data: [{
       type: "scatter", mode: "lines+markers", name: "what was served", x: months.map((month) => month.name),
       y: months.map((month) => month.skill.factor), line: { color: CityPages.colour("happened") }, marker: { size: 9 },
-      error_y: { type: "data", symmetric: false, array: months.map((month) => month.skill.high - month.skill.factor),
-        arrayminus: months.map((month) => month.skill.factor - month.skill.low), color: CityPages.colour("happened") },
+      error_y: { type: "data", symmetric: false, array: months.map((month) => (month.skill.high ?? month.skill.factor) - month.skill.factor),
+        arrayminus: months.map((month) => month.skill.factor - (month.skill.low ?? month.skill.factor)), color: CityPages.colour("happened") },
       hovertemplate: "%{y:.2f} times<extra></extra>",
     }],
     layout: { hovermode: "closest", xaxis: { type: "category" }, yaxis: { title: { text: "times as probable" }, rangemode: "normal" },
