@@ -6,7 +6,9 @@ from typing import Any, Final, NoReturn
 import yaml
 
 MAX_FILE_BYTES: Final = 200_000
-"""A city's file has some thousand; YAML is parsed at about a megabyte a second."""
+"""A city's file has some thousand."""
+MAX_DEPTH: Final = 50
+"""Of lists and mappings within each other; a city's file has five. What makes objects of them calls itself at each level."""
 
 
 class YamlFileError(ValueError):
@@ -25,30 +27,40 @@ def read_yaml(file: Path) -> Any:
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise YamlFileError(f"has more than {MAX_FILE_BYTES:,} bytes, which no city's file needs")
-        return yaml.load(file.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506 - a safe loader
+        text = file.read_text(encoding="utf-8")
+        _refuse_surprises(text)
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise YamlFileError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise YamlFileError(f"is not a YAML file: byte {error.start + 1} is not UTF-8") from None
-    except RecursionError:
-        raise YamlFileError("is not a YAML file of a city: it is nested too deeply") from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
-        raise YamlFileError(f"is not a YAML file of a city: {where}{error.problem or error.context}") from None
+        where, what = _place(error.problem_mark or error.context_mark), f"{error.problem or error.context}"
+        since = _place(error.context_mark)
+        if error.problem and error.context_mark and since != where:
+            what += f" {error.context} from {since} on"
+        raise YamlFileError(f"is not a YAML file of a city: {where}: {what}") from None
     except yaml.YAMLError:
         raise YamlFileError("is not a YAML file: it has characters that no text has") from None
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Stock, but for aliases, repeated keys and values out of range."""
+def _place(mark: Any) -> str:
+    return "somewhere" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+
+def _refuse_surprises(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             problem = "aliases (* and &) are not allowed here; write the value out, or quote it if it is a text"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        return super().compose_node(parent, index)
+            raise YamlFileError(f"is not a YAML file of a city: {_place(event.start_mark)}: {problem}")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise YamlFileError("is not a YAML file of a city: it is nested too deeply")
+
+
+class _PlainLoader(yaml.CSafeLoader):
+    """Stock, but for repeated keys and values out of range."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
