@@ -7,6 +7,7 @@ def apply() -> None:
     """Patch this process; what loads the definitions calls it, and what opens the instance (see `instance`)."""
     from shotspotter_assets.dagster_patches import (
         abandoned_steps,
+        input_records,
         one_day_ranges,
         partition_versions,
         remembered_keys,
@@ -15,6 +16,7 @@ def apply() -> None:
     )
 
     abandoned_steps.apply()
+    input_records.apply()
     one_day_ranges.apply()
     partition_versions.apply()
     remembered_keys.apply()

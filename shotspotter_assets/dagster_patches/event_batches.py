@@ -6,8 +6,8 @@ per database, so what is stored is what the stock storage stores.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dagster import EventLogEntry
@@ -24,6 +24,7 @@ class EventBatches(Stock):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._batch = threading.local()
+        self._asked = threading.local()
         self._existing: set[str] = set()
         super().__init__(*arguments, **named)
 
@@ -54,3 +55,20 @@ class EventBatches(Stock):
         if name not in self._existing and probe():
             self._existing.add(name)
         return name in self._existing
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        probe = super()._has_asset_key_col_on_connection
+        return self.exists(f"asset_keys.{column_name}", lambda: probe(conn, column_name))
+
+    @contextmanager
+    def without_status(self) -> Iterator[None]:
+        """Within the block, this thread gets the records of assets without the cached status of their partitions."""
+        self._asked.without_status = True
+        try:
+            yield
+        finally:
+            del self._asked.without_status
+
+    def can_read_asset_status_cache(self) -> bool:
+        """See Dagster."""
+        return not hasattr(self._asked, "without_status") and super().can_read_asset_status_cache()

@@ -9,18 +9,16 @@ It needs the extra `postgres`. In place of the stock one, under `event_log_stora
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from functools import partial
 from typing import Any, ContextManager, Final  # noqa: UP035  # as the stock storage has it
 
 from dagster import EventLogEntry
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres.event_log import PostgresEventLogStorage, event_log
-from dagster_postgres.run_storage import run_storage
-from dagster_postgres.schedule_storage import schedule_storage
+from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, make_url
 
+from shotspotter_assets.dagster_patches import postgres_connections
 from shotspotter_assets.dagster_patches.event_batches import EventBatches
 from shotspotter_assets.dagster_patches.guard import known
 
@@ -32,6 +30,8 @@ for _method, _parameters, _source in (
     ("has_table", "self, table_name", "78217fbd74d0"),
     ("index_transaction", "self", "d4018b0dade4"),
     ("_connect", "self", "a1935b91a983"),
+    ("_has_asset_key_col_on_connection", "self, conn, column_name", "981049dfa81d"),
+    ("can_read_asset_status_cache", "self", "0b696808a8d8"),
 ):
     known(
         f"dagster_postgres.event_log.event_log:PostgresEventLogStorage.{_method}",
@@ -39,13 +39,6 @@ for _method, _parameters, _source in (
         sources=(_source,),
         purpose="the events of thousands of days are stored in one transaction",
     )
-
-STOCK_ENGINE: Final = known(
-    "dagster_postgres.utils:create_pg_engine",
-    parameters="postgres_url, token_provider, engine_kwargs",
-    sources=("8bb1e695cf50",),
-    purpose="the web server takes no connection from before a restart of the database",
-)
 
 ONE_BATCH_AT_A_TIME: Final = 5_470_113_001
 """Key of the lock that a batch holds: two that take the rows of assets in different orders would wait for each other."""
@@ -58,9 +51,7 @@ class BatchedPostgresEventLogStorage(EventBatches, PostgresEventLogStorage):
     """Stock PostgreSQL event log, but for batches: all of a batch is stored, or nothing."""
 
     def __init__(self, postgres_url: str, *arguments: Any, **named: Any) -> None:
-        # Stock, the web server keeps a connection of each storage, and what is launched with one that has ended since fails.
-        for module in (event_log, run_storage, schedule_storage):
-            module.create_pg_engine = partial(STOCK_ENGINE, pool_pre_ping=True)  # type: ignore[attr-defined]
+        postgres_connections.apply()
         super().__init__(with_driver(postgres_url), *arguments, **named)
 
     @classmethod

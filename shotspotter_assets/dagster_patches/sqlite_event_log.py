@@ -24,6 +24,7 @@ for _method, _parameters, _source in (
     ("store_event_batch", "self, events", "d710189545db"),
     ("has_table", "self, table_name", "577d801c70b2"),
     ("_has_asset_key_col_on_connection", "self, conn, column_name", "981049dfa81d"),
+    ("can_read_asset_status_cache", "self", "0b696808a8d8"),
     ("_connect", "self, shard", "b8435f266568"),
 ):
     known(
@@ -62,10 +63,6 @@ class BatchedSqliteEventLogStorage(EventBatches, SqliteEventLogStorage):
     def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
         shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
         return {shard: stack.enter_context(self._connect(shard)) for shard in shards}
-
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        probe = super()._has_asset_key_col_on_connection
-        return self.exists(f"asset_keys.{column_name}", lambda: probe(conn, column_name))
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
