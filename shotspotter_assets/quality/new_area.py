@@ -11,6 +11,7 @@ import numpy as np
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.quarters import MIN_INCIDENTS, QUARTER_DAYS, YEAR_DAYS, quarter_ends
+from shotspotter_assets.quality.tails import binomial_at_least
 from shotspotter_assets.quality.window import Window, dates_of
 
 MIN_NEW_SHARE: Final = 0.12
@@ -23,8 +24,6 @@ MAX_CHANCE: Final = 1e-6
 
 def new_area(window: Window) -> Finding:
     """Alerts come from the same area as in the year before."""
-    from scipy.stats import binom
-
     city, incidents, daily = window.city, window.incidents, window.known_incidents
     row, column = cells(incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy(), city.box, city.grid)
     cell = row.astype(np.int64) * city.grid.columns + column
@@ -48,7 +47,7 @@ def new_area(window: Window) -> Finding:
         known_cells, times = np.unique(before, return_counts=True)
         unseen = float((times == 1).sum() / len(before))
         new = ~np.isin(now, known_cells)
-        chance = binom.sf(new.sum() - 1, len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))
+        chance = binomial_at_least(new.sum(), len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))
         if new.mean() >= unseen + MIN_NEW_SHARE and chance < MAX_CHANCE:
             area = len(np.unique(now[new]))
             grown.append(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.quality.finding import Finding, named_days
+from shotspotter_assets.quality.tails import binomial_at_least
 
 MAX_CHANCE: Final = 1e-3
 """There are too many when so many are this unlikely at the usual share: one row of ten is no news."""
@@ -45,6 +46,4 @@ def share_finding(
 def _improbable(
     part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], usual: float, chance: float
 ) -> npt.NDArray[np.bool_]:
-    from scipy.stats import binom
-
-    return (part > usual * whole) & (binom.sf(part - 1, whole, usual) < chance)
+    return (part > usual * whole) & (binomial_at_least(part, whole, usual) < chance)

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from shotspotter_assets.quality.finding import Finding, named_days
+from shotspotter_assets.quality.tails import negative_binomial_at_least, negative_binomial_at_most
 from shotspotter_assets.quality.window import Window
 
 MAX_CHANCE_OF_MANY: Final = 1e-6
@@ -16,13 +17,11 @@ MAX_DAYS_DESCRIBED: Final = 5
 
 def unusual_days(window: Window) -> Finding:
     """No day is far from its usual volume; holidays and fireworks are expected."""
-    from scipy.stats import nbinom
-
     usual = window.usual_without_silences
     size, probability = 1 / usual.dispersion, 1 / (1 + usual.dispersion * usual.mean)
     with np.errstate(invalid="ignore"):
-        many = nbinom.sf(usual.counts - 1, size, probability) < MAX_CHANCE_OF_MANY
-        few = nbinom.cdf(usual.counts, size, probability) < MAX_CHANCE_OF_FEW
+        many = negative_binomial_at_least(usual.counts, size, probability) < MAX_CHANCE_OF_MANY
+        few = negative_binomial_at_most(usual.counts, size, probability) < MAX_CHANCE_OF_FEW
     judged = np.array([day >= window.judged[0] for day in usual.days])
     judged &= np.isfinite(size * probability * usual.counts)
     far = judged & (many | few)
