@@ -14,6 +14,8 @@ DAILY_ASSETS: Final = tuple(dg.AssetKey(name) for name in ("raw_alerts", "cleane
 """Named in each request too, so that the UI's list of runs shows what a run is for."""
 DAILY_CHAIN: Final = dg.AssetSelection.assets(*DAILY_ASSETS)
 
+PLANS: Final = dg.AssetKey("patrol_plans")
+
 ATTEMPT_TAG: Final = "shotspotter/attempt"
 MADE_SINCE_TAG: Final = "shotspotter/made_since"
 """Of a failed run all of whose days other runs have made."""
@@ -51,17 +53,22 @@ def city_tags(city: str, first: date, last: date) -> dict[str, str]:
     return range_tags(city, first, last) | {CITY_TAG: city} | priority_tag(last)
 
 
-def priority_tag(day: date) -> dict[str, str]:
-    """Tag by which runs of newer days go first: yesterday's even before what is started by hand."""
-    return {PRIORITY_TAG: str(2 - (datetime.now(UTC).date() - day).days)}
+def priority_tag(day: date, makes_plans: bool = False) -> dict[str, str]:
+    """Tag by which runs of newer days go first: yesterday's even before what is started by hand.
+
+    What makes plans goes before the alerts of other cities and before all scores, which no shift waits for.
+    """
+    return {PRIORITY_TAG: str(2 - (datetime.now(UTC).date() - day).days + makes_plans)}
 
 
 def newest_first(requests: Iterable[dg.RunRequest]) -> list[dg.RunRequest]:
     """Requests of one partition each, in the order of their days and with its priority."""
+
+    def tags_of(asked: dg.RunRequest) -> dict[str, str]:
+        return {**asked.tags, **priority_tag(_day_of_partition(asked), PLANS in (asked.asset_selection or ()))}
+
     by_day = sorted(requests, key=_day_of_partition, reverse=True)
-    return [
-        asked.with_replaced_attrs(tags={**asked.tags, **priority_tag(_day_of_partition(asked))}) for asked in by_day
-    ]
+    return [asked.with_replaced_attrs(tags=tags_of(asked)) for asked in by_day]
 
 
 def days_of(requests: Iterable[dg.RunRequest]) -> set[date]:

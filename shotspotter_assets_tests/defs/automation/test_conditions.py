@@ -13,6 +13,7 @@ from dagster._serdes import serialize_value
 
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.automation.runs import city_tags, newest_first
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, SENSORS, with_city
@@ -236,7 +237,18 @@ def test_the_newest_days_are_asked_for_first_and_go_first(tmp_path: Path) -> Non
     assert keys[0] == f"{CITY}|{newest}"
     priorities = [int(one.tags["dagster/priority"]) for one in asked]
     assert priorities == sorted(priorities, reverse=True)
-    assert priorities[:2] == [1, 0]
+    assert priorities[:2] == [2, 1]
+
+
+def test_no_plan_waits_for_scores_or_alerts_of_the_same_day() -> None:
+    def priority(*assets: str) -> int:
+        request = dg.RunRequest(partition_key=f"{CITY}|{DAY}", asset_selection=[dg.AssetKey(name) for name in assets])
+        (asked,) = newest_first([request])
+        return int(asked.tags["dagster/priority"])
+
+    alerts = int(city_tags(CITY, DAY, DAY)["dagster/priority"])
+    assert priority("live_models", "risk_forecasts", "patrol_plans") == alerts + 1
+    assert priority("forecast_scores") == alerts
 
 
 def test_streets_are_scored_in_cities_that_name_them_alone(tmp_path: Path) -> None:
