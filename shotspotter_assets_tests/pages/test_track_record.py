@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.tomorrow import BANDS
-from shotspotter_assets.pages.track_record import folds, issued_track
+from shotspotter_assets.pages.track_record import Skill, folds, issued_track
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED, TinySite
 
@@ -26,11 +27,8 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert rolling is not None
     assert track.over_mean is not None
     gain = rolling[28].gain_over["historical_mean"]
-    ends = (track.over_mean.factor, track.over_mean.low, track.over_mean.high)
     assert gain.gain is not None
-    assert gain.low is not None
-    assert gain.high is not None
-    assert ends == pytest.approx(tuple(map(math.exp, (gain.gain, gain.low, gain.high))))
+    assert track.over_mean == Skill(factor=math.exp(gain.gain))  # of two weeks
     assert track.hit_5 == pytest.approx(rolling[28].hit_rate[5])
     alerts, expected = sum(score.observed_alerts for score in scores), sum(score.expected_alerts for score in scores)
     hours = track.counts["Hours"]
@@ -44,6 +42,15 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
         assert sum(row.came for row in groups) == track.came
         assert sum(row.expected for row in groups) == pytest.approx(track.expected)
     assert {row.name for row in track.groups["District"]} == {"Ward 1", "Ward 2"}
+
+
+def test_skill_has_the_ends_that_the_gain_has() -> None:
+    ends = (0.2, 0.1, 0.4)
+    skill = Skill.of(Gain(*ends, level=0.9, weeks=9, draws=1000))
+    assert skill is not None
+    assert (skill.factor, skill.low, skill.high) == pytest.approx(tuple(map(math.exp, ends)))
+    assert Skill.of(Gain(0.2, None, None, level=0.9, weeks=1, draws=1000)) == Skill(factor=math.exp(0.2))
+    assert Skill.of(Gain(None, None, None, level=0.9, weeks=9, draws=1000)) is None
 
 
 def test_before_any_forecast_there_is_no_track_record(tiny_site: TinySite) -> None:
