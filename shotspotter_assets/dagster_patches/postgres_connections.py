@@ -26,6 +26,8 @@ STOCK: Final = known(
 KEPT: Final = 2
 """Connections that a process keeps, as small servers allow a fleet of workers no more; for a moment there may be others."""
 
+KEPT_SECONDS: Final = 60
+"""Clouds cut what is idle for minutes, as in a training, and tell neither end; who then asks whether it is there waits long."""
 MAX_ENGINES: Final = 3
 """A process has one database; a program that opens one after the other keeps no connection to those before."""
 
@@ -55,6 +57,7 @@ def _engine(postgres_url: str, token_provider: Any = None, **options: Any) -> En
                 isolation_level=isolation,
                 pool_size=KEPT,
                 max_overflow=-1,
+                pool_recycle=KEPT_SECONDS,
                 pool_pre_ping=True,
             )
             _engines[key] = (made, token_provider)  # which so keeps its id
