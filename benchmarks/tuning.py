@@ -12,7 +12,7 @@ nothing but the processors.
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
@@ -147,17 +147,18 @@ def show_parallel(city: str, arguments: Any) -> None:
     fold = folds(city, arguments.data, arguments.cache)[0]
     task = task_of(fold, FORECASTERS[0])
     task.run({}, lambda _: None, lambda _: None)  # so that neither makes the inputs
-    for parallel in (1, 2):
-        journal = journal_of(arguments.cache, fold, f"parallel.{parallel}.{time.time_ns()}")
-        journal.add(task.key, Trial(values={}, state="complete", loss=1.0, seconds=0.0))
-        began = time.perf_counter()
-        finished = search(task, journal, Budget(arguments.parallel + 1, HOUR, parallel), 0, print)
-        took = time.perf_counter() - began
-        own = sum(trial.seconds for trial in finished)
-        print(
-            f"{parallel} at a time: {took:.1f} s, trials {own:.1f} s, the search itself {took - own / parallel:.1f} s",
-            flush=True,
-        )
+    journal = journal_of(arguments.cache, fold, f"parallel.{time.time_ns()}")
+    journal.add(task.key, Trial(values={}, state="complete", loss=1.0, seconds=0.0))
+    began = time.perf_counter()
+    finished = search(task, journal, Budget(arguments.parallel + 1, HOUR), 0, print)
+    took = time.perf_counter() - began
+    own = sum(trial.seconds for trial in finished)
+    print(f"one at a time: {took:.1f} s, trials {own:.1f} s, the search itself {took - own:.1f} s", flush=True)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:  # as the search does
+        list(pool.map(lambda trial: task.run(trial.values, lambda _: None, lambda _: None), finished[1:]))
+    again = time.perf_counter() - began
+    print(f"the same trials, two at a time: {again:.1f} s, {own / again:.2f} times as fast", flush=True)
 
 
 def _count(number: int) -> int:

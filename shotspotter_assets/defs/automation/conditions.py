@@ -73,6 +73,26 @@ class WithModels(dg.AutomationCondition):
         )
 
 
+class DayAheadIsNotOver(dg.AutomationCondition):
+    """True of the days from which a day is forecast that is not over in its city: yesterday, and today."""
+
+    def __init__(self, cities: Iterable[City]) -> None:
+        self._zones = {city.name: city.zone for city in cities}
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """See Dagster."""
+        if not self._zones or context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        days = {key: parse_key(key) for key in context.candidate_subset.expensively_compute_partition_keys()}
+        now, day = context.evaluation_time, timedelta(days=1)
+        keys = {
+            key
+            for key, (city, of_city) in days.items()
+            if city in self._zones and of_city + day >= now.astimezone(self._zones[city]).date()
+        }
+        return dg.AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(keys))
+
+
 class InRunUnderWay(dg.AutomationCondition):
     """True of the partitions that a run will make, makes, or has made and goes on with others.
 
@@ -113,6 +133,15 @@ CHANGED = dg.AutomationCondition.any_deps_match(
     dg.AutomationCondition.data_version_changed() | NEWLY_MISSING | dg.AutomationCondition.will_be_requested()
 ).with_label("an input changed")
 
+FIRST_LOOK: Final = RECENT & dg.AutomationCondition.initial_evaluation() & dg.AutomationCondition.missing()
+"""A change is what has happened since the look before: without this, what came before the first one of a new installation or
+release, which may take a minute, would never be forecast. Where the cities are known, of days whose forecast is of use."""
+
+# Dagster tells the memories of an asset's `since` apart by the kinds of their two conditions: AND and AND is taken.
+LEFT_OVER = FIRST_LOOK.since(
+    (RECENT & dg.AutomationCondition.newly_requested()) | (RECENT & dg.AutomationCondition.newly_updated())
+)
+
 HANDLED = RECENT & (
     dg.AutomationCondition.newly_requested()
     | dg.AutomationCondition.newly_updated()
@@ -147,7 +176,8 @@ def when_settled(wanted: dg.AutomationCondition, label: str) -> dg.AutomationCon
 
 
 CATCH_UP = when_settled(
-    (NEWLY_MISSING | (RECENT & CHANGED)).since(HANDLED), "an input of the last 14 days is new or has changed"
+    (NEWLY_MISSING | (RECENT & CHANGED)).since(HANDLED) | LEFT_OVER,
+    "an input of the last 14 days is new or has changed",
 )
 """Not for the rows that a source gives again without a change: their data version stays the same."""
 
@@ -158,10 +188,10 @@ _wanted = (NEWLY_MISSING | (_open & CHANGED)).since(HANDLED)
 
 _label = "missing, or the latest day and an input has changed"
 
-ISSUE_ONCE: Final = when_settled(_open & _wanted, _label)
+ISSUE_ONCE: Final = when_settled(_open & (_wanted | LEFT_OVER), _label)
 """What was issued on a past day stays as it was: its outcome is known, and the scores must be of what was issued before."""
 
-TRAIN_ONCE: Final = when_settled(_open & (_wanted | CHANGED_WHILE_MADE), _label)
+TRAIN_ONCE: Final = when_settled(_open & (_wanted | CHANGED_WHILE_MADE | LEFT_OVER), _label)
 """The same for what takes long to make: a correction may come meanwhile."""
 
 
@@ -209,6 +239,8 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
     is_missing = dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested() & DayOfCity(cities)
     inputs_missing = dg.AutomationCondition.any_deps_match(is_missing).with_label("an input is missing")
 
+    first_look = (FIRST_LOOK & DayAheadIsNotOver(cities)).with_label("not made before the first look")
+
     shown = panel.table({"city": city.name, "automation": city.automation} for city in cities)
 
     def limited(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -218,6 +250,7 @@ def of_automated_cities(assets: dg.Definitions, cities: Collection[City]) -> dg.
         if condition is None:
             return spec
         limit = limits.get(spec.key, is_wanted)
-        return spec.replace_attributes(automation_condition=limit & condition.replace(INPUTS_MISSING, inputs_missing))
+        condition = condition.replace(INPUTS_MISSING, inputs_missing).replace(FIRST_LOOK, first_look)
+        return spec.replace_attributes(automation_condition=limit & condition)
 
     return assets.map_asset_specs(func=limited)

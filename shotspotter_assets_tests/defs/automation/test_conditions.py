@@ -114,6 +114,51 @@ def test_a_run_of_the_daily_chain_is_not_made_again(automation: Automation) -> N
     assert not automation.tick() & set(chain)
 
 
+FORECAST = {"live_models", "risk_forecasts", "street_risk", "patrol_plans"}
+
+
+@pytest.mark.parametrize("days_over", [0, 1])
+def test_what_came_before_the_first_look_is_forecast_if_that_is_of_use(tmp_path: Path, days_over: int) -> None:
+    """As with a new installation or release, whose first look may take a minute."""
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        automation = Automation(instance)
+        for back in range(days_over, 15):
+            automation.run("first", *DAILY, day=DAY - timedelta(days=back))
+        assert automation.tick() == (set() if days_over else FORECAST)
+        assert automation.tick() == set()
+
+
+def test_no_two_memories_of_an_asset_are_taken_for_one() -> None:
+    """Dagster tells them apart by the kinds of their two conditions alone."""
+
+    def memories(condition: dg.AutomationCondition) -> Iterator[tuple[str, ...]]:
+        if condition.name == "SINCE":
+            yield tuple(child.name for child in condition.children)
+        for child in condition.children:
+            yield from memories(child)
+
+    for spec in DEFINITIONS.resolve_all_asset_specs():
+        if spec.automation_condition is not None:
+            kinds = list(memories(spec.automation_condition))
+            assert len(kinds) == len(set(kinds)), spec.key
+            assert kinds
+
+
+def test_a_day_that_is_made_during_the_first_look_is_forecast_after_it(tmp_path: Path) -> None:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        automation = Automation(instance)
+        for back in range(1, 15):
+            automation.run("first", *DAILY, day=DAY - timedelta(days=back))
+        run = automation.start(*DAILY)
+        for asset in DAILY[:2]:
+            automation.make(run, asset, "first")
+        assert automation.tick() == set()
+        automation.make(run, DAILY[2], "first")
+        automation.end(run)
+        assert automation.tick() == FORECAST
+        assert automation.tick() == set()
+
+
 def test_days_of_two_cities_that_are_made_between_two_looks_are_not_made_again(automation: Automation) -> None:
     runs = {city: automation.start(*DAILY, city=city) for city in (CITY, OTHER)}
     assert automation.tick() == set()
