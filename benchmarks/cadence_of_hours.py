@@ -78,7 +78,7 @@ def show(city: str, chosen: Any) -> None:
     by_cadence = {}
     for cadence in CADENCES:
         by_cadence[cadence], seconds, fits = losses_of(city, fold, cadence, chosen)
-        print(f"- {city}, {cadence}: {fits} fits, {seconds / fits:.1f} s of CPU each", flush=True)
+        print(f"- {city}, {cadence}: {fits} fits, {seconds / fits:.1f} s of CPU each, with their forecasts", flush=True)
     (whole,) = refits(fold, BENCHMARKS[city].start, chosen.days, CADENCES[ONCE])
     print(f"\n### {city}, {chosen.days} days from {fold.cutoff} on\n")
     print("| next | forecaster | every week over once | every day over once | every day over every week |")

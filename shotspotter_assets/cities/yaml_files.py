@@ -1,7 +1,7 @@
 """Reads one YAML file of plain keys and values, and refuses what would surprise: repeated keys, aliases, endless nesting."""
 
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import yaml
 
@@ -35,10 +35,9 @@ def read_yaml(file: Path) -> Any:
     except UnicodeDecodeError as error:
         raise YamlFileError(f"is not a YAML file: byte {error.start + 1} is not UTF-8") from None
     except yaml.MarkedYAMLError as error:
-        where, what = _place(error.problem_mark or error.context_mark), f"{error.problem or error.context}"
-        since = _place(error.context_mark)
-        if error.problem and error.context_mark and since != where:
-            what += f" {error.context} from {since} on"
+        where, since = _place(error.problem_mark or error.context_mark), _place(error.context_mark)
+        context = f"{error.context} from {since} on" if error.context_mark and since != where else error.context
+        what = ", ".join(part for part in (context, error.problem) if part)
         raise YamlFileError(f"is not a YAML file of a city: {where}: {what}") from None
     except yaml.YAMLError:
         raise YamlFileError("is not a YAML file: it has characters that no text has") from None
@@ -53,6 +52,9 @@ def _refuse_surprises(text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             problem = "aliases (* and &) are not allowed here; write the value out, or quote it if it is a text"
+            raise YamlFileError(f"is not a YAML file of a city: {_place(event.start_mark)}: {problem}")
+        if getattr(event, "tag", None) is not None:
+            problem = "tags (!) are not allowed here; quote the value if it is a text"
             raise YamlFileError(f"is not a YAML file of a city: {_place(event.start_mark)}: {problem}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
@@ -79,10 +81,3 @@ class _PlainLoader(yaml.CSafeLoader):
         except (ValueError, OverflowError) as error:
             problem = f"a value of the kind {node.tag.rpartition(':')[2]} that there cannot be: {error}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
-
-    def construct_undefined(self, node: yaml.Node) -> NoReturn:
-        problem = "tags (!) are not allowed here; quote the value if it is a text"
-        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-
-
-_PlainLoader.add_constructor(None, _PlainLoader.construct_undefined)

@@ -24,7 +24,7 @@ class EventBatches(Stock):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._batch = threading.local()
-        self._asked = threading.local()
+        self._thread = threading.local()
         self._existing: set[str] = set()
         super().__init__(*arguments, **named)
 
@@ -63,12 +63,16 @@ class EventBatches(Stock):
     @contextmanager
     def without_status(self) -> Iterator[None]:
         """Within the block, this thread gets the records of assets without the cached status of their partitions."""
-        self._asked.without_status = True
+        before = self._is_without_status()
+        self._thread.without_status = True
         try:
             yield
         finally:
-            del self._asked.without_status
+            self._thread.without_status = before
+
+    def _is_without_status(self) -> bool:
+        return getattr(self._thread, "without_status", False)
 
     def can_read_asset_status_cache(self) -> bool:
         """See Dagster."""
-        return not hasattr(self._asked, "without_status") and super().can_read_asset_status_cache()
+        return not self._is_without_status() and super().can_read_asset_status_cache()

@@ -46,6 +46,8 @@ class PatchedInstance(dg.DagsterInstance):
             partition_pages.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
+        if share_connections := getattr(self.event_log_storage, "share_connections", None):
+            share_connections(self)
 
     @classmethod
     def config_schema(cls) -> Mapping[str, dg.Field]:

@@ -7,7 +7,9 @@ process of the server each time. Stock it is so because a process opens one inst
 import os
 from threading import Lock
 from typing import Any, Final
+from weakref import WeakSet
 
+import dagster as dg
 from dagster_postgres.event_log import event_log
 from dagster_postgres.run_storage import run_storage
 from dagster_postgres.schedule_storage import schedule_storage
@@ -23,15 +25,16 @@ STOCK: Final = known(
     purpose="a run takes no connection for each statement, and nobody takes one from before a restart of the database",
 )
 
-KEPT: Final = 2
-"""Connections that a process keeps, as small servers allow a fleet of workers no more; for a moment there may be others."""
-
-KEPT_SECONDS: Final = 60
-"""Clouds cut what is idle for minutes, as in a training, and tell neither end; who then asks whether it is there waits long."""
+POOL_SIZE: Final = 2
+"""Connections that a process keeps: with a hundred workers, small servers allow no more. For a moment there may be others."""
+MAX_CONNECTION_AGE_S: Final = 60
+"""Clouds cut what is idle for minutes, as in a training, and tell neither end: the next statement would wait until TCP gives up."""
 MAX_ENGINES: Final = 3
 """A process has one database; a program that opens one after the other keeps no connection to those before."""
 
-_engines: dict[tuple[str, int, str], tuple[Engine, Any]] = {}
+_shared: dict[tuple[str, str], Engine] = {}
+_all: WeakSet[Engine] = WeakSet()
+"""Those that are no longer shared too, as a storage may still use them."""
 _lock = Lock()
 
 
@@ -41,33 +44,48 @@ def apply() -> None:
         module.create_pg_engine = _engine  # type: ignore[attr-defined]
 
 
+def share(instance: dg.DagsterInstance) -> None:
+    """Let the storages share their connections that were opened before `apply`: Dagster opens that of runs first."""
+    for storage in (instance.run_storage, instance.schedule_storage):
+        engine = getattr(storage, "_engine", None)
+        if isinstance(
+            storage, run_storage.PostgresRunStorage | schedule_storage.PostgresScheduleStorage
+        ) and isinstance(getattr(engine, "pool", None), NullPool):
+            storage._engine = _engine(
+                storage.postgres_url, storage._token_provider, isolation_level="AUTOCOMMIT", poolclass=NullPool
+            )
+
+
 def _engine(postgres_url: str, token_provider: Any = None, **options: Any) -> Engine:
     """In place of `create_pg_engine`; that of the web server stays its own, as its statements end after a while."""
     if options.get("poolclass") is not NullPool:
         return STOCK(postgres_url, token_provider, pool_pre_ping=True, **options)
-    isolation = options["isolation_level"]
-    key = (postgres_url, id(token_provider), isolation)
+    if token_provider is not None:  # each storage has one of its own, so that nothing could be shared
+        return STOCK(postgres_url, token_provider, **options)
+    key = (postgres_url, options["isolation_level"])
     with _lock:
-        if key not in _engines:
-            while len(_engines) >= MAX_ENGINES:
-                _engines.pop(next(iter(_engines)))[0].dispose()  # what still uses it opens new ones
-            made = STOCK(
+        engine = _shared.pop(key, None)
+        if engine is None:
+            while len(_shared) >= MAX_ENGINES:
+                _shared.pop(next(iter(_shared))).dispose()  # what still uses it opens new ones
+            engine = STOCK(
                 postgres_url,
-                token_provider,
-                isolation_level=isolation,
-                pool_size=KEPT,
+                None,
+                isolation_level=options["isolation_level"],
+                pool_size=POOL_SIZE,
                 max_overflow=-1,
-                pool_recycle=KEPT_SECONDS,
+                pool_recycle=MAX_CONNECTION_AGE_S,
                 pool_pre_ping=True,
             )
-            _engines[key] = (made, token_provider)  # which so keeps its id
-        return _engines[key][0]
+            _all.add(engine)
+        _shared[key] = engine  # the last one used is the last one to go
+        return engine
 
 
 def _leave_to_parent() -> None:
     global _lock  # noqa: PLW0603  # another thread of the parent may have held it
     _lock = Lock()
-    for engine, _ in _engines.values():
+    for engine in list(_all):
         engine.dispose(close=False)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Any, ContextManager, Final  # noqa: UP035  # as the stock storage has it
 
+import dagster as dg
 from dagster import EventLogEntry
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
@@ -64,6 +65,10 @@ class BatchedPostgresEventLogStorage(EventBatches, PostgresEventLogStorage):
             inst_data=inst_data,
             token_provider=get_token_provider_from_config(config_value),
         )
+
+    def share_connections(self, instance: dg.DagsterInstance) -> None:
+        """With the other storages of the instance, which calls this once it has all of them."""
+        postgres_connections.share(instance)
 
     def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
         if not events:

@@ -16,8 +16,8 @@ Array = npt.NDArray[np.float64]
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
-MIN_WEEKS: Final = 4
-"""For an interval: of fewer, a draw that has one week alone is likely, and of a single week nothing else can be drawn."""
+MIN_WEEKS_FOR_INTERVAL: Final = 4
+"""Of fewer, more than 5% of the draws repeat a single week, so that the ends of the interval would be those of one week."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Gain:
 
     Attributes:
         gain: None without positives.
-        low: lower end of the interval; None without positives, and of fewer than `MIN_WEEKS` weeks.
+        low: lower end of the interval; None without positives, and of fewer than `MIN_WEEKS_FOR_INTERVAL` weeks.
         high: upper end, likewise.
         level: share of the draws that the interval holds.
         weeks: number of whole weeks that were drawn from.
@@ -102,7 +102,7 @@ def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
     if not positives.sum():
         return Gain(None, None, None, LEVEL, weeks, DRAWS)
     gain = float(difference.sum() / positives.sum())
-    if weeks < MIN_WEEKS:
+    if weeks < MIN_WEEKS_FOR_INTERVAL:
         return Gain(gain, None, None, LEVEL, weeks, DRAWS)
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
     gained, drawn_positives = times_drawn @ difference, times_drawn @ positives

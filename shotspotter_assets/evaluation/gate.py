@@ -135,6 +135,8 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
 
 
 def _in_words(gain: Gain, over: str, needed: str = "lower end must be above zero") -> str:
+    if gain.gain is not None and gain.low is None:
+        return f"The gain over {over} is {gain.text()} nats per positive; its {needed}."
     middle, low, high = (_number(value, "+.4f") for value in (gain.gain, gain.low, gain.high))
     return (
         f"The gain over {over} is {middle} nats per positive, {gain.level:.0%} interval {low} to {high}; its {needed}."

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.gains import MIN_WEEKS
+from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
@@ -312,7 +312,7 @@ def _put_track_record(store: Store, city: City, known: date | None, folder: _Fol
         "folds": of_folds,
         "searches": shown,
         "card": card,
-        "min_weeks": MIN_WEEKS,
+        "min_weeks": MIN_WEEKS_FOR_INTERVAL,
     }
     folder.put(TRACK.file, _page(city, TRACK, "track_record.html.jinja", values))
 

@@ -1,4 +1,4 @@
-"""Tails of counting laws by the incomplete beta function (DLMF 8.17.5, 8.17.24); to load `scipy.stats` costs as much as a check."""
+"""Tails of the binomial and negative binomial distributions (DLMF 8.17.5, 8.17.24), without the load time of `scipy.stats`."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ def binomial_at_least(count: npt.ArrayLike, trials: npt.ArrayLike, probability: 
 
 
 def negative_binomial_at_least(count: npt.ArrayLike, size: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
-    """Probability of `count` failures or more before success number `size`, which need not be whole; NaN stays NaN."""
+    """Probability of `count` failures or more before success number `size`, not always whole; an unknown (NaN) `count` stays so."""
     from scipy.special import betaincc
 
     return np.where(np.asarray(count) <= 0, 1.0, betaincc(size, np.maximum(count, 1), probability))
 
 
 def negative_binomial_at_most(count: npt.ArrayLike, size: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
-    """Probability of `count` failures or fewer before success number `size`; NaN stays NaN."""
+    """Probability of `count` failures or fewer before success number `size`; an unknown (NaN) `count` stays so."""
     from scipy.special import betainc
 
     return np.asarray(betainc(size, np.asarray(count) + 1, probability))

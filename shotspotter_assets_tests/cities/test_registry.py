@@ -145,10 +145,18 @@ def test_plain_queries_are_no_secrets(tmp_path: Path) -> None:
         ("start: 2014-02-30", "line 1, column 8: a value of the kind timestamp that there cannot be"),
         ("name: !!python/object/apply:os.system [ls]", "tags (!) are not allowed here"),
         ("name: !Zx81kQ0vT7", "tags (!) are not allowed here"),
+        *(
+            (f"name: {tag}", "tags (!) are not allowed here")
+            for tag in ("!!bool x", "!!timestamp x", "!!map abc", "!!int Zx81kQ0vT7")
+        ),
+        (
+            "a: 1\n--- b",
+            "expected a single document in the stream from line 1, column 1 on, but found another document",
+        ),
         ("token: *Zx81kQ0vT7", "aliases (* and &) are not allowed here"),
         (
             "token: [Zx81kQ0vT7",
-            "line 2, column 1: did not find expected ',' or ']' while parsing a flow sequence from line 1, column 8 on",
+            "line 2, column 1: while parsing a flow sequence from line 1, column 8 on, did not find expected ',' or ']'",
         ),
         ("token: Zx81kQ0vT7: x", "line 1, column 18: mapping values are not allowed in this context"),
         ("[" * 100 + "]" * 100, "nested too deeply"),
