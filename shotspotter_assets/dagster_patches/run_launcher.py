@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Final
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher, RunRecord
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.errors import DagsterLaunchFailedError, DagsterUserCodeUnreachableError
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.monitoring import run_monitoring
 from dagster._grpc.client import DagsterGrpcClient
@@ -33,6 +33,15 @@ STOCK_STARTING: Final = known(
     sources=("a462185a7453",),
     purpose="a run whose process was killed while it started is made again",
 )
+
+for _place, _parameters, _source in (
+    ("dagster._grpc.server:DagsterApiServer.StartRun", "self, request, _context", "ec53adf5e40c"),
+    ("dagster._grpc.proxy_server:DagsterProxyApiServicer.StartRun", "self, request, context", "edaf48fec0f6"),
+):
+    known(_place, parameters=_parameters, sources=(_source,), purpose="a run waits for the next code server")
+
+SHUTS_DOWN: Final = "after telling it to shut down"
+"""What a code server answers that waits for its runs, and is then replaced."""
 
 STARTED: Final = "Started process for run (pid: "
 
@@ -66,6 +75,20 @@ class LocalRunLauncher(DefaultRunLauncher):
         super().__init__(inst_data)
         self._gone_since: dict[str, float] = {}
         self._starting_since: dict[str, float] = {}
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Have the code server start the run.
+
+        Raises:
+            DagsterUserCodeUnreachableError: it shuts down, as after a jump of the clock or a reload. Of all errors, the queue keeps
+                the run after this one alone; stock, the run has failed.
+        """
+        try:
+            super().launch_run(context)
+        except DagsterLaunchFailedError as error:
+            if SHUTS_DOWN not in str(error):
+                raise
+            raise DagsterUserCodeUnreachableError("The code server shuts down; the next one starts the run.") from None
 
     @property
     def supports_check_run_worker_health(self) -> bool:

@@ -1,5 +1,6 @@
 """A run whose process is gone counts as failed at the monitoring's next look; any other run is left alone."""
 
+import inspect
 import json
 import logging
 import os
@@ -13,13 +14,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterLaunchFailedError, DagsterUserCodeUnreachableError
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.monitoring import run_monitoring
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
+from dagster._grpc.proxy_server import DagsterProxyApiServicer
+from dagster._grpc.server import DagsterApiServer
 
 from shotspotter_assets.dagster_patches import run_launcher
-from shotspotter_assets.dagster_patches.run_launcher import LocalRunLauncher
+from shotspotter_assets.dagster_patches.run_launcher import SHUTS_DOWN, LocalRunLauncher
 
 SHIPPED = Path(__file__).parents[2] / ".dagster_home" / "dagster.yaml"
 BY_SOCKET = {"host": "localhost", "socket": "/tmp/socket"}
@@ -39,6 +43,27 @@ def gone_process() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     return process.pid
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("Tried to start a run on a server after telling it to shut down", DagsterUserCodeUnreachableError),
+        ("No such job", DagsterLaunchFailedError),
+    ],
+)
+def test_a_run_waits_for_the_next_code_server_while_one_shuts_down(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, answer: str, error: type[Exception]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise DagsterLaunchFailedError(answer)
+
+    monkeypatch.setattr(dg.DefaultRunLauncher, "launch_run", refuse)
+    context: Any = None
+    with pytest.raises(error):
+        instance.run_launcher.launch_run(context)
+    for server in (DagsterApiServer, DagsterProxyApiServicer):
+        assert SHUTS_DOWN in inspect.getsource(server.StartRun)
 
 
 @pytest.mark.parametrize(
