@@ -3,7 +3,7 @@
 The first days of the first test quarter of each city, forecast by models that are fitted once before them, every week, or every
 day, each time on all days before; all else as in `next_hours.py`. Forecasts are kept in the cache. Prints Markdown: the gain in
 nats per positive over the same forecaster fitted once, and of every day over every week, with 90% intervals of a weekly block
-bootstrap, and CPU seconds of a fit.
+bootstrap, and CPU seconds of a fit with its forecasts.
 """
 
 import time

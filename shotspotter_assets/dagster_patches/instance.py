@@ -46,6 +46,7 @@ class PatchedInstance(dg.DagsterInstance):
             partition_pages.apply()
         self._limited_pools = frozenset(limited_pools)
         super().__init__(*arguments, **named)
+        # The storage of runs is opened before the event log, and SQLite's has nothing to share.
         if share_connections := getattr(self.event_log_storage, "share_connections", None):
             share_connections(self)
 

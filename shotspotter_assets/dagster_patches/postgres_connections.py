@@ -41,6 +41,7 @@ _lock = Lock()
 def apply() -> None:
     """Let all storages that this process opens from now on share their connections."""
     for module in (event_log, run_storage, schedule_storage):
+        # mypy knows no attribute of what a module has imported for itself.
         module.create_pg_engine = _engine  # type: ignore[attr-defined]
 
 

@@ -127,9 +127,8 @@ def test_a_forked_process_has_connections_of_its_own(
     """As the workers of Celery are."""
     url = postgres_server.new_database()
     with instance_on(tmp_path / "home", url, monkeypatch, batched=True) as instance:
-        for number in range(
-            MAX_ENGINES if others_came else 0
-        ):  # so that its connections are no longer those of new instances
+        # So many that a new instance would no longer share with this one.
+        for number in range(MAX_ENGINES if others_came else 0):
             with instance_on(tmp_path / str(number), postgres_server.new_database(), monkeypatch, batched=True):
                 pass
         use(instance)
