@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -58,11 +58,12 @@ def made_too_often(ledger: Ledger, materialized: Materializations, runs: Sequenc
     for (city, day), versions in ledger.versions.items():
         key = key_of(city, day)
         for asset in DAILY_CHAIN:
-            times = len(materialized.get((asset, key), []))
-            if times > versions + broken[key]:
+            made = materialized.get((asset, key), [])
+            if len(made) > versions + broken[key]:
+                by = ", ".join(f"{one.run_id[:8]} at {datetime.fromtimestamp(one.at):%H:%M:%S}" for one in made)
                 yield (
-                    f"{asset} of {key} was made {times} times, and it has changed {versions} times and {broken[key]} of its "
-                    "runs were broken off"
+                    f"{asset} of {key} was made {len(made)} times, and it has changed {versions} times and {broken[key]} of its "
+                    f"runs were broken off; made by {by}"
                 )
 
 

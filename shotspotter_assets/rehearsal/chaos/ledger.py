@@ -3,12 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.rehearsal.chaos.hostile_files import Outcome
 
 CityDay = tuple[str, date]
@@ -65,6 +66,15 @@ class Ledger:
         """Alerts of one day land or are published; of a day without alerts none."""
         self.received[city, day] |= ids
         self.versions[city, day] += 1
+
+    def pass_over(self, city: str, day: date) -> None:
+        """A file of any days holds this one: days before it of which nothing has come count as days without alerts.
+
+        They are made as such, and change once their own alerts come.
+        """
+        newest = max(self.days_of(city), default=day)
+        for passed in days_between(newest + timedelta(days=1), day - timedelta(days=1)):
+            self.versions[city, passed] += 1
 
     def refused(self) -> set[BadFile]:
         """The files that have to be told of, spoiled ones included."""

@@ -242,6 +242,7 @@ class World:
         self.ledger.bad_files.append(BadFile(city.name, hostility.file, file.outcome))
         if file.outcome in ("rejected", "taken"):
             ids = set(ids_of(path.stem))
+            self.ledger.pass_over(city.name, hostility.day)
             self.ledger.take_ids(city.name, hostility.day, ids)
             self.ledger.rejected |= ids if file.outcome == "rejected" else set()
             self._wait_for(city.name, hostility.day)

@@ -193,6 +193,17 @@ def test_a_day_may_be_made_again_for_each_change_and_each_broken_run(
     assert [problem.split(" was")[0] for problem in found()] == [f"raw_alerts of {CITY}|{NEXT}"]
 
 
+def test_a_day_that_a_later_file_passes_over_may_be_made_once_more(ledger: Ledger) -> None:
+    later = NEXT + timedelta(days=2)
+    ledger.pass_over(CITY, NEXT)
+    assert ledger.versions == {(CITY, DAY): 1, (CITY, NEXT): 1}
+    ledger.pass_over(CITY, later)
+    assert ledger.versions[CITY, NEXT + timedelta(days=1)] == 1
+    ledger.take_ids(CITY, later, {"d"})
+    ledger.pass_over(CITY, later)
+    assert ledger.versions[CITY, NEXT + timedelta(days=1)] == 1
+
+
 def test_what_two_runs_make_at_once_is_named(instance: dg.DagsterInstance) -> None:
     runs = [run_of(instance, dg.DagsterRunStatus.STARTED) for _ in range(2)]
     assert list(account.made_together(runs[:1])) == []
