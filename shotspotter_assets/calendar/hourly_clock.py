@@ -49,8 +49,8 @@ class HourlyClock:
         since_new_year = days_of_year(day) * DAY_HOURS + hour
         year = day.astype("datetime64[Y]")
         next_year, july_5 = (
-            (year + 1).astype("datetime64[D]"),
-            (year.astype("datetime64[M]") + 6).astype("datetime64[D]") + 4,
+            (year + np.timedelta64(1, "Y")).astype("datetime64[D]"),
+            (year.astype("datetime64[M]") + np.timedelta64(6, "M")).astype("datetime64[D]") + np.timedelta64(4, "D"),
         )
         to_new_year, since_july_5 = ((day - other).astype(np.int64) * DAY_HOURS + hour for other in (next_year, july_5))
         distance = np.min([since_new_year, -to_new_year, np.abs(since_july_5)], axis=0)

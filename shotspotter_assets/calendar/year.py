@@ -24,7 +24,7 @@ def month_days(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
 def same_date_last_year(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
     """The day with the same month and day one year earlier; same shape. Of 29 February it is 1 March."""
     months, day_of_month = _months(days)
-    first_of_month: npt.NDArray[np.datetime64] = (months - 12).astype("datetime64[D]")
+    first_of_month: npt.NDArray[np.datetime64] = (months - np.timedelta64(12, "M")).astype("datetime64[D]")
     return first_of_month + day_of_month
 
 

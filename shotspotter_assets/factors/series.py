@@ -35,7 +35,7 @@ def daily_values(factor: SeriesFactor) -> tuple[npt.NDArray[np.datetime64], npt.
         raise ValueError(f"has no day, or rows without one ({factor.day})")
     if len(np.unique(days)) < len(days):
         raise ValueError(f"has several rows of a day ({factor.day}). Sum or average them by local day")
-    axis = np.arange(days.min(), days.max() + 1)
+    axis = np.arange(days.min(), days.max() + np.timedelta64(1, "D"))
     values = np.full(len(axis), np.nan)
     values[(days - axis[0]).astype(np.int64)] = np.where(np.isin(numbers, MISSING_FIGURES), np.nan, numbers)
     return axis, values

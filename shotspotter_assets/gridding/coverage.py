@@ -114,7 +114,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     if len(ratio):
         week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0) + 1, 0)
     first_days = np.full(heard.shape, np.datetime64("NaT", "D"))
-    first_days[heard] = np.datetime64(days[0], "D") + starts[week]
+    first_days[heard] = np.datetime64(days[0], "D") + starts[week].astype("timedelta64[D]")
     return first_days
 
 

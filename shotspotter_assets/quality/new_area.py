@@ -4,6 +4,7 @@ What such a year leaves unseen is estimated by Good and Turing: the share of its
 cell (Good 1953).
 """
 
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -34,8 +35,10 @@ def new_area(window: Window) -> Finding:
     grown: list[str] = []
     shares: dict[str, float | int | str] = {}
     for end in quarter_ends(window):
-        last = np.datetime64(daily.days[end])
-        middle, first = last - QUARTER_DAYS, last - QUARTER_DAYS - YEAR_DAYS
+        first, middle, last = (
+            np.datetime64(daily.days[end] - timedelta(days=days_before))
+            for days_before in (QUARTER_DAYS + YEAR_DAYS, QUARTER_DAYS, 0)
+        )
         if (
             np.isfinite(daily.counts[max(end - QUARTER_DAYS - YEAR_DAYS, 0) : end - QUARTER_DAYS + 1]).sum()
             < YEAR_DAYS * 2 // 3

@@ -70,7 +70,8 @@ def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
     """
     dates = np.array(days, dtype="datetime64[D]")
     public = public_holidays(country, dates)
-    special = np.isin(dates, np.concatenate([public - 1, public, public + 1]))
+    one_day = np.timedelta64(1, "D")
+    special = np.isin(dates, np.concatenate([public - one_day, public, public + one_day]))
     for first, last in FIREWORK_SEASONS:
         special |= (month_days(dates) >= first) & (month_days(dates) <= last)
     return special

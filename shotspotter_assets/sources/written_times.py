@@ -44,6 +44,7 @@ FIRST_YEAR_OF_1900 = 69
 ISO_DAY = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:T|$)"
 """A calendar day in ISO 8601; pandas would also take a year alone for one."""
 
+NO_TIME = np.datetime64("NaT", "us")
 READABLE = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
 """Range of usable times (end excluded); others cannot be converted and are no time of an alert."""
 
@@ -101,8 +102,8 @@ def _in_usual_forms(text: pa.ChunkedArray, place: str) -> Readings:
             ahead = _offsets(pc.if_else(with_zone, pc.replace_substring_regex(rest, WITH_ZONE, r"\2"), ""))
             rest = pc.replace_substring_regex(rest, WITH_ZONE, r"\1")
         moments = _written(rest, place)
-        instants[left] = np.where(with_zone.to_numpy(), moments - ahead, np.datetime64("NaT"))
-        wall_clock[left] = np.where(with_zone.to_numpy(), np.datetime64("NaT"), moments)
+        instants[left] = np.where(with_zone.to_numpy(), moments - ahead, NO_TIME)
+        wall_clock[left] = np.where(with_zone.to_numpy(), NO_TIME, moments)
     return Readings(_readable(instants), _readable(wall_clock))
 
 
@@ -163,9 +164,9 @@ def _in_likely_order(
 def _calendar(year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: npt.NDArray[np.int64]) -> Moments:
     """Days of the calendar; NaT where there is no such day."""
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day - 1)
+    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
     exists = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
-    return np.where(exists, days.astype("datetime64[us]"), np.datetime64("NaT"))
+    return np.where(exists, days.astype("datetime64[us]"), NO_TIME)
 
 
 def _clock(parts: dict[str, pa.ChunkedArray]) -> npt.NDArray[np.timedelta64]:
@@ -177,7 +178,7 @@ def _clock(parts: dict[str, pa.ChunkedArray]) -> npt.NDArray[np.timedelta64]:
     hour = np.where(has_half, hour % 12 + 12 * pc.equal(half, "p").to_numpy(), hour)
     micros = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 6, padding="0"), 0, 6))
     since = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
-    return np.where(possible, since.astype("timedelta64[us]"), np.timedelta64("NaT"))
+    return np.where(possible, since.astype("timedelta64[us]"), np.timedelta64("NaT", "us"))
 
 
 def _offsets(zone: pa.ChunkedArray) -> npt.NDArray[np.timedelta64]:
@@ -213,7 +214,7 @@ def _since_1970(column: pa.ChunkedArray, units_per_second: int) -> Moments:
     return np.where(
         usable,
         np.where(usable, np.round(micros), 0).astype(np.int64).astype("datetime64[us]"),
-        np.datetime64("NaT"),
+        NO_TIME,
     )
 
 
@@ -259,12 +260,12 @@ def _number(text: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def _nothing(rows: int) -> Moments:
-    return np.full(rows, np.datetime64("NaT"), dtype="datetime64[us]")
+    return np.full(rows, NO_TIME, dtype="datetime64[us]")
 
 
 def _readable(moments: Moments) -> Moments:
     outside = (moments < READABLE[0]) | (moments >= READABLE[1])
-    return np.where(outside, np.datetime64("NaT"), moments) if outside.any() else moments
+    return np.where(outside, NO_TIME, moments) if outside.any() else moments
 
 
 def _with_zone(instants: Moments) -> Readings:

@@ -51,7 +51,7 @@ def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
     dates = table["date"].to_numpy().astype("datetime64[D]")
     sought = np.array(days, dtype="datetime64[D]")
     group = np.searchsorted(sought, dates)
-    is_sought = np.r_[sought, np.datetime64("NaT")][group] == dates
+    is_sought = np.r_[sought, np.datetime64("NaT", "D")][group] == dates
     fingerprints = group_fingerprints(table.drop_columns(["date"]), np.where(is_sought, group, -1), len(days))
     return dict(zip(days, fingerprints, strict=True))
 

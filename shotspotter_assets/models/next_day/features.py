@@ -238,10 +238,10 @@ def _calendar(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
     # Fireworks go off around the firework days too.
     beside = np.zeros(len(days), dtype=bool)
     for shift in (-3, -2, -1, 1, 2, 3):
-        beside |= is_holiday_fireworks(days + shift)
+        beside |= is_holiday_fireworks(days + np.timedelta64(shift, "D"))
     flags = {
         "is_public_holiday": np.isin(days, public),
-        "is_eve_of_public_holiday": np.isin(days + 1, public),
+        "is_eve_of_public_holiday": np.isin(days + np.timedelta64(1, "D"), public),
         "is_beside_firework_days": beside,
         "is_firework_day": is_holiday_fireworks(days),
     }
