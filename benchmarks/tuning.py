@@ -4,7 +4,7 @@ In each city the settings of a forecaster are searched on the days before its fi
 random values with the same number of trials, with several seeds. What each search found is judged on the four quarters that
 follow, each forecast by models that are fitted on all days before it. Forecasters start at no other city. Trials and forecasts
 are kept in the cache, so that a run that was stopped goes on. Prints Markdown: gain on the validation window, on which the
-settings were chosen, and on the test year, over the settings as they are, in nats per positive with the 90% interval of a weekly
+settings were chosen, and on the test quarters, over the settings as they are, in nats per positive with the 90% interval of a weekly
 block bootstrap; trials until the search was within a tenth of its own gain, seconds of the trials, and what the search itself
 takes. `--parallel` times a search of so many trials one at a time and two at a time, beside what two processes do that share
 nothing but the processors.
@@ -111,7 +111,7 @@ def own_cost_ms(task: TuningTask, finished: Sequence[Trial]) -> float:
 
 def show(city: str, name: str, arguments: Any) -> None:
     """One table: a row for each search."""
-    city_folds = folds(city, arguments.data, arguments.cache)
+    city_folds = folds(city, arguments.data, arguments.cache)[: arguments.quarters]
     task = task_of(city_folds[0], name)
     searches = {
         f"{kind} {seed}": trials_of(task, city_folds[0], kind, seed, arguments.trials, arguments.cache)
@@ -122,7 +122,7 @@ def show(city: str, name: str, arguments: Any) -> None:
     table = judged(city_folds, name, {DEFAULT: {}} | found, arguments.cache)
     print(f"\n### {city}, {name}: {arguments.trials} trials before {city_folds[0].cutoff}\n")
     print(
-        "| search, seed | gain on validation | gain on the test year | trials needed | seconds of trials | settings |"
+        "| search, seed | gain on validation | gain on the test quarters | trials needed | seconds of trials | settings |"
     )
     print("| --- " * 6 + "|")
     for column, finished in searches.items():
@@ -183,6 +183,7 @@ def main() -> None:
     arguments.add_argument("--forecasters", nargs="+", default=list(FORECASTERS), choices=[*FORECASTERS, NETWORK])
     arguments.add_argument("--trials", type=int, default=20)
     arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--quarters", type=int, default=4, help="of the test year, on which what was found is judged")
     arguments.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
     arguments.add_argument("--parallel", type=int, default=0, metavar="TRIALS", help="time searches of so many trials")
     chosen = arguments.parse_args()
