@@ -2,12 +2,12 @@
 
 In each city the settings of a forecaster are searched on the days before its first cutoff, by the project's own search and by
 random values with the same number of trials, with several seeds. What each search found is judged on the four quarters that
-follow, each forecast by models that are fitted on all days before it. Forecasters start at no other city. Trials and forecasts
-are kept in the cache, so that a run that was stopped goes on. Prints Markdown: gain on the validation window, on which the
-settings were chosen, and on the test quarters, over the settings as they are, in nats per positive with the 90% interval of a weekly
-block bootstrap; trials until the search was within a tenth of its own gain, seconds of the trials, and what the search itself
-takes. `--parallel` times a search of so many trials one at a time and two at a time, beside what two processes do that share
-nothing but the processors.
+follow (`--quarters`), each forecast by models that are fitted on all days before it. Forecasters start at no other city. Trials
+and forecasts are kept in the cache, so that a run that was stopped goes on. Prints Markdown: gain on the validation window, on
+which the settings were chosen, and on the test quarters, over the settings as they are, in nats per positive with the 90%
+interval of a weekly block bootstrap; trials until the search was within a tenth of its own gain, seconds of the trials, and what
+the search itself takes. `--parallel` times a search of so many trials one at a time and two at a time, beside what two processes
+do that share nothing but the processors.
 """
 
 import time
@@ -183,7 +183,9 @@ def main() -> None:
     arguments.add_argument("--forecasters", nargs="+", default=list(FORECASTERS), choices=[*FORECASTERS, NETWORK])
     arguments.add_argument("--trials", type=int, default=20)
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--quarters", type=int, default=4, help="of the test year, on which what was found is judged")
+    arguments.add_argument(
+        "--quarters", type=int, default=4, help="of the test year, on which what was found is judged"
+    )
     arguments.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
     arguments.add_argument("--parallel", type=int, default=0, metavar="TRIALS", help="time searches of so many trials")
     chosen = arguments.parse_args()
