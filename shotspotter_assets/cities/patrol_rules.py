@@ -53,10 +53,6 @@ class PatrolRules(StrictModel):
     """Expected alerts that a unit must add to those covered; placing one that adds less is not recommended."""
     repeats: Repeats | None = None
     """Null for no cap on sending units to one cell day after day."""
-    near_tie: float = Field(default=0.01, ge=0, le=0.2)
-    """Share of the best plan's cover that may be given up when one of several nearly equal plans is drawn at random."""
-    seed: int = Field(default=0, ge=0)
-    """The draw is the same for the same seed, day and shift."""
 
     @field_validator("shifts")
     @classmethod

@@ -16,8 +16,8 @@ from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
 from shotspotter_assets.pages.ground import Ground, Line
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import in_words
-from shotspotter_assets.patrol.audit import PatrolAudit, ShiftAudit
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
+from shotspotter_assets.patrol.plan import PatrolAudit, ShiftTotals
 from shotspotter_assets.patrol.stored_plans import NoPlan, read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
 from shotspotter_assets.serving.street_risk import streets_caution
@@ -65,7 +65,7 @@ class ShiftSheet:
     name: str
     starts: datetime
     ends: datetime
-    audit: ShiftAudit
+    audit: ShiftTotals
     places: list[PlannedPlace]
     left_out: int
     """Places that a sheet has no room for; the files have them."""
@@ -86,7 +86,10 @@ class DayToShifts:
     after: float
     """In hours after midnight, which belong to the next day."""
     shifts: float
-    reached: float
+    within_reach: float
+    """Of `shifts`, in cells that any unit reaches."""
+    covered: float
+    """Of `within_reach`, each cell counted by the shares of the units that reach it."""
     latest_end: datetime
 
 
@@ -200,7 +203,7 @@ def _names(table: pa.Table, places: Places) -> list[str]:
     return names
 
 
-def _sheet(shift: ShiftAudit, rows: pa.Table, hours: _Hours, ground: Ground) -> ShiftSheet:
+def _sheet(shift: ShiftTotals, rows: pa.Table, hours: _Hours, ground: Ground) -> ShiftSheet:
     records = rows.to_pylist()
     starts, ends = (datetime.fromisoformat(records[0][name]) for name in ("starts_at", "ends_at"))
     probability = -np.expm1(-hours.hazard[hours.within(starts, ends)].sum(axis=0))
@@ -247,15 +250,16 @@ def _fills(cells: npt.NDArray[np.int64], probability: Array, ground: Ground) -> 
 
 
 def _way(record: ForecastRecord, sheets: Sequence[ShiftSheet], hours: _Hours, audit: PatrolAudit) -> DayToShifts:
-    by_hour = hours.expected.sum(axis=1)
+    by_hour, totals = hours.expected.sum(axis=1), audit.totals()
     times = np.sum([hours.within(sheet.starts, sheet.ends) for sheet in sheets], axis=0)
     return DayToShifts(
         day=record.expected_alerts,
         uncovered=float(by_hour[hours.is_of_day & (times == 0)].sum()),
         twice=float((by_hour * np.maximum(times - 1, 0)).sum()),
         after=float(by_hour[~hours.is_of_day & (times > 0)].sum()),
-        shifts=sum(sheet.audit.expected_alerts for sheet in sheets),
-        reached=sum(shift.covered for shift in audit.shifts),
+        shifts=totals["expected_alerts"],
+        within_reach=totals["within_reach"],
+        covered=totals["covered"],
         latest_end=max(sheet.ends for sheet in sheets),
     )
 

@@ -1,1 +1,1 @@
-"""Where to send patrol units: a maximum coverage problem over expected alerts, exports for dispatch systems, audit numbers."""
+"""Patrol plans: places for the units of each shift, and exports for dispatch systems."""

@@ -1,86 +1,75 @@
-"""The maximum coverage problem of one shift: its value, a greedy answer, and the exact one by mixed-integer programming.
+"""The maximum coverage problem of one shift: which cells a unit reaches, the value of a plan, and a greedy plan.
 
-n units that reach a cell cover the share G(n) = s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ...
-The value of a plan is the sum of that over all cells, which has diminishing returns in every unit.
+n units that reach a cell cover the share s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ... The value of a
+plan is the sum over all cells. It has diminishing returns in every unit, so a greedy plan has at least 1 - 1/e of the
+best value (Nemhauser, Wolsey and Fisher 1978), and at least 0.98 in `benchmarks/patrol_plans.py`.
 
 After Church and ReVelle (1974), "The maximal covering location problem", with several units per cell.
 """
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.gridding.cells import cell_metres
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
 Units = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-Method = Literal["exact", "time limit", "greedy"]
-"""Proven best (within the solver's tolerance of 1e-6); the best that the solver found in its time; or the greedy plan,
-which was better than that."""
 
 
 @dataclass(frozen=True)
 class CoverProblem:
-    """Where units may go and which cells they reach from there."""
+    """The places that units may go to, and the cells that they reach from there.
+
+    Attributes:
+        expected: expected alerts of each cell, shape (cells,); zero outside the coverage.
+        reach: 1 where a unit in a group reaches a cell, shape (cells, groups).
+        shares: s_1, s_2, ...: never rising, in sum at most 1.
+        max_units: of each group, shape (groups,); 0 where none may go.
+        area: area of each group, an index into `min_units`, or -1; shape (groups,).
+        min_units: of each area, shape (areas,).
+    """
 
     expected: Values
-    """Expected alerts of each cell, shape (cells,); zero where nothing is to be reached."""
     reach: "csc_array"
-    """1 where a unit in a group reaches a cell, shape (cells, groups)."""
     shares: tuple[float, ...]
-    """s_1, s_2, ...: never rising, in sum at most 1."""
     max_units: Units
-    """Of each group, shape (groups,); 0 where none may go."""
     area: Units
-    """Area of each group, an index into `min_units`, or -1; shape (groups,)."""
     min_units: Units
-    """Of each area, shape (areas,)."""
 
     def value(self, units: Units) -> float:
-        """Expected alerts that `units`, shape (groups,), reach."""
-        return reached_alerts(self.expected, self.reach, self.shares, units)
+        """Expected alerts that `units`, shape (groups,), cover; each cell counts by the shares of its units."""
+        return float(self.expected @ self._covered_share(self.reach @ units))
+
+    def within_reach(self, units: Units) -> float:
+        """Expected alerts in the cells that any of `units`, shape (groups,), reaches."""
+        return float(self.expected @ (self.reach @ units > 0))
 
     def gains(self, units: Units) -> Values:
         """Expected alerts that one more unit in each group would add to `units`, shape (groups,)."""
         reaching = self.reach @ units
-        added = _reached_share(reaching + 1, self.shares) - _reached_share(reaching, self.shares)
+        added = self._covered_share(reaching + 1) - self._covered_share(reaching)
         gains: Values = self.reach.T @ (self.expected * added)
         return gains
 
-
-@dataclass(frozen=True)
-class Solution:
-    """An answer of the solver."""
-
-    units: Units | None
-    """None if the time was over before any plan was found."""
-    method: Method
-    bound: float | None
-    """No plan is worth more than this; None if that is unknown."""
-
-
-def reached_alerts(expected: Values, reach: "csc_array", shares: tuple[float, ...], units: Units) -> float:
-    """The value of a plan; arguments as the fields of `CoverProblem`, `units` of shape (groups,)."""
-    return float(expected @ _reached_share(reach @ units, shares))
-
-
-def _reached_share(units: Values, shares: tuple[float, ...]) -> Values:
-    return np.interp(units, np.arange(len(shares) + 1), np.cumsum([0.0, *shares]))
+    def _covered_share(self, units: Values) -> Values:
+        return np.interp(units, np.arange(len(self.shares) + 1), np.cumsum([0.0, *self.shares]))
 
 
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
-    """Place `number` units one by one, each where it adds most; areas keep enough units for their minimum.
-
-    Without minima, at least 1 - 1/e of the best value. Needs limits that can be met.
+    """Place `number` units one by one where each adds most, keeping enough units for the minimum of each area.
 
     Returns:
-        The groups in the order in which they get their units, and what each unit added.
+        The groups in the order of placement, and the expected alerts that each unit adds, never rising.
     """
-    units = np.zeros_like(problem.max_units)
-    missing = problem.min_units.copy()
+    units, missing = np.zeros_like(problem.max_units), problem.min_units.copy()
     groups, added = [], []
     for left in range(number, 0, -1):
         free = units < problem.max_units
@@ -96,50 +85,59 @@ def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
     return groups, added
 
 
-def in_order_of_value(problem: CoverProblem, units: Units) -> tuple[list[int], list[float]]:
-    """The units of a plan, each time the one that adds most to those before it; what they add never rises."""
-    return greedy(replace(problem, max_units=units, min_units=np.zeros_like(problem.min_units)), int(units.sum()))
+def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
+    """1 where a unit in a group reaches a cell, else 0; shape (cells, groups), both in C order.
 
+    A unit reaches all cells of its own group, and every other cell whose middle is at most `radius_m` from the middle
+    of the group.
 
-def exact(problem: CoverProblem, number: int, time_limit_s: float) -> Solution:
-    """The best plan of `number` units by mixed-integer programming (HiGHS).
-
-    G is concave, so levels 0 <= y_k <= 1 of each cell with falling prices s_k, in sum at most n, make it up exactly:
-    the best levels fill from the first. Only the units have to be whole.
+    Args:
+        city: with its grid.
+        group: side of a group in cells; divides the grid's rows and columns.
+        radius_m: metres.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_array, eye_array, hstack, kron
+    from scipy.sparse import csc_array
 
-    groups, cells = np.flatnonzero(problem.max_units), np.flatnonzero(problem.expected)
-    levels = len(problem.shares)
-    reach = csr_array(problem.reach)[cells][:, groups]
-    # The solver's tolerances are absolute, and expected alerts may be thousandths.
-    scale = 1_000 / max(float(problem.expected.sum()), 1e-300)
-    price = np.outer(problem.expected[cells], problem.shares).ravel()
-    objective = -scale * np.concatenate([np.zeros(len(groups)), price])
-    sum_of_levels = kron(eye_array(len(cells)), np.ones((1, levels)))
-    levels_of_units = LinearConstraint(hstack([-reach, sum_of_levels], format="csr"), ub=0.0)
-    all_units = np.concatenate([np.ones(len(groups)), np.zeros(len(cells) * levels)])[None]
-    in_area = np.flatnonzero(problem.area[groups] >= 0)
-    area_units = csr_array(
-        (np.ones(len(in_area)), (problem.area[groups][in_area], in_area)),
-        shape=(len(problem.min_units), len(objective)),
-    )
-    constraints = [levels_of_units, LinearConstraint(all_units, number, number)]
-    if len(problem.min_units):
-        constraints.append(LinearConstraint(area_units, lb=problem.min_units))
-    result = milp(
-        objective,
-        integrality=np.concatenate([np.ones(len(groups)), np.zeros(len(cells) * levels)]),
-        bounds=Bounds(0, np.concatenate([problem.max_units[groups], np.ones(len(cells) * levels)])),
-        constraints=constraints,
-        options={"time_limit": time_limit_s, "mip_rel_gap": 1e-6},
-    )
-    bound = None
-    if result.mip_dual_bound is not None and np.isfinite(result.mip_dual_bound):
-        bound = -float(result.mip_dual_bound) / scale
-    if result.x is None:
-        return Solution(None, "time limit", bound)
-    units = np.zeros_like(problem.max_units)
-    units[groups] = np.rint(result.x[: len(groups)]).astype(np.int64)
-    return Solution(units, "exact" if result.status == 0 else "time limit", bound)
+    rows, columns = city.shape
+    height_m, width_m = cell_metres(city)
+    # Offsets of the cells within reach from the first cell of a group, and of their middles from the group's.
+    row_offset, north_m = _offsets(height_m, group, radius_m)
+    column_offset, east_m = _offsets(width_m, group, radius_m)
+    reached = north_m[:, None] ** 2 + east_m[None] ** 2 <= radius_m**2
+    reached[np.ix_((row_offset >= 0) & (row_offset < group), (column_offset >= 0) & (column_offset < group))] = True
+    row_at, column_at = np.nonzero(reached)
+    row = np.arange(0, rows, group)[:, None, None] + row_offset[row_at]
+    column = np.arange(0, columns, group)[None, :, None] + column_offset[column_at]
+    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    groups = np.arange((rows // group) * (columns // group)).reshape(rows // group, columns // group, 1)
+    cell, cell_group = np.broadcast_arrays(row * columns + column, groups)
+    shape = (rows * columns, groups.size)
+    return csc_array((np.ones(int(inside.sum())), (cell[inside], cell_group[inside])), shape=shape)
+
+
+def _offsets(cell_m: float, group: int, radius_m: float) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]:
+    """Along one axis: offsets of cells that may be within reach, and distances of their middles from the group's."""
+    margin = math.ceil(radius_m / cell_m)
+    offset = np.arange(-margin, group + margin)
+    return offset, (offset + 0.5 - group / 2) * cell_m
+
+
+def by_group(values: npt.NDArray, group: int) -> npt.NDArray:
+    """Values of cells, (..., rows, columns), by group: (..., group rows, group columns, cells of the group)."""
+    *axes, rows, columns = values.shape
+    blocks = values.reshape(*axes, rows // group, group, columns // group, group).swapaxes(-3, -2)
+    return blocks.reshape(*axes, rows // group, columns // group, group * group)
+
+
+def areas_of_groups(
+    areas: npt.NDArray[np.str_] | None, in_coverage: npt.NDArray[np.bool_], group: int
+) -> tuple[Units, list[str]]:
+    """The area of each group, an index into the sorted names or -1, shape (groups,); and the names of areas in coverage.
+
+    A group that lies in several areas belongs to the one with most of its cells in coverage.
+    """
+    names = [] if areas is None else sorted(set(areas[in_coverage].tolist()) - {""})
+    if areas is None or not names:
+        return np.full(in_coverage.size // group**2, -1), []
+    cells = np.stack([by_group(in_coverage & (areas == name), group).sum(axis=-1).ravel() for name in names])
+    return np.where(cells.any(axis=0), cells.argmax(axis=0), -1), names

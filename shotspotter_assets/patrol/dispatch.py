@@ -9,30 +9,31 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import DECIMALS, cell_edges, cell_name, polygon_feature
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
+from shotspotter_assets.patrol.cover import by_group
 from shotspotter_assets.patrol.plan import DayPlan
-from shotspotter_assets.patrol.posts import best_posts, posts_of
-from shotspotter_assets.patrol.reach import by_group
-from shotspotter_assets.patrol.shifts import shift_window
+from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 DISPATCH_SCHEMA: Final = arrow_schema(
     DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - {"area", "post_longitude", "post_latitude"}
 )
+MAX_STREETS: Final = 3
+"""Streets that are named for a cell."""
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for a formula, full-width signs among them; https://owasp.org/www-community/attacks/CSV_Injection"""
+"""A spreadsheet runs texts with these starts, full-width signs among them, as formulas:
+https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 def dispatch_table(
     plan: DayPlan,
     city: City,
-    expected: npt.NDArray[np.floating],
-    probability: npt.NDArray[np.floating],
-    in_coverage: npt.NDArray[np.bool_],
+    forecasts: ShiftForecasts,
     *,
     areas: npt.NDArray[np.str_] | None = None,
     reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
@@ -41,27 +42,34 @@ def dispatch_table(
     """The cells that get units, by shift and rank (`DISPATCH_SCHEMA`).
 
     Args:
-        expected: expected alerts of each shift, shape (shifts, rows, columns).
-        probability: chance of at least one alert in each shift and cell, same shape; in groups, cells are taken as
-            independent.
-        in_coverage: cells that the sensors hear, shape (rows, columns); what is forecast elsewhere is left out.
+        plan: of a day.
+        city: with its grid and zone.
+        forecasts: of the plan's shifts; the cells of a group are taken as independent.
         areas: name of the area of each cell, "" for none; a cell without an area gets the name of the nearest one.
         reasons: main reasons by (row, column); a group has those of its cell with the most expected alerts.
-        streets: risk by segment and shift, as `posts_of` takes it; None where no street is ranked.
+        streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and the `row` and `column` of the cell in which
+            most of a segment's alerts are expected; None where no street is ranked.
     """
     size = plan.group
     names = None if areas is None else by_group(nearest_areas(areas), size)
     records = []
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
-        alerts, chance = (by_group(np.where(in_coverage, values[at], 0.0), size) for values in (expected, probability))
+        alerts, chance = (
+            by_group(np.where(forecasts.in_coverage, values[at], 0.0), size)
+            for values in (forecasts.expected, forecasts.probability)
+        )
         hottest = alerts.argmax(axis=-1)
-        posts = {} if streets is None else posts_of(streets, shift_plan.shift.name)
+        posts = _posts(streets, shift_plan.shift.name)
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             first_row, first_column, cell = row * size, column * size, int(hottest[row, column])
             west, south, east, north = cell_edges(city, first_row, first_column, size)
-            best = best_posts(posts, first_row, first_column, size)
+            best = [
+                post
+                for post in posts
+                if first_row <= post["row"] < first_row + size and first_column <= post["column"] < first_column + size
+            ][:MAX_STREETS]
             records.append(
                 {
                     "day": plan.day,
@@ -74,14 +82,14 @@ def dispatch_table(
                     "units": int(shift_plan.units[row, column]),
                     "recommended_units": int(shift_plan.recommended[row, column]),
                     "expected_alerts": float(alerts[row, column].sum()),
-                    "covered_alerts": float(shift_plan.added_by_group[row, column]),
+                    "covered_alerts": float(shift_plan.added[row, column]),
                     "probability": float(1 - np.prod(1 - chance[row, column].astype(np.float64))),
                     "longitude": round((west + east) / 2, DECIMALS),
                     "latitude": round((south + north) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((first_row + cell // size, first_column + cell % size), ())),
-                    "streets": [post.street for post in best],
-                    "post_longitude": best[0].longitude if best else None,
-                    "post_latitude": best[0].latitude if best else None,
+                    "streets": [post["name"] for post in best],
+                    "post_longitude": best[0]["longitude"] if best else None,
+                    "post_latitude": best[0]["latitude"] if best else None,
                     "row": first_row,
                     "column": first_column,
                     "cells": size,
@@ -103,7 +111,7 @@ def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:
 
 
 def nearest_areas(areas: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
-    """`areas` with the nearest name, counted in cells, in place of each ""; same shape."""
+    """`areas` with the nearest name, counted in cells, instead of each ""; same shape."""
     from scipy.ndimage import distance_transform_edt
 
     nameless = areas == ""
@@ -131,6 +139,15 @@ def dispatch_geojson(table: pa.Table) -> bytes:
         name = f"{record['day']}/{record['shift']}/{record['cell']}"
         features.append(polygon_feature(edges, record, id=name, bbox=edges))
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False, indent=1).encode()
+
+
+def _posts(streets: pa.Table | None, shift: str) -> list[dict[str, Any]]:
+    """The segments of a shift, the one with the highest risk first: the first one of a cell is where a unit can wait."""
+    if streets is None:
+        return []
+    of_shift = streets.filter(pc.equal(streets["shift"], shift)).sort_by([("probability", "descending")])
+    rows: list[dict[str, Any]] = of_shift.select(["row", "column", "name", "longitude", "latitude"]).to_pylist()
+    return rows
 
 
 def _csv_value(value: Any) -> Any:

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.patrol_rules import Shift
 
 @dataclass(frozen=True)
 class ShiftForecasts:
-    """What is forecast for the shifts that begin on a day.
+    """The forecasts of the shifts that begin on a day.
 
     Attributes:
         expected: alerts, shape (shifts, rows, columns).
@@ -32,23 +32,24 @@ def shift_forecasts(hourly: pa.Table, city: City, day: date) -> ShiftForecasts:
 
     Args:
         hourly: `starts_utc`, `row`, `column`, `probability` and `expected` of hours and cells.
+        city: with patrol rules.
+        day: local, on which the shifts begin.
 
     Raises:
-        ValueError: the city has no patrol rules, or an hour of a shift is not among them.
+        ValueError: the city has no patrol rules, or an hour of a shift is not forecast.
     """
     if city.patrol is None:
-        raise ValueError(f"City {city.name} has no patrol rules.")
+        raise ValueError(f"City {city.name} has no patrol rules: give its file a section patrol.")
     starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))
     in_coverage = np.zeros(city.shape, dtype=bool)
     in_coverage[row, column] = True
-    expected, hazard = np.zeros((2, len(starts), *city.shape))
-    expected[hour, row, column] = hourly["expected"].to_numpy()
-    hazard[hour, row, column] = -np.log1p(-hourly["probability"].to_numpy())
-    shift_expected, shift_hazard = (
-        expected_by_shift(values, starts, city.patrol.shifts, day, city.zone) for values in (expected, hazard)
-    )
-    return ShiftForecasts(shift_expected, -np.expm1(-shift_hazard), in_coverage)
+    hours = np.zeros((2, len(starts), *city.shape))
+    hours[0, hour, row, column] = hourly["expected"].to_numpy()
+    hours[1, hour, row, column] = -np.log1p(-hourly["probability"].to_numpy())
+    chosen = [_hours_of(shift, day, city.zone, starts) for shift in city.patrol.shifts]
+    expected, hazard = np.stack([hours[:, of_shift].sum(axis=1) for of_shift in chosen], axis=1)
+    return ShiftForecasts(expected, -np.expm1(-hazard), in_coverage)
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -63,37 +64,16 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
     return start.astimezone(UTC).astimezone(zone), end.astimezone(UTC).astimezone(zone)
 
 
-def expected_by_shift(
-    hourly: npt.NDArray[np.floating],
-    hour_starts: npt.NDArray[np.datetime64],
-    shifts: tuple[Shift, ...],
-    day: date,
-    zone: ZoneInfo,
-) -> npt.NDArray[np.float64]:
-    """Expected alerts of each shift that begins on the local `day`, shape (shifts, rows, columns).
-
-    Args:
-        hourly: expected alerts of each hour, shape (hours, rows, columns).
-        hour_starts: the instants (UTC) at which those hours begin, shape (hours,).
-
-    Raises:
-        ValueError: an hour of a shift is not among them; a shift over midnight needs hours of the next day as well.
-    """
-    starts = hour_starts.astype("datetime64[s]")
-    sums = []
-    for shift in shifts:
-        begin, end = shift_window(shift, day, zone)
-        wanted = np.arange(_utc(begin), _utc(end), np.timedelta64(1, "h"))
-        missing = wanted[~np.isin(wanted, starts)]
-        if len(missing):
-            raise ValueError(
-                f"Shift {shift.name} of {day} ({begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}) has {len(wanted)} hours, "
-                f"and {len(missing)} of them are not forecast, the first being {missing[0]} UTC: "
-                "forecast the hours to the end of the shift."
-            )
-        sums.append(hourly[np.isin(starts, wanted)].sum(axis=0, dtype=np.float64))
-    return np.stack(sums)
-
-
-def _utc(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s")
+def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    """The hours, by their begin (UTC), that a shift holds; one over midnight needs hours of the next day as well."""
+    begin, end = shift_window(shift, day, zone)
+    first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))
+    wanted = np.arange(first, last, np.timedelta64(1, "h"))
+    missing = wanted[~np.isin(wanted, starts.astype("datetime64[s]"))]
+    if len(missing):
+        raise ValueError(
+            f"Shift {shift.name} of {day} ({begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}) has {len(wanted)} hours, "
+            f"and {len(missing)} of them are not forecast, the first being {missing[0]} UTC: "
+            "forecast the hours to the end of the shift."
+        )
+    return np.isin(starts.astype("datetime64[s]"), wanted)

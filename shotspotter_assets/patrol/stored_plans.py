@@ -11,19 +11,17 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.patrol.audit import PatrolAudit
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson, patrolled_cells
+from shotspotter_assets.patrol.plan import PatrolAudit
 from shotspotter_assets.storage.file_names import AUDIT_FILE, DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, PLAN_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 PATROL_PLANS: Final = "patrol_plans"
-MAX_LOOK_BACK: Final = timedelta(days=366)
-"""Longer than any cap on repeats."""
 
 
 @dataclass(frozen=True)
 class NoPlan:
-    """Why no unit is sent, stored in place of an audit."""
+    """The reason why no unit is sent, stored instead of an audit."""
 
     note: str
 
@@ -32,7 +30,7 @@ _AUDIT: Final[TypeAdapter[PatrolAudit | NoPlan]] = TypeAdapter(PatrolAudit | NoP
 
 
 def plan_partition(city: str, issue_date: date) -> Partition:
-    """Where the plan is that was made from the forecast issued on a day."""
+    """The place of the plan that was made from the forecast issued on a day."""
     return Partition(PATROL_PLANS, city, "date", issue_date)
 
 
@@ -43,7 +41,7 @@ def write_plan(store: Store, partition: Partition, table: pa.Table, audit: Patro
             store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
             store.write_bytes(partition, DISPATCH_GEOJSON_FILE, dispatch_geojson(table))
         else:
-            # A plan that was made before the city's rules were taken away must not be dispatched.
+            # Exports from before the city's rules were removed must not be dispatched.
             store.delete(partition, DISPATCH_CSV_FILE)
             store.delete(partition, DISPATCH_GEOJSON_FILE)
         store.write_bytes(partition, AUDIT_FILE, json.dumps(asdict(audit), indent=1).encode())
@@ -61,8 +59,10 @@ def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, Patr
 
 
 def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:
-    """Cells patrolled by the plans made on days before, by the day that they were for."""
-    made = store.days_present(PATROL_PLANS, city.name, PLAN_FILE)
-    days = sorted(day for day in made if issue_date - MAX_LOOK_BACK <= day < issue_date)
+    """Cells patrolled on the days that the cap on repeats looks back to, by day; {} without a cap."""
+    if city.patrol is None or city.patrol.repeats is None:
+        return {}
+    first = issue_date - timedelta(days=city.patrol.repeats.days)
+    days = sorted(day for day in store.days_present(PATROL_PLANS, city.name, PLAN_FILE) if first <= day < issue_date)
     plans = {day: store.read_table(plan_partition(city.name, day), PLAN_FILE) for day in days}
     return {day + timedelta(days=1): patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}

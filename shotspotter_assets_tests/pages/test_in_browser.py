@@ -333,7 +333,7 @@ def test_the_way_from_the_day_to_the_shifts_adds_up(tiny_site: TinySite) -> None
     assert way.after > 0
     assert way.uncovered > 0
     assert way.day - way.uncovered + way.twice + way.after == pytest.approx(way.shifts)
-    assert 0 < way.reached < way.shifts
+    assert 0 < way.covered < way.within_reach < way.shifts
 
 
 def open_past(page: Any, folder: Path, link: str = "") -> None:

@@ -24,5 +24,5 @@ def patrol_city(rows: int, columns: int, units: int | tuple[int, ...] = 2, zone:
         box=Box(west=0.0, south=0.0, east=columns * CELL_DEGREES, north=rows * CELL_DEGREES),
         grid=Grid(rows=rows, columns=columns),
         source=SimulatedCitySource(kind="simulated"),
-        patrol=PatrolRules(**{"shifts": shifts, "near_tie": 0.0, **rules}),
+        patrol=PatrolRules(**{"shifts": shifts, **rules}),
     )

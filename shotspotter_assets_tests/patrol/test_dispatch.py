@@ -1,8 +1,7 @@
 import csv
 import io
 import json
-from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date
 
 import geopandas as gpd
 import numpy as np
@@ -10,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.patrol.audit import patrol_audit
 from shotspotter_assets.patrol.dispatch import (
     DISPATCH_SCHEMA,
     dispatch_csv,
@@ -20,6 +18,7 @@ from shotspotter_assets.patrol.dispatch import (
     patrolled_cells,
 )
 from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
 DAY = date(2024, 5, 1)
@@ -39,7 +38,9 @@ def made(group=1, **rules):
     return (
         city,
         plan,
-        dispatch_table(plan, city, expected, 1 - np.exp(-expected), IN_COVERAGE, areas=AREAS, reasons=reasons),
+        dispatch_table(
+            plan, city, ShiftForecasts(expected, 1 - np.exp(-expected), IN_COVERAGE), areas=AREAS, reasons=reasons
+        ),
     )
 
 
@@ -52,7 +53,7 @@ class TestTable:
             own = [row for row in rows if row["shift"] == shift.shift.name]
             assert sum(row["units"] for row in own) == shift.shift.units
             assert [row["rank"] for row in own] == list(range(1, len(own) + 1))
-            assert sum(row["covered_alerts"] for row in own) == pytest.approx(shift.reached)
+            assert sum(row["covered_alerts"] for row in own) == pytest.approx(shift.totals.covered)
         night = [row for row in rows if row["shift"] == "shift 2"]
         assert {(row["starts_at"], row["ends_at"]) for row in night} == {
             ("2024-05-01T22:00:00-04:00", "2024-05-02T06:00:00-04:00")
@@ -80,7 +81,9 @@ class TestTable:
             for shift in (None, "shift 0") for number in (1, 2, 3) for row in range(6) for column in range(6)
         ]  # fmt: skip
         streets = pa.Table.from_pylist(segments)
-        table = dispatch_table(plan, city, expected, 1 - np.exp(-expected), IN_COVERAGE, streets=streets)
+        table = dispatch_table(
+            plan, city, ShiftForecasts(expected, 1 - np.exp(-expected), IN_COVERAGE), streets=streets
+        )
         for record in table.to_pylist():
             row, column = record["row"], record["column"]
             if record["shift"] != "shift 0":
@@ -110,13 +113,15 @@ class TestTable:
         in_coverage[2, 3] = True
         expected = np.where(in_coverage, 0.5, np.nan)[None]
         plan = plan_day(city, DAY, expected, in_coverage)
-        (row,) = dispatch_table(plan, city, expected, expected, in_coverage, reasons={(2, 3): ("heard",)}).to_pylist()
+        (row,) = dispatch_table(
+            plan, city, ShiftForecasts(expected, expected, in_coverage), reasons={(2, 3): ("heard",)}
+        ).to_pylist()
         assert (row["expected_alerts"], row["probability"], row["reasons"]) == (0.5, 0.5, ["heard"])
 
     def test_without_units_there_are_no_rows(self):
         city = patrol_city(6, 6, 0)
         plan = plan_day(city, DAY, expected_alerts(1), IN_COVERAGE)
-        table = dispatch_table(plan, city, expected_alerts(1), expected_alerts(1), IN_COVERAGE)
+        table = dispatch_table(plan, city, ShiftForecasts(*2 * [expected_alerts(1)], IN_COVERAGE))
         assert (len(table), table.schema) == (0, DISPATCH_SCHEMA)
         assert json.loads(dispatch_geojson(table))["features"] == []
 
@@ -175,41 +180,3 @@ class TestGeoJson:
         assert feature["geometry"]["coordinates"][0][0] == feature["geometry"]["coordinates"][0][-1]
         assert len({feature["id"] for feature in document["features"]}) == len(table)
         assert feature["properties"]["reasons"] == ["+2 alerts in 7 days", "Friday night"]
-
-
-class TestAudit:
-    def test_shares_of_areas(self):
-        city, expected = patrol_city(6, 6, (4, 4), least_share_per_area=0.5), expected_alerts(2)
-        areas = np.array([["south"] * 6] * 3 + [["north"] * 6] * 3)
-        plan = plan_day(city, DAY, expected, IN_COVERAGE, areas=areas)
-        shares = patrol_audit(plan, city, expected, IN_COVERAGE, areas=areas).areas
-        assert {name: area.units for name, area in shares.items()} == {"south": 4, "north": 4}
-        assert shares["south"].share_of_units == 0.5
-        south = expected[:, :3].sum() / expected.sum()
-        assert shares["south"].share_of_expected_alerts == pytest.approx(south)
-
-    def test_repeats(self):
-        city, expected = patrol_city(6, 6, 1, radius_m=0), np.zeros((1, 6, 6))
-        expected[0, 2, 3] = 1.0
-        plan = plan_day(city, DAY, expected, IN_COVERAGE)
-        days = {DAY - timedelta(days=back): plan.patrolled for back in (1, 3, 7)}
-        repeats = patrol_audit(plan, city, expected, IN_COVERAGE, history=days).repeats
-        assert asdict(repeats) == {
-            "days": 7,
-            "most": 3,  # the day before, three days before, and the plan's own
-            "patrolled": 1,
-            "patrolled_before": 1,
-            "most_often": [{"cell": "R02C03", "days": 3}],
-        }
-
-    def test_against_the_hottest_cells(self):
-        # The three hottest cells are neighbours; one unit reaches them all, and the naive plan sends both there.
-        expected = np.zeros((1, 6, 6))
-        expected[0, 1, 1:4], expected[0, 5, 5] = [3.0, 4.0, 3.5], 2.0
-        city = patrol_city(6, 6, 2, radius_m=510, shares=(1.0,))
-        plan = plan_day(city, DAY, expected, IN_COVERAGE)
-        audit = patrol_audit(plan, city, expected, IN_COVERAGE)
-        (shift,) = audit.shifts
-        assert (shift.covered, shift.naive) == (pytest.approx(12.5), pytest.approx(10.5))
-        assert shift.over_naive == pytest.approx(12.5 / 10.5)
-        json.dumps(asdict(audit))

@@ -3,15 +3,16 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from shotspotter_assets.patrol.audit import patrol_audit
+from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_table
 from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.stored_plans import MAX_LOOK_BACK, NoPlan, patrols_before, plan_partition, write_plan
+from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
 ISSUE = date(2024, 5, 1)
-CITY = patrol_city(3, 3, 1, radius_m=0)
+CITY = patrol_city(3, 3, 1, radius_m=0, repeats=Repeats(most=2, days=7))
 IN_COVERAGE = np.ones((3, 3), dtype=bool)
 
 
@@ -23,15 +24,15 @@ def store(tmp_path):
 def write(store, issue_date):
     expected = np.arange(9.0).reshape(1, 3, 3)
     plan = plan_day(CITY, issue_date + timedelta(days=1), expected, IN_COVERAGE)
-    table = dispatch_table(plan, CITY, expected, expected / 10, IN_COVERAGE)
-    write_plan(store, plan_partition(CITY.name, issue_date), table, patrol_audit(plan, CITY, expected, IN_COVERAGE))
+    table = dispatch_table(plan, CITY, ShiftForecasts(expected, expected / 10, IN_COVERAGE))
+    write_plan(store, plan_partition(CITY.name, issue_date), table, plan.audit)
     return plan
 
 
 def test_earlier_plans_are_read_by_the_day_that_they_were_for(store):
     plan = write(store, ISSUE - timedelta(days=1))
     write(store, ISSUE)
-    write(store, ISSUE - MAX_LOOK_BACK - timedelta(days=1))
+    write(store, ISSUE - timedelta(days=8))
     history = patrols_before(store, CITY, ISSUE)
     assert list(history) == [ISSUE]
     assert (history[ISSUE] == plan.patrolled).all()

@@ -40,7 +40,6 @@ def patrol_plans(
     rules has an empty plan, and so has a day without a forecast.
     """
     from shotspotter_assets.evaluation.areas import cell_areas
-    from shotspotter_assets.patrol.audit import patrol_audit
     from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_table
     from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import shift_forecasts
@@ -72,32 +71,21 @@ def patrol_plans(
     table = dispatch_table(
         plan,
         city,
-        shifts.expected,
-        shifts.probability,
-        shifts.in_coverage,
+        shifts,
         areas=areas,
         reasons=forecast.cell_drivers(),
         streets=read_streets(opened, city.name, issue_date),
     )
-    audit = patrol_audit(plan, city, shifts.expected, shifts.in_coverage, areas=areas, history=history)
-    write_plan(opened, partition, table, audit)
+    write_plan(opened, partition, table, plan.audit)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(sha256(dispatch_csv(table))[:16]),
         metadata={
             "day": str(plan.day),
-            "units": int(table["units"].to_numpy().sum()),
-            "recommended_units": int(table["recommended_units"].to_numpy().sum()),
-            **panel.rounded(
-                {
-                    "expected_alerts": float(sum(shift.total for shift in plan.shifts)),
-                    "covered_alerts": float(sum(shift.reached for shift in plan.shifts)),
-                    **{f"one_more_unit_{shift.shift.name.replace(' ', '_')}": shift.one_more for shift in plan.shifts},
-                }
-            ),
+            **panel.rounded(plan.audit.totals()),
             "map": panel.picture("map", patrol_map(plan, shifts, city)),
             "placements": _placements(table),
             "hours": forecast.hours,
-            "audit": dg.MetadataValue.json(asdict(audit)),
+            "audit": dg.MetadataValue.json(asdict(plan.audit)),
             "csv": panel.stored(opened.uri(partition, DISPATCH_CSV_FILE)),
             "geojson": panel.stored(opened.uri(partition, DISPATCH_GEOJSON_FILE)),
             "path": panel.stored(path),
