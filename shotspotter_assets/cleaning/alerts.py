@@ -1,9 +1,9 @@
-"""The cleaning of raw alerts, any number of days at once: usable rows, rejected rows with the reason, and their account."""
+"""Clean raw alerts of any number of days: usable rows, rejected rows with the reason, and the account of both."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_starts, days_between, rows_of_days
+from shotspotter_assets.calendar.local_time import local_dates, rows_of_days
 from shotspotter_assets.calendar.year import month_days
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, Box, City
-from shotspotter_assets.cleaning import landed_twice
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
-from shotspotter_assets.cleaning.day_settings import SETTINGS, TYPES, cleaned_settings, types_by_day
+from shotspotter_assets.cleaning.day_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.arrow_schema import arrow_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLEANED_SCHEMA: Final = arrow_schema(
     CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - {"source_id", "gunshot_type", "rounds"}
@@ -38,52 +40,52 @@ REJECTED_SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
-"""A rejected row as it was received, and why it cannot be used: one of `REASONS`. Columns that `CLEANED_SCHEMA` has
-too are of the same type there, so that readers that open the whole folder can."""
+"""A rejected row as received, with one of `REASONS`. Columns shared with `CLEANED_SCHEMA` have the types they have there,
+so that readers can open the whole folder."""
 
-LANDED_TWICE: Final = "landed_twice"
+BEFORE_START: Final = "before_start"
 
 REASONS: Final = {
     "no_time": "the time is missing or unreadable, or has no zone",
-    "impossible_date": "the date is before the city's start, in the future, or not near the date of its daily file",
+    BEFORE_START: "the date is before the city's start; such rows are left out and are no defect",
+    "impossible_date": "the date is before 1990, in the future, or not near the date of its daily file",
     "no_point": "longitude or latitude is missing or not a number",
     "swapped_point": "longitude and latitude are swapped: the other way round, the point lies within the city's box",
     "outside_box": "the point lies outside the city's box",
     "other_event": "the type is none of the city's event_types and no known gunshot type",
-    LANDED_TWICE: "nearly all rows of a file repeat rows of other files, at the same points and all times shifted by as much",
 }
+"""Meaning of each reason; of several that apply, a row has the first."""
+
+FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
+"""Earlier dates are defaults or misread numbers: no acoustic gunshot sensors were in use."""
 
 MAX_ALERTS_A_DAY: Final = 99_999
 """`user_id` has five digits for the alert's place within its day."""
 
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
-"""What the publisher states of an alert: rows equal in all of it are exact duplicates."""
+"""Columns that the publisher states; rows equal in all of them are exact duplicates."""
 
-ONE_DAY: Final = timedelta(days=1)
-DAYS_BEFORE: Final = 1 + landed_twice.DAYS_BEFORE
-"""Days before a day that it is cleaned with: an incident may begin on the day before, whose rows may be of another file's."""
+PLACE_DECIMALS: Final = 5
+"""Decimals of a degree (about a metre) to which a row without identifier must agree with a row of another file."""
+
+DAYS_BEFORE: Final = 1
+"""Stored days before a day that its cleaning reads: an incident may begin before midnight."""
 
 USABLE: Final = -1
-NOT_ASKED_FOR: Final = -2
-"""What a row has in place of a reason: it can be used, or is of a day that is not asked for."""
-
-
-class TooManyAlertsError(ValueError):
-    """A day has more alerts than `user_id` can number."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where the rows received of a day, or of several, went; `received = cleaned + rejected + duplicates`.
+    """Number of rows received on a day, or on several, by outcome: `received = cleaned + rejected + duplicates`.
 
-    `incidents` are those that began then.
+    `incidents` counts the incidents that began then.
     """
 
-    received: int
-    cleaned: int
-    duplicates: int
-    untyped: int
-    incidents: int
+    received: int = 0
+    cleaned: int = 0
+    duplicates: int = 0
+    untyped: int = 0
+    incidents: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     unknown_types: dict[str, int] = field(default_factory=dict)
 
@@ -99,7 +101,7 @@ class Account:
         )
 
 
-NO_ROWS: Final = Account(0, 0, 0, 0, 0)
+NO_ROWS: Final = Account()
 
 
 @dataclass(frozen=True)
@@ -114,245 +116,203 @@ class CleanedDay:
 def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
     """Clean the rows filed under `days`; each of them gets an entry, also without rows.
 
-    A day's result is the same whatever other days are cleaned with it, as long as `raw` has the `DAYS_BEFORE`. Police
-    events (`City.event_types`) are an incident each.
+    A day's result does not depend on the other days, as long as `raw` has the day before it.
 
     Args:
-        raw: `RAW_SCHEMA`, in any order; of other days than `days`, only the days before them are looked at.
+        raw: `RAW_SCHEMA`, in any order; only `days` and the days before them are read.
 
     Raises:
-        TooManyAlertsError: a day has more than `MAX_ALERTS_A_DAY` alerts.
+        ValueError: a day has more than `MAX_ALERTS_A_DAY` alerts.
     """
     if not days:
         return {}
     days = sorted(days)
-    axis = _DayAxis.of(days, city)
-    day = raw["date"].cast(pa.int32()).to_numpy() - axis.first
-    reason = _reasons(raw, day, axis, city)
-    order, repeats = _in_order(raw, np.flatnonzero(reason == USABLE))
-    again = _landed_twice(raw, order[~repeats], day, city)
-    if again.any():
-        # With a row go its exact duplicates, which follow it.
-        left_out = again[np.cumsum(~repeats) - 1]
-        reason[order[left_out]] = _code(LANDED_TWICE)
-        order, repeats = order[~left_out], repeats[~left_out]
-    usable_by_day = np.bincount(day[order], minlength=axis.days)
-    order = order[~repeats]
-    day_of_alert = day[order]
-    alerts, spellings = _tidy(raw, order, day_of_alert, axis, city)
-    stops = np.cumsum(np.bincount(day_of_alert, minlength=axis.days))
-    begun = pc.equal(alerts["incident_id"], alerts["user_id"]).to_numpy()
-    untyped = alerts["gunshot_type"].is_null().to_numpy()
-    incidents_by_day, untyped_by_day = (
-        np.bincount(day_of_alert[chosen], minlength=axis.days) for chosen in (begun, untyped)
-    )
-    unknown = unknown_spellings(spellings, alerts["gunshot_type"], city)
-    rejected_by_day = rows_of_days(_rejected(raw, reason), days)
-    types = types_by_day(raw["gunshot_type"], day, axis.days, city)
+    read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
+    raw = raw.filter(pc.is_in(raw["date"], pa.array(read, pa.date32())))
+    reasons = _reasons(raw, city)
+    rejected_by_day = rows_of_days(_rejected(raw, reasons), days)
+    usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
+    alerts = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
+    spellings_by_day = rows_of_days(alerts.select(["date", AS_SPELLED]), days)
+    alerts_by_day = rows_of_days(alerts.drop_columns([AS_SPELLED]), days)
+    has_unknown_types = bool(unknown_spellings(alerts[AS_SPELLED], alerts["gunshot_type"], city))
+    usable_dates = usable["date"].to_numpy()
+    edges = (np.searchsorted(usable_dates, np.array(days, "datetime64[D]"), side) for side in ("left", "right"))
     cleaned = {}
-    for wanted, at in zip(days, axis.positions, strict=True):
-        size = int(stops[at] - (stops[at - 1] if at else 0))
-        rows = slice(int(stops[at]) - size, int(stops[at]))
-        rejected = rejected_by_day[wanted]
+    for day, first, end in zip(days, *edges, strict=True):
+        of_day, rejected = alerts_by_day[day], rejected_by_day[day]
+        begins = pc.equal(of_day["incident_id"], of_day["user_id"])
         account = Account(
-            received=int(usable_by_day[at]) + rejected.num_rows,
-            cleaned=size,
-            duplicates=int(usable_by_day[at]) - size,
-            untyped=int(untyped_by_day[at]),
-            incidents=int(incidents_by_day[at]),
-            rejected=dict(Counter(rejected["reason"].to_pylist())) if rejected.num_rows else {},
-            unknown_types=unknown_spellings(spellings[rows], alerts["gunshot_type"][rows], city) if unknown else {},
+            received=int(end - first) + rejected.num_rows,
+            cleaned=of_day.num_rows,
+            duplicates=int(end - first) - of_day.num_rows,
+            untyped=of_day["gunshot_type"].null_count,
+            incidents=pc.sum(begins, min_count=0).as_py(),
+            rejected=dict(Counter(rejected["reason"].to_pylist())),
+            unknown_types=unknown_spellings(spellings_by_day[day][AS_SPELLED], of_day["gunshot_type"], city)
+            if has_unknown_types
+            else {},
         )
-        of_day = alerts[rows].replace_schema_metadata({**alerts.schema.metadata, TYPES: types[at]})
-        cleaned[wanted] = CleanedDay(of_day, rejected, account)
+        cleaned[day] = CleanedDay(of_day, rejected, account)
     return cleaned
 
 
-def location_ids(
-    longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], box: Box
-) -> npt.NDArray[np.uint32]:
-    """Points as uint32: 16-bit fixed point within the box, latitude in the high 16 bits; shape (points,).
+def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Encode points (WGS84 degrees) as uint64, shape (points,).
 
-    A step is 1/65535 of the box's side, a quarter of a metre in a box of 16 km.
+    Latitude + 90 is in the high 32 bits, longitude + 180 in the low 32 bits, both in 1e-7 degrees (about a centimetre).
     """
-    high = np.rint((latitude - box.south) / (box.north - box.south) * 65535).astype(np.uint32)
-    low = np.rint((longitude - box.west) / (box.east - box.west) * 65535).astype(np.uint32)
-    return (high << np.uint32(16)) | low
+    north = np.rint(latitude * 1e7).astype(np.int64) + 900_000_000
+    east = np.rint(longitude * 1e7).astype(np.int64) + 1_800_000_000
+    return ((north << 32) | east).astype(np.uint64)
 
 
-class _DayAxis(NamedTuple):
-    """The civil days that are looked at: those to clean, and the `DAYS_BEFORE` each, numbered from `first`."""
+def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Flag rows that repeat an alert of their day, shape (rows,).
 
-    first: int
-    """Days since 1970 of the first."""
-    days: int
-    """How many there are from the first to the last, the ones between them included."""
-    looked_at: npt.NDArray[np.bool_]
-    """Whether each is to be cleaned or one of the `DAYS_BEFORE` one, shape (days,)."""
-    positions: list[int]
-    """Which of them are to be cleaned."""
-    starts: npt.NDArray[np.int64]
-    """Microseconds since 1970 at which each begins, and the last ends, shape (days + 1,)."""
+    These are exact duplicates, and rows of a later file with the `source_id` of an alert of an earlier one. Where one of
+    the two rows has no identifier, they are one alert if second, type and point to five decimals agree.
 
-    @classmethod
-    def of(cls, days: list[date], city: City) -> "_DayAxis":
-        every_day = days_between(days[0] - DAYS_BEFORE * ONE_DAY, days[-1])
-        positions = [(day - every_day[0]).days for day in days]
-        looked_at = np.zeros(len(every_day), dtype=bool)
-        for before in range(DAYS_BEFORE + 1):
-            looked_at[np.array(positions) - before] = True
-        starts = day_starts([*every_day, days[-1] + ONE_DAY], city.zone).astype(np.int64)
-        return cls((every_day[0] - date(1970, 1, 1)).days, len(every_day), looked_at, positions, starts)
-
-    def dates(self) -> npt.NDArray[np.datetime64]:
-        return np.arange(self.first, self.first + self.days).astype("datetime64[D]")
+    Args:
+        rows: usable rows, sorted as by `_in_order`; the file received first is the earlier one.
+    """
+    same_time = np.diff(rows["time_utc"].cast(pa.int64()).to_numpy()) == 0
+    repeated = np.zeros(rows.num_rows, dtype=bool)
+    at = np.flatnonzero(np.r_[False, same_time] | np.r_[same_time, False]) if rows.num_rows else np.empty(0, int)
+    repeated[at] = rows.select(list(CONTENT)).take(pa.array(at, pa.int64())).to_pandas().duplicated().to_numpy()
+    if pc.count_distinct(rows["received_from"]).as_py() > 1:
+        at = np.flatnonzero(~repeated)
+        names = [*CONTENT, "received_from", "received_at"]
+        repeated[at] = _in_earlier_file(rows.select(names).take(pa.array(at)).to_pandas())
+    return repeated
 
 
-def _reasons(raw: pa.Table, day: npt.NDArray[np.int32], axis: _DayAxis, city: City) -> npt.NDArray[np.int8]:
-    """For each row the place in `REASONS` of the first that applies, `USABLE`, or `NOT_ASKED_FOR`; shape (rows,)."""
+def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
+    """Recount received rows minus cleaned, rejected and duplicate ones from the tables; days where it is zero are left out.
+
+    All tables have the local `date`; the raw one has `RECOUNTED` too, the rejected one `IDENTITY`.
+    """
+    columns = [
+        pc.binary_join_element_wise(*(table[name].cast(pa.string()) for name in IDENTITY), "|")
+        for table in (raw, rejected)
+    ]
+    usable = _in_order(raw.filter(pc.invert(pc.is_in(columns[0], columns[1].combine_chunks()))))
+    difference: Counter[date] = Counter(raw["date"].to_pylist())
+    for dates in (alerts["date"], rejected["date"], usable["date"].filter(pa.array(duplicate_rows(usable)))):
+        difference.subtract(dates.to_pylist())
+    return {day: rows for day, rows in sorted(difference.items()) if rows}
+
+
+IDENTITY: Final = ("date", "received_from", "received_row")
+"""Columns that identify a row of a source, also among rows of equal content."""
+
+RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "received_at")
+
+
+def _reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
+    """The place in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
     box = city.box
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
-    time = _microseconds(raw)
-    looked_at = (day >= 0) & (day < axis.days)
-    day = np.where(looked_at, day, 0)
-    looked_at &= axis.looked_at[day]
+    local = local_dates(raw["time_utc"], city.zone)
+    before_start = pc.and_(
+        pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
+    )
     inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
-    reason = np.full(raw.num_rows, USABLE, dtype=np.int8)
-    outside = np.flatnonzero(~inside)
-    swapped = _within(latitude[outside], box.west, box.east) & _within(longitude[outside], box.south, box.north)
-    # The first of the reasons is given last.
-    if city.event_types:
-        reason[are_unlisted(raw["gunshot_type"], city).to_numpy(zero_copy_only=False)] = _code("other_event")
-    reason[outside] = _code("outside_box")
-    reason[outside[swapped]] = _code("swapped_point")
-    reason[_nulls(raw["longitude"]) | _nulls(raw["latitude"])] = _code("no_point")
-    reason[(time < axis.starts[day]) | (time >= axis.starts[day + 1])] = _code("impossible_date")
-    reason[_nulls(raw["time_utc"])] = _code("no_time")
-    reason[~looked_at] = NOT_ASKED_FOR
-    return reason
+    swapped = _within(latitude, box.west, box.east) & _within(longitude, box.south, box.north)
+    applies = {
+        "no_time": _flags(pc.is_null(local)),
+        BEFORE_START: _flags(before_start),
+        "impossible_date": _flags(pc.not_equal(local, raw["date"])),
+        "no_point": np.isnan(longitude) | np.isnan(latitude),
+        "swapped_point": ~inside & swapped,
+        "outside_box": ~inside,
+        "other_event": _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
+    }
+    return np.select([applies[reason] for reason in REASONS], range(len(REASONS)), USABLE)
 
 
-def _in_order(raw: pa.Table, usable: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Row numbers of the usable rows by `CONTENT`, and which of them repeat the row before; both of shape (rows,).
-
-    The date follows from the time, so only rows of one instant need to be compared in all columns.
-    """
-    time = _microseconds(raw)[usable]
-    if (time[1:] < time[:-1]).any():
-        by_time = np.argsort(time, kind="stable")
-        usable, time = usable[by_time], time[by_time]
-    same = time[1:] == time[:-1]
-    tied = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
-    repeats = np.zeros(len(usable), dtype=bool)
-    if len(tied):
-        rows = raw.select([*CONTENT, "received_from", "received_row"]).take(pa.array(usable[tied]))
-        by_content = pc.sort_indices(rows, [(name, "ascending") for name in rows.column_names])
-        usable[tied] = usable[tied][by_content.to_numpy()]
-        repeats[tied] = _repeats_the_row_before(rows.take(by_content))
-    return usable, repeats
-
-
-def _landed_twice(
-    raw: pa.Table, order: npt.NDArray[np.int64], day: npt.NDArray[np.int32], city: City
-) -> npt.NDArray[np.bool_]:
-    """Which of the rows numbered in `order` repeat the alerts of another file, see `landed_twice`; shape (rows,)."""
-    if pc.count_distinct(raw["received_from"]).as_py() < 2 or len(order) == 0:
-        return np.zeros(len(order), dtype=bool)
-    rows = raw.select(["longitude", "latitude", "gunshot_type", "received_from", "received_at"]).take(pa.array(order))
-    files = pc.dictionary_encode(rows["received_from"].combine_chunks())
-    rank = pc.rank(files.dictionary).to_numpy().astype(np.int64)
-    return landed_twice.landed_twice(
-        landed_twice.Rows(
-            day[order].astype(np.int64),
-            _microseconds(raw)[order],
-            rows["longitude"].to_numpy(),
-            rows["latitude"].to_numpy(),
-            type_codes(rows["gunshot_type"], city).fill_null(landed_twice.UNKNOWN).to_numpy(),
-            rank[files.indices.to_numpy()],
-            rows["received_at"].cast(pa.int64()).fill_null(0).to_numpy(),
-        )
-    )
-
-
-def _rejected(raw: pa.Table, reason: npt.NDArray[np.int8]) -> pa.Table:
+def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
     """`REJECTED_SCHEMA` with the `date`, by date and place in the source."""
-    at = np.flatnonzero(reason >= 0)
-    names = pa.array(list(REASONS), pa.string()).take(pa.array(reason[at]))
-    order = [(name, "ascending") for name in ("date", "received_from", "received_row")]
-    rows = raw.take(pa.array(at)).append_column(REJECTED_SCHEMA.field("reason"), names).sort_by(order)
-    return rows.rename_columns({"gunshot_type": AS_SPELLED}).cast(
-        pa.schema([RAW_SCHEMA.field("date"), *REJECTED_SCHEMA])
+    at = np.flatnonzero(reasons != USABLE)
+    names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[at]))
+    rows = raw.take(pa.array(at)).append_column(REJECTED_SCHEMA.field("reason"), names)
+    rows = rows.sort_by([(name, "ascending") for name in IDENTITY]).rename_columns({"gunshot_type": AS_SPELLED})
+    return rows.cast(pa.schema([RAW_SCHEMA.field("date"), *REJECTED_SCHEMA]))
+
+
+def _in_order(usable: pa.Table) -> pa.Table:
+    """The rows by `CONTENT`, then by place in the source."""
+    return usable.sort_by([(name, "ascending") for name in (*CONTENT, "received_from", "received_row")])
+
+
+def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
+    """Flag rows that repeat an alert of an earlier file, see `duplicate_rows`; shape (rows,)."""
+    import pandas as pd
+
+    rows = rows.assign(
+        second=rows["time_utc"].dt.floor("s"),
+        east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
+        north=(rows["latitude"] * 10**PLACE_DECIMALS).round(),
     )
+    by_file = rows.sort_values(["received_at", "received_from"], kind="stable")
+    file, has_id = by_file["received_from"].to_numpy(), by_file["source_id"].notna().to_numpy()
+    of_id, of_place = (
+        by_file.groupby(key, dropna=False, sort=False).ngroup().to_numpy()
+        for key in (["date", "source_id"], ["second", "east", "north", "gunshot_type"])
+    )
+    first_of_id, first_of_place = (np.unique(group, return_index=True)[1][group] for group in (of_id, of_place))
+    repeats = has_id & (file != file[first_of_id])
+    repeats |= ~(has_id & has_id[first_of_place]) & (file != file[first_of_place])
+    return pd.Series(repeats, by_file.index)[rows.index].to_numpy()
 
 
-def _code(reason: str) -> int:
-    return list(REASONS).index(reason)
+def _tidy(rows: pa.Table, city: City) -> pa.Table:
+    """`CLEANED_SCHEMA` of usable rows by day and time, with the `date` and the type `AS_SPELLED`."""
+    dates = rows["date"].to_numpy().astype("datetime64[D]")
+    number = np.arange(len(dates)) - np.searchsorted(dates, dates)
+    if len(number) and number.max() >= MAX_ALERTS_A_DAY:
+        day = dates[number.argmax()]
+        raise ValueError(
+            f"City {city.name}, {day}: {(dates == day).sum():,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can be "
+            "numbered. Check the source: a whole file may carry one date."
+        )
+    user_id = _yyyymmdd(dates) * 100_000 + number
+    longitude, latitude = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()
+    codes = type_codes(rows["gunshot_type"], city)
+    gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
+    # Other events are an incident each.
+    incident_id = user_id.copy()
+    seconds = rows["time_utc"].cast(pa.int64()).to_numpy()[gunshot] / 1e6
+    middle = (city.box.south + city.box.north) / 2
+    day = dates[gunshot].astype(np.int64)
+    first = incident_numbers(day, seconds, longitude[gunshot], latitude[gunshot], middle)
+    incident_id[gunshot] = user_id[gunshot][first]
+    columns = {
+        "date": rows["date"],
+        AS_SPELLED: rows["gunshot_type"],
+        "user_id": user_id,
+        "source_id": rows["source_id"],
+        "time_utc": rows["time_utc"],
+        "longitude": longitude,
+        "latitude": latitude,
+        "location_id": location_ids(longitude, latitude),
+        "gunshot_type": codes,
+        "rounds": rows["rounds"],
+        "incident_id": incident_id,
+        "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
+    }
+    metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, "cleaned_alerts")}
+    fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
+    return pa.table(columns).cast(pa.schema(fields, metadata))
 
 
 def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.bool_]:
     return (values >= low) & (values <= high)
 
 
-def _nulls(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    return column.is_null().to_numpy() if column.null_count else np.zeros(len(column), dtype=bool)
-
-
-def _microseconds(raw: pa.Table) -> npt.NDArray[np.int64]:
-    """Times as microseconds since 1970, 0 for null, shape (rows,)."""
-    return raw["time_utc"].cast(pa.int64()).fill_null(0).to_numpy()
-
-
-def _repeats_the_row_before(table: pa.Table) -> npt.NDArray[np.bool_]:
-    """Whether a row of a sorted table equals the row before it in all of `CONTENT` (nulls are equal), shape (rows,)."""
-    repeats = np.zeros(table.num_rows, dtype=bool)
-    if table.num_rows > 1:
-        same = np.ones(table.num_rows - 1, dtype=bool)
-        for name in CONTENT:
-            codes = pc.dictionary_encode(table[name].combine_chunks(), null_encoding="encode").indices.to_numpy()
-            same &= codes[1:] == codes[:-1]
-        repeats[1:] = same
-    return repeats
-
-
-def _tidy(
-    raw: pa.Table, order: npt.NDArray[np.int64], day: npt.NDArray[np.int32], axis: _DayAxis, city: City
-) -> tuple[pa.Table, pa.ChunkedArray]:
-    """`CLEANED_SCHEMA` of the rows numbered in `order`, which are by day and time, and their types as spelled."""
-    in_place = len(order) == raw.num_rows and bool((order == np.arange(len(order))).all())
-    kept = raw.select(["source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds"])
-    kept = (kept if in_place else kept.take(pa.array(order))).combine_chunks()
-    sizes = np.bincount(day, minlength=axis.days)
-    dates = axis.dates()
-    if sizes.max() > MAX_ALERTS_A_DAY:
-        raise TooManyAlertsError(
-            f"City {city.name}, {dates[sizes.argmax()]}: {sizes.max():,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can "
-            "be numbered. Check the source: a whole file may carry one date."
-        )
-    first_ids = _yyyymmdd(dates) * 100_000 - (np.cumsum(sizes) - sizes)
-    user_id = first_ids[day] + np.arange(len(day))
-    longitude, latitude = kept["longitude"].to_numpy(), kept["latitude"].to_numpy()
-    codes = type_codes(kept["gunshot_type"], city)
-    gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
-    incident_id = user_id.copy()
-    shots = np.flatnonzero(gunshot)
-    seconds = _microseconds(kept)[shots] / 1e6
-    middle = (city.box.south + city.box.north) / 2
-    first = incident_numbers(day[shots], seconds, longitude[shots], latitude[shots], middle)
-    incident_id[shots] = user_id[shots[first]]
-    columns = {
-        "user_id": user_id,
-        "source_id": kept["source_id"],
-        "time_utc": kept["time_utc"],
-        "longitude": kept["longitude"],
-        "latitude": kept["latitude"],
-        "location_id": location_ids(longitude, latitude, city.box),
-        "gunshot_type": codes,
-        "rounds": kept["rounds"],
-        "incident_id": incident_id,
-        "is_holiday_fireworks": is_holiday_fireworks(dates)[day] & gunshot,
-    }
-    schema = CLEANED_SCHEMA.with_metadata({"time_precision": city.time_precision, SETTINGS: cleaned_settings(city)})
-    return pa.table(columns).cast(schema), kept["gunshot_type"]
+def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Booleans with null as false, shape (rows,)."""
+    return column.fill_null(False).to_numpy(zero_copy_only=False)
 
 
 def _yyyymmdd(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ CLEANED_COLUMNS: Final = {
     "longitude": Column("double", "Degrees, WGS84."),
     "latitude": Column("double", "Degrees, WGS84."),
     "location_id": Column(
-        "uint32", "The point as fixed-point numbers within the city's box; the same for the same point."
+        "uint64", "The point: (latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low 32 bits."
     ),
     "gunshot_type": Column(
         "int8", "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker, or another event."
@@ -20,5 +20,4 @@ CLEANED_COLUMNS: Final = {
     "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
     "is_holiday_fireworks": Column("bool", "Whether the day is around 4 July or New Year, when fireworks are heard."),
 }
-"""`location_id` see `alerts.location_ids`; `gunshot_type` see `City.type_names`. The metadata of a day's table has the city's
-`time_precision`."""
+"""`gunshot_type`: see `City.type_names`. The metadata of a day's table has the city's `time_precision`."""

@@ -1,4 +1,4 @@
-"""Which gunshot alerts belong to one incident."""
+"""Group gunshot alerts into incidents."""
 
 from typing import Final
 
@@ -12,9 +12,6 @@ minutes and 126 m (Loeffler and Flaxman 2018), and a sensor's own error is about
 
 METRES_PER_DEGREE: Final = 111_320.0
 
-BLOCK_ALERTS: Final = 100_000
-"""So many alerts share a KD-tree, which bounds the memory that their pairs take."""
-
 
 def incident_numbers(
     day: npt.NDArray[np.integer],
@@ -26,18 +23,16 @@ def incident_numbers(
     """For each alert, the position of the first alert of its incident, shape (alerts,).
 
     The incident of an alert is its connected component in the graph that joins alerts at most `MAX_MINUTES` and
-    `MAX_METRES` apart, among the alerts of its own `day` and the day before. So an incident may begin before midnight,
-    and yet a day's incidents depend on two days alone, whatever range is looked at. Degrees of longitude are as long
-    as at `city_latitude`. The alerts must be sorted by time.
+    `MAX_METRES` apart, among the alerts of its own `day` and the day before. An incident may thus begin before midnight,
+    and a day's incidents depend on two days alone. A degree of longitude has its length at `city_latitude`. The alerts
+    must be sorted by time.
     """
     if len(seconds) == 0:
         return np.empty(0, dtype=np.int64)
     first, second = _near_pairs(seconds, longitude, latitude, city_latitude)
     same_day = day[first] == day[second]
     component = _components(first[same_day], second[same_day], len(seconds))
-    # Positions are written backwards, so that each component keeps its first.
-    first_of = np.empty(component.max() + 1, dtype=np.int64)
-    first_of[component[::-1]] = np.arange(len(seconds))[::-1]
+    _, first_of = np.unique(component, return_index=True)
     first_of = _over_midnight(component, first_of, first[~same_day], second[~same_day])
     return first_of[component]
 
@@ -48,12 +43,14 @@ def _over_midnight(
     before: npt.NDArray[np.int64],
     after: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """`first_of` each component of one day's alerts, when those that touch it from the day before belong to it.
+    """Replace the first alert of each component that goes on from the day before.
 
-    Every component is two nodes, one as yesterday's and one as today's, so that joining today's to yesterday's does
-    not make a chain that goes on to the day before yesterday.
+    Every component is two nodes, one for its role as yesterday's and one as today's, so that joining today's to yesterday's
+    does not make a chain to the day before yesterday.
 
     Args:
+        component: of each alert.
+        first_of: position of the first alert of each component.
         before, after: positions of near alerts of different days, the earlier one first.
     """
     if len(before) == 0:
@@ -73,46 +70,25 @@ def _near_pairs(
     longitude: npt.NDArray[np.float64],
     latitude: npt.NDArray[np.float64],
     city_latitude: float,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions (earlier, later) of alerts that are near each other, enough of them to connect all that are.
+) -> npt.NDArray[np.int64]:
+    """Positions (earlier, later) of near alerts, enough to connect all that are near each other; shape (2, pairs).
 
-    Alerts of one instant and point (a source that gives hours or days has many) are chained, not paired with all.
+    Alerts of one instant and point, which sources with times in hours or days have, are chained.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from scipy.spatial import KDTree
 
     east = longitude * METRES_PER_DEGREE * np.cos(np.radians(city_latitude)) / MAX_METRES
     north = latitude * METRES_PER_DEGREE / MAX_METRES
     points = np.column_stack([east, north, seconds / (60 * MAX_MINUTES)])
     distinct = np.r_[True, (points[1:] != points[:-1]).any(axis=1)]
-    repeated = np.flatnonzero(~distinct)
-    at = np.flatnonzero(distinct)
-    points, seconds = points[at], seconds[at]
-    # A block has its own alerts and those that follow within reach; pairs among the latter are the next block's.
-    starts = np.arange(0, len(points), BLOCK_ALERTS)
-    stops = np.minimum(starts + BLOCK_ALERTS, len(points))
-    ends = np.searchsorted(seconds, seconds[stops - 1] + 60 * MAX_MINUTES, side="right")
-    with ThreadPoolExecutor() as pool:
-        pairs = np.concatenate(
-            list(
-                pool.map(lambda start, stop, end: _pairs(points[start:end], stop - start) + start, starts, stops, ends)
-            )
-        )
-    # In seconds, as quotients of times that are the limit apart may differ by more than 1.
-    in_time = seconds[pairs[:, 1]] - seconds[pairs[:, 0]] <= 60 * MAX_MINUTES
-    first, second = at[pairs[in_time]].T
-    return np.r_[first, repeated - 1], np.r_[second, repeated]
-
-
-def _pairs(points: npt.NDArray[np.float64], own: int) -> npt.NDArray[np.int64]:
-    """Pairs (earlier, later) of near points of which the first is among the first `own`, shape (pairs, 2)."""
-    from scipy.spatial import cKDTree
-
+    repeated, at = np.flatnonzero(~distinct), np.flatnonzero(distinct)
     # Balancing and compacting the tree costs more than it saves on one query.
-    tree = cKDTree(points, compact_nodes=False, balanced_tree=False)
-    pairs = tree.query_pairs(1.0 + 1e-6, p=np.inf, output_type="ndarray")
-    first, second = pairs.T
-    near = (points[first, 0] - points[second, 0]) ** 2 + (points[first, 1] - points[second, 1]) ** 2 <= 1
-    return pairs[near & (first < own)]
+    tree = KDTree(points[at], compact_nodes=False, balanced_tree=False)
+    first, second = at[tree.query_pairs(1.0 + 1e-6, p=np.inf, output_type="ndarray")].T
+    metres = (points[first, 0] - points[second, 0]) ** 2 + (points[first, 1] - points[second, 1]) ** 2
+    # In seconds, as quotients of times that are the limit apart may differ by more than 1.
+    near = (metres <= 1) & (seconds[second] - seconds[first] <= 60 * MAX_MINUTES)
+    return np.array([np.r_[first[near], repeated - 1], np.r_[second[near], repeated]])
 
 
 def _components(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

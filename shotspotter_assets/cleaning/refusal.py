@@ -1,4 +1,4 @@
-"""Refusal of days of which most rows cannot be used: the city's file is wrong, and what it makes would be wrong too."""
+"""Refuse days of which most rows cannot be used: then the city's file is wrong."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,49 +9,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import LANDED_TWICE, NO_ROWS, REASONS, CleanedDay
+from shotspotter_assets.cleaning.alerts import BEFORE_START, NO_ROWS, REASONS, CleanedDay
 
 MIN_ROWS: Final = 20
-"""Of fewer rows, a few odd ones may be most: a small day, or a correction of some rows."""
+"""Fewer unusable rows are accepted, as in a small day or a correction of some rows."""
 
 MAX_SHOWN: Final = 160
-"""Characters that are shown of a row as it was received."""
+"""Length of a quoted row, in characters."""
 
 UNDATED: Final = ("no_time", "impossible_date")
-"""Reasons of rows that are filed under the first day, or that of their file, for want of a date."""
+"""Reasons of rows that have no usable date and are filed under the first day, or the day of their file."""
 
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
-    "impossible_date": "start, and time_format (day and month may be interchanged)",
+    "impossible_date": "time_format (day and month may be interchanged)",
     "no_point": "columns.longitude and columns.latitude",
     "swapped_point": "columns.longitude and columns.latitude, which seem to be interchanged",
     "outside_box": "box",
     "other_event": "event_types",
 }
-"""What to look at in the city's file, by reason."""
+"""Keys of the city's file to correct, by reason."""
 
 
 class MostRowsRejectedError(ValueError):
-    """Most rows that a run received cannot be used; the message has counts, reasons and remedies."""
+    """Most received rows cannot be used; the message has counts, reasons and remedies."""
 
 
 def refuse_mostly_rejected(city: City, cleaned: Sequence[CleanedDay], other_alerts: Callable[[], int]) -> None:
-    """Refuse days of which a larger share of the rows is rejected than the city's file allows, all days together.
+    """Refuse days whose share of rejected rows, all days together, exceeds `City.max_share_rejected`.
 
-    Rows without a usable date are filed under one day for all days, so they are judged with the alerts of all of them.
+    Rows without a usable date come from all days and are filed under one, so they are compared with the alerts of all days.
+    Rows from before the city's start are not counted.
 
     Args:
-        city: its `max_share_rejected`.
         cleaned: all days of a run.
-        other_alerts: counts the alerts that are stored for other days than these.
+        other_alerts: counts the alerts that are stored for other days.
 
     Raises:
-        MostRowsRejectedError: see above.
+        MostRowsRejectedError: the share is larger.
     """
     account = sum((day.account for day in cleaned), start=NO_ROWS)
-    # What another file has too is no sign of a wrong city file.
     rejected = Counter(account.rejected)
-    received = account.received - rejected.pop(LANDED_TWICE, 0)
+    received = account.received - rejected.pop(BEFORE_START, 0)
     undated = sum(rejected[reason] for reason in UNDATED)
     if _is_most(rejected.total() - undated, received - undated, city) or (
         _is_most(rejected.total(), received, city) and _is_most(rejected.total(), received + other_alerts(), city)

@@ -1,7 +1,5 @@
 """How sources spell the types of alerts, and the codes that they stand for."""
 
-from collections.abc import Iterable
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -45,13 +43,6 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
     unknown = spellings.filter(pc.and_(pc.is_valid(spellings), pc.is_null(codes)))
     counts = {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(unknown).to_pylist()}
     return {spelling: alerts for spelling, alerts in counts.items() if _normalised(spelling) not in table}
-
-
-def spelling_meanings(spellings: Iterable[str], city: City) -> dict[str, int | str | None]:
-    """What the city's file makes of each spelling: its code, null for no known type, or `other_event` for a rejected row."""
-    table = _codes_of_spellings(city)
-    unlisted = "other_event" if city.event_types else None
-    return {spelling: table.get(_normalised(spelling), unlisted) for spelling in spellings}
 
 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:

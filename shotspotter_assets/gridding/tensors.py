@@ -16,10 +16,10 @@ from shotspotter_assets.cities.time_precision import require_precision
 from shotspotter_assets.cleaning.day_settings import (
     GRID,
     SETTINGS,
-    ChangedSettingsError,
+    days_of_other_settings,
     grid_settings,
-    raw_settings,
-    refuse_changed_settings,
+    refuse_days,
+    settings_hash,
 )
 from shotspotter_assets.gridding.columns import GRID_COLUMNS
 from shotspotter_assets.storage.arrow_schema import arrow_schema
@@ -31,10 +31,6 @@ MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 
 
-class GridMismatchError(ChangedSettingsError):
-    """Stored frames do not belong to the city's present grid, or were made with other settings."""
-
-
 def type_layers(city: City) -> int:
     """Number of layers: the gunshot types, one for gunshot alerts of unknown type, and the city's `event_types`."""
     return FIRST_EVENT_CODE + len(city.event_types)
@@ -43,13 +39,13 @@ def type_layers(city: City) -> int:
 def grid_schema(hours: int, city: City) -> pa.Schema:
     """Schema of one day's sparse tensor.
 
-    Its metadata holds the dense `shape`, and as `grid` the box, the cells, the types and what is counted, both as
-    JSON, the city's `time_precision`, and the `settings` of its sources. `hour` counts the hours since local midnight, so
-    it reaches 22, 23 or 24; `gunshot_type` is a code of `City.type_names`.
+    Its metadata has the dense `shape` and the `grid_settings`, both as JSON, the city's `time_precision`, and the hash of
+    the `settings`. `hour` counts the hours since local midnight, up to 22, 23 or 24; `gunshot_type` is a code of
+    `City.type_names`.
     """
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
-    metadata[SETTINGS] = raw_settings(city)
+    metadata[SETTINGS] = settings_hash(city, "grid_tensors")
     return GRID_FIELDS.with_metadata(metadata)
 
 
@@ -110,9 +106,9 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
         frames: sparse tensors of those days with their `date`, in any order.
 
     Raises:
-        GridMismatchError: settings of the city's file have changed since (some of) the days were made.
+        ValueError: some of the days were stored with other settings than the city's file has.
     """
-    refuse_changed_settings(frames.schema.metadata, days, city, "grid_tensors", GridMismatchError)
+    refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
     gunshot_type, row, column, count = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "count"))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
     np.add.at(dense, (_positions(frames["date"], days), gunshot_type, row, column), count.astype(np.uint16))
@@ -132,11 +128,11 @@ def hourly_window(
         in_coverage: shape (rows, columns).
 
     Raises:
-        GridMismatchError: see `dense_window`.
+        ValueError: see `dense_window`.
         TimePrecisionError: the city's times are dates.
     """
     require_precision(city, 1)
-    refuse_changed_settings(frames.schema.metadata, days, city, "grid_tensors", GridMismatchError)
+    refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
     cell_at = np.full(city.shape, -1)
     cell_at[in_coverage] = np.arange(in_coverage.sum())
     cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]

@@ -15,7 +15,7 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
 
-COLUMNS = ("time_utc", "location_id", "gunshot_type", "user_id", "incident_id")
+COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
 class AlertTable(BaseModel):
@@ -55,15 +55,17 @@ def alert_table(store: Store, city: City, last: date) -> AlertTable:
     days = alerts["date"].to_numpy().astype("datetime64[D]")
     codes = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
     present = np.unique(codes)
-    place = alerts["location_id"].to_numpy()
+    box = city.box
+    east = (alerts["longitude"].to_numpy() - box.west) / (box.east - box.west)
+    north = (alerts["latitude"].to_numpy() - box.south) / (box.north - box.south)
     return AlertTable(
         count=len(alerts),
         first=days.min().item(),
         last=days.max().item(),
         has_hours=city.time_precision != "day",
         types=[city.type_names[int(code)] for code in present],
-        x=_encoded(place & np.uint32(0xFFFF), np.uint16),
-        y=_encoded(place >> np.uint32(16), np.uint16),
+        x=_encoded(np.rint(east * 65535), np.uint16),
+        y=_encoded(np.rint(north * 65535), np.uint16),
         day=_encoded((days - days.min()).astype(np.int64), np.uint16),
         hour=_encoded(hours_of_day(wall_clock(alerts["time_utc"], city.zone)), np.uint8),
         type=_encoded(np.searchsorted(present, codes), np.uint8),
@@ -75,5 +77,5 @@ def _is_first(alerts: pa.Table) -> npt.NDArray[np.int64]:
     return pc.equal(alerts["user_id"], alerts["incident_id"]).cast("int64").to_numpy()
 
 
-def _encoded(values: npt.NDArray[np.integer], kind: type[np.unsignedinteger]) -> str:
+def _encoded(values: npt.NDArray[np.integer | np.floating], kind: type[np.unsignedinteger]) -> str:
     return base64.b64encode(values.astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()

@@ -17,7 +17,7 @@ ALL_CHECKS: Final = {
     "share_untyped": "Few alerts have no gunshot type, where the source gives types.",
     "share_outside_coverage": "Few alerts lie where the city publishes no sensors.",
     "duplicates": "Few rows came twice, or with the identifier of another row of the day.",
-    "landed_twice": "No alerts came in two files, at other times or on other days.",
+    "landed_twice": "No file repeats the points of another file at other times.",
     "unusual_days": "No day is far from its usual volume; holidays and fireworks are expected.",
     "silent_days": "No run of days without alerts that the usual rate rules out.",
     "firework_days": "Independence Day and New Year are not mostly fireworks.",

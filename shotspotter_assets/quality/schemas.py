@@ -31,7 +31,7 @@ _PANDAS_TYPES: Final = _NULLABLE_INTEGERS | {
     pa.float64(): float,
     pa.bool_(): bool,
     pa.int64(): "int64",
-    pa.uint32(): "uint32",
+    pa.uint64(): "uint64",
     pa.timestamp("us", "UTC"): "datetime64[us, UTC]",
 }
 

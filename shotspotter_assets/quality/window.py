@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import CONTENT, LANDED_TWICE
+from shotspotter_assets.cleaning.alerts import BEFORE_START, CONTENT
 from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
 from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
@@ -121,16 +121,16 @@ class Window:
 
     @cached_property
     def received(self) -> dict[date, int]:
-        """Rows received on each judged day, without those that repeat another file's."""
-        repeated = rows_by_day(dates_of(self.rejected_because(LANDED_TWICE)), self.judged)
-        return {day: rows - repeated[day] for day, rows in rows_by_day(dates_of(self.raw), self.judged).items()}
+        """Rows received on each judged day, without those from before the city's start."""
+        earlier = rows_by_day(dates_of(self.rejected_because(BEFORE_START)), self.judged)
+        return {day: rows - earlier[day] for day, rows in rows_by_day(dates_of(self.raw), self.judged).items()}
 
     @cached_property
     def rejected(self) -> dict[date, int]:
         """Rows of `received` that cannot be used, on each judged day."""
-        repeated = rows_by_day(dates_of(self.rejected_because(LANDED_TWICE)), self.judged)
+        earlier = rows_by_day(dates_of(self.rejected_because(BEFORE_START)), self.judged)
         return {
-            day: rows - repeated[day] for day, rows in rows_by_day(dates_of(self.rejected_rows), self.judged).items()
+            day: rows - earlier[day] for day, rows in rows_by_day(dates_of(self.rejected_rows), self.judged).items()
         }
 
     @cached_property

@@ -11,7 +11,7 @@ TYPES: Final = {
     str(kind): kind
     for kind in (
         pa.bool_(), pa.date32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.string(),
-        pa.timestamp("us", "UTC"), pa.uint32(),
+        pa.timestamp("us", "UTC"), pa.uint32(), pa.uint64(),
     )
 } | {"list<string>": pa.list_(pa.string())}  # fmt: skip
 

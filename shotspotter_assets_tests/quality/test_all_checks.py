@@ -34,15 +34,11 @@ def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
     if check == "duplicates":
         return pd.concat([rows, rows[::20]]), "came twice"
     if check == "landed_twice":
-        # Of the month in another file, a second later, too few rows to be certain that they are copies.
-        copied = rows[(day >= march) & (day <= date(2024, 3, 31))][::2]
-        extra = rows[(day >= march) & (day <= date(2024, 3, 31))].assign(
-            longitude=lambda own: own["longitude"] + 0.001, source_id=None, received_from="other"
-        )
+        copied = rows[(day >= march) & (day <= date(2024, 3, 31))]
         copied = copied.assign(
-            time_utc=copied["time_utc"] + pd.Timedelta(seconds=1), source_id=None, received_from="other"
+            time_utc=copied["time_utc"] + pd.Timedelta(seconds=1), source_id=None, received_from="march again.csv"
         )
-        return pd.concat([rows, copied, extra]), "at the point of a row of another file"
+        return pd.concat([rows, copied]), "points of file, march again.csv on 2024-03-0"
     if check == "unusual_days":
         burst = rows[:150].assign(
             time_utc=pd.Timestamp("2024-03-09 20:00Z") + pd.to_timedelta(np.arange(150) * 20, "s"),

@@ -27,11 +27,8 @@ def test_stored_days_are_read_a_quarter_at_a_time_and_hold_the_name_of_a_file_on
     rows = sound(seed=3)
     if files == 2:
         again = rows[local_day(rows).isin(MARCH)]
-        moved = again.iloc[::9].assign(time_utc=again["time_utc"].iloc[::9] + pd.Timedelta(days=2))
-        again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(seconds=1))
-        rows = pd.concat(
-            [rows, again.assign(received_from="march again.csv"), moved.assign(received_from="march moved.csv")]
-        )
+        again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(seconds=1), source_id=None)
+        rows = pd.concat([rows, again.assign(received_from="march again.csv")])
     city, store = city_of(rows), Store(str(tmp_path))
     for asset, file, tables in (
         ("raw_alerts", ALERTS_FILE, rows_of_days(city.raw.sort_by("date"), city.days)),

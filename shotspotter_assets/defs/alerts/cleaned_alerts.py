@@ -68,10 +68,9 @@ def definitions(partitions: Partitions) -> dg.Definitions:
 def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource) -> None:
     """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
 
-    Received rows = cleaned + rejected + exact duplicates, for every day. A file that was landed again with other times is
-    recognised by its rows, which are among the rejected (`landed_twice`). An incident that began before midnight goes on
-    after it, as far as the day before was received by then. If most rows of a city cannot be used, the run fails and
-    nothing is written.
+    Received rows = cleaned + rejected + duplicates, for every day. An incident that began before midnight goes on after it,
+    as far as the day before was received by then. If most rows of a city cannot be used, the run fails and nothing is
+    written.
     """
     from shotspotter_assets.sources.known_days import mark_states, stored_states
 
@@ -96,9 +95,8 @@ def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[C
 def rows_are_conserved(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
-    """Rows received = rows cleaned + rows rejected + exact duplicates, on every day, counted from the stored files."""
-    from shotspotter_assets.cleaning.alerts import CONTENT
-    from shotspotter_assets.cleaning.conservation import IDENTITY, unaccounted_rows
+    """Rows received = rows cleaned + rows rejected + duplicates, on every day, counted from the stored files."""
+    from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
 
     wrong: dict[str, int] = {}
     rows = 0
@@ -106,7 +104,7 @@ def rows_are_conserved(
     for date_range in date_ranges(context, cities):
         unaccounted: dict[date, int] = {}
         for raw, alerts, rejected in zip(
-            stored_rows(store, date_range, "raw_alerts", ALERTS_FILE, [*CONTENT, *IDENTITY]),
+            stored_rows(store, date_range, "raw_alerts", ALERTS_FILE, RECOUNTED),
             stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, ["user_id"]),
             stored_rows(store, date_range, "cleaned_alerts", REJECTED_FILE, IDENTITY),
             strict=True,
@@ -185,19 +183,18 @@ def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
 def _cleaned(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
     """The cleaned days, of whose raw rows a part is held in memory at a time."""
     from shotspotter_assets.cleaning.alerts import clean_alerts
-    from shotspotter_assets.cleaning.day_settings import changed_settings, refuse_changes
+    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
 
     city = date_range.city
     store.require_window("raw_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
     cleaned: dict[date, CleanedDay] = {}
-    changes: dict[str, list[date]] = {}
+    stale: list[date] = []
     for part in with_progress(context, date_range.parts, "cleaned"):
         raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, part.first, part.last)
-        for change, days in changed_settings(raw.schema.metadata, part.days, city).items():
-            changes.setdefault(change, []).extend(days)
-        if not changes:
+        stale += days_of_other_settings(raw.schema.metadata, part.days, city, "raw_alerts")
+        if not stale:
             cleaned |= clean_alerts(_with_days_before(store, raw, part), part.days, city)
-    refuse_changes(changes, city, "raw_alerts")
+    refuse_days(stale, city, "raw_alerts")
     return cleaned
 
 
@@ -297,20 +294,15 @@ def _log_account(
     context: dg.AssetExecutionContext, date_range: DateRange, cleaned: "Mapping[date, CleanedDay]"
 ) -> None:
     """Where the rows went, and a warning of types that are not known."""
-    from shotspotter_assets.cleaning.alerts import LANDED_TWICE, NO_ROWS
+    from shotspotter_assets.cleaning.alerts import NO_ROWS
 
     total = sum((result.account for result in cleaned.values()), start=NO_ROWS)
     rejected, unknown = Counter(total.rejected), Counter(total.unknown_types)
     reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
     context.log.info(
         f"{date_range.city.name}: {total.received:,} rows received on {len(cleaned):,} days = {total.cleaned:,} cleaned + "
-        f"{rejected.total():,} rejected{reasons} + {total.duplicates:,} exact duplicates"
+        f"{rejected.total():,} rejected{reasons} + {total.duplicates:,} duplicates"
     )
-    if rejected[LANDED_TWICE]:
-        context.log.warning(
-            f"{date_range.city.name}: {rejected[LANDED_TWICE]:,} rows repeat the alerts of other files with shifted times, and "
-            "were left out; the check landed_twice names the files."
-        )
     if unknown:
         spellings = ", ".join(f"{spelling!r} {alerts:,}" for spelling, alerts in unknown.most_common(10))
         context.log.warning(

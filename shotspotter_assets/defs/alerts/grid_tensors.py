@@ -98,23 +98,19 @@ def _gridded(
     context: dg.AssetExecutionContext, store: "Store", date_range: DateRange
 ) -> "tuple[dict[date, pa.Table], dict[date, int]]":
     """(tensors, number of alerts) by day; the alerts of a part of the days are held in memory at a time."""
-    from shotspotter_assets.cleaning.day_settings import TYPES, changed_settings, refuse_changes, with_entries
+    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
     from shotspotter_assets.gridding.tensors import sparse_tensors
-    from shotspotter_assets.storage.day_metadata import values_by_day
 
     city = date_range.city
     store.require_window("cleaned_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
     tensors: dict[date, pa.Table] = {}
     alerts_by_day = dict.fromkeys(date_range.days, 0)
-    changes: dict[str, list[date]] = {}
+    stale: list[date] = []
     for part in with_progress(context, date_range.parts, "gridded"):
         alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, part.first, part.last, READ_COLUMNS)
-        metadata = alerts.schema.metadata
-        for change, days in changed_settings(metadata, part.days, city).items():
-            changes.setdefault(change, []).extend(days)
-        if not changes:
-            types = values_by_day(metadata, TYPES, part.days)
-            tensors |= with_entries(sparse_tensors(alerts, part.days, city), TYPES, types)
+        stale += days_of_other_settings(alerts.schema.metadata, part.days, city, "cleaned_alerts")
+        if not stale:
+            tensors |= sparse_tensors(alerts, part.days, city)
             alerts_by_day |= {each["values"]: each["counts"] for each in alerts["date"].value_counts().to_pylist()}
-    refuse_changes(changes, city, "cleaned_alerts")
+    refuse_days(stale, city, "cleaned_alerts")
     return tensors, alerts_by_day

@@ -79,7 +79,7 @@ def _read_range(
     import pyarrow as pa
 
     from shotspotter_assets.calendar.local_time import rows_of_days
-    from shotspotter_assets.cleaning.day_settings import SETTINGS, raw_settings, refuse_changed_settings, with_entries
+    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days, with_settings
     from shotspotter_assets.sources.day_states import DayStates, day_states
     from shotspotter_assets.sources.known_days import mark_states, silent_at_end
     from shotspotter_assets.sources.protocol import PartwiseSource
@@ -98,12 +98,8 @@ def _read_range(
     of_parts = receive(readers, [part.days for part in parts], stored)
     for part, received in zip(with_progress(context, parts, "read"), of_parts, strict=True):
         if received.unread_files:
-            refuse_changed_settings(
-                stored(part.days).schema.metadata,
-                part.days,
-                city,
-                f"rows of {received.unread_files[0]} (land it again)",
-            )
+            stale = days_of_other_settings(stored(part.days).schema.metadata, part.days, city, "raw_alerts")
+            refuse_days(stale, city, "raw_alerts", f"rows of {received.unread_files[0]} (land it again)")
         seen.append(received.rows.select(["date", "received_at"]))
         by_day = pending | rows_of_days(received.rows, part.days)
         if part.last == date_range.last:
@@ -115,9 +111,7 @@ def _read_range(
             pending = {day: by_day.pop(day) for day in silent}
         with store.alone("raw_alerts", city.name):
             _keep_withdrawn(store, city.name, received.withdrawn)
-            store.write_tables(
-                "raw_alerts", city.name, ALERTS_FILE, with_entries(by_day, SETTINGS, {raw_settings(city): list(by_day)})
-            )
+            store.write_tables("raw_alerts", city.name, ALERTS_FILE, with_settings(by_day, city, "raw_alerts"))
         versions = day_fingerprints(received.rows.select(PUBLISHED), list(by_day))
         rows = {day: table.num_rows for day, table in by_day.items()}
         _report_days(context, date_range, rows, versions, received.source_versions, known)

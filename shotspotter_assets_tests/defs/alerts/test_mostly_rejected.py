@@ -134,11 +134,20 @@ def test_a_bad_day_among_good_ones_and_a_few_bad_rows_pass(town: Town, landing: 
 
 
 def test_rows_without_a_date_are_judged_with_all_days_of_the_city(town: Town, landing: Path) -> None:
-    undated = [row.replace("2024-03", "2004-03") for row in ROWS[:30]]
+    undated = [row.replace("2024-03", "1970-01") for row in ROWS[:30]]
     landing.write_text(HEADER + "\n".join([*ROWS, *undated]) + "\n")
-    with pytest.raises(MostRowsRejectedError, match=r"30 impossible_date.*the first is 2004-03-01.*Correct start"):
+    with pytest.raises(
+        MostRowsRejectedError, match=r"30 impossible_date.*the first is 1970-01-01.*Correct time_format"
+    ):
         town.run("2024-03-01", "2024-03-01")
     assert town.run(), "30 of 70"
     assert town.run("2024-03-01", "2024-03-01"), "the first day again: 30 of 70 with the other days"
     with pytest.raises(MostRowsRejectedError, match="outside_box"):
         town.run("2024-03-01", "2024-03-05", **WRONG_BOX)
+
+
+def test_rows_from_before_the_start_are_no_reason_to_refuse(town: Town, landing: Path) -> None:
+    earlier = [row.replace("2024-03", "2019-03") for row in ROWS]
+    landing.write_text(HEADER + "\n".join([*earlier, *earlier, *ROWS[:MIN_ROWS]]) + "\n")
+    assert town.run()
+    assert town.run("2024-03-01", "2024-03-01"), "the day under which they are filed"
