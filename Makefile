@@ -8,7 +8,7 @@ endif
 export DAGSTER_HOME
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo rehearsal minutes chaos replay test test-slow ui check-cities docs pictures pages notebook lint lock bench
+.PHONY: help setup demo rehearsal minutes chaos test test-slow ui check-cities docs pictures pages notebook lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,9 +38,6 @@ minutes: setup   ## nowcasts of a week at sixty times its speed, with a gateway 
 
 chaos: setup     ## ten minutes of hostile files, faults and kills, with an account (ARGS="--minutes 2 --seed 1", ARGS=--help)
 	$(BIN)/python -m shotspotter_assets.rehearsal.chaos $(ARGS)
-
-replay: setup    ## play past days as if each were today (CITY=washington_dc FROM=2018-01-01 TO=2018-12-31)
-	$(BIN)/python -m shotspotter_assets.replay --city "$(CITY)" --from "$(FROM)" --to "$(TO)" $(ARGS)
 
 test: setup      ## run the tests, but for the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

@@ -7,7 +7,6 @@ import dagster as dg
 
 from shotspotter_assets import dagster_patches
 from shotspotter_assets.cities.registry import CityFileError, unusable_files
-from shotspotter_assets.defs import replay
 from shotspotter_assets.defs.alerts import cleaned_alerts, grid_tensors, raw_alerts
 from shotspotter_assets.defs.automation import (
     arrivals,
@@ -82,14 +81,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets = dg.Definitions.merge(*(module.definitions(partitions) for module in ASSETS))
         assets = conditions.of_automated_cities(assets, settings.cities.values())
         automation = [module.definitions(settings) for module in AUTOMATION]
-    merged = dg.Definitions.merge(
+    return dg.Definitions.merge(
         assets,
         *automation,
         dg.Definitions(
             resources=resources(settings), executor=summarising_in_process_executor, metadata=wrong_city_files(settings)
         ),
     )
-    return dg.Definitions.merge(merged, replay.definitions(merged))
 
 
 def wrong_city_files(settings: Settings) -> dict[str, str]:

@@ -139,8 +139,8 @@ class City(StrictModel):
     """Null for a city without patrol plans."""
     nowcasts: NowcastRules | None = None
     """Null for a city whose nowcasts are made by hand alone."""
-    retraining: Literal["daily", "weekly", "on_drift"] = "weekly"
-    """When live models are trained again: every day, a week after the last time, or when the alerts have drifted."""
+    retraining: Literal["daily", "weekly"] = "weekly"
+    """When live models are trained again: every day, or a week after the last time."""
     shared: bool = True
     """Whether the city's alerts take part in the models of all cities (`shared_models`); it may start at them in any case."""
     serves: str | None = None

@@ -1,7 +1,7 @@
 """A city's stored days, read once, and what models take from them: counts, coverage, daily and hourly history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -20,7 +20,6 @@ from shotspotter_assets.gridding.tensors import dense_window, hourly_window
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
-from shotspotter_assets.sources.known_then import KnownThen
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -48,9 +47,7 @@ class CityHistory:
     lead: int = 1
 
     @classmethod
-    def load(
-        cls, store: Store, city: City, last: date, first: date | None = None, known_then: KnownThen | None = None
-    ) -> "CityHistory":
+    def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
         """The known days from `first`, by default the city's start, to the issue date `last`.
 
         Args:
@@ -58,15 +55,12 @@ class CityHistory:
             city: whose.
             last: the issue date.
             first: the first day.
-            known_then: for a replay: only what was known on the day after the issue date; by default, what is known today.
 
         Raises:
             MissingPartitionsError: days are missing; it names them.
             DaysNotKnownError: none of the days is known.
         """
         stored = cls.load_stored(store, city, last, first)
-        if known_then is not None:
-            return stored._as_known(known_then)
         silent = silent_at_end(stored.frames["date"], stored.days)
         if not silent:
             return stored
@@ -137,14 +131,10 @@ class CityHistory:
         lead = self.lead + (self.last_known - last_known).days
         return CityHistory(self.city, days_between(self.days[0], last_known), frames, lead)
 
-    def _as_known(self, known_then: KnownThen) -> "CityHistory":
-        """Without the rows that had not come, to the last day that was known."""
-        not_come = [
-            day for day, came in zip(self.days, known_then.came(self.days, self.days[-1]), strict=True) if not came
-        ]
-        late = pc.is_in(self.frames["date"], pa.array(not_come, pa.date32()))
-        history = replace(self, frames=self.frames.filter(pc.invert(late))) if not_come else self
-        return history._until_known(known_then.through(self.days[0], history._rows_by_day()))
+    def as_published(self) -> "CityHistory":
+        """The days that the city's publication rule gives for the day after the issue date; all of them without a rule."""
+        complete = self.city.publication.complete_through(self.issue_date + timedelta(days=1))
+        return self if complete is None or complete >= self.last_known else self._until_known(complete)
 
     def _until_known(self, known: date) -> "CityHistory":
         if known < self.days[0]:

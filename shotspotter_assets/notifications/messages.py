@@ -42,8 +42,8 @@ def late_city(city: str, last_day: date | None, expected_by: datetime, run_url: 
 
 
 def failed_gate(city: str, day: date, serving: str, reason: str, run_url: str | None = None) -> Message:
-    """The model of a day was not accepted, or is no longer served; `serving` is what serves in its place."""
-    text = f"{day}: {reason} Serving now: {serving}."
+    """The model of a day fails a gate; `serving` names the model that serves instead, and is empty where none does."""
+    text = f"{day}: {reason}" + (f" Serving now: {serving}." if serving else "")
     return Message("failed gate", f"{city}, {day}", text, f"failed gate|{city}|{day}", run_url)
 
 

@@ -242,7 +242,7 @@ def _tomorrow_values(city: City, issue: IssueRecord | None, forecast: IssuedFore
         "nothing": issue if isinstance(issue, NoForecast) else None,
         "cell_size": cell_size(city),
         "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
-        "daily_command": replay_command(city),
+        "daily_command": past_days_command(city),
     }
 
 
@@ -281,7 +281,7 @@ def _put_past_days(
     difference = [day.caught - (day.caught_by_mean or 0) for day in compared]
     values = {
         "past": data,
-        "daily_command": replay_command(city),
+        "daily_command": past_days_command(city),
         "more": sum(more > 0 for more in difference),
         "same": difference.count(0),
         "fewer": sum(more < 0 for more in difference),
@@ -323,9 +323,9 @@ def cell_size(city: City) -> str:
     return f"{width:.0f} x {height:.0f} m"
 
 
-def replay_command(city: City) -> str:
-    """The command that forecasts past days of a city."""
-    return f"make replay CITY={city.name} FROM=... TO=..."
+def past_days_command(city: City) -> str:
+    """Words for how past days of a city are forecast."""
+    return f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}"
 
 
 def last_known(store: Store, city: City) -> date | None:

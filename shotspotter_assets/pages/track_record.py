@@ -25,7 +25,7 @@ from shotspotter_assets.evaluation.gate import NEVER, TRUTH
 from shotspotter_assets.evaluation.reliability import reliability
 from shotspotter_assets.evaluation.report_files import fold_partition, read_walk_forward_report, walk_forward_partition
 from shotspotter_assets.evaluation.scores import AREAS
-from shotspotter_assets.evaluation.street_scores import LENGTHS, StreetScores
+from shotspotter_assets.evaluation.street_scores import LENGTHS
 from shotspotter_assets.evaluation.table_scores import GroupScores, grouped_scores, score_table
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
@@ -184,8 +184,6 @@ class StreetTrack:
     """Segments with an alert."""
     came: float
     lengths: list[LengthRow]
-    shifts: list[tuple[str, float, float, float | None]]
-    """Name, segments with an alert as expected and as they came, share of them on 5% of the length."""
     caution: str
     """That points hardly tell streets; "" where they do."""
 
@@ -214,10 +212,6 @@ def street_track(store: Store, city: str, last: date) -> StreetTrack | None:
             [(each.observed, each.hit_rate_of_mean[length]) for each in scores if each.hit_rate_of_mean is not None]
         )
         lengths.append(LengthRow(length, rate, rate / (length / 100), mean))
-    by_shift: dict[str, list[StreetScores]] = {}
-    for record in records:
-        for name, of_shift in record.shifts.items():
-            by_shift.setdefault(name, []).append(of_shift)
     return StreetTrack(
         first=scored[0][0],
         last=scored[-1][0],
@@ -226,15 +220,6 @@ def street_track(store: Store, city: str, last: date) -> StreetTrack | None:
         expected=sum(of_day.predicted for of_day in scores),
         came=came,
         lengths=lengths,
-        shifts=[
-            (
-                name,
-                sum(each.predicted for each in of_shift),
-                sum(each.observed for each in of_shift),
-                pooled_rate([(each.observed, each.hit_rate[LENGTHS[-1]]) for each in of_shift]),
-            )
-            for name, of_shift in by_shift.items()
-        ],
         caution=records[-1].caution,
     )
 

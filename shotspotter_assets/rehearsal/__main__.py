@@ -165,9 +165,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--history-days", type=int, help="days that land before, in one file (default 450; short: 120)")
     parser.add_argument("--short", action="store_true", help="few days of history, for continuous integration")
-    parser.add_argument(
-        "--retraining", choices=("daily", "weekly", "on_drift"), default="daily", help="when the cities retrain"
-    )
+    parser.add_argument("--retraining", choices=("daily", "weekly"), default="daily", help="when the cities retrain")
     parser.add_argument("--kill", action="store_true", help="SIGKILL the daemon in the middle and start it again")
     parser.add_argument("--folder", help="where instance, store and logs are kept (default: a temporary folder)")
     parser.add_argument("--patience", type=float, default=900, help="most seconds that one step may take")

@@ -36,7 +36,7 @@ from shotspotter_assets.rehearsal.cities import RehearsedCity, real_city, simula
 from shotspotter_assets.rehearsal.gateway import SOURCE, Emitted, Gateway, emitted, serving
 from shotspotter_assets.rehearsal.minutes_account import EVERY_SECONDS, Made, account, in_words
 from shotspotter_assets.rehearsal.processes import MAX_STOP_SECONDS, prepare
-from shotspotter_assets.serving.lookout import Lookout, Seen
+from shotspotter_assets.serving.nowcast_poller import NowcastPoller, Snapshot
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import Access, open_sources
 from shotspotter_assets.storage.store import Store
@@ -139,11 +139,11 @@ def costs(settings: Settings, environment: dict[str, str], city: str) -> None:
     run = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     store = Store(settings.store_root)
     access = Access(landing=lambda: (_ for _ in ()).throw(AssertionError), environ=os.environ)
-    lookout = Lookout(settings.cities[city], lambda: store, lambda: open_sources(settings.cities[city], access))
+    poller = NowcastPoller(settings.cities[city], lambda: store, lambda: open_sources(settings.cities[city], access))
     seconds = []
     for _ in range(4):
         started = time.process_time()
-        lookout.look(Seen())
+        poller.poll(Snapshot())
         seconds.append(time.process_time() - started)
     first, further = seconds[0], float(np.median(seconds[1:]))
     log(

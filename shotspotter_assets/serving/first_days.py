@@ -1,9 +1,8 @@
-"""What serves a city whose days are too few to fit models of its own on: rates that start at those of other cities."""
+"""Models for a city with too few days for its own: rates that start at those of other cities."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -17,11 +16,11 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, TYPES, IssuedComparison, ServingRecord, stored_name
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, trained_model, version_of
+from shotspotter_assets.serving.record import NEXT_HOURS, TYPES, ModelSet, ServingRecord
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, model_set
 
 BASELINE: Final = "historical_mean"
-"""Stored beside it, as scores are given over it."""
+"""Stored beside the forecaster, as scores are given over it."""
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
 """Between those fitted in Oakland, Cincinnati, San Francisco and Fresno."""
 NOT_JUDGED: Final = Gain(gain=None, low=None, high=None, level=LEVEL, weeks=0, draws=DRAWS)
@@ -32,15 +31,14 @@ def is_new(stored: CityHistory) -> bool:
     return len(stored.days) < MIN_HISTORY_DAYS
 
 
-def first_days(stored: CityHistory, context: FitContext, config: Mapping[str, Any]) -> tuple[ServingRecord, ModelFiles]:
-    """(record, files by stored name) of what serves until the city has enough days.
+def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
+    """(record, files by stored name) of the models that serve until the city has enough days.
 
-    Cells are those of the published coverage, else all of the box. Hours and types are not forecast.
+    Cells are those of the published coverage, or else of the whole box. Hours and types are not forecast.
 
     Args:
         stored: the known days, at least one.
         context: with the model of all cities.
-        config: what the launchpad was set to, to be kept in the record.
 
     Raises:
         NoSharedModelError: there is no model of all cities.
@@ -52,16 +50,12 @@ def first_days(stored: CityHistory, context: FitContext, config: Mapping[str, An
     started = perf_counter()
     new_city = NewCityForecaster().fit(history, all_days, all_days, context)
     models = {NewCityForecaster.name: new_city, BASELINE: forecaster(BASELINE).fit(history, all_days, all_days)}
-    seconds = perf_counter() - started
-    files = {name: model.files() for name, model in models.items()} | {COUNTS: COUNTS_OF_OTHERS.files()}
-    settings = {name: model.settings for name, model in models.items()} | {COUNTS: {}}
-    version = version_of(files)
+    next_day, files = model_set(day, models, COUNTS_OF_OTHERS, dict.fromkeys(models, perf_counter() - started))
     why = f"The city has {len(days)} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
-    factor = new_city.city_factor(history)
     uncertain = (
-        f"Until then rates start at those of other cities ({new_city.settings['shared']}), for {where}; that of this city may "
-        f"be {factor:.1f} times as high, or as low, with a chance of one in ten each."
+        f"Until then rates start at those of other cities ({new_city.settings['shared']}), for {where}. The rate of this city "
+        f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
     )
     verdict = Verdict(
         passed=True,
@@ -78,32 +72,22 @@ def first_days(stored: CityHistory, context: FitContext, config: Mapping[str, An
         city=city.name,
         day=day,
         served=NewCityForecaster.name,
+        since=day,
         reasons=(why, uncertain),
-        trained=True,
         last_trained=day,
-        models_from=day,
-        models_version=version,
-        models={name: trained_model(settings[name], files[name], seconds) for name in files},
+        next_day=next_day,
+        hours=ModelSet(fitted_on=day, version="none", models={}, without={NEXT_HOURS: why, TYPES: why}),
         lead=stored.lead,
         last_known=stored.last_known,
         inputs=input_names(city),
-        hours_from=day,
-        hours_version="none",
-        hours={},
-        without={NEXT_HOURS: why, TYPES: why},
-        train_first=days[0],
-        train_last=days[-1],
-        validation_first=days[0],
-        validation_last=days[-1],
+        validation=(days[0], days[-1]),
         covered=covered_cells(in_coverage),
         level=(0.0, 0.0),
         data_sha256=history.data_sha256(),
-        config=dict(config),
         versions=installed_versions(),
         gate=verdict,
-        against_issued=IssuedComparison(days=0, keep_issued=False, gain=None, words="Nothing is compared yet."),
     )
-    return record, {stored_name(name, version): content for name, content in files.items()}
+    return record, files
 
 
 def _in_coverage(city: City, stored: CityHistory) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How an issued forecast did on its day, and how the last weeks of forecasts did."""
+"""Scores of issued forecasts: of one day, and rolling over the last weeks."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
@@ -28,9 +28,9 @@ FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
 REFERENCE: Final = "historical_mean"
 WINDOWS: Final = (28, 91)
-"""Days of the rolling scores; gate and calibration are judged on the longer one."""
-MAX_SCORE_AGE: Final = timedelta(days=14)
-"""Older scores tell nothing about the model in force."""
+"""Days of the rolling scores; the gate judges the longer window."""
+MIN_SHARE_SCORED: Final = 0.5
+"""Minimum share of a window's days with a score for the window to be stated."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +55,31 @@ class DayScores:
 
 @dataclass(frozen=True)
 class RollingScores:
-    """Scores of what was served on the last days, and its gain over each baseline."""
+    """Scores of the served forecasts of a window, and their gain over each baseline."""
 
     days: int
+    """Scored days of the window."""
     positives: int
     log_loss: float
     hit_rate: dict[int, float | None]
     predicted_over_observed: float | None
     gain_over: dict[str, Gain]
-    replayed: int = 0
-    """Days whose forecast was made in a replay, after its day."""
+    replayed: int
+    """Scored days whose forecast was made after its day."""
 
     @property
     def is_off(self) -> bool:
-        """Whether predicted / observed, if the days are enough to tell, leaves what the gate allows."""
+        """Whether predicted / observed leaves the range that the gate allows; False where the days are too few."""
         ratio, (lowest, highest) = self.predicted_over_observed, PREDICTED_OVER_OBSERVED
         return self.days >= WINDOWS[0] and ratio is not None and not lowest <= ratio <= highest
 
 
 @dataclass(frozen=True)
 class RollingVerdict(Verdict):
-    """The gate on issued forecasts of the candidate, whatever was served."""
+    """The gate on issued forecasts of the candidate, whether it was served or not."""
 
     decided: bool
-    """False (and passed) where there are too few weeks to tell."""
+    """False (and passed) where there are too few weeks for a verdict."""
 
 
 class ScoreRecord(BaseModel):
@@ -88,18 +89,17 @@ class ScoreRecord(BaseModel):
 
     city: str
     day: date
-    lead: int = 1
-    """Days from the last known day to the one that is forecast: of the day's forecast and of all that it is judged with."""
-    last_known: date = Field(default_factory=lambda values: values["day"])
-    """The last day of which is known what happened; earlier versions took the day itself."""
+    lead: int
+    """Days from the last known day to the forecast day; all scores are of forecasts with this lead."""
+    last_known: date
     note: str | None
     """Why the day has no score."""
     scores: DayScores | None
-    rolling: dict[int, RollingScores] | None
-    """By number of days, see `WINDOWS`."""
+    rolling: dict[int, RollingScores]
+    """By number of days, see `WINDOWS`; windows with too few scored days are left out."""
     rolling_gate: RollingVerdict | None
     level_is_off: bool
-    """`RollingScores.is_off` of the longer window."""
+    """`RollingScores.is_off` of the longest window that is stated."""
     drift: Drift
 
     @classmethod
@@ -112,33 +112,25 @@ class ScoreRecord(BaseModel):
         return cls.model_validate_json(store.read_bytes(scores_partition(city, day), RECORD_FILE))
 
     @classmethod
-    def latest_before(cls, store: Store, city: str, day: date, last_known: date = date.max) -> "ScoreRecord | None":
-        """The latest record of the days shortly before that rests on no day after the last known one; None without any."""
-        scored = store.days_present(FORECAST_SCORES, city, RECORD_FILE)
-        recent = (made for made in sorted(scored, reverse=True) if day - MAX_SCORE_AGE <= made < day)
-        records = (cls.load(store, city, made) for made in recent)
-        return next((record for record in records if record.last_known <= last_known), None)
-
-    @classmethod
     def of_days(cls, store: Store, city: str, first: date, last: date) -> "list[ScoreRecord]":
         """The records of days, sorted, as far as there are any."""
         scored = store.days_present(FORECAST_SCORES, city, RECORD_FILE)
         return [cls.load(store, city, day) for day in sorted(scored) if first <= day <= last]
 
     def warnings(self) -> list[str]:
-        """What is wrong with the forecasts of the last weeks, in words."""
+        """Problems of the forecasts of the last weeks, in words."""
         reasons = []
         if self.rolling_gate is not None and not self.rolling_gate.passed:
-            reasons.append(f"The rolling gate says {self.rolling_gate.served}: {' '.join(self.rolling_gate.reasons)}")
+            reasons.append(f"The rolling gate fails: {' '.join(self.rolling_gate.reasons)}")
         reasons += self.drift.reasons
-        if self.level_is_off and self.rolling is not None:
-            ratio = self.rolling[WINDOWS[-1]].predicted_over_observed
+        if self.level_is_off and self.rolling:
+            ratio = self.rolling[max(self.rolling)].predicted_over_observed
             reasons.append(f"Predicted / observed of the last weeks is {ratio:.2f}.")
         return reasons
 
 
 def scores_partition(city: str, day: date) -> Partition:
-    """Where a day's scores are."""
+    """The partition of a day's scores."""
     return Partition(FORECAST_SCORES, city, "date", day)
 
 
@@ -148,20 +140,24 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     Args:
         stored: `drift.DRIFT_DAYS` to the day that is scored, or as many as there are and are known.
         forecasts: next-day rows of issued forecasts, by the day that they are for.
-        serving: what made the latest of them; None where there are none.
+        serving: the record of the latest of them; None where there are none.
     """
     city, day, alerts = stored.city, stored.issue_date, stored.alerts
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    forecasts = {of_day: table for of_day, table in forecasts.items() if stored.days[0] <= of_day <= stored.last_known}
+    known = {
+        of_day: table
+        for of_day, table in at_lead(forecasts, lead).items()
+        if stored.days[0] <= of_day <= stored.last_known
+    }
     candidate, since = ("", None) if serving is None else (serving.candidate, serving.candidate_since)
     scored = {
-        forecast_day: scored_day(table, forecast_day, alerts[(forecast_day - stored.days[0]).days], candidate)
-        for forecast_day, table in at_lead(forecasts, lead).items()
+        of_day: scored_day(table, of_day, alerts[(of_day - stored.days[0]).days], candidate)
+        for of_day, table in known.items()
     }
     note = scores = None
     if day in scored:
-        cells = cells_of(forecasts[day])
-        expected = float(forecasts[day]["expected"].to_numpy().sum())
+        cells = cells_of(known[day])
+        expected = float(known[day]["expected"].to_numpy().sum())
         scores = day_scores(scored[day], expected, int(alerts[-1][cells].sum()))
         in_coverage = covered_mask(list(zip(*cells, strict=True)), city.shape)
     else:
@@ -171,10 +167,9 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
             else f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
         )
         in_coverage = estimate_coverage(alerts)
-    table = pool_tables(list(scored.values())) if scored else None
-    replayed = {forecast_day for forecast_day in scored if is_replayed(forecasts[forecast_day])}
-    judged = [rows for forecast_day, rows in scored.items() if since is None or forecast_day > since]
-    rolling = None if table is None else rolling_scores(table, day, candidate, replayed)
+    replayed = {of_day for of_day in scored if is_replayed(known[of_day])}
+    of_candidate = [rows for of_day, rows in scored.items() if since is None or of_day > since]
+    rolling = rolling_scores(pool_tables(list(scored.values())), day, candidate, replayed) if scored else {}
     return ScoreRecord(
         city=city.name,
         day=day,
@@ -183,8 +178,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         note=note,
         scores=scores,
         rolling=rolling,
-        rolling_gate=rolling_gate(pool_tables(judged), day, candidate, replayed) if judged else None,
-        level_is_off=rolling is not None and rolling[WINDOWS[-1]].is_off,
+        rolling_gate=rolling_gate(pool_tables(of_candidate), day, candidate, replayed) if of_candidate else None,
+        level_is_off=bool(rolling) and rolling[max(rolling)].is_off,
         drift=drift_of(stored.daily_counts, stored.days[0], in_coverage, city),
     )
 
@@ -197,7 +192,7 @@ def write_scores(store: Store, record: ScoreRecord) -> str:
 
 
 def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> pa.Table:
-    """A day's forecast with what happened, as a forecasts table (see `evaluation.forecasts_table`).
+    """A day's forecast with the outcome, as a forecasts table (see `evaluation.forecasts_table`).
 
     Args:
         forecast: the rows of the next day of an issued forecast.
@@ -219,7 +214,7 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
-    """`scored_day` of all known days as one forecasts table, with the models that all of them have; None without any.
+    """`scored_day` of all known days as one forecasts table, with their common models; None without any.
 
     Args:
         forecasts: next-day rows of issued forecasts, by the day that they are for.
@@ -260,15 +255,24 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
 def rolling_scores(
     scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
 ) -> dict[int, RollingScores]:
-    """Scores of the days to `last`, by number of days; `replayed` are the days of replayed forecasts."""
+    """Scores of the windows to `last` that are filled enough, by number of days.
+
+    Args:
+        scored: see `scored_days`.
+        last: the last day.
+        candidate: its column is no baseline.
+        replayed: days whose forecast was made after them.
+    """
     rolling = {}
     for days in WINDOWS:
         rows = _last_days(scored, last, days)
-        observed, scored_days = observed_of(rows), np.unique(days_of(rows))
+        observed, scored_on = observed_of(rows), set(np.unique(days_of(rows)).tolist())
+        if len(scored_on) < MIN_SHARE_SCORED * days:
+            continue
         scores = score_cell_days(rows[SERVED].to_numpy(), observed, rows[REFERENCE].to_numpy(), days_of(rows))
         rolling[days] = RollingScores(
-            days=len(scored_days),
-            replayed=len(replayed & set(scored_days.tolist())),
+            days=len(scored_on),
+            replayed=len(replayed & scored_on),
             positives=int(observed.sum()),
             log_loss=scores.log_loss,
             hit_rate=scores.hit_rate,
@@ -281,12 +285,12 @@ def rolling_scores(
 def rolling_gate(
     scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
 ) -> RollingVerdict:
-    """The gate on the candidate's forecasts of the last 91 days, whatever was served on them."""
+    """The gate on the candidate's forecasts of the last 91 days, whether it was served or not; see `rolling_scores`."""
     rows = _last_days(scored, last, WINDOWS[-1])
     verdict = vars(judge(rows, candidate))
     weeks, days = verdict["gain"].weeks, set(np.unique(days_of(rows)).tolist())
-    in_replay = len(replayed & days)
-    words = (f"{in_replay} of the {len(days)} days' forecasts were made in a replay.",) if in_replay else ()
+    late = len(replayed & days)
+    words = (f"{late} of the {len(days)} days' forecasts were made after their day.",) if late else ()
     if weeks >= MIN_WEEKS:
         return RollingVerdict(**verdict | {"reasons": (*verdict["reasons"], *words)}, decided=True)
     reasons = (f"{weeks} weeks of forecasts; the gate decides from {MIN_WEEKS} on.", *words)
@@ -294,5 +298,4 @@ def rolling_gate(
 
 
 def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:
-    first = np.datetime64(last, "D") - np.timedelta64(days - 1, "D")
-    return scored.filter(pc.greater_equal(scored["date"], pa.scalar(first.astype(object), pa.date32())))
+    return scored.filter(pc.greater(scored["date"], pa.scalar(last - timedelta(days=days), pa.date32())))

@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
@@ -17,14 +16,9 @@ INCIDENT_COLUMNS: Final = ("user_id", "incident_id", "time_utc", "longitude", "l
 
 
 def stored_incidents(store: Store, history: CityHistory) -> Incidents:
-    """Those of the last two years of a history, without the days of which it knows no alert.
-
-    So that a replay does not see rows that had not come on its day.
-    """
+    """The incidents of the last two years of a history."""
     first = max(history.days[0], history.last_known - timedelta(hours=FIT_HOURS))
-    alerts = stored_alerts(store, history.city, first, history.last_known)
-    known = history.frames["date"].unique()
-    return Incidents.of_alerts(alerts.filter(pc.is_in(alerts["date"], known)), history.city)
+    return Incidents.of_alerts(stored_alerts(store, history.city, first, history.last_known), history.city)
 
 
 def stored_alerts(store: Store, city: City, first: date, last: date) -> pa.Table:

@@ -1,13 +1,14 @@
-"""What was issued on a day, or why nothing was: its record and its files in the store."""
+"""The stored forecasts: the record and files of a day, or the reason for no forecast."""
 
 import json
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
@@ -19,7 +20,7 @@ RISK_FORECASTS: Final = "risk_forecasts"
 
 
 class ForecastRecord(BaseModel):
-    """What a forecast states beside its tables; stored as `record.json`."""
+    """The stated facts of a forecast; stored as `record.json`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,20 +31,22 @@ class ForecastRecord(BaseModel):
     models_from: date
     why_served: tuple[str, ...]
     expected_alerts: float
+    """Of the day: the sum over its cells, and over its hours in the hourly table."""
     expected_alerts_low: float
     expected_alerts_high: float
     interval: str
     hours: str
     """How the day is divided into hours."""
-    lead: int = 1
+    lead: int
     """Days from the last known day to `day`: nothing of those between was used."""
-    last_known: date = Field(default_factory=lambda values: values["issue_date"])
-    """The last day that was used; earlier versions took the issue date, known or not."""
+    last_known: date
+    """The last day that was used."""
     drivers: dict[str, tuple[str, ...]]
-    """By "row,column": what lifts the candidate's odds there most over the average cell's; empty if it gives no reasons."""
-    issued_at: str = ""
+    """By "row,column": phrases for what lifts the candidate's odds there most over the average cell's; empty without reasons."""
+    issued_at: str
+    """Instant (ISO 8601)."""
     replayed: bool = False
-    """Whether it was made in a replay, after its day, from what was known on it."""
+    """Whether it was made after its day was over."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """`drivers` by (row, column)."""
@@ -55,7 +58,7 @@ class ForecastRecord(BaseModel):
 
 
 class NoForecast(BaseModel):
-    """Why nothing is forecast on a day; stored as `record.json` in place of a `ForecastRecord`."""
+    """Why nothing is forecast on a day; stored as `record.json` instead of a `ForecastRecord`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,7 +71,6 @@ class NoForecast(BaseModel):
     """The reason, in a sentence."""
     last_issued: date | None
     """Issue date of the last forecast, which is out of date."""
-    replayed: bool = False
 
 
 IssueRecord = ForecastRecord | NoForecast
@@ -85,7 +87,7 @@ class Forecast:
         next_day: the rows of the next day.
         table: those and the ones of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
         hourly: the day's alerts by hour, `forecast_views.HOURLY_SCHEMA`.
-        top: the places with the highest risk and why.
+        top: the places with the highest risk, with reasons.
         geojson: the next day's cells as a map.
         record: stated facts.
     """
@@ -99,14 +101,43 @@ class Forecast:
 
     @property
     def version(self) -> str:
-        """A hash of what is forecast and why: made again from the same days and models, nothing after it is stale."""
-        facts = self.record.model_dump(mode="json", exclude={"issued_at", "replayed"})
-        columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
-        return sha256(json.dumps(facts, sort_keys=True), *(str(column.to_pylist()) for column in columns))[:16]
+        """See `forecast_version`."""
+        return forecast_version(self.record, self.table, self.top)
+
+
+def forecast_version(record: ForecastRecord, *tables: pa.Table) -> str:
+    """A hash of a forecast and its reasons, which the same days and models give again."""
+    facts = record.model_dump(mode="json", exclude={"issued_at", "replayed"})
+    columns = [column for table in tables for column in table.combine_chunks().columns]
+    return sha256(json.dumps(facts, sort_keys=True), *(str(column.to_pylist()) for column in columns))[:16]
+
+
+def is_over(day: date, city: City, now: datetime) -> bool:
+    """Whether a local day of the city has ended."""
+    return now >= day_start(day + timedelta(days=1), city.zone)
+
+
+def issued_already(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
+    """The forecast that was issued on a day, where its day is over, so that it has to stay as it is.
+
+    None where there is none, where its day is not over, or where it is of another grid than the city has now.
+    """
+    partition = forecast_partition(city.name, issue_date)
+    if not is_over(issue_date + timedelta(days=1), city, now) or not store.exists(partition, FORECAST_FILE):
+        return None
+    record = load_record(store, city.name, issue_date)
+    fits = is_of_grid(store.read_table(partition, FORECAST_FILE, ["row"]), city)
+    return record if isinstance(record, ForecastRecord) and fits else None
+
+
+def stored_version(store: Store, record: ForecastRecord) -> str:
+    """`Forecast.version` of a stored forecast."""
+    partition = forecast_partition(record.city, record.issue_date)
+    return forecast_version(record, *(store.read_table(partition, file) for file in (FORECAST_FILE, TOP_FILE)))
 
 
 def forecast_partition(city: str, issue_date: date) -> Partition:
-    """Where the forecast issued on a day is."""
+    """The partition of the forecast issued on a day."""
     return Partition(RISK_FORECASTS, city, "date", issue_date)
 
 
@@ -118,13 +149,17 @@ def write_forecast(store: Store, forecast: Forecast) -> str:
         store.write_table(partition, TOP_FILE, forecast.top)
         store.write_bytes(partition, MAP_FILE, forecast.geojson)
         store.write_bytes(partition, RECORD_FILE, forecast.record.model_dump_json(indent=1).encode())
-        # Last, as its presence tells that the forecast is whole.
+        # Last, as its presence means that the forecast is complete.
         store.write_table(partition, FORECAST_FILE, forecast.table)
     return store.uri(partition, FORECAST_FILE)
 
 
-def withheld(store: Store, stored: CityHistory, replayed: bool = False) -> NoForecast:
-    """What is stored of a day on which nothing is issued, as the last known day is too long ago."""
+def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
+    """The record of a day on which nothing is issued.
+
+    Args:
+        why: the reason; by default that the last known day is too long ago.
+    """
     city, issue_date = stored.city, stored.issue_date
     issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
     return NoForecast(
@@ -133,14 +168,13 @@ def withheld(store: Store, stored: CityHistory, replayed: bool = False) -> NoFor
         day=issue_date + timedelta(days=1),
         lead=stored.lead,
         last_known=stored.last_known,
-        no_forecast=f"No forecast is issued. {stored.lateness}",
+        no_forecast=f"No forecast is issued. {why or stored.lateness}",
         last_issued=max(issued, default=None),
-        replayed=replayed,
     )
 
 
 def write_no_forecast(store: Store, record: NoForecast) -> str:
-    """Write why nothing is issued, in place of what may have been issued; returns where it is."""
+    """Write why nothing is issued, instead of what may have been issued; returns where it is."""
     partition = forecast_partition(record.city, record.issue_date)
     with store.alone(partition.asset, partition.city):
         for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
@@ -150,7 +184,7 @@ def write_no_forecast(store: Store, record: NoForecast) -> str:
 
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
-    """What was issued on a day, or why nothing was.
+    """The record of a day: of its forecast, or of the reason for none.
 
     Raises:
         MissingObjectError: the day was not made.
@@ -161,7 +195,7 @@ def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
     """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for.
 
-    Those of another grid than the city has now are left out: they cannot be compared with what is counted.
+    Forecasts of another grid than the city has now are left out: they cannot be compared with the counts.
     """
     one = timedelta(days=1)
     issued = store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE)

@@ -1,6 +1,6 @@
-"""How the nowcasts of a day did: the next minutes as they were forecast against the incidents that came."""
+"""Scores of a day's nowcasts: forecasts of the next minutes compared with the incidents that began."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
@@ -23,11 +23,11 @@ from shotspotter_assets.storage.store import Partition, Store
 NOWCAST_SCORES: Final = "nowcast_scores"
 NEAR_METRES: Final = 500.0
 NEAR_MINUTES: Final = 15
-"""A cell is near an incident if its middle is within so many metres, for so long."""
+"""A cell is near an incident if its middle is within `NEAR_METRES`, for `NEAR_MINUTES`."""
 
 
 class MinutesScores(BaseModel):
-    """Forecasts of one length against what came, in all covered cells or in some."""
+    """Forecasts of one length compared with the outcome, in all covered cells or in some."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class MinutesScores(BaseModel):
     expected: float
     """The sum of the probabilities."""
     expected_even: float
-    """The same by the hour's forecast alone."""
+    """The sum of the probabilities by the hour's forecast alone."""
     gain_over_even: float | None
     """In nats per cell in which an incident began; None where there was none."""
 
@@ -53,11 +53,11 @@ class NowcastScoreRecord(BaseModel):
     """Why there are no scores; empty where there are."""
     nowcasts: int = 0
     incidents: int = 0
-    """Of the day, in all cells."""
+    """Incidents of the day, in all cells."""
     scores: dict[str, MinutesScores] = {}
     """By minutes, as 15m."""
     near: dict[str, MinutesScores] = {}
-    """The same in the cells within 500 m of an incident of the 15 minutes before."""
+    """`scores` of the cells within 500 m of an incident of the 15 minutes before."""
 
     @classmethod
     def load(cls, store: Store, city: str, day: date) -> "NowcastScoreRecord":
@@ -152,8 +152,3 @@ def write_nowcast_scores(store: Store, record: NowcastScoreRecord) -> str:
     partition = Partition(NOWCAST_SCORES, record.city, "date", record.day)
     store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
     return store.uri(partition, RECORD_FILE)
-
-
-def instants_of(issued: pa.Table) -> list[datetime]:
-    """When the nowcasts were made, the earliest first."""
-    return sorted(issued["starts_utc"].unique().to_pylist())

@@ -1,4 +1,4 @@
-"""Risk of the next hours from now: stored days, the source's alerts since, and the models in force."""
+"""Risk of the next minutes and hours from now: stored days, the source's alerts since, and the models in force."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,39 +49,35 @@ ISSUED_SCHEMA: Final = pa.schema(
         if field.name not in ("horizon", "expected")
     ]
 )
-"""What is kept of every nowcast, to be scored."""
-
-
-class NoHoursError(ValueError):
-    """The next hours cannot be forecast for a city."""
+"""The columns of every nowcast that are kept for its scores."""
 
 
 class NowcastRecord(BaseModel):
-    """What a nowcast states beside its table; stored as `record.json`."""
+    """The stated facts of a nowcast; stored as `record.json`."""
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
     city: str
     now: str
     starts: str = Field(alias="from")
-    """Instant from which is forecast: the end of the hour that is running."""
+    """The instant at which the forecast begins: the end of the running hour."""
     models_from: date
-    trust: dict[str, str] = {}
-    """By horizon, which forecasters the combination trusts, in words."""
+    weights: dict[str, str]
+    """The weights of the combined forecasters by horizon, in words."""
     alerts_since_midnight: int
-    untyped_since_midnight: int = 0
-    """Those of them whose type has not come yet; records of earlier versions did not count them."""
-    incidents_last_hour: int = 0
-    """That began in the hour before now; records of earlier versions did not count them."""
-    without_minutes: str = ""
+    untyped_since_midnight: int
+    """Alerts since midnight whose type is not known yet."""
+    incidents_last_hour: int
+    """Incidents that began in the hour before now."""
+    without_minutes: str
     """Why there is no forecast of the next minutes; empty where there is one."""
 
 
 class UntilNow(NamedTuple):
-    """What is known now."""
+    """The history to now."""
 
     history: CityHistory
-    """The days to the running one."""
+    """The days to the current one."""
     alerts_since_midnight: int
     untyped_since_midnight: int
     incidents: Incidents
@@ -119,29 +115,29 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
     """The latest record of the days that are over.
 
     Raises:
-        NoHoursError: there is none.
+        ValueError: there is none.
     """
     today = now.astimezone(city.zone).date()
     record = ServingRecord.latest_before(store, city.name, today)
     if record is None:
-        raise NoHoursError(
+        raise ValueError(
             f"City {city.name}: no live models before {today}. Materialise live_models for {city.name} first."
         )
     return record
 
 
 def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> UntilNow:
-    """What is known now: stored days up to the first missing one, the rest read from the sources.
+    """The history to now: stored days up to the first missing one, and later days from the sources.
 
     Raises:
-        NoHoursError: the source has not said yet what happened on the last days.
+        ValueError: the source has not reported the last days yet.
     """
     days = days_to_read(store, city, now)
     return with_rows(store, readers, city, now, days, read_sources(readers, days[0], days[-1]))
 
 
 def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
-    """The days that the sources are asked for: from the first that is not stored to the running one."""
+    """The days that the sources are asked for: from the first that is not stored to the current one."""
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
@@ -151,10 +147,10 @@ def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
 def with_rows(
     store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
 ) -> UntilNow:
-    """What is known now, from the stored days and the `rows` (`RAW_SCHEMA`) that the sources have of `days_to_read`.
+    """The history to now from the stored days and the sources' `rows` (`RAW_SCHEMA`) of `days_to_read`.
 
     Raises:
-        NoHoursError: the source has not said yet what happened on the last days.
+        ValueError: the source has not reported the last days yet.
     """
     first, today = days[0], days[-1]
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
@@ -165,19 +161,19 @@ def with_rows(
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     if first > city.start:
         frames.insert(0, CityHistory.load_stored(store, city, first - timedelta(days=1)).frames)
-    # The stored days' own, which tells the settings that they were made with.
+    # Metadata of the stored days, with the settings that they were made with.
     metadata = frames[0].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
     until_now = CityHistory(city, days_between(city.start, today), joined)
     silent = silent_at_end(joined["date"], until_now.days)
-    # The day that is running may well be without an alert so far.
+    # The current day may be without an alert so far.
     if silent and silent[0] < today:
         over = days_between(min(first, silent[0]), today - timedelta(days=1))
         is_over = pc.less(rows["date"], pa.scalar(today, pa.date32()))
         known = day_states(store, city, readers, rows.filter(is_over), over)
         unknown = sorted(day for day, state in known.states.items() if state == "unknown")
         if unknown:
-            raise NoHoursError(
+            raise ValueError(
                 f"City {city.name}: no next hours, as the days from {unknown[0]} on are not known yet. {known.why} Ask again "
                 "when the source has published them; risk_forecasts are issued all the same, as far as "
                 f"publication.longest_lead ({city.publication.longest_lead} days) lets them."
@@ -192,31 +188,26 @@ def with_rows(
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
-    """The next minutes from now, and the next hours from the end of the running one, which counts with what it has had so far.
+    """The next minutes from now, and the next hours from the end of the current one, whose alerts so far count.
 
     Args:
-        record: in force.
-        models: that it names.
+        record: the record in force.
+        models: the models that it names.
         until_now: see `history_until`.
         now: an instant with a zone.
 
     Raises:
-        NoHoursError: the city has no models of hours.
+        ValueError: the city has no models of hours.
     """
     city = until_now.history.city
     if models.hours is None:
-        earlier = (
-            f"The models of {record.hours_from} are of an earlier version; materialise live_models with `retrain` on."
-        )
-        raise NoHoursError(f"City {city.name}: no next hours. {' '.join(record.without.values()) or earlier}")
+        raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.hours.without.values()))}")
     history = until_now.history.hourly(covered_mask(record.covered, city.shape))
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
-    minutes, without = MINUTES_SCHEMA.empty_table(), ""
-    if models.minutes is None:
-        without = record.without.get(NEXT_MINUTES, f"The models of {record.hours_from} are of an earlier version.")
-    else:
+    minutes = MINUTES_SCHEMA.empty_table()
+    if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
     return Nowcast(
         next_hours_table(record, models, history, first_hour, probability, mixes),
@@ -225,12 +216,12 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
             city=city.name,
             now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
-            models_from=record.hours_from,
-            trust=models.hours.in_words,
+            models_from=record.hours.fitted_on,
+            weights=models.hours.in_words,
             alerts_since_midnight=until_now.alerts_since_midnight,
             untyped_since_midnight=until_now.untyped_since_midnight,
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
-            without_minutes=without,
+            without_minutes=record.hours.without.get(NEXT_MINUTES, ""),
         ),
         now.astimezone(city.zone).date(),
         until_now.incidents,
@@ -272,7 +263,7 @@ def write_nowcast(store: Store, nowcast: Nowcast) -> str:
 
 
 def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
-    """The record of the latest nowcast, its `MINUTES_SCHEMA` and the incidents that it knew of; None without one."""
+    """(record, `MINUTES_SCHEMA`, incidents) of the latest nowcast; None without one."""
     partition = Partition(NOWCASTS, city.name)
     if not store.exists(partition, RECENT_FILE):
         return None
@@ -282,7 +273,7 @@ def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Inci
 
 
 def _once(before: pa.Table, rows: pa.Table) -> pa.Table:
-    """Both, unless the nowcast is there already: a tick that dies after it has written is done over."""
+    """Both tables, unless the nowcast is stored already: a tick that dies after its write is repeated."""
     return before if pc.is_in(rows["starts_utc"][0], before["starts_utc"]).as_py() else pa.concat_tables([before, rows])
 
 

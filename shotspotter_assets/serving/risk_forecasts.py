@@ -1,4 +1,4 @@
-"""One day's forecast from the models that serve: its tables, places, map, reasons and stated facts."""
+"""Forecast one day with the models in force: tables, places, map, reasons and stated facts."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.forecaster import predict_all
 from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
-from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
+from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import (
     LEAD_KEY,
@@ -26,35 +26,35 @@ from shotspotter_assets.serving.risk_tables import (
 
 INTERVAL: Final = (
     "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window, "
-    "on firework days also how far their level usually is off; for the next day widened by how far boosting moved from the "
-    "regression that it starts at. What both miss is not in it."
+    "and on firework days also how far their level usually is off. Errors that both miss are not in it."
 )
-
-
 NEW_CITY_INTERVAL: Final = (
     "80% interval of the probability: how far the rate of this city, of a cell's surroundings and of the cell may lie from those "
     "of other cities and from what its first alerts say."
 )
 
 
-class OtherLeadError(ValueError):
-    """The models in force were fitted for fewer days ahead than the forecast is."""
+def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now: datetime | None = None) -> Forecast:
+    """The forecast for the day after the issue date from the known days, and for the hours from its midnight.
 
+    Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only.
 
-def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, replayed: bool = False) -> Forecast:
-    """The forecast for the day after the issue date, from the days that are known, and for the hours from its midnight.
-
-    The hours and the types need the alerts of the issue date, so that they are not forecast at a lead of more than a day.
+    Args:
+        record: of the models in force.
+        models: that it names.
+        stored: the known days.
+        now: when the forecast is issued, by default now; after its day it is marked as replayed.
 
     Raises:
-        OtherInputsError: the models were fitted on other inputs than this version makes.
-        OtherLeadError: they were fitted for fewer days ahead.
+        OtherInputsError: the models were fitted on other inputs than this version has.
+        ValueError: they were fitted for fewer days ahead.
     """
-    city, issue_date = stored.city, stored.issue_date
+    city, issue_date, now = stored.city, stored.issue_date, now or datetime.now(UTC)
     if record.lead < stored.lead:
-        raise OtherLeadError(
-            f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.models_from} were "
-            f"fitted for a lead of {record.lead} days, not {stored.lead}. Materialise live_models for {city.name}|{issue_date}."
+        raise ValueError(
+            f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.next_day.fitted_on} "
+            f"were fitted for a lead of {record.lead} days, not {stored.lead}. Materialise live_models for "
+            f"{city.name}|{issue_date}."
         )
     # Days that became known since the models were fitted are left to models of their lead.
     stored = stored.until(issue_date - timedelta(days=record.lead - 1))
@@ -69,29 +69,29 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, rep
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(
-            f"{key}, models of {record.models_from}: {error} Materialise live_models for {key} with `retrain` on."
+            f"{key}, models of {record.next_day.fitted_on}: {error} Materialise live_models for {key} with `retrain` on."
         ) from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         first_hour = len(hourly)
         probability = predict_all(models.hours, hourly, first_hour)
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
-    probability = next_day["probability"].to_numpy()
-    day, cells = issue_date + timedelta(days=1), [f"{row},{column}" for row, column in record.covered]
-    low, high = models.counts.total_interval(probability, is_holiday_fireworks(np.array([day], "datetime64[D]")))
-    table = pa.concat_tables(tables, promote_options="default")
-    interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
-    hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
+    day = issue_date + timedelta(days=1)
+    low, high = models.counts.total_interval(
+        next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([day], "datetime64[D]"))
+    )
+    replayed = is_over(day, city, now)
     facts = {GRID.encode(): grid_settings(city)}
     facts |= {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}
     facts |= {REPLAYED_KEY: "true"} if replayed else {}
-    table = table.replace_schema_metadata(facts)
+    interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
+    hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
-        interval += f" The validation's forecasts were {stored.lead} days ahead of what they knew, as this one is."
+        interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
         hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
     return Forecast(
         next_day=next_day,
-        table=table,
+        table=pa.concat_tables(tables, promote_options="default").replace_schema_metadata(facts),
         hourly=hourly_table(next_day, models.profile, city, day),
         top=top_locations(next_day, drivers, city),
         geojson=risk_geojson(next_day, city),
@@ -100,7 +100,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, rep
             issue_date=issue_date,
             day=day,
             served=record.served,
-            models_from=record.models_from,
+            models_from=record.next_day.fitted_on,
             why_served=record.reasons,
             expected_alerts=float(next_day["expected"].to_numpy().sum()),
             expected_alerts_low=float(low),
@@ -109,8 +109,10 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, rep
             hours=hours,
             lead=stored.lead,
             last_known=stored.last_known,
-            drivers={} if drivers is None else dict(zip(cells, drivers, strict=True)),
-            issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            drivers={}
+            if drivers is None
+            else {f"{row},{column}": why for (row, column), why in zip(record.covered, drivers, strict=True)},
+            issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,
         ),
     )

@@ -17,10 +17,10 @@ from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster import HasSpread
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.features import fireworks_ahead
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.serving.columns import RISK_COLUMNS
@@ -33,7 +33,7 @@ Array = npt.NDArray[np.float64]
 NEXT_DAY_HORIZON: Final = "day"
 
 CANDIDATE_COLUMN: Final = "candidate"
-"""Column of the candidate's probability, whether it serves or not: a baseline in force must not keep it out for ever."""
+"""The column of the candidate's probability, whether it serves or not, so that its scores go on."""
 
 BASELINE_PREFIX: Final = "baseline_"
 
@@ -41,7 +41,7 @@ LEAD_KEY: Final = b"lead"
 """Key of the schema's metadata of a forecast whose lead is more than a day."""
 
 REPLAYED_KEY: Final = b"replayed"
-"""Key of the schema's metadata of a forecast that was made in a replay, after its day."""
+"""Key of the schema's metadata of a forecast that was made after its day."""
 
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 
@@ -62,10 +62,11 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
     by_model = {
         name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items() if name in shown
     }
-    probability = by_model[record.served]
-    below, above = _spread(record, models, history, at)
+    probability, served = by_model[record.served], models.next_day[record.served]
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
     low, high = day_offset(record.level, fireworks)
+    # Only the rates of a new city have an uncertainty of their own in each cell.
+    below, above = served.spread(history, at) if isinstance(served, FittedNewCity) else (0.0, 0.0)
     mix = None if mixes is None else np.tensordot(profile_of_day(models.profile, day), mixes, axes=1)
     table = risk_table(
         NEXT_DAY_HORIZON,
@@ -95,7 +96,7 @@ def next_hours_table(
     """The next hours from hour `issue` on, of all fitted horizons, `RISK_SCHEMA`.
 
     Args:
-        history: hours before `issue`; it may hold later ones, which are not looked at.
+        history: hours before `issue`; later ones are not used.
         issue: index of the first hour that is forecast.
         probability: as `next_hours.forecaster.predict_all` gives it, shape (horizons, cells).
         mixes: `type_mixes` from `issue` on; None where types are not forecast.
@@ -180,23 +181,23 @@ def next_day_rows(forecast: pa.Table) -> pa.Table:
 
 
 def lead_of(forecast: pa.Table) -> int:
-    """Days from the last day that a stored forecast knew to the day that it is for."""
+    """Days from the last day that a stored forecast used to the day that it is for."""
     return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """Whether a stored forecast is of the city's present box, cells and counts; earlier versions did not say."""
-    said = (forecast.schema.metadata or {}).get(GRID.encode())
-    return said is None or json.loads(said) == json.loads(grid_settings(city))
+    """Whether a stored forecast is of the city's present box, cells and counts."""
+    stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
+    return bool(json.loads(stored) == json.loads(grid_settings(city)))
 
 
 def is_replayed(forecast: pa.Table) -> bool:
-    """Whether a stored forecast was made in a replay, after its day."""
+    """Whether a stored forecast was made after its day."""
     return REPLAYED_KEY in (forecast.schema.metadata or {})
 
 
 def at_lead(forecasts: Mapping[date, pa.Table], lead: int) -> dict[date, pa.Table]:
-    """Those that were issued at a lead."""
+    """The forecasts that were issued at a lead."""
     return {day: table for day, table in forecasts.items() if lead_of(table) == lead}
 
 
@@ -205,9 +206,3 @@ def profile_of_day(profile: Array, day: date) -> Array:
     first = day.weekday() * DAY_HOURS
     hours = profile[first : first + DAY_HOURS]
     return hours / hours.sum()
-
-
-def _spread(record: ServingRecord, models: ServingModels, history: History, at: int) -> tuple[Array, Array]:
-    """See `HasSpread.spread`; zeros for a forecaster without one."""
-    served = models.next_day[record.served]
-    return served.spread(history, at) if isinstance(served, HasSpread) else (np.zeros(1), np.zeros(1))

@@ -1,4 +1,4 @@
-"""How live models are fitted: the windows, the candidate and its baselines, and the models of hours and types."""
+"""Fit the models of a day: the candidate, its fallbacks, the distribution of counts, and the models of hours and types."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.cities.memory import require_memory
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.evaluation.gate import judge
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted, HasMembers, validation_of
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
@@ -22,25 +27,31 @@ from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, Hourly
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
-from shotspotter_assets.models.records import TrainedModel, files_sha256
+from shotspotter_assets.models.records import TrainedModel, files_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
-from shotspotter_assets.serving.record import NEXT_HOURS, NEXT_MINUTES, TYPES
+from shotspotter_assets.serving.intervals import weekly_offset
+from shotspotter_assets.serving.record import (
+    COUNTS,
+    NEXT_HOURS,
+    NEXT_MINUTES,
+    TYPES,
+    WEEK,
+    ModelSet,
+    ServingRecord,
+    stored_name,
+)
 from shotspotter_assets.storage.fingerprints import sha256
 
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 
 MIN_HISTORY_DAYS: Final = 120
-"""Below which nothing is trained: the inputs' rates need weeks, and so do training and validation."""
-
-
-class LiveHistoryTooShortError(ValueError):
-    """A city has too few days to train on."""
+"""Minimum for models of a city's own: the inputs' rates need weeks, and so do training and validation."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Days to train and to validate on, as indexes of the days from `first_day` on; validation are the last ones."""
+    """Days to train and to validate on, as indexes of the days from `first_day` on; the validation days are the last ones."""
 
     first_day: date
     train: range
@@ -51,19 +62,9 @@ class Windows:
         return self.first_day + timedelta(days=self.validation.start)
 
 
-def live_windows(city: City, day: date, validation_days: int) -> Windows:
-    """The windows of the days to `day`, of which at most a third are for validation.
-
-    Raises:
-        LiveHistoryTooShortError: there are fewer than `MIN_HISTORY_DAYS`.
-    """
-    days = (day - city.start).days + 1
-    if days < MIN_HISTORY_DAYS:
-        first = city.start + timedelta(days=MIN_HISTORY_DAYS - 1)
-        raise LiveHistoryTooShortError(
-            f"City {city.name}: {days} days of history, and live models need {MIN_HISTORY_DAYS}. Train from {first} on, or "
-            "give the city an earlier start if its source has earlier days."
-        )
+def live_windows(city: City, last_known: date, validation_days: int) -> Windows:
+    """The windows of the days to the last known one, of which at most a third are for validation."""
+    days = (last_known - city.start).days + 1
     cutoff = days - min(validation_days, days // 3)
     return Windows(city.start, range(cutoff), range(cutoff, days))
 
@@ -72,7 +73,7 @@ def live_windows(city: City, day: date, validation_days: int) -> Windows:
 class FittedModels:
     """Fitted forecasters by name, the candidate first, and the seconds that each took.
 
-    Those without seconds are members of the candidate: its files hold theirs.
+    Forecasters without seconds are members of the candidate, whose files hold theirs.
     """
 
     models: dict[str, Fitted]
@@ -88,7 +89,78 @@ class FittedModels:
         return validation_of(self.models[name])
 
 
-def fit_next_day(history: History, windows: Windows, context: FitContext) -> FittedModels:
+def train(
+    stored: CityHistory,
+    windows: Windows,
+    reason: str,
+    *,
+    before: ServingRecord | None,
+    incidents: Incidents,
+    context: FitContext,
+) -> tuple[ServingRecord, ModelFiles]:
+    """(record, files by stored name) of the models trained on the stored days.
+
+    Args:
+        windows: of the stored days.
+        reason: see `live_models.training_reason`.
+        before: a record whose models of hours may stay.
+        incidents: of the stored days, at least of the last two years.
+        context: of the fits.
+    """
+    city, days, day = stored.city, stored.days, stored.issue_date
+    in_coverage = stored.in_coverage(day + timedelta(days=1))
+    require_memory(city, days[-1], int(in_coverage.sum()))
+    history = stored.daily(in_coverage)
+    fitted = _fit_next_day(history, windows, context)
+    window = slice(windows.validation.start, windows.validation.stop)
+    axis, observed = history.days()[window], history.observed[window]
+    validated = forecasts_table(
+        axis, np.nonzero(in_coverage), observed, {name: fitted.validation(name) for name in fitted.models}
+    )
+    candidate = candidate_of(city).name
+    gate = judge(validated, candidate)
+    served = fitted.validation(gate.served)
+    counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
+    next_day, files = model_set(day, fitted.to_store, counts, fitted.seconds)
+    history.forget()
+    hours, hour_files = _hours(stored, in_coverage, windows, before, incidents, context.log)
+    record = ServingRecord(
+        city=city.name,
+        day=day,
+        served=gate.served,
+        since=day,
+        reasons=(f"{reason[:1].upper()}{reason[1:]}.", *_weights(fitted.models[candidate]), *gate.reasons),
+        last_trained=day,
+        next_day=next_day,
+        hours=hours,
+        lead=stored.lead,
+        last_known=stored.last_known,
+        inputs=input_names(city),
+        validation=(windows.validation_first, days[-1]),
+        covered=covered_cells(in_coverage),
+        level=weekly_offset(served, observed, axis),
+        data_sha256=history.data_sha256(),
+        versions=installed_versions(),
+        gate=gate,
+    )
+    return record, files | hour_files
+
+
+def model_set(
+    day: date, models: Mapping[str, Fitted], counts: AlertCounts, seconds: Mapping[str, float]
+) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
+    """(the set, its files by stored name) of the next-day forecasters and the distribution of counts."""
+    files = {name: model.files() for name, model in models.items()} | {COUNTS: counts.files()}
+    settings: dict[str, ChosenSettings] = {name: model.settings for name, model in models.items()}
+    trained = {
+        name: _trained_model(settings.get(name, {}), content, seconds.get(name, 0.0)) for name, content in files.items()
+    }
+    version = version_of(files)
+    stored_files = {stored_name(name, version): content for name, content in files.items()}
+    return ModelSet(fitted_on=day, version=version, models=trained), stored_files
+
+
+def _fit_next_day(history: History, windows: Windows, context: FitContext) -> FittedModels:
     """The city's candidate and its fallbacks on the same windows."""
     candidate = candidate_of(history.city).name
     models: dict[str, Fitted] = {}
@@ -104,43 +176,43 @@ def fit_next_day(history: History, windows: Windows, context: FitContext) -> Fit
     return FittedModels(models, seconds)
 
 
-@dataclass(frozen=True)
-class HourModels:
-    """The models of hours and types in force: newly fitted ones, with `files`, or those of an earlier day."""
-
-    fitted_on: date
-    version: str
-    models: dict[str, TrainedModel]
-    files: ModelFiles
-    without: dict[str, str]
-    """Models that the city cannot have, by name, with the reason."""
+def _weights(candidate: Fitted) -> tuple[str, ...]:
+    """A sentence about the weights of a candidate that combines others."""
+    return (f"Weights: {candidate.in_words}.",) if isinstance(candidate, HasMembers) else ()
 
 
-def fit_hours(
+def _hours(
     stored: CityHistory,
     in_coverage: npt.NDArray[np.bool_],
     windows: Windows,
+    before: ServingRecord | None,
     incidents: Incidents,
     log: Callable[[str], None],
-) -> HourModels:
-    """The models of hours, minutes and types as far as the city's alerts allow."""
+) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
+    """(models of hours, minutes and types as far as the city's alerts allow, their files by stored name).
+
+    They take as long as all other models, and hour profiles and labels change slowly, so a set of the last week stays.
+    """
     city, day = stored.city, stored.issue_date
+    if before is not None and day - before.hours.fitted_on < WEEK:
+        return before.hours, {}
     if city.time_precision == "day":
         words = "The source publishes days, not hours."
-        return HourModels(day, "none", {}, {}, dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), words))
+        without = dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), words)
+        return ModelSet(fitted_on=day, version="none", models={}, without=without), {}
     history = stored.hourly(in_coverage)
     first, middle, last = (
         history.hour_at(day_start(windows.first_day + timedelta(days=at), city.zone))
         for at in (windows.train.start, windows.validation.start, windows.validation.stop)
     )
-    train, validation = range(first, middle), range(middle, last)
+    training, validation = range(first, middle), range(middle, last)
     files: dict[str, dict[str, bytes]] = {}
     models: dict[str, TrainedModel] = {}
-    without: dict[str, str] = {}
+    without = {}
     hourly: list[FittedHourlyStack] = []
 
     def fit_stack() -> FittedHourlyStack:
-        hourly.append(HourlyStack().fit(history, train, validation))
+        hourly.append(HourlyStack().fit(history, training, validation))
         return hourly[0]
 
     def fit_minutes() -> FittedMinutesStack:
@@ -151,7 +223,7 @@ def fit_hours(
     fits: dict[str, Callable[[], FittedHourlyStack | FittedMinutesStack | GunshotTypes]] = {
         NEXT_HOURS: fit_stack,
         NEXT_MINUTES: fit_minutes,
-        TYPES: lambda: GunshotTypes.fit(history, train, validation),
+        TYPES: lambda: GunshotTypes.fit(history, training, validation),
     }
     for name, fit in fits.items():
         started = perf_counter()
@@ -162,13 +234,14 @@ def fit_hours(
             continue
         files[name] = fitted.files()
         settings = {} if isinstance(fitted, GunshotTypes) else fitted.settings
-        models[name] = trained_model(settings, files[name], perf_counter() - started)
+        models[name] = _trained_model(settings, files[name], perf_counter() - started)
         log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
-    return HourModels(day, version_of(files), models, files, without)
+    version = version_of(files)
+    stored_files = {stored_name(name, version): content for name, content in files.items()}
+    return ModelSet(fitted_on=day, version=version, models=models, without=without), stored_files
 
 
-def trained_model(settings: ChosenSettings, files: Mapping[str, bytes], seconds: float) -> TrainedModel:
-    """What a record keeps of a model."""
+def _trained_model(settings: ChosenSettings, files: Mapping[str, bytes], seconds: float) -> TrainedModel:
     return TrainedModel(settings=settings, files=files_sha256(files), seconds_to_train=seconds)
 
 
@@ -179,5 +252,5 @@ def version_of(files: ModelFiles) -> str:
 
 
 def input_names(city: City) -> tuple[str, ...]:
-    """Names of the inputs of the next day that this version makes for a city: they follow from its file, not from its alerts."""
+    """Names of the inputs of the next day, which follow from the city's file, not from its alerts."""
     return (*names_of_inputs(city), *lag_features(blank_history(city), range(1, 2)).names)

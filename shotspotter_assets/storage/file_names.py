@@ -35,8 +35,6 @@ ISSUED_FILE: Final = "issued_minutes.parquet"
 HOURLY_FILE: Final = "hourly.parquet"
 TOP_FILE: Final = "top_locations.parquet"
 MAP_FILE: Final = "risk.geojson"
-REPLAY_FILE: Final = "replay.json"
-"""From what a replay made a day: written once all of the day is made."""
 
 # street_risk
 STREETS_FILE: Final = "street_risk.parquet"

@@ -28,7 +28,7 @@ from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets.streets.spread import Ambiguity
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, TinySite
 
 
 @pytest.fixture
@@ -108,7 +108,6 @@ def test_the_track_record_pools_the_scores_of_streets(tiny_site: TinySite) -> No
     gained = sum((of_day.log_loss_of_mean or 0.0) - of_day.log_loss for of_day in scores) * scores[0].segments / came
     assert track.over_mean is not None
     assert track.over_mean.factor == pytest.approx(math.exp(gained))
-    assert [name for name, *_ in track.shifts] == [shift.name for shift in SHIFTS]
     html = page(store, "track_record.html")
     assert "Streets between two crossings" in html
     assert "5% of all streets" in html
@@ -161,7 +160,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
 def test_a_city_without_any_day_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     make_pages(store, CITIES[CITY])
-    assert "make replay CITY=tiny_city" in page(store)
+    assert "a backfill of live_models, risk_forecasts and forecast_scores of tiny_city" in page(store)
 
 
 def test_a_city_without_a_forecast_has_its_alerts_and_days_that_are_missing(copy: Store, tiny_site: TinySite) -> None:

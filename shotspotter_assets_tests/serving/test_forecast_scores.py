@@ -65,7 +65,6 @@ def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> No
     assert (verdict.passed, verdict.served) == (False, "historical_mean")
     rolling = rolling_scores(bad, LAST, CANDIDATE)
     assert rolling[91].is_off
-    assert (rolling[28].days, rolling[91].days) == (28, 91)
     gain = rolling[91].gain_over["historical_mean"].gain
     assert gain is not None
     assert gain < 0
@@ -74,7 +73,17 @@ def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> No
 def test_a_few_weeks_decide_nothing() -> None:
     verdict = rolling_gate(issued_days(1.5, days=40), FIRST + timedelta(days=39), CANDIDATE)
     assert (verdict.passed, verdict.decided, verdict.served) == (True, False, CANDIDATE)
-    assert not rolling_scores(issued_days(1.5, days=20), FIRST + timedelta(days=19), CANDIDATE)[91].is_off
+
+
+@pytest.mark.parametrize(
+    ("days", "stated"),
+    [(4, {}), (13, {}), (14, {28: 14}), (45, {28: 28}), (46, {28: 28, 91: 46}), (91, {28: 28, 91: 91})],
+)
+def test_a_window_is_stated_with_its_number_of_days_once_half_of_it_is_scored(
+    days: int, stated: dict[int, int]
+) -> None:
+    rolling = rolling_scores(issued_days(0.0, days=days), FIRST + timedelta(days=days - 1), CANDIDATE)
+    assert {window: scores.days for window, scores in rolling.items()} == stated
 
 
 def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
@@ -90,9 +99,8 @@ def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
 def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
     history, forecasts = forecast_of(days=40)
     everything = score(history, forecasts, serving_record())
-    assert everything.rolling is not None
     assert everything.rolling_gate is not None
-    assert (everything.rolling[91].days, everything.rolling_gate.gain.weeks) == (40, 6)
+    assert (everything.rolling[28].days, everything.rolling_gate.gain.weeks) == (28, 6)
     # The forecast issued on the day of the change is the first one of the new candidate.
     changed = serving_record(candidate_since=LAST - timedelta(days=7))
     part = score(history, forecasts, changed)
@@ -105,7 +113,7 @@ def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
 def test_a_day_without_a_forecast_has_a_note() -> None:
     history, _ = forecast_of(days=1)
     record = score(history, {}, None)
-    assert (record.scores, record.rolling, record.rolling_gate, record.level_is_off) == (None, None, None, False)
+    assert (record.scores, record.rolling, record.rolling_gate, record.level_is_off) == (None, {}, None, False)
     assert record.note == f"No forecast was issued on {LAST - timedelta(days=1)}, so {LAST} has no score."
 
 
@@ -116,12 +124,10 @@ def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -
     assert (record.lead, record.last_known, record.day) == (3, LAST - timedelta(days=2), LAST)
     assert record.note == f"What happened on {LAST} is not known yet: the last known day is {LAST - timedelta(days=2)}."
     assert record.scores is None
-    assert record.rolling is not None
-    assert record.rolling[91].days == 28
+    assert record.rolling[28].days == 26
     known = score(history, forecasts | late, serving_record())
     assert (known.lead, known.note) == (3, None)
-    assert known.rolling is not None
-    assert known.rolling[91].days == 30
+    assert known.rolling[28].days == 28
 
 
 def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -129,16 +135,13 @@ def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = score(history, forecasts, serving_record())
     write_scores(store, record)
     assert ScoreRecord.load(store, TOWN.name, LAST) == record
-    assert ScoreRecord.latest_before(store, TOWN.name, LAST + timedelta(days=14)) == record
-    assert ScoreRecord.latest_before(store, TOWN.name, LAST + timedelta(days=15)) is None
-    assert ScoreRecord.latest_before(store, TOWN.name, LAST) is None
+    assert ScoreRecord.of_days(store, TOWN.name, FIRST, LAST) == [record]
 
 
-def test_a_day_that_is_not_known_yet_has_no_score_and_says_so() -> None:
+def test_forecasts_made_after_their_day_are_counted() -> None:
     history, forecasts = forecast_of(40)
-    last_known = history.last_known - timedelta(days=5)
-    record = score(history.until(last_known), forecasts, None)
-    assert record.day == history.last_known
-    assert record.scores is None
-    assert record.note == f"What happened on {record.day} is not known yet: the last known day is {last_known}."
-    assert record.rolling is not None
+    late = {day: table.replace_schema_metadata({"replayed": "true"}) for day, table in list(forecasts.items())[-20:]}
+    record = score(history, forecasts | late, serving_record())
+    assert (record.rolling[28].replayed, record.rolling[28].days) == (20, 28)
+    assert record.rolling_gate is not None
+    assert record.rolling_gate.reasons[-1] == "20 of the 40 days' forecasts were made after their day."

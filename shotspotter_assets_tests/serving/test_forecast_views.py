@@ -13,20 +13,28 @@ from shotspotter_assets_tests.serving.town import TOWN
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2024, 3, 10), 23), (date(2024, 6, 1), 24), (date(2024, 11, 3), 25)])
 def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
-    profile = 1 + np.cos(2 * np.pi * np.arange(168) / 24) ** 2
+    profile = 1 + np.cos(2 * np.pi * np.arange(168) / 24) ** 2 + np.arange(168) / 168
     table = next_day(np.linspace(0.05, 0.5, CELLS))
     hourly = hourly_table(table, profile, TOWN, day)
     assert hourly.num_rows == (hours + 12) * CELLS
     expected, probability = (hourly[name].to_numpy().reshape(-1, CELLS) for name in ("expected", "probability"))
     np.testing.assert_allclose(expected[:hours].sum(axis=0), table["expected"].to_numpy())
     np.testing.assert_allclose(1 - np.prod(1 - probability[:hours], axis=0), table["probability"].to_numpy())
-    # The hours after midnight are as busy as the same hours of the profile are within the day.
     starts = hourly["starts_utc"].to_numpy()[::CELLS]
     assert (np.diff(starts) == np.timedelta64(1, "h")).all()
     local = [instant.astimezone(TOWN.zone) for instant in hourly["starts_utc"].to_pylist()[::CELLS]]
     assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
-    levels = np.array([profile[hour.weekday() * 24 + hour.hour] for hour in local])
+    levels = np.array([profile[day.weekday() * 24 + hour.hour] for hour in local])
     np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
+
+
+def test_shifts_that_divide_the_day_add_up_to_it_although_one_ends_after_midnight() -> None:
+    profile = 1 + np.arange(168) / 24
+    table = next_day(np.linspace(0.05, 0.5, CELLS))
+    hourly = hourly_table(table, profile, TOWN, date(2024, 6, 1))
+    expected = hourly["expected"].to_numpy().reshape(-1, CELLS)
+    shifts = [expected[6:14], expected[14:22], expected[22:30]]
+    assert sum(shift.sum() for shift in shifts) == pytest.approx(table["expected"].to_numpy().sum())
 
 
 def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:

@@ -17,8 +17,8 @@ from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving.incidents import NO_ALERTS
-from shotspotter_assets.serving.nowcasts import NoHoursError, UntilNow, history_until, nowcast, record_in_force
-from shotspotter_assets.serving.record import NEXT_HOURS, ServingModels, models_partition
+from shotspotter_assets.serving.nowcasts import UntilNow, history_until, nowcast, record_in_force
+from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingModels, models_partition
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -114,7 +114,7 @@ def test_next_hours_are_refused_where_the_last_days_are_not_known(tmp_path: Path
     city, readers = landed_days(tmp_path / "landing", [20] * 27, daily_files=False)
     now = datetime.combine(city.start + timedelta(days=30), time(12), UTC)
     with pytest.raises(
-        NoHoursError, match=r"days from 2024-01-28 on are not known yet\. 3 days .* publication\.longest_lead"
+        ValueError, match=r"days from 2024-01-28 on are not known yet\. 3 days .* publication\.longest_lead"
     ):
         history_until(Store(str(tmp_path / "store")), readers, city, now)
 
@@ -127,18 +127,15 @@ def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> 
         store.write_bytes(models_partition(TOWN.name, day), "record.json", record.model_dump_json().encode())
     assert record_in_force(store, TOWN, evening).day == DAY - timedelta(days=1)
     assert record_in_force(store, TOWN, evening + timedelta(hours=5)).day == DAY
-    with pytest.raises(
-        NoHoursError, match=r"no live models before 2024-05-30\. Materialise live_models for town first"
-    ):
+    with pytest.raises(ValueError, match=r"no live models before 2024-05-30\. Materialise live_models for town first"):
         record_in_force(store, TOWN, evening - timedelta(days=2))
 
 
-def test_a_city_without_models_of_hours_is_told_why(tmp_path: Path) -> None:
+def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
     models = ServingModels(next_day={}, counts=None, hours=None, types=None)  # type: ignore[arg-type]
-    record = serving_record(without={NEXT_HOURS: "The source publishes days, not hours."})
+    words = "The source publishes days, not hours."
+    record = serving_record(hours=ModelSet(fitted_on=DAY, version="none", models={}, without={NEXT_HOURS: words}))
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     until_now = UntilNow(history, 0, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
-    with pytest.raises(NoHoursError, match=r"City town: no next hours\. The source publishes days"):
+    with pytest.raises(ValueError, match=r"City town: no next hours\. The source publishes days"):
         nowcast(record, models, until_now, datetime.now(UTC))
-    with pytest.raises(NoHoursError, match=r"of 2024-06-01 are of an earlier version; materialise live_models"):
-        nowcast(serving_record(without={}), models, until_now, datetime.now(UTC))

@@ -1,6 +1,5 @@
-"""The record of what serves: since when, read from files of earlier versions too."""
+"""The record of the models in force: since when, and when it counts as new."""
 
-import json
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -34,33 +33,22 @@ def test_a_candidate_counts_from_the_day_on_which_it_replaced_another_one() -> N
     assert serving_record(day=later, gate=other.gate).after(other).candidate_since == NEXT
 
 
-def test_a_record_without_the_new_keys_starts_a_run_on_its_day() -> None:
-    stored = json.loads(serving_record().model_dump_json())
-    for key in ("since", "candidate_since", "inputs"):
-        del stored[key]
-    record = ServingRecord.model_validate_json(json.dumps(stored))
-    assert (record.since, record.candidate_since, record.inputs) == (DAY, None, ())
-
-
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     store, record = Store(str(tmp_path)), serving_record().after(None)
     store.write_bytes(models_partition(TOWN.name, DAY), "record.json", record.model_dump_json().encode())
-    assert ServingRecord.load(store, TOWN.name, DAY) == record
+    assert ServingRecord.load(store, TOWN.name, DAY) == ServingRecord.find(store, TOWN.name, DAY) == record
     assert ServingRecord.latest_before(store, TOWN.name, NEXT) == record
     assert ServingRecord.latest_before(store, TOWN.name, DAY) is None
+    assert ServingRecord.find(store, TOWN.name, NEXT) is None
     with pytest.raises(MissingObjectError):
         ServingRecord.load(store, TOWN.name, date(2024, 1, 1))
 
 
-def test_the_data_version_changes_with_what_serves_only() -> None:
+def test_the_data_version_changes_only_with_the_files_that_serve() -> None:
     record = serving_record()
     assert record.data_version == serving_record(day=NEXT, reasons=("Other.",)).data_version
-    assert (
-        len(
-            {
-                record.data_version,
-                *(serving_record(**{name: "x"}).data_version for name in ("served", "models_version", "hours_version")),
-            }
-        )
-        == 4
-    )
+    others = [
+        {"served": "x"},
+        *({name: record.hours.model_copy(update={"version": "x"})} for name in ("next_day", "hours")),
+    ]
+    assert len({record.data_version, *(serving_record(**other).data_version for other in others)}) == 4

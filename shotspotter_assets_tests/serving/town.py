@@ -9,9 +9,9 @@ from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.serving.drift import CoverageDrift, Drift, MixDrift, Outlier
+from shotspotter_assets.serving.drift import Drift, Outlier
 from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord
-from shotspotter_assets.serving.record import NEXT_HOURS, IssuedComparison, ServingRecord
+from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingRecord
 
 TOWN = City(
     name="town",
@@ -56,12 +56,14 @@ def score_record(
     record = ScoreRecord(
         city=TOWN.name,
         day=DAY,
+        lead=1,
+        last_known=DAY,
         note=None,
         scores=None,
-        rolling=None,
+        rolling={},
         rolling_gate=gate,
         level_is_off=level_is_off,
-        drift=Drift(calm, MixDrift(False, {}), CoverageDrift(False, 0, 0.0), bool(drift_reasons), drift_reasons),
+        drift=Drift(calm, {}, 0, 0.0, bool(drift_reasons), drift_reasons),
     )
     return record.model_copy(update=changes)
 
@@ -72,27 +74,19 @@ def serving_record(**changes: Any) -> ServingRecord:
         city=TOWN.name,
         day=DAY,
         served=CANDIDATE,
+        since=DAY,
         reasons=("Better.",),
-        trained=True,
         last_trained=DAY,
-        models_from=DAY,
-        models_version="aa",
-        models={},
+        next_day=ModelSet(fitted_on=DAY, version="aa", models={}),
+        hours=ModelSet(fitted_on=DAY, version="bb", models={}, without={NEXT_HOURS: "Not fitted."}),
+        lead=1,
+        last_known=DAY,
         inputs=("one",),
-        hours_from=DAY,
-        hours_version="bb",
-        hours={},
-        without={NEXT_HOURS: "Not fitted."},
-        train_first=TOWN.start,
-        train_last=date(2024, 3, 1),
-        validation_first=date(2024, 3, 2),
-        validation_last=DAY,
+        validation=(date(2024, 3, 2), DAY),
         covered=[(0, 0)],
         level=(-0.1, 0.1),
         data_sha256="cc",
-        config={},
         versions={},
         gate=Verdict(**verdict()),
-        against_issued=IssuedComparison(days=0, keep_issued=False, gain=None, words="None."),
     )
     return record.model_copy(update=changes)

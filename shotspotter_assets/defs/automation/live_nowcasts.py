@@ -23,10 +23,10 @@ from shotspotter_assets.settings import Settings
 
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places
-    from shotspotter_assets.serving.lookout import Lookout, Seen
+    from shotspotter_assets.serving.nowcast_poller import NowcastPoller, Snapshot
     from shotspotter_assets.serving.nowcasts import Nowcast
 
-    Look = Future[tuple[Nowcast | None, Seen]]
+    Look = Future[tuple[Nowcast | None, Snapshot]]
 
 MAX_SECONDS: Final = 40.0
 """What a look has not found by then is dropped: Dagster ends a tick of 60 s, and only the latest nowcast matters."""
@@ -38,7 +38,7 @@ NO_CITY: Final = "No automated city has `nowcasts`; write `nowcasts: {every_seco
 class Watch:
     """What the server that holds the sensor keeps from tick to tick."""
 
-    lookouts: "dict[str, Lookout]" = field(default_factory=dict)
+    lookouts: "dict[str, NowcastPoller]" = field(default_factory=dict)
     looks: "dict[str, Look]" = field(default_factory=dict)
     """Looks that were not over with their tick."""
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_CITIES_AT_ONCE))
@@ -89,7 +89,7 @@ def _tick(
 ) -> dg.SensorResult:
     """Look at each city that is due, and make a nowcast where the source says something new or an hour has begun."""
     from shotspotter_assets.pages.site import renew_last_hours
-    from shotspotter_assets.serving.lookout import Seen
+    from shotspotter_assets.serving.nowcast_poller import Snapshot
     from shotspotter_assets.serving.nowcasts import write_nowcast
 
     rules = _rules(cities)
@@ -101,7 +101,7 @@ def _tick(
     notes: dict[str, str] = {}
     asked: dict[str, Look] = {}
     for name, of_city in rules.items():
-        kept = cursor.setdefault(name, {"asked": 0.0, "seen": asdict(Seen())})
+        kept = cursor.setdefault(name, {"asked": 0.0, "seen": asdict(Snapshot())})
         # After a late tick the next one comes early, and would put the city off to the one after it.
         if now - kept["asked"] < of_city.every_seconds - _seconds_between_ticks(rules) / 2:
             continue
@@ -112,7 +112,7 @@ def _tick(
         # What ended after its tick is late: it is dropped, and the source asked anew.
         kept["asked"] = now
         lookout = watch.lookouts.setdefault(name, _lookout(cities[name], store, sources))
-        asked[name] = watch.looks[name] = watch.pool.submit(lookout.look, Seen(**kept["seen"]))
+        asked[name] = watch.looks[name] = watch.pool.submit(lookout.poll, Snapshot(**kept["seen"]))
     wait(asked.values(), timeout=MAX_SECONDS)
     events: list[dg.AssetMaterialization] = []
     problems: dict[str, str] = {}
@@ -149,12 +149,12 @@ def metadata_of(cast: "Nowcast", path: str) -> Mapping[str, Any]:
     return {**cast.record.model_dump(mode="json"), **panel.rounded(expected), "path": panel.stored(path)}
 
 
-def _lookout(city: City, store: StoreResource, sources: SourcesResource) -> "Lookout":
-    from shotspotter_assets.serving.lookout import Lookout
+def _lookout(city: City, store: StoreResource, sources: SourcesResource) -> "NowcastPoller":
+    from shotspotter_assets.serving.nowcast_poller import NowcastPoller
     from shotspotter_assets.sources.looks import impatient
     from shotspotter_assets.sources.seen import unreadable_versions
 
-    return Lookout(
+    return NowcastPoller(
         city,
         lambda: store.remembering().open(),
         lambda: sources.readers(impatient(city), unreadable_versions(store.open(), city.name)),

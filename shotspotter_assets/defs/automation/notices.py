@@ -151,7 +151,7 @@ def _failed_scores(
         scores, url = ScoreRecord.load(store, city, day), to.run_url(failed.run_id)
         gate = scores.rolling_gate
         if gate is not None and not gate.passed:
-            yield failed_gate(city, day, gate.served, " ".join(gate.reasons), url)
+            yield failed_gate(city, day, "", " ".join(gate.reasons), url)
         reasons = [*scores.drift.reasons, *([LEVEL_IS_OFF] if scores.level_is_off else [])]
         if reasons:
             yield drift(city, day, reasons, url)

@@ -83,7 +83,7 @@ def left_out_note(city: City, days: list[date]) -> str:
         f"{city.name}: {len(days):,} days from {days[0]} to {days[-1]} are older than the last {LOOK_BACK_DAYS} days and were "
         f"never made; automation leaves them out (automation: {city.automation}). To make them, materialise raw_alerts, "
         "cleaned_alerts and grid_tensors for these days: dg launch --assets raw_alerts,cleaned_alerts,grid_tensors "
-        f"--partition-range '{first}...{last}'. {_replay(city, days[0], days[-1])}"
+        f"--partition-range '{first}...{last}'. {_past_forecasts(city, days[0], days[-1])}"
     )
 
 
@@ -92,9 +92,12 @@ def no_forecast_note(city: City, newest: date) -> str:
     first = max(city.start, newest - timedelta(days=LOOK_BACK_DAYS - 1))
     return (
         f"{city.name}: its newest landed day is {newest}; of days before the last {LOOK_BACK_DAYS} nothing is forecast by "
-        f"itself. {_replay(city, first, newest)}"
+        f"itself. {_past_forecasts(city, first, newest)}"
     )
 
 
-def _replay(city: City, first: date, last: date) -> str:
-    return f"For forecasts of past days: make replay CITY={city.name} FROM={first} TO={last}."
+def _past_forecasts(city: City, first: date, last: date) -> str:
+    return (
+        f"For forecasts of past days: backfill live_models, risk_forecasts and forecast_scores of {city.name} from {first} to "
+        f"{last}."
+    )

@@ -9,7 +9,6 @@ from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import keep_findings
-from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, Partitions, date_ranges, single_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
@@ -55,11 +54,10 @@ def forecast_scores(
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
     forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOWS[-1] - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)
-    then = known_then(context, opened, city)
     try:
-        history = CityHistory.load(opened, city, day, first, then)
+        history = CityHistory.load(opened, city, day, first)
     except DaysNotKnownError:
-        history = CityHistory.load(opened, city, day, known_then=then)
+        history = CityHistory.load(opened, city, day)
     record = score(history, forecasts, serving)
     path = write_scores(opened, record)
     plot = scores_by_day(ScoreRecord.of_days(opened, city.name, day - timedelta(days=WINDOWS[0] - 1), day))
@@ -75,10 +73,7 @@ def forecast_scores(
 def rolling_gate_holds(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
-    """The candidate's issued forecasts pass the gate and are calibrated, and the alerts have not drifted.
-
-    When the gate fails, the next live models serve the best baseline.
-    """
+    """The candidate's issued forecasts pass the gate and are calibrated, and the alerts have not drifted."""
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
     opened = store.open()
@@ -115,19 +110,20 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
             "hit rate in 5% of the area": scores.hit_rate[5],
             "log loss": scores.log_loss,
         }
-    for days, rolling in (record.rolling or {}).items():
+    for days, rolling in record.rolling.items():
+        numbers[f"last {days} days: days scored"] = rolling.days
         numbers[f"last {days} days: expected / observed"] = rolling.predicted_over_observed
         if REFERENCE in rolling.gain_over:  # it is not where it is the candidate itself
             numbers[f"last {days} days: gain over {REFERENCE}"] = rolling.gain_over[REFERENCE].gain
         numbers[f"last {days} days: hit rate in 5% of the area"] = rolling.hit_rate[5]
-        numbers[f"last {days} days: replayed"] = rolling.replayed or None
+        numbers[f"last {days} days: made after their day"] = rolling.replayed or None
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed
         numbers["rolling_gate"] = panel.bullets(record.rolling_gate.reasons)
     drift = record.drift
     numbers |= {
         f"last {BLOCK_DAYS} days: alerts a day": drift.rate.recent,
-        f"last {BLOCK_DAYS} days: alerts outside the coverage": drift.coverage.alerts_outside,
+        f"last {BLOCK_DAYS} days: alerts outside the coverage": drift.alerts_outside,
         "drifted": drift.drifted,
         "drift": panel.bullets(drift.reasons),
     }

@@ -7,7 +7,6 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import ISSUE_ONCE
-from shotspotter_assets.defs.replay_runs import is_replay, known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
 from shotspotter_assets.serving.columns import RISK_COLUMNS
@@ -55,25 +54,29 @@ def risk_forecasts(
 
     city, issue_date = single_day(context, cities)
     opened = store.open()
-    record = ServingRecord.load(opened, city.name, issue_date)
-    replayed = is_replay(context)
-    history = CityHistory.load(opened, city, issue_date, known_then=known_then(context, opened, city))
-    if history.is_too_late:
-        nothing = withheld(opened, history, replayed)
+    record = ServingRecord.find(opened, city.name, issue_date)
+    history = CityHistory.load(opened, city, issue_date)
+    if record is not None and record.last_known < history.last_known:
+        history = history.until(record.last_known)
+    if history.is_too_late or record is None:
+        why = (
+            "" if history.is_too_late else f"{context.partition_key} has no live models; materialise them, or see why."
+        )
+        nothing = withheld(opened, history, why)
         context.log.warning(f"{context.partition_key}: {nothing.no_forecast}")
         path = write_no_forecast(opened, nothing)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
             metadata=_of_nothing(nothing) | {"path": panel.stored(path)},
         )
-    forecast = serve(record, record.loaded(opened), history, replayed)
+    forecast = serve(record, record.loaded(opened), history)
     path = write_forecast(opened, forecast)
     facts = forecast.record
     low, high = facts.expected_alerts_low, facts.expected_alerts_high
     title = (
         f"Risk of {facts.day} ({facts.served}): {facts.expected_alerts:.1f} alerts expected ({low:.0f} to {high:.0f})"
         + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
-        + ("\nMade in a replay, after its day" if facts.replayed else "")
+        + ("\nMade after its day" if facts.replayed else "")
     )
     expected_cells = float(forecast.next_day["probability"].to_numpy().sum())
     return dg.MaterializeResult(

@@ -8,7 +8,6 @@ from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
 from shotspotter_assets.defs.checks import keep_findings
-from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import Partitions, date_ranges, single_day
 from shotspotter_assets.serving.columns import STREET_COLUMNS
@@ -16,8 +15,6 @@ from shotspotter_assets.storage.file_names import STREETS_MAP_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from shotspotter_assets.serving.street_risk import NoStreetRisk
 
 
 def definitions(partitions: Partitions) -> dg.Definitions:
@@ -43,42 +40,20 @@ def street_risk(
     The forecast of each cell is divided among its streets by their past, so that it adds up. A city whose file names no
     streets has none, and so has a day without a forecast; plans do without them where their file cannot be used.
     """
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
+    from shotspotter_assets.serving.issued_forecasts import load_record
     from shotspotter_assets.serving.maps import street_map
-    from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-    from shotspotter_assets.serving.street_risk import (
-        NoStreetRisk,
-        alerts_of,
-        counted_rows,
-        rank_streets,
-        streets_partition,
-        why_none,
-        write_streets,
-    )
-    from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE
-    from shotspotter_assets.streets.segments import StreetsFileError
+    from shotspotter_assets.serving.street_risk import NoStreetRisk, street_forecast, streets_partition, write_streets
 
     city, issue_date = single_day(context, cities)
     opened = store.open()
     forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
-    if nothing := why_none(city, issue_date, forecast):
-        return _of_nothing(store, nothing)
-    assert isinstance(forecast, ForecastRecord)
-    partition = forecast_partition(city.name, issue_date)
-    rows = counted_rows(opened, city, city.start, forecast.last_known, known_then(context, opened, city))
-    issued = opened.read_table(partition, FORECAST_FILE)
-    if not is_of_grid(issued, city):
-        reason = (
-            f"The forecast is of another grid; materialise risk_forecasts for {context.partition_key}, and then this."
-        )
-        return _of_nothing(store, NoStreetRisk(city=city.name, issue_date=issue_date, no_streets=reason))
-    hourly = opened.read_table(partition, HOURLY_FILE)
-    try:
-        ranked = rank_streets(city, forecast, next_day_rows(issued), hourly, alerts_of(rows))
-    except StreetsFileError as error:
-        context.log.error(str(error))  # noqa: TRY400  # where it comes from tells nothing of the file
-        return _of_nothing(
-            store, NoStreetRisk(city=city.name, issue_date=issue_date, no_streets=str(error), is_wrong=True)
+    ranked = street_forecast(opened, city, issue_date, forecast)
+    if isinstance(ranked, NoStreetRisk):
+        if ranked.is_wrong:
+            context.log.error(ranked.no_streets)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion("no streets"),
+            metadata={"note": ranked.no_streets, "segments": 0, "path": panel.stored(write_streets(opened, ranked))},
         )
     path = write_streets(opened, ranked)
     facts = ranked.record
@@ -107,16 +82,6 @@ def street_risk(
     )
 
 
-def _of_nothing(store: StoreResource, nothing: "NoStreetRisk") -> dg.MaterializeResult:
-    from shotspotter_assets.serving.street_risk import write_no_streets
-
-    path = write_no_streets(store.open(), nothing)
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion("no streets"),
-        metadata={"note": nothing.no_streets, "segments": 0, "path": panel.stored(path)},
-    )
-
-
 def _narrow(top: "pa.Table") -> list[panel.Metadata]:
     """Few columns, as the panel is narrow and a row should be one line high; the files have all of them."""
     return [
@@ -134,12 +99,12 @@ def streets_are_usable(
     context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.AssetCheckResult:
     """The city's file of streets, where it names one, can be read and has named lines in its box."""
-    from shotspotter_assets.serving.street_risk import NoStreetRisk, load_streets_record
+    from shotspotter_assets.serving.street_risk import NoStreetRisk, find_streets_record
 
     opened = store.open()
     wrong: dict[str, str] = {}
     for date_range in date_ranges(context, cities):
-        records = {day: load_streets_record(opened, date_range.city.name, day) for day in date_range.days}
+        records = {day: find_streets_record(opened, date_range.city.name, day) for day in date_range.days}
         problems = {
             day: record.no_streets
             for day, record in records.items()

@@ -5,7 +5,6 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.replay_runs import known_then
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import DAY_BEFORE, LAST_TWO_DAYS, Partitions, single_day
 
@@ -31,7 +30,7 @@ def definitions(partitions: Partitions) -> dg.Definitions:
 def street_scores(
     context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
 ) -> dg.MaterializeResult:
-    """How the streets ranked the day before did on the day and in the shifts that ended on it, beside the mean of each one's past.
+    """How the streets ranked the day before did on the day, compared with the mean of each one's past.
 
     Made by itself for cities with `streets`, and again when alerts are corrected. A day without a forecast, or whose streets
     are others by now, has a record that tells so.
@@ -40,24 +39,21 @@ def street_scores(
 
     city, day = single_day(context, cities)
     opened = store.open()
-    record = score_streets(opened, city, day, known_then(context, opened, city))
+    record = score_streets(opened, city, day)
     path = write_street_scores(opened, record)
     numbers: panel.Metadata = {
         name: value for name, value in (("note", record.note), ("caution", record.caution)) if value
     }
-    for period, scores in (("", record.scores), *((f"{name}: ", of_shift) for name, of_shift in record.shifts.items())):
-        if scores is None:
-            continue
+    if (scores := record.scores) is not None:
         numbers |= {
-            f"{period}segments with an alert": scores.observed,
-            f"{period}segments with an alert, expected": scores.predicted,
+            "segments with an alert": scores.observed,
+            "segments with an alert, expected": scores.predicted,
         }
         rates: dict[str, float | None] = {
-            f"{period}gain over historical_mean (nats per segment with an alert)": scores.gain_over_historical_mean,
-            f"{period}log loss": scores.log_loss,
-            **{f"{period}hit rate in {length}% of the length": rate for length, rate in scores.hit_rate.items()},
+            "gain over historical_mean (nats per segment with an alert)": scores.gain_over_historical_mean,
+            "log loss": scores.log_loss,
+            **{f"hit rate in {length}% of the length": rate for length, rate in scores.hit_rate.items()},
+            **{f"PAI of {length}% of the length": pai for length, pai in scores.pai.items()},
         }
-        if not period:
-            rates |= {f"PAI of {length}% of the length": pai for length, pai in scores.pai.items()}
         numbers |= {name: rate for name, rate in rates.items() if rate is not None}
     return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})

@@ -221,7 +221,7 @@ def test_old_days_are_left_out_of_a_recent_city_and_every_tick_says_so(watch: Wa
         assert watch.tick() == []
         assert f"landing_city: 7 days from {left_out[0]} to {left_out[1]} are older than the last 14" in watch.message
         assert f"--partition-range 'landing_city|{left_out[0]}...landing_city|{left_out[1]}'" in watch.message
-        assert f"make replay CITY=landing_city FROM={left_out[0]} TO={left_out[1]}" in watch.message
+        assert f"forecast_scores of landing_city from {left_out[0]} to {left_out[1]}" in watch.message
     watch.run(*left_out)
     assert watch.tick() == []
     assert watch.message == "Nothing new at 1 of 1 cities."
@@ -248,7 +248,7 @@ def test_the_history_is_made_once_it_is_asked_for(watch: Watch) -> None:
     watch.run_asked()
     assert watch.tick() == []
     assert "its newest landed day is 2024-03-05" in watch.message
-    assert "make replay CITY=landing_city FROM=2024-03-01 TO=2024-03-05" in watch.message
+    assert "forecast_scores of landing_city from 2024-03-01 to 2024-03-05" in watch.message
 
 
 def test_days_made_by_hand_are_not_made_again_and_changed_ones_are(watch: Watch) -> None:

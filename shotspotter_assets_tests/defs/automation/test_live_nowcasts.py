@@ -15,7 +15,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.defs.automation import live_nowcasts
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving.incidents import NO_ALERTS
-from shotspotter_assets.serving.lookout import Seen
+from shotspotter_assets.serving.nowcast_poller import Snapshot
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.settings import Settings
@@ -44,16 +44,16 @@ def a_nowcast(city: str, alerts: int) -> Nowcast:
 
 
 class Told:
-    """In place of a lookout: finds what the test says, or waits, or fails."""
+    """A poller that finds a number of alerts, waits, or fails, as the test says."""
 
     def __init__(self, city: str, find: Callable[[], int]) -> None:
         self.city, self.find, self.asked = city, find, 0
 
-    def look(self, seen: Seen) -> tuple[Nowcast | None, Seen]:
+    def poll(self, last: Snapshot) -> tuple[Nowcast | None, Snapshot]:
         self.asked += 1
         alerts = self.find()
-        found = Seen(str(alerts), "12")
-        return (None, seen) if found == seen else (a_nowcast(self.city, alerts), found)
+        found = Snapshot(str(alerts), "12")
+        return (None, last) if found == last else (a_nowcast(self.city, alerts), found)
 
 
 class Ticks:

@@ -281,8 +281,7 @@ def test_a_failed_rolling_gate_is_told_by_city_and_day(watch: Watch, webhook: We
     watch.tick()
     (text,) = texts(webhook)
     assert text == (
-        "*Failed gate: tiny_city, 2024-05-01*\n2024-05-01: Lost. Twice. Serving now: kernel_density.\n"
-        f"<{UI}/runs/{run_id}|Open the run>"
+        f"*Failed gate: tiny_city, 2024-05-01*\n2024-05-01: Lost. Twice.\n<{UI}/runs/{run_id}|Open the run>"
     )
 
 

@@ -82,7 +82,7 @@ def test_two_days_late_the_forecast_expects_what_is_usual_and_states_its_lead(la
         assert 0.7 * ALERTS_PER_DAY < record.expected_alerts < 1.3 * ALERTS_PER_DAY
         serving = ServingRecord.load(chain.store, CITY, DAY)
         assert (serving.lead, serving.last_known) == (record.lead, record.last_known)
-        assert serving.validation_last == record.last_known
+        assert serving.validation[1] == record.last_known
         shown = metadata_of(result, "risk_forecasts")
         assert (shown["lead"], shown["last_known"]) == (record.lead, str(record.last_known))
         forecast = chain.forecast(DAY)
@@ -123,7 +123,7 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late:
     assert chain.store.read_table(plans, "plan.parquet").num_rows == 0
     assert json.loads(chain.store.read_bytes(plans, "audit.json"))["note"] == f"No plan, as there is no forecast. {why}"
     serving = ServingRecord.load(chain.store, CITY, DAY)
-    assert (serving.trained, serving.models_from, serving.last_known) == (False, issued_on, issued_on)
+    assert (serving.trained, serving.next_day.fitted_on, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
     note = ScoreRecord.load(chain.store, CITY, DAY).note
     assert note == f"What happened on {DAY} is not known yet: the last known day is {issued_on}."
@@ -153,14 +153,11 @@ def test_when_the_rows_come_models_are_fitted_for_the_new_lead_and_say_so(
     np.testing.assert_array_equal(day_rows(chain.forecast(before))["probability"], issued["probability"])
     chain.run(DAY)
     serving = ServingRecord.load(chain.store, CITY, DAY)
-    assert (serving.trained, serving.lead, serving.models_from) == (True, 1, DAY)
-    assert serving.reasons[0] == (
-        "Retrained, as the day that is forecast is 1 after the last known one, and the models in force were fitted for 3."
-    )
+    assert (serving.trained, serving.lead, serving.next_day.fitted_on) == (True, 1, DAY)
+    assert serving.reasons[0] == "Retrained for a lead of 1 days, as the models in force were fitted for 3."
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert (scores.lead, scores.note) == (3, None)
     assert scores.scores is not None
-    assert scores.rolling is not None
 
 
 def test_models_of_a_lead_that_was_trained_for_within_the_week_serve_again(
@@ -176,5 +173,5 @@ def test_models_of_a_lead_that_was_trained_for_within_the_week_serve_again(
         shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
     chain.run(DAY, ["live_models"])
     records = [ServingRecord.load(chain.store, CITY, day) for day in (first, second, DAY)]
-    assert [(record.lead, record.models_from) for record in records] == [(1, first), (2, second), (1, first)]
+    assert [(record.lead, record.next_day.fitted_on) for record in records] == [(1, first), (2, second), (1, first)]
     assert records[-1].reasons[0] == f"Not retrained (weekly): last on {first}."

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,10 @@ from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.partitions import BeforeStartError
-from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord, write_scores
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
-from shotspotter_assets.serving.lookout import Lookout, Seen
+from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
+from shotspotter_assets.serving.nowcast_poller import NowcastPoller, Snapshot
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, days_to_read, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingRecord
@@ -36,7 +36,7 @@ from shotspotter_assets.serving.street_risk import STREET_SCHEMA, StreetRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import (
     CITIES,
@@ -47,7 +47,6 @@ from shotspotter_assets_tests.defs.chain import (
     run_days,
     with_city,
 )
-from shotspotter_assets_tests.serving.town import rolling_verdict
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
@@ -138,11 +137,7 @@ def bare(made_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain
 def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     record = ServingRecord.load(chain.store, CITY, DAY)
     assert record.trained
-    assert (record.train_first, record.validation_first, record.validation_last) == (
-        date(2023, 7, 1),
-        DAY - timedelta(days=27),
-        DAY,
-    )
+    assert record.validation == (DAY - timedelta(days=27), DAY)
     # Four weeks are too few for the gate, so the best baseline serves and the record says why.
     assert record.served == record.gate.best_baseline != STRICTLY_JUDGED
     assert "at least 12 are needed" in " ".join(record.reasons)
@@ -194,13 +189,13 @@ def test_the_next_day_is_scored_and_retrained(chain: Chain) -> None:
     assert scores.scores.log_loss == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
     assert scores.scores.brier == pytest.approx(np.mean((p - observed) ** 2))
     assert scores.scores.observed_cells == observed.sum()
-    assert scores.rolling[28].days == 1
+    assert not scores.rolling
     # One day decides nothing.
     assert not scores.rolling_gate.decided
 
     record = ServingRecord.load(chain.store, CITY, NEXT)
     assert record.trained
-    assert record.hours_from == DAY  # a week has not gone by
+    assert record.hours.fitted_on == DAY  # a week has not gone by
 
 
 def test_the_ui_plots_scores_by_day_and_lists_what_fits_on_a_line(chain: Chain) -> None:
@@ -216,7 +211,6 @@ def test_the_ui_plots_scores_by_day_and_lists_what_fits_on_a_line(chain: Chain) 
         ("alerts", stored.scores.observed_alerts),
         ("gain over historical_mean (nats per alert)", stored.scores.gain_over_historical_mean),
         ("log loss", stored.scores.log_loss),
-        ("last 28 days: hit rate in 5% of the area", stored.rolling[28].hit_rate[5]),
     ):
         assert isinstance(scores[name], dg.FloatMetadataValue | dg.IntMetadataValue)
         assert scores[name].value == pytest.approx(expected, rel=1e-3)
@@ -309,9 +303,7 @@ def test_streets_know_nothing_after_the_last_known_day(chain: Chain, tmp_path: P
     assert not chain.store.read_table(partition, "street_risk.parquet").equals(expected)
 
 
-def test_ranked_streets_are_scored_on_their_day_and_in_the_shifts_that_ended_on_it(
-    chain: Chain, tmp_path: Path
-) -> None:
+def test_ranked_streets_are_scored_on_their_day(chain: Chain, tmp_path: Path) -> None:
     chain.change_city(patrol=RULES, streets=with_streets(tmp_path))
     for day in (DAY, NEXT):
         chain.run(day, ["street_risk"])
@@ -332,17 +324,9 @@ def test_ranked_streets_are_scored_on_their_day_and_in_the_shifts_that_ended_on_
     hits = record.scores.hit_rate
     assert 0 <= hits[1] <= hits[2] <= hits[5] <= 1
     assert record.scores.pai[5] == pytest.approx(20 * hits[5])
-    # Of the night, 20 to 4, the part of the day before is by what was issued for it.
-    assert set(record.shifts) == {"evening", "night"}
-    night = chain.store.read_table(day_partition("street_risk", CITY, DAY), "street_risk.parquet")
-    night = night.filter(pc.equal(night["shift"], "night"))
-    assert record.shifts["night"].predicted == pytest.approx(night["probability"].to_numpy().sum())
-    assert record.shifts["evening"].observed <= record.scores.observed
-    assert record.shifts["evening"].log_loss_of_mean is None
     [event] = result.get_asset_materialization_events()
     shown = event.step_materialization_data.materialization.metadata
     assert shown["hit rate in 5% of the length"].value == pytest.approx(hits[5], rel=1e-3, abs=1e-3)
-    assert "night: log loss" in shown
     assert not record.note
 
 
@@ -414,7 +398,7 @@ def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
     # Fewer days, as it is trained once more.
     assert bare.run(date(2023, 11, 5)).success
     record = ServingRecord.load(bare.store, CITY, date(2023, 11, 5))
-    assert set(record.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
+    assert set(record.hours.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
     forecast = bare.forecast(date(2023, 11, 5))
     assert set(forecast["horizon"].to_pylist()) == {"day"}
     assert forecast["type_0"].null_count == forecast.num_rows
@@ -441,69 +425,37 @@ def test_an_earlier_day_made_again_knows_nothing_of_later_ones(chain: Chain) -> 
     before, later = (ServingRecord.load(chain.store, CITY, day) for day in (DAY, NEXT))
     chain.run(DAY, ["live_models"])
     again = ServingRecord.load(chain.store, CITY, DAY)
-    for name in ("served", "train_last", "covered", "data_sha256", "gate", "level"):
+    for name in ("served", "validation", "covered", "data_sha256", "gate", "level"):
         assert getattr(again, name) == getattr(before, name), name
     # What later days point to is still whole.
-    assert later.models_from == NEXT
-    assert later.hours_from == DAY
+    assert later.next_day.fitted_on == NEXT
+    assert later.hours.fitted_on == DAY
     chain.run(NEXT, ["risk_forecasts"])
 
 
 def test_retraining_by_cadence(chain: Chain) -> None:
-    for cadence in ("weekly", "on_drift"):
-        chain.change_city(retraining=cadence)
-        chain.run(NEXT, ["live_models"])
-        record = ServingRecord.load(chain.store, CITY, NEXT)
-        assert (record.trained, record.last_trained, record.models_from) == (False, DAY, DAY)
-        assert record.reasons == (f"Not retrained ({cadence}): last on {DAY}.",)
-    chain.run(NEXT, ["risk_forecasts"])
-    change_scores(chain, DAY, drifted=True)
-    chain.run(NEXT, ["live_models"])
-    assert "drift" in ServingRecord.load(chain.store, CITY, NEXT).reasons[0]
+    chain.change_city(retraining="weekly")
+    chain.run(NEXT, ["live_models", "risk_forecasts"])
+    record = ServingRecord.load(chain.store, CITY, NEXT)
+    assert (record.trained, record.last_trained, record.next_day.fitted_on) == (False, DAY, DAY)
+    assert record.reasons == (f"Not retrained (weekly): last on {DAY}.",)
 
 
-@pytest.mark.parametrize("cadence", ["weekly", "on_drift"])
-def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain, cadence: str) -> None:
+def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain) -> None:
     [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
     record = ServingRecord.load(chain.store, CITY, DAY)
     names = json.loads(file.read_bytes())["names"]
     assert list(record.inputs[: len(names)]) == names
 
-    chain.change_city(retraining=cadence, time_precision="day")
-    # As what was issued foresaw everything, models in force of the same inputs would be kept.
-    foresee(chain, NEXT)
+    chain.change_city(retraining="weekly", time_precision="day")
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = ServingRecord.load(chain.store, CITY, NEXT)
-    assert record.reasons[0] == "Retrained, as the inputs are others than the models in force were fitted on."
-    assert (record.models_from, record.hours_from) == (NEXT, NEXT)
-    assert set(record.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
+    assert record.reasons[0] == "Retrained, as the inputs differ from those that the models in force were fitted on."
+    assert (record.next_day.fitted_on, record.hours.fitted_on) == (NEXT, NEXT)
+    assert set(record.hours.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
     assert record.inputs == input_names(chain.cities[CITY]) != input_names(CITIES[CITY])
-    assert not [reason for reason in record.reasons if "kept" in reason]
     chain.run(NEXT + timedelta(days=1), ["live_models"])
     assert not ServingRecord.load(chain.store, CITY, NEXT + timedelta(days=1)).trained
-
-
-def test_what_was_issued_keeps_models_of_the_same_inputs(chain: Chain) -> None:
-    foresee(chain, NEXT)
-    chain.run(NEXT, ["live_models"])
-    record = ServingRecord.load(chain.store, CITY, NEXT)
-    assert (record.trained, record.models_from) == (True, DAY)
-    assert record.reasons[-1].endswith("the model in force is kept.")
-
-
-def foresee(chain: Chain, last: date) -> None:
-    """Forecasts of the four weeks to `last` as if they had been known."""
-    table = chain.forecast(DAY)
-    table = at_horizon(table, "day")
-    cells = list(zip(table["row"].to_pylist(), table["column"].to_pylist(), strict=True))
-    at = table.column_names.index("probability")
-    for back in range(28):
-        day = last - timedelta(days=back)
-        grid = chain.store.read_table(day_partition("grid_tensors", CITY, day), "grid.parquet").to_pylist()
-        seen = {(row["row"], row["column"]) for row in grid}
-        known = pa.array([0.9 if cell in seen else 0.01 for cell in cells])
-        issue = day_partition("risk_forecasts", CITY, day - timedelta(days=1))
-        chain.store.write_table(issue, "forecast.parquet", table.set_column(at, table.schema.field(at), known))
 
 
 def test_a_forecast_by_models_of_other_inputs_says_what_to_do(chain: Chain) -> None:
@@ -525,68 +477,24 @@ def test_weekly_trains_once_in_seven_days(chain: Chain) -> None:
         chain.run(day, ["live_models"])
     records = [ServingRecord.load(chain.store, CITY, day) for day in week]
     assert [record.trained for record in records] == [False] * 6 + [True]
-    assert {(record.models_from, record.reasons) for record in records[:-1]} == {
+    assert {(record.next_day.fitted_on, record.reasons) for record in records[:-1]} == {
         (DAY, (f"Not retrained (weekly): last on {DAY}.",))
     }
-    assert (records[-1].models_from, records[-1].hours_from) == (week[-1], week[-1])
+    assert (records[-1].next_day.fitted_on, records[-1].hours.fitted_on) == (week[-1], week[-1])
     assert records[-1].reasons[0] == f"Retrained, a week after {DAY}."
 
 
-def test_on_drift_trains_after_a_score_that_says_so_and_not_again(chain: Chain) -> None:
-    chain.change_city(retraining="on_drift")
-    days = [DAY + timedelta(days=at) for at in range(1, 4)]
-    assert run_days(CITY, str(days[2]), str(days[2]), resources(str(chain.root)), chain.instance).success
-    trained = []
-    for day, drifted in zip(days, (False, True, False), strict=True):
-        change_scores(chain, day - timedelta(days=1), drifted=drifted)
-        chain.run(day, ["live_models", "risk_forecasts"])
-        chain.run(day, ["forecast_scores"])
-        record = ServingRecord.load(chain.store, CITY, day)
-        trained.append((record.trained, record.models_from))
-    assert trained == [(False, DAY), (True, days[1]), (False, days[1])]
-
-
 def test_rolled_back_by_hand(chain: Chain) -> None:
-    assert ServingRecord.load(chain.store, CITY, NEXT).models_from == NEXT
+    assert ServingRecord.load(chain.store, CITY, NEXT).next_day.fitted_on == NEXT
     chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
     record = ServingRecord.load(chain.store, CITY, NEXT)
-    assert (record.models_from, record.models_version) == (
+    assert (record.next_day.fitted_on, record.next_day.version) == (
         DAY,
-        ServingRecord.load(chain.store, CITY, DAY).models_version,
+        ServingRecord.load(chain.store, CITY, DAY).next_day.version,
     )
-    assert record.reasons == (f"Rolled back by hand to what was in force after {DAY}.",)
+    assert record.reasons == (f"Rolled back by hand to the models in force after {DAY}.",)
     with pytest.raises(ValueError, match=rf"{CITY}\|{DAY}: serve_from is {NEXT}; name a day before {DAY}"):
         chain.run(DAY, ["live_models"], serve_from=str(NEXT))
-
-
-def change_scores(chain: Chain, day: date, drifted: bool = False, gate: RollingVerdict | None = None) -> None:
-    """Other scores of a day."""
-    record = ScoreRecord.load(chain.store, CITY, day)
-    drift = replace(record.drift, drifted=drifted)
-    write_scores(chain.store, record.model_copy(update={"drift": drift, "rolling_gate": gate}))
-
-
-def test_a_failed_rolling_gate_puts_the_baseline_in_place(chain: Chain) -> None:
-    chain.change_city(retraining="weekly")
-    partition = day_partition("live_models", CITY, DAY)
-    record = ServingRecord.load(chain.store, CITY, DAY)
-    accepted = record.model_copy(
-        update={"served": STRICTLY_JUDGED, "gate": replace(record.gate, served=STRICTLY_JUDGED)}
-    )
-    chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
-    change_scores(chain, DAY, gate=replace(rolling_verdict(False, "ew_kde", "Worse."), candidate=STRICTLY_JUDGED))
-    chain.run(NEXT, ["live_models", "risk_forecasts"])
-    record = ServingRecord.load(chain.store, CITY, NEXT)
-    assert record.served == "ew_kde"
-    assert "fail the rolling gate" in record.reasons[-1]
-    day = chain.forecast(NEXT)
-    day = at_horizon(day, "day")
-    np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_ew_kde"].to_numpy())
-    assert not np.allclose(day["probability"].to_numpy(), day["candidate"].to_numpy())
-    # Once the issued forecasts hold again, so does the candidate.
-    change_scores(chain, DAY, gate=replace(rolling_verdict(), candidate=STRICTLY_JUDGED))
-    chain.run(NEXT, ["live_models"])
-    assert ServingRecord.load(chain.store, CITY, NEXT).served == STRICTLY_JUDGED
 
 
 def test_by_default_a_stack_serves_and_says_whom_it_trusts(chain: Chain) -> None:
@@ -596,11 +504,11 @@ def test_by_default_a_stack_serves_and_says_whom_it_trusts(chain: Chain) -> None
     # What another candidate left in the store is read, and replaced.
     assert record.reasons[0] == f"Retrained, as stack is to serve instead of {STRICTLY_JUDGED}."
     assert (record.served, record.candidate) == ("stack", "stack")
-    trust = record.models["stack"].settings
+    trust = record.next_day.models["stack"].settings
     assert set(trust["weights"]) == set(StackSettings().members)
-    assert f"Learned to trust: {trust['in_words']}." in record.reasons
+    assert f"Weights: {trust['in_words']}." in record.reasons
     # Members are stored once, within the stack.
-    assert set(record.models) == {"stack", "alert_counts"}
+    assert set(record.next_day.models) == {"stack", "alert_counts"}
 
     day = at_horizon(chain.forecast(NEXT), "day")
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["candidate"].to_numpy())
@@ -608,14 +516,6 @@ def test_by_default_a_stack_serves_and_says_whom_it_trusts(chain: Chain) -> None
     assert shown == {name for name in trust["weights"] if name in BASELINES}
     top = chain.store.read_table(day_partition("risk_forecasts", CITY, NEXT), "top_locations.parquet").to_pylist()
     assert "odds x" in top[0]["why"]
-
-    # Where the alarm goes off, a member takes its place.
-    later = NEXT + timedelta(days=1)
-    change_scores(chain, NEXT, gate=rolling_verdict(False, "gradient_boosting", "Worse."))
-    chain.run(later, ["live_models", "risk_forecasts"])
-    assert ServingRecord.load(chain.store, CITY, later).served == "gradient_boosting"
-    day = at_horizon(chain.forecast(later), "day")
-    np.testing.assert_array_equal(day["probability"].to_numpy(), day["baseline_gradient_boosting"].to_numpy())
 
 
 def test_a_stack_whose_files_are_not_whole_does_not_serve(chain: Chain) -> None:
@@ -655,8 +555,8 @@ def test_a_nowcast_uses_what_today_has_had_so_far(chain: Chain) -> None:
     nowcast = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
     assert nowcast["alerts_since_midnight"] > 0
     record = ServingRecord.load(chain.store, CITY, date.fromisoformat(nowcast["models_from"]))
-    trusted = {horizon: own["in_words"] for horizon, own in record.hours["hourly_stack"].settings.items()}
-    assert nowcast["trust"] == trusted
+    trusted = {horizon: own["in_words"] for horizon, own in record.hours.models["hourly_stack"].settings.items()}
+    assert nowcast["weights"] == trusted
     minutes = chain.store.read_table(Partition("nowcasts", CITY), "minutes.parquet")
     assert minutes.schema == MINUTES_SCHEMA
     assert set(minutes["horizon"].to_pylist()) == {"15m", "30m", "60m"}
@@ -690,10 +590,10 @@ def test_the_nowcasts_of_a_day_are_scored_by_what_came(chain: Chain) -> None:
     assert 0 < record.scores["15m"].expected < record.scores["60m"].expected
 
 
-def test_a_lookout_makes_a_nowcast_of_what_is_new_and_one_on_the_hour(chain: Chain) -> None:
+def test_a_poller_makes_a_nowcast_of_new_alerts_and_one_on_the_hour(chain: Chain) -> None:
     city, at = CITIES[CITY], [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
-    lookout = Lookout(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
-    cast, seen = lookout.look(Seen())
+    poller = NowcastPoller(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
+    cast, seen = poller.poll(Snapshot())
     assert cast is not None
     days = days_to_read(chain.store, city, at[0])
     until_now = history_until(chain.store, [SimulatedSource(city)], city, at[0])
@@ -702,17 +602,19 @@ def test_a_lookout_makes_a_nowcast_of_what_is_new_and_one_on_the_hour(chain: Cha
     assert days[-1] == date(2024, 1, 23)
     assert cast.minutes.equals(by_hand.minutes)
     assert cast.table.equals(by_hand.table)
-    assert lookout.look(seen) == (None, seen)
+    assert poller.poll(seen) == (None, seen)
     at[0] += timedelta(minutes=45)
-    later, seen_later = lookout.look(seen)
+    later, seen_later = poller.poll(seen)
     assert later is not None
     assert seen_later.rows == seen.rows
     assert later.minutes["starts_utc"][0].as_py() == at[0]
 
 
 def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
-    with pytest.raises(MissingObjectError, match=rf"live_models has no record.json for {CITY}\|{DAY}"):
-        bare.run(DAY, ["risk_forecasts"])
+    bare.run(DAY, ["risk_forecasts"])
+    nothing = load_record(bare.store, CITY, DAY)
+    assert isinstance(nothing, NoForecast)
+    assert f"{CITY}|{DAY} has no live models" in nothing.no_forecast
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
         bare.run(date(2024, 1, 23), ["live_models"])
     with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-01 is before"):

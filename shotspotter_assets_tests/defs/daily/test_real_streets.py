@@ -141,16 +141,6 @@ def test_what_was_observed_is_the_street_of_each_alert(made: Made) -> None:
     assert scores.log_loss == pytest.approx(loss, rel=0.15)
 
 
-def test_all_shifts_that_ended_on_the_day_are_scored(made: Made) -> None:
-    whole, shifts = made.record.scores, made.record.shifts
-    assert whole is not None
-    assert set(shifts) == {"day", "night"}
-    assert {of_shift.segments for of_shift in shifts.values()} == {whole.segments}
-    # The night began on the day before; the day's shift is a part of the day.
-    assert shifts["day"].observed <= whole.observed
-    assert 0 < shifts["day"].predicted < whole.predicted
-
-
 def test_pages_draw_streets_and_say_where_points_hardly_tell_them(made: Made) -> None:
     pages = Partition("city_pages", made.city.name)
     script = made.store.read_bytes(pages, "tomorrow.js").decode()

@@ -113,7 +113,7 @@ def test_folds_and_days_start_there_and_say_so(root: Path, instance: dg.DagsterI
     days = {"ops": {"live_models": {"config": {"validation_days": 28}}}}
     key = f"{CITY}|{DAY}"
     assert materialize(["live_models"], on, instance=instance, partition_key=key, run_config=days).success
-    settings = ServingRecord.load(store, CITY, DAY).models["stack"].settings
+    settings = ServingRecord.load(store, CITY, DAY).next_day.models["stack"].settings
     assert settings["shared"] == "all-cities|2023-12-25"
     assert "shared_regression" in settings["members"]
     assert "shared" not in settings["members"]["ewma"]

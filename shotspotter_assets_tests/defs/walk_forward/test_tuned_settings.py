@@ -22,7 +22,6 @@ from shotspotter_assets.models.tuning.tuned_settings import (
     tuned_folds,
     tuned_partition,
 )
-from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, REPORT_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_fold, with_city
@@ -159,16 +158,6 @@ def test_tuned_settings_are_tried_beside_the_others_and_come_into_force_by_a_lat
     record = read_record(store, CITY, later)
     assert list(record.models) == ["stack", f"{REGRESSION}_as_set"]
     assert (record.tuned[REGRESSION].in_force, record.tuned[REGRESSION].judged_on) == (True, [FOLD])
-    config = {"ops": {"live_models": {"config": {"validation_days": 28}}}}
-    assert materialize(
-        ["live_models"], on, instance=instance, partition_key=f"{CITY}|2024-03-31", run_config=config
-    ).success
-    serving = ServingRecord.load(store, CITY, date(2024, 3, 31))
-    assert serving.tuned[REGRESSION].in_force
-    assert serving.tuned[REGRESSION].words in serving.reasons
-    [(name, value)] = settings.items()
-    used = serving.models["stack"].settings["members"][REGRESSION]
-    assert used["inverse_penalty"] == (value[0] if name == "inverse_penalties" else value)
 
     judged = {"ops": {"walk_forward_reports": {"config": {"candidate": "stack"}}}}
     result = materialize(["walk_forward_reports"], on, instance=instance, partition_key=CITY, run_config=judged)

@@ -1,4 +1,4 @@
-"""A city's source asked again and again for new alerts: each answer that says something new makes a nowcast."""
+"""Poll a city's sources for new alerts; each answer with a change makes a nowcast."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,18 +15,18 @@ from shotspotter_assets.storage.store import Store
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the last nowcast was made of."""
+class Snapshot:
+    """The inputs of the last nowcast."""
 
     rows: str = ""
-    """A hash of what the source had."""
+    """A hash of the sources' rows."""
     hour: str = ""
     """The hour (UTC) in which it was made."""
 
 
 @dataclass
 class _Loaded:
-    """What is the same for all nowcasts of an hour; a day that is stored anew, or a new model, is seen in the next."""
+    """Inputs that all nowcasts of an hour share; a corrected day or a new model counts from the next hour on."""
 
     hour: str
     store: Store
@@ -35,14 +35,14 @@ class _Loaded:
 
 
 @dataclass
-class Lookout:
-    """What one process keeps of a city, so that a further nowcast costs no loading of models and of stored days.
+class NowcastPoller:
+    """Nowcasts of one city in one process, which loads models and stored days once an hour.
 
     Attributes:
-        city: whose.
-        open_store: a store that may remember what it has read; called once an hour.
+        city: the city.
+        open_store: opens a store, which may cache what it reads; called once an hour.
         readers: opens the city's sources.
-        clock: tells the instant.
+        clock: returns the present instant.
     """
 
     city: City
@@ -51,23 +51,25 @@ class Lookout:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _loaded: _Loaded | None = field(default=None, init=False)
 
-    def look(self, seen: Seen) -> tuple[Nowcast | None, Seen]:
-        """(a nowcast, what it was made of) if the source has other rows than those seen, or a new hour has begun; else None.
+    def poll(self, last: Snapshot) -> tuple[Nowcast | None, Snapshot]:
+        """(nowcast, its snapshot) if the sources' rows differ from the last snapshot or a new hour has begun.
+
+        (None, the last snapshot) otherwise.
 
         Raises:
-            NoHoursError: the city has no models of hours, or the source has not said yet what happened on the last days.
+            ValueError: the city has no models of hours, or the source has not reported the last days yet.
             SourceError: a source cannot be read.
         """
         loaded = self._load(self.clock())
         days = days_to_read(loaded.store, self.city, self.clock())
         readers = self.readers()
         rows = read_sources(readers, days[0], days[-1])
-        # After the answer, or what came while the source was asked would be of the future.
+        # The clock is read after the answer: rows that arrived during the request must not lie in the future.
         now = self.clock()
         versions = sorted(versions_of_days(rows).items())
-        found = Seen(sha256(*(f"{day}{version}" for day, version in versions))[:16], _hour_of(now))
-        if found == seen or days != days_to_read(loaded.store, self.city, now):
-            return None, seen
+        found = Snapshot(sha256(*(f"{day}{version}" for day, version in versions))[:16], _hour_of(now))
+        if found == last or days != days_to_read(loaded.store, self.city, now):
+            return None, last
         until_now = with_rows(loaded.store, readers, self.city, now, days, rows)
         return nowcast(loaded.record, loaded.models, until_now, now), found
 

@@ -1,0 +1,83 @@
+"""Issued forecasts stay as they are, and forecasts made after their day are marked."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.city import Grid
+from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.serving.issued_forecasts import (
+    Forecast,
+    ForecastRecord,
+    NoForecast,
+    is_over,
+    issued_already,
+    load_record,
+    next_day_forecasts,
+    stored_version,
+    withheld,
+    write_forecast,
+    write_no_forecast,
+)
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.serving.test_live_models import history_to
+from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
+from shotspotter_assets_tests.serving.town import DAY, TOWN
+
+NEXT = DAY + timedelta(days=1)
+MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
+"""The local end of the day after `DAY`."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
+@pytest.fixture
+def issued(store: Store) -> Forecast:
+    """A stored forecast of the day after `DAY`."""
+    table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
+    record = ForecastRecord(
+        city=TOWN.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
+        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
+        drivers={"0,1": ("near",)}, issued_at=str(MIDNIGHT),
+    )  # fmt: skip
+    forecast = Forecast(table, table, table, pa.table({"rank": [1]}), b"{}", record)
+    write_forecast(store, forecast)
+    return forecast
+
+
+def test_a_day_is_over_at_local_midnight() -> None:
+    assert not is_over(NEXT, TOWN, MIDNIGHT - timedelta(seconds=1))
+    assert is_over(NEXT, TOWN, MIDNIGHT)
+
+
+def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: Forecast) -> None:
+    assert issued_already(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
+    kept = issued_already(store, TOWN, DAY, MIDNIGHT)
+    assert kept == issued.record
+    assert kept.cell_drivers() == {(0, 1): ("near",)}
+    assert stored_version(store, kept) == issued.version
+    assert issued_already(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
+
+
+def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: Forecast) -> None:
+    other = TOWN.model_copy(update={"grid": Grid(rows=5, columns=5)})
+    assert issued_already(store, other, DAY, MIDNIGHT) is None
+    assert not next_day_forecasts(store, other, DAY, NEXT)
+    assert list(next_day_forecasts(store, TOWN, DAY, NEXT)) == [NEXT]
+
+
+def test_a_day_without_a_forecast_says_why(store: Store, issued: Forecast) -> None:
+    late = history_to(DAY, lead=15)
+    write_no_forecast(store, withheld(store, late))
+    record = load_record(store, TOWN.name, late.issue_date)
+    assert isinstance(record, NoForecast)
+    assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
+    assert "publication.longest_lead" in record.no_forecast
+    assert issued_already(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
+    assert withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."
