@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo`, `make test`, `make ui`.
 PYTHON ?= python3
 BIN := .venv/bin
-TIMED := definitions_load clean_and_grid socrata_range patrol_plans peephole_layer reference_network sensor_ticks
+TIMED := definitions_load clean_and_grid socrata_range patrol_plans reference_network sensor_ticks
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.dagster_home
 endif

@@ -2,7 +2,7 @@
 
     python benchmarks/reference_network.py [--turns 5] [--batch 20]
 
-Both networks are the one that `networks.reference` builds with the shipped settings; in the stock one, Keras's
+Both networks are the one that `networks.reference` builds with the report's settings; in the stock one, Keras's
 `Bidirectional(ConvLSTM2D)` stands where our recurrent layers stand (it has no peepholes). They take turns in one process.
 What is compared is CPU time (user and system, all threads), because wall time on a shared machine says more about its
 other users; samples per second of wall time are printed beside it. Peak memory is that of a process of each one's own.
@@ -25,14 +25,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.networks.config import FULL_SIZE, NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 from shotspotter_assets.models.networks.windows import HEAT_MAPS
 
 SIDE: Final = 36
-CONFIG: Final = NetworkConfig()
+CONFIG: Final = NetworkConfig(**FULL_SIZE)
 OURS, STOCK, LIMIT = "ours", "stock", "convolution"
 
 Step = Callable[[], Any]

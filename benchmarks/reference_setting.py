@@ -4,8 +4,9 @@ Washington DC 2014 to 2018, 36 x 36 cells; the network `conv_lstm` with 16 filte
 epochs with early stopping; the days in the order of time, 70% for training, 15% for validation, 15% for the test. An alert
 weighs 1, 10 or 100 in the loss, as the report has it, and 0.01, which is its wording taken literally ("100 being no shots").
 
-That is hours for each weight on two cores: after every epoch the training is kept in the cache, and goes on from there when the
-script is called again. Forecasts that are ready are not made again. `--minutes` ends after the epoch that is under way then.
+That is hours for each weight on two cores: the training is backed up in the cache after every epoch, and goes on from there when
+the script is called again. `--minutes` ends after the epoch that is under way then. `--size default` trains the network in its
+default size instead.
 
 Prints, for each weight: accuracy by the threshold 0.5 of the raw output, beside that of flagging never and always, with an
 alert counting once and as often as it weighs; the log loss of the probabilities (class weight undone) against the historical
@@ -29,12 +30,10 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.networks.checkpoint import Checkpoint
-from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.networks.config import FULL_SIZE, NetworkConfig
 from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.storage.store import Store
 
 CITY: Final = "washington_dc"
 WEIGHTS: Final = (1.0, 10.0, 100.0, 0.01)
@@ -81,7 +80,7 @@ def network_maps(fold: Fold, config: NetworkConfig, cache: Path, until: float) -
     Raises:
         OutOfTimeError: the training is not over at `until`, on the monotonic clock.
     """
-    name = f"{fold.name}_{NETWORK}_weight_{config.class_weight:g}_epochs_{config.epochs}"
+    name = f"{fold.name}_{NETWORK}_filters_{config.filters}_weight_{config.class_weight:g}_epochs_{config.epochs}"
     kept = cache / f"{name}.npy"
     if kept.exists():
         return np.load(kept)
@@ -91,9 +90,10 @@ def network_maps(fold: Fold, config: NetworkConfig, cache: Path, until: float) -
         if time.monotonic() > until and "epoch" in line:
             raise OutOfTimeError
 
-    kept_training = Checkpoint.of(Store(str(cache / f"{name}_checkpoint")), CITY, "fold", fold.cutoff)
-    context = FitContext(log=log, checkpoint=kept_training)
+    context = FitContext(log=log, backups=cache / "backups")
+    began = time.process_time()
     fitted = ReferenceNetworkForecaster(config).fit(fold.history, fold.train, fold.validation, context)
+    print(f"  weight {config.class_weight:g}: trained in {time.process_time() - began:.0f} s of CPU", flush=True)
     maps = fitted.predict_maps(fold.history, fold.test)
     (cache / f"{name}.json").write_text(json.dumps(fitted.settings, indent=1))
     np.save(kept, maps)
@@ -147,7 +147,8 @@ def main() -> None:
     arguments = parser(__doc__, [CITY], choices=[CITY])
     arguments.formatter_class = argparse.RawDescriptionHelpFormatter
     arguments.add_argument("--weights", type=float, nargs="+", default=list(WEIGHTS))
-    arguments.add_argument("--epochs", type=int, default=100)
+    arguments.add_argument("--size", choices=("report", "default"), default="report", help="size of the network")
+    arguments.add_argument("--epochs", type=int, help="at most; by default those of the size")
     arguments.add_argument("--minutes", type=float, default=float("inf"), help="of training, in all")
     options = arguments.parse_args()
     until = time.monotonic() + 60 * options.minutes
@@ -157,7 +158,10 @@ def main() -> None:
         f"({len(fold.test)} days), {int(fold.history.in_coverage.sum())} cells"
     )
     for weight in options.weights:
-        config = NetworkConfig(class_weight=weight, epochs=options.epochs)
+        size = FULL_SIZE if options.size == "report" else {}
+        config = NetworkConfig(
+            **size | {"class_weight": weight} | ({"epochs": options.epochs} if options.epochs else {})
+        )
         try:
             report(fold, network_maps(fold, config, options.cache, until), weight)
         except OutOfTimeError:

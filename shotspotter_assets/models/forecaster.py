@@ -1,14 +1,16 @@
 """What a next-day forecaster is: fitted on windows of days, it forecasts any later day from the days before it."""
 
+import getpass
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.networks.checkpoint import Checkpoint
 
 Array = npt.NDArray[np.float64]
 ChosenSettings = Mapping[str, object]
@@ -69,7 +71,7 @@ class FitContext:
     Attributes:
         shared: the regression of all cities; None where there is none that may be known.
         earlier: the same forecaster fitted on an earlier window, whose training goes on.
-        checkpoint: from which a training that was stopped goes on; None for none.
+        backups: local folder of the networks' backups, from which a killed training goes on; None for no backups.
         log: is told of the progress.
         after_epoch: is told of each finished epoch of a network: its number, from 1 on, and the validation loss. It may raise
             a TrainingStoppedError. None where nobody listens, so that the loss need not be computed.
@@ -78,13 +80,20 @@ class FitContext:
 
     shared: SharedStart | None = None
     earlier: "Fitted | None" = None
-    checkpoint: Checkpoint | None = None
+    backups: Path | None = None
     log: Callable[[str], None] = lambda _: None
     after_epoch: Callable[[int, float], None] | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 NO_CONTEXT: Final = FitContext()
+
+
+def training_backups() -> Path:
+    """Folder of this user on this machine for backups of trainings, within the folder for temporary files."""
+    folder = Path(tempfile.gettempdir()) / f"shotspotter_assets-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def required_shared(context: FitContext, history: History) -> SharedStart:

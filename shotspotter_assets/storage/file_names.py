@@ -14,10 +14,6 @@ WITHDRAWN_FILE: Final = "withdrawn.parquet"
 REJECTED_FILE: Final = "rejected.parquet"
 GRID_FILE: Final = "grid.parquet"
 
-TRAINING_CHECKPOINTS: Final = "training_checkpoints"
-"""Folder with the states of unfinished trainings, by the fold or day that they are for."""
-CHECKPOINT_FILE: Final = "state.npz"
-
 # evaluation_reports, walk_forward_reports
 REPORT_FILE: Final = "report.json"
 FOLD_FORECASTS_FILE: Final = "forecasts.parquet"

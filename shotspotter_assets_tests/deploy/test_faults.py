@@ -23,11 +23,12 @@ import yaml
 
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.models.forecaster import training_backups
 from shotspotter_assets.partitions import key_of, next_cutoff, range_tags
 from shotspotter_assets.rehearsal.cities import RehearsedCity, landed_city
 from shotspotter_assets.rehearsal.drops import Drop, land, land_history
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.file_names import ALERTS_FILE, CHECKPOINT_FILE, TRAINING_CHECKPOINTS
+from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import DAILY
 from shotspotter_assets_tests.deploy.machines import BACKFILLS, PARTITIONS, RUNS, Machines, machines_on
@@ -137,9 +138,8 @@ class Deployment:
         return bool(self.store.days_present("raw_alerts", city, ALERTS_FILE)) and self.is_under_way(run.run_id)
 
     def is_in_training(self, city: str, run: dg.DagsterRun) -> bool:
-        """Whether the state of the network is stored after an epoch at least."""
-        stored = self.store.days_present(TRAINING_CHECKPOINTS, city, CHECKPOINT_FILE, "fold")
-        return bool(stored) and self.is_under_way(run.run_id)
+        """Whether the network has a backup of an epoch at least."""
+        return any(training_backups().glob("*/*.json")) and self.is_under_way(run.run_id)
 
     def is_under_way(self, run_id: str) -> bool:
         run = self.instance.get_run_by_id(run_id)

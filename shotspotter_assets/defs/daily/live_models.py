@@ -51,8 +51,7 @@ def live_models(
     then, which may end earlier. Where training is not due, the record points to the files of an earlier day. They start at the
     latest `shared_models` that end no later than the day, and so does a city with too few days for models of its own.
     """
-    from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.networks.checkpoint import Checkpoint
+    from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import write_models
     from shotspotter_assets.serving.live_models import known_history
@@ -61,13 +60,12 @@ def live_models(
 
     city, day = single_day(context, cities)
     opened = store.open()
-    checkpoint = Checkpoint.of(opened, city.name, "date", day)
     made = models_of_day(
         opened,
         known_history(opened, city, day, datetime.now(UTC)),
         FitContext(
             read_shared(opened, city, day),
-            checkpoint=checkpoint,
+            backups=training_backups(),
             log=context.log.info,
             changes=changes(config.settings),
         ),
@@ -84,7 +82,6 @@ def live_models(
     )
     partition = models_partition(city.name, day)
     write_models(opened, partition, made.files, record.model_dump_json(indent=2))
-    checkpoint.delete()
     seconds = {f"seconds_{name}": model.seconds_to_train for name, model in record.next_day.models.items()}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(record.data_version),

@@ -24,7 +24,7 @@ class FoldModelConfig(dg.Config):
     models: list[str] = Field(
         default=[],
         description="Names of forecasters to train, such as [stack, residual_boosting]; by default the one that the city's file "
-        "serves. conv_lstm is the reference network, which takes hours in its default size; residual_conv_lstm is a network on "
+        "serves. conv_lstm is the reference network, which takes minutes in its default size; residual_conv_lstm is a network on "
         "the start of residual_boosting.",
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
@@ -61,8 +61,7 @@ def fold_models(
     from shotspotter_assets.evaluation.tuned_gain import beside, settings_in_force, tuned_uses
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_training import train_fold
-    from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.networks.checkpoint import Checkpoint
+    from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.registry import candidate_of, city_settings, storable
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import model_partition, write_models
@@ -78,21 +77,19 @@ def fold_models(
     compared = {name: beside(city, name, use) for name, use in uses.items()}
     network = settings[REFERENCE].model_dump()
     windows = split_days(len(before), config.validation_share, network["days"])
-    checkpoint = Checkpoint.of(opened, city.name, "fold", cutoff)
     record, files = train_fold(
         CityHistory.load(opened, city, before[-1]).complete(),
         cutoff,
         windows,
         {name: settings[name] for name in names} | dict(compared.values()),
         context=FitContext(
-            read_shared(opened, city, cutoff), checkpoint=checkpoint, log=context.log.info, changes=changed
+            read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=changed
         ),
         tuned=uses,
         config=network | {"models": names} | {name: section for name, section in by_hand.items() if name != REFERENCE},
     )
     partition = model_partition(city.name, cutoff)
     write_models(opened, partition, files, record.model_dump_json(indent=2))
-    checkpoint.delete()
     return dg.MaterializeResult(
         metadata={
             "covered_cells": len(record.covered),

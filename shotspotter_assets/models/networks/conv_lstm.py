@@ -29,8 +29,8 @@ def build_conv_lstm(
     """Build the network named `conv_lstm`; random weights follow `keras.utils.set_random_seed`.
 
     Input: float32 (batch, days, rows, columns, layers). Output: float32 (batch, rows, columns, maps), each a sigmoid. The
-    layer named `logits` holds the same before the sigmoid, which is what a loss should use.
-    The untrained network answers `initial_rates` everywhere, so that training does not begin by looking for the base rate.
+    layer named `logits` holds the values before the sigmoid, for the loss.
+    The untrained network returns `initial_rates` everywhere, so that training does not start by learning the base rate.
 
     Args:
         initial_rates: Shape (maps,), strictly between 0 and 1.
@@ -44,27 +44,25 @@ def build_conv_lstm(
     if rates.ndim != 1 or not rates.size or not ((rates > 0) & (rates < 1)).all():
         raise ValueError(f"initial_rates must be one number per map between 0 and 1 (both excluded), not {rates}")
     keras_layers = keras.layers
-    convolution_type = "mixed_bfloat16" if config.bfloat16 else "float32"
     inputs = keras.Input((config.days, rows, columns, layers), name="frames")
     maps = inputs
     for number in (1, 2):
-        maps = keras_layers.Conv3D(
-            filters, 3, padding="same", activation="relu", dtype=convolution_type, name=f"convolution_{number}"
-        )(maps)
+        name = f"convolution_{number}"
+        maps = keras_layers.Conv3D(filters, 3, padding="same", activation="relu", name=name)(maps)
     # A batch holds hundreds of thousands of cells, so its statistics are steady; Keras's momentum of 0.99 would spoil
     # the first epochs' validation loss of a data set with a hundred batches.
-    maps = keras_layers.BatchNormalization(momentum=0.9, dtype="float32", name="normalization_0")(maps)
+    maps = keras_layers.BatchNormalization(momentum=0.9, name="normalization_0")(maps)
     for number, pool in enumerate(pools, start=1):
-        maps = PeepholeConvLSTM2D(filters, bfloat16=config.bfloat16, dtype="float32", name=f"recurrence_{number}")(maps)
-        maps = keras_layers.BatchNormalization(momentum=0.9, dtype="float32", name=f"normalization_{number}")(maps)
-        maps = keras_layers.MaxPooling3D((pool, 1, 1), dtype="float32", name=f"time_pool_{number}")(maps)
+        maps = PeepholeConvLSTM2D(filters, name=f"recurrence_{number}")(maps)
+        maps = keras_layers.BatchNormalization(momentum=0.9, name=f"normalization_{number}")(maps)
+        maps = keras_layers.MaxPooling3D((pool, 1, 1), name=f"time_pool_{number}")(maps)
         if config.dropout > 0:
-            maps = keras_layers.Dropout(config.dropout, dtype="float32", name=f"dropout_{number}")(maps)
+            maps = keras_layers.Dropout(config.dropout, name=f"dropout_{number}")(maps)
     # One frame is left: a kernel deeper than one would only hold weights that meet padding.
     last = keras_layers.Conv3D(
-        len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", dtype="float32", name="last_convolution"
+        len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", name="last_convolution"
     )
-    logits = keras_layers.Reshape((rows, columns, len(rates)), dtype="float32", name="logits")(last(maps))
-    outputs = keras_layers.Activation("sigmoid", dtype="float32", name="heat_maps")(logits)
+    logits = keras_layers.Reshape((rows, columns, len(rates)), name="logits")(last(maps))
+    outputs = keras_layers.Activation("sigmoid", name="heat_maps")(logits)
     last.bias.assign(np.log(rates / (1 - rates)))
     return keras.Model(inputs, outputs, name="conv_lstm")

@@ -28,33 +28,19 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     Args:
         filters: Channels of the state of one direction.
         kernel_size: Side of both kernels, odd, in cells.
-        data_format: Only "channels_last". Keras's own `Bidirectional(ConvLSTM2D)` joins the wrong axis for
-            "channels_first" and silently trains another network.
-        bfloat16: Run the convolutions in bfloat16; state, gates and weights stay in the layer's own type.
 
     Raises:
-        ValueError: `data_format` is not "channels_last", or filters or kernel_size is out of range.
+        ValueError: filters or kernel_size is out of range.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int = 3,
-        data_format: str = "channels_last",
-        bfloat16: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if data_format != "channels_last":
-            raise ValueError(f"PeepholeConvLSTM2D takes data_format 'channels_last' only, not {data_format!r}")
         if filters < 1 or kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f"PeepholeConvLSTM2D needs filters >= 1 and an odd kernel_size, not {filters} and {kernel_size}"
             )
         self.filters = filters
         self.kernel_size = kernel_size
-        self.data_format = data_format
-        self.bfloat16 = bfloat16
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for input (batch, time, rows, columns, channels); all but batch must be known."""
@@ -122,11 +108,8 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         return ops.sigmoid(gate_o + peephole_o * cell) * ops.tanh(cell), cell
 
     def _convolve(self, frames: Any, kernel: Any) -> Any:
-        """Convolution of (n, rows, columns, channels) padded to the same size, in bfloat16 if the layer says so."""
-        if not self.bfloat16:
-            return ops.conv(frames, kernel, padding="same", data_format="channels_last")
-        frames, kernel = ops.cast(frames, "bfloat16"), ops.cast(kernel, "bfloat16")
-        return ops.cast(ops.conv(frames, kernel, padding="same", data_format="channels_last"), self.compute_dtype)
+        """Convolution of (n, rows, columns, channels), padded to keep the size."""
+        return ops.conv(frames, kernel, padding="same", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(batch, time, rows, columns, 2 * filters)."""
@@ -134,10 +117,4 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, so that a `.keras` file loads in safe mode."""
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "data_format": self.data_format,
-            "bfloat16": self.bfloat16,
-        }
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}

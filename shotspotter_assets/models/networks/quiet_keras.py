@@ -1,60 +1,46 @@
-"""Keras on TensorFlow, imported without the notices that TensorFlow's libraries print; everything here imports it from here.
+"""Keras on TensorFlow, imported without the notices that TensorFlow's libraries print; all networks import Keras from here.
 
-They are of CUDA, oneDNN and the processor, printed while the libraries load, before any setting for their log is read. With
-TF_CPP_MIN_LOG_LEVEL below 3 they are shown.
+The libraries print notices on CUDA, oneDNN and the processor while they load, before they read any setting of their log.
 """
 
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, Final
+from pathlib import Path
 
-NOTICE: Final = re.compile(
-    r"^(WARNING: All log messages before absl::InitializeLog|[IWEF]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IWEF] |To enable the following)"
-)
-"""Begins a line of the libraries' own log."""
-
-STDERR: Final = 2
-
-
-@contextmanager
-def without_notices() -> Iterator[None]:
-    """Print what is written to the process's error stream meanwhile, but for notices; all of it if there is an error."""
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+STDERR = 2
+_stream = os.dup(STDERR)
+with tempfile.TemporaryFile() as _notices:
     sys.stderr.flush()
-    stream = os.dup(STDERR)
-    shown = ""
+    os.dup2(_notices.fileno(), STDERR)
     try:
-        with tempfile.TemporaryFile("w+", errors="replace") as written:
-            os.dup2(written.fileno(), STDERR)
-            try:
-                yield
-            except BaseException:
-                shown = "".join(_text(written))
-                raise
-            else:
-                shown = "".join(line for line in _text(written) if not NOTICE.match(line))
-            finally:
-                os.dup2(stream, STDERR)
-    finally:
-        os.close(stream)
-        sys.stderr.write(shown)
-
-
-def _text(file: IO[str]) -> list[str]:
-    sys.stderr.flush()
-    file.seek(0)
-    return file.readlines()
-
-
-if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") >= "3":
-    with without_notices():
         import keras
         from keras import ops
-else:
-    import keras
-    from keras import ops
+    except BaseException:
+        _notices.seek(0)
+        os.write(_stream, _notices.read())
+        raise
+    finally:
+        os.dup2(_stream, STDERR)
+        os.close(_stream)
 
-__all__ = ["keras", "ops"]
+__all__ = ["keras", "load_model", "ops", "save_model"]
+
+
+def save_model(model: keras.Model) -> bytes:
+    """Content of the `.keras` file of a network, without optimizer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def load_model(content: bytes) -> keras.Model:
+    """The network of a `.keras` file; safe mode, so that a file cannot bring code."""
+    import shotspotter_assets.models.networks.peephole_conv_lstm  # noqa: F401  (registers the layer)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

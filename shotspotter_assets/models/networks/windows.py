@@ -1,13 +1,12 @@
-"""Windows over one array of daily counts: the inputs of the network `conv_lstm`, and its targets.
+"""Input windows and targets of the network `conv_lstm`, cut from one array of daily counts.
 
-The targets are maps of occupancy (at least one alert in the cell on the day): map 0 for an alert of any layer, and one for
-each layer that has a map of its own. Of gunshot alerts these are the types 0 to 2, so that there are four maps. Map 0 is
-learned by itself because the probability of any alert follows from the others only if types were independent, which they
-are not, and untyped alerts are in none of them.
+The targets are maps of occupancy (at least one alert in the cell on the day): map 0 for an alert of any layer, then one for
+each layer that has a map. Gunshot alerts have four maps: any, and types 0 to 2. Map 0 is learned separately because it
+follows from the type maps only if types were independent, and because untyped alerts are in none of them.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,95 +14,71 @@ import numpy as np
 from shotspotter_assets.models.networks.quiet_keras import keras
 
 TYPED_LAYERS: Final = (0, 1, 2)
-"""Of gunshot alerts, the layers with a map of their own; the fourth is of untyped alerts."""
+"""Layers of gunshot alerts that have a map; the fourth layer counts untyped alerts."""
 HEAT_MAPS: Final = 1 + len(TYPED_LAYERS)
-"""Of gunshot alerts."""
 
 
-class Windows:
-    """The counts of all days, once as network input and once as targets, and the windows cut from them.
+class Windows(keras.utils.PyDataset):
+    """Batches of (window, occupancy) for consecutive target days; pass `shuffle=False` to Keras.
+
+    Batches are (n, length, rows, columns, layers) and (n, rows, columns, maps), float32.
 
     Args:
-        counts: Non-negative counts, (days, layers, rows, columns).
+        counts: Numbers of alerts, (days, layers, rows, columns).
+        days: Target days, as indexes into `counts`; days without a full window before them are left out.
         length: Days in a window.
-        lead: The input for target day t is the `length` days that end with t - lead, never t itself.
-        own_maps: Layers that have a map of their own beside map 0.
+        lead: The window of target day t is the `length` days that end with t - lead.
+        batch_size: Windows per batch; the last batch holds the rest.
+        own_maps: Layers that have a map beside map 0; None for days whose counts are not known yet: no targets.
+        seed: Seed of the order of days, which changes every epoch; None keeps the order of time.
 
     Raises:
-        ValueError: `counts` has another shape, or holds negative numbers or NaN.
+        ValueError: No day has a full window before it, or a day lies beyond the counts.
     """
 
-    def __init__(self, counts: np.ndarray, length: int, lead: int = 1, own_maps: Sequence[int] = TYPED_LAYERS) -> None:
-        least = 1 + max(own_maps, default=0)
-        if counts.ndim != 4 or counts.shape[1] < least:
-            raise ValueError(f"counts must be (days, {least} layers or more, rows, columns), not {counts.shape}")
-        if not counts.min(initial=0) >= 0:
-            raise ValueError("counts must be numbers of alerts, none of them negative or NaN")
-        self.length, self.lead = length, lead
-        # Channels last and contiguous: a window is then one block. log1p keeps a burst of alerts from dominating.
-        self.frames = np.ascontiguousarray(np.log1p(counts.transpose(0, 2, 3, 1), dtype=np.float32))
-        occupied = counts.transpose(0, 2, 3, 1) > 0
-        self.occupied = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., list(own_maps)]], axis=-1)
-
-    def inputs(self, days: np.ndarray) -> np.ndarray:
-        """Windows before the target days: float32 (n, length, rows, columns, layers)."""
-        return self.frames[days[:, None] - (self.lead - 1) + np.arange(-self.length, 0)]
-
-    def targets(self, days: np.ndarray) -> np.ndarray:
-        """Occupancy on the target days: float32 0 or 1, (n, rows, columns, maps)."""
-        return self.occupied[days].astype(np.float32)
-
-    def rates(self, days: np.ndarray, in_coverage: np.ndarray) -> np.ndarray:
-        """Share of occupied cells of the coverage per map over the days: float64 (maps,)."""
-        return self.occupied[days].mean(axis=0)[in_coverage].mean(axis=0)
-
-    def checked_days(self, days: Iterable[int], what: str, known: bool) -> np.ndarray:
-        """Target days as an array of int64, each with a full window before it.
-
-        Raises:
-            ValueError: No day is given, or a day lies outside; unless `known`, the day `lead` days after the last is inside.
-        """
-        array = np.fromiter(days, dtype=np.int64)
-        first, last = self.length + self.lead - 1, len(self.frames) - 1 + (0 if known else self.lead)
-        if array.size == 0 or array.min() < first or array.max() > last:
-            span = f"{array.min()} to {array.max()}" if array.size else "none"
-            raise ValueError(
-                f"{what} days ({span}) must be at least one and lie from {first} (a full window before them) "
-                f"to {last}: the counts hold {len(self.frames)} days"
-            )
-        return array
-
-
-class WindowBatches(keras.utils.PyDataset):
-    """Batches of windows for the given target days in the given order; pass `shuffle=False` to Keras.
-
-    Args:
-        windows: The one array all windows are cut from.
-        days: Target days, in the order they are to come.
-        batch_size: Windows per batch; the last batch holds the rest.
-        with_targets: False gives inputs only, for days whose own counts are not known yet.
-    """
-
-    def __init__(self, windows: Windows, days: np.ndarray, batch_size: int, with_targets: bool = True) -> None:
+    def __init__(
+        self,
+        counts: np.ndarray,
+        days: range,
+        length: int,
+        lead: int,
+        batch_size: int,
+        own_maps: Sequence[int] | None = None,
+        seed: int | None = None,
+    ) -> None:
         super().__init__()
-        self.windows = windows
-        self.days = days
+        first, stop = length + lead - 1, len(counts) + (lead if own_maps is None else 0)
+        self.days = np.arange(max(days.start, first), days.stop)
+        if not len(self.days) or days.stop > stop:
+            raise ValueError(
+                f"target days {days.start} to {days.stop - 1} must lie from {first} (a full window before them) to {stop - 1}"
+            )
+        # Channels last and contiguous: a window is one block. log1p keeps a burst of alerts from dominating.
+        by_cell = counts.transpose(0, 2, 3, 1)
+        self.frames = np.ascontiguousarray(np.log1p(by_cell, dtype=np.float32))
+        self.occupied: np.ndarray | None = None
+        if own_maps is not None:
+            is_any = (by_cell > 0).any(axis=-1, keepdims=True)
+            self.occupied = np.concatenate([is_any, by_cell[..., list(own_maps)] > 0], axis=-1)
+        self.before = np.arange(-length, 0) - (lead - 1)
         self.batch_size = batch_size
-        self.with_targets = with_targets
+        self.random = None if seed is None else np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of days of the next epoch."""
+        if self.random is not None:
+            self.random.shuffle(self.days)
+
+    def rates(self, in_coverage: np.ndarray) -> np.ndarray:
+        """Share of occupied covered cells per map over the target days: float64 (maps,)."""
+        assert self.occupied is not None
+        return self.occupied[self.days].mean(axis=0)[in_coverage].mean(axis=0)
 
     def __len__(self) -> int:
         return math.ceil(len(self.days) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         days = self.days[index * self.batch_size : (index + 1) * self.batch_size]
-        inputs = self.windows.inputs(days)
-        return (inputs, self.windows.targets(days)) if self.with_targets else (inputs,)
-
-
-def shuffled(days: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """The days in the order of one epoch.
-
-    The order depends on (seed, epoch) alone: a resumed run needs no saved state, and no two epochs share one
-    (Keras's own shuffling repeats a single permutation after `keras.utils.set_random_seed`).
-    """
-    return np.random.default_rng([seed, epoch]).permutation(days)
+        frames = self.frames[days[:, None] + self.before]
+        return (frames,) if self.occupied is None else (frames, self.occupied[days].astype(np.float32))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -45,14 +45,14 @@ class FittedReferenceNetwork:
         return clip_probability(undo_class_weight(raw, self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
-        from shotspotter_assets.models.networks.keras_files import save_model
+        from shotspotter_assets.models.networks.quiet_keras import save_model
 
         content = {"config": self.config.model_dump(), "settings": self.settings}
         return {MODEL_FILE: save_model(self.model), SETTINGS_FILE: json.dumps(content).encode()}
 
 
 class ReferenceNetworkForecaster:
-    """See `networks.fit`; a training that was stopped goes on from the checkpoint."""
+    """See `networks.fit`; a killed training goes on from its backup."""
 
     name: ClassVar[str] = "conv_lstm"
 
@@ -71,16 +71,16 @@ class ReferenceNetworkForecaster:
             train,
             validation,
             self.config,
-            context.checkpoint,
-            context.log,
             history.lead,
             own_maps(history.city),
+            context.backups,
+            context.log,
             context.after_epoch,
         )
         settings = {
             "best_epoch": trained.best_epoch,
             "resumed_from_epoch": trained.resumed_from_epoch,
-            "history": [asdict(epoch) for epoch in trained.history],
+            "history": trained.history,
             "seconds": trained.seconds,
         }
         fitted = FittedReferenceNetwork(trained.model, self.config, settings)
@@ -91,7 +91,7 @@ class ReferenceNetworkForecaster:
         return validation_of(self.fit(history, train, validation, context))
 
     def load(self, files: Mapping[str, bytes]) -> FittedReferenceNetwork:
-        from shotspotter_assets.models.networks.keras_files import load_model
+        from shotspotter_assets.models.networks.quiet_keras import load_model
 
         content = json.loads(files[SETTINGS_FILE])
         config = NetworkConfig.model_validate(content["config"])

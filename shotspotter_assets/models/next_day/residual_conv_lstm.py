@@ -103,7 +103,7 @@ class FittedResidualNetwork:
         return data.start[days.start - around.start :], added
 
     def files(self) -> dict[str, bytes]:
-        from shotspotter_assets.models.networks.keras_files import save_model
+        from shotspotter_assets.models.networks.quiet_keras import save_model
 
         return {
             **self.regression.files(),
@@ -202,7 +202,7 @@ class ResidualConvLSTMForecaster:
         Raises:
             OtherInputsError: an earlier version stored it, with one network instead of two.
         """
-        from shotspotter_assets.models.networks.keras_files import load_model
+        from shotspotter_assets.models.networks.quiet_keras import load_model
 
         if TRAIN_MODEL_FILE not in files:
             raise OtherInputsError("A stored residual_conv_lstm is of an earlier version; fit it again.")

@@ -160,9 +160,7 @@ def _failures() -> tuple[type[Exception], ...]:
     """What settings can do wrong, so that the search goes on with others."""
     from lightgbm.basic import LightGBMError
 
-    from shotspotter_assets.models.networks.fit import TrainingDivergedError
-
-    return TrainingDivergedError, LightGBMError
+    return FloatingPointError, LightGBMError
 
 
 class Journal(BaseModel):

@@ -51,9 +51,9 @@ def reference(x: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(halves, axis=-1)
 
 
-def layer_and_values(**arguments: Any) -> tuple[PeepholeConvLSTM2D, np.ndarray, list[np.ndarray]]:
+def layer_and_values() -> tuple[PeepholeConvLSTM2D, np.ndarray, list[np.ndarray]]:
     generator = np.random.default_rng(1)
-    layer = PeepholeConvLSTM2D(FILTERS, dtype="float64", **arguments)
+    layer = PeepholeConvLSTM2D(FILTERS, dtype="float64")
     layer.build((BATCH, TIME, ROWS, COLUMNS, CHANNELS))
     # Weights in the order in which one direction, then the other, was built.
     weights = [generator.normal(scale=0.7, size=weight.shape) for weight in layer.weights]
@@ -106,29 +106,16 @@ def test_starts_like_keras_with_open_forget_gate_and_no_peepholes() -> None:
     assert not peepholes.any()
 
 
-def test_bfloat16_changes_the_convolutions_only() -> None:
-    layer, x, weights = layer_and_values(bfloat16=True)
-    output = np.asarray(layer(x))
-    assert output.dtype == np.float64
-    difference = np.abs(output - reference(x, weights)).max()
-    assert 1e-6 < difference < 0.05
-    for weight in weights[:2] + weights[4:6]:
-        weight[:] = 0
-    layer.set_weights(weights)
-    np.testing.assert_allclose(np.asarray(layer(x)), reference(x, weights), rtol=0, atol=1e-12)
-
-
 def test_reads_what_its_configuration_writes() -> None:
-    layer = PeepholeConvLSTM2D(3, kernel_size=5, bfloat16=True, name="recurrence")
+    layer = PeepholeConvLSTM2D(3, kernel_size=5, name="recurrence")
     again = PeepholeConvLSTM2D.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
-    assert (again.filters, again.kernel_size, again.bfloat16, again.name) == (3, 5, True, "recurrence")
+    assert (again.filters, again.kernel_size, again.name) == (3, 5, "recurrence")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data_format": "channels_first"}, "channels_last"),
         ({"filters": 0}, "filters >= 1"),
         ({"kernel_size": 2}, "odd kernel_size"),
     ],

@@ -1,4 +1,4 @@
-"""Windows hold the days before the target day only, targets the occupancy of that day."""
+"""Windows hold the days before the target day; targets hold the occupancy of that day."""
 
 import numpy as np
 import pytest
@@ -6,81 +6,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shotspotter_assets.models.networks.windows import WindowBatches, Windows, shuffled
+from shotspotter_assets.models.networks.windows import TYPED_LAYERS, Windows
 
 COUNTS = hnp.arrays(np.uint16, (9, 4, 2, 3), elements=st.integers(0, 3))
+ZEROS = np.zeros((9, 4, 1, 1), dtype=np.uint8)
 
 
-@given(COUNTS, st.integers(1, 4), st.data())
-def test_window_and_target_cell_by_cell(counts: np.ndarray, length: int, data: st.DataObject) -> None:
-    day = data.draw(st.integers(length, 8))
-    windows = Windows(counts, length)
-    inputs, targets = windows.inputs(np.array([day]))[0], windows.targets(np.array([day]))[0]
-    for row, column in np.ndindex(2, 3):
-        for back in range(1, length + 1):
-            np.testing.assert_allclose(inputs[length - back, row, column], np.log1p(counts[day - back, :, row, column]))
-        cell = counts[day, :, row, column]
-        assert targets[row, column].tolist() == [cell.sum() > 0, cell[0] > 0, cell[1] > 0, cell[2] > 0]
+@given(COUNTS, st.integers(1, 4), st.integers(1, 3))
+def test_window_and_target_agree_with_the_counts(counts: np.ndarray, length: int, lead: int) -> None:
+    first = length + lead - 1
+    [(inputs, targets)] = Windows(counts, range(9), length, lead, 20, TYPED_LAYERS)
+    assert len(inputs) == len(targets) == 9 - first
+    for at, day in enumerate(range(first, 9)):
+        window = counts[day - lead - length + 1 : day - lead + 1]
+        np.testing.assert_allclose(inputs[at], np.log1p(window.transpose(0, 2, 3, 1)))
+        cell = counts[day, :, 1, 2]
+        assert targets[at, 1, 2].tolist() == [cell.sum() > 0, cell[0] > 0, cell[1] > 0, cell[2] > 0]
 
 
-def test_untyped_alerts_are_in_the_first_map_only() -> None:
-    counts = np.zeros((3, 4, 1, 1), dtype=np.uint8)
-    counts[2, 3] = 1
-    assert Windows(counts, 2).targets(np.array([2])).ravel().tolist() == [1, 0, 0, 0]
-
-
-def test_frames_are_kept_once() -> None:
-    windows = Windows(np.zeros((500, 4, 6, 6), dtype=np.uint16), 16)
-    assert windows.frames.nbytes == 500 * 6 * 6 * 4 * 4
-    assert windows.frames.flags.c_contiguous
-
-
-def test_rates_are_taken_on_covered_cells() -> None:
+def test_rates_are_shares_of_covered_cells() -> None:
     counts = np.zeros((4, 4, 1, 2), dtype=np.uint8)
     counts[2, 0] = counts[3, 1, 0, 0] = 1
-    in_coverage = np.array([[True, False]])
-    np.testing.assert_allclose(Windows(counts, 2).rates(np.array([2, 3]), in_coverage), [1.0, 0.5, 0.5, 0.0])
+    rates = Windows(counts, range(2, 4), 2, 1, 9, TYPED_LAYERS).rates(np.array([[True, False]]))
+    np.testing.assert_allclose(rates, [1.0, 0.5, 0.5, 0.0])
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 10_000))
-def test_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(seed: int, epoch: int) -> None:
-    days = np.arange(16, 300)
-    order = shuffled(days, seed, epoch)
-    assert sorted(order.tolist()) == days.tolist()
-    np.testing.assert_array_equal(order, shuffled(days, seed, epoch))
-    assert order.tolist() != shuffled(days, seed, epoch + 1).tolist()
-    assert order.tolist() != shuffled(days, seed + 1, epoch).tolist()
+def test_seed_decides_the_order_and_every_epoch_has_another_one() -> None:
+    batches = [Windows(np.zeros((300, 1, 1, 1)), range(300), 4, 1, 20, (), seed) for seed in (1, 1, 2)]
+    orders = [one.days.tolist() for one in batches]
+    assert orders[0] == orders[1] != orders[2]
+    batches[0].on_epoch_end()
+    assert orders[0] != batches[0].days.tolist()
+    assert sorted(orders[0]) == sorted(batches[0].days.tolist()) == list(range(4, 300))
 
 
-@pytest.mark.parametrize(("days", "known"), [([], True), ([3], True), ([9], True), ([10], False)])
-def test_refuses_days_without_window_or_counts(days: list[int], known: bool) -> None:
-    with pytest.raises(ValueError, match="9 days"):
-        Windows(np.zeros((9, 4, 1, 1), dtype=np.uint8), 4).checked_days(days, "forecast", known)
+def test_day_after_the_last_has_a_window_but_no_target() -> None:
+    assert [batch.shape for (batch,) in Windows(ZEROS, range(7, 10), 4, 1, 2)] == [(2, 4, 1, 1, 4), (1, 4, 1, 1, 4)]
 
 
-def test_day_after_the_last_can_be_forecast() -> None:
-    windows = Windows(np.zeros((9, 4, 1, 1), dtype=np.uint8), 4)
-    assert windows.inputs(windows.checked_days([9], "forecast", known=False)).shape == (1, 4, 1, 1, 4)
-
-
-def test_refuses_counts_of_another_shape() -> None:
-    with pytest.raises(ValueError, match="3 layers or more"):
-        Windows(np.zeros((9, 2, 1, 1)), 4)
-
-
-@pytest.mark.parametrize("value", [-1.0, np.nan])
-def test_refuses_what_is_no_count(value: float) -> None:
-    counts = np.zeros((9, 4, 1, 1))
-    counts[3, 2] = value
-    with pytest.raises(ValueError, match="negative or NaN"):
-        Windows(counts, 4)
-
-
-def test_batches_are_the_windows_in_order() -> None:
-    counts = np.random.default_rng(0).poisson(0.5, (20, 4, 2, 3)).astype(np.uint16)
-    windows, days = Windows(counts, 4), np.array([9, 4, 19, 7, 12])
-    batches = WindowBatches(windows, days, 2)
-    assert [len(batches[index][0]) for index in range(len(batches))] == [2, 2, 1]
-    np.testing.assert_array_equal(np.concatenate([batch[0] for batch in batches]), windows.inputs(days))
-    np.testing.assert_array_equal(np.concatenate([batch[1] for batch in batches]), windows.targets(days))
-    assert len(WindowBatches(windows, days, 5, with_targets=False)[0]) == 1
+@pytest.mark.parametrize(("days", "maps"), [(range(4), ()), (range(9, 10), ()), (range(5, 11), None)])
+def test_refuses_days_without_window_or_counts(days: range, maps: tuple[int, ...] | None) -> None:
+    with pytest.raises(ValueError, match="must lie from 4"):
+        Windows(ZEROS, days, 4, 1, 2, maps)

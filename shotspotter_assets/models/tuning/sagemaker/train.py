@@ -11,16 +11,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from shotspotter_assets.models.networks.checkpoint import Checkpoint, TrainingState
 from shotspotter_assets.models.tuning.sagemaker.log_lines import epoch_line, failed_line, result_line
 from shotspotter_assets.models.tuning.sagemaker.ranges import suggested_values
 from shotspotter_assets.models.tuning.sagemaker.task_file import unpacked
 from shotspotter_assets.models.tuning.trials import Trial, TuningTask
-from shotspotter_assets.storage.store import Partition, Store
 
 ROOT_VARIABLE: Final = "SHOTSPOTTER_ML_ROOT"
 """Names another folder than `/opt/ml`, for a machine that is no container."""
@@ -32,20 +30,6 @@ MAX_REASON_CHARACTERS: Final = 1000
 
 TRIED, SETTINGS_FAILED, TASK_FAILED = 0, 1, 2
 ENDED: Final = 128 + signal.SIGTERM
-
-
-@dataclass(frozen=True)
-class ResumedCheckpoint(Checkpoint):
-    """A checkpoint that tells how many epochs the container before this one had finished."""
-
-    earlier: list[float] = field(default_factory=list)
-    """Their validation losses, once it was read."""
-
-    def read(self, key: str, variables: list[Any]) -> tuple[TrainingState, list[Any]] | None:
-        stored = super().read(key, variables)
-        if stored is not None:
-            self.earlier.extend(epoch.validation_loss for epoch in stored[0].history)
-        return stored
 
 
 def run(root: Path, job: str) -> int:
@@ -72,20 +56,15 @@ def run(root: Path, job: str) -> int:
 
 
 def _tried(task: TuningTask, values: Mapping[str, Any], root: Path, job: str) -> Trial:
-    checkpoint = None
-    if (root / CHECKPOINTS).is_dir():
-        # By job, as all jobs of a search may be given one folder.
-        partition = Partition(job, task.history.city.name)
-        checkpoint = ResumedCheckpoint(Store(str((root / CHECKPOINTS).absolute())), partition)
-    task = replace(task, context=replace(task.context, checkpoint=checkpoint))
-    earlier = [] if checkpoint is None else checkpoint.earlier
+    backups = root / CHECKPOINTS / job
+    task = replace(task, context=replace(task.context, backups=backups if backups.parent.is_dir() else None))
 
     def after_epoch(losses: list[float]) -> None:
-        _say(epoch_line(len(earlier) + len(losses), losses[-1]))
+        _say(epoch_line(len(losses), losses[-1]))
 
     trial = task.run(values, after_epoch, _say)
     if trial.loss is not None:
-        _say(result_line(trial.loss, trial.seconds, len(earlier) + len(trial.epochs)))
+        _say(result_line(trial.loss, trial.seconds, len(trial.epochs)))
     return trial
 
 
