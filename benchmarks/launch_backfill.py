@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare
 
 from shotspotter_assets.partitions import key_of
-from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare
 
 CITY, FIRST = "long_city", date(2014, 1, 1)
 CITY_FILE = f"""

@@ -24,16 +24,16 @@ import psutil
 import yaml
 from launch_backfill import cpu_seconds
 from sensor_ticks import postgres_home, record_years
-
-from shotspotter_assets.calendar.local_time import days_between, today
-from shotspotter_assets.dagster_patches.run_launcher import process_of
 from shotspotter_assets.defs.automation.under_way import UNDER_WAY
-from shotspotter_assets.partitions import key_of
 from shotspotter_assets.rehearsal.__main__ import ZONE, end
 from shotspotter_assets.rehearsal.account import materializations, runs_of, typical
 from shotspotter_assets.rehearsal.cities import RehearsedCity, landed_city
 from shotspotter_assets.rehearsal.drops import Drop, land
 from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare
+
+from shotspotter_assets.calendar.local_time import days_between, today
+from shotspotter_assets.dagster_patches.run_launcher import process_of
+from shotspotter_assets.partitions import key_of
 
 DAYS = 3
 """Of each city, a file a day."""

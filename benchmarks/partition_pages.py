@@ -39,7 +39,6 @@ from sensor_ticks import (
     report,
     show_memory,
 )
-
 from shotspotter_assets.rehearsal.processes import Installation, free_port
 
 STATISTICS: Final = "partitionStats { numMaterialized numMaterializing numPartitions numFailed }"

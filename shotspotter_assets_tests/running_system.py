@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-
 from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare
+
 from shotspotter_assets.settings import CHECKOUT
 
 REPOSITORY = {"repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__"}

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from shotspotter_assets.cities.factors import Factors
+from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.nowcast_rules import NowcastRules
@@ -141,6 +142,8 @@ class City(StrictModel):
     """Null for a city whose nowcasts are made by hand alone."""
     retraining: Literal["daily", "weekly"] = "weekly"
     """When live models are trained again: every day, or a week after the last time."""
+    folds: Folds = Folds()
+    """How often a walk-forward fold begins."""
     shared: bool = True
     """Whether the city's alerts take part in the models of all cities (`shared_models`); it may start at them in any case."""
     serves: str | None = None

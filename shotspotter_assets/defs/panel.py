@@ -2,14 +2,18 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.storage.table_columns import Column
 
+if TYPE_CHECKING:
+    from shotspotter_assets.quality.finding import Finding
+
 SIGNIFICANT_DIGITS: Final = 4
+SHOWN_DAYS: Final = 200
 
 Metadata = dict[str, Any]
 """Entries of the panel by name; the type that Dagster gives their values is not public."""
@@ -72,3 +76,9 @@ def _kind(values: Sequence[Any]) -> str:
         if known and all(isinstance(value, kind) for value in known):
             return name
     return "float"
+
+
+def finding_metadata(finding: "Finding") -> Metadata:
+    """The numbers of a quality check, and the days on which it found something."""
+    days = {str(day): number for day, number in sorted(finding.days.items())[:SHOWN_DAYS]}
+    return {**finding.numbers, **({"days": days} if days else {})}

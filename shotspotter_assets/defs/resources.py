@@ -4,7 +4,7 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,7 +12,6 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.run_fence import RunFence
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import KINDS, Access, open_sources
 
@@ -40,16 +39,13 @@ RUN_ATTEMPTS: Final = 12
 
 
 class S3User(dg.ConfigurableResource):
-    """A resource that may be on S3, which is waited for longer in a run, and is not written to by a run that is over."""
+    """A resource that may be on S3; a run waits longer for it than a tick."""
 
     _is_in_run: bool = PrivateAttr(default=False)
-    _fence: Callable[[], None] | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Called before a run or a tick."""
+        """Called by Dagster before a run or a tick."""
         self._is_in_run = context.run is not None
-        run, instance = context.run, context.instance
-        self._fence = None if run is None or instance is None else RunFence(instance, run.run_id)
 
 
 class StoreResource(S3User):
@@ -63,7 +59,7 @@ class StoreResource(S3User):
 
         patience_s = RUN_PATIENCE_S if self._is_in_run else TICK_PATIENCE_S
         client = _s3_client() if self.root.startswith("s3://") else None
-        return Store(self.root, client, patience_s, self._fence)
+        return Store(self.root, client, patience_s)
 
     def remembering(self) -> "OpenedStore":
         """In place of this resource, for many runs in one process: what was read once is not read again."""
@@ -190,7 +186,6 @@ def _s3_client() -> Any:
 def resources(settings: Settings) -> dict[str, Any]:
     """The resources by the name under which assets, checks, sensors and schedules ask for them."""
     return {
-        "cities": settings.cities,
         "store": StoreResource(root=settings.store_root),
         "sources": SourcesResource(landing_root=settings.landing_root),
         "notices_to": NoticesResource(ui_url=settings.ui_url),

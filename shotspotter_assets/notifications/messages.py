@@ -1,11 +1,9 @@
 """The kinds of messages: the text of each, and the key by which a problem is recognised when it is met again."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Literal
 
-Kind = Literal["run failure", "late city", "failed gate", "drift", "corrupt file", "missing folder", "wrong city file"]
+Kind = Literal["run failure", "late city", "failed gate", "corrupt file", "missing folder", "wrong city file"]
 
 
 @dataclass(frozen=True)
@@ -34,23 +32,15 @@ def run_failure(job: str, partition: str | None, step: str | None, error: str, r
     return Message("run failure", subject, f"{where}: {error}", f"run failure|{subject}|{step or ''}", run_url)
 
 
-def late_city(city: str, last_day: date | None, expected_by: datetime, run_url: str | None = None) -> Message:
-    """A city's day has not arrived by the time at which it should have."""
-    since = f"The last day that arrived is {last_day}" if last_day else "No day has arrived yet"
-    text = f"{since}; the next one was due by {expected_by:%Y-%m-%d %H:%M %Z}. Look at the city's source."
-    return Message("late city", city, text, f"late city|{city}", run_url)
+def late_city(city: str, reason: str) -> Message:
+    """A city's newest alerts are older than they should be."""
+    return Message("late city", city, f"{reason} Look at the city's source.", f"late city|{city}")
 
 
-def failed_gate(city: str, day: date, serving: str, reason: str, run_url: str | None = None) -> Message:
-    """The model of a day fails a gate; `serving` names the model that serves instead, and is empty where none does."""
-    text = f"{day}: {reason}" + (f" Serving now: {serving}." if serving else "")
-    return Message("failed gate", f"{city}, {day}", text, f"failed gate|{city}|{day}", run_url)
-
-
-def drift(city: str, day: date, reasons: Sequence[str], run_url: str | None = None) -> Message:
-    """A city's alerts, or the level of its forecasts, have changed; `reasons` are sentences."""
-    text = f"{day}: {' '.join(reasons)} Look at the latest forecast scores."
-    return Message("drift", f"{city}, {day}", text, f"drift|{city}", run_url)
+def failed_check(city: str, check: str, day: str | None, reason: str, run_url: str | None = None) -> Message:
+    """A gate failed: the forecast no longer holds, or the alerts drifted."""
+    subject = f"{city}, {day}" if day else city
+    return Message("failed gate", subject, f"{check}: {reason}", f"failed gate|{check}|{city}|{day}", run_url)
 
 
 def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) -> Message:

@@ -1,7 +1,8 @@
 """Runs parts of the chain for tests, as a launch from the UI would: by partition, by range, on any store and cities."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,11 @@ import dagster as dg
 from shotspotter_assets.cities.registry import Cities, load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs import resources as project
-from shotspotter_assets.partitions import key_of, range_tags
+from shotspotter_assets.partitions import RANGE_END, RANGE_START, range_tags
 from shotspotter_assets.settings import Settings
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")
 SETTINGS = Settings(CITIES, store_root="store", landing_root="landing")
-DEFINITIONS = build_definitions(SETTINGS)
-"""Of the tests' own cities; runs and ticks name the store and the landing folders that they are on."""
-
-SENSORS = {sensor.name: sensor for sensor in DEFINITIONS.sensors or []}
-SCHEDULES = {schedule.name: schedule for schedule in DEFINITIONS.schedules or []}
 
 DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
@@ -29,39 +25,74 @@ TINY_NETWORK = {
 }
 
 
+class Installation(dict[str, Any]):
+    """The resources of an installation, with the cities that its definitions are built from."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(project.resources(settings))
+        self.settings = settings
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        """The definitions of the cities, which runs and ticks give their own resources."""
+        key = repr(dict(self.settings.cities))
+        return _BUILT.get(key) or _BUILT.setdefault(key, build_definitions(self.settings))
+
+
+_BUILT: dict[str, dg.Definitions] = {}
+
+
 def with_city(name: str, **changes: Any) -> Cities:
-    """The tests' cities, with what the file of one of them would say."""
+    """The tests' cities, with changes to the file of one of them."""
     return {**CITIES, name: CITIES[name].model_copy(update=changes)}
 
 
-def resources(store_root: str, landing_root: str = "landing", cities: Cities = CITIES) -> dict[str, Any]:
+def resources(store_root: str, landing_root: str = "landing", cities: Cities = CITIES) -> Installation:
     """The resources of the definitions, on other roots."""
-    return project.resources(Settings(cities, store_root, landing_root))
+    return Installation(Settings(cities, store_root, landing_root))
 
 
 def materialize(
-    names: Sequence[str], resources: dict[str, Any], *, checks: Sequence[str] | None = None, **how: Any
+    city: str,
+    names: Sequence[str],
+    on: Installation,
+    *,
+    days: tuple[str, str] | None = None,
+    partition_key: str | None = None,
+    checks: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    **how: Any,
 ) -> dg.ExecuteInProcessResult:
-    """One run of the assets and of the checks that are named, or of all checks of the assets.
+    """One run of a city's assets and of the checks that are named, or of all checks of the assets.
 
     Args:
+        city: name of the city; empty for assets of all cities.
         names: of assets; none for a run of checks alone.
-        resources: see above.
+        on: see above.
+        days: first and last day of a run over a range.
+        partition_key: a day or a cutoff.
         checks: names of checks.
-        how: instance, partition_key, tags, run_config, raise_on_error as Dagster takes them.
+        config: the configuration of each asset, by its name.
+        how: instance, tags, raise_on_error as Dagster takes them.
     """
-    selection = dg.AssetSelection.assets(*names)
+    keys = [dg.AssetKey([city, name] if city else [name]) for name in names]
+    selection = dg.AssetSelection.assets(*keys)
     if checks is not None:
-        keys = [
+        named = [
             key
-            for key in DEFINITIONS.resolve_asset_graph().asset_check_keys
-            if key.name in checks and (not names or key.asset_key.to_user_string() in names)
+            for key in on.definitions.resolve_asset_graph().asset_check_keys
+            if key.name in checks and key.asset_key.path[0] == city and (not names or key.asset_key in keys)
         ]
-        selection = selection.without_checks() | dg.AssetSelection.checks(*keys)
+        selection = selection.without_checks() | dg.AssetSelection.checks(*named)
+    tags = dict(how.pop("tags", {})) | ({} if days is None else range_tags(*map(date.fromisoformat, days)))
+    ops = {f"{city}__{name}": {"config": values} for name, values in (config or {}).items()}
     return dg.materialize(
-        [*(DEFINITIONS.assets or []), *(DEFINITIONS.asset_checks or [])],
+        [*(on.definitions.assets or []), *(on.definitions.asset_checks or [])],
         selection=selection,
-        resources=resources,
+        resources=dict(on),
+        partition_key=partition_key,
+        tags=tags,
+        run_config={"ops": ops},
         **how,
     )
 
@@ -70,15 +101,14 @@ def run_days(
     city: str,
     first: str,
     last: str,
-    resources: dict[str, Any],
+    on: Installation,
     instance: dg.DagsterInstance,
     raise_on_error: bool = True,
     assets: Sequence[str] = DAILY,
 ) -> dg.ExecuteInProcessResult:
-    """One run of the daily assets (or some of them), and of the checks that nothing is lost, over a range of days."""
-    tags = range_tags(city, first, last)
+    """One run of the alert assets (or some of them), and of the checks that nothing is lost, over a range of days."""
     return materialize(
-        assets, resources, checks=DAILY_CHECKS, instance=instance, tags=tags, raise_on_error=raise_on_error
+        city, assets, on, days=(first, last), checks=DAILY_CHECKS, instance=instance, raise_on_error=raise_on_error
     )
 
 
@@ -95,7 +125,7 @@ def run_fold(
     asset: str,
     city: str,
     fold: str,
-    resources: dict[str, Any],
+    on: Installation,
     instance: dg.DagsterInstance,
     network: dict[str, Any] | None = None,
     horizons: list[int] | None = None,
@@ -104,10 +134,23 @@ def run_fold(
     config = (
         network or TINY_NETWORK if asset == "fold_models" else {"horizons": horizons or [], "types": bool(horizons)}
     )
-    return materialize(
-        [asset],
-        resources,
-        instance=instance,
-        partition_key=key_of(city, fold),
-        run_config={"ops": {asset: {"config": config}}},
+    return materialize(city, [asset], on, partition_key=fold, config={asset: config}, instance=instance)
+
+
+def tick(
+    sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None
+) -> tuple[list[dg.RunRequest], str | None]:
+    """(run requests, next cursor) of one evaluation of a sensor."""
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, definitions=on.definitions, resources=dict(on), sensor_name=sensor
     )
+    result = on.definitions.resolve_sensor_def(sensor)(context)
+    assert isinstance(result, dg.SensorResult)
+    return list(result.run_requests or ()), result.cursor
+
+
+def requested_days(request: dg.RunRequest) -> tuple[str, str]:
+    """(first, last) day of a request."""
+    if request.partition_key is not None:
+        return request.partition_key, request.partition_key
+    return request.tags[RANGE_START], request.tags[RANGE_END]

@@ -15,9 +15,9 @@ import psutil
 import pytest
 import requests
 import yaml
+from shotspotter_assets.rehearsal.processes import free_port
 
 from shotspotter_assets.dagster_patches.run_launcher import process_of
-from shotspotter_assets.rehearsal.processes import free_port
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
 from shotspotter_assets_tests.s3_server import S3Server

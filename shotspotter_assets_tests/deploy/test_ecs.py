@@ -16,11 +16,11 @@ import dagster as dg
 import psycopg2
 import pytest
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+from shotspotter_assets.rehearsal.processes import free_port
 
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.partitions import key_of, range_tags
-from shotspotter_assets.rehearsal.processes import free_port
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Store

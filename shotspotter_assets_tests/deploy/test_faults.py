@@ -20,13 +20,13 @@ import psutil
 import psycopg2
 import pytest
 import yaml
+from shotspotter_assets.rehearsal.cities import RehearsedCity, landed_city
+from shotspotter_assets.rehearsal.drops import Drop, land, land_history
 
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.models.forecaster import training_backups
 from shotspotter_assets.partitions import key_of, next_cutoff, range_tags
-from shotspotter_assets.rehearsal.cities import RehearsedCity, landed_city
-from shotspotter_assets.rehearsal.drops import Drop, land, land_history
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store

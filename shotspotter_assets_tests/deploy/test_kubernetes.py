@@ -17,12 +17,12 @@ from dagster._config import process_config
 from dagster._core.storage.dagster_run import RunOpConcurrency
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres.run_storage import PostgresRunStorage
+from shotspotter_assets.rehearsal.processes import free_port
 from sqlalchemy.engine import make_url
 
 from shotspotter_assets.dagster_patches.instance import PatchedInstance
 from shotspotter_assets.dagster_patches.kubernetes_launcher import SizedK8sRunLauncher
 from shotspotter_assets.dagster_patches.postgres_event_log import BatchedPostgresEventLogStorage
-from shotspotter_assets.rehearsal.processes import free_port
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Store

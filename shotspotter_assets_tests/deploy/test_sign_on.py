@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-
 from shotspotter_assets.rehearsal.processes import free_port
+
 from shotspotter_assets.settings import CHECKOUT
 
 GROUPS = {"olga": ["operators"], "anna": ["analysts"]}

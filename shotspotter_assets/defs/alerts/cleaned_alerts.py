@@ -1,22 +1,19 @@
-"""Cleaned alerts, by city and local day: the tidy table of what can be used, and what cannot with the reason."""
+"""Cleaned alerts of a city by local day: the tidy table of usable rows, and the rejected rows with their reasons."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
-from shotspotter_assets.dagster_patches.partition_versions import add_version
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import check_result, keep_findings, schema_check, stored_rows
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges, with_progress
+from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
@@ -27,207 +24,89 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 
-CLEANED_SCHEMA_HOLDS: Final = (
-    "The tidy table has its columns and types, points in the box, known type codes, and `user_id` in sequence."
-)
-REJECTED_SCHEMA_HOLDS: Final = "The rejected rows are as they were received, each with a known reason."
-PICTURED_CITIES: Final = 3
-"""Of a run over many."""
-CITIES_ARE_WELL: Final = "cities_are_well"
-WELL: Final = "No check of any city warned or failed when it was last run for it, whichever city this run is of."
-
-
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset and its checks."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        backfill_policy=ONE_RUN,
-        group_name="alerts",
+    key, days = asset_key(city, "cleaned_alerts"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        backfill_policy=SINGLE_RUN,
+        group_name=city.name,
         kinds={"parquet"},
         code_version="2",
-        automation_condition=CATCH_UP,
-        deps=["raw_alerts"],
+        automation_condition=corrected_days(city),
+        deps=[asset_key(city, "raw_alerts")],
         metadata=panel.column_schema(CLEANED_COLUMNS),
     )
-    conserved = dg.asset_check(asset="cleaned_alerts", partitions_def=partitions.city_date, blocking=True)
-    schemas = [
-        schema_check(partitions, "cleaned_schema", "cleaned_alerts", ALERTS_FILE, CLEANED_SCHEMA_HOLDS),
-        schema_check(partitions, "rejected_schema", "cleaned_alerts", REJECTED_FILE, REJECTED_SCHEMA_HOLDS),
-    ]
-    quality = dg.multi_asset_check(
+    def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+        """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
+
+        Received rows = cleaned + rejected + duplicates, for every day. An incident that began before midnight goes
+        on after it. If most rows of a run cannot be used, the run fails and writes nothing.
+        """
+        _clean(context, store.open(), city, run_days(context, city))
+
+    @dg.asset_check(asset=key, partitions_def=days, blocking=True)
+    def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+        """Rows received = rows cleaned + rows rejected + duplicates on every day, counted from the stored files."""
+        return _conservation(store.open(), city, run_days(context, city))
+
+    @dg.multi_asset_check(
+        name=f"{city.name}__data_quality",
         specs=[
-            dg.AssetCheckSpec(name, asset="cleaned_alerts", description=meaning, partitions_def=partitions.city_date)
-            for name, meaning in (ALL_CHECKS | {CITIES_ARE_WELL: WELL}).items()
-        ]
+            dg.AssetCheckSpec(name, asset=key, description=meaning, partitions_def=days)
+            for name, meaning in ALL_CHECKS.items()
+        ],
     )
-    return dg.Definitions(
-        assets=[asset(cleaned_alerts)], asset_checks=[conserved(rows_are_conserved), *schemas, quality(data_quality)]
-    )
+    def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+        """Compare the run's days with the stored days of the year before them."""
+        yield from _quality(store.open(), city, run_days(context, city))
+
+    return dg.Definitions(assets=[cleaned_alerts], asset_checks=[rows_are_conserved, data_quality])
 
 
-def cleaned_alerts(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource) -> None:
-    """The tidy table of usable alerts; rows that cannot be used are kept beside it with the reason.
-
-    Received rows = cleaned + rejected + duplicates, for every day. An incident that began before midnight goes on after it,
-    as far as the day before was received by then. If most rows of a city cannot be used, the run fails and nothing is
-    written.
-    """
-    from shotspotter_assets.sources.known_days import mark_states, stored_states
-
-    opened = store.open()
-    all_cleaned = [(date_range, _cleaned(context, opened, date_range)) for date_range in date_ranges(context, cities)]
-    _refuse_mostly_rejected(opened, all_cleaned)
-    for date_range, cleaned in all_cleaned:
-        city = date_range.city
-        rejected = {day: result.rejected for day, result in cleaned.items()}
-        alerts = {day: result.alerts for day, result in cleaned.items()}
-        received = max((day for day, result in cleaned.items() if result.account.received), default=date.min)
-        silent = [day for day in date_range.days if day > received]
-        states = stored_states(opened, "raw_alerts", city.name, ALERTS_FILE, silent)
-        with opened.alone("cleaned_alerts", city.name):
-            opened.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
-            opened.write_tables("cleaned_alerts", city.name, ALERTS_FILE, mark_states(alerts, states))
-        _report_days(context, date_range, cleaned, states)
-        _add_pictures(context, opened, date_range)
-        _log_account(context, date_range, cleaned)
-
-
-def rows_are_conserved(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """Rows received = rows cleaned + rows rejected + duplicates, on every day, counted from the stored files."""
-    from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
-
-    wrong: dict[str, int] = {}
-    rows = 0
-    findings = []
-    for date_range in date_ranges(context, cities):
-        unaccounted: dict[date, int] = {}
-        for raw, alerts, rejected in zip(
-            stored_rows(store, date_range, "raw_alerts", ALERTS_FILE, RECOUNTED),
-            stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, ["user_id"]),
-            stored_rows(store, date_range, "cleaned_alerts", REJECTED_FILE, IDENTITY),
-            strict=True,
-        ):
-            rows += raw.num_rows
-            unaccounted |= unaccounted_rows(raw, alerts, rejected)
-        wrong |= {date_range.key(day): difference for day, difference in unaccounted.items()}
-        days = ", ".join(map(str, list(unaccounted)[:5]))
-        findings.append((date_range, not unaccounted, f"Rows of {days} are lost; materialise cleaned_alerts again."))
-    keep_findings(store, "rows_are_conserved", findings)
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        metadata={"rows_received": rows, "unaccounted_rows_by_partition": wrong},
-        description=f"Materialise cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
-    )
-
-
-def data_quality(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> Iterator[dg.AssetCheckResult]:
-    """What is odd about the data of the run's days, against the stored days of the year before them.
-
-    The last of the results is of all cities: a city that is not well stays in sight until a run of its own finds it well.
-    """
-    from shotspotter_assets.quality.city_state import CityState, cities_are_well
-    from shotspotter_assets.quality.pictures import city_picture
-    from shotspotter_assets.quality.window import Window
-
-    windows = [
-        (date_range, Window.load(store.open(), date_range.city, date_range.days))
-        for date_range in date_ranges(context, cities)
-    ]
-    problems: dict[str, dict[str, str]] = {date_range.city.name: {} for date_range, _ in windows}
-    named: dict[str, dict[str, set[date]]] = {city: {} for city in problems}
-    for name in ALL_CHECKS:
-        findings = [(date_range, check_of(name)(window)) for date_range, window in windows]
-        yield check_result(name, findings, dg.AssetCheckSeverity.WARN)
-        for date_range, finding in findings:
-            if not finding.passed:
-                problems[date_range.city.name][name] = finding.message
-                named[date_range.city.name].setdefault(name, set()).update(finding.days or [date_range.last])
-    for city, of_city in problems.items():
-        days = [day for date_range, _ in windows if date_range.city.name == city for day in date_range.days]
-        CityState.of_run(days, of_city).keep(store.open(), city)
-    wrong_files = {name: file.problem for name, file in unusable_files(cities).items()}
-    states = CityState.load_all(store.open())
-    finding = cities_are_well(
-        {name: states.get(name, []) for name in cities}, wrong_files, _unreadable_files(store.open(), cities)
-    )
-    yield dg.AssetCheckResult(
-        check_name=CITIES_ARE_WELL,
-        passed=finding.passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=finding.message,
-        metadata=finding.numbers
-        | {
-            f"{date_range.city.name}: its days": panel.picture(
-                date_range.city.name, city_picture(window.counts, named[date_range.city.name])
-            )
-            for date_range, window in windows[-PICTURED_CITIES:]
-        },
-    )
-
-
-def _unreadable_files(store: "Store", cities: Cities) -> dict[str, str]:
-    """What is said of the landed files that cannot be read, by city."""
-    from shotspotter_assets.quality.unreadable_files import unreadable_note
-    from shotspotter_assets.sources.registry import arrivals
-    from shotspotter_assets.sources.seen import read_all_unreadable
-
-    files = read_all_unreadable(store)
-    landed = [name for name, city in cities.items() if "landed" in arrivals(city)]
-    return {name: unreadable_note(name, files[name]) for name in landed if files.get(name)}
-
-
-def _cleaned(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> "dict[date, CleanedDay]":
-    """The cleaned days, of whose raw rows a part is held in memory at a time."""
-    from shotspotter_assets.cleaning.alerts import clean_alerts
+def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: Sequence[date]) -> None:
+    """Clean and store the days of a run."""
+    from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
     from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
+    from shotspotter_assets.cleaning.refusal import refuse_mostly_rejected
+    from shotspotter_assets.sources.known_days import mark_states, state_version, stored_states
+    from shotspotter_assets.storage.fingerprints import table_fingerprints
 
-    city = date_range.city
-    store.require_window("raw_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
-    cleaned: dict[date, CleanedDay] = {}
-    stale: list[date] = []
-    for part in with_progress(context, date_range.parts, "cleaned"):
-        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, part.first, part.last)
-        stale += days_of_other_settings(raw.schema.metadata, part.days, city, "raw_alerts")
-        if not stale:
-            cleaned |= clean_alerts(_with_days_before(store, raw, part), part.days, city)
-    refuse_days(stale, city, "raw_alerts")
-    return cleaned
+    raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
+    refuse_days(days_of_other_settings(raw.schema.metadata, days, city, "raw_alerts"), city, "raw_alerts")
+    cleaned = clean_alerts(_with_days_before(store, raw, city, days[0], DAYS_BEFORE), days, city)
+    refuse_mostly_rejected(city, list(cleaned.values()), partial(_other_alerts, store, city, days))
+    received = max((day for day, result in cleaned.items() if result.account.received), default=date.min)
+    silent = [day for day in days if day > received]
+    states = stored_states(store, "raw_alerts", city.name, ALERTS_FILE, silent)
+    alerts = mark_states({day: result.alerts for day, result in cleaned.items()}, states)
+    rejected = {day: result.rejected for day, result in cleaned.items()}
+    with store.alone("cleaned_alerts", city.name):
+        store.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
+        store.write_tables("cleaned_alerts", city.name, ALERTS_FILE, alerts)
+    versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
+    for day, result in cleaned.items():
+        metadata = _metadata(result.account) | {"data_version": state_version(versions[day], states.get(day))}
+        metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
+        metadata |= panel.day_state(states.get(day))
+        context.add_asset_metadata(metadata, partition_key=str(day))
+    _add_pictures(context, store, city, days)
+    _log_account(context, city, cleaned)
 
 
-def _with_days_before(store: "Store", raw: "pa.Table", part: DateRange) -> "pa.Table":
-    """The raw alerts of the days, and of those before them that cleaning looks at, as far as they are stored."""
+def _with_days_before(store: "Store", raw: "pa.Table", city: City, first: date, days_before: int) -> "pa.Table":
+    """The raw alerts, and those of the days before them that cleaning looks at, as far as they are stored."""
     import pyarrow as pa
 
-    from shotspotter_assets.cleaning.alerts import DAYS_BEFORE
-
-    # No dependency, or a change of one day would make the next ones stale too, for the few incidents over midnight.
-    since, eve = part.first - timedelta(days=DAYS_BEFORE), part.first - timedelta(days=1)
-    before = store.read_present("raw_alerts", part.city.name, ALERTS_FILE, since, eve)
+    # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
+    since, eve = first - timedelta(days=days_before), first - timedelta(days=1)
+    before = store.read_present("raw_alerts", city.name, ALERTS_FILE, since, eve)
     return raw if before is None else pa.concat_tables([before, raw])
 
 
-def _refuse_mostly_rejected(store: "Store", all_cleaned: "Sequence[tuple[DateRange, dict[date, CleanedDay]]]") -> None:
-    """Of each city, all days of the run together."""
-    from shotspotter_assets.cleaning.refusal import MostRowsRejectedError, refuse_mostly_rejected
-    from shotspotter_assets.quality.city_state import CityState
-
-    for city in {date_range.city.name: date_range.city for date_range, _ in all_cleaned}.values():
-        days: dict[date, CleanedDay] = {}
-        for date_range, cleaned in all_cleaned:
-            if date_range.city.name == city.name:
-                days |= cleaned
-        try:
-            refuse_mostly_rejected(city, list(days.values()), partial(_other_alerts, store, city, days))
-        except MostRowsRejectedError as error:
-            CityState.of_run(days, {"share_rejected": str(error)}).keep(store, city.name)
-            raise
-
-
-def _other_alerts(store: "Store", city: City, days: Collection[date]) -> int:
+def _other_alerts(store: "Store", city: City, days: Sequence[date]) -> int:
     """Alerts stored for other days, if the city's first day, where rows without a date are filed, is among `days`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -238,23 +117,45 @@ def _other_alerts(store: "Store", city: City, days: Collection[date]) -> int:
     return 0 if alerts is None else int(pc.sum(pc.invert(pc.is_in(alerts["date"], pa.array(list(days))))).as_py() or 0)
 
 
-def _report_days(
-    context: dg.AssetExecutionContext,
-    date_range: DateRange,
-    cleaned: "Mapping[date, CleanedDay]",
-    states: "Mapping[date, str]",
-) -> None:
-    """Data version and numbers of each day."""
-    from shotspotter_assets.sources.known_days import state_version
-    from shotspotter_assets.storage.fingerprints import table_fingerprints
+def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetCheckResult:
+    from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
 
-    precision = date_range.city.time_precision
-    versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
-    for day, result in cleaned.items():
-        metadata = _metadata(result.account) | ({} if precision == "second" else {"time_precision": precision})
-        add_version(context, date_range.key(day), state_version(versions[day], states.get(day)))
-        metadata |= panel.day_state(states.get(day))
-        context.add_asset_metadata(metadata, partition_key=date_range.key(day))
+    first, last = days[0], days[-1]
+    raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RECOUNTED)
+    alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, first, last, ["user_id"])
+    rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, IDENTITY)
+    wrong = {str(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
+        description=f"Materialise cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
+    )
+
+
+def _quality(store: "Store", city: City, days: Sequence[date]) -> Iterator[dg.AssetCheckResult]:
+    from shotspotter_assets.quality.city_state import CityState
+    from shotspotter_assets.quality.pictures import city_picture
+    from shotspotter_assets.quality.window import Window
+
+    window = Window.load(store, city, days)
+    problems: dict[str, str] = {}
+    named: dict[str, set[date]] = {}
+    for at, name in enumerate(ALL_CHECKS):
+        finding = check_of(name)(window)
+        if not finding.passed:
+            problems[name] = finding.message
+            named[name] = set(finding.days or [days[-1]])
+        metadata = panel.finding_metadata(finding)
+        if at == len(ALL_CHECKS) - 1:
+            metadata["its days"] = panel.picture(city.name, city_picture(window.counts, named))
+        yield dg.AssetCheckResult(
+            passed=finding.passed,
+            check_name=name,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=metadata,
+            description=finding.message,
+        )
+    CityState.of_run(days, problems).keep(store, city.name)
 
 
 def _metadata(account: "Account") -> panel.Metadata:
@@ -277,34 +178,32 @@ def _metadata(account: "Account") -> panel.Metadata:
     return metadata
 
 
-def _add_pictures(context: dg.AssetExecutionContext, store: "Store", date_range: DateRange) -> None:
-    """A small map and the hours of each of the last days of a range; of years of days nobody looks at all."""
+def _add_pictures(context: dg.AssetExecutionContext, store: "Store", city: City, days: Sequence[date]) -> None:
+    """A small map and the hours of the last days of a range."""
     from shotspotter_assets.quality.pictures import BEFORE_DAYS, COLUMNS, PICTURED_DAYS, day_pictures
 
-    shown = date_range.days[-PICTURED_DAYS:]
+    shown = days[-PICTURED_DAYS:]
     first = shown[0] - timedelta(days=BEFORE_DAYS)
-    near = store.read_present("cleaned_alerts", date_range.city.name, ALERTS_FILE, first, shown[-1], COLUMNS)
+    near = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, shown[-1], COLUMNS)
     if near is not None:
-        for day, png in day_pictures(near, shown, date_range.city).items():
-            picture = {"picture": panel.picture(str(day), png)}
-            context.add_asset_metadata(picture, partition_key=date_range.key(day))
+        for day, png in day_pictures(near, shown, city).items():
+            context.add_asset_metadata({"picture": panel.picture(str(day), png)}, partition_key=str(day))
 
 
-def _log_account(
-    context: dg.AssetExecutionContext, date_range: DateRange, cleaned: "Mapping[date, CleanedDay]"
-) -> None:
-    """Where the rows went, and a warning of types that are not known."""
+def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mapping[date, CleanedDay]") -> None:
+    """Log where the rows went, and warn of unknown types."""
     from shotspotter_assets.cleaning.alerts import NO_ROWS
 
     total = sum((result.account for result in cleaned.values()), start=NO_ROWS)
     rejected, unknown = Counter(total.rejected), Counter(total.unknown_types)
     reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
     context.log.info(
-        f"{date_range.city.name}: {total.received:,} rows received on {len(cleaned):,} days = {total.cleaned:,} cleaned + "
+        f"{city.name}: {total.received:,} rows received on {len(cleaned):,} days = {total.cleaned:,} cleaned + "
         f"{rejected.total():,} rejected{reasons} + {total.duplicates:,} duplicates"
     )
     if unknown:
         spellings = ", ".join(f"{spelling!r} {alerts:,}" for spelling, alerts in unknown.most_common(10))
         context.log.warning(
-            f"{date_range.city.name}: {unknown.total():,} alerts have a type that is not known and stays empty: {spellings}"
+            f"{city.name}: {unknown.total():,} alerts have an unknown type, which stays empty: {spellings}. Map the spellings "
+            "in gunshot_spellings or event_types of the city's file."
         )

@@ -1,116 +1,91 @@
-"""Grid tensors, by city and local day: the day's counts by hour, type and cell."""
+"""Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import keep_findings, stored_rows
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.gridding.columns import GRID_COLUMNS
-from shotspotter_assets.partitions import ONE_RUN, DateRange, Partitions, date_ranges, with_progress
+from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shotspotter_assets.storage.store import Store
 
-READ_COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
+READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset and its check."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        backfill_policy=ONE_RUN,
-        group_name="grids",
+    key, days = asset_key(city, "grid_tensors"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        backfill_policy=SINGLE_RUN,
+        group_name=city.name,
         kinds={"parquet"},
         code_version="2",
-        automation_condition=CATCH_UP,
-        deps=["cleaned_alerts"],
+        automation_condition=corrected_days(city),
+        deps=[asset_key(city, "cleaned_alerts")],
         metadata=panel.column_schema(GRID_COLUMNS),
     )
-    check = dg.asset_check(asset="grid_tensors", partitions_def=partitions.city_date, blocking=True)
-    return dg.Definitions(assets=[asset(grid_tensors)], asset_checks=[check(counts_equal_alerts)])
+    def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+        """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
+
+        The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
+        """
+        _grid(context, store.open(), city, run_days(context, city))
+
+    @dg.asset_check(asset=key, partitions_def=days, blocking=True)
+    def counts_equal_alerts(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+        """The sum of each day's tensor equals the number of cleaned alerts, or of incidents that began on it."""
+        return _conservation(store.open(), city, run_days(context, city))
+
+    return dg.Definitions(assets=[grid_tensors], asset_checks=[counts_equal_alerts])
 
 
-def grid_tensors(context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource) -> None:
-    """The day's frames as a sparse tensor: alerts, or incidents that began, per local hour, type, row and column.
+def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: Sequence[date]) -> None:
+    """Grid and store the days of a run."""
+    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
+    from shotspotter_assets.gridding.tensors import sparse_tensors
+    from shotspotter_assets.sources.known_days import mark_states, state_version, stored_states
+    from shotspotter_assets.storage.fingerprints import table_fingerprints
 
-    The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
-    """
-    from shotspotter_assets.sources.known_days import mark_states, stored_states
+    alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
+    stale = days_of_other_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
+    refuse_days(stale, city, "cleaned_alerts")
+    tensors = sparse_tensors(alerts, days, city)
+    newest = max(alerts["date"].to_pylist(), default=date.min)
+    states = stored_states(store, "cleaned_alerts", city.name, ALERTS_FILE, [day for day in days if day > newest])
+    store.write_tables("grid_tensors", city.name, GRID_FILE, mark_states(tensors, states))
+    versions = table_fingerprints(tensors)
+    for day, tensor in tensors.items():
+        metadata = {
+            city.counted: int(tensor["count"].to_numpy().sum()),
+            "entries": tensor.num_rows,
+            "time_precision": city.time_precision,
+            "data_version": state_version(versions[day], states.get(day)),
+            **panel.day_state(states.get(day)),
+        }
+        context.add_asset_metadata(metadata, partition_key=str(day))
+    context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
 
-    opened = store.open()
-    for date_range in date_ranges(context, cities):
-        city, days = date_range.city, date_range.days
-        tensors, alerts_by_day = _gridded(context, opened, date_range)
-        newest = max((day for day, alerts in alerts_by_day.items() if alerts), default=date.min)
-        silent = [day for day in days if day > newest]
-        states = stored_states(opened, "cleaned_alerts", city.name, ALERTS_FILE, silent)
-        opened.write_tables("grid_tensors", city.name, GRID_FILE, mark_states(tensors, states))
-        for day, tensor in tensors.items():
-            counted = int(tensor["count"].to_numpy().sum())
-            metadata = {city.counted: counted, "entries": tensor.num_rows, "time_precision": city.time_precision}
-            metadata |= panel.day_state(states.get(day))
-            context.add_asset_metadata(metadata, partition_key=date_range.key(day))
-        alerts = sum(alerts_by_day.values())
-        context.log.info(f"{city.name}: {alerts:,} alerts of {len(days):,} days to {days[-1]} gridded")
 
-
-def counts_equal_alerts(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """The sum of the dense window equals the number of cleaned alerts, or of incidents that began, on every day."""
+def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetCheckResult:
     from shotspotter_assets.gridding.conservation import COUNTED_COLUMNS, miscounted_alerts
     from shotspotter_assets.gridding.tensors import counted_alerts
 
-    wrong: dict[str, int] = {}
-    counted = 0
-    findings = []
-    for date_range in date_ranges(context, cities):
-        city = date_range.city
-        miscounted: dict[date, int] = {}
-        for part, tensors, alerts in zip(
-            date_range.parts,
-            stored_rows(store, date_range, "grid_tensors", GRID_FILE),
-            stored_rows(store, date_range, "cleaned_alerts", ALERTS_FILE, COUNTED_COLUMNS),
-            strict=True,
-        ):
-            miscounted |= miscounted_alerts(tensors, alerts, part.days, city)
-            counted += counted_alerts(alerts, city).num_rows
-        wrong |= {date_range.key(day): number for day, number in miscounted.items()}
-        named = ", ".join(map(str, list(miscounted)[:5]))
-        findings.append((date_range, not miscounted, f"Counts of {named} are wrong; materialise grid_tensors again."))
-    keep_findings(store, "counts_equal_alerts", findings)
+    tensors = store.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
+    alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], COUNTED_COLUMNS)
+    wrong = {str(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}
     return dg.AssetCheckResult(
         passed=not wrong,
-        metadata={"alerts": counted, "counts_minus_alerts_by_partition": wrong},
+        metadata={"alerts": counted_alerts(alerts, city).num_rows, "counts_minus_alerts_by_day": wrong},
         description=f"Materialise grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
     )
-
-
-def _gridded(
-    context: dg.AssetExecutionContext, store: "Store", date_range: DateRange
-) -> "tuple[dict[date, pa.Table], dict[date, int]]":
-    """(tensors, number of alerts) by day; the alerts of a part of the days are held in memory at a time."""
-    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
-    from shotspotter_assets.gridding.tensors import sparse_tensors
-
-    city = date_range.city
-    store.require_window("cleaned_alerts", city.name, ALERTS_FILE, date_range.first, date_range.last)
-    tensors: dict[date, pa.Table] = {}
-    alerts_by_day = dict.fromkeys(date_range.days, 0)
-    stale: list[date] = []
-    for part in with_progress(context, date_range.parts, "gridded"):
-        alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, part.first, part.last, READ_COLUMNS)
-        stale += days_of_other_settings(alerts.schema.metadata, part.days, city, "cleaned_alerts")
-        if not stale:
-            tensors |= sparse_tensors(alerts, part.days, city)
-            alerts_by_day |= {each["values"]: each["counts"] for each in alerts["date"].value_counts().to_pylist()}
-    refuse_days(stale, city, "cleaned_alerts")
-    return tensors, alerts_by_day

@@ -1,277 +1,224 @@
-"""Sensors that watch the landing folders and poll the live sources, and ask for exactly the days that changed."""
+"""Sensors that watch the landing folders and poll the live sources, and request runs of the days that changed.
+
+A day is due while its rows at the source differ from those stored, so a request that was lost is made again, and a request
+for the same rows has the same run key. The newest day is one run of the whole daily chain; all other days are one run of
+the alert assets for each stretch without a gap.
+"""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cache
-from pathlib import PurePosixPath
-from time import monotonic
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities, unusable_files
-from shotspotter_assets.defs.alerts.raw_alerts import unreadable_evaluation
-from shotspotter_assets.defs.automation.automated_cities import NO_CITY, automated, sensor_status
-from shotspotter_assets.defs.automation.runs import (
-    DAILY_ASSETS,
-    DAILY_CHAIN,
-    cities_with_failures,
-    days_of,
-    failed_again,
-    requests_of,
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation, unreadable_evaluation
+from shotspotter_assets.defs.automation.automated import (
+    BACKLOG_PRIORITY,
+    NEWEST_DAY_PRIORITY,
+    PRIORITY_TAG,
+    UNDER_WAY,
 )
-from shotspotter_assets.defs.automation.under_way import UnderWay
-from shotspotter_assets.defs.automation.wanted_days import WantedDays, left_out_note, no_forecast_note, wanted_days
+from shotspotter_assets.defs.city_assets import ALERT_ASSETS, daily_chain
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import LOOK_BACK_DAYS, contiguous
+from shotspotter_assets.partitions import LOOK_BACK_DAYS, asset_key, contiguous, range_tags
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.registry import Arrival, arrivals, needs_clock
+from shotspotter_assets.sources.registry import Arrival, arrivals
+from shotspotter_assets.storage.file_names import GRID_FILE, RECORD_FILE
 
 if TYPE_CHECKING:
-    from shotspotter_assets.sources.arrivals import Unreadable
-    from shotspotter_assets.sources.looks import FutureLook, Look
+    from shotspotter_assets.sources.polls import Poll
     from shotspotter_assets.storage.store import Store
 
-SECONDS_PER_TICK: Final = 20.0
-"""A tick begins with no further city and opens no further file after this."""
+LANDING_SECONDS: Final = 10
 
-MAX_SECONDS: Final = 40.0
-"""What is not known by then is left for the next tick: Dagster ends one of 60 s and forgets what it found."""
+NOT_AUTOMATED: Final = "The city is not automated; write `automation: recent` in its file."
 
-MAX_RUNS_PER_TICK: Final = 25
+LATENESS_PERIOD_S: Final = 3600
+"""Seconds between two evaluations of a city's `alerts_are_on_time`."""
 
-MAX_SHOWN: Final = 10
-"""Problems that the line of a tick has room for."""
+MAX_GAP_DAYS: Final = 366
+"""`automation: recent` fills the gap since the newest stored day if it is no longer than this."""
 
+CITY_TAG: Final = "shotspotter/city"
+REQUEST_TAG: Final = "shotspotter/request"
+"""Of a run that a sensor requested: the days and a hash of their rows."""
 
-@dataclass(frozen=True)
-class Watch:
-    """What one sensor watches."""
-
-    arrival: Arrival
-    """How the sources that it looks at get new days."""
-    tables: str
-    """Name of the stored tables of what it has seen."""
-    pending: "dict[str, FutureLook]" = field(default_factory=dict)
-    """Looks that were not over with their tick; the server that holds the sensor keeps them for the next one."""
-
-
-@dataclass
-class Cursor:
-    """What a tick leaves to the next one."""
-
-    generations: dict[str, int]
-    """The generation of each city's table of what was seen."""
-    turn: int
-    """Which city is looked at first."""
-    unreadable: dict[str, str]
-    """Of the cities with files that cannot be read, a hash of these and why."""
-
-    @classmethod
-    def of(cls, text: str | None) -> "Cursor":
-        """The cursor that Dagster has kept."""
-        kept = json.loads(text or "{}")
-        return cls(kept.get("generations", {}), kept.get("turn", 0), kept.get("unreadable", {}))
+WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+"""A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 
 
 def definitions(settings: Settings) -> dg.Definitions:
-    """Both sensors."""
-    landing = _sensor(
-        "landing_arrivals",
-        Watch("landed", "landing"),
-        seconds=5,
-        description="Watches the landing folders and takes in the days of files that were landed or replaced.",
-        settings=settings,
+    """For each city a sensor for its landing folders, and one for its live sources."""
+    return dg.Definitions(
+        sensors=[
+            _sensor(city, arrival, settings.poll_seconds)
+            for city in settings.cities.values()
+            for arrival in sorted(arrivals(city) & {"landed", "polled"})
+        ]
     )
-    polled = _sensor(
-        "polled_arrivals",
-        Watch("polled", "polled"),
-        seconds=settings.poll_seconds,
-        description=f"Asks the live sources for new and corrected days every {settings.poll_seconds} seconds.",
-        settings=settings,
-    )
-    return dg.Definitions(sensors=[landing, polled])
 
 
-def _sensor(name: str, watch: Watch, *, seconds: int, description: str, settings: Settings) -> dg.SensorDefinition:
+def _sensor(city: City, arrival: Arrival, poll_seconds: int) -> dg.SensorDefinition:
+    name, seconds, description = {
+        "landed": ("landing", LANDING_SECONDS, "Requests the days of files that were landed or replaced."),
+        "polled": ("polling", poll_seconds, "Asks the live source for new and corrected days."),
+    }[arrival]
+
     @dg.sensor(
-        name=name,
-        target=DAILY_CHAIN,
+        name=f"{city.name}_{name}",
+        target=daily_chain(city),
         minimum_interval_seconds=seconds,
-        default_status=sensor_status(settings.cities),
+        default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description=description,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext,
-        cities: dg.ResourceParam[Cities],
-        store: StoreResource,
-        sources: SourcesResource,
-    ) -> dg.SensorResult:
-        return _tick(context, watch, cities, store, sources)
+    def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
+        return Tick(context, city, arrival, store.open()).result(sources)
 
     return sensor
 
 
-def _tick(
-    context: dg.SensorEvaluationContext, watch: Watch, cities: Cities, store: StoreResource, sources: SourcesResource
-) -> dg.SensorResult:
-    """Look at the cities, and ask for runs of the days that changed.
+class Tick:
+    """One evaluation of a sensor.
 
-    The next generation of a table of what was seen is written before the runs are asked for, and counts once the cursor
-    that names it is saved together with them: a tick that dies in between is done over.
+    The cursor holds `files`, the file versions at which the city's stored days equalled its files, and what was last
+    reported of its unreadable files and its lateness.
     """
-    from shotspotter_assets.sources.looks import LookRound, look_at
-    from shotspotter_assets.sources.seen import SeenTable, read_unreadable
 
-    started = monotonic()
-    if not automated(cities.values()):
-        return dg.SensorResult(skip_reason=f"{NO_CITY} {_wrong_files(cities)}".strip(), cursor=context.cursor)
-    watched = [city for city in automated(cities.values()) if watch.arrival in arrivals(city)]
-    cursor, opened = Cursor.of(context.cursor), store.open()
-    failed = cities_with_failures(context.instance)
-    requests: list[dg.RunRequest] = []
-    problems: dict[str, str] = {}
-    notes: dict[str, str] = {}
-    bad_files_before = dict(cursor.unreadable)
-    cursor.unreadable = {city.name: bad for city in watched if (bad := cursor.unreadable.get(city.name))}
+    def __init__(self, context: dg.SensorEvaluationContext, city: City, arrival: Arrival, store: "Store") -> None:
+        self._instance, self._city, self._arrival, self._store = context.instance, city, arrival, store
+        kept = json.loads(context.cursor or "{}")
+        self._files: dict[str, str] = kept.get("files", {})
+        self._unreadable: dict[str, str] = kept.get("unreadable", {})
+        self._evaluated_at: float = kept.get("evaluated_at", 0.0)
+        self._cursor = context.cursor
 
-    @cache
-    def under_way() -> UnderWay:
-        return UnderWay.of(context.instance)
+    def result(self, sources: SourcesResource) -> dg.SensorResult:
+        """Poll the city's source and request runs of the days that are due."""
+        from shotspotter_assets.sources.polls import poll
 
-    def enough() -> bool:
-        return monotonic() - started > SECONDS_PER_TICK
+        if not self._city.is_automated:
+            return dg.SensorResult(skip_reason=NOT_AUTOMATED, cursor=self._cursor)
+        if _is_under_way(self._instance, self._city):
+            return dg.SensorResult(skip_reason="Waits for a run of the city's alerts.", cursor=self._cursor)
+        found = poll(self._city, self._arrival, sources.access, self._files, self._store)
+        requests = list(self._wanted(found))
+        in_transfer = f" Left alone until transferred: {', '.join(found.in_transfer)}." if found.in_transfer else ""
+        unreadable = "".join(
+            f" {path} is left out until replaced: {file.error}" for path, file in found.unreadable.items()
+        )
+        events = self._events(found)
+        cursor = {
+            "files": self._files if found.days else dict(found.files),
+            "unreadable": self._unreadable,
+            "evaluated_at": self._evaluated_at,
+        }
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else f"{self._note or 'Nothing new.'}{in_transfer}{unreadable}",
+            cursor=json.dumps(cursor),
+            asset_events=events,
+        )
 
-    def is_late() -> bool:
-        return monotonic() - started > MAX_SECONDS
+    def _wanted(self, found: "Poll") -> Iterator[dg.RunRequest]:
+        """The runs that the city's due days need."""
+        city, self._note = self._city, ""
+        days = dict(found.days)
+        stored = self._store.days_present("grid_tensors", city.name, GRID_FILE)
+        if self._arrival == "polled" and city.automation == "recent":
+            first = _first_recent(city, stored)
+            if any(day < first and day not in stored for day in days):
+                days = {day: version for day, version in days.items() if day >= first or day in stored}
+                self._note = (
+                    f"Days before {first} were never built (automation: recent). For all of its history, write `automation: "
+                    "history` in the city's file, or materialise raw_alerts, cleaned_alerts and grid_tensors."
+                )
+        newest = found.newest
+        if newest is not None and self._is_chain_due(newest, days, stored):
+            version = days.pop(newest, "first forecast")
+            tags = {PRIORITY_TAG: NEWEST_DAY_PRIORITY}
+            yield from self._request([newest], [version], daily_chain(city), tags)
+        for stretch in reversed(contiguous(days)):
+            assets = [asset_key(city, name) for name in ALERT_ASSETS]
+            tags = {PRIORITY_TAG: BACKLOG_PRIORITY, **(range_tags(stretch[0], stretch[-1]) if len(stretch) > 1 else {})}
+            yield from self._request(stretch, [days[day] for day in stretch], assets, tags)
 
-    def look(seen: SeenTable) -> "Look | None":
-        return None if enough() else look_at(seen, watch.arrival, sources.readers, enough)
+    def _is_chain_due(self, newest: date, days: Mapping[date, str], stored: Set[date]) -> bool:
+        """Whether the newest day changed or was never forecast; a backlog before it is built first."""
+        before = newest - timedelta(days=1)
+        if newest > self._city.start and (before not in stored or before in days):
+            return False
+        if newest in days:
+            return True
+        forecasts = self._store.days_present("risk_forecasts", self._city.name, RECORD_FILE)
+        return newest in stored and newest not in forecasts
 
-    turn = cursor.turn % max(len(watched), 1)
-    in_turn = watched[turn:] + watched[:turn]
-    tables = [SeenTable(opened, city, watch.tables, cursor.generations.get(city.name, 0)) for city in in_turn]
-    looks = LookRound(tables, look, watch.pending)
-    for city, future in looks.finished(until=started + MAX_SECONDS):
-        if len(requests) >= MAX_RUNS_PER_TICK or is_late():
-            break
-        try:
-            found = future.result()
-            if found is None:
-                continue
-            asked, note = _requests(context, opened, found, watch.arrival, under_way)
-            if city.name in failed and needs_clock(city) == (watch.arrival != "landed"):
-                asked_days = under_way().days(city.name, DAILY_ASSETS) | days_of(asked)
-                asked += failed_again(context.instance, city.name, asked_days)
-            requests += asked
-            cursor.generations[city.name] = found.seen.generation
-            _note_bad_files(cursor, found)
-            told_of_city = " ".join(filter(None, [note, _in_transfer(found)]))
-            notes |= {city.name: told_of_city} if told_of_city else {}
-        except Exception as error:  # one city's source must not stop the others; all that failed are named below
-            problems[city.name] = str(error)
-            context.log.exception(f"{city.name}: its source could not be looked at")
-        looks.drop(future)
-    for city in looks.end(is_late=is_late()):
-        problems[city.name] = f"{city.name}: its source has not answered within {MAX_SECONDS:g} s."
-        context.log.error(problems[city.name])
-    left = [seen.city for seen in looks.waiting.values()]
-    # With cities left, the cursor has to move on to them.
-    if problems and len(problems) == len(watched):
-        raise dg.Failure(f"No source could be looked at. {_some(problems.values())}")
-    unchanged = f"Nothing new at {len(watched) - len(left) - len(problems)} of {len(watched)} cities."
-    cursor.turn = next((watched.index(city) for city in left), turn)
-    bad_files = {city: files for city in cursor.unreadable if (files := read_unreadable(opened, city))}
-    told = [unchanged, _wrong_files(cities), _some(problems.values()), _named(bad_files), _some(notes.values())]
-    for text in filter(None, told[1:] if requests else []):
-        context.log.warning(text)  # a tick with runs has no text of its own
-    return dg.SensorResult(
-        run_requests=sorted(requests, key=lambda asked: max(days_of([asked])), reverse=True),
-        skip_reason=None if requests else " ".join(filter(None, told)),
-        cursor=json.dumps(asdict(cursor)),
-        asset_events=[unreadable_evaluation(bad_files)] if cursor.unreadable != bad_files_before else [],
+    def _request(
+        self,
+        days: Sequence[date],
+        versions: Sequence[str],
+        assets: Sequence[dg.AssetKey],
+        tags: Mapping[str, str],
+    ) -> Iterator[dg.RunRequest]:
+        """One run of the days, unless it ran already; a failed one is requested again after each of `WAITS`."""
+        from shotspotter_assets.storage.fingerprints import sha256
+
+        request = f"{self._city.name} {days[0]}...{days[-1]} {sha256(*versions)[:16]}"
+        records = self._instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: request}))
+        if records and records[0].dagster_run.status is dg.DagsterRunStatus.FAILURE:
+            attempts = sum(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in records)
+            ended = datetime.fromtimestamp(records[0].end_time or 0, UTC)
+            if attempts > len(WAITS) or datetime.now(UTC) < ended + WAITS[attempts - 1]:
+                return
+        elif records and records[0].dagster_run.run_id == _latest_run(self._instance, self._city):
+            return  # the same rows again: only after another run of the city can they be due once more
+        yield dg.RunRequest(
+            run_key=f"{request} {len(records)}",  # rows that come back after a correction run again
+            partition_key=str(days[0]) if len(days) == 1 else None,
+            asset_selection=assets,
+            tags={**tags, CITY_TAG: self._city.name, REQUEST_TAG: request},
+        )
+
+    def _events(self, found: "Poll") -> list[dg.AssetCheckEvaluation]:
+        """Outcomes of checks that no run reports: files that cannot be read, and a source that is silent."""
+        events = []
+        unreadable = {path: file.version for path, file in sorted(found.unreadable.items())}
+        if unreadable != self._unreadable:
+            events.append(unreadable_evaluation(self._city, found.unreadable))
+            self._unreadable = unreadable
+        now = datetime.now(UTC).timestamp()
+        if now - self._evaluated_at > LATENESS_PERIOD_S and self._city.end is None:
+            events.append(late_evaluation(self._store, self._city))
+            self._evaluated_at = now
+        return events
+
+
+def newest_day_request(city: City, day: date, source: str) -> dg.RunRequest:
+    """One run of the daily chain of a day, without regard to what the source has."""
+    return dg.RunRequest(
+        run_key=f"{city.name} {day} {source}",
+        partition_key=str(day),
+        asset_selection=daily_chain(city),
+        tags={PRIORITY_TAG: NEWEST_DAY_PRIORITY, CITY_TAG: city.name},
     )
 
 
-def _in_transfer(found: "Look") -> str:
-    names = [PurePosixPath(path).name for path in sorted(found.in_transfer)]
-    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-    if not names:
-        return ""
-    return f"{found.seen.city.name}: left alone until their transfer is over: {', '.join(names[:MAX_SHOWN])}{more}."
+def _is_under_way(instance: dg.DagsterInstance, city: City) -> bool:
+    """Whether a run of the city's alerts or live models has not ended: what it reads is not known, so the tick waits."""
+    watched = {asset_key(city, name) for name in (*ALERT_ASSETS, "live_models")}
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+    return any(watched & (run.asset_selection or set()) for run in runs)
 
 
-def _named(bad_files: "Mapping[str, Mapping[str, Unreadable]]") -> str:
-    from shotspotter_assets.quality.unreadable_files import unreadable_note
-
-    return _some(unreadable_note(city, files) for city, files in bad_files.items())
-
-
-def _some(problems: Iterable[str]) -> str:
-    texts = list(problems)
-    more = len(texts) - MAX_SHOWN
-    return " ".join(texts[:MAX_SHOWN]) + (f" And {more} more, named in the log of the tick." if more > 0 else "")
+def _latest_run(instance: dg.DagsterInstance, city: City) -> str | None:
+    runs = instance.get_runs(dg.RunsFilter(tags={CITY_TAG: city.name}), limit=1)
+    return runs[0].run_id if runs else None
 
 
-def _wrong_files(cities: Cities) -> str:
-    problems = {name: file.problem for name, file in unusable_files(cities).items()}
-    named = " ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:MAX_SHOWN])
-    return f"{len(problems)} of the city files cannot be used. {named}" if problems else ""
-
-
-def _note_bad_files(cursor: Cursor, found: "Look") -> None:
-    from shotspotter_assets.storage.fingerprints import sha256
-
-    city, files = found.seen.city.name, found.seen.unreadable()
-    cursor.unreadable.pop(city, None)
-    if files:
-        cursor.unreadable[city] = sha256(
-            *(f"{path}{file.version}{file.error}" for path, file in sorted(files.items()))
-        )[:8]
-
-
-def _requests(
-    context: dg.SensorEvaluationContext,
-    store: "Store",
-    found: "Look",
-    arrival: Arrival,
-    under_way_now: Callable[[], UnderWay],
-) -> tuple[list[dg.RunRequest], str]:
-    """(runs to ask for after a look, what to say of days that are left out)."""
-    from shotspotter_assets.sources.arrivals import as_asked
-
-    city = found.seen.city
-    for file, error in found.unreadable.items():
-        context.log.error(f"{city.name}: {file} is left out until it is replaced. {error}")
-    under_way = under_way_now().days(city.name, DAILY_ASSETS) if found.days else set()
-    if found.unfinished:
-        context.log.info(f"{city.name}: {found.unfinished:,} further files wait for the next tick, and their days too")
-        found.seen.keep(found.table)
-        return [], ""
-    if waiting := found.days.keys() & under_way:
-        # Whether the run under way has read them is not known.
-        context.log.info(
-            f"{city.name}: {len(waiting):,} days have changed and are being made; they are asked for afterwards"
-        )
-    days = wanted_days(context.instance, store, found, arrival, under_way)
-    if days.made:
-        context.log.info(f"{city.name}: {len(days.made):,} days are made already from the same rows")
-    further = contiguous(sorted(days.wanted))[:-MAX_RUNS_PER_TICK]
-    if further:
-        context.log.info(f"{city.name}: {len(further):,} further stretches of days wait for the next tick")
-    later = {day for stretch in further for day in stretch}
-    found.seen.keep(as_asked(found.table, found.days.keys() - later - waiting - set(days.left_out)))
-    asked = {day: version for day, version in days.wanted.items() if day not in later}
-    return list(requests_of(city.name, asked, f"look {found.seen.generation}")), _note(found, arrival, days)
-
-
-def _note(found: "Look", arrival: Arrival, days: WantedDays) -> str:
-    from shotspotter_assets.sources.looks import last_day_over
-
-    city = found.seen.city
-    if days.left_out:
-        return left_out_note(city, days.left_out)
-    newest = max(filter(None, found.table["day"].unique().to_pylist()), default=None)
-    is_old = newest is not None and (last_day_over(city) - newest).days >= LOOK_BACK_DAYS
-    return no_forecast_note(city, newest) if newest is not None and is_old and arrival == "landed" else ""
+def _first_recent(city: City, stored: Set[date]) -> date:
+    """The first day that `automation: recent` builds although it never was: the last fortnight, or since the newest one."""
+    newest = max(stored, default=date.min)
+    yesterday = datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)
+    fortnight = yesterday - timedelta(days=LOOK_BACK_DAYS - 1)
+    return min(fortnight, newest + timedelta(days=1)) if (yesterday - newest).days <= MAX_GAP_DAYS else fortnight

@@ -2,49 +2,55 @@
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities, find_city
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.automation.conditions import updated_inputs
 from shotspotter_assets.defs.resources import PagesResource, StoreResource
-from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
-from shotspotter_assets.storage.file_names import ALL_CITIES
-
-MADE_FROM = (
-    "grid_tensors",
-    "risk_forecasts",
-    "street_risk",
-    "patrol_plans",
-    "forecast_scores",
-    "street_scores",
-    "walk_forward_reports",
-)
+from shotspotter_assets.partitions import asset_key
+from shotspotter_assets.storage.file_names import ALL_CITIES, PAGES_RECORD_FILE
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    mappings = {name: ALL_OF_CITY for name in MADE_FROM if name != "walk_forward_reports"}
-    asset = dg.asset(
-        partitions_def=partitions.cities,
-        group_name="reports",
+    key = asset_key(city, "city_pages")
+
+    @dg.asset(
+        key=key,
+        group_name=city.name,
         kinds={"html"},
         code_version="1",
-        deps=[dg.AssetDep(name, partition_mapping=mappings.get(name)) for name in MADE_FROM],
+        deps=[
+            asset_key(city, "grid_tensors"),
+            asset_key(city, "risk_forecasts"),
+            asset_key(city, "street_risk"),
+            asset_key(city, "patrol_plans"),
+            asset_key(city, "forecast_scores"),
+            asset_key(city, "walk_forward_reports"),
+        ],
+        automation_condition=updated_inputs(city),
     )
-    return dg.Definitions(assets=[asset(city_pages)])
+    def city_pages(
+        context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource
+    ) -> dg.MaterializeResult:
+        """Pages of the city that open by double click: tomorrow, shift plans, past days, track record, alerts, data.
+
+        Made from what is stored, whatever of it there is, with the overview of all cities; files that would be the same are not
+        written again. Streets and districts come from `layers` of the city's file.
+        """
+        return _city_pages(context, store, pages, city)
+
+    return dg.Definitions(assets=[city_pages])
 
 
-def city_pages(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource, pages: PagesResource
+def _city_pages(
+    context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource, city: City
 ) -> dg.MaterializeResult:
-    """Pages of the city that open by double click: tomorrow, shift plans, past days, track record, alerts, data.
-
-    Made from what is stored, whatever of it there is, with the overview of all cities; files that would be the same are not
-    written again. Streets and districts come from `layers` of the city's file.
-    """
     from shotspotter_assets.pages.site import make_overview, make_pages
 
-    city, opened = find_city(cities, context.partition_key), store.open()
+    opened = store.open()
     made = make_pages(opened, city)
-    overview = make_overview(opened, list(cities))
+    cities = sorted(set(opened.read_of_cities("city_pages", PAGES_RECORD_FILE)) - {ALL_CITIES})
+    overview = make_overview(opened, cities)
     card = made.card
     return dg.MaterializeResult(
         metadata={

@@ -1,47 +1,53 @@
 """Forecast scores, by city and day: the forecast issued the day before against what happened, and the last weeks."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import keep_findings
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, Partitions, date_ranges, single_day
-from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, day_partitions, run_day
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset and its check."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "forecast_scores"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"json"},
         code_version="1",
         deps=[
-            dg.AssetDep("risk_forecasts", partition_mapping=DAY_BEFORE),
-            dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT),
+            dg.AssetDep(asset_key(city, "risk_forecasts"), partition_mapping=DAY_BEFORE),
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT),
         ],
-        automation_condition=CATCH_UP,
+        automation_condition=corrected_days(city),
     )
-    check = dg.asset_check(asset="forecast_scores", name="rolling_gate", partitions_def=partitions.city_date)
-    return dg.Definitions(assets=[asset(forecast_scores)], asset_checks=[check(rolling_gate_holds)])
+    def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """How the forecast issued the day before did, with rolling skill, calibration, the gate on issued forecasts, and drift.
+
+        The first day has no forecast and a record that tells so, and so has a day that is not known yet. All is of forecasts
+        issued at the lead of the last one. Made again when alerts of the last fortnight are corrected.
+        """
+        return _forecast_scores(context, store, city)
+
+    @dg.asset_check(asset=key, partitions_def=days)
+    def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+        """The candidate's issued forecasts pass the gate and are calibrated, and the alerts have not drifted."""
+        return _rolling_gate(store, city, run_day(context))
+
+    return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
 
 
-def forecast_scores(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.MaterializeResult:
-    """How the forecast issued the day before did, with rolling skill, calibration, the gate on issued forecasts, and drift.
-
-    The first day has no forecast and a record that tells so, and so has a day that is not known yet. All is of forecasts
-    issued at the lead of the last one. Made again when alerts of the last fortnight are corrected.
-    """
+def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.drift import DRIFT_DAYS
     from shotspotter_assets.serving.forecast_scores import WINDOWS, ScoreRecord, score, write_scores
@@ -49,7 +55,7 @@ def forecast_scores(
     from shotspotter_assets.serving.record import ServingRecord
     from shotspotter_assets.serving.score_plot import scores_by_day
 
-    city, day = single_day(context, cities)
+    day = run_day(context)
     opened = store.open()
     first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
     forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOWS[-1] - 1), day)
@@ -70,27 +76,15 @@ def forecast_scores(
     )
 
 
-def rolling_gate_holds(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """The candidate's issued forecasts pass the gate and are calibrated, and the alerts have not drifted."""
+def _rolling_gate(store: StoreResource, city: City, day: date) -> dg.AssetCheckResult:
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
-    opened = store.open()
-    wrong: dict[str, list[str]] = {}
-    for date_range in date_ranges(context, cities):
-        city = date_range.city.name
-        warnings = {day: ScoreRecord.load(opened, city, day).warnings() for day in date_range.days}
-        wrong |= {date_range.key(day): reasons for day, reasons in warnings.items() if reasons}
-        if date_range.last == max(opened.days_present("forecast_scores", city, RECORD_FILE)):
-            # A correction scores past days again, which says nothing of the present.
-            newest = warnings[date_range.last]
-            keep_findings(store, "rolling_gate", [(date_range, not newest, " ".join(newest))])
+    warnings = ScoreRecord.load(store.open(), city.name, day).warnings()
     return dg.AssetCheckResult(
-        passed=not wrong,
+        passed=not warnings,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"reasons_by_partition": wrong},
-        description=" ".join(f"{key}: {' '.join(reasons)}" for key, reasons in list(wrong.items())[:5]) or None,
+        metadata={"day": str(day)},
+        description=" ".join(warnings) or None,
     )
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import TRAIN_ONCE
+from shotspotter_assets.defs.automation.conditions import newest_day
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.registry import SERVABLE
-from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
+from shotspotter_assets.partitions import LAST_FORTNIGHT, asset_key, day_partitions, run_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
 Sections = sections(SERVABLE)
@@ -28,29 +28,39 @@ class LiveModelConfig(dg.Config):
     validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "live_models"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"lightgbm", "json"},
         code_version="3",
-        pool="training",
-        deps=[dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT)],
-        automation_condition=TRAIN_ONCE,
+        deps=[
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT),
+        ],
+        automation_condition=newest_day(city),
     )
-    return dg.Definitions(assets=[asset(live_models)])
+    def live_models(
+        context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource
+    ) -> dg.MaterializeResult:
+        """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
+
+        The last 91 known days are for validation. Models are fitted for the day's lead: for the day after it, from the
+        days known by then, which may end earlier. Where training is not due, the record points to the files of an earlier
+        day. They start from the latest `shared_models` that end no later than the day, and so does a city with too few
+        days for models of its own.
+        """
+        return _live_models(context, config, store, city)
+
+    return dg.Definitions(assets=[live_models])
 
 
-def live_models(
-    context: dg.AssetExecutionContext, config: LiveModelConfig, cities: dg.ResourceParam[Cities], store: StoreResource
+def _live_models(
+    context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
-    """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
-
-    The last 91 known days are for validation. Models are fitted for the day's lead: for the day after it, from the days known by
-    then, which may end earlier. Where training is not due, the record points to the files of an earlier day. They start at the
-    latest `shared_models` that end no later than the day, and so does a city with too few days for models of its own.
-    """
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import write_models
@@ -58,7 +68,7 @@ def live_models(
     from shotspotter_assets.serving.live_models import live_models as models_of_day
     from shotspotter_assets.serving.record import models_partition
 
-    city, day = single_day(context, cities)
+    day = run_day(context)
     opened = store.open()
     made = models_of_day(
         opened,
@@ -74,11 +84,11 @@ def live_models(
         validation_days=config.validation_days,
     )
     if made.record is None:
-        context.log.warning(f"{context.partition_key}: {made.why_none}")
+        context.log.warning(f"{city.name} {context.partition_key}: {made.why_none}")
         return dg.MaterializeResult(data_version=dg.DataVersion("no models"), metadata={"note": made.why_none})
     record = made.record
     context.log.info(
-        f"{context.partition_key}: {record.served} of {record.next_day.fitted_on} serves. {' '.join(record.reasons)}"
+        f"{city.name} {context.partition_key}: {record.served} of {record.next_day.fitted_on} serves. {' '.join(record.reasons)}"
     )
     partition = models_partition(city.name, day)
     write_models(opened, partition, made.files, record.model_dump_json(indent=2))

@@ -2,35 +2,39 @@
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import Partitions, single_day
+from shotspotter_assets.partitions import asset_key, day_partitions, run_day
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "nowcast_scores"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"json"},
         code_version="1",
-        # Not of nowcasts: each new one would have the past days scored again.
-        deps=["cleaned_alerts"],
-        automation_condition=CATCH_UP,
+        deps=[
+            asset_key(city, "cleaned_alerts"),
+        ],
+        automation_condition=corrected_days(city),
     )
-    return dg.Definitions(assets=[asset(nowcast_scores)])
+    def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """How the nowcasts of the day did beside the hour's forecast spread evenly, everywhere and near the last incidents.
+
+        Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
+        """
+        return _nowcast_scores(context, store, city)
+
+    return dg.Definitions(assets=[nowcast_scores])
 
 
-def nowcast_scores(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.MaterializeResult:
-    """How the nowcasts of the day did beside the hour's forecast spread evenly, everywhere and near the last incidents.
-
-    Nowcasts whose minutes end after midnight are not scored. Made by itself for cities with `nowcasts`, and again when alerts are
-    corrected.
-    """
+def _nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.serving.nowcast_scores import (
         incidents_around,
         issued_minutes,
@@ -38,7 +42,7 @@ def nowcast_scores(
         write_nowcast_scores,
     )
 
-    city, day = single_day(context, cities)
+    day = run_day(context)
     opened = store.open()
     record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents_around(opened, city, day))
     path = write_nowcast_scores(opened, record)

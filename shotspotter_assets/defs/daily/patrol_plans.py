@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import Partitions, single_day
+from shotspotter_assets.partitions import asset_key, day_partitions, run_day
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, HOURLY_FILE, PLAN_FILE
 
@@ -17,28 +17,35 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "patrol_plans"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"csv", "parquet"},
         code_version="1",
-        deps=["risk_forecasts", "street_risk"],
-        automation_condition=CATCH_UP,
+        deps=[
+            asset_key(city, "risk_forecasts"),
+            asset_key(city, "street_risk"),
+        ],
+        automation_condition=corrected_days(city),
         metadata=panel.column_schema(DISPATCH_COLUMNS),
     )
-    return dg.Definitions(assets=[asset(patrol_plans)])
+    def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """How many units to send to which cells in each shift of the day after the issue date, by the city's patrol rules.
+
+        As a table, as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A city without
+        rules has an empty plan, and so has a day without a forecast.
+        """
+        return _patrol_plans(context, store, city)
+
+    return dg.Definitions(assets=[patrol_plans])
 
 
-def patrol_plans(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.MaterializeResult:
-    """How many units to send to which cells in each shift of the day after the issue date, by the city's patrol rules.
-
-    As a table, as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A city without
-    rules has an empty plan, and so has a day without a forecast.
-    """
+def _patrol_plans(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.evaluation.areas import cell_areas
     from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_table
     from shotspotter_assets.patrol.plan import plan_day
@@ -49,7 +56,7 @@ def patrol_plans(
     from shotspotter_assets.serving.street_risk import read_streets
     from shotspotter_assets.storage.fingerprints import sha256
 
-    city, issue_date = single_day(context, cities)
+    issue_date = run_day(context)
     opened, partition = store.open(), plan_partition(city.name, issue_date)
     path = opened.uri(partition, PLAN_FILE)
     forecast = None if city.patrol is None else load_record(opened, city.name, issue_date)

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import ISSUE_ONCE
+from shotspotter_assets.defs.automation.conditions import newest_day
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import LAST_FORTNIGHT, Partitions, single_day
+from shotspotter_assets.partitions import LAST_FORTNIGHT, asset_key, day_partitions, run_day
 from shotspotter_assets.serving.columns import RISK_COLUMNS
 from shotspotter_assets.storage.file_names import MAP_FILE
 
@@ -18,29 +18,36 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.issued_forecasts import NoForecast
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "risk_forecasts"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"parquet"},
         code_version="2",
-        deps=["live_models", dg.AssetDep("grid_tensors", partition_mapping=LAST_FORTNIGHT)],
-        automation_condition=ISSUE_ONCE,
+        deps=[
+            asset_key(city, "live_models"),
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT),
+        ],
+        automation_condition=newest_day(city),
         metadata=panel.column_schema(RISK_COLUMNS),
     )
-    return dg.Definitions(assets=[asset(risk_forecasts)])
+    def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """Risk of the next local day and of the 1 to 12 hours from its midnight, by cell, from the known days to the issue date.
+
+        Beside it the expected alerts by hour, the 20 places with the highest risk and why, and the map as GeoJSON. Automation
+        leaves what was issued on past days as it was. Where the source publishes late, the forecast has a lead of more than a
+        day: it states the last known day, and has no next hours and types. Beyond the city's longest lead nothing is issued.
+        """
+        return _risk_forecasts(context, store, city)
+
+    return dg.Definitions(assets=[risk_forecasts])
 
 
-def risk_forecasts(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.MaterializeResult:
-    """Risk of the next local day and of the 1 to 12 hours from its midnight, by cell, from the known days to the issue date.
-
-    Beside it the expected alerts by hour, the 20 places with the highest risk and why, and the map as GeoJSON. Automation
-    leaves what was issued on past days as it was. Where the source publishes late, the forecast has a lead of more than a
-    day: it states the last known day, and has no next hours and types. Beyond the city's longest lead nothing is issued.
-    """
+def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.issued_forecasts import (
         forecast_partition,
@@ -52,7 +59,7 @@ def risk_forecasts(
     from shotspotter_assets.serving.record import ServingRecord
     from shotspotter_assets.serving.risk_forecasts import serve
 
-    city, issue_date = single_day(context, cities)
+    issue_date = run_day(context)
     opened = store.open()
     record = ServingRecord.find(opened, city.name, issue_date)
     history = CityHistory.load(opened, city, issue_date)
@@ -63,7 +70,7 @@ def risk_forecasts(
             "" if history.is_too_late else f"{context.partition_key} has no live models; materialise them, or see why."
         )
         nothing = withheld(opened, history, why)
-        context.log.warning(f"{context.partition_key}: {nothing.no_forecast}")
+        context.log.warning(f"{city.name} {context.partition_key}: {nothing.no_forecast}")
         path = write_no_forecast(opened, nothing)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),

@@ -1,15 +1,15 @@
 """Risk of the streets, by city and issue date: of the day after it."""
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
-from shotspotter_assets.defs.checks import keep_findings
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import Partitions, date_ranges, single_day
+from shotspotter_assets.partitions import asset_key, day_partitions, run_day
 from shotspotter_assets.serving.columns import STREET_COLUMNS
 from shotspotter_assets.storage.file_names import STREETS_MAP_FILE
 
@@ -17,34 +17,44 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset and its check."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "street_risk"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"parquet"},
         code_version="2",
-        deps=["risk_forecasts"],
-        automation_condition=CATCH_UP,
+        deps=[
+            asset_key(city, "risk_forecasts"),
+        ],
+        automation_condition=corrected_days(city),
         metadata=panel.column_schema(STREET_COLUMNS),
     )
-    check = dg.asset_check(asset="street_risk", name="streets_are_usable", partitions_def=partitions.city_date)
-    return dg.Definitions(assets=[asset(street_risk)], asset_checks=[check(streets_are_usable)])
+    def street_risk(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """Risk of every street between two crossings on the next local day and in each shift, and the 50 highest with reasons.
+
+        The forecast of each cell is divided among its streets by their past, so that it adds up. A city whose file names no
+        streets has none, and so has a day without a forecast; plans do without them where their file cannot be used.
+        """
+        return _street_risk(context, store, city)
+
+    @dg.asset_check(asset=key, partitions_def=days)
+    def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+        """The city's file of streets, where it names one, can be read and has named lines in its box."""
+        return _streets_are_usable(store, city, run_day(context))
+
+    return dg.Definitions(assets=[street_risk], asset_checks=[streets_are_usable])
 
 
-def street_risk(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.MaterializeResult:
-    """Risk of every street between two crossings on the next local day and in each shift, and the 50 highest with reasons.
-
-    The forecast of each cell is divided among its streets by their past, so that it adds up. A city whose file names no
-    streets has none, and so has a day without a forecast; plans do without them where their file cannot be used.
-    """
+def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.serving.issued_forecasts import load_record
     from shotspotter_assets.serving.maps import street_map
     from shotspotter_assets.serving.street_risk import NoStreetRisk, street_forecast, streets_partition, write_streets
 
-    city, issue_date = single_day(context, cities)
+    issue_date = run_day(context)
     opened = store.open()
     forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
     ranked = street_forecast(opened, city, issue_date, forecast)
@@ -95,27 +105,13 @@ def _narrow(top: "pa.Table") -> list[panel.Metadata]:
     ]
 
 
-def streets_are_usable(
-    context: dg.AssetCheckExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.AssetCheckResult:
-    """The city's file of streets, where it names one, can be read and has named lines in its box."""
+def _streets_are_usable(store: StoreResource, city: City, day: date) -> dg.AssetCheckResult:
     from shotspotter_assets.serving.street_risk import NoStreetRisk, find_streets_record
 
-    opened = store.open()
-    wrong: dict[str, str] = {}
-    for date_range in date_ranges(context, cities):
-        records = {day: find_streets_record(opened, date_range.city.name, day) for day in date_range.days}
-        problems = {
-            day: record.no_streets
-            for day, record in records.items()
-            if isinstance(record, NoStreetRisk) and record.is_wrong
-        }
-        newest = problems.get(date_range.last)
-        keep_findings(store, "streets_are_usable", [(date_range, newest is None, newest or "")])
-        wrong |= {date_range.key(day): reason for day, reason in problems.items()}
+    record = find_streets_record(store.open(), city.name, day)
+    wrong = isinstance(record, NoStreetRisk) and record.is_wrong
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"reasons_by_partition": wrong},
-        description=" ".join(sorted(set(wrong.values()))) or None,
+        description=record.no_streets if isinstance(record, NoStreetRisk) and wrong else None,
     )

@@ -2,42 +2,45 @@
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import CATCH_UP
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import DAY_BEFORE, LAST_TWO_DAYS, Partitions, single_day
+from shotspotter_assets.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, day_partitions, run_day
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_date,
-        group_name="forecasts",
+    key, days = asset_key(city, "street_scores"), day_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=days,
+        group_name=city.name,
         kinds={"json"},
         code_version="1",
         deps=[
-            dg.AssetDep("street_risk", partition_mapping=DAY_BEFORE),
-            # The grid tells whether the day is known, the alerts where on it they were.
-            dg.AssetDep("cleaned_alerts", partition_mapping=LAST_TWO_DAYS),
-            dg.AssetDep("grid_tensors", partition_mapping=LAST_TWO_DAYS),
+            dg.AssetDep(asset_key(city, "street_risk"), partition_mapping=DAY_BEFORE),
+            dg.AssetDep(asset_key(city, "cleaned_alerts"), partition_mapping=LAST_TWO_DAYS),
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_TWO_DAYS),
         ],
-        automation_condition=CATCH_UP,
+        automation_condition=corrected_days(city),
     )
-    return dg.Definitions(assets=[asset(street_scores)])
+    def street_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """How the streets ranked the day before did on the day, compared with the mean of each one's past.
+
+        Made by itself for cities with `streets`, and again when alerts are corrected. A day without a forecast, or whose streets
+        are others by now, has a record that tells so.
+        """
+        return _street_scores(context, store, city)
+
+    return dg.Definitions(assets=[street_scores])
 
 
-def street_scores(
-    context: dg.AssetExecutionContext, cities: dg.ResourceParam[Cities], store: StoreResource
-) -> dg.MaterializeResult:
-    """How the streets ranked the day before did on the day, compared with the mean of each one's past.
-
-    Made by itself for cities with `streets`, and again when alerts are corrected. A day without a forecast, or whose streets
-    are others by now, has a record that tells so.
-    """
+def _street_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.serving.street_scores import score_streets, write_street_scores
 
-    city, day = single_day(context, cities)
+    day = run_day(context)
     opened = store.open()
     record = score_streets(opened, city, day)
     path = write_street_scores(opened, record)

@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.automation.conditions import complete_folds
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.evaluation.columns import FORECASTS_COLUMNS
-from shotspotter_assets.partitions import (
-    DAYS_TO_NEXT_CUTOFF,
-    SAME_FOLD,
-    Partitions,
-    fold_days,
-    next_cutoff,
-    single_fold,
-)
+from shotspotter_assets.partitions import SAME_FOLD, TEST_WINDOW, asset_key, fold_days, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, RECORD_FILE, REPORT_FILE, picture_file
 
 if TYPE_CHECKING:
@@ -38,34 +32,39 @@ class ReportConfig(dg.Config):
     types: bool = Field(default=True, description="Score the forecast gunshot types of cities that give them.")
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_tested_fold,
-        group_name="reports",
+    key, folds = asset_key(city, "evaluation_reports"), fold_partitions(city, tested=True)
+
+    @dg.asset(
+        key=key,
+        partitions_def=folds,
+        group_name=city.name,
         kinds={"json", "parquet"},
         code_version="1",
         pool="training",
         deps=[
-            dg.AssetDep("fold_models", partition_mapping=SAME_FOLD),
-            dg.AssetDep("grid_tensors", partition_mapping=DAYS_TO_NEXT_CUTOFF),
+            dg.AssetDep(asset_key(city, "fold_models"), partition_mapping=SAME_FOLD),
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=TEST_WINDOW),
         ],
+        automation_condition=complete_folds(city),
         metadata=panel.column_schema(FORECASTS_COLUMNS, "fold"),
     )
-    return dg.Definitions(assets=[asset(evaluation_reports)])
+    def evaluation_reports(
+        context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource
+    ) -> dg.MaterializeResult:
+        """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
+
+        The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
+        """
+        return _evaluation_reports(context, config, store, sources, city)
+
+    return dg.Definitions(assets=[evaluation_reports])
 
 
-def evaluation_reports(
-    context: dg.AssetExecutionContext,
-    config: ReportConfig,
-    cities: dg.ResourceParam[Cities],
-    store: StoreResource,
-    sources: SourcesResource,
+def _evaluation_reports(
+    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource, city: City
 ) -> dg.MaterializeResult:
-    """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
-
-    The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
-    """
     from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
     from shotspotter_assets.evaluation.fold_forecasts import fold_forecasts
     from shotspotter_assets.evaluation.fold_report import fold_report
@@ -75,7 +74,7 @@ def evaluation_reports(
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.stored_models import read_models, read_record
 
-    city, cutoff = single_fold(context, cities)
+    cutoff = run_day(context)
     opened, partition = store.open(), fold_partition(city.name, cutoff)
     _, tested = fold_days(city, cutoff)
     record = read_record(opened, city.name, cutoff)
@@ -85,7 +84,7 @@ def evaluation_reports(
     report, forecasts = fold_report(fold, fold_forecasts(read_models(opened, record), fold, truth, context.log.info))
     context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
     tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
-    pictures = fold_pictures(fold, report, forecasts, _folds(opened, city.name))
+    pictures = fold_pictures(fold, report, forecasts, _folds(opened, city))
     with opened.alone(partition.asset, partition.city):
         for file, table in tables.items():
             opened.write_table(partition, file, table)
@@ -95,19 +94,19 @@ def evaluation_reports(
     return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
 
 
-def _folds(store: "Store", city: str) -> "list[FoldWindows]":
+def _folds(store: "Store", city: City) -> "list[FoldWindows]":
     """The windows of every fold of the city that was trained."""
     from shotspotter_assets.evaluation.plots import FoldWindows
     from shotspotter_assets.models.stored_models import read_record
 
-    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold"))
-    records = [read_record(store, city, cutoff) for cutoff in cutoffs]
+    cutoffs = sorted(store.days_present("fold_models", city.name, RECORD_FILE, "fold"))
+    records = [read_record(store, city.name, cutoff) for cutoff in cutoffs]
     return [
         FoldWindows(
             name=record.fold.isoformat(),
             train=(record.train_first, record.train_last),
             validation=(record.validation_first, record.validation_last),
-            test=(record.fold, next_cutoff(record.fold) - timedelta(days=1)),
+            test=(record.fold, city.folds.next_cutoff(record.fold) - timedelta(days=1)),
         )
         for record in records
     ]

@@ -3,12 +3,13 @@
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.automation.conditions import complete_folds
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.fold_windows import split_days
-from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, FOLDS_SO_FAR, Partitions, fold_days, single_fold
+from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_days, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
 REFERENCE = "conv_lstm"
@@ -33,31 +34,39 @@ class FoldModelConfig(dg.Config):
     )
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_fold,
-        group_name="models",
+    key, folds = asset_key(city, "fold_models"), fold_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=folds,
+        group_name=city.name,
         kinds={"keras", "lightgbm"},
         code_version="4",
         pool="training",
         deps=[
-            dg.AssetDep("grid_tensors", partition_mapping=DAYS_BEFORE_CUTOFF),
-            dg.AssetDep("tuned_settings", partition_mapping=FOLDS_SO_FAR),
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF),
         ],
+        automation_condition=complete_folds(city),
     )
-    return dg.Definitions(assets=[asset(fold_models)])
+    def fold_models(
+        context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
+    ) -> dg.MaterializeResult:
+        """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
+
+        A forecaster has the settings that were tuned in this fold or before, once earlier test windows have shown that they are
+        better; with the other settings it is fitted beside that, to be compared. The reference network of a run that was killed
+        goes on after its last finished epoch when it is started again with the same settings.
+        """
+        return _fold_models(context, config, store, city)
+
+    return dg.Definitions(assets=[fold_models])
 
 
-def fold_models(
-    context: dg.AssetExecutionContext, config: FoldModelConfig, cities: dg.ResourceParam[Cities], store: StoreResource
+def _fold_models(
+    context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
-    """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
-
-    A forecaster has the settings that were tuned in this fold or before, once earlier test windows have shown that they are
-    better; with the other settings it is fitted beside that, to be compared. The reference network of a run that was killed
-    goes on after its last finished epoch when it is started again with the same settings.
-    """
     from shotspotter_assets.evaluation.tuned_gain import beside, settings_in_force, tuned_uses
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_training import train_fold
@@ -66,7 +75,7 @@ def fold_models(
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.stored_models import model_partition, write_models
 
-    city, cutoff = single_fold(context, cities)
+    cutoff = run_day(context)
     before, _ = fold_days(city, cutoff)
     opened, by_hand = store.open(), changes(config.settings)
     names = storable(config.models or [candidate_of(city).name])

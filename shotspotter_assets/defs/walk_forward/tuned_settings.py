@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
 from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
 from shotspotter_assets.models.registry import TUNABLE
-from shotspotter_assets.partitions import DAYS_BEFORE_CUTOFF, Partitions, fold_days, single_fold
+from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_days, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import picture_file
 
 if TYPE_CHECKING:
@@ -65,32 +65,42 @@ class TuningConfig(dg.Config):
     )
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset."""
-    asset = dg.asset(
-        partitions_def=partitions.city_fold,
-        group_name="models",
+    key, folds = asset_key(city, "tuned_settings"), fold_partitions(city)
+
+    @dg.asset(
+        key=key,
+        partitions_def=folds,
+        group_name=city.name,
         kinds={"json"},
         code_version="1",
         pool="training",
-        deps=[dg.AssetDep("grid_tensors", partition_mapping=DAYS_BEFORE_CUTOFF)],
+        deps=[
+            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF),
+        ],
     )
-    return dg.Definitions(assets=[asset(tuned_settings)])
+    def tuned_settings(
+        context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
+    ) -> dg.MaterializeResult:
+        """The settings of a forecaster with the least log loss of the validation window, by Bayesian search before the cutoff.
+
+        Every finished trial is kept at once, so that a run that was killed goes on with all of them, and a run with more trials
+        goes on with those of the run before. Whether the settings are better is judged on later folds; until it is shown, the
+        settings as they were stay in force.
+        """
+        return _tuned_settings(context, config, store, sagemaker, city)
+
+    return dg.Definitions(assets=[tuned_settings])
 
 
-def tuned_settings(
+def _tuned_settings(
     context: dg.AssetExecutionContext,
     config: TuningConfig,
-    cities: dg.ResourceParam[Cities],
     store: StoreResource,
     sagemaker: SageMakerResource,
+    city: City,
 ) -> dg.MaterializeResult:
-    """The settings of a forecaster with the least log loss of the validation window, by Bayesian search before the cutoff.
-
-    Every finished trial is kept at once, so that a run that was killed goes on with all of them, and a run with more trials
-    goes on with those of the run before. Whether the settings are better is judged on later folds; until it is shown, the
-    settings as they were stay in force.
-    """
     from shotspotter_assets.cities.memory import require_memory
     from shotspotter_assets.evaluation.learning_curves import epochs_file, epochs_table, learning_curves
     from shotspotter_assets.evaluation.tuning_views import trial_rows, tuning_pictures
@@ -103,7 +113,7 @@ def tuned_settings(
     from shotspotter_assets.models.tuning.trials import TuningTask
     from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, journal_of, tuned_file, tuned_partition
 
-    city, cutoff = single_fold(context, cities)
+    cutoff = run_day(context)
     name, opened, changed = tunable(config.forecaster), store.open(), changes(config.settings)
     before, _ = fold_days(city, cutoff)
     settings = city_settings(city, name, changed.get(name))
@@ -114,7 +124,7 @@ def tuned_settings(
     shared = read_shared(opened, city, cutoff)
     task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
     context.log.info(
-        f"{context.partition_key}: searching {', '.join(task.space)} of {name}, judged on {len(validation)} days with "
+        f"{city.name} {context.partition_key}: searching {', '.join(task.space)} of {name}, judged on {len(validation)} days with "
         f"{task.positives:,} of {task.cell_days:,} cell-days occupied"
     )
     budget = Budget(config.trials, config.minutes, config.parallel)

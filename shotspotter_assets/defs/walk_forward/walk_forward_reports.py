@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.cities.registry import Cities, find_city
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.automation.conditions import updated_inputs
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import ALL_OF_CITY, Partitions
+from shotspotter_assets.partitions import asset_key
 from shotspotter_assets.storage.file_names import (
     CARD_FILE,
     FOLD_FORECASTS_FILE,
@@ -40,26 +41,43 @@ class WalkForwardConfig(dg.Config):
     hourly_candidate: str = Field("hourly_stack", description="The same for the shorter horizons.")
 
 
-def definitions(partitions: Partitions) -> dg.Definitions:
+def definitions(city: City) -> dg.Definitions:
     """The asset and its check."""
-    asset = dg.asset(
-        partitions_def=partitions.cities,
-        group_name="reports",
+    key = asset_key(city, "walk_forward_reports")
+
+    @dg.asset(
+        key=key,
+        group_name=city.name,
         kinds={"json", "markdown"},
         code_version="1",
-        deps=[dg.AssetDep("evaluation_reports", partition_mapping=ALL_OF_CITY)],
+        deps=[
+            asset_key(city, "evaluation_reports"),
+        ],
+        automation_condition=updated_inputs(city),
     )
-    check = dg.asset_check(asset="walk_forward_reports", partitions_def=partitions.cities)
-    return dg.Definitions(assets=[asset(walk_forward_reports)], asset_checks=[check(forecast_beats_best_baseline)])
+    def walk_forward_reports(
+        context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
+    ) -> dg.MaterializeResult:
+        """All reported folds of the city as one: gains over every baseline with intervals, the verdict, and the model card.
+
+        The gains are also given by fold, area, weekday and kind of day, and with them who carries the flags.
+        """
+        return _walk_forward_reports(context, config, store, city)
+
+    @dg.asset_check(asset=key)
+    def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
+        """The candidate forecast was shown to be better than the best baseline; where not, that baseline is served.
+
+        The lower end of the 90% interval of its gain is above zero, and predicted / observed lies within 0.8 to 1.25.
+        """
+        return _forecast_beats_best_baseline(store, city)
+
+    return dg.Definitions(assets=[walk_forward_reports], asset_checks=[forecast_beats_best_baseline])
 
 
-def walk_forward_reports(
-    context: dg.AssetExecutionContext, config: WalkForwardConfig, cities: dg.ResourceParam[Cities], store: StoreResource
+def _walk_forward_reports(
+    context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
-    """All reported folds of the city as one: gains over every baseline with intervals, the verdict, and the model card.
-
-    The gains are also given by fold, area, weekday and kind of day, and with them who carries the flags.
-    """
     from shotspotter_assets.evaluation.areas import cell_areas
     from shotspotter_assets.evaluation.forecasts_table import pool_tables
     from shotspotter_assets.evaluation.model_card import model_card
@@ -75,7 +93,7 @@ def walk_forward_reports(
     from shotspotter_assets.models.registry import TUNABLE, candidate_of
     from shotspotter_assets.serving.record import ServingRecord
 
-    city, opened = find_city(cities, context.partition_key), store.open()
+    opened = store.open()
     candidate = config.candidate or candidate_of(city).name
     folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
     if not folds:
@@ -109,19 +127,15 @@ def walk_forward_reports(
     return dg.MaterializeResult(metadata=_metadata(report, in_service, card, pictures, path))
 
 
-def forecast_beats_best_baseline(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-    """The candidate forecast was shown to be better than the best baseline; where not, that baseline is served.
-
-    The lower end of the 90% interval of its gain is above zero, and predicted / observed lies within 0.8 to 1.25.
-    """
+def _forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetCheckResult:
     from shotspotter_assets.evaluation.report_files import read_walk_forward_report
 
-    report = read_walk_forward_report(store.open(), context.partition_key)
+    report = read_walk_forward_report(store.open(), city.name)
     verdict = report.verdict
     return dg.AssetCheckResult(
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{context.partition_key}: {verdict.served} is served. {' '.join(verdict.reasons)}",
+        description=f"{verdict.served} is served. {' '.join(verdict.reasons)}",
         metadata={
             "served": verdict.served,
             "candidate": verdict.candidate,

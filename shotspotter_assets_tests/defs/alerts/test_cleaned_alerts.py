@@ -6,30 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from shotspotter_assets.defs.alerts import raw_alerts
-from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources, with_city
+from shotspotter_assets_tests.defs.chain import Installation, materialize, resources
 
-SCHEMAS = {"raw_schema", "cleaned_schema", "rejected_schema"}
-ALL = (*ALL_CHECKS, *SCHEMAS, "late_cities", "cities_are_well")
+ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable")
 
 
 def run(
     first: str,
     last: str,
-    on: dict[str, Any],
+    on: Installation,
     instance: dg.DagsterInstance,
     assets: Sequence[str] = ("raw_alerts", "cleaned_alerts"),
     checks: Sequence[str] = ALL,
 ) -> dict[str, dg.AssetCheckEvaluation]:
-    tags = range_tags("tiny_city", first, last)
-    done = materialize(assets, on, checks=checks, instance=instance, tags=tags, raise_on_error=False)
+    done = materialize(
+        "tiny_city", assets, on, days=(first, last), checks=checks, instance=instance, raise_on_error=False
+    )
     return {check.check_name: check for check in done.get_asset_check_evaluations()}
 
 
@@ -39,41 +36,26 @@ def test_every_check_runs_on_a_range_and_on_a_day_after_it(tmp_path: Path, insta
     found = run("2023-07-08", "2023-10-20", on, instance)
     assert set(found) == names
     assert all(check.passed for check in found.values()), {n: c.description for n, c in found.items() if not c.passed}
-    assert found["unusual_days"].description.startswith("tiny_city: ")
-    of_range = found["unusual_days"].metadata["tiny_city: judged_days"].value
+    of_range = found["unusual_days"].metadata["judged_days"].value
     assert 0 < of_range < 105
     # The day alone is judged, by the days that are stored before it.
     found = run("2023-10-21", "2023-10-21", on, instance)
     assert set(found) == names
-    assert found["unusual_days"].metadata["tiny_city: judged_days"].value == 1
-    assert found["cleaned_schema"].severity == dg.AssetCheckSeverity.ERROR
+    assert found["unusual_days"].metadata["judged_days"].value == 1
     assert found["clock"].severity == dg.AssetCheckSeverity.WARN
 
 
-def test_spoiled_files_are_found_and_their_partitions_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     on, store = resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
     run("2023-08-01", "2023-11-30", on, instance, checks=())
-    partition = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, 20))
-    alerts = store.read_table(partition, "alerts.parquet")
-    moved = alerts.set_column(
-        alerts.schema.get_field_index("longitude"),
-        alerts.schema.field("longitude"),
-        pa.array(np.full(alerts.num_rows, 5.0)),
-    )
-    store.write_table(partition, "alerts.parquet", moved)
-    found = run("2023-11-01", "2023-11-30", on, instance, (), ["cleaned_schema"])
-    assert not found["cleaned_schema"].passed
-    assert "materialise cleaned_alerts again for 2023-11-20" in found["cleaned_schema"].description
-    assert found["cleaned_schema"].metadata["partitions"].value == {"tiny_city|2023-11-20": float(alerts.num_rows)}
-
-    store.write_table(partition, "alerts.parquet", alerts)
+    alerts = store.read_table(Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, 20)), "alerts.parquet")
     for day in range(10, 18):
         silent = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, day))
         store.write_table(silent, "alerts.parquet", alerts[:0])
-    found = run("2023-11-01", "2023-11-30", on, instance, (), [*ALL_CHECKS, "cities_are_well"])
+    found = run("2023-11-01", "2023-11-30", on, instance, (), [*ALL_CHECKS])
     assert not found["silent_days"].passed
     assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
-    assert found["silent_days"].metadata["partitions"].value["tiny_city|2023-11-10"] == 0
+    assert found["silent_days"].metadata["days"].value["2023-11-10"] == 0
 
 
 def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,24 +66,15 @@ def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monk
         def now(cls, tz: Any = None) -> datetime:
             return datetime(2023, 12, 10, 12, tzinfo=UTC)
 
-    assert run("2023-07-20", "2023-11-30", on, instance, ["raw_alerts"])["late_cities"].passed
+    assert run("2023-07-20", "2023-11-30", on, instance, ["raw_alerts"])["alerts_are_on_time"].passed
     monkeypatch.setattr(raw_alerts, "datetime", Clock)
-    [found] = run("2023-11-30", "2023-11-30", on, instance, (), ["late_cities"]).values()
+    [found] = run("2023-11-30", "2023-11-30", on, instance, (), ["alerts_are_on_time"]).values()
     assert not found.passed
     assert found.description.startswith("Overdue: tiny_city (9 days")
     assert found.metadata["days_late_tiny_city"].value == 9
-    rhythm = tmp_path / "store" / "quality" / "city=tiny_city" / "rhythm.json"
-    rhythm.unlink()  # an earlier version has kept none
-    [again] = run("2023-11-30", "2023-11-30", on, instance, (), ["late_cities"]).values()
-    assert again.description == found.description
-    assert rhythm.exists()
-    manual = with_city("tiny_city", automation="manual")
-    [found] = run("2023-11-30", "2023-11-30", on | {"cities": manual}, instance, (), ["late_cities"]).values()
-    assert found.passed
-    assert "Not judged" in found.description
-    assert "tiny_city" in found.description
 
 
-def test_wrong_tables_stop_a_run_and_odd_data_do_not() -> None:
-    specs = [spec for definition in DEFINITIONS.asset_checks or [] for spec in definition.check_specs]
-    assert {spec.name for spec in specs if spec.blocking} == {*SCHEMAS, "rows_are_conserved", "counts_equal_alerts"}
+def test_wrong_counts_stop_a_run_and_odd_data_do_not() -> None:
+    definitions = resources("store").definitions
+    specs = [spec for definition in definitions.asset_checks or [] for spec in definition.check_specs]
+    assert {spec.name for spec in specs if spec.blocking} == {"rows_are_conserved", "counts_equal_alerts"}

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, tzinfo
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -16,11 +16,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from shotspotter_assets import partitions
-from shotspotter_assets.partitions import (
-    BeforeStartError,
-    DayNotOverError,
-    range_tags,
-)
+from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.storage.errors import MissingPartitionsError, StoreUnwritableError
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
@@ -49,16 +45,16 @@ def test_one_run_makes_every_day_with_its_own_metadata(
     result = run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
     assert result.success
     materialized = {
-        (event.asset_key.to_user_string(), event.partition): event.step_materialization_data.materialization.metadata
+        (event.asset_key.path[-1], event.partition): event.step_materialization_data.materialization.metadata
         for event in result.get_asset_materialization_events()
     }
     assert len(materialized) == 3 * 5
-    cleaned = {key: value.value for key, value in materialized["cleaned_alerts", "landing_city|2024-03-02"].items()}
+    cleaned = {key: value.value for key, value in materialized["cleaned_alerts", "2024-03-02"].items()}
     assert cleaned["received"] == 3
     assert cleaned["dagster/partition_row_count"] == 2
     assert cleaned["duplicates"] == 1
     assert cleaned["unknown_type_spellings"] == {"#REF!": 1}
-    rejected = materialized["cleaned_alerts", "landing_city|2024-03-04"]["rejected_by_reason"].value
+    rejected = materialized["cleaned_alerts", "2024-03-04"]["rejected_by_reason"].value
     assert list(rejected) == [
         "swapped_point: longitude and latitude are swapped: the other way round, the point lies within the city's box"
     ]
@@ -81,7 +77,7 @@ def test_unknown_types_and_the_end_of_the_source_are_warned_of(
     on = resources(str(tmp_path / "store"), str(landing.parent))
     run_days("landing_city", "2024-03-01", "2024-03-05", on, instance)
     first = capfd.readouterr().err
-    assert "1 alerts have a type that is not known and stays empty: '#REF!' 1" in first
+    assert "1 alerts have an unknown type, which stays empty: '#REF!' 1" in first
     assert "not known yet" not in first
     run_days("landing_city", "2024-03-01", "2024-03-20", on, instance)
     assert "2024-03-05 to 2024-03-20 (16 days) are not known yet" in capfd.readouterr().err
@@ -122,30 +118,14 @@ def test_the_same_range_again_writes_the_same_bytes(
     assert contents[0] == contents[1] == contents[2]
 
 
-def test_a_date_before_the_citys_start(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    with pytest.raises(BeforeStartError, match=r"landing_city\|2024-02-29 is before 2024-03-01"):
-        run_days(
-            "landing_city",
-            "2024-02-29",
-            "2024-03-02",
-            resources(str(tmp_path / "store"), str(landing.parent)),
-            instance,
-        )
-    assert not (tmp_path / "store").exists()
-
-
-def test_a_day_that_is_not_over_in_the_city_is_refused(
-    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+def test_a_job_backfill_that_drops_days_of_its_range_is_refused(
+    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    class HalfPastSevenInTheEvening(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime(2024, 3, 6, 0, 30, tzinfo=UTC)
-
-    monkeypatch.setattr(partitions, "datetime", HalfPastSevenInTheEvening)
-    with pytest.raises(DayNotOverError, match=r"tiny_city\|2024-03-05 is not over in America/New_York"):
-        run_days("tiny_city", "2024-03-04", "2024-03-05", resources(str(tmp_path / "store")), instance)
-    assert run_days("tiny_city", "2024-03-03", "2024-03-04", resources(str(tmp_path / "store")), instance).success
+    on = resources(str(tmp_path / "store"), str(landing.parent))
+    tags = range_tags(date(2024, 3, 1), date(2024, 3, 3))
+    context = dg.build_asset_context(partition_key="2024-03-01", instance=instance, run_tags=tags)
+    with pytest.raises(ValueError, match="given 1 of them"):
+        partitions.run_days(context, on.settings.cities["landing_city"])
 
 
 def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -153,7 +133,12 @@ def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterIns
         MissingPartitionsError, match=r"raw_alerts of landing_city lacks .*2024-03-02.*Materialise raw_alerts"
     ):
         materialize(
-            ["cleaned_alerts"], resources(str(tmp_path)), partition_key="landing_city|2024-03-02", instance=instance
+            "landing_city",
+            ["cleaned_alerts"],
+            resources(str(tmp_path)),
+            partition_key="2024-03-02",
+            checks=(),
+            instance=instance,
         )
 
 
@@ -190,11 +175,13 @@ def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance:
     run_days("landing_city", "2024-03-01", "2024-03-05", *arguments)
     grid = store / "grid_tensors" / "city=landing_city"
     (grid / "date=2024-03-02" / "grid.parquet").write_bytes((grid / "date=2024-03-03" / "grid.parquet").read_bytes())
-    tags = range_tags("landing_city", "2024-03-01", "2024-03-05")
-    result = materialize((), arguments[0], checks=DAILY_CHECKS, tags=tags, instance=instance, raise_on_error=False)
+    days = ("2024-03-01", "2024-03-05")
+    result = materialize(
+        "landing_city", (), arguments[0], checks=DAILY_CHECKS, days=days, instance=instance, raise_on_error=False
+    )
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["counts_equal_alerts"]
-    assert failed[0].metadata["counts_minus_alerts_by_partition"].value == {"landing_city|2024-03-02": -2}
+    assert failed[0].metadata["counts_minus_alerts_by_day"].value == {"2024-03-02": -2}
 
 
 def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instance: dg.DagsterInstance) -> None:

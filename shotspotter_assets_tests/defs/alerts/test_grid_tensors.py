@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days
+from shotspotter_assets_tests.defs.chain import CITIES, Installation, resources, run_days
 
 CITY = "landing_city"
 ALERTS = """when,lon,lat,kind,rounds,id
@@ -30,7 +30,7 @@ def changed_city(**changes: Any) -> City:
     return City.model_validate(CITIES[CITY].model_dump() | changes)
 
 
-def land(folder: Path, city: City, **files: str) -> dict[str, Any]:
+def land(folder: Path, city: City, **files: str) -> Installation:
     for name, content in files.items():
         (folder / "landing" / name).mkdir(parents=True)
         (folder / "landing" / name / "file.csv").write_text(content)

@@ -17,22 +17,10 @@ from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.alerts import cleaned_alerts
-from shotspotter_assets.defs.automation.runs import city_tags
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.automation.test_arrivals import asked_days
-from shotspotter_assets_tests.defs.chain import (
-    CITIES,
-    DAILY,
-    DAILY_CHECKS,
-    DEFINITIONS,
-    SENSORS,
-    materialize,
-    resources,
-)
+from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, tick
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
 START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
@@ -89,33 +77,29 @@ class Town:
         self.layer.database.execute("INSERT INTO features SELECT * FROM further")
 
     def run(self, first: date, last: date) -> None:
-        tags = city_tags("live_city", first, last)
-        assert materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=tags).success
+        assert run_days("live_city", str(first), str(last), self.resources, self.instance).success
 
     def tick(self) -> list[tuple[str, str]]:
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=DEFINITIONS, resources=self.resources
-        )
-        result = SENSORS["polled_arrivals"](context)
-        assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor
-        asked = [asked_days(request) for request in result.run_requests]
+        """One tick of the polling sensor, with the runs that it requests."""
+        requests, self.cursor = tick("live_city_polling", self.resources, self.instance, self.cursor)
+        asked = [requested_days(request) for request in requests]
         for first, last in asked:
             self.run(date.fromisoformat(first), date.fromisoformat(last))
         return asked
 
     def clock(self, day: date) -> list[tuple[str, str]]:
         """The daily schedule on the day after `day`."""
-        definitions = build_definitions(Settings(self.cities, store_root="store", landing_root="landing"))
-        (schedule,) = [one for one in definitions.schedules or [] if one.name.startswith("daily_")]
+        schedule = self.resources.definitions.resolve_schedule_def("live_city_daily")
         moment = datetime(day.year, day.month, day.day, 6, 30, tzinfo=ZoneInfo("America/Chicago")) + timedelta(days=1)
-        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=moment)
-        requests = list(schedule(context))
-        return [asked_days(request) for request in requests]
+        context = dg.build_schedule_context(
+            instance=self.instance, scheduled_execution_time=moment, resources=self.resources
+        )
+        result = schedule(context)
+        return [requested_days(result)] if isinstance(result, dg.RunRequest) else []
 
     def shown(self, asset: str, day: date) -> dict[str, Any]:
         event = self.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[f"live_city|{day}"]), limit=1
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(["live_city", asset]), asset_partitions=[str(day)]), limit=1
         ).records[0]
         return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
@@ -124,10 +108,10 @@ class Town:
         return metadata.get(b"known", b"").decode() or None
 
     def stale(self, asset: str, days: list[date]) -> list[date]:
-        graph = DEFINITIONS.resolve_asset_graph()
+        graph = self.resources.definitions.resolve_asset_graph()
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
-        key = dg.AssetKey(asset)
-        return [day for day in days if resolver.get_status(key, f"live_city|{day}") == StaleStatus.STALE]
+        key = dg.AssetKey(["live_city", asset])
+        return [day for day in days if resolver.get_status(key, str(day)) == StaleStatus.STALE]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -174,8 +158,7 @@ class Folder:
         os.utime(file, (moment, moment))
 
     def run(self, last: date) -> None:
-        tags = city_tags("landing_city", self.city.start, last)
-        assert materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=tags).success
+        assert run_days("landing_city", str(self.city.start), str(last), self.resources, self.instance).success
 
     def states(self, days: list[date]) -> list[str | None]:
         tables = [
@@ -239,16 +222,6 @@ def test_days_after_the_newest_row_are_made_but_not_known_and_nobodys_input(town
     assert history.daily_counts.sum() == 20 * 30
 
 
-def test_a_store_of_empty_days_of_an_earlier_version_heals_by_itself(town: Town) -> None:
-    town.run(START, END)
-    for day in days_between(NEWEST + timedelta(days=1), END):
-        partition = Partition("grid_tensors", "live_city", "date", day)
-        table = town.store.read_table(partition, "grid.parquet")
-        metadata = {key: value for key, value in table.schema.metadata.items() if key != b"known"}
-        town.store.write_table(partition, "grid.parquet", table.replace_schema_metadata(metadata))
-    assert CityHistory.load(town.store, town.city, END).last_known == NEWEST
-
-
 def test_days_are_made_again_once_newer_rows_come_the_silent_gap_included_and_none_more_often(town: Town) -> None:
     assert town.tick() == [(str(START), str(END))]
     assert town.tick() == town.tick() == []
@@ -269,10 +242,7 @@ def test_a_day_that_turns_out_to_be_silent_makes_what_was_made_of_it_stale(town:
     days = days_between(date(2024, 10, 1), date(2024, 10, 4))
     town.run(START, days[-1])
     town.publish(rows_of(days[2], days[2]))
-    materialize(
-        ["raw_alerts"], town.resources, checks=[], instance=town.instance,
-        tags=city_tags("live_city", days[0], days[-1]),
-    )  # fmt: skip
+    run_days("live_city", str(days[0]), str(days[-1]), town.resources, town.instance, assets=["raw_alerts"])
     assert town.stale("cleaned_alerts", [NEWEST, *days]) == days[:3]
     town.run(days[0], days[-1])
     assert town.stale("grid_tensors", [NEWEST, *days]) == []

@@ -10,10 +10,8 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from shotspotter_assets.cities.memory import CityTooLargeError
-from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import DAILY, DEFINITIONS, resources, run_days, with_city
+from shotspotter_assets_tests.defs.chain import DAILY, resources, run_days
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -43,11 +41,10 @@ class Town:
         assert run_days("landing_city", DAYS[0], DAYS[-1], self.resources, self.instance, assets=assets).success
 
     def stale(self, asset: str) -> list[str]:
-        graph = DEFINITIONS.resolve_asset_graph()
+        graph = self.resources.definitions.resolve_asset_graph()
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
-        return [
-            day for day in DAYS if resolver.get_status(dg.AssetKey(asset), f"landing_city|{day}") == StaleStatus.STALE
-        ]
+        key = dg.AssetKey(["landing_city", asset])
+        return [day for day in DAYS if resolver.get_status(key, day) == StaleStatus.STALE]
 
     def read(self, file: str) -> list[dict]:
         table = self.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 1), date(2024, 3, 5))
@@ -71,7 +68,6 @@ def test_the_same_rows_again_make_nothing_stale(town: Town) -> None:
     town.run(assets=["raw_alerts"])
     assert town.stale("cleaned_alerts") == []
     assert {row["received_at"] for row in town.read("alerts.parquet")} == {FIRST}
-    assert town.read("withdrawn.parquet") == []
 
 
 def test_a_corrected_and_a_late_row_make_their_own_days_stale(town: Town) -> None:
@@ -84,12 +80,6 @@ def test_a_corrected_and_a_late_row_make_their_own_days_stale(town: Town) -> Non
     assert town.stale("cleaned_alerts") == ["2024-03-02", "2024-03-05"]
     received = {row["source_id"]: row["received_at"] for row in town.read("alerts.parquet")}
     assert received == {"a": LATER, "b": FIRST, "c": FIRST, "d": LATER}
-    (withdrawn,) = town.read("withdrawn.parquet")
-    assert (withdrawn["source_id"], withdrawn["gunshot_type"], withdrawn["received_at"]) == (
-        "a",
-        "Single_Gunshot",
-        FIRST,
-    )
     town.run(assets=["cleaned_alerts"])
     assert town.stale("cleaned_alerts") == []
     assert town.stale("grid_tensors") == ["2024-03-02", "2024-03-05"]
@@ -105,28 +95,6 @@ def test_a_repair_that_changes_no_alert_stops_at_the_cleaned_alerts(town: Town) 
     assert town.stale("grid_tensors") == []
 
 
-def test_what_was_known_can_be_asked_for(town: Town) -> None:
-    town.land(ROWS, FIRST)
-    town.run()
-    town.land([ROWS[0].replace("Single_Gunshot", "Multiple_Gunshots"), *ROWS[1:]], LATER)
-    town.run(assets=["raw_alerts"])
-    rows, withdrawn = (
-        town.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 2), date(2024, 3, 2))
-        for file in ("alerts.parquet", "withdrawn.parquet")
-    )
-
-    def known_at(instant: datetime) -> list[str]:
-        known = [row for row in rows.to_pylist() if row["received_at"] <= instant]
-        known += [row for row in withdrawn.to_pylist() if row["received_at"] <= instant < row["withdrawn_at"]]
-        return [row["gunshot_type"] for row in known]
-
-    types = [
-        known_at(instant)
-        for instant in (datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 7, tzinfo=UTC), datetime.now(UTC))
-    ]
-    assert types == [[], ["Single_Gunshot"], ["Multiple_Gunshots"]]
-
-
 def test_a_file_that_is_tidied_away_or_spoiled_does_not_empty_its_days(town: Town) -> None:
     town.land(ROWS, FIRST)
     town.run()
@@ -138,7 +106,6 @@ def test_a_file_that_is_tidied_away_or_spoiled_does_not_empty_its_days(town: Tow
     town.run(assets=["raw_alerts"])
     assert town.stale("cleaned_alerts") == ["2024-03-05"]
     assert town.read("alerts.parquet")[:-1] == stored
-    assert town.read("withdrawn.parquet") == []
 
 
 def test_a_damaged_file_of_the_store_is_made_anew(town: Town) -> None:
@@ -148,13 +115,3 @@ def test_a_damaged_file_of_the_store_is_made_anew(town: Town) -> None:
     path.write_bytes(b"PAR1 and nothing")
     town.run()
     assert [row["source_id"] for row in town.read("alerts.parquet")] == ["a", "b", "b", "c"]
-
-
-def test_a_city_that_does_not_fit_into_memory_is_refused_before_its_source_is_read(town: Town) -> None:
-    town.land(ROWS, FIRST)
-    small = resources(
-        str(town.file.parents[2] / "store"), str(town.file.parents[1]), with_city("landing_city", memory_gb=0.25)
-    )
-    with pytest.raises(CityTooLargeError, match=r"City landing_city: to train on 4 x 4 cells over 5 days"):
-        run_days("landing_city", DAYS[0], DAYS[-1], small, town.instance)
-    assert not town.read(ALERTS_FILE)

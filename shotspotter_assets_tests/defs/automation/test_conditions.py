@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._serdes import serialize_value
+from shotspotter_assets.defs.automation.runs import city_tags, newest_first
 
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.defs.automation.runs import city_tags, newest_first
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS, SENSORS, with_city

@@ -10,9 +10,9 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from shotspotter_assets.rehearsal.chaos.hostile_files import flipped_zip, zip_bomb
 
 from shotspotter_assets.defs.resources import NoticesResource
-from shotspotter_assets.rehearsal.chaos.hostile_files import flipped_zip, zip_bomb
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.automation.test_arrivals import Watch, row
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS

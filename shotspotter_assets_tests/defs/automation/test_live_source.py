@@ -9,11 +9,11 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
+from shotspotter_assets.defs.automation.automated_cities import NO_CITY
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.automation import arrivals, runs
-from shotspotter_assets.defs.automation.automated_cities import NO_CITY
 from shotspotter_assets.defs.resources import SourcesResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.protocol import AlertSource, SourceError

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from pyarrow import fs
+from shotspotter_assets.rehearsal.chaos.hostile_files import zip_bomb
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.rehearsal.chaos.hostile_files import zip_bomb
 from shotspotter_assets.sources.landing.apart import LeftRows, Result, _borrowed, _give_back, read_apart
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.one_file import LandedFile

@@ -17,7 +17,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.nowcast_rules import NowcastRules
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.automated_cities import automated
+from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
 
@@ -59,20 +59,16 @@ def definitions(settings: Settings) -> dg.Definitions:
     watch, rules = Watch(), _rules(settings.cities)
 
     @dg.sensor(
-        name="live_nowcasts",
         minimum_interval_seconds=_seconds_between_ticks(rules),
         default_status=dg.DefaultSensorStatus.RUNNING if rules else dg.DefaultSensorStatus.STOPPED,
         description="Asks the sources of cities with `nowcasts` for new alerts, and forecasts the next minutes and hours at once.",
     )
-    def sensor(
-        context: dg.SensorEvaluationContext,
-        cities: dg.ResourceParam[Cities],
-        store: StoreResource,
-        sources: SourcesResource,
+    def live_nowcasts(
+        context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource
     ) -> dg.SensorResult:
-        return _tick(context, watch, cities, store, sources)
+        return _tick(context, watch, settings.cities, store, sources)
 
-    return dg.Definitions(sensors=[sensor])
+    return dg.Definitions(sensors=[live_nowcasts])
 
 
 def _rules(cities: Cities) -> dict[str, NowcastRules]:
@@ -126,7 +122,7 @@ def _tick(
             opened = store.open()
             if cast is not None:
                 path = write_nowcast(opened, cast)
-                events.append(dg.AssetMaterialization("nowcasts", partition=name, metadata=metadata_of(cast, path)))
+                events.append(dg.AssetMaterialization([name, "nowcasts"], metadata=metadata_of(cast, path)))
             cursor[name]["seen"] = asdict(seen)
             # Last, as a page that cannot be made must not have the nowcast made again and again.
             if cast is not None:

@@ -1,0 +1,45 @@
+"""The cities that sensors and schedules may start runs for, and the tags of those runs."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import dagster as dg
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.registry import Cities, unusable_files
+
+NO_CITY: Final = "No city is automated; write `automation: recent` in the city's file."
+"""Skip reason of a tick that someone has switched on by hand."""
+
+PRIORITY_TAG: Final = "dagster/priority"
+NEWEST_DAY_PRIORITY, CORRECTIONS_PRIORITY, BACKLOG_PRIORITY, FOLDS_PRIORITY = "4", "3", "2", "-1"
+"""The newest day goes before folds in the queue; runs that people start have priority 0."""
+
+UNDER_WAY: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Statuses of runs that have not ended."""
+
+
+def automated(cities: Iterable[City]) -> list[City]:
+    """The cities whose `automation` is not `manual`."""
+    return [city for city in cities if city.is_automated]
+
+
+def is_automated(cities: Cities) -> bool:
+    """Whether sensors start switched on; a city whose file cannot be used counts, as someone has to be told."""
+    return bool(automated(cities.values())) or any(file.is_automated for file in unusable_files(cities).values())
+
+
+def sensor_status(cities: Cities) -> dg.DefaultSensorStatus:
+    """The status of a sensor until someone switches it."""
+    return dg.DefaultSensorStatus.RUNNING if is_automated(cities) else dg.DefaultSensorStatus.STOPPED
+
+
+def schedule_status(cities: Iterable[City]) -> dg.DefaultScheduleStatus:
+    """The status of a schedule until someone switches it."""
+    return dg.DefaultScheduleStatus.RUNNING if automated(cities) else dg.DefaultScheduleStatus.STOPPED
