@@ -1,0 +1,173 @@
+"""Event log storages for `dagster.yaml`, and the only module that uses private Dagster.
+
+Each storage keeps the stock tables and answers, with three additions:
+
+- The events of a batch are committed in one transaction. The stock storages commit every event, which takes minutes for
+  thousands of days (dagster-io/dagster#19829).
+- Every partition of a run has its own data version. Stock runs give all their partitions one version (#34013), so a
+  correction of one day makes all days stale.
+- A check is planned once per run. The stock storages plan it for each partition (since #33231), although it is evaluated once.
+
+Asset bodies set a version by `context.add_asset_metadata({"data_version": version}, partition_key=day)`.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ContextManager, Final  # noqa: UP035  # Dagster's annotation of `_connect`
+
+from dagster import DagsterEventType, EventLogEntry, Field, StringSource
+from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
+from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+from dagster_shared.record import replace
+from sqlalchemy.engine import Connection
+
+if TYPE_CHECKING:
+    Stock = SqlEventLogStorage
+else:
+    Stock = object
+
+DAGSTER_MINOR: Final = "1.13"
+DATA_VERSION: Final = "data_version"
+"""Name of the metadata entry that holds a partition's version."""
+EVENTS_PER_BATCH: Final = 500
+
+
+class _BatchedEventLog(Stock):
+    """Mixin for a stock event log. A batch is stored as a whole or not at all."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        if not version("dagster").startswith(f"{DAGSTER_MINOR}."):
+            raise RuntimeError(
+                f"Dagster {version('dagster')} is installed, but the event log of shotspotter_assets builds on private"
+                f" parts of Dagster {DAGSTER_MINOR}. Install Dagster {DAGSTER_MINOR}, or remove event_log_storage from"
+                " dagster.yaml: runs then take longer, and one corrected day makes all days stale."
+            )
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_PER_BATCH))  # documented by Dagster; 0 if unset
+        self._batch = threading.local()
+        self._existing: set[str] = set()
+        super().__init__(*arguments, **named)
+
+    def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
+        """Open the connections of a batch by shard, each with a transaction that ends with the stack."""
+        raise NotImplementedError
+
+    def batch_connection(self, shard: str | None = None) -> Connection | None:
+        """Return the connection of the batch that this thread stores, or None outside of a batch."""
+        found: Connection | None = getattr(self._batch, "connections", {}).get(shard)
+        return found
+
+    def store_event(self, event: EventLogEntry) -> None:
+        super().store_event(_with_data_version(event))  # type: ignore[safe-super]  # Stock is abstract for mypy only
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        with ExitStack() as stack:
+            stack.callback(vars(self._batch).clear)
+            self._batch.connections = self.open_batch(events, stack)
+            super().store_event_batch([_with_data_version(event) for event in events])
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        dagster_event = event.get_dagster_event()
+        planned: Any = dagster_event.event_specific_data
+        if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
+            once = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
+            event = event._replace(dagster_event=once)
+        super()._store_asset_check_evaluation_planned(event, event_id)
+
+    def has_table(self, table_name: str) -> bool:
+        stock = super().has_table  # type: ignore[safe-super]
+        return self._exists(table_name, lambda: stock(table_name))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        stock = super()._has_asset_key_col_on_connection
+        return self._exists(f"asset_keys.{column_name}", lambda: stock(conn, column_name))
+
+    def _exists(self, name: str, stock: Callable[[], bool]) -> bool:
+        """Ask the database once. The stock storages ask for every event, half of the time of a batch."""
+        if name not in self._existing and stock():
+            self._existing.add(name)
+        return name in self._existing
+
+
+class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
+    """Stock SQLite event log with the additions above; `base_dir` is `$DAGSTER_HOME/history/runs` unless set.
+
+    The index is committed before the database of the run. A process killed in between leaves a materialization that the
+    log of its run does not show.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._db_lock = threading.RLock()  # type: ignore[assignment]  # a batch opens two databases in one thread
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {"base_dir": Field(StringSource, is_required=False)}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "BatchedSqliteEventLogStorage":
+        home = os.environ.get("DAGSTER_HOME")
+        if not home and "base_dir" not in config_value:
+            raise ValueError("event_log_storage in dagster.yaml needs base_dir where DAGSTER_HOME is not set")
+        return cls(config_value.get("base_dir") or str(Path(home or "", "history", "runs")), inst_data)
+
+    def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
+        shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
+        return {shard: stack.enter_context(super(_BatchedEventLog, self)._connect(shard)) for shard in shards}
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        connection = self.batch_connection(shard)
+        with super()._connect(shard) if connection is None else nullcontext(connection) as opened:
+            yield opened
+
+
+if find_spec("dagster_postgres"):  # the extra `postgres`
+    from dagster_postgres.event_log import PostgresEventLogStorage
+    from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
+    from sqlalchemy import text
+
+    BATCH_LOCK: Final = 5_470_113_001
+    """PostgreSQL advisory lock of a batch: two batches that update assets in different orders would deadlock."""
+
+    class BatchedPostgresEventLogStorage(_BatchedEventLog, PostgresEventLogStorage):
+        """Stock PostgreSQL event log with the additions above and the same configuration."""
+
+        @classmethod
+        def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "BatchedPostgresEventLogStorage":
+            return cls(
+                pg_url_from_config(config_value),
+                should_autocreate_tables=config_value.get("should_autocreate_tables", True),
+                inst_data=inst_data,
+                token_provider=get_token_provider_from_config(config_value),
+            )
+
+        def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
+            connection = stack.enter_context(super()._connect()).execution_options(isolation_level="READ COMMITTED")
+            stack.enter_context(connection.begin())
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BATCH_LOCK})
+            return {None: connection}
+
+        def _connect(self) -> ContextManager[Connection]:
+            connection = self.batch_connection()
+            return super()._connect() if connection is None else nullcontext(connection)
+
+
+def _with_data_version(event: EventLogEntry) -> EventLogEntry:
+    """Tag a materialization with the data version in its metadata; return other events as they are."""
+    dagster_event = event.dagster_event
+    if dagster_event is None or dagster_event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
+        return event
+    data = dagster_event.step_materialization_data
+    own = data.materialization.metadata.get(DATA_VERSION)
+    if own is None:
+        return event
+    tags = {DATA_VERSION_TAG: str(own.value), DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    materialization = data.materialization._replace(tags={**(data.materialization.tags or {}), **tags})
+    tagged = data._replace(materialization=materialization)
+    return event._replace(dagster_event=dagster_event._replace(event_specific_data=tagged))

@@ -1,0 +1,279 @@
+"""Contract of the event logs: the stock class and ours get the same calls and give the same answers."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.event_api import AssetRecordsFilter
+from dagster._core.events import DagsterEvent, StepMaterializationData
+
+from shotspotter_assets.defs import event_log
+from shotspotter_assets_tests.postgres_server import PostgresServer
+
+ROOT: Final = Path(__file__).parents[2]
+DAYS: Final = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-01-01")
+NAMES: Final = ("first", "second", "third")
+CHECK: Final = dg.AssetCheckKey(dg.AssetKey("first"), "rows")
+UNCOUNTED: Final = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.LOGS_CAPTURED}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One kind of database: its stock class, our class, and an empty database at each call of `new_config`."""
+
+    stock: tuple[str, str]
+    ours: tuple[str, str]
+    new_config: Callable[[], dict[str, Any]]
+
+    @contextmanager
+    def instance(self, *, batched: bool, config: dict[str, Any] | None = None) -> Iterator[dg.DagsterInstance]:
+        module, name = self.ours if batched else self.stock
+        place = {"module": module, "class": name, "config": config or self.new_config()}
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            dg.instance_for_test({"event_log_storage": place}) as instance,
+        ):
+            patch.setenv("DAGSTER_EVENT_BATCH_SIZE", str(event_log.EVENTS_PER_BATCH) if batched else "0")
+            yield instance
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    module = event_log.__name__
+    if request.param == "sqlite":
+        folders = (tmp_path / f"events_{number}" for number in range(9))
+        return Backend(
+            ("dagster._core.storage.event_log", "SqliteEventLogStorage"),
+            (module, "BatchedSqliteEventLogStorage"),
+            lambda: {"base_dir": str(next(folders))},
+        )
+    pytest.importorskip("dagster_postgres", reason="needs the extra `postgres`")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return Backend(
+        ("dagster_postgres.event_log", "PostgresEventLogStorage"),
+        (module, "BatchedPostgresEventLogStorage"),
+        lambda: {"postgres_url": server.new_database().replace("postgresql:", "postgresql+psycopg2:")},
+    )
+
+
+def chain(versions: Mapping[str, str] | None = None, *, fails: bool = False) -> list[dg.AssetsDefinition]:
+    """Three assets in a row, the first with a check; `versions` holds the data versions of its days."""
+
+    def define(name: str, upstream: list[str], body: Callable[[dg.AssetExecutionContext], Any]) -> dg.AssetsDefinition:
+        check_specs = [] if upstream else [dg.AssetCheckSpec(CHECK.name, asset=name, partitions_def=DAYS)]
+        return dg.asset(
+            name=name, code_version="1", partitions_def=DAYS, deps=upstream, check_specs=check_specs,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            automation_condition=dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+        )(body)  # fmt: skip
+
+    def first(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        for day in context.partition_keys:
+            version = {"data_version": versions.get(day, "unchanged")} if versions is not None else {}
+            context.add_asset_metadata({"rows": 7, **version}, partition_key=day)
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name=CHECK.name)])
+
+    def plain(context: dg.AssetExecutionContext) -> None:
+        context.add_asset_metadata({"rows": 7}, partition_key=context.partition_keys[0])
+
+    def third(context: dg.AssetExecutionContext) -> None:
+        if fails:
+            raise ValueError("disk full")
+
+    return [define("first", [], first), define("second", ["first"], plain), define("third", ["second"], third)]
+
+
+def run(
+    instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition], first: str, last: str
+) -> dg.ExecuteInProcessResult:
+    """Materialize the days from `first` to `last` in one run."""
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    return dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False)
+
+
+def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
+    """Return the latest data version of every day of the asset."""
+    found: dict[str, str] = {}
+    for record in instance.fetch_materializations(AssetRecordsFilter(dg.AssetKey(asset)), limit=1000).records:
+        assert record.asset_materialization is not None
+        assert record.partition_key is not None
+        found.setdefault(record.partition_key, (record.asset_materialization.tags or {})["dagster/data_version"])
+    return found
+
+
+def answers(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, Any]:
+    """Return what the UI, sensors and staleness ask for, with run ids replaced by their number."""
+    storage = instance.event_log_storage
+    number = {run_id: place for place, run_id in enumerate(run_ids)}
+    [check] = storage.get_latest_asset_check_execution_by_key([CHECK]).values()
+    found: dict[str, Any] = {
+        "events": [
+            [entry.dagster_event_type for entry in instance.all_logs(run_id)
+             if entry.is_dagster_event and entry.dagster_event_type not in UNCOUNTED] for run_id in run_ids
+        ],
+        "statuses": [one.status for run_id in run_ids if (one := instance.get_run_by_id(run_id))],
+        "check": (check.status, number[check.run_id], check.partition),
+    }  # fmt: skip
+    for name in NAMES:
+        key = dg.AssetKey(name)
+        entry = instance.get_asset_records([key])[0].asset_entry
+        records = instance.fetch_materializations(AssetRecordsFilter(key), limit=1000).records
+        failed = storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+        found[name] = {
+            "partitions": instance.get_materialized_partitions(key),
+            "status": instance.get_status_by_partition(key, DAYS.get_partition_keys()[:30], DAYS),
+            "runs": [storage.get_asset_partitions_for_run(run_id).get(key) for run_id in run_ids],
+            "last run": number[entry.last_run_id or ""],
+            "not materialized": {day: number[run_id] for day, (run_id, _) in failed.items()},
+            "records": [
+                (record.storage_id, record.partition_key, record.asset_materialization.metadata)
+                for record in records if record.asset_materialization
+            ],
+            "data versions": data_versions(instance, name),
+        }  # fmt: skip
+    return found
+
+
+def test_runs_over_ranges_leave_the_answers_of_the_stock_log(backend: Backend) -> None:
+    found = []
+    for batched in (False, True):
+        with backend.instance(batched=batched) as instance:
+            assert type(instance.event_log_storage).__name__ == (backend.ours if batched else backend.stock)[1]
+            runs = [
+                run(instance, chain(), "2018-01-01", "2018-01-20"),
+                run(instance, chain(fails=True), "2018-01-15", "2018-01-22"),
+            ]
+            found.append(answers(instance, [one.run_id for one in runs]))
+    assert found[1] == found[0]
+    assert len(found[1]["first"]["partitions"]) == 22
+    assert len(found[1]["third"]["partitions"]) == 20
+    assert len(found[1]["third"]["not materialized"]) == 8
+
+
+def test_every_partition_of_a_run_has_its_own_data_version(backend: Backend) -> None:
+    versions = {day: f"v {day}" for day in DAYS.get_partition_keys()[:10]}
+    with backend.instance(batched=True) as instance:
+        assert run(instance, chain(versions), "2018-01-01", "2018-01-10").success
+        assert data_versions(instance, "first") == versions
+
+
+def test_correction_of_one_day_makes_one_day_stale(backend: Backend) -> None:
+    with backend.instance(batched=True) as instance:
+        run(instance, chain({}), "2018-01-01", "2018-01-10")
+        looks = [dg.evaluate_automation_conditions(chain({}), instance)]
+        run(instance, chain({"2018-01-03": "corrected"})[:1], "2018-01-01", "2018-01-10")
+        looks.append(dg.evaluate_automation_conditions(chain({}), instance, cursor=looks[0].cursor))
+        requested = [look.get_requested_partitions(dg.AssetKey("second")) for look in looks]
+    assert requested == [set(), {"2018-01-03"}]
+
+
+def test_check_over_many_days_is_planned_once(backend: Backend) -> None:
+    rows = []
+    for batched in (False, True):
+        with backend.instance(batched=batched) as instance:
+            run(instance, chain(), "2018-01-01", "2018-01-10")
+            history = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=100)
+            rows.append([(record.partition, record.status.value) for record in history])
+    assert len(rows[0]) == 11
+    assert rows[1] == [(None, "SUCCEEDED")]
+
+
+def test_events_are_stored_in_few_batches(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    with backend.instance(batched=True) as instance:
+        store = instance.event_log_storage.store_event_batch
+        monkeypatch.setattr(
+            instance.event_log_storage, "store_event_batch", lambda events: (sizes.append(len(events)), store(events))
+        )
+        run(instance, chain(), "2018-01-01", "2018-01-20")
+    assert sizes == [61, 20, 20, 20]  # all plans of the run, then each asset's materializations
+
+
+def materialized(run_id: str, days: int = 10, names: Sequence[str] = NAMES) -> list[dg.EventLogEntry]:
+    """Build the events of a run's materializations, as a step sends them."""
+    found = []
+    for name in names:
+        for day in DAYS.get_partition_keys()[:days]:
+            data = StepMaterializationData(dg.AssetMaterialization(name, partition=day))
+            event = DagsterEvent(
+                "ASSET_MATERIALIZATION", job_name="job", step_key=name, event_specific_data=data
+            )  # fmt: skip
+            found.append(dg.EventLogEntry(None, 10, "", run_id, 1.7e9, name, "job", event))
+    return found
+
+
+def stored_days(instance: dg.DagsterInstance) -> list[int]:
+    return [
+        len(instance.fetch_materializations(AssetRecordsFilter(dg.AssetKey(name)), limit=1000).records)
+        for name in NAMES
+    ]  # fmt: skip
+
+
+def test_broken_batch_leaves_nothing_and_the_next_one_is_stored(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with backend.instance(batched=True) as instance:
+        storage: Any = instance.event_log_storage
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "_store_asset_event", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                storage.store_event_batch(materialized("a"))
+        assert (stored_days(instance), instance.all_logs("a")) == ([0, 0, 0], [])
+        storage.store_event_batch(materialized("a"))
+        assert (stored_days(instance), len(instance.all_logs("a"))) == ([10, 10, 10], 30)
+
+
+KILLED_WRITER: Final = """
+import os, signal, sys, yaml
+from shotspotter_assets.defs import event_log
+from shotspotter_assets_tests.defs.test_event_log import materialized
+storage = getattr(event_log, sys.argv[1]).from_config_value(None, yaml.safe_load(sys.argv[2]))
+storage.store_event_batch(materialized("a"))
+storage._store_asset_event = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+storage.store_event_batch(materialized("a"))
+"""
+
+
+def test_killed_writer_loses_nothing_committed(backend: Backend) -> None:
+    config = backend.new_config()
+    command = [sys.executable, "-c", KILLED_WRITER, backend.ours[1], yaml.safe_dump(config)]
+    assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
+    with backend.instance(batched=True, config=config) as instance:
+        assert (stored_days(instance), len(instance.all_logs("a"))) == ([10, 10, 10], 30)
+        instance.event_log_storage.store_event_batch(materialized("b"))
+        assert (stored_days(instance), len(instance.all_logs("b"))) == ([20, 20, 20], 30)
+
+
+def test_runs_at_the_same_time_lose_nothing(backend: Backend) -> None:
+    config, failures = backend.new_config(), []
+
+    def write(run_id: str, names: Sequence[str]) -> None:
+        storage = getattr(event_log, backend.ours[1]).from_config_value(None, config)
+        try:
+            for _ in range(5):
+                storage.store_event_batch(materialized(run_id, names=names))
+        except Exception as error:
+            failures.append(error)
+
+    with backend.instance(batched=True, config=config) as instance:
+        threads = [threading.Thread(target=write, args=(str(i), NAMES[:: 1 - 2 * (i % 2)])) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (failures, stored_days(instance)) == ([], [200, 200, 200])
+
+
+def test_other_dagster_minor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "version", lambda _: "1.14.0")
+    with pytest.raises(RuntimeError, match=r"Dagster 1\.14\.0 is installed.*Install Dagster 1\.13"):
+        event_log.BatchedSqliteEventLogStorage(str(tmp_path))
