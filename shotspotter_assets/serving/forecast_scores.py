@@ -144,16 +144,9 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     """
     city, day, alerts = stored.city, stored.issue_date, stored.alerts
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    known = {
-        of_day: table
-        for of_day, table in at_lead(forecasts, lead).items()
-        if stored.days[0] <= of_day <= stored.last_known
-    }
     candidate, since = ("", None) if serving is None else (serving.candidate, serving.candidate_since)
-    scored = {
-        of_day: scored_day(table, of_day, alerts[(of_day - stored.days[0]).days], candidate)
-        for of_day, table in known.items()
-    }
+    known = {at: table for at, table in at_lead(forecasts, lead).items() if stored.days[0] <= at <= stored.last_known}
+    scored = {at: scored_day(table, at, alerts[(at - stored.days[0]).days], candidate) for at, table in known.items()}
     note = scores = None
     if day in scored:
         cells = cells_of(known[day])
@@ -167,8 +160,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
             else f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
         )
         in_coverage = estimate_coverage(alerts)
-    replayed = {of_day for of_day in scored if is_replayed(known[of_day])}
-    of_candidate = [rows for of_day, rows in scored.items() if since is None or of_day > since]
+    replayed = {at for at, table in known.items() if is_replayed(table)}
+    of_candidate = [rows for at, rows in scored.items() if since is None or at > since]
     rolling = rolling_scores(pool_tables(list(scored.values())), day, candidate, replayed) if scored else {}
     return ScoreRecord(
         city=city.name,

@@ -235,17 +235,17 @@ def _minutes_table(
     forecast = forecast_minutes(hours, minutes, history, incidents, now)
     row, column = np.nonzero(history.in_coverage)
     times, cells = len(MINUTES), len(row)
-    values = [
-        np.repeat([f"{ahead}m" for ahead in MINUTES], cells),
-        pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), times * cells),
-        np.repeat(np.array(MINUTES, np.int16), cells),
-        np.tile(row, times).astype(np.int16),
-        np.tile(column, times).astype(np.int16),
-        forecast.probability.ravel(),
-        forecast.expected.ravel(),
-        forecast.even.ravel(),
-    ]
-    return pa.table([pa.array(value) for value in values], schema=MINUTES_SCHEMA)
+    values = {
+        "horizon": np.repeat([f"{ahead}m" for ahead in MINUTES], cells),
+        "starts_utc": pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), times * cells),
+        "minutes": np.repeat(np.array(MINUTES, np.int16), cells),
+        "row": np.tile(row, times).astype(np.int16),
+        "column": np.tile(column, times).astype(np.int16),
+        "probability": forecast.probability.ravel(),
+        "expected": forecast.expected.ravel(),
+        "even": forecast.even.ravel(),
+    }
+    return pa.table(values, schema=MINUTES_SCHEMA)
 
 
 def write_nowcast(store: Store, nowcast: Nowcast) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, Fitted, HasMembers, validation_of
+from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, HasMembers, validation_of
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
@@ -45,6 +45,8 @@ from shotspotter_assets.storage.fingerprints import sha256
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 
+_Model = TypeVar("_Model", FittedHourlyStack, FittedMinutesStack, GunshotTypes)
+
 MIN_HISTORY_DAYS: Final = 120
 """Minimum for models of a city's own: the inputs' rates need weeks, and so do training and validation."""
 
@@ -69,26 +71,6 @@ def live_windows(city: City, last_known: date, validation_days: int) -> Windows:
     return Windows(city.start, range(cutoff), range(cutoff, days))
 
 
-@dataclass(frozen=True)
-class FittedModels:
-    """Fitted forecasters by name, the candidate first, and the seconds that each took.
-
-    Forecasters without seconds are members of the candidate, whose files hold theirs.
-    """
-
-    models: dict[str, Fitted]
-    seconds: dict[str, float]
-
-    @property
-    def to_store(self) -> dict[str, Fitted]:
-        """The forecasters that have files of their own."""
-        return {name: model for name, model in self.models.items() if name in self.seconds}
-
-    def validation(self, name: str) -> Array:
-        """Forecasts of the validation window by the model fitted on the training window alone, shape (days, cells)."""
-        return validation_of(self.models[name])
-
-
 def train(
     stored: CityHistory,
     windows: Windows,
@@ -111,17 +93,15 @@ def train(
     in_coverage = stored.in_coverage(day + timedelta(days=1))
     require_memory(city, days[-1], int(in_coverage.sum()))
     history = stored.daily(in_coverage)
-    fitted = _fit_next_day(history, windows, context)
+    fitted, seconds = _fit_next_day(history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)
     axis, observed = history.days()[window], history.observed[window]
-    validated = forecasts_table(
-        axis, np.nonzero(in_coverage), observed, {name: fitted.validation(name) for name in fitted.models}
-    )
+    validated = {name: validation_of(model) for name, model in fitted.items()}
     candidate = candidate_of(city).name
-    gate = judge(validated, candidate)
-    served = fitted.validation(gate.served)
+    gate = judge(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
+    served = validated[gate.served]
     counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
-    next_day, files = model_set(day, fitted.to_store, counts, fitted.seconds)
+    next_day, files = model_set(day, {name: fitted[name] for name in seconds}, counts, seconds)
     history.forget()
     hours, hour_files = _hours(stored, in_coverage, windows, before, incidents, context.log)
     record = ServingRecord(
@@ -129,7 +109,7 @@ def train(
         day=day,
         served=gate.served,
         since=day,
-        reasons=(f"{reason[:1].upper()}{reason[1:]}.", *_weights(fitted.models[candidate]), *gate.reasons),
+        reasons=(f"{reason[:1].upper()}{reason[1:]}.", *_weights(fitted[candidate]), *gate.reasons),
         last_trained=day,
         next_day=next_day,
         hours=hours,
@@ -160,8 +140,13 @@ def model_set(
     return ModelSet(fitted_on=day, version=version, models=trained), stored_files
 
 
-def _fit_next_day(history: History, windows: Windows, context: FitContext) -> FittedModels:
-    """The city's candidate and its fallbacks on the same windows."""
+def _fit_next_day(
+    history: History, windows: Windows, context: FitContext
+) -> tuple[dict[str, Fitted], dict[str, float]]:
+    """(forecasters by name, seconds that each took) of the city's candidate and its fallbacks, the candidate first.
+
+    Forecasters without seconds are members of the candidate, whose files hold theirs.
+    """
     candidate = candidate_of(history.city).name
     models: dict[str, Fitted] = {}
     seconds: dict[str, float] = {}
@@ -173,7 +158,7 @@ def _fit_next_day(history: History, windows: Windows, context: FitContext) -> Fi
         fitted = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
         seconds[name] = perf_counter() - started
         models |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, HasMembers) else {})
-    return FittedModels(models, seconds)
+    return models, seconds
 
 
 def _weights(candidate: Fitted) -> tuple[str, ...]:
@@ -206,36 +191,29 @@ def _hours(
         for at in (windows.train.start, windows.validation.start, windows.validation.stop)
     )
     training, validation = range(first, middle), range(middle, last)
-    files: dict[str, dict[str, bytes]] = {}
+    files: dict[str, Mapping[str, bytes]] = {}
     models: dict[str, TrainedModel] = {}
-    without = {}
-    hourly: list[FittedHourlyStack] = []
+    without: dict[str, str] = {}
 
-    def fit_stack() -> FittedHourlyStack:
-        hourly.append(HourlyStack().fit(history, training, validation))
-        return hourly[0]
-
-    def fit_minutes() -> FittedMinutesStack:
-        if not hourly:
-            raise HourlyHistoryError(without[NEXT_HOURS])
-        return fit_on_hours(incidents, history, hourly[0], validation)
-
-    fits: dict[str, Callable[[], FittedHourlyStack | FittedMinutesStack | GunshotTypes]] = {
-        NEXT_HOURS: fit_stack,
-        NEXT_MINUTES: fit_minutes,
-        TYPES: lambda: GunshotTypes.fit(history, training, validation),
-    }
-    for name, fit in fits.items():
+    def fit(name: str, make: Callable[[], _Model]) -> _Model | None:
         started = perf_counter()
         try:
-            fitted = fit()
+            fitted = make()
         except HourlyHistoryError as error:
             without[name] = str(error)
-            continue
+            return None
         files[name] = fitted.files()
         settings = {} if isinstance(fitted, GunshotTypes) else fitted.settings
         models[name] = _trained_model(settings, files[name], perf_counter() - started)
         log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
+        return fitted
+
+    stack = fit(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
+    if stack is None:
+        without[NEXT_MINUTES] = without[NEXT_HOURS]
+    else:
+        fit(NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack, validation))
+    fit(TYPES, lambda: GunshotTypes.fit(history, training, validation))
     version = version_of(files)
     stored_files = {stored_name(name, version): content for name, content in files.items()}
     return ModelSet(fitted_on=day, version=version, models=models, without=without), stored_files
