@@ -118,16 +118,17 @@ def is_over(day: date, city: City, now: datetime) -> bool:
 
 
 def issued_already(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """The forecast that was issued on a day, where its day is over, so that it has to stay as it is.
+    """The forecast that was issued on a day before its day was over, which stays as it is once that day is over.
 
-    None where there is none, where its day is not over, or where it is of another grid than the city has now.
+    None where there is none, where its day is not over, where it was made after its day, so that it may be made again, or where
+    it is of another grid than the city has now.
     """
     partition = forecast_partition(city.name, issue_date)
     if not is_over(issue_date + timedelta(days=1), city, now) or not store.exists(partition, FORECAST_FILE):
         return None
     record = load_record(store, city.name, issue_date)
     fits = is_of_grid(store.read_table(partition, FORECAST_FILE, ["row"]), city)
-    return record if isinstance(record, ForecastRecord) and fits else None
+    return record if isinstance(record, ForecastRecord) and fits and not record.replayed else None
 
 
 def stored_version(store: Store, record: ForecastRecord) -> str:

@@ -10,7 +10,7 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.first_days import first_days, is_new
 from shotspotter_assets.serving.incidents import stored_incidents
-from shotspotter_assets.serving.issued_forecasts import is_over
+from shotspotter_assets.serving.issued_forecasts import is_over, issued_already
 from shotspotter_assets.serving.record import WEEK, ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, live_windows, train
 from shotspotter_assets.storage.store import Store
@@ -45,20 +45,19 @@ def known_history(store: Store, city: City, day: date, now: datetime) -> CityHis
 
 
 def made_already(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """The stored record of the issue date, where nothing it depends on has changed, or its forecast day is over.
+    """The stored record of the issue date, where a forecast was issued with it or it was trained on the same data.
 
-    None where there is no record, or the city's file asks for other models.
+    None where there is no such record, or where the city's file asks for other models.
     """
     city, day = stored.city, stored.issue_date
     record = ServingRecord.find(store, city.name, day)
-    if record is None or outdated(city, record):
-        return None
-    if is_over(day + timedelta(days=1), city, now):
+    if record is None or issued_already(store, city, day, now) is not None:
         return record
-    if record.last_known != stored.last_known or record.lead != stored.lead or not record.trained:
+    is_past = is_over(day + timedelta(days=1), city, now)
+    if is_past or not record.trained or outdated(city, record) or record.last_known != stored.last_known:
         return None
     data_sha256 = stored.daily(covered_mask(record.covered, city.shape)).data_sha256()
-    return record if record.data_sha256 == data_sha256 else None
+    return record if record.data_sha256 == data_sha256 and record.lead == stored.lead else None
 
 
 def live_models(

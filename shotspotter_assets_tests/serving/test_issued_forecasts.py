@@ -1,5 +1,6 @@
 """Issued forecasts stay as they are, and forecasts made after their day are marked."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from shotspotter_assets.serving.issued_forecasts import (
     write_forecast,
     write_no_forecast,
 )
+from shotspotter_assets.serving.live_models import made_already
+from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_live_models import history_to
 from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
-from shotspotter_assets_tests.serving.town import DAY, TOWN
+from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 
 NEXT = DAY + timedelta(days=1)
 MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
@@ -63,6 +66,19 @@ def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: For
     assert kept.cell_drivers() == {(0, 1): ("near",)}
     assert stored_version(store, kept) == issued.version
     assert issued_already(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
+
+
+def test_the_models_of_an_issued_forecast_stay_too(store: Store, issued: Forecast) -> None:
+    record = serving_record()
+    store.write_bytes(models_partition(TOWN.name, DAY), "record.json", record.model_dump_json().encode())
+    assert made_already(store, history_to(DAY), MIDNIGHT) == record
+    assert made_already(store, history_to(DAY), MIDNIGHT - timedelta(hours=1)) is None
+
+
+def test_a_forecast_made_after_its_day_may_be_made_again(store: Store, issued: Forecast) -> None:
+    late = replace(issued, record=issued.record.model_copy(update={"replayed": True}))
+    write_forecast(store, late)
+    assert issued_already(store, TOWN, DAY, MIDNIGHT) is None
 
 
 def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: Forecast) -> None:

@@ -100,16 +100,17 @@ def test_a_city_with_few_days_and_no_shared_model_has_no_models_and_a_reason(tmp
     assert "from 2024-04-29 on" in made.why_none
 
 
-def test_a_day_keeps_its_models_while_its_data_are_the_same_and_once_its_forecast_day_is_over(tmp_path: Path) -> None:
+def test_a_day_keeps_its_models_while_its_data_are_the_same(tmp_path: Path) -> None:
     stored = history_to(DAY)
     data = stored.daily(np.eye(4, dtype=bool)).data_sha256()
-    same, other = IN_FORCE.model_copy(update={"data_sha256": data}), IN_FORCE
-    assert made_already(with_record(Store(str(tmp_path)), same), stored, BEFORE_ITS_END) == same
-    store = with_record(Store(str(tmp_path)), other)
-    assert made_already(store, stored, BEFORE_ITS_END) is None
-    assert made_already(store, stored, AFTER_ITS_END) == other
-    assert made_already(store, history_to(NEXT), AFTER_ITS_END) is None
-    assert made_already(with_record(store, serving_record()), stored, AFTER_ITS_END) is None
+    same = IN_FORCE.model_copy(update={"data_sha256": data})
+    store = with_record(Store(str(tmp_path)), same)
+    assert made_already(store, stored, BEFORE_ITS_END) == same
+    assert made_already(store, stored, AFTER_ITS_END) is None
+    assert made_already(store, history_to(NEXT), BEFORE_ITS_END) is None
+    assert made_already(with_record(store, IN_FORCE), stored, BEFORE_ITS_END) is None
+    asks_for_others = serving_record(data_sha256=data)
+    assert made_already(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
 
 
 def test_a_day_made_after_its_forecast_day_has_only_what_was_published_by_then(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Risk forecasts, by city and issue date: of the day after it."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -51,6 +52,8 @@ def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, cit
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.issued_forecasts import (
         forecast_partition,
+        issued_already,
+        stored_version,
         withheld,
         write_forecast,
         write_no_forecast,
@@ -61,6 +64,12 @@ def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, cit
 
     issue_date = run_day(context)
     opened = store.open()
+    if (issued := issued_already(opened, city, issue_date, datetime.now(UTC))) is not None:
+        note = f"Left as issued at {issued.issued_at}, as {issued.day} is over."
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(stored_version(opened, issued)),
+            metadata={"note": note, "day": str(issued.day), "served": issued.served},
+        )
     record = ServingRecord.find(opened, city.name, issue_date)
     history = CityHistory.load(opened, city, issue_date)
     if record is not None and record.last_known < history.last_known:
