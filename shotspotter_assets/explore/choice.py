@@ -10,7 +10,7 @@ from shotspotter_assets.explore.stored import NEXT_DAY
 from shotspotter_assets.explore.targets import Target, targets_of, with_target
 from shotspotter_assets.explore.widgets import WIDE, View, set_options
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS
-from shotspotter_assets.pages.rendering import title_of
+from shotspotter_assets.pages.words import title_of
 
 
 class Choice(View):

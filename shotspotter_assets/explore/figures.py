@@ -21,9 +21,9 @@ from shotspotter_assets.evaluation.forecasts_table import cells_of, observed_of
 from shotspotter_assets.evaluation.plots import COLOUR_LIMIT_QUANTILE, COLOURS
 from shotspotter_assets.explore.stored import Alerts
 from shotspotter_assets.gridding.cells import cell_middles
-from shotspotter_assets.pages.chances import chance
 from shotspotter_assets.pages.layers import CityLayers, NamedShapes
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.words import chance
 
 WIDTH, HEIGHT = 1000, 560
 """Of figures, in pixels."""

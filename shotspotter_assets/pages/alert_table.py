@@ -1,11 +1,10 @@
-"""All alerts of a city, as small as the browser can filter them."""
+"""All alerts of a city, small enough for the browser to filter."""
 
 import base64
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
@@ -16,66 +15,69 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
 
 COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
+STEPS = 65535
 
 
 class AlertTable(BaseModel):
-    """Alerts by time. Columns are base64 of little-endian numbers: uint16, or uint8 where said."""
+    """Alerts by time. Columns are base64 of little-endian uint16."""
 
     model_config = ConfigDict(frozen=True)
 
-    count: int
-    first: date | None
-    """The day that is number 0; None without alerts."""
-    last: date | None
+    count: int = 0
+    first: date | None = None
+    """The day with number 0; None without alerts."""
+    last: date | None = None
     has_hours: bool
-    types: list[str]
+    types: list[str] = []
     """Names of the types that occur."""
-    x: str
+    cells: list[int] = []
+    """Numbers (row * columns + column) of the cells with alerts."""
+    x: str = ""
     """East within the city's box, in 1 / 65535 of its width."""
-    y: str
-    """North, likewise."""
-    day: str
+    y: str = ""
+    """North within the city's box, in 1 / 65535 of its height."""
+    cell: str = ""
+    """Place in `cells`."""
+    day: str = ""
     """Days since `first`."""
-    hour: str
-    """Of the local clock, uint8."""
-    type: str
-    """Place in `types`, uint8."""
-    begins: str
-    """1 for the first alert of an incident, uint8."""
+    hour: str = ""
+    """Hour of the local clock."""
+    type: str = ""
+    """Place in `types`."""
+    begins: str = ""
+    """1 for the first alert of an incident."""
 
 
 def alert_table(store: Store, city: City, last: date) -> AlertTable:
-    """All cleaned alerts of the city's stored days to the last one."""
+    """Return all cleaned alerts of the city's stored days up to the last one."""
     alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, city.start, last, COLUMNS)
+    has_hours = city.time_precision != "day"
     if alerts is None or not len(alerts):
-        return AlertTable(
-            count=0, first=None, last=None, has_hours=city.time_precision != "day", types=[],
-            x="", y="", day="", hour="", type="", begins="",
-        )  # fmt: skip
+        return AlertTable(has_hours=has_hours)
     days = alerts["date"].to_numpy().astype("datetime64[D]")
     codes = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
-    present = np.unique(codes)
-    box = city.box
-    east = (alerts["longitude"].to_numpy() - box.west) / (box.east - box.west)
-    north = (alerts["latitude"].to_numpy() - box.south) / (box.north - box.south)
+    present, kind = np.unique(codes, return_inverse=True)
+    box, (rows, columns) = city.box, city.shape
+    x = (alerts["longitude"].to_numpy() - box.west) / (box.east - box.west)
+    y = (alerts["latitude"].to_numpy() - box.south) / (box.north - box.south)
+    row, column = (np.clip((at * size).astype(int), 0, size - 1) for at, size in ((y, rows), (x, columns)))
+    cells, cell = np.unique(row * columns + column, return_inverse=True)
     return AlertTable(
         count=len(alerts),
         first=days.min().item(),
         last=days.max().item(),
-        has_hours=city.time_precision != "day",
+        has_hours=has_hours,
         types=[city.type_names[int(code)] for code in present],
-        x=_encoded(np.rint(east * 65535), np.uint16),
-        y=_encoded(np.rint(north * 65535), np.uint16),
-        day=_encoded((days - days.min()).astype(np.int64), np.uint16),
-        hour=_encoded(hours_of_day(wall_clock(alerts["time_utc"], city.zone)), np.uint8),
-        type=_encoded(np.searchsorted(present, codes), np.uint8),
-        begins=_encoded(_is_first(alerts), np.uint8),
+        cells=cells.tolist(),
+        x=_encoded(np.clip(x * STEPS, 0, STEPS)),
+        y=_encoded(np.clip(y * STEPS, 0, STEPS)),
+        cell=_encoded(cell),
+        day=_encoded((days - days.min()).astype(np.int64)),
+        hour=_encoded(hours_of_day(wall_clock(alerts["time_utc"], city.zone))),
+        type=_encoded(kind),
+        begins=_encoded(pc.equal(alerts["user_id"], alerts["incident_id"]).to_numpy()),
     )
 
 
-def _is_first(alerts: pa.Table) -> npt.NDArray[np.int64]:
-    return pc.equal(alerts["user_id"], alerts["incident_id"]).cast("int64").to_numpy()
-
-
-def _encoded(values: npt.NDArray[np.integer | np.floating], kind: type[np.unsignedinteger]) -> str:
-    return base64.b64encode(values.astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
+def _encoded(values: npt.NDArray[np.generic]) -> str:
+    return base64.b64encode(values.astype("<u2").tobytes()).decode()

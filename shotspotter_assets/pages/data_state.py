@@ -1,4 +1,4 @@
-"""The page of the data: how the source is doing, what checks found, what was rejected, and where sensors hear."""
+"""The page of the data: the state of the source, findings of checks, rejected rows, and the cells that sensors hear."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from shotspotter_assets.storage.file_names import GRID_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 
 RECENT_DAYS: Final = 365
-"""Of which rejected rows are counted."""
+"""Days whose rejected rows are counted."""
 
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What a check found that did not pass."""
+    """A check that did not pass."""
 
     name: str
     meaning: str
@@ -31,58 +31,68 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class DataState:
-    """How a city's data are doing.
+    """The state of a city's data.
 
     Attributes:
-        missing: days between the first and last stored ones that are not stored.
-        checked: last day that checks were of; None where none were run.
-        rejected: number of rows and the reason in words, of the last `RECENT_DAYS`.
-        unreadable: names of landed files that cannot be read, and why.
+        first: first stored day.
+        last: last stored day.
+        known: last day whose outcome is known.
+        missing: number of days between the first and last stored ones that are not stored.
+        checked: first and last day that the checks covered, in words; "" where none was run.
+        problems: checks that did not pass when they last judged any of the city's days.
+        rejected: number of rows and the reason in words, over the last `RECENT_DAYS`.
+        rejected_since: first of these days.
+        unreadable: names of landed files that cannot be read, and the reason.
+        layers: key and file of each layer.
     """
 
     first: date | None
     last: date | None
     known: date | None
     missing: int
-    checked: date | None
+    checked: str
     problems: list[CheckOutcome]
-    passed: int
     rejected: list[tuple[int, str]]
     rejected_since: date | None
     unreadable: list[tuple[str, str]]
     layers: list[tuple[str, str]]
 
+    @property
+    def passed(self) -> int:
+        """Number of checks that passed."""
+        return len(ALL_CHECKS) - len({one.name for one in self.problems if one.meaning})
+
 
 def data_state(store: Store, city: City, known: date | None) -> DataState:
-    """The state of a city's stored days."""
+    """Read the state of a city's stored days."""
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     first, last = min(days, default=None), max(days, default=None)
     states = CityState.load(store, city.name)
-    problems = [
-        CheckOutcome(name.replace("_", " "), ALL_CHECKS.get(name, ""), message, _span(state))
-        for state in states
-        for name, message in state.problems.items()
-    ]
     since = None if last is None else max(city.start, last - timedelta(days=RECENT_DAYS - 1))
     return DataState(
         first=first,
         last=last,
         known=known,
         missing=0 if first is None or last is None else (last - first).days + 1 - len(days),
-        checked=max((state.last for state in states), default=None),
-        problems=problems,
-        passed=len(ALL_CHECKS) - sum(outcome.meaning != "" for outcome in problems),
+        checked=_span(min(state.first for state in states), max(state.last for state in states)) if states else "",
+        problems=[
+            CheckOutcome(
+                name.replace("_", " "), ALL_CHECKS.get(name, ""), message, _span(state.first, state.last)
+            )
+            for state in states
+            for name, message in state.problems.items()
+        ],
         rejected=[] if since is None or last is None else _rejected(store, city, since, last),
         rejected_since=since,
         unreadable=[
             (PurePosixPath(path).name, file.error) for path, file in sorted(read_unreadable(store, city.name).items())
         ],
         layers=[(key, layer.path.name) for key, layer in city.layers.given().items()],
-    )
+    )  # fmt: skip
 
 
-def _span(state: CityState) -> str:
-    return str(state.first) if state.first == state.last else f"{state.first} to {state.last}"
+def _span(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _rejected(store: Store, city: City, first: date, last: date) -> list[tuple[int, str]]:

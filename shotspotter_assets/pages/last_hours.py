@@ -1,4 +1,4 @@
-"""The page of the last hours: what the latest nowcast says, and what each of those before said and what came."""
+"""The page of the last hours: the latest nowcast, and earlier nowcasts beside the incidents that came."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,61 +10,67 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
-from shotspotter_assets.pages.chances import chance
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.words import chance
 from shotspotter_assets.serving.nowcast_scores import came_and_near, issued_minutes
 from shotspotter_assets.serving.nowcasts import NowcastRecord, read_latest
 from shotspotter_assets.storage.store import Store
 
-HOURS: Final = 12
-"""That are shown."""
+SHOWN_HOURS: Final = 12
 SHOWN_PLACES: Final = 10
 SHOWN_MINUTES: Final = 60
-"""Of the nowcasts that are compared with what came."""
+"""Earlier nowcasts are compared over this many minutes."""
 
 
 @dataclass(frozen=True)
 class LikelyPlace:
-    """A cell of the latest nowcast."""
+    """A cell of the latest nowcast.
+
+    Attributes:
+        name: of the place.
+        chances: as "1 in 20", by the minutes of `LastHours.minutes`.
+        times: the chance as a multiple of the chance by the hour's forecast alone, for the shortest minutes.
+    """
 
     name: str
     chances: tuple[str, ...]
-    """By the minutes of `LastHours.minutes`, as "1 in 20"."""
     times: float
-    """How many times the chance by the hour's forecast alone, for the shortest minutes."""
 
 
 @dataclass(frozen=True)
 class ShownNowcast:
-    """An earlier nowcast, for the next hour."""
+    """An earlier nowcast, for the next hour.
+
+    Attributes:
+        made: day and time on the city's clock.
+        expected: cells with a new incident, expected.
+        even: cells with a new incident, expected by the hour's forecast alone.
+        came: cells with a new incident.
+        likeliest: the name of the cell with the highest chance.
+        is_over: whether its hour was over when the latest nowcast was made.
+    """
 
     made: str
-    """Day and time on the city's clock."""
     expected: float
-    """Cells with a new incident."""
     even: float
-    """The same by the hour's forecast alone."""
     came: int
     likeliest: str
-    """The name of the cell with the highest chance."""
     is_over: bool
-    """Whether its hour was over when the latest nowcast was made."""
 
 
 @dataclass(frozen=True)
 class LastHours:
-    """What the page shows."""
+    """The content of the page; nowcasts with the latest first."""
 
     record: NowcastRecord
     made: str
     minutes: tuple[int, ...]
     places: list[LikelyPlace]
     nowcasts: list[ShownNowcast]
-    """The latest first."""
 
 
 def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
-    """The last hours of a city to its latest nowcast; None without one."""
+    """Return the last hours of a city up to its latest nowcast; None without one."""
     latest = read_latest(store, city)
     if latest is None:
         return None
@@ -72,36 +78,32 @@ def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
     now = datetime.fromisoformat(record.now)
     day = now.astimezone(city.zone).date()
     tables = [issued_minutes(store, city, one) for one in (day - timedelta(days=1), day)]
-    issued = pa.concat_tables([table for table in tables if table is not None]) if any(tables) else None
+    issued = [table for table in tables if table is not None]
     lengths = tuple(sorted(minutes["minutes"].unique().to_pylist()))
     return LastHours(
         record,
         _clock(now, city),
         lengths,
         _likely(minutes, lengths, places) if lengths else [],
-        [] if issued is None else _shown(issued, incidents, now, city, places),
+        _shown(pa.concat_tables(issued), incidents, now, city, places) if issued else [],
     )
 
 
 def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list[LikelyPlace]:
     by_length = [minutes.filter(pc.equal(minutes["minutes"], length)) for length in lengths]
     probability = np.array([table["probability"].to_numpy() for table in by_length])
-    even = by_length[0]["even"].to_numpy()
+    times = probability[0] / by_length[0]["even"].to_numpy()
     top = np.argsort(-probability[0], kind="stable")[:SHOWN_PLACES]
     names = places.names(*(by_length[0][name].to_numpy()[top] for name in ("row", "column")))
     return [
-        LikelyPlace(
-            name, tuple(chance(float(each[cell])) for each in probability), float(probability[0, cell] / even[cell])
-        )
+        LikelyPlace(name, tuple(chance(float(each[cell])) for each in probability), float(times[cell]))
         for name, cell in zip(names, top, strict=True)
     ]
 
 
 def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, places: Places) -> list[ShownNowcast]:
-    since = pa.scalar(now - timedelta(hours=HOURS), pa.timestamp("us", "UTC"))
-    chosen = issued.filter(
-        pc.and_(pc.equal(issued["minutes"], SHOWN_MINUTES), pc.greater_equal(issued["starts_utc"], since))
-    )
+    since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))
+    chosen = issued.filter((pc.field("minutes") == SHOWN_MINUTES) & (pc.field("starts_utc") >= since))
     came, _ = came_and_near(city, chosen, incidents)
     made = seconds_of(chosen["starts_utc"].to_numpy())
     probability, even, row, column = (chosen[name].to_numpy() for name in ("probability", "even", "row", "column"))
@@ -112,12 +114,12 @@ def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, pl
         instant = datetime.fromtimestamp(second, UTC)
         shown.append(
             ShownNowcast(
-                _clock(instant, city),
-                float(probability[here].sum(dtype=np.float64)),
-                float(even[here].sum(dtype=np.float64)),
-                int(came[here].sum()),
-                places.name(int(row[top]), int(column[top])),
-                instant + timedelta(minutes=SHOWN_MINUTES) <= now,
+                made=_clock(instant, city),
+                expected=float(probability[here].sum(dtype=np.float64)),
+                even=float(even[here].sum(dtype=np.float64)),
+                came=int(came[here].sum()),
+                likeliest=places.name(int(row[top]), int(column[top])),
+                is_over=instant + timedelta(minutes=SHOWN_MINUTES) <= now,
             )
         )
     return shown

@@ -1,4 +1,4 @@
-"""Reads the layers of a city's file: named polygons and lines within its box."""
+"""Read the layers of a city's file: named polygons and lines within its box."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,12 @@ from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.cities.shape_files import read_shapes
 
 
-class LayerFileError(ValueError):
-    """The file of a layer cannot be used; the message names the city, the key, the file and the remedy."""
-
-
 @dataclass(frozen=True)
 class NamedShapes:
     """Shapes of a layer.
 
     Attributes:
-        names: of each shape.
+        names: name of each shape.
         shapes: Shapely geometries in WGS84 degrees, cut to the city's box; shape (shapes,).
     """
 
@@ -29,7 +25,7 @@ class NamedShapes:
 
 @dataclass(frozen=True)
 class CityLayers:
-    """The layers of a city; None for one that its file does not name."""
+    """The layers of a city; None for each that its file does not name."""
 
     districts: NamedShapes | None
     streets: NamedShapes | None
@@ -37,10 +33,10 @@ class CityLayers:
 
     @classmethod
     def read(cls, city: City) -> "CityLayers":
-        """The layers that the city's file names; streets that are ranked name places where no others do.
+        """Read the layers that the city's file names; without a layer of streets, ranked streets name places.
 
         Raises:
-            LayerFileError: a file cannot be read, or has no such column.
+            ValueError: a file cannot be read, or has no such column; the message names city, key, file and remedy.
         """
         layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
         if city.streets is not None and "streets" not in layers:
@@ -53,16 +49,16 @@ def _read(city: City, key: str, layer: Layer) -> NamedShapes:
     try:
         frame = read_shapes(layer.path)
     except ValueError as error:
-        raise LayerFileError(f"{where} {error}") from None
+        raise ValueError(f"{where} {error}") from None
     columns = [name for name in frame.columns if name != frame.geometry.name]
     if layer.name not in columns:
-        raise LayerFileError(f"{where} has no column {layer.name}; it has {', '.join(columns)}. Correct `name`.")
+        raise ValueError(f"{where} has no column {layer.name}; it has {', '.join(columns)}. Correct `name`.")
     frame = frame[frame[layer.name].notna()]
     return _within(city.box, [_named(layer.name, value) for value in frame[layer.name]], frame.geometry.to_numpy())
 
 
 def _named(column: str, value: object) -> str:
-    """A name; a mere number is told with what it numbers ("ward 8")."""
+    """Return a name; a mere number is preceded by its column ("ward 8")."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text
 
@@ -73,5 +69,5 @@ def _within(box: Box, names: list[str], shapes: npt.NDArray[np.object_]) -> Name
     is_area = np.isin(shapely.get_type_id(shapes), (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON))
     shapes = np.where(is_area, shapely.make_valid(shapes), shapes)
     cut = shapely.clip_by_rect(shapes, box.west, box.south, box.east, box.north)
-    kept = ~shapely.is_empty(cut) & np.array([bool(name) for name in names], dtype=bool)
-    return NamedShapes([name for name, keep in zip(names, kept, strict=True) if keep], cut[kept])
+    keep = ~shapely.is_empty(cut) & np.array([bool(name) for name in names], dtype=bool)
+    return NamedShapes([name for name, kept in zip(names, keep, strict=True) if kept], cut[keep])

@@ -1,4 +1,4 @@
-"""What people call a place: its nearest crossing or street and its district, or where it lies from the middle of the city."""
+"""Names of places: the nearest crossing or street and the district, or the direction from the middle of the city."""
 
 import math
 from typing import Final
@@ -11,18 +11,19 @@ from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets.pages.layers import CityLayers, NamedShapes
 
 Array = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.integer]
 
 COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 """Counter-clockwise from the east, 45 degrees each."""
 
 SHOWN_DECIMALS: Final = 3
-"""Of a degree: about 100 m, less than the side of most cells."""
+"""A thousandth of a degree is about 100 m, less than the side of most cells."""
 
 NEAR_CELLS: Final = 1.0
-"""A crossing or street further from the middle of a cell than so many of its diagonals does not name it."""
+"""A crossing or street further from the middle of a cell than this many diagonals does not name the cell."""
 
 MIDDLE_METRES: Final = 400.0
-"""So near to the middle of the city, no direction is told."""
+"""Closer to the middle of the city, no direction is given."""
 
 
 class Places:
@@ -34,33 +35,29 @@ class Places:
         self._districts = layers.districts
         self._streets = None if layers.streets is None else _Streets(self._plane, layers.streets)
 
-    def names(self, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer], size: int = 1) -> list[str]:
-        """What the cells are called, or groups of `size` x `size` cells by their south-western one."""
+    def names(self, row: Numbers, column: Numbers, size: int = 1) -> list[str]:
+        """Name cells, or groups of `size` x `size` cells given by their south-western one."""
         corners = [np.column_stack(cell_middles(self._city, row + at, column + at)) for at in (0, size - 1)]
         degrees = np.mean(corners, axis=0)
-        longitude, latitude = degrees.T
-        districts = self._district_of(longitude, latitude)
-        diagonal = math.hypot(*cell_metres(self._city)) * size
-        streets = (
-            [""] * len(degrees)
-            if self._streets is None
-            else self._streets.nearest(self._plane.metres(degrees), NEAR_CELLS * diagonal)
-        )
+        near = NEAR_CELLS * math.hypot(*cell_metres(self._city)) * size
+        streets = [""] * len(degrees)
+        if self._streets is not None:
+            streets = self._streets.nearest(self._plane.metres(degrees), near)
         return [
             ", ".join(filter(None, [street or self.direction(point), district]))
-            for point, street, district in zip(degrees, streets, districts, strict=True)
+            for point, street, district in zip(degrees, streets, self._district_of(*degrees.T), strict=True)
         ]
 
     def name(self, row: int, column: int, size: int = 1) -> str:
-        """What one cell, or group of cells, is called."""
+        """Name one cell, or one group of cells."""
         return self.names(np.array([row]), np.array([column]), size)[0]
 
-    def districts(self, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> list[str]:
-        """The district of each cell; "" where there is none."""
+    def districts(self, row: Numbers, column: Numbers) -> list[str]:
+        """Return the district of each cell; "" where there is none."""
         return self._district_of(*cell_middles(self._city, row, column))
 
     def direction(self, degrees: Array) -> str:
-        """Where a point (longitude, latitude) lies from the middle of the city's box, with its latitude and longitude."""
+        """Describe a point (longitude, latitude) by its direction from the middle of the city's box."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
         distance = math.hypot(east, north)
         at = f"({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})"
@@ -95,29 +92,25 @@ class _Streets:
         one, other = one[crossing], other[crossing]
         parts, pair = shapely.get_parts(shapely.intersection(self._lines[one], self._lines[other]), return_index=True)
         is_point = shapely.get_type_id(parts) == shapely.GeometryType.POINT
-        self._crossings = [
-            f"{first} and {second}"
-            for first, second in zip(self._names[one[pair[is_point]]], self._names[other[pair[is_point]]], strict=True)
-        ]
+        pair = pair[is_point]
+        self._crossings = self._names[one[pair]] + " and " + self._names[other[pair]]
         points = shapely.get_coordinates(parts[is_point])
         self._points = KDTree(points) if len(points) else None
 
     def nearest(self, metres: Array, within: float) -> list[str]:
-        """The nearest crossing of each point, else its nearest street, no further away than `within`; "" without one."""
+        """Name the nearest crossing of each point, else its nearest street, no further than `within`; "" without one."""
         import shapely
 
         names = [""] * len(metres)
         if self._points is not None:
             distance, at = self._points.query(metres, distance_upper_bound=within)
-            names = [
-                f"near {self._crossings[crossing]}" if math.isfinite(away) else ""
-                for away, crossing in zip(distance, at, strict=True)
-            ]
-        unnamed = np.array([not name for name in names])
-        if unnamed.any() and len(self._lines):
+            for point in np.flatnonzero(np.isfinite(distance)):
+                names[point] = f"near {self._crossings[at[point]]}"
+        unnamed = np.array([at for at, name in enumerate(names) if not name], dtype=np.int64)
+        if len(unnamed) and len(self._lines):
             points, lines = self._tree.query_nearest(
                 shapely.points(metres[unnamed]), max_distance=within, all_matches=False
             )
-            for point, line in zip(np.flatnonzero(unnamed)[points], lines, strict=True):
+            for point, line in zip(unnamed[points], lines, strict=True):
                 names[point] = f"near {self._names[line]}"
         return names

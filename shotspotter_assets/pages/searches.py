@@ -1,4 +1,4 @@
-"""The searches of settings that the track record shows: the newest one of each forecaster, with its pictures."""
+"""The searches of settings on the track record: the newest one of each forecaster, with its pictures."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,39 +21,39 @@ ALTS: Final = {
 
 @dataclass(frozen=True)
 class Search:
-    """One search."""
+    """One search.
+
+    Attributes:
+        found: its stored record.
+        settings: the settings in words.
+        state: whether they are in force, in words.
+        pictures: PNG, by name of the file beside the page.
+        alts: text for readers who do not see the picture, by name of the file.
+    """
 
     found: TunedSettings
     settings: str
-    """In words."""
     state: str
-    """Whether they are in force, in words."""
     pictures: dict[str, bytes]
-    """PNG by name."""
-
-    def file(self, picture: str) -> str:
-        """What a picture is called beside the page."""
-        return f"search_{self.found.forecaster}_{picture}.png"
-
-    def alt(self, picture: str) -> str:
-        """What a picture shows, for those who do not see it."""
-        return ALTS[picture]
+    alts: dict[str, str]
 
 
 def searches(store: Store, city: str) -> list[Search]:
-    """The newest search of each forecaster of the city; [] without any."""
+    """Return the newest search of each forecaster of the city; [] without any."""
     tuned = {}
     with suppress(MissingObjectError):
         tuned = read_walk_forward_report(store, city).tuned
     newest = {name: folds[-1] for name in TUNABLE if (folds := tuned_folds(store, city, name))}
     shown = []
     for name, fold in newest.items():
-        found, pictures = read_tuned(store, city, fold, name), {}
+        found, pictures, alts = read_tuned(store, city, fold, name), {}, {}
         for picture in PICTURES:
+            file = f"search_{name}_{picture}.png"
             with suppress(MissingObjectError):
-                pictures[picture] = store.read_bytes(tuned_partition(city, fold), picture_file(f"{name}.{picture}"))
+                pictures[file] = store.read_bytes(tuned_partition(city, fold), picture_file(f"{name}.{picture}"))
+                alts[file] = ALTS[picture]
         state = tuned[name].words if name in tuned else "They have not been judged on a later fold yet."
         if not found.settings:
-            state = "Nothing better than the settings as they are was found."
-        shown.append(Search(found, in_words(found.settings), state, pictures))
+            state = "Nothing better than the current settings was found."
+        shown.append(Search(found, in_words(found.settings), state, pictures, alts))
     return shown

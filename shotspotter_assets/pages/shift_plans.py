@@ -1,6 +1,6 @@
-"""The page of shift plans: where units go in each shift, and how the forecast of the day becomes that of the shifts."""
+"""The page of shift plans: where units go in each shift, and how the day's forecast becomes that of the shifts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Literal
@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
-from shotspotter_assets.pages.ground import Ground, Line
+from shotspotter_assets.pages.ground import Area, Ground
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import in_words
+from shotspotter_assets.pages.words import chance, chance_classes, reasons, tenths
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.patrol.plan import PatrolAudit, ShiftTotals
 from shotspotter_assets.patrol.stored_plans import NoPlan, read_plan
@@ -31,7 +30,7 @@ FEW_ROWS, SOME_ROWS, MAX_ROWS = 10, 24, 50
 """Rows up to which a printed sheet has room for reasons, for rows of usual size, and for any rows at all."""
 
 MARGIN: Final = 0.03
-"""Of the shown part of a map, around the covered cells."""
+"""Margin around the covered cells, as a share of the shown part of a map."""
 
 NOT_MADE: Final = "No plan has been made from the newest forecast yet; `patrol_plans` makes it."
 
@@ -40,35 +39,34 @@ Density = Literal["few", "some", "many"]
 
 @dataclass(frozen=True)
 class PlannedPlace:
-    """Where units of a shift go."""
+    """A place with units of a shift; `x` and `y` of its middle in metres from the west and north of the city's box."""
 
     rank: int
     name: str
     streets: str
-    """Those with the highest risk; "" where none are ranked."""
-    area: str
+    """The streets with the highest risk; "" where none are ranked."""
     units: int
     recommended: int
     chance: str
-    expected: float
     covered: float
     why: str
     x: int
-    """Of the middle, in metres from the west and from the north of the city's box."""
     y: int
 
 
 @dataclass(frozen=True)
 class ShiftSheet:
-    """One shift, which is one sheet."""
+    """One shift, printed on one sheet."""
 
     name: str
     starts: datetime
     ends: datetime
     audit: ShiftTotals
+    expected: float
+    """Expected alerts in tenths, which add up to the sum over the shifts."""
     places: list[PlannedPlace]
     left_out: int
-    """Places that a sheet has no room for; the files have them."""
+    """Number of places that a sheet has no room for; the files have them."""
     density: Density
     fills: list[tuple[int, str]]
     """Class of the legend, and the path of its cells."""
@@ -76,13 +74,13 @@ class ShiftSheet:
 
 @dataclass(frozen=True)
 class DayToShifts:
-    """How the alerts expected on the day become those expected in the shifts: `day` - `uncovered` + `twice` + `after`."""
+    """From the alerts of the day to those of the shifts, in tenths: `day` - `uncovered` + `twice` + `after` = `shifts`."""
 
     day: float
     uncovered: float
-    """In hours of the day that no shift covers."""
+    """In hours of the day without a shift."""
     twice: float
-    """In hours that more than one shift covers, counted again."""
+    """In hours with more than one shift, counted again."""
     after: float
     """In hours after midnight, which belong to the next day."""
     shifts: float
@@ -107,13 +105,13 @@ class ShiftPlans:
     csv: bytes
     geojson: bytes
     streets_caution: str
-    """That points hardly tell the streets that are named; "" where they do, or none are."""
+    """A sentence where points hardly tell the named streets apart, else ""."""
 
 
 def shift_plans(
     store: Store, city: City, record: ForecastRecord, ground: Ground, places: Places
 ) -> ShiftPlans | NoPlan:
-    """The plans made from a forecast, or why there are none."""
+    """Return the plans made from a forecast, or why there are none."""
     try:
         table, audit = read_plan(store, city.name, record.issue_date)
     except MissingObjectError:
@@ -124,18 +122,19 @@ def shift_plans(
         return NoPlan("No unit is placed in any shift.")
     hourly = _Hours.of(store.read_table(forecast_partition(city.name, record.issue_date), HOURLY_FILE), city)
     named = table.append_column("place", pa.array(_names(table, places)))
-    sheets = []
-    for shift in audit.shifts:
-        rows = named.filter(pc.equal(named["shift"], shift.shift)).sort_by("rank")
-        if len(rows):
-            sheets.append(_sheet(shift, rows, hourly, ground))
+    expected = tenths([shift.expected_alerts for shift in audit.shifts])
+    sheets = [
+        _sheet(shift, shown, rows, hourly, ground)
+        for shift, shown in zip(audit.shifts, expected, strict=True)
+        if len(rows := named.filter(pc.field("shift") == shift.shift).sort_by("rank"))
+    ]
     return ShiftPlans(
         day=record.day,
         sheets=sheets,
         way=_way(record, sheets, hourly, audit),
         areas=[(name, area.units, area.share_of_units, area.share_of_expected_alerts)
                for name, area in audit.areas.items() if name],
-        view=_view(hourly.cells, ground),
+        view=_view(ground),
         csv=dispatch_csv(named),
         geojson=dispatch_geojson(named),
         streets_caution=streets_caution(store, city.name, record.issue_date),
@@ -143,17 +142,17 @@ def shift_plans(
 
 
 def density_of(rows: int) -> Density:
-    """How closely a printed sheet has to set so many places."""
+    """Return how closely a printed sheet has to set so many places."""
     return "few" if rows <= FEW_ROWS else "some" if rows <= SOME_ROWS else "many"
 
 
-def svg_path(lines: Sequence[Line], height: int) -> str:
-    """Lines in metres as the path of an SVG, whose y goes down from `height`."""
-    parts = []
-    for line in lines:
-        points = [f"{x} {height - y}" for x, y in zip(line[::2], line[1::2], strict=True)]
-        parts.append("M" + "L".join(points))
-    return "".join(parts)
+def svg_path(areas: Iterable[Area], height: int) -> str:
+    """Draw lines in metres as the path of an SVG, whose y goes down from `height`."""
+    return "".join(
+        "M" + "L".join(f"{x} {height - y}" for x, y in zip(line[::2], line[1::2], strict=True))
+        for area in areas
+        for line in area.lines
+    )
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,13 @@ class _Hours:
 
     @classmethod
     def of(cls, hourly: pa.Table, city: City) -> "_Hours":
-        starts, first = np.unique(hourly["starts_utc"].to_numpy(), return_index=True)
+        starts = hourly["starts_utc"].unique().to_numpy()
         size = len(hourly) // len(starts)
         row, column = (hourly[name].to_numpy()[:size].astype(np.int64) for name in ("row", "column"))
         days = wall_clock(starts, city.zone).astype("datetime64[D]")
         return cls(
             row * city.grid.columns + column,
-            starts[np.argsort(first)],
+            starts,
             hourly["expected"].to_numpy().reshape(-1, size),
             -np.log1p(-hourly["probability"].to_numpy().reshape(-1, size)),
             days == days[0],
@@ -195,15 +194,13 @@ class _Hours:
 
 def _names(table: pa.Table, places: Places) -> list[str]:
     row, column, cells = (table[name].to_numpy().astype(np.int64) for name in ("row", "column", "cells"))
-    names = [""] * len(row)
+    names = np.full(len(row), "", dtype=object)
     for size in np.unique(cells):
-        of_size = np.flatnonzero(cells == size)
-        for at, name in zip(of_size, places.names(row[of_size], column[of_size], int(size)), strict=True):
-            names[at] = name
-    return names
+        names[cells == size] = places.names(row[cells == size], column[cells == size], int(size))
+    return names.tolist()
 
 
-def _sheet(shift: ShiftTotals, rows: pa.Table, hours: _Hours, ground: Ground) -> ShiftSheet:
+def _sheet(shift: ShiftTotals, expected: float, rows: pa.Table, hours: _Hours, ground: Ground) -> ShiftSheet:
     records = rows.to_pylist()
     starts, ends = (datetime.fromisoformat(records[0][name]) for name in ("starts_at", "ends_at"))
     probability = -np.expm1(-hours.hazard[hours.within(starts, ends)].sum(axis=0))
@@ -213,18 +210,17 @@ def _sheet(shift: ShiftTotals, rows: pa.Table, hours: _Hours, ground: Ground) ->
         starts=starts,
         ends=ends,
         audit=shift,
+        expected=expected,
         places=[
             PlannedPlace(
                 rank=record["rank"],
                 name=record["place"],
                 streets="; ".join(record.get("streets") or ()),
-                area=record["area"] or "",
                 units=record["units"],
                 recommended=record["recommended_units"],
                 chance=chance(record["probability"]),
-                expected=record["expected_alerts"],
                 covered=record["covered_alerts"],
-                why=in_words(record["reasons"]),
+                why=reasons(record["reasons"]),
                 x=round((record["column"] + record["cells"] / 2) * side_x),
                 y=round(ground.height - (record["row"] + record["cells"] / 2) * side_y),
             )
@@ -237,42 +233,35 @@ def _sheet(shift: ShiftTotals, rows: pa.Table, hours: _Hours, ground: Ground) ->
 
 
 def _fills(cells: npt.NDArray[np.int64], probability: Array, ground: Ground) -> list[tuple[int, str]]:
-    of_class = np.searchsorted([one.at_least for one in CHANCE_CLASSES], probability, side="right") - 1
+    of_class = chance_classes(probability)
     row, column = cells // ground.columns, cells % ground.columns
     left, right = (np.round((column + edge) * ground.width / ground.columns).astype(int) for edge in (0, 1))
     bottom, top = (np.round(ground.height * (1 - (row + edge) / ground.rows)).astype(int) for edge in (0, 1))
-    fills = []
-    for number in np.unique(of_class).tolist():
-        chosen = np.flatnonzero(of_class == number)
-        path = "".join(f"M{left[at]} {top[at]}H{right[at]}V{bottom[at]}H{left[at]}Z" for at in chosen)
-        fills.append((number, path))
-    return fills
+    corners = zip(left, top, right, bottom, strict=True)
+    boxes = np.array([f"M{west} {north}H{east}V{south}H{west}Z" for west, north, east, south in corners], dtype=object)
+    return [(number, "".join(boxes[of_class == number])) for number in np.unique(of_class).tolist()]
 
 
 def _way(record: ForecastRecord, sheets: Sequence[ShiftSheet], hours: _Hours, audit: PatrolAudit) -> DayToShifts:
     by_hour, totals = hours.expected.sum(axis=1), audit.totals()
     times = np.sum([hours.within(sheet.starts, sheet.ends) for sheet in sheets], axis=0)
+    uncovered = float(by_hour[hours.is_of_day & (times == 0)].sum())
+    twice = float((by_hour * np.maximum(times - 1, 0)).sum())
+    after = float(by_hour[~hours.is_of_day & (times > 0)].sum())
+    day, minus, twice, after = tenths([record.expected_alerts, -uncovered, twice, after])
     return DayToShifts(
-        day=record.expected_alerts,
-        uncovered=float(by_hour[hours.is_of_day & (times == 0)].sum()),
-        twice=float((by_hour * np.maximum(times - 1, 0)).sum()),
-        after=float(by_hour[~hours.is_of_day & (times > 0)].sum()),
-        shifts=totals["expected_alerts"],
+        day=day,
+        uncovered=-minus,
+        twice=twice,
+        after=after,
+        shifts=sum(sheet.expected for sheet in sheets),
         within_reach=totals["within_reach"],
         covered=totals["covered"],
         latest_end=max(sheet.ends for sheet in sheets),
     )
 
 
-def _view(cells: npt.NDArray[np.int64], ground: Ground) -> tuple[int, int, int, int]:
-    row, column = cells // ground.columns, cells % ground.columns
-    left, right = column.min() * ground.width / ground.columns, (column.max() + 1) * ground.width / ground.columns
-    top = ground.height * (1 - (row.max() + 1) / ground.rows)
-    bottom = ground.height * (1 - row.min() / ground.rows)
-    margin = MARGIN * max(right - left, bottom - top)
-    return (
-        round(left - margin),
-        round(top - margin),
-        round(right - left + 2 * margin),
-        round(bottom - top + 2 * margin),
-    )
+def _view(ground: Ground) -> tuple[int, int, int, int]:
+    left, bottom, right, top = ground.extent
+    margin = round(MARGIN * max(right - left, top - bottom))
+    return left - margin, ground.height - top - margin, right - left + 2 * margin, top - bottom + 2 * margin

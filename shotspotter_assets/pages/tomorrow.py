@@ -1,8 +1,9 @@
-"""The first page of a city: the newest forecast, by hours and types, with the likeliest places and why."""
+"""The first page of a city: the newest forecast, by hours and types, with the likeliest places and reasons."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -14,10 +15,9 @@ from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.calendar.weekdays import hours_of_day
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.pages.chances import chance
-from shotspotter_assets.pages.ground import STREET_METRES, Line, lines_of
+from shotspotter_assets.pages.ground import STREET_METRES, lines_of
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import in_words
+from shotspotter_assets.pages.words import amount, chance, chance_classes, reasons, tenths
 from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     ForecastRecord,
@@ -42,81 +42,52 @@ BANDS: Final = {
     "Afternoon, 12 to 18": (12, 18),
     "Evening, 18 to 24": (18, 24),
 }
-"""Local hours of the day, from and to."""
+"""First and last local hours."""
 WHOLE_DAY: Final = "Whole day"
 
-DIGITS: Final = 3
-"""Significant digits of what the browser gets."""
 
-
-class MappedStreet(BaseModel):
-    """One of the likeliest streets of the whole day, as the map draws it."""
+class View(BaseModel):
+    """The map of one band of hours and one type, by cell."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    probability: float
-    low: float
-    """Ends of the interval of the probability."""
-    high: float
-    expected: float
-    """Alerts."""
-    why: str
-    lines: list[Line]
+    words: str
+    """Sum over all cells, in words."""
+    classes: list[int]
+    """Place in the legend."""
+    says: list[int]
+    """Place of chance and expected alerts in `TomorrowData.phrases`."""
+    top: list[int]
+    """Numbers of the likeliest cells, the first one first."""
 
 
 class TomorrowData(BaseModel):
-    """What the browser draws: arrays by band or type, then by cell."""
+    """The data of the map."""
 
     model_config = ConfigDict(frozen=True)
 
     cells: list[int]
     """row * columns + column of each forecast cell."""
-    bands: list[str]
-    probability: list[list[float]]
-    """Of at least one alert, by band."""
-    expected: list[list[float]]
-    """Alerts, by band."""
-    low: list[float]
-    """Ends of the interval of the probability of the whole day."""
-    high: list[float]
-    types: list[str]
-    """Empty where types are not forecast."""
-    mix: list[list[float]]
-    """Share of each type in a cell's alerts."""
+    views: dict[str, View]
+    """By "band/type", as the form numbers them; type -1 stands for all types."""
     phrases: list[str]
     why: list[int]
     """Place of each cell's reasons in `phrases`."""
-    top: int
-    streets: list[MappedStreet]
-    """The likeliest, ranked; empty where none is."""
+    streets: list[dict[str, object]]
+    """The likeliest streets, ranked: lines, class of the legend, lines of text."""
     streets_shown: bool
-    """Whether the map shows them unless asked not to: where points hardly tell streets, it does so when asked to."""
+    """Whether the map shows streets at first: not where points hardly tell them apart."""
 
 
 @dataclass(frozen=True)
-class TopPlace:
-    """One of the likeliest places of the whole day."""
+class Ranked:
+    """One of the likeliest places or streets."""
 
-    rank: int
-    number: int
     name: str
     chance: str
-    low: str
-    high: str
     why: str
-
-
-@dataclass(frozen=True)
-class TopStreet:
-    """One of the likeliest streets of the whole day."""
-
-    rank: int
-    name: str
-    chance: str
-    low: str
-    high: str
-    why: str
+    number: int | None = None
+    """Number of the cell of a place."""
 
 
 @dataclass(frozen=True)
@@ -125,150 +96,136 @@ class IssuedForecast:
 
     record: ForecastRecord
     data: TomorrowData
-    top: list[TopPlace]
-    streets: list[TopStreet]
+    bands: list[str]
+    types: list[str]
+    """Empty where types are not forecast."""
+    lists: dict[str, list[Ranked]]
+    """The likeliest places of each view."""
+    streets: list[Ranked]
     """Empty where no street is ranked."""
     streets_caution: str
-    """That points hardly tell streets; "" where they do."""
+    """A sentence where points hardly tell streets apart, else ""."""
     half_of_alerts: int
-    """Fewest cells that hold half of the expected alerts."""
+    """Minimum number of cells that hold half of the expected alerts."""
     ends: datetime
-    """Instant at which the day is over."""
+    """End of the day, UTC."""
+
+    @property
+    def top(self) -> Ranked:
+        """The likeliest place of the whole day."""
+        return self.lists["0/-1"][0]
 
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
-    """What was issued last, or why nothing was; None where no forecast was ever made."""
+    """Return the newest forecast's record, or why nothing was issued; None where no forecast was ever made."""
     made = store.days_present(RISK_FORECASTS, city, RECORD_FILE)
     return load_record(store, city, max(made)) if made else None
 
 
 def of_another_grid(record: ForecastRecord) -> NoForecast:
-    """What is said in place of a forecast that was issued for another grid."""
+    """Replace a forecast that was issued for another grid."""
     reason = (
         "The city's box, cells or what is counted have changed since the last forecast was issued: it cannot be drawn."
     )
-    return NoForecast(
-        city=record.city,
-        issue_date=record.issue_date,
-        day=record.day,
-        lead=record.lead,
-        last_known=record.last_known,
-        no_forecast=reason,
-        last_issued=record.issue_date,
-    )
+    same = record.model_dump(include={"city", "issue_date", "day", "lead", "last_known"})
+    return NoForecast(**same, no_forecast=reason, last_issued=record.issue_date)
 
 
 def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast | None:
-    """A stored forecast, with what its page draws; None where it is of another grid than the city has now."""
+    """Read a stored forecast with the data of its page; None where it is of another grid than the city has now."""
     partition = forecast_partition(city.name, record.issue_date)
     table = store.read_table(partition, FORECAST_FILE)
     if not is_of_grid(table, city):
         return None
     day = next_day_rows(table)
-    hourly = store.read_table(partition, HOURLY_FILE)
     row, column = (day[name].to_numpy().astype(np.int64) for name in ("row", "column"))
-    probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))
-    bands, band_probability, band_expected = _bands(hourly, day, city, record.day)
-    types, mix = _types(day)
+    cells = row * city.grid.columns + column
     drivers = record.cell_drivers()
-    reasons = [in_words(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
-    phrases = list(dict.fromkeys(reasons))
-    mapped = _mapped_streets(store, city, record)
-    caution = streets_caution(store, city.name, record.issue_date)
-    data = TomorrowData(
-        cells=(row * city.grid.columns + column).tolist(),
-        bands=bands,
-        probability=[_rounded(values) for values in band_probability],
-        expected=[_rounded(values) for values in band_expected],
-        low=_rounded(day["low"].to_numpy()),
-        high=_rounded(day["high"].to_numpy()),
-        types=types,
-        mix=[_rounded(values) for values in mix],
-        phrases=phrases,
-        why=[phrases.index(reason) for reason in reasons],
-        top=min(TOP_PLACES, len(row)),
-        streets=mapped,
-        streets_shown=not caution,
-    )
-    best = np.argsort(-probability, kind="stable")[:TOP_PLACES]
-    names = places.names(row[best], column[best])
-    top = [
-        TopPlace(
-            rank=rank,
-            number=data.cells[at],
-            name=name,
-            chance=chance(probability[at]),
-            low=chance(data.low[at]),
-            high=chance(data.high[at]),
-            why=reasons[at],
-        )
-        for rank, (at, name) in enumerate(zip(best.tolist(), names, strict=True), start=1)
+    why = [reasons(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
+    names = places.names(row, column)
+    low, high = ([chance(end) for end in day[name].to_numpy()] for name in ("low", "high"))
+    whole = [
+        f"{text}.{f' Chance between {first} and {last}.' if first != last else ''}"
+        for text, first, last in zip(why, low, high, strict=True)
     ]
-    rising = np.cumsum(np.sort(expected)[::-1])
-    starts = day["starts_utc"][0].as_py()
-    ends = starts + np.timedelta64(int(day["hours"][0].as_py()), "h").astype("timedelta64[s]").astype(object)
+    bands = _bands(store.read_table(partition, HOURLY_FILE), day, city, record.day)
+    types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
+    phrases = {text: at for at, text in enumerate(dict.fromkeys(why))}
+    reason = [phrases[text] for text in why]
+    totals = [record.expected_alerts, *tenths([float(expected.sum()) for _, _, expected in bands[1:]])]
+    views, lists = {}, {}
+    for at, (band, probability, expected) in enumerate(bands):
+        shares = [(-1, "", np.ones(len(day)))]
+        shares += [(code, f", {kind}", day[TYPE_COLUMNS[code]].to_numpy()) for code, kind in enumerate(types)]
+        for code, kind, share in shares:
+            # The alerts of a type are a share of all alerts, and its chance follows from the chance of none.
+            of_type = -np.expm1(share * np.log1p(-probability))
+            total = totals[at] if code < 0 else float((expected * share).sum())
+            best = np.argsort(-of_type, kind="stable")[:TOP_PLACES].tolist()
+            chances = [chance(value) for value in of_type.tolist()]
+            says = [
+                f"{one} of an alert, {amount(number)} alerts expected"
+                for one, number in zip(chances, (expected * share).tolist(), strict=True)
+            ]
+            key = f"{at}/{code}"
+            views[key] = View(
+                words=f"{band}{kind}: {amount(total)} alerts expected in the whole area.",
+                classes=chance_classes(of_type).tolist(),
+                says=[phrases.setdefault(text, len(phrases)) for text in says],
+                top=cells[best].tolist(),
+            )
+            text = whole if key == "0/-1" else [f"{one}." for one in why]
+            lists[key] = [Ranked(names[one], chances[one], text[one], int(cells[one])) for one in best]
+    caution = streets_caution(store, city.name, record.issue_date)
+    mapped, ranked = _streets(store, city, record)
+    expected = np.sort(day["expected"].to_numpy())[::-1].cumsum()
     return IssuedForecast(
-        record, data, top, _top_streets(mapped), caution, int(np.searchsorted(rising, rising[-1] / 2)) + 1, ends
-    )
+        record=record,
+        data=TomorrowData(
+            cells=cells.tolist(), views=views, phrases=list(phrases), why=reason, streets=mapped, streets_shown=not caution
+        ),
+        bands=[name for name, *_ in bands],
+        types=types,
+        lists=lists,
+        streets=ranked[:TOP_STREETS],
+        streets_caution=caution,
+        half_of_alerts=int(np.searchsorted(expected, expected[-1] / 2)) + 1,
+        ends=day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py()),
+    )  # fmt: skip
 
 
-def _mapped_streets(store: Store, city: City, record: ForecastRecord) -> list[MappedStreet]:
-    """The ranked streets with reasons: `serving.street_risk.MAX_STREETS` of them at most."""
+def _streets(store: Store, city: City, record: ForecastRecord) -> tuple[list[dict[str, object]], list[Ranked]]:
+    """Read the ranked streets, for the map and for the list: `serving.street_risk.MAX_STREETS` of them at most."""
     import shapely
 
-    plane = Plane.of(city)
-    streets = []
+    plane, mapped, ranked = Plane.of(city), [], []
     for feature in top_street_lines(store, city.name, record.issue_date):
         facts = feature["properties"]
         line = shapely.transform(shapely.from_geojson(json.dumps(feature["geometry"])), plane.metres)
-        probability, low, high, expected = _rounded(
-            np.array([facts[name] for name in ("probability", "low", "high", "expected")])
-        )
-        streets.append(
-            MappedStreet(
-                name=facts["name"],
-                probability=probability,
-                low=low,
-                high=high,
-                expected=expected,
-                why=facts["why"],
-                lines=lines_of(shapely.simplify(line, STREET_METRES)),
-            )
-        )
-    return streets
+        words, low, high = (chance(facts[name]) for name in ("probability", "low", "high"))
+        between = f" Chance between {low} and {high}." if low != high else ""
+        ranked.append(Ranked(facts["name"], words, f"{facts['why']}.{between}"))
+        says = [
+            f"{len(ranked)}. {facts['name']}",
+            f"{words} of an alert" + (f" ({low} to {high})" if low != high else ""),
+            f"{amount(facts['expected'])} alerts expected",
+            facts["why"],
+        ]
+        lines = lines_of(shapely.simplify(line, STREET_METRES))
+        mapped.append({"lines": lines, "class": int(chance_classes(np.array(facts["probability"]))), "says": says})
+    return mapped, ranked
 
 
-def _top_streets(mapped: list[MappedStreet]) -> list[TopStreet]:
-    return [
-        TopStreet(rank, street.name, chance(street.probability), chance(street.low), chance(street.high), street.why)
-        for rank, street in enumerate(mapped[:TOP_STREETS], start=1)
-    ]
-
-
-def _bands(hourly: pa.Table, day: pa.Table, city: City, of: date) -> tuple[list[str], list[Array], list[Array]]:
-    """(names, probability, expected) of the whole day and of its bands; those of a city without hours are left out."""
-    names, probability, expected = [WHOLE_DAY], [day["probability"].to_numpy()], [day["expected"].to_numpy()]
+def _bands(hourly: pa.Table, day: pa.Table, city: City, of: date) -> Sequence[tuple[str, Array, Array]]:
+    """Return name, probability and expected alerts by cell of the whole day and of its bands of hours, if any."""
+    bands = [(WHOLE_DAY, day["probability"].to_numpy(), day["expected"].to_numpy())]
     if city.time_precision == "day":
-        return names, probability, expected
-    cells = len(day)
-    wall = wall_clock(hourly["starts_utc"], city.zone)
-    hour = hours_of_day(wall).reshape(-1, cells)[:, 0]
-    is_of_day = (wall.astype("datetime64[D]") == np.datetime64(of)).reshape(-1, cells)[:, 0]
-    by_hour = hourly["expected"].to_numpy().reshape(-1, cells)
-    hazard = -np.log1p(-hourly["probability"].to_numpy().reshape(-1, cells))
+        return bands
+    wall = wall_clock(hourly["starts_utc"], city.zone).reshape(-1, len(day))[:, 0]
+    hour, is_of_day = hours_of_day(wall), wall.astype("datetime64[D]") == np.datetime64(of)
+    by_hour = hourly["expected"].to_numpy().reshape(-1, len(day))
+    hazard = -np.log1p(-hourly["probability"].to_numpy().reshape(-1, len(day)))
     for name, (first, last) in BANDS.items():
         chosen = is_of_day & (hour >= first) & (hour < last)
-        names.append(name)
-        expected.append(by_hour[chosen].sum(axis=0))
-        probability.append(-np.expm1(-hazard[chosen].sum(axis=0)))
-    return names, probability, expected
-
-
-def _types(day: pa.Table) -> tuple[list[str], list[Array]]:
-    if day[TYPE_COLUMNS[0]].null_count:
-        return [], []
-    return list(GUNSHOT_TYPES.values()), [day[name].to_numpy() for name in TYPE_COLUMNS]
-
-
-def _rounded(values: Array) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
+        bands.append((name, -np.expm1(-hazard[chosen].sum(axis=0)), by_hour[chosen].sum(axis=0)))
+    return bands

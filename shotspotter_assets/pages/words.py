@@ -1,15 +1,95 @@
-"""What models say of places, in words for people who do not know what odds are."""
+"""Words and numbers for readers: chances, amounts, names, days."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MIN_IN_TEN: Final = 0.35
+"""Larger chances read "4 in 10" instead of "1 in 3"."""
+
+ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
+"""Denominators of chances; closer ones would claim too much precision."""
 
 NO_REASON: Final = "Close to the average place"
 
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
 
 
-def in_words(drivers: Sequence[str]) -> str:
-    """The drivers of a cell (`models.next_day.drivers`) as one sentence without its full stop."""
+@dataclass(frozen=True)
+class ChanceClass:
+    """One colour of the legend of a map: the minimum probability, and its words."""
+
+    at_least: float
+    words: str
+
+
+CHANCE_CLASSES: Final = (
+    ChanceClass(0.0, "less than 1 in 200"),
+    ChanceClass(1 / 200, "1 in 200"),
+    ChanceClass(1 / 100, "1 in 100"),
+    ChanceClass(1 / 50, "1 in 50"),
+    ChanceClass(1 / 20, "1 in 20"),
+    ChanceClass(1 / 10, "1 in 10"),
+    ChanceClass(1 / 5, "1 in 5"),
+    ChanceClass(1 / 2, "1 in 2 or more"),
+)
+"""All maps share these classes; `pages.css` holds the colours."""
+
+
+def chance(probability: float) -> str:
+    """Write a probability as "1 in 20", or as "7 in 10" where it is large."""
+    if probability > MIN_IN_TEN:
+        return f"{min(round(probability * 10), 9)} in 10"
+    if probability < 1 / (ONE_IN[-1] * 1.25):
+        return f"less than 1 in {ONE_IN[-1]:,}"
+    nearest = min(ONE_IN, key=lambda number: max(number * probability, 1 / (number * probability)))
+    return f"1 in {nearest:,}"
+
+
+def chance_classes(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the place of each probability in `CHANCE_CLASSES`."""
+    return np.searchsorted([one.at_least for one in CHANCE_CLASSES], probability, side="right") - 1
+
+
+def amount(number: float) -> str:
+    """Write an expected number with one decimal, or with two below 0.1: the one rounding rule of all pages."""
+    return f"{number:,.1f}" if number >= 0.095 or not number else f"{number:.2f}"
+
+
+def tenths(numbers: Sequence[float]) -> list[float]:
+    """Round to tenths so that the rounded numbers add up to the rounded sum (largest remainders)."""
+    scaled = 10 * np.asarray(numbers, dtype=np.float64)
+    rounded = np.floor(scaled)
+    missing = round(float(scaled.sum())) - int(rounded.sum())
+    rounded[np.argsort(rounded - scaled, kind="stable")[:missing]] += 1
+    return [float(number) for number in rounded / 10]
+
+
+def title_of(city: str) -> str:
+    """Write a city's name for readers: Washington DC for washington_dc."""
+    words = city.split("_")
+    titled = [word.upper() if len(word) <= 2 else word for word in words]
+    first, rest = titled[0], titled[1:]
+    places = [word if word.isupper() or word == "city" else word.capitalize() for word in rest]
+    return " ".join([first if first.isupper() else first.capitalize(), *places])
+
+
+def long_day(day: date) -> str:
+    """Write a day as "Thursday, 26 November 2026"."""
+    return f"{day:%A}, {day.day} {day:%B} {day.year}"
+
+
+def short_day(day: date) -> str:
+    """Write a day as "26 Nov 2026"."""
+    return f"{day.day} {day:%b} {day.year}"
+
+
+def reasons(drivers: Sequence[str]) -> str:
+    """Join the drivers of a cell (`models.next_day.drivers`) into a sentence without its full stop, and without odds."""
     text = "; ".join(_ODDS.sub("", driver) for driver in drivers)
     return text[:1].upper() + text[1:] if text else NO_REASON

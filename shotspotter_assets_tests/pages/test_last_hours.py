@@ -67,7 +67,7 @@ def test_nowcasts_stand_beside_what_came_of_them(tmp_path: Path) -> None:
     assert first.likeliest == PLACES.name(*CELLS[1])
 
 
-def test_the_page_alone_is_made_again_where_there_are_pages(tmp_path: Path) -> None:
+def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     write_nowcast(store, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
     assert renew_last_hours(store, CITY, PLACES) is None

@@ -7,11 +7,10 @@ import pytest
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.registry import load_city
-from shotspotter_assets.pages.chances import CHANCE_CLASSES, chance
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.rendering import amount, title_of
+from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, tenths, title_of
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 
@@ -25,16 +24,16 @@ def named(tmp_path: Path, **without: None) -> Places:
     return Places(TINY, CityLayers.read(TINY.model_copy(update={"layers": given})))
 
 
-def test_a_place_is_told_by_its_nearest_crossing_and_its_district(tmp_path: Path) -> None:
+def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Path) -> None:
     places = named(tmp_path)
     assert places.name(0, 0) == "near A St and 1st St, ward 1"
     assert places.name(7, 7) == "near D St and 4th St, ward 2"
-    # A group of cells is told by its own middle.
+    # The middle of a group of cells names it.
     assert places.name(4, 2, 2) == "near C St and 2nd St, ward 1"
     assert places.districts(np.array([0, 0]), np.array([0, 7])) == ["ward 1", "ward 2"]
 
 
-def test_without_streets_a_place_is_told_by_where_it_lies(tmp_path: Path) -> None:
+def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
     # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
     assert named(tmp_path, streets=None).name(0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
     places = Places(TINY, NOTHING)
@@ -61,7 +60,7 @@ def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     [(0.0003, "less than 1 in 1,000"), (0.001, "1 in 1,000"), (0.0049, "1 in 200"), (0.05, "1 in 20"), (0.34, "1 in 3"),
      (0.36, "4 in 10"), (0.5, "5 in 10"), (0.999, "9 in 10")],
 )  # fmt: skip
-def test_chances_are_told_in_words(probability: float, words: str) -> None:
+def test_chances_have_words(probability: float, words: str) -> None:
     assert chance(probability) == words
 
 
@@ -75,7 +74,15 @@ def test_names_and_numbers_for_readers() -> None:
     assert [title_of(name) for name in ("washington_dc", "simulated_city", "uc_berkeley", "chicago")] == [
         "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
     ]  # fmt: skip
-    assert [amount(number) for number in (1234.4, 10.2, 5.24, 0.1, 0.034)] == ["1,234", "10", "5.2", "0.1", "0.03"]
+    assert [amount(number) for number in (1234.4, 21.36, 5.24, 0.1, 0.034, 0.0)] == [
+        "1,234.4", "21.4", "5.2", "0.1", "0.03", "0.0",
+    ]  # fmt: skip
+
+
+def test_rounded_parts_add_up_to_the_rounded_sum() -> None:
+    assert tenths([1.24, 2.24, 3.24]) == [1.3, 2.2, 3.2]
+    assert tenths([21.28, -9.64, 0.0, 9.89]) == pytest.approx([21.3, -9.7, 0.0, 9.9])
+    assert tenths([]) == []
 
 
 def test_every_cell_of_a_real_city_has_a_name_and_its_map_is_small(real_data: Path) -> None:

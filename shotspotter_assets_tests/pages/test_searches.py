@@ -34,10 +34,10 @@ def test_the_newest_search_of_each_forecaster_is_shown(store: Store) -> None:
     assert (boosting.found.fold, boosting.settings, boosting.pictures) == (
         SECOND,
         "leaves 20, l2 3.14",
-        {"history": PNG},
+        {f"search_{BOOSTING}_history.png": PNG},
     )
     assert "not been judged" in boosting.state
-    assert regression.state == "Nothing better than the settings as they are was found."
+    assert regression.state == "Nothing better than the current settings was found."
     use = use_of(SECOND, {"leaves": 20})[BOOSTING].model_copy(update={"words": "They are in force."})
     report = test_walk_forward_report.report(tuned={BOOSTING: use})
     store.write_bytes(walk_forward_partition(CITY), REPORT_FILE, report.content())

@@ -1,4 +1,4 @@
-"""What is written of a site, and what is not written again."""
+"""The files of a site: their content, and which of them are written again."""
 
 import math
 import shutil
@@ -10,10 +10,13 @@ from markupsafe import escape
 
 from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.cities.nowcast_rules import NowcastRules
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
-from shotspotter_assets.pages.layers import CityLayers, LayerFileError
+from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record
 from shotspotter_assets.pages.track_record import street_track
+from shotspotter_assets.pages.words import amount
+from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     NoForecast,
@@ -28,7 +31,7 @@ from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets.streets.spread import Ambiguity
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, TinySite
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, TinySite, plans_of
 
 
 @pytest.fixture
@@ -41,34 +44,42 @@ def page(store: Store, file: str = "index.html") -> str:
     return store.read_bytes(pages_partition(CITY), file).decode()
 
 
-def test_the_same_pages_are_not_written_again(copy: Store, tiny_site: TinySite) -> None:
-    made = make_pages(copy, tiny_site.city)
-    assert made.written == []
-    assert made.kept > 2
-
-
-def test_only_what_has_changed_is_written(copy: Store, tiny_site: TinySite) -> None:
+def test_only_changed_files_are_written_again(copy: Store, tiny_site: TinySite) -> None:
+    same = make_pages(copy, tiny_site.city)
+    assert same.written == []
+    assert same.kept > 2
     layers = tiny_site.city.layers.model_copy(update={"streets": None})
-    made = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None}))
-    assert "ground.js" in made.written
-    assert "tomorrow.js" not in made.written
+    changed = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None})).written
+    assert "ground.js" in changed
+    assert "tomorrow.js" not in changed
 
 
-def test_names_that_are_html_are_escaped_and_the_page_allows_only_its_own_scripts(tiny_site: TinySite) -> None:
+def test_a_corrected_day_is_rebuilt_and_the_others_are_kept(copy: Store, tiny_site: TinySite) -> None:
+    day = tiny_site.last_issued
+    grid = Partition("grid_tensors", CITY, "date", day)
+    before = read_pages_record(copy, CITY)
+    copy.write_table(grid, GRID_FILE, copy.read_table(grid, GRID_FILE)[:0])
+    made = make_pages(copy, tiny_site.city)
+    after = read_pages_record(copy, CITY)
+    assert before is not None
+    assert after is not None
+    assert [one for one in after.past if after.past[one] != before.past[one]] == [day]
+    assert before.past[day].alerts > after.past[day].alerts == 0
+    assert {"past.html", f"day-{day}.js"} <= set(made.written)
+    assert not any(name.startswith("day-") for name in made.written if name != f"day-{day}.js")
+
+
+def test_hostile_names_are_escaped_and_a_page_allows_only_its_own_scripts(tiny_site: TinySite) -> None:
     html = page(tiny_site.store)
     assert HOSTILE not in html
-    assert "Content-Security-Policy" in html
     assert "default-src &#39;none&#39;; script-src &#39;self&#39;" in html
 
 
 def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_site: TinySite) -> None:
     store, day = tiny_site.store, tiny_site.last_issued
     top = store.read_table(Partition("street_risk", CITY, "date", day), "top_streets.parquet").to_pylist()
-    html = page(store)
-    assert "The 20 likeliest streets between two crossings" in html
-    listed = html.partition('id="streets"')[2]
-    names = [str(escape(row["name"])) for row in top[:20]]
-    assert all(f'<span class="name">{name}</span>' in listed for name in names)
+    listed = page(store).partition('id="streets"')[2]
+    assert all(f'<span class="name">{escape(row["name"])}</span>' in listed for row in top[:20])
     assert "its share of the streets there" in listed
     plan = store.read_table(Partition("patrol_plans", CITY, "date", day), "plan.parquet").to_pylist()
     with_streets = [row for row in plan if row["streets"]]
@@ -76,19 +87,18 @@ def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_sit
     assert all(str(escape("; ".join(row["streets"]))) in page(store, "plans.html") for row in with_streets)
 
 
-def test_pages_say_plainly_where_points_hardly_tell_streets(copy: Store, tiny_site: TinySite) -> None:
+def test_pages_warn_where_points_hardly_tell_streets_apart(copy: Store, tiny_site: TinySite) -> None:
     partition = Partition("street_risk", CITY, "date", tiny_site.last_issued)
     record = StreetRecord.model_validate_json(copy.read_bytes(partition, "record.json"))
-    for candidates, is_told in ((1.9, False), (2.6, True)):
+    for candidates, warns in ((1.9, False), (2.6, True)):
         ambiguity = Ambiguity(candidates=candidates, likeliest=0.7, on_no_street=0.0)
         changed = record.model_copy(update={"points": "points are rounded to 87 x 111 m", "ambiguity": ambiguity})
         copy.write_bytes(partition, "record.json", changed.model_dump_json().encode())
         make_pages(copy, tiny_site.city)
-        told = "points are rounded to 87 x 111 m, so that an alert may have been on any of 2.6 streets on average"
-        for file in ("index.html", "plans.html"):
-            assert (told in page(copy, file)) == is_told
+        warning = "points are rounded to 87 x 111 m, so that an alert may have been on any of 2.6 streets on average"
+        assert [warning in page(copy, file) for file in ("index.html", "plans.html")] == [warns, warns]
         shown = copy.read_bytes(pages_partition(CITY), "tomorrow.js").decode()
-        assert ('"streets_shown":false' in shown) == is_told
+        assert ('"streets_shown":false' in shown) == warns
 
 
 def test_the_track_record_pools_the_scores_of_streets(tiny_site: TinySite) -> None:
@@ -102,16 +112,41 @@ def test_the_track_record_pools_the_scores_of_streets(tiny_site: TinySite) -> No
     came = sum(of_day.observed for of_day in scores)
     assert track.came == pytest.approx(came)
     assert track.expected == pytest.approx(sum(of_day.predicted for of_day in scores))
-    held = sum(of_day.observed * (of_day.hit_rate[5] or 0.0) for of_day in scores) / came
-    assert track.lengths[-1].hit_rate == pytest.approx(held)
-    assert track.lengths[-1].pai == pytest.approx(20 * held)
+    caught = sum(of_day.observed * (of_day.hit_rate[5] or 0.0) for of_day in scores) / came
+    assert track.lengths[-1].hit_rate == pytest.approx(caught)
     gained = sum((of_day.log_loss_of_mean or 0.0) - of_day.log_loss for of_day in scores) * scores[0].segments / came
     assert track.over_mean is not None
     assert track.over_mean.factor == pytest.approx(math.exp(gained))
-    html = page(store, "track_record.html")
-    assert "Streets between two crossings" in html
-    assert "5% of all streets" in html
+    assert "5% of all streets" in page(store, "track_record.html")
     assert street_track(store, CITY, ISSUED) is None
+
+
+def test_alerts_within_reach_are_the_number_of_the_plan(tiny_site: TinySite) -> None:
+    _, audit = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
+    totals = audit.totals()
+    html = page(tiny_site.store, "plans.html")
+    assert f"of about {amount(totals['within_reach'])} of the" in html
+    for shift in audit.shifts:
+        assert f"{amount(shift.within_reach)} within 700 m of a unit" in html or shift.units == 0
+
+
+def test_the_shown_numbers_add_up_from_the_day_to_the_shifts(tiny_site: TinySite) -> None:
+    plans, _ = plans_of(tiny_site)
+    way = plans.way
+    assert way.after > 0
+    assert way.uncovered > 0
+    steps = [float(amount(number)) for number in (way.day, -way.uncovered, way.twice, way.after)]
+    assert sum(steps) == pytest.approx(float(amount(way.shifts)))
+    assert sum(float(amount(sheet.expected)) for sheet in plans.sheets) == pytest.approx(float(amount(way.shifts)))
+    assert way.day == pytest.approx(float(page(tiny_site.store).partition("About <strong>")[2].split()[0]))
+    assert 0 < way.covered < way.within_reach < way.shifts
+
+
+def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_site: TinySite) -> None:
+    assert "last_hours.html" not in page(copy)
+    make_pages(copy, tiny_site.city.model_copy(update={"nowcasts": NowcastRules(every_seconds=60)}))
+    assert "last_hours.html" in page(copy)
+    assert "No nowcasts yet" in page(copy, "last_hours.html")
 
 
 def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: TinySite) -> None:
@@ -120,11 +155,11 @@ def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: T
     assert not {"ground.js", "index.html", "plans.html"} & set(written)
     wrong = tiny_site.city.streets.model_copy(update={"name": "title"})
     city = tiny_site.city.model_copy(update={"layers": layers, "streets": wrong})
-    with pytest.raises(LayerFileError, match=r"City tiny_city, streets: .* has no column title; it has street"):
+    with pytest.raises(ValueError, match=r"City tiny_city, streets: .* has no column title; it has street"):
         make_pages(copy, city)
 
 
-def test_a_day_without_a_forecast_says_why(copy: Store, tiny_site: TinySite) -> None:
+def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_site: TinySite) -> None:
     day = tiny_site.last_issued + timedelta(days=1)
     reason = "No forecast is issued, as <nothing> is known."
     write_no_forecast(
@@ -157,13 +192,13 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     assert not next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)
 
 
-def test_a_city_without_any_day_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:
+def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     make_pages(store, CITIES[CITY])
     assert "a backfill of live_models, risk_forecasts and forecast_scores of tiny_city" in page(store)
 
 
-def test_a_city_without_a_forecast_has_its_alerts_and_days_that_are_missing(copy: Store, tiny_site: TinySite) -> None:
+def test_a_city_without_a_forecast_shows_its_alerts_and_missing_days(copy: Store, tiny_site: TinySite) -> None:
     shutil.rmtree(f"{copy.root}/risk_forecasts")
     shutil.rmtree(f"{copy.root}/grid_tensors/city={CITY}/date=2023-08-01")
     made = make_pages(copy, tiny_site.city)
@@ -174,29 +209,15 @@ def test_a_city_without_a_forecast_has_its_alerts_and_days_that_are_missing(copy
     assert "alerts from 1 Jul 2023" in page(copy, "alerts.html")
 
 
-def test_a_corrected_day_is_made_again_and_the_others_are_kept(copy: Store, tiny_site: TinySite) -> None:
-    day = tiny_site.last_issued
-    grid = Partition("grid_tensors", CITY, "date", day)
-    before = read_pages_record(copy, CITY)
-    copy.write_table(grid, GRID_FILE, copy.read_table(grid, GRID_FILE)[:0])
-    made = make_pages(copy, tiny_site.city)
-    after = read_pages_record(copy, CITY)
-    assert before is not None
-    assert after is not None
-    assert [one for one in after.past if after.past[one] != before.past[one]] == [day]
-    assert before.past[day].alerts > after.past[day].alerts == 0
-    assert "past.js" in made.written
-
-
 def test_a_wrong_layer_is_named_with_its_columns(tiny_site: TinySite, tmp_path: Path) -> None:
     districts = tiny_site.city.layers.districts
     assert districts is not None
     wrong = tiny_site.city.model_copy(update={"layers": Layers(districts=Layer(path=districts.path, name="wards"))})
     with pytest.raises(
-        LayerFileError, match=r"tiny_city, layers.districts: .*wards.geojson has no column wards; it has ward"
+        ValueError, match=r"tiny_city, layers.districts: .*wards.geojson has no column wards; it has ward"
     ):
         CityLayers.read(wrong)
     (tmp_path / "broken.geojson").write_text("{")
     broken = wrong.model_copy(update={"layers": Layers(streets=Layer(path=tmp_path / "broken.geojson", name="a"))})
-    with pytest.raises(LayerFileError, match=r"layers.streets: .*broken.geojson cannot be read"):
+    with pytest.raises(ValueError, match=r"layers.streets: .*broken.geojson cannot be read"):
         CityLayers.read(broken)
