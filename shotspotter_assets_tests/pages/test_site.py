@@ -123,11 +123,11 @@ def test_the_track_record_pools_the_scores_of_streets(tiny_site: TinySite) -> No
 
 def test_alerts_within_reach_are_the_number_of_the_plan(tiny_site: TinySite) -> None:
     _, audit = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
-    totals = audit.totals()
+    totals, radius = audit.totals(), round(tiny_site.city.patrol.radius_m)
     html = page(tiny_site.store, "plans.html")
     assert f"of about {amount(totals['within_reach'])} of the" in html
     for shift in audit.shifts:
-        assert f"{amount(shift.within_reach)} within 700 m of a unit" in html or shift.units == 0
+        assert f"{amount(shift.within_reach)} within {radius} m of a unit" in html
 
 
 def test_the_shown_numbers_add_up_from_the_day_to_the_shifts(tiny_site: TinySite) -> None:
