@@ -48,7 +48,7 @@ def main() -> None:
 
 def row(name: str, real: RealCity) -> str:
     """One data set's line of the table."""
-    account, findings = real.account(), real.findings()
+    account, findings = real.account(), all_findings(real.window())
     assert real.gridded() == account["cleaned"]
     rejected = ", ".join(f"{reason} {rows:,}" for reason, rows in account["rejected"].items()) or "0"
     silent = f"{findings['silent_days'].numbers['days_without_alerts']:,}"

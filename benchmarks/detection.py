@@ -1,11 +1,10 @@
 """How soon spoiled data are noticed: `python benchmarks/detection.py [DATA]`, with the real data (`../shared/data`).
 
-Losses, swaps of types and a switch to UTC begin on some days of each real city, and the checks look at every fourth day after
-it, for a month and, of the switch, until 300 alerts have come. The thresholds of the newest alerts (`quality/clock.py`,
-`quality/recent_level.py`) were set with all years of these data sets in view. All faults begin in the second half of a data set.
+Losses and a switch to UTC begin on some days of each real city, and the checks look at every fourth day after
+it, for a month and, of the switch, until 300 alerts have come. The thresholds of the newest alerts (`quality/clock.py`) were
+set with all years of these data sets in view. All faults begin in the second half of a data set.
 Then all checks run every seventh day of the second half, or of the first, as it is: an alarm is a check that fires and did not a
-week before. It is false unless it is of one of `EVENTS`. Last, `recent_level` by itself, which is quick: on every day of all
-years, and from a start every four weeks of a loss of a month. Prints Markdown.
+week before. It is false unless it is of one of `EVENTS`. Prints Markdown.
 """
 
 import argparse
@@ -17,15 +16,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import local_dates
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality import recent_level
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
-from shotspotter_assets.quality.recent_level import MIN_STANDARD_ERRORS, compare
 from shotspotter_assets.quality.window import HISTORY_DAYS
 
 ROOT = Path(__file__).parents[1]
@@ -36,12 +32,11 @@ from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load,
 DATA = ROOT.parent / "shared" / "data"
 STARTS = 2
 MONTH = 31
-KEPT = {"a third": 1 / 3, "half": 1 / 2, "two thirds": 2 / 3}
 SWITCH_ALERTS = 300
 STEP = 4
 """Days between two looks after a fault began."""
 
-WATCHED = ("unusual_days", "silent_days", "recent_level", "swapped_types", "clock")
+WATCHED = ("unusual_days", "silent_days", "clock")
 """Checks that may see these faults."""
 
 HISTORY_NEEDED = 200
@@ -87,7 +82,7 @@ EVENTS: dict[str, list[Event]] = {
     "san_francisco_ca": [Event(("firework_days", "share_untyped"))],
     # Points have three decimals. The level fell in 2011 and rose fourfold in 2012.
     "springfield_ma_hourly": [
-        Event(("rounded_points", "firework_days")),
+        Event(("points", "firework_days")),
         Event(("level_change",), date(2011, 1, 1), date(2013, 12, 31)),
     ],
     "washington_dc": [Event(("firework_days",))],
@@ -98,8 +93,6 @@ EVENTS: dict[str, list[Event]] = {
         Event(("silent_days",), date(2006, 11, 21), date(2006, 12, 31)),
         Event(("share_untyped",), date(2010, 7, 1)),
     ],
-    # 261 incidents of earlier years.
-    "washington_dc_crime_2017": [Event(("share_rejected",))],
     # One shot is there three times, twice some hours later, after midnight.
     "wilmington_nc": [Event(("landed_twice",), date(2014, 11, 26), date(2014, 12, 3))],
 }
@@ -124,18 +117,6 @@ def without_every_third(rows: pa.Table, _: City) -> pa.Table:
     return rows.filter(pa.array(np.arange(rows.num_rows) % 3 != 0))
 
 
-def swapped(rows: pa.Table, _: City) -> pa.Table:
-    """Single and multiple gunshots interchanged."""
-    kind = rows["gunshot_type"].to_pandas()
-    low = kind.str.lower().str
-    single, multiple = low.contains("single|^sg$", na=False), low.contains("multiple|^mg$", na=False)
-    names = [kind[chosen].iloc[0] if chosen.any() else None for chosen in (multiple, single)]
-    kind = kind.mask(single, names[0]).mask(multiple, names[1])
-    return rows.set_column(
-        rows.schema.get_field_index("gunshot_type"), rows.schema.field("gunshot_type"), pa.array(kind, pa.string())
-    )
-
-
 def in_utc(rows: pa.Table, city: City) -> pa.Table:
     """UTC that is taken for the city's clock."""
     wall = rows["time_utc"].to_pandas().dt.tz_localize(None)
@@ -149,7 +130,6 @@ FAULTS: dict[str, Fault] = {
     "every third row alone is kept": every_third,
     "half of the rows are lost": keep(0.5),
     "every third row is lost": without_every_third,
-    "single and multiple swapped": swapped,
     "local time becomes UTC": in_utc,
 }
 
@@ -187,10 +167,8 @@ def detections(loaded: dict[str, RealCity]) -> None:
         middle = max(len(real.days) // 2, HISTORY_NEEDED)
         starts = [real.days[at] for at in np.linspace(middle, last, STARTS, dtype=int)]
         cells = []
-        for fault, function in FAULTS.items():
-            if (fault.startswith("single") and pc.count_distinct(real.alerts["gunshot_type"]).as_py() < 2) or (
-                function is in_utc and real.city.time_precision == "day"
-            ):
+        for function in FAULTS.values():
+            if function is in_utc and real.city.time_precision == "day":
                 cells.append("-")
                 continue
             days = max(MONTH, int(SWITCH_ALERTS / per_day) + 1) if function is in_utc else MONTH
@@ -231,62 +209,14 @@ def false_alarms(loaded: dict[str, RealCity], *, first_half: bool) -> None:
     print(f"\n{total} false alarms in {all_years:.1f} years, {total / all_years:.2f} a year.")
 
 
-def recent_levels(loaded: dict[str, RealCity]) -> None:
-    """Alarms of `recent_level` on any day of either half, and how many losses of a month it notices."""
-    random = np.random.default_rng(0)
-    heads = (
-        "city",
-        "years",
-        "alarms, first half",
-        "second half",
-        *(f"noticed when {share} are kept" for share in KEPT),
-    )
-    print("\n| " + " | ".join(heads) + " |\n| --- |" + " ---: |" * (len(heads) - 1))
-    for name, real in loaded.items():
-        known = real.window().known_alerts
-        counts = np.where(known.special, np.nan, known.counts)
-        fires = np.array([_fell(counts[: day + 1]) for day in range(len(counts))])
-        alarms = np.array([fires[day] and not fires[max(day - 7, 0) : day].any() for day in range(len(counts))])
-        starts = [day for day in range(HISTORY_NEEDED, len(counts) - MONTH, 4 * 7) if not fires[day]]
-        noticed = [
-            sum(_notices(_thinned(counts[: start + MONTH], start, share, random), start) for start in starts)
-            for share in KEPT.values()
-        ]
-        halves = alarms[: len(alarms) // 2].sum(), alarms[len(alarms) // 2 :].sum()
-        cells = (f"{len(counts) / 365.25:.1f}", *map(str, halves), *(f"{each} of {len(starts)}" for each in noticed))
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
-
-
-def _fell(counts: npt.NDArray[np.float64]) -> bool:
-    compared = compare(counts)
-    return compared is not None and compared[1] <= -MIN_STANDARD_ERRORS
-
-
-def _notices(counts: npt.NDArray[np.float64], start: int) -> bool:
-    return any(_fell(counts[: day + 1]) for day in range(start + STEP - 1, len(counts), STEP))
-
-
-def _thinned(
-    counts: npt.NDArray[np.float64], start: int, share: float, random: np.random.Generator
-) -> npt.NDArray[np.float64]:
-    """The counts of days, of those from `start` on a share that is drawn at random."""
-    thinned = counts.copy()
-    at = start + np.flatnonzero(np.isfinite(counts[start:]))
-    thinned[at] = random.binomial(counts[at].astype(np.int64), share)
-    return thinned
-
-
 def main() -> None:
     """Print one table, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, nargs="?", default=DATA, help="folder of the real data")
-    parser.add_argument("--max-season", type=float, help="what recent_level expects of a season at most; infinite: inf")
     parser.add_argument("--cities", nargs="+", default=list(cities()), choices=list(cities()))
-    parser.add_argument("--table", choices=["faults", "alarms", "recent_level"], help="one table")
+    parser.add_argument("--table", choices=["faults", "alarms"], help="one table")
     parser.add_argument("--first-half", action="store_true", help="alarms of the first half of each data set")
     arguments = parser.parse_args()
-    if arguments.max_season is not None:
-        recent_level.MAX_SEASON = arguments.max_season
     if not arguments.data.is_dir():
         print(f"skipped: needs the real data in {arguments.data}")
         return
@@ -295,8 +225,6 @@ def main() -> None:
         detections(loaded)
     if arguments.table in {None, "alarms"}:
         false_alarms(loaded, first_half=arguments.first_half)
-    if arguments.table in {None, "recent_level"}:
-        recent_levels(loaded)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a cell lies and what it is called: the plane of the grid, a cell's edges, size, middle, polygon and name."""
+"""The geometry of the grid: its plane, the edges, size, middle, polygon and name of a cell, and the rounding of points."""
 
 import math
 from collections.abc import Mapping
@@ -71,10 +71,8 @@ def cell_middles(
 
 def cell_metres(city: City) -> tuple[float, float]:
     """(height, width) of a cell in metres, the width at the middle of the city's box."""
-    box = city.box
-    height = (box.north - box.south) / city.grid.rows * METRES_PER_DEGREE
-    narrowing = math.cos(math.radians((box.south + box.north) / 2))
-    return height, (box.east - box.west) / city.grid.columns * METRES_PER_DEGREE * narrowing
+    plane = Plane.of(city)
+    return plane.height / city.grid.rows, plane.width / city.grid.columns
 
 
 def cell_name(row: int, column: int, size: int = 1) -> str:
@@ -91,3 +89,18 @@ def polygon_feature(edges: Edges, properties: Mapping[str, Any], **members: Any)
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     geometry = {"type": "Polygon", "coordinates": [ring]}
     return {"type": "Feature", **members, "geometry": geometry, "properties": dict(properties)}
+
+
+STEPS_DEGREES: Final = (0.001, 0.0001)
+"""Roundings that matter to grids and streets: three and four decimals, about 100 and 10 m."""
+
+MIN_ROUNDED_SHARE: Final = 0.9
+"""A few exact points among rounded ones change nothing."""
+
+
+def rounding_step(degrees: npt.NDArray[np.float64]) -> float | None:
+    """The coarsest step to which almost all longitudes, or latitudes, are rounded; None if exact or empty."""
+    for step in STEPS_DEGREES if len(degrees) else ():
+        if np.mean(np.abs(degrees / step - np.rint(degrees / step)) < 1e-6) >= MIN_ROUNDED_SHARE:
+            return step
+    return None

@@ -90,6 +90,24 @@ def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[d
     return {day: by_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}
 
 
+COUNTED_COLUMNS: Final = ("user_id", "incident_id")
+"""Columns of cleaned alerts that `miscounted_alerts` reads."""
+
+
+def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], city: City) -> dict[date, int]:
+    """Recount the tensors' counts minus alerts, or minus incidents that began; days where it is zero are left out.
+
+    Args:
+        tensors: sparse tensors of the days with their `date`.
+        alerts: `COUNTED_COLUMNS` of the cleaned alerts of the days, with the local `date`.
+        days: contiguous days.
+    """
+    gridded = np.bincount(_positions(tensors["date"], days), tensors["count"].to_numpy(), minlength=len(days))
+    counted = np.bincount(_positions(counted_alerts(alerts, city)["date"], days), minlength=len(days))
+    difference = gridded.astype(np.int64) - counted
+    return {days[at]: int(difference[at]) for at in np.flatnonzero(difference)}
+
+
 def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
     """The cleaned alerts that the grid counts: all of them, or the first of each incident (`City.counted`)."""
     if city.counted == "alerts":

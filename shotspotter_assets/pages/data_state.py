@@ -67,20 +67,18 @@ def data_state(store: Store, city: City, known: date | None) -> DataState:
     """Read the state of a city's stored days."""
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     first, last = min(days, default=None), max(days, default=None)
-    states = CityState.load(store, city.name)
+    state = CityState.load(store, city.name)
     since = None if last is None else max(city.start, last - timedelta(days=RECENT_DAYS - 1))
     return DataState(
         first=first,
         last=last,
         known=known,
         missing=0 if first is None or last is None else (last - first).days + 1 - len(days),
-        checked=_span(min(state.first for state in states), max(state.last for state in states)) if states else "",
+        checked=_span(state.first, state.last) if state else "",
         problems=[
-            CheckOutcome(
-                name.replace("_", " "), ALL_CHECKS.get(name, ""), message, _span(state.first, state.last)
-            )
-            for state in states
-            for name, message in state.problems.items()
+            CheckOutcome(name.replace("_", " "), ALL_CHECKS.get(name, ""), warned.message, warned.span)
+            for name, warnings in (state.warnings.items() if state else ())
+            for warned in warnings
         ],
         rejected=[] if since is None or last is None else _rejected(store, city, since, last),
         rejected_since=since,

@@ -22,11 +22,8 @@ ALL_CHECKS: Final = {
     "silent_days": "No run of days without alerts that the usual rate rules out.",
     "firework_days": "Independence Day and New Year are not mostly fireworks.",
     "level_change": "No quarter has several times the alerts of the year before, or a fraction.",
-    "recent_level": "The last four weeks do not have far fewer alerts than the months before and the season tell.",
     "new_area": "Alerts come from the same area as in the year before.",
-    "points": "No default point, and no points rounded to a kilometre.",
-    "rounded_points": "Points are exact enough for the grid's cells.",
-    "swapped_types": "The newest single gunshots have one round, and multiple ones several, where the source counts rounds.",
+    "points": "No default point, and points are exact enough for the grid's cells.",
     "clock": "Times are as exact as the city's file says, and on the city's clock.",
 }
 """Name and meaning, as the catalog shows them."""

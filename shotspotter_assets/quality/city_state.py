@@ -1,111 +1,100 @@
-"""How each city stood when its data were last checked, whichever cities have been checked since.
+"""Open warnings of a city: days on which a check warned and that no later run has found to be well.
 
-A check of Dagster's shows its newest result alone, which the next city's run replaces.
+The light of a Dagster check shows its newest run. A run over other days must not hide a warning, so warnings are stored.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
 
 from pydantic import BaseModel
 
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.storage.file_names import CITY_STATE_FILE, QUALITY, check_state_file
+from shotspotter_assets.storage.file_names import CITY_STATE_FILE, QUALITY
 from shotspotter_assets.storage.store import Partition, Store
 
-OTHER_CHECKS: Final = (
-    "raw_schema", "late_cities", "rows_are_conserved", "cleaned_schema", "rejected_schema", "counts_equal_alerts",
-    "rolling_gate", "streets_are_usable",
-)  # fmt: skip
-"""Checks that are not of `all_checks`; each keeps what it found in a file of its own, as their runs may overlap."""
+MAX_WARNINGS_SHOWN: Final = 3
+"""Earlier warnings that a message quotes, the newest."""
 
-_FILES: Final = (CITY_STATE_FILE, *map(check_state_file, OTHER_CHECKS))
+
+class Warned(BaseModel):
+    """The message of a check, and the days for which the message holds."""
+
+    message: str
+    days: list[date]
+
+    @property
+    def span(self) -> str:
+        """The first and last of the days."""
+        first, last = min(self.days), max(self.days)
+        return str(first) if first == last else f"{first} to {last}"
 
 
 class CityState(BaseModel):
-    """What the newest run over a city's days found."""
+    """Open warnings of a city by check, and the days that checks have judged."""
 
     first: date
     last: date
-    """The days that were judged."""
     checked_at: datetime
-    problems: dict[str, str]
-    """Message of each check that did not pass; none for a city that is well."""
+    warnings: dict[str, list[Warned]] = {}
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Messages of each check that warns."""
+        return {check: _message(warned) for check, warned in self.warnings.items()}
 
     @classmethod
-    def of_run(cls, days: Collection[date], problems: Mapping[str, str]) -> "CityState":
-        """The state after a run that ends now."""
-        return cls(first=min(days), last=max(days), checked_at=datetime.now(UTC), problems=dict(problems))
-
-    def keep(self, store: Store, city: str, file: str = CITY_STATE_FILE) -> None:
-        """Store it in place of the state before."""
-        store.write_bytes(Partition(QUALITY, city), file, self.model_dump_json(indent=1).encode())
-
-    @classmethod
-    def load(cls, store: Store, city: str) -> "list[CityState]":
-        """What the newest run of each check over the city's days found; nothing of a city that was never checked."""
+    def load(cls, store: Store, city: str) -> "CityState | None":
+        """The state of a city; None before its first check."""
         partition = Partition(QUALITY, city)
-        present = [file for file in _FILES if store.exists(partition, file)]
-        return [cls.model_validate_json(store.read_bytes(partition, file)) for file in present]
-
-    @classmethod
-    def load_all(cls, store: Store) -> "dict[str, list[CityState]]":
-        """`load` of all cities that were checked."""
-        return {
-            city: [cls.model_validate_json(contents[file]) for file in _FILES if file in contents]
-            for city, contents in store.read_of_cities(QUALITY, *_FILES).items()
-        }
+        if not store.exists(partition, CITY_STATE_FILE):
+            return None
+        return cls.model_validate_json(store.read_bytes(partition, CITY_STATE_FILE))
 
 
-def keep_outcome(store: Store, city: str, check: str, days: Collection[date], message: str | None) -> None:
-    """Keep what one of `OTHER_CHECKS` found of a city, None if it passed: its file is there while it does not."""
-    partition, file = Partition(QUALITY, city), check_state_file(check)
-    if message is not None:
-        CityState.of_run(days, {check: message}).keep(store, city, file)
-    elif store.exists(partition, file):
-        store.delete(partition, file)
+def keep_findings(
+    store: Store, city: str, judged: Sequence[date], findings: Mapping[str, Finding], start: date = date.min
+) -> dict[str, Finding]:
+    """Store the findings of a run, and return them together with open warnings about other days.
 
-
-def failed_cities(store: Store, check: str) -> set[str]:
-    """The cities for which one of `OTHER_CHECKS` did not pass when it was last run for them."""
-    return set(store.read_of_cities(QUALITY, check_state_file(check)))
-
-
-def cities_are_well(
-    states: Mapping[str, Sequence[CityState]], wrong_files: Mapping[str, str], unreadable: Mapping[str, str]
-) -> Finding:
-    """No check of any city warned or failed when it was last run for it, and all their files can be read.
+    A warning about a day ends when a run judges the day without it, or when the city starts later.
 
     Args:
-        states: see `CityState.load`, by city.
-        wrong_files: what is wrong with city files that cannot be used, by city.
-        unreadable: what is said of landed files that cannot be read, by city.
+        judged: contiguous days.
+        findings: by name of the check. Findings without days hold for the last day.
+        start: first day of the city's period.
     """
-    problems = {city: [state for state in of_city if state.problems] for city, of_city in states.items()}
-    ill = [city for city, of_city in problems.items() if of_city or city in unreadable]
-    well = [city for city, of_city in states.items() if of_city and city not in ill]
-    unknown = [city for city, of_city in states.items() if not of_city and city not in ill]
-    named = [
-        f"{city} ({'; '.join([*map(_named, problems[city]), *(['unreadable files'] if city in unreadable else [])])})"
-        for city in ill
-    ]
-    parts = [
-        f"Not well: {'; '.join(named)}" if ill else "",
-        f"Their files cannot be used: {', '.join(wrong_files)}" if wrong_files else "",
-        f"Well: {', '.join(well)}" if well else "",
-        f"Never checked: {', '.join(unknown)}" if unknown else "",
-    ]
-    numbers: dict[str, float | int | str] = {
-        f"{city} {check}": message
-        for city, of_city in problems.items()
-        for state in of_city
-        for check, message in state.problems.items()
-    }
-    numbers |= {f"{city} unreadable_files": message for city, message in unreadable.items()}
-    numbers |= {f"{city} file": problem for city, problem in wrong_files.items()}
-    return Finding(not ill and not wrong_files, ". ".join(part for part in parts if part) + ".", numbers)
+    first, last = judged[0], judged[-1]
+    together: dict[str, Finding] = {}
+    with store.alone(QUALITY, city):
+        state = CityState.load(store, city) or CityState(first=first, last=last, checked_at=datetime.now(UTC))
+        warnings = dict(state.warnings)
+        for check, finding in findings.items():
+            earlier = [
+                Warned(message=warned.message, days=days)
+                for warned in warnings.pop(check, [])
+                if (days := [day for day in warned.days if day >= start and not first <= day <= last])
+            ]
+            new = [] if finding.passed else [Warned(message=finding.message, days=sorted(finding.days) or [last])]
+            if earlier or new:
+                warnings[check] = [*earlier, *new]
+            together[check] = finding
+            if earlier:
+                message = f"{finding.message} Earlier warnings: {_message(earlier)}"
+                together[check] = replace(finding, passed=False, message=message)
+        state = CityState(
+            first=max(min(state.first, first), start),
+            last=max(state.last, last),
+            checked_at=datetime.now(UTC),
+            warnings=warnings,
+        )
+        store.write_bytes(Partition(QUALITY, city), CITY_STATE_FILE, state.model_dump_json(indent=1).encode())
+    return together
 
 
-def _named(state: CityState) -> str:
-    days = str(state.first) if state.first == state.last else f"{state.first} to {state.last}"
-    return f"{days}: {', '.join(state.problems)}"
+def _message(warned: Sequence[Warned]) -> str:
+    newest = sorted(warned, key=lambda one: max(one.days))[-MAX_WARNINGS_SHOWN:]
+    more = len(warned) - len(newest)
+    shown = " ".join(f"({one.span}) {one.message}" for one in newest) if len(warned) > 1 else newest[0].message
+    return f"{shown} And {more} older warnings." if more else shown

@@ -1,5 +1,6 @@
 """The times of alerts: as exact as the city's file states, on the city's clock, and not filled in."""
 
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -64,6 +65,7 @@ def clock(window: Window) -> Finding:
     kind = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
     problems: dict[str, list[str]] = {}
     numbers: dict[str, float | int | str] = {}
+    days: dict[date, float] = {}
     for block in window.blocks:
         inside = block.holds(dates)
         if inside.sum() < MIN_ALERTS:
@@ -77,12 +79,14 @@ def clock(window: Window) -> Finding:
         ):
             if problem is not None:
                 problems.setdefault(problem, []).append(str(block))
+                days[block.last] = float(inside.sum())
     if city.time_precision != "day" and not any(CORRECT_CLOCK in problem for problem in problems):
         ordinary = ~is_holiday_fireworks(dates)
         changed = changed_hours((seconds[ordinary] // 3600).astype(np.int64), dates[ordinary])
         if changed is not None:
             problem, since = changed
             problems[problem] = [f"{since} to {window.judged[-1]}"]
+            days[window.judged[-1]] = float(len(dates))
     message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
     if not numbers and not problems:
         message = f"Fewer than {MIN_ALERTS} alerts a year: nothing to say about the clock."
@@ -90,7 +94,7 @@ def clock(window: Window) -> Finding:
         message = f"Times are exact to the {numbers['precision']}, as the city's file allows, and on the city's clock."
     else:
         message = message[0].upper() + message[1:] + "."
-    return Finding(not problems, message, numbers)
+    return Finding(not problems, message, numbers, days)
 
 
 def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:

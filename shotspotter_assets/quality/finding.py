@@ -1,12 +1,18 @@
-"""What a check found."""
+"""The outcome of a check, and the check of a share of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 MAX_DAYS_SHOWN: Final = 10
 """Days that a message names; `Finding.days` holds all."""
+
+MAX_CHANCE: Final = 1e-3
+"""A share of rows is too large when it is this unlikely at the usual share: one row of ten is no news."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,53 @@ class Finding:
 
 
 def named_days(days: Sequence[date]) -> str:
-    """The first `MAX_DAYS_SHOWN` of some days, and how many more there are."""
+    """The first `MAX_DAYS_SHOWN` of some days, and the number of further ones."""
     shown = ", ".join(map(str, sorted(days)[:MAX_DAYS_SHOWN]))
     return shown if len(days) <= MAX_DAYS_SHOWN else f"{shown} and {len(days) - MAX_DAYS_SHOWN:,} more"
+
+
+def share_finding(
+    rows_in_question: Mapping[date, int], all_rows: Mapping[date, int], usual: float, what: str, remedy: str
+) -> Finding:
+    """Check whether some rows are a larger share of all rows than is usual, on all days together or on one of them.
+
+    Args:
+        rows_in_question: by day.
+        all_rows: by day; its days are those that are judged.
+        usual: the share that sound sources stay below.
+        what: description of the rows, as in "12 of 100 rows <what>".
+        remedy: the next step.
+    """
+    days = list(all_rows)
+    part: npt.NDArray[np.int64] = np.array([rows_in_question.get(day, 0) for day in days], dtype=np.int64)
+    whole: npt.NDArray[np.int64] = np.array([all_rows[day] for day in days], dtype=np.int64)
+    total, rows = int(part.sum()), int(whole.sum())
+    share = total / rows if rows else 0.0
+    # A day counts when it would stand out among all days.
+    bad = np.flatnonzero(_improbable(part, whole, usual, MAX_CHANCE / max(len(days), 1)))
+    too_many = bool(_improbable(np.array([total]), np.array([rows]), usual, MAX_CHANCE)[0])
+    passed = not len(bad) and not too_many
+    message = f"{total:,} of {rows:,} rows {what} ({share:.1%}; usual is at most {usual:.0%})"
+    if len(bad):
+        message += f", too many on {named_days([days[at] for at in bad])}"
+    message += "." if passed else f". {remedy}"
+    concerned = np.flatnonzero(part) if too_many else bad
+    numbers: dict[str, float | int | str] = {"rows": total, "share": round(share, 4)}
+    return Finding(passed, message, numbers, {days[at]: float(part[at] / whole[at]) for at in concerned})
+
+
+def binomial_at_least(
+    count: npt.ArrayLike, trials: npt.ArrayLike, probability: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Probability of `count` successes or more (DLMF 8.17.5), without the load time of `scipy.stats`."""
+    from scipy.special import betainc
+
+    k, n = np.maximum(count, 1), np.asarray(trials)
+    tail: Any = np.where(np.asarray(count) > n, 0.0, betainc(k, np.maximum(n - k + 1, 1), probability))
+    return np.where(np.asarray(count) <= 0, 1.0, tail)
+
+
+def _improbable(
+    part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], usual: float, chance: float
+) -> npt.NDArray[np.bool_]:
+    return (part > usual * whole) & (binomial_at_least(part, whole, usual) < chance)

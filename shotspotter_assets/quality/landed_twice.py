@@ -22,10 +22,8 @@ def landed_twice(window: Window) -> Finding:
 
     Rows that another file has at the same time are counted by `duplicates`.
     """
-    rows = window.raw.to_pandas() if "longitude" in window.raw.column_names else None
-    if rows is None or rows["received_from"].nunique() < 2:
-        return Finding(True, "The alerts of these days are in one file.")
-    rows = rows.astype({"received_from": object}).dropna(subset=["longitude", "latitude"])
+    columns = ["date", "time_utc", "longitude", "latitude", "received_from"]
+    rows = window.raw.select(columns).to_pandas().dropna(subset=["longitude", "latitude"])
     rows["east"], rows["north"] = (np.rint(rows[name] * 10**PLACE_DECIMALS) for name in ("longitude", "latitude"))
     rows = rows.drop_duplicates(["date", "time_utc", "east", "north"])
     points = rows[["date", "received_from", "east", "north"]].drop_duplicates()

@@ -1,12 +1,12 @@
 """The level of a city: incidents per ordinary day of each quarter against the same quarter a year before."""
 
+from datetime import date
 from typing import Final
 
 import numpy as np
 
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.quarters import MIN_INCIDENTS, QUARTER_DAYS, YEAR_DAYS, quarter_ends
-from shotspotter_assets.quality.window import Window
+from shotspotter_assets.quality.window import MIN_INCIDENTS, QUARTER_DAYS, YEAR_DAYS, Window, quarter_ends
 
 MIN_QUARTER_DAYS: Final = 60
 """Ordinary days with data that a quarter needs."""
@@ -23,6 +23,7 @@ def level_change(window: Window) -> Finding:
     daily = window.known_incidents
     counts = np.where(daily.special, np.nan, daily.counts)
     changes: list[str] = []
+    days: dict[date, float] = {}
     for end in quarter_ends(window):
         now = counts[end - QUARTER_DAYS + 1 : end + 1]
         before = counts[max(end - YEAR_DAYS - QUARTER_DAYS + 1, 0) : max(end - YEAR_DAYS + 1, 0)]
@@ -36,6 +37,7 @@ def level_change(window: Window) -> Finding:
         error = np.sqrt(spread[0] / (sums[0] + 0.5) + spread[1] / (sums[1] + 0.5))
         ratio = rates[0] / rates[1]
         if abs(np.log(ratio)) >= np.log(MAX_RATIO) and abs(np.log(ratio)) / error >= MIN_STANDARD_ERRORS:
+            days[daily.days[end]] = float(ratio)
             changes.append(
                 f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}, {rates[1]:.1f} a year before"
             )
@@ -45,4 +47,4 @@ def level_change(window: Window) -> Finding:
         if changes
         else "No quarter is several times, or a fraction of, the same quarter a year before."
     )
-    return Finding(not changes, message, {"quarters": len(changes)})
+    return Finding(not changes, message, {"quarters": len(changes)}, days)

@@ -4,16 +4,14 @@ What such a year leaves unseen is estimated by Good and Turing: the share of its
 cell (Good 1953).
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
 
 from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.quarters import MIN_INCIDENTS, QUARTER_DAYS, YEAR_DAYS, quarter_ends
-from shotspotter_assets.quality.tails import binomial_at_least
-from shotspotter_assets.quality.window import Window, dates_of
+from shotspotter_assets.quality.finding import Finding, binomial_at_least
+from shotspotter_assets.quality.window import MIN_INCIDENTS, QUARTER_DAYS, YEAR_DAYS, Window, dates_of, quarter_ends
 
 MIN_NEW_SHARE: Final = 0.12
 """Share of a quarter's incidents, beyond what is usual, that lie in cells which were silent for the year before."""
@@ -33,7 +31,7 @@ def new_area(window: Window) -> Finding:
     ordinary = ~np.isin(dates, special)
     cell, dates = cell[ordinary], dates[ordinary]
     grown: list[str] = []
-    shares: dict[str, float | int | str] = {}
+    days: dict[date, float] = {}
     for end in quarter_ends(window):
         first, middle, last = (
             np.datetime64(daily.days[end] - timedelta(days=days_before))
@@ -57,11 +55,11 @@ def new_area(window: Window) -> Finding:
                 f"{new.mean():.0%} of the incidents of the quarter to {daily.days[end]} are in {area} cells without one in "
                 f"the year before (usual {unseen:.0%})"
             )
-            shares[f"new_share {daily.days[end]}"] = round(float(new.mean()), 3)
+            days[daily.days[end]] = round(float(new.mean()), 3)
     message = (
         f"The area grew: {'; '.join(grown)}. Sensors were added: give the dates in `coverage` of the city's file, or train "
         "on the days since the last one."
         if grown
         else "Alerts come from the same area as in the year before."
     )
-    return Finding(not grown, message, shares)
+    return Finding(not grown, message, {"quarters": len(grown)}, days)

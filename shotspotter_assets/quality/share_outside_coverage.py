@@ -3,8 +3,7 @@
 from typing import Final
 
 from shotspotter_assets.gridding.coverage import points_in_coverage
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.shares import share_finding
+from shotspotter_assets.quality.finding import Finding, share_finding
 from shotspotter_assets.quality.window import Window, dates_of, rows_by_day
 
 USUAL_SHARE: Final = 0.05

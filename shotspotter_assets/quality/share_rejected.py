@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.shares import share_finding
+from shotspotter_assets.quality.finding import Finding, share_finding
 from shotspotter_assets.quality.window import Window
 
 USUAL_SHARE: Final = 0.01

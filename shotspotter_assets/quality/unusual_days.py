@@ -5,7 +5,6 @@ from typing import Final
 import numpy as np
 
 from shotspotter_assets.quality.finding import Finding, named_days
-from shotspotter_assets.quality.tails import negative_binomial_at_least, negative_binomial_at_most
 from shotspotter_assets.quality.window import Window
 
 MAX_CHANCE_OF_MANY: Final = 1e-6
@@ -17,11 +16,14 @@ MAX_DAYS_DESCRIBED: Final = 5
 
 def unusual_days(window: Window) -> Finding:
     """No day is far from its usual volume; holidays and fireworks are expected."""
+    from scipy.special import betainc, betaincc
+
     usual = window.usual_without_silences
     size, probability = 1 / usual.dispersion, 1 / (1 + usual.dispersion * usual.mean)
     with np.errstate(invalid="ignore"):
-        many = negative_binomial_at_least(usual.counts, size, probability) < MAX_CHANCE_OF_MANY
-        few = negative_binomial_at_most(usual.counts, size, probability) < MAX_CHANCE_OF_FEW
+        # Tails of the negative binomial distribution (DLMF 8.17.24), without the load time of `scipy.stats`.
+        many = (usual.counts > 0) & (betaincc(size, np.maximum(usual.counts, 1), probability) < MAX_CHANCE_OF_MANY)
+        few = betainc(size, usual.counts + 1, probability) < MAX_CHANCE_OF_FEW
     judged = np.array([day >= window.judged[0] for day in usual.days])
     judged &= np.isfinite(size * probability * usual.counts)
     far = judged & (many | few)

@@ -1,4 +1,4 @@
-"""What the checks look at: days that are judged, with the stored days of the year before them."""
+"""The input of the checks: days to judge, with the stored days of the year before them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -23,21 +23,25 @@ from shotspotter_assets.storage.store import Store
 ALERT_COLUMNS: Final = (
     "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "incident_id",
 )  # fmt: skip
-"""What the checks read of cleaned alerts."""
+"""Columns of cleaned alerts that the checks read."""
 
 RAW_COLUMNS: Final = ("received_from", "received_row", *(name for name in CONTENT if name != "date"))
 REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
-"""What the checks read of raw and rejected rows."""
+"""Columns of raw and rejected rows that the checks read."""
 
 HISTORY_DAYS: Final = 547
 """Days before the judged ones that the checks look back on: a year, the quarter that is compared with the same one of
 the year before, and the quarter from which silences in that one are known as such."""
 
-DAYS_AT_ONCE: Final = 92
-"""Days whose files are read together, and whose identifiers are held in pandas."""
-
 BLOCK_DAYS: Final = 365
-"""What needs many rows (clock, points) is judged a year at a time, so that a defect of one year is not diluted."""
+"""Checks that need many rows (clock, points) judge a year at a time, so that a defect of one year is not diluted."""
+
+QUARTER_DAYS: Final = 91
+YEAR_DAYS: Final = 364
+"""Whole weeks, so that the same weekdays and the same season are compared."""
+
+MIN_INCIDENTS: Final = 30
+"""Fewer incidents in a quarter tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Window:
         judged: contiguous days.
         stored: all days with a cleaned file, in order, the judged ones last; days between them without one are unknown.
         alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
-        raw: `RAW_COLUMNS` with the local `date`, of the judged days; without most of them where all rows are of one file.
+        raw: `RAW_COLUMNS` with the local `date`, of the judged days.
         rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the judged days.
         unknown: days at the end that are stored, but of which the source has not said yet what happened.
     """
@@ -101,14 +105,10 @@ class Window:
         """
         first, last = judged[0], judged[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        for asset, file in (("raw_alerts", ALERTS_FILE), ("cleaned_alerts", REJECTED_FILE)):
-            store.require_window(asset, city.name, file, first, last)
-        raw = _read(store, city, "raw_alerts", ALERTS_FILE, (first, last), RAW_COLUMNS[:1])
-        if len(raw["received_from"].unique()) > 1:
-            # Rows are compared between files alone, and there may be millions in one.
-            raw = _read(store, city, "raw_alerts", ALERTS_FILE, (first, last), RAW_COLUMNS)
-        rejected = _read(store, city, "cleaned_alerts", REJECTED_FILE, (first, last), REJECTED_COLUMNS)
-        alerts = _read(store, city, "cleaned_alerts", ALERTS_FILE, (since, last), ALERT_COLUMNS)
+        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS)
+        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, REJECTED_COLUMNS)
+        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
+        assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
         silent = [day for day in silent_at_end(alerts["date"], judged) if day in stored]
         unknown: list[date] = []
@@ -122,16 +122,16 @@ class Window:
     @cached_property
     def received(self) -> dict[date, int]:
         """Rows received on each judged day, without those from before the city's start."""
-        earlier = rows_by_day(dates_of(self.rejected_because(BEFORE_START)), self.judged)
-        return {day: rows - earlier[day] for day, rows in rows_by_day(dates_of(self.raw), self.judged).items()}
+        received, earlier = (rows_by_day(dates_of(rows), self.judged) for rows in (self.raw, self._rows_before_start))
+        return {day: rows - earlier[day] for day, rows in received.items()}
 
     @cached_property
     def rejected(self) -> dict[date, int]:
         """Rows of `received` that cannot be used, on each judged day."""
-        earlier = rows_by_day(dates_of(self.rejected_because(BEFORE_START)), self.judged)
-        return {
-            day: rows - earlier[day] for day, rows in rows_by_day(dates_of(self.rejected_rows), self.judged).items()
-        }
+        rejected, earlier = (
+            rows_by_day(dates_of(rows), self.judged) for rows in (self.rejected_rows, self._rows_before_start)
+        )
+        return {day: rows - earlier[day] for day, rows in rejected.items()}
 
     @cached_property
     def judged_alerts(self) -> pa.Table:
@@ -175,9 +175,9 @@ class Window:
         """Alerts of each stored day, NaN of one that is not known."""
         return dict.fromkeys(self.unknown, np.nan) | self._counts(self.alerts)
 
-    def rejected_because(self, reason: str) -> pa.Table:
-        """The rejected rows of a reason, see `cleaning.alerts.REASONS`."""
-        return self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], reason))
+    @cached_property
+    def _rows_before_start(self) -> pa.Table:
+        return self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], BEFORE_START))
 
     @cached_property
     def _silences(self) -> npt.NDArray[np.bool_]:
@@ -190,22 +190,6 @@ class Window:
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
         return {day: counts[day] for day in self.stored if day not in self.unknown}
-
-
-def _read(store: Store, city: City, asset: str, file: str, span: tuple[date, date], columns: Sequence[str]) -> pa.Table:
-    """The stored days from the first to the last of a span: the files of `DAYS_AT_ONCE` are in memory beside the result."""
-    days = days_between(*span)
-    parts = [days[start : start + DAYS_AT_ONCE] for start in range(0, len(days), DAYS_AT_ONCE)]
-    tables = [store.read_present(asset, city.name, file, part[0], part[-1], columns) for part in parts]
-    names_once = [_with_names_once(table) for table in tables if table is not None]
-    return pa.concat_tables(names_once).unify_dictionaries()
-
-
-def _with_names_once(table: pa.Table) -> pa.Table:
-    """The table with each name of a file, which may stand in millions of rows, held once."""
-    at = table.schema.get_field_index("received_from")
-    table = table.replace_schema_metadata(None)
-    return table if at < 0 else table.set_column(at, "received_from", table["received_from"].dictionary_encode())
 
 
 def _of_days(table: pa.Table, days: Sequence[date]) -> pa.Table:
@@ -243,3 +227,13 @@ def yearly_blocks(stored: Sequence[date], judged: Sequence[date]) -> list[Block]
         edges.append(edges[-1] - timedelta(days=BLOCK_DAYS))
     edges.append(first)
     return [Block(start, end - timedelta(days=1)) for end, start in pairwise(edges)][::-1]
+
+
+def quarter_ends(window: Window) -> npt.NDArray[np.int64]:
+    """Positions in `window.known_incidents` of the last day, and of those a quarter, two quarters, ... before it.
+
+    Only quarters that end within the judged days, in order.
+    """
+    days = window.known_incidents.days
+    last, first = len(days) - 1, days.index(window.judged[0])
+    return np.arange(last, max(first, QUARTER_DAYS - 1) - 1, -QUARTER_DAYS)[::-1]

@@ -1,10 +1,9 @@
-"""Which share of a cell's alerts each of its streets has, learned from the past with shrinkage.
+"""The share of each street in the alerts of its cell, learned from the past with shrinkage.
 
-Given a day with alerts in a cell, its place is one of the parts of segments in the cell, or on no street, with the
-probabilities of a Dirichlet distribution: w = (n + a e) / (N + a), with n the (fractional) days with alerts of the place, N those
-of the cell, e its share before any alert and a the strength of that prior in days (Gelman et al. 2013, Bayesian Data
-Analysis, 3.4).
-As these add up to 1 in each cell, what is forecast of segments adds up to the forecast of the cell.
+On a day with alerts in a cell, their place is one of the parts of segments in the cell, or off the streets. The mean of the
+Dirichlet posterior of these places is w = (n + a e) / (N + a): n are the (fractional) days with alerts of the place, N those of
+the cell, e is its prior share and a the strength of the prior in days (Gelman et al. 2013, Bayesian Data Analysis, 3.4). Shares
+add up to 1 in each cell, so the forecasts of segments add up to the forecast of the cell.
 """
 
 from dataclasses import dataclass
@@ -22,27 +21,21 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-DEFAULT_PRIOR_DAYS: Final = 10.0
-"""For a city whose past tells nothing yet."""
-MAX_CHOICE_DAYS: Final = 365
-"""The last days, by which the strength of the prior is chosen, or a third of the past if that is less."""
-MIN_CHOICE_ALERTS: Final = 50
-
 
 @dataclass(frozen=True)
 class ShareSettings:
-    """How shares are learned; `benchmarks/street_settings.py` compares others on days before the test years.
+    """Settings of the shares; `benchmarks/street_settings.py` compares others on days before the test years.
 
     Attributes:
-        half_life_days: of what a past day tells.
-        prior_days: strengths of the prior among which a city's own past chooses.
+        half_life_days: of the weight of a past day.
+        prior_days: strength of the prior.
         kernel_metres: standard deviation of the kernel by which streets near streets with alerts have more of the prior; 0
             for a prior by length alone.
-        kernel_prior_metres: metres of street of the city's mean rate that are added to what the kernel sees.
+        kernel_prior_metres: metres of street of the city's mean rate that are added within the kernel.
     """
 
     half_life_days: float = 730.0
-    prior_days: tuple[float, ...] = (3.0, 10.0, 30.0)
+    prior_days: float = 10.0
     kernel_metres: float = 100.0
     kernel_prior_metres: float = 100.0
 
@@ -83,10 +76,10 @@ class StreetShares:
         on_streets = spread(city, parts, alerts, inexactness)
         places = _places(parts, on_streets, alerts.cells(city))
         past = _Past(parts, alerts.days, alerts.cells(city), places, settings)
-        prior_days = past.best_prior_days()
-        share, prior, days, cell_days = past.shares(prior_days)
+        share, prior, days, cell_days = past.shares()
         ambiguity = Ambiguity.of(on_streets)
-        return cls(parts, share, prior, days, cell_days, prior_days, past.segments_per_day(), inexactness, ambiguity)
+        prior_days, segments_per_day = settings.prior_days, past.segments_per_day()
+        return cls(parts, share, prior, days, cell_days, prior_days, segments_per_day, inexactness, ambiguity)
 
     @property
     def cell(self) -> Integers:
@@ -139,35 +132,15 @@ class _Past:
     places: "sparse.csr_array"
     settings: ShareSettings
 
-    def shares(self, prior_days: float) -> tuple[Array, Array, Array, Array]:
+    def shares(self) -> tuple[Array, Array, Array, Array]:
         """See `StreetShares`: share, prior, days and cell_days."""
-        cells = self.parts.cells
+        cells, prior_days = self.parts.cells, self.settings.prior_days
         of_place = np.concatenate([self.parts.cell, np.arange(cells)])
         days: Array = np.asarray(self.places.T @ self._weights(), dtype=np.float64)
         cell_days = np.bincount(of_place, days, minlength=cells).astype(np.float64)
         prior = self._prior(days)
         share = (days + prior_days * prior) / (cell_days[of_place] + prior_days)
         return share, prior, days, cell_days
-
-    def best_prior_days(self) -> float:
-        """The strength under which the shares of earlier days tell best where the last alerts were."""
-        if not len(self.days):
-            return DEFAULT_PRIOR_DAYS
-        span = int((self.days.max() - self.days.min()).astype(int)) + 1
-        cut = self.days.max() - np.timedelta64(min(MAX_CHOICE_DAYS, span // 3), "D")
-        late = self.days > cut
-        if min(late.sum(), (~late).sum()) < MIN_CHOICE_ALERTS:
-            return DEFAULT_PRIOR_DAYS
-        earlier, later = self._chosen(~late), self._chosen(late)
-        lengths = np.concatenate([self.parts.metres, np.ones(self.parts.cells)])
-        weights = later._weights()
-
-        def told(prior_days: float) -> float:
-            share = earlier.shares(prior_days)[0]
-            # Shares can be 0 on no street, where no alert was.
-            return float(weights @ np.log(np.maximum(later.places @ (share / lengths), 1e-12)))
-
-        return max(self.settings.prior_days, key=told)
 
     def segments_per_day(self) -> float:
         """Of one alert, its places count as one segment however many they may be."""
@@ -184,10 +157,6 @@ class _Past:
             shape=(groups, self.places.shape[1]),
         )
         return float(-np.expm1(none.data).sum() / groups)
-
-    def _chosen(self, chosen: npt.NDArray[np.bool_]) -> "_Past":
-        rows = np.flatnonzero(chosen)
-        return _Past(self.parts, self.days[rows], self.cell[rows], self.places[rows], self.settings)
 
     def _weights(self) -> Array:
         """Of each alert: the alerts of a cell and day are one together, and older days count less."""
@@ -227,11 +196,11 @@ def _nearby(parts: Parts, days: Array, settings: ShareSettings) -> Array:
     from scipy import sparse
     from scipy.spatial import KDTree
 
-    metres, seen = settings.kernel_metres, settings.kernel_prior_metres
+    metres, prior_metres = settings.kernel_metres, settings.kernel_prior_metres
     if not days.sum() or not metres:
         return np.ones(len(parts))
     middles = shapely.get_coordinates(shapely.centroid(parts.lines))
     near = KDTree(middles).sparse_distance_matrix(KDTree(middles), 3 * metres, output_type="coo_matrix")
     kernel = sparse.csr_array((np.exp(-0.5 * (near.data / metres) ** 2), (near.row, near.col)), shape=near.shape)
     mean = days.sum() / parts.metres.sum()
-    return np.asarray((kernel @ days / mean + seen) / (kernel @ parts.metres + seen))
+    return np.asarray((kernel @ days / mean + prior_metres) / (kernel @ parts.metres + prior_metres))

@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
-from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.gridding.rounding import step_of
+from shotspotter_assets.gridding.cells import Plane, rounding_step
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.streets.parts import Integers, Parts
 
@@ -76,7 +75,7 @@ class Inexactness:
 
         plane = Plane.of(city)
         by_axis = (alerts.longitude, plane.metres_east), (alerts.latitude, METRES_PER_DEGREE)
-        east, north = ((step_of(degrees) or 0.0) / 2 * metres for degrees, metres in by_axis)
+        east, north = ((rounding_step(degrees) or 0.0) / 2 * metres for degrees, metres in by_axis)
         if east and north:
             return cls(east, north, True)
         points = np.unique(np.column_stack([alerts.longitude, alerts.latitude]), axis=0)

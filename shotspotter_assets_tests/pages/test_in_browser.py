@@ -27,7 +27,8 @@ from shotspotter_assets.pages.shift_plans import FEW_ROWS, MAX_ROWS, SOME_ROWS, 
 from shotspotter_assets.pages.site import LAST_HOURS, PLANS, TABS, city_page, make_overview, make_pages, plans_values
 from shotspotter_assets.pages.words import chance_classes
 from shotspotter_assets.patrol.stored_plans import read_plan
-from shotspotter_assets.quality.city_state import CityState
+from shotspotter_assets.quality.city_state import keep_findings
+from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import forecast_partition
 from shotspotter_assets.serving.risk_tables import next_day_rows
@@ -474,7 +475,7 @@ def test_the_data_page_shows_problems_as_text(page: Any, folder: Path, tiny_site
     assert len(colours_of(page.locator("#coverage .canvas").screenshot())) > 1
     shutil.copytree(tiny_site.root / "store", tmp_path / "store")
     store = Store(str(tmp_path / "store"))
-    CityState.of_run([FIRST], {"duplicates": f"A file named {HOSTILE} came twice."}).keep(store, CITY)
+    keep_findings(store, CITY, [FIRST], {"duplicates": Finding(False, f"A file named {HOSTILE} came twice.")})
     make_pages(store, tiny_site.city)
     make_overview(store, [CITY])
     open_page(page, tmp_path / "store" / "city_pages", "data.html")

@@ -20,7 +20,6 @@ from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.schemas import cleaned_schema, raw_schema, rejected_schema, schema_finding
 from shotspotter_assets.quality.window import HISTORY_DAYS, Window
 from shotspotter_assets.sources.landing.folder import LandingFolder
 
@@ -53,15 +52,6 @@ class RealCity:
             pc.less_equal(self.alerts["date"], pa.scalar(days[-1])),
         )
         return Window.of_tables(self.city, days, stored, self.alerts.filter(within), self.raw, self.rejected)
-
-    def findings(self) -> dict[str, Finding]:
-        """Of all checks over all days, the schemas among them."""
-        return {
-            "raw_schema": schema_finding(raw_schema(self.city), [self.raw], "raw_alerts"),
-            "cleaned_schema": schema_finding(cleaned_schema(self.city), [self.alerts], "cleaned_alerts"),
-            "rejected_schema": schema_finding(rejected_schema(self.city), [self.rejected], "cleaned_alerts"),
-            **all_findings(self.window()),
-        }
 
     def gridded(self) -> int:
         """Alerts that the grid's tensors hold."""

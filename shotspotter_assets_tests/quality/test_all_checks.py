@@ -8,7 +8,6 @@ import pytest
 
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
 from shotspotter_assets.quality.level_change import level_change
-from shotspotter_assets.quality.recent_level import recent_level
 from shotspotter_assets.quality.share_untyped import share_untyped
 from shotspotter_assets_tests.quality.sound_city import LAST, city_of, firing, local_day, sound
 
@@ -53,13 +52,6 @@ def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
         return pd.concat([rows, many.assign(time_utc=many["time_utc"] + offset, source_id=None)]), "July 2024"
     if check == "level_change":
         return rows[later | (np.arange(len(rows)) % 5 == 0)], "the quarter to 2024-12-31"
-    if check == "recent_level":
-        # Every third row of the last four weeks alone.
-        return rows[(day < date(2024, 12, 1)) | (np.arange(len(rows)) % 3 == 0)], "rows may be missing"
-    if check == "swapped_types":
-        return rows.assign(
-            gunshot_type=rows["gunshot_type"].mask(day > date(2024, 12, 20), "Single_Gunshot"), rounds=2
-        ), ("contradict their rounds")
     if check == "new_area":
         return rows[later | (rows["longitude"] < -76.9)], "cells without one in the year before"
     if check == "points":
@@ -71,9 +63,7 @@ def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
     return rows.assign(time_utc=rows["time_utc"] + pd.Timedelta(hours=5)), "5 hours too late"
 
 
-@pytest.mark.parametrize(
-    "check", [name for name in ALL_CHECKS if name not in {"share_outside_coverage", "rounded_points"}]
-)
+@pytest.mark.parametrize("check", [name for name in ALL_CHECKS if name != "share_outside_coverage"])
 def test_what_was_spoiled_is_found_and_named(check: str) -> None:
     rows, expected = spoil(sound(seed=4), check)
     found = firing(rows)
@@ -92,15 +82,6 @@ def test_a_gap_of_the_year_before_is_no_change_of_the_level(gap: tuple[date, dat
     for day in (date(2024, 4, 29), date(2024, 6, 10), date(2024, 9, 16), date(2024, 11, 25)):
         window = city.window([day])
         assert level_change(window).passed, day
-        assert recent_level(window).passed, day
-
-
-def test_a_rise_of_last_years_season_is_not_expected_again_in_full() -> None:
-    rows = sound(seed=3)
-    june = rows[local_day(rows).between(date(2023, 6, 3), date(2023, 7, 2))]
-    more = [june.assign(source_id=june["source_id"] + again) for again in "xyz"]
-    city = city_of(pd.concat([rows, *more]))
-    assert recent_level(city.window([date(2024, 6, 30)])).passed
 
 
 def test_a_source_that_leaves_out_some_types_is_told_so_all_the_time() -> None:

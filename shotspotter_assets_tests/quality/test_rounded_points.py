@@ -6,7 +6,6 @@ import pytest
 
 from shotspotter_assets.cities.city import City, Grid
 from shotspotter_assets.gridding.cells import cell_metres
-from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets_tests.quality.sound_city import CITY, firing, sound
 
 
@@ -24,36 +23,25 @@ def rounded(decimals: int) -> pd.DataFrame:
 
 def test_cells_smaller_than_two_steps_are_told_what_to_do() -> None:
     city = of_cells(120)
-    assert set(firing(rounded(3), city)) == {"rounded_points"}
-    message = firing(rounded(3), city)["rounded_points"].message
+    assert set(firing(rounded(3), city)) == {"points"}
+    message = firing(rounded(3), city)["points"].message
     for part in (
-        "rows of 120 m hold 1 to 2 steps of 0.001 degrees (111 m) (2023-01-01 to 202",
+        "oints are rounded too far for the cells: rows of 120 m hold 1 to 2 steps of 0.001 degrees (111 m) (2023-01-01 to 202",
         "columns of 120 m hold 1 to 2 steps of 0.001 degrees (87 m)",
         "use grid: {rows: 100, columns: 100} or less",
-        "Cells of 250 to 500 m",
     ):
         assert part in message
     # The finest grid that it allows is right.
     assert firing(rounded(3), city.model_copy(update={"grid": Grid(rows=99, columns=99)})) == {}
 
 
-def test_cells_smaller_than_a_step_stay_empty() -> None:
-    city = of_cells(80)
-    rows = rounded(3)
-    row, _ = cells(rows["longitude"].to_numpy(), rows["latitude"].to_numpy(), city.box, city.grid)
-    near = np.arange(row.min() + 60, row.max() - 60)
-    empty = sorted(set(near) - set(row))
-    assert len(empty) > len(near) / 5
-    assert "of 278 none" in firing(rows, city)["rounded_points"].message
-
-
 @pytest.mark.parametrize(("decimals", "metres"), [(3, 300), (4, 120), (5, 60), (12, 60)])
 def test_what_is_exact_enough_raises_nothing(decimals: int, metres: float) -> None:
-    assert "rounded_points" not in firing(rounded(decimals), of_cells(metres))
+    assert "points" not in firing(rounded(decimals), of_cells(metres))
 
 
 def test_a_few_exact_points_do_not_hide_it() -> None:
     rows, exact = rounded(3), sound(seed=4)
     for every, fires in ((20, True), (5, False)):
         mixed = rows.mask(pd.Series(np.arange(len(rows)) % every == 0), exact)
-        assert ("rounded_points" in firing(mixed, of_cells(120))) == fires
+        assert ("points" in firing(mixed, of_cells(120))) == fires

@@ -9,7 +9,7 @@ from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.streets.parts import Parts, parts_of
 from shotspotter_assets.streets.segment_risk import CellRisk, segment_risk
 from shotspotter_assets.streets.segments import read_segments
-from shotspotter_assets.streets.shares import DEFAULT_PRIOR_DAYS, USUAL, StreetShares
+from shotspotter_assets.streets.shares import USUAL, StreetShares
 from shotspotter_assets.streets.spread import Alerts
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
@@ -78,7 +78,6 @@ def test_without_a_past_streets_share_by_length(city, parts):
     shares = StreetShares.fit(city, parts, none())
     in_cell = parts.cell == 5
     np.testing.assert_allclose(shares.share[: len(parts)][in_cell], parts.metres[in_cell] / parts.metres[in_cell].sum())
-    assert shares.prior_days == DEFAULT_PRIOR_DAYS
     assert shares.segments_per_day == 1
     assert not shares.share[len(parts) :].any()
 

@@ -133,18 +133,14 @@ def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetC
 
 
 def _quality(store: "Store", city: City, days: Sequence[date]) -> Iterator[dg.AssetCheckResult]:
-    from shotspotter_assets.quality.city_state import CityState
+    from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.pictures import city_picture
     from shotspotter_assets.quality.window import Window
 
     window = Window.load(store, city, days)
-    problems: dict[str, str] = {}
-    named: dict[str, set[date]] = {}
-    for at, name in enumerate(ALL_CHECKS):
-        finding = check_of(name)(window)
-        if not finding.passed:
-            problems[name] = finding.message
-            named[name] = set(finding.days or [days[-1]])
+    findings = {name: check_of(name)(window) for name in ALL_CHECKS}
+    named = {name: set(finding.days or [days[-1]]) for name, finding in findings.items() if not finding.passed}
+    for at, (name, finding) in enumerate(keep_findings(store, city.name, days, findings, city.start).items()):
         metadata = panel.finding_metadata(finding)
         if at == len(ALL_CHECKS) - 1:
             metadata["its days"] = panel.picture(city.name, city_picture(window.counts, named))
@@ -155,7 +151,6 @@ def _quality(store: "Store", city: City, days: Sequence[date]) -> Iterator[dg.As
             metadata=metadata,
             description=finding.message,
         )
-    CityState.of_run(days, problems).keep(store, city.name)
 
 
 def _metadata(account: "Account") -> panel.Metadata:

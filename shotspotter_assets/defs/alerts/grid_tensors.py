@@ -78,8 +78,7 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: S
 
 
 def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetCheckResult:
-    from shotspotter_assets.gridding.conservation import COUNTED_COLUMNS, miscounted_alerts
-    from shotspotter_assets.gridding.tensors import counted_alerts
+    from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
 
     tensors = store.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
     alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], COUNTED_COLUMNS)

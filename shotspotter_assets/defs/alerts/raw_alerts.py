@@ -19,6 +19,7 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shotspotter_assets.sources.arrivals import Unreadable
     from shotspotter_assets.sources.day_states import DayStates
     from shotspotter_assets.storage.store import Store
 
@@ -49,7 +50,7 @@ def definitions(city: City) -> dg.Definitions:
         day that the source has not published yet says `known: false` and is nobody's input. The data version of a day is
         a hash of its rows and of whether it is known.
         """
-        from shotspotter_assets.quality.rhythm import keep_rhythm
+        from shotspotter_assets.quality.on_time import keep_rhythm
 
         opened = store.open()
         _read(context, opened, sources, city, run_days(context, city))
@@ -72,15 +73,11 @@ def definitions(city: City) -> dg.Definitions:
 
 def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
     """Evaluate `alerts_are_on_time`; the arrivals sensors do too, as a silent source starts no run."""
-    from shotspotter_assets.quality.overdue_cities import overdue_cities
-    from shotspotter_assets.quality.rhythm import kept_rhythms
+    from shotspotter_assets.quality.on_time import alerts_on_time, kept_rhythm
 
-    finding = overdue_cities(
-        kept_rhythms(store, {city.name: city}),
-        {city.name: city},
-        {city.name: datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)},
-        lambda name: max(store.days_present("risk_forecasts", name, FORECAST_FILE), default=None),
-    )
+    yesterday = datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)
+    issued = max(store.days_present("risk_forecasts", city.name, FORECAST_FILE), default=None)
+    finding = alerts_on_time(kept_rhythm(store, city), city, yesterday, issued)
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(city, "raw_alerts"),
         check_name="alerts_are_on_time",
@@ -91,11 +88,11 @@ def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
     )
 
 
-def unreadable_evaluation(city: City, files: Mapping[str, object]) -> dg.AssetCheckEvaluation:
+def unreadable_evaluation(city: City, files: "Mapping[str, Unreadable]") -> dg.AssetCheckEvaluation:
     """Evaluate `files_are_readable` from the unreadable files by path."""
-    from shotspotter_assets.quality import unreadable_files as check
+    from shotspotter_assets.quality.on_time import readable_files
 
-    finding = check.unreadable_files({city.name: files})
+    finding = readable_files(files)
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(city, "raw_alerts"),
         check_name="files_are_readable",
