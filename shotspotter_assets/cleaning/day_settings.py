@@ -75,14 +75,11 @@ def refuse_days(days: Sequence[date], city: City, asset: Asset, rows: str = "") 
     """
     if not days:
         return
-    rebuilt = (
-        ["raw_alerts", "cleaned_alerts", "grid_tensors"]
-        if asset == "raw_alerts"
-        else ["cleaned_alerts", "grid_tensors"]
-    )
+    rebuilt = ["raw_alerts", "cleaned_alerts", "grid_tensors"][0 if asset == "raw_alerts" else 1 :]
+    selection = ",".join(f"{city.name}/{name}" for name in rebuilt)
     raise ValueError(
         f"City {city.name}: {rows or asset} of {len(days):,} days, {days[0]} to {days[-1]}, were stored with other settings "
         "than the city's file has now (time zone, box, grid, types, or the meaning of times and points). Rebuild "
-        f"{', '.join(rebuilt[:-1])} and {rebuilt[-1]} for these days, or undo the change: dg launch --assets "
-        f"{','.join(rebuilt)} --partition-range '{city.name}|{days[0]}...{city.name}|{days[-1]}'"
+        f"{', '.join(rebuilt[:-1])} and {rebuilt[-1]} for these days, or undo the change: dg launch --assets {selection} "
+        f"--partition-range {days[0]}...{days[-1]}"
     )

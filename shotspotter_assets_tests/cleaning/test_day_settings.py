@@ -71,14 +71,14 @@ def test_only_the_days_of_other_settings_are_refused() -> None:
 @pytest.mark.parametrize(
     ("asset", "rebuilt"),
     [
-        ("raw_alerts", "raw_alerts,cleaned_alerts,grid_tensors"),
-        ("cleaned_alerts", "cleaned_alerts,grid_tensors"),
-        ("grid_tensors", "cleaned_alerts,grid_tensors"),
+        ("raw_alerts", ["raw_alerts", "cleaned_alerts", "grid_tensors"]),
+        ("cleaned_alerts", ["cleaned_alerts", "grid_tensors"]),
+        ("grid_tensors", ["cleaned_alerts", "grid_tensors"]),
     ],
 )
-def test_the_refusal_names_days_and_the_command_that_rebuilds_them(asset: Asset, rebuilt: str) -> None:
+def test_the_refusal_names_days_and_the_command_that_rebuilds_them(asset: Asset, rebuilt: list[str]) -> None:
     refuse_days([], CITY, asset)
     with pytest.raises(ValueError, match=f"landing_city: {asset} of 3 days, 2024-03-01 to 2024-03-03") as refused:
         refuse_days(DAYS, CITY, asset)
-    span = "--partition-range 'landing_city|2024-03-01...landing_city|2024-03-03'"
-    assert f"dg launch --assets {rebuilt} {span}" in str(refused.value)
+    selection = ",".join(f"landing_city/{name}" for name in rebuilt)
+    assert f"dg launch --assets {selection} --partition-range 2024-03-01...2024-03-03" in str(refused.value)

@@ -70,8 +70,8 @@ def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monk
     monkeypatch.setattr(raw_alerts, "datetime", Clock)
     [found] = run("2023-11-30", "2023-11-30", on, instance, (), ["alerts_are_on_time"]).values()
     assert not found.passed
-    assert found.description.startswith("Overdue: tiny_city (9 days")
-    assert found.metadata["days_late_tiny_city"].value == 9
+    assert found.description.startswith("No alerts for 9 days")
+    assert found.metadata["days_late"].value == 9
 
 
 def test_wrong_counts_stop_a_run_and_odd_data_do_not() -> None:
