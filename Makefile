@@ -8,7 +8,7 @@ endif
 export DAGSTER_HOME
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo rehearsal minutes chaos test test-slow ui check-cities docs pictures pages notebook lint lock bench
+.PHONY: help setup demo test test-slow ui check-cities docs pictures pages notebook lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,9 +30,6 @@ setup: .venv/installed .env  ## create .venv and install the locked dependencies
 demo: setup      ## run the whole chain on the embedded simulated city and show the scores
 	$(BIN)/python -m shotspotter_assets.demo
 
-rehearsal: setup ## a fortnight in minutes with the real daemon (ARGS="--alerts FILE --kill", ARGS=--help)
-	$(BIN)/python -m shotspotter_assets.rehearsal $(ARGS)
-
 minutes: setup   ## nowcasts of a week at sixty times its speed, with a gateway (ARGS="--minutes 10 --alerts FILE")
 	$(BIN)/python -m shotspotter_assets.rehearsal.minutes $(ARGS)
 
@@ -42,7 +39,7 @@ chaos: setup     ## ten minutes of hostile files, faults and kills, with an acco
 test: setup      ## run the tests, but for the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-slow: setup ## run the slow tests: a short rehearsal, two minutes of chaos
+test-slow: setup ## run the slow tests: browsers, real servers and several workers
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 pages: setup     ## say where the pages of all cities are, and open them (ARGS=--print only says it)

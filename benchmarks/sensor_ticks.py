@@ -403,7 +403,7 @@ def postgres_home(home: Path) -> Iterator[None]:
 
     storages = {
         "event_log_storage": (
-            "shotspotter_assets.dagster_patches.postgres_event_log",
+            "shotspotter_assets.defs.event_log",
             "BatchedPostgresEventLogStorage",
         ),
         "run_storage": ("dagster_postgres.run_storage", "PostgresRunStorage"),

@@ -1,4 +1,4 @@
-"""Ports for servers that are stopped and started again, below those that connections are given, which would take them meanwhile."""
+"""Free loopback ports."""
 
 import contextlib
 import random
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def lasting_ports(number: int, offsets: Sequence[int] = (0,)) -> list[int]:
-    """Loopback ports that nobody listens on, nor on those at these offsets from each."""
+    """Return free ports below the range of outgoing connections, for servers that restart; their `offsets` are free, too."""
     ports: list[int] = []
     with contextlib.ExitStack() as held:
         while len(ports) < number:
@@ -19,3 +19,10 @@ def lasting_ports(number: int, offsets: Sequence[int] = (0,)) -> list[int]:
                 continue
             ports.append(port)
     return ports
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from shotspotter_assets.rehearsal.processes import Installation, free_port, prepare
 
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.installation import Installation, prepare
+from shotspotter_assets_tests.ports import free_port
 
 REPOSITORY = {"repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__"}
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import dagster as dg
 import pytest
 
-from shotspotter_assets.dagster_patches.sqlite_event_log import BatchedSqliteEventLogStorage
+from shotspotter_assets.defs.event_log import BatchedSqliteEventLogStorage
 from shotspotter_assets.quality import pictures
 from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
 

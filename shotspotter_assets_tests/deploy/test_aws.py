@@ -14,11 +14,10 @@ import pytest
 import yaml
 from cfnlint.decode import decode
 from dagster._config import process_config
-from dagster._core.storage.dagster_run import RunOpConcurrency
+from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.container_context import EcsContainerContext
 
-from shotspotter_assets.dagster_patches.ecs_launcher import FargateRunLauncher
-from shotspotter_assets_tests.deploy.stand_in_of_aws import FOLDER, REGION, StandIn, stand_in
+from shotspotter_assets_tests.deploy.moto_aws import FOLDER, REGION, MotoAws, moto_aws
 
 TEMPLATE = FOLDER / "template.yaml"
 SIGN_ON = {
@@ -29,7 +28,7 @@ SIGN_ON = {
     "AnalystHostName": "look.example.org", "AnalystClientId": "analysts",
 }  # fmt: skip
 WITHOUT_A_RESOURCE_LEVEL = {
-    "ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", "ssmmessages:CreateControlChannel",
+    "ec2:DescribeNetworkInterfaces", "ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
 }  # fmt: skip
 
@@ -51,9 +50,9 @@ def some_keys() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def aws(request: pytest.FixtureRequest, some_keys: None) -> Iterator[StandIn]:
+def aws(request: pytest.FixtureRequest, some_keys: None) -> Iterator[MotoAws]:
     """The stack, without a sign-on unless a test gives its parameters."""
-    with stand_in(**getattr(request, "param", {})) as made:
+    with moto_aws(**getattr(request, "param", {})) as made:
         yield made
 
 
@@ -63,7 +62,7 @@ def test_the_template_is_sound() -> None:
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
-def inbound(aws: StandIn) -> dict[str, list[tuple[int, int, list[str]]]]:
+def inbound(aws: MotoAws) -> dict[str, list[tuple[int, int, list[str]]]]:
     """Ports of each security group with those that may connect, by the names in the template."""
     groups = aws.client("ec2").describe_security_groups()["SecurityGroups"]
     name_of = {group["GroupId"]: group["GroupName"].split("-")[1] for group in groups if "-" in group["GroupName"]}
@@ -82,7 +81,7 @@ def inbound(aws: StandIn) -> dict[str, list[tuple[int, int, list[str]]]]:
     }
 
 
-def test_without_a_sign_on_nothing_is_open_to_the_outside(aws: StandIn) -> None:
+def test_without_a_sign_on_nothing_is_open_to_the_outside(aws: MotoAws) -> None:
     assert inbound(aws) == {
         "TaskSecurityGroup": [],
         "CodeSecurityGroup": [(4000, 4000, ["TaskSecurityGroup"])],
@@ -105,7 +104,7 @@ def test_the_database_s_subnets_have_no_way_out(resources: Mapping[str, Any]) ->
     assert set(table_of) - closed == {"TaskSubnetA", "TaskSubnetB"}
 
 
-def statements(aws: StandIn) -> dict[str, list[dict[str, Any]]]:
+def statements(aws: MotoAws) -> dict[str, list[dict[str, Any]]]:
     """What each role may do."""
     iam, found = aws.client("iam"), {}
     for role in iam.list_roles()["Roles"]:
@@ -121,7 +120,7 @@ def actions(statement: Mapping[str, Any]) -> set[str]:
     return {given} if isinstance(given, str) else set(given)
 
 
-def test_policies_name_what_they_are_for(aws: StandIn) -> None:
+def test_policies_name_what_they_are_for(aws: MotoAws) -> None:
     roles = statements(aws)
     assert set(roles) == {"ExecutionRole", "RunRole", "DaemonRole", "WebRole"}
     for role, allowed in roles.items():
@@ -141,7 +140,7 @@ def on_objects(allowed: list[dict[str, Any]], bucket: str) -> dict[str, set[str]
     }
 
 
-def test_runs_write_store_and_logs_and_people_s_processes_read_logs_alone(aws: StandIn) -> None:
+def test_runs_write_store_and_logs_and_people_s_processes_read_logs_alone(aws: MotoAws) -> None:
     roles, bucket = statements(aws), aws.outputs["BucketName"]
     write = {"GetObject", "PutObject", "AbortMultipartUpload"}
     assert on_objects(roles["RunRole"], bucket) == {
@@ -152,7 +151,7 @@ def test_runs_write_store_and_logs_and_people_s_processes_read_logs_alone(aws: S
     assert on_objects(roles["ExecutionRole"], bucket) == {}
 
 
-def test_the_daemon_alone_starts_tasks_and_no_others_than_runs(aws: StandIn) -> None:
+def test_the_daemon_alone_starts_tasks_and_no_others_than_runs(aws: MotoAws) -> None:
     roles = statements(aws)
     starts = {role: [one for one in allowed if "ecs:RunTask" in actions(one)] for role, allowed in roles.items()}
     [statement] = starts.pop("DaemonRole")
@@ -194,14 +193,13 @@ def variables(node: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("task", ["daemon", "web", "code", "run"])
-def test_each_process_has_the_variables_that_its_files_read(aws: StandIn, task: str) -> None:
+def test_each_process_has_the_variables_that_its_files_read(aws: MotoAws, task: str) -> None:
     instance = yaml.safe_load((FOLDER / "dagster.yaml").read_text())
     given = aws.container_environment(task)
     if task in ("daemon", "web"):
         workspace = yaml.safe_load((FOLDER / "workspace.yaml").read_text())
         needed = {*variables(instance), *variables(workspace)}
         assert re.fullmatch(r"code\.shotspotter\.internal", given["DAGSTER_CODE_HOST"])
-        assert given["DAGSTER_RUN_SUBNETS"].count("subnet-") == 2
     else:
         del instance["run_launcher"]
         needed = {*variables(instance), "SHOTSPOTTER_STORE", "SHOTSPOTTER_LANDING"}
@@ -211,32 +209,23 @@ def test_each_process_has_the_variables_that_its_files_read(aws: StandIn, task: 
     assert given["DAGSTER_DATABASE_PASSWORD"] not in plain
 
 
-@pytest.mark.parametrize(
-    ("pools", "tags", "size"),
-    [
-        ({"training"}, {}, {"cpu": "4096", "memory": "16384"}),
-        ({"training"}, {"ecs/cpu": "8192"}, {"cpu": "8192", "memory": "16384"}),
-        ({"another"}, {}, {}),
-        (None, {"ecs/memory": "4096"}, {"memory": "4096"}),
-    ],
-)
-def test_runs_that_train_are_larger_and_a_run_s_own_tags_win(
-    aws: StandIn, monkeypatch: pytest.MonkeyPatch, pools: set[str] | None, tags: dict[str, str], size: dict[str, str]
+def test_runs_have_the_size_of_their_task_definition_or_of_their_tags(
+    aws: MotoAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = aws.container_environment("daemon")
     for name, value in {"AWS_ENDPOINT_URL": aws.endpoint, "AWS_DEFAULT_REGION": REGION, **given}.items():
         monkeypatch.setenv(name, value)
     config = yaml.safe_load((FOLDER / "dagster.yaml").read_text())["run_launcher"]["config"]
-    checked = process_config(FargateRunLauncher.config_type(), config)
+    checked = process_config(EcsRunLauncher.config_type(), config)
     assert checked.success, checked.errors
-    launcher = FargateRunLauncher.from_config_value(None, checked.value)
-    waits_for = RunOpConcurrency(root_key_counts={}, has_unconstrained_root_nodes=False, all_pools=pools)
-    run = dg.DagsterRun("job", tags=tags, run_op_concurrency=waits_for)
-    context = EcsContainerContext.create_for_run(run, launcher)
-    assert launcher.get_cpu_and_memory_overrides(context, run) == size
+    launcher = EcsRunLauncher.from_config_value(None, checked.value)
+    for tags, size in (({}, {}), ({"ecs/cpu": "8192"}, {"cpu": "8192"})):
+        run = dg.DagsterRun("job", tags=tags)
+        context = EcsContainerContext.create_for_run(run, launcher)
+        assert launcher.get_cpu_and_memory_overrides(context, run) == size
 
 
-def test_what_is_kept_outlives_the_stack_and_is_closed(aws: StandIn, resources: Mapping[str, Any]) -> None:
+def test_what_is_kept_outlives_the_stack_and_is_closed(aws: MotoAws, resources: Mapping[str, Any]) -> None:
     kept = {name for name, resource in resources.items() if resource.get("DeletionPolicy") in ("Retain", "Snapshot")}
     assert kept == {"Bucket", "DatabaseSecret", "Database"}
     bucket = resources["Bucket"]["Properties"]
@@ -270,7 +259,7 @@ def test_there_are_never_two_daemons_nor_two_code_servers(resources: Mapping[str
 
 
 @pytest.mark.parametrize("aws", [SIGN_ON], indirect=True)
-def test_with_a_sign_on_its_port_alone_is_open(aws: StandIn, resources: Mapping[str, Any]) -> None:
+def test_with_a_sign_on_its_port_alone_is_open(aws: MotoAws, resources: Mapping[str, Any]) -> None:
     assert inbound(aws) == {
         "TaskSecurityGroup": [],
         "CodeSecurityGroup": [(4000, 4000, ["TaskSecurityGroup"])],

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from shotspotter_assets.rehearsal.processes import free_port
 
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.ports import free_port
 
 GROUPS = {"olga": ["operators"], "anna": ["analysts"]}
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.dagster_patches.finished_runs import finished as finished_run
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SageMakerResource
 
@@ -89,7 +88,7 @@ def search_on_sagemaker(
             "shotspotter:forecaster": name,
         },
         upload=lambda: opened.write_bytes(partition, task_file(name), packed(task)),
-        is_over=lambda: finished_run(context.instance, context.run.run_id) is not None,
+        is_over=lambda: _is_finished(context),
         poll_s=sagemaker.poll_s,
     )
     finished, bill = search_in_cloud(task, journal, budget, seed, cloud, context.log.info)
@@ -99,3 +98,9 @@ def search_on_sagemaker(
         "billed_hours": round(bill.billed_seconds / 3600, 3),
         "cost": cost_line(bill, machines),
     }
+
+
+def _is_finished(context: dg.AssetExecutionContext) -> bool:
+    """Return whether the run ended in Dagster, as after a cancellation or a failure of its worker."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.is_finished

@@ -10,14 +10,20 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shotspotter_assets.rehearsal.chaos.hostile_files import flipped_zip, zip_bomb
 
 from shotspotter_assets.defs.resources import NoticesResource
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.automation.test_arrivals import Watch, row
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS
 from shotspotter_assets_tests.notifications.servers import webhook_server
-from shotspotter_assets_tests.sources.landing.hostile_files import COLUMNS, GOOD_CSV, equal_rows, workbook
+from shotspotter_assets_tests.sources.landing.hostile_files import (
+    COLUMNS,
+    GOOD_CSV,
+    equal_rows,
+    flipped_zip,
+    workbook,
+    zip_bomb,
+)
 
 ALERT = dict(zip(COLUMNS, ("2024-03-02T17:00:00Z", -76.5, 38.5, "Single_Gunshot", 1, "a"), strict=True))
 

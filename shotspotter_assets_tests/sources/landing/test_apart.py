@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from pyarrow import fs
-from shotspotter_assets.rehearsal.chaos.hostile_files import zip_bomb
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.limits import Limits
@@ -21,7 +20,7 @@ from shotspotter_assets.sources.landing.reader_process import Task
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.sources.landing.faulty_shelf import FaultyShelf
-from shotspotter_assets_tests.sources.landing.hostile_files import GOOD_CSV, equal_rows, workbook
+from shotspotter_assets_tests.sources.landing.hostile_files import GOOD_CSV, equal_rows, workbook, zip_bomb
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 UNLIMITED: dict[str, Any] = dict.fromkeys(

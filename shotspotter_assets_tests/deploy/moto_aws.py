@@ -1,24 +1,18 @@
-"""A stand-in of AWS: moto's server with the stack of `deploy/aws`, and an agent that runs the tasks of its ECS as processes."""
+"""moto's server with the stack of `deploy/aws`."""
 
 import contextlib
 import json
 import logging
 import os
-import signal
-import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import boto3
 import requests
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
-from moto.ecs import ecs_backends
 from moto.ecs.models import EC2ContainerServiceBackend
-from moto.moto_api import state_manager
 from moto.rds.models import DBParameterGroup
 from moto.secretsmanager import secretsmanager_backends
 from moto.server import ThreadedMotoServer
@@ -28,11 +22,11 @@ from shotspotter_assets.settings import CHECKOUT
 FOLDER = CHECKOUT / "deploy" / "aws"
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
-REGION, ACCOUNT = "us-east-1", "123456789012"
+REGION = "us-east-1"
 
 
 class _Resource(CloudFormationModel):
-    """What moto's CloudFormation lacks; without it, what refers to it cannot be made."""
+    """A resource that moto's CloudFormation lacks and that others refer to."""
 
     kind = ""
 
@@ -64,11 +58,11 @@ class _Resource(CloudFormationModel):
 
     @classmethod
     def delete_from_cloudformation_json(cls, *_arguments: Any, **_named: Any) -> None:
-        """Nothing is left of it."""
+        """Delete nothing."""
 
 
 class _Secret(_Resource):
-    """A generated secret, in moto's Secrets Manager."""
+    """A generated secret in moto's Secrets Manager."""
 
     @classmethod
     def create_from_cloudformation_json(
@@ -95,8 +89,8 @@ def _complete_moto() -> None:
 
 
 @dataclass
-class StandIn:
-    """The running server, with the stack in it."""
+class MotoAws:
+    """The running server with the stack."""
 
     endpoint: str
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -110,22 +104,18 @@ class StandIn:
             aws_secret_access_key="secret",
         )
 
-    def environment(self, *services: str) -> dict[str, str]:
-        """What lets a process find these services here."""
-        return {f"AWS_ENDPOINT_URL_{service.upper()}": self.endpoint for service in services}
-
     def task_definition(self, name: str) -> Any:
-        """The container of a task definition of the stack, by the last part of its name."""
+        """Return the task definition whose name ends so."""
         return self.client("ecs").describe_task_definition(taskDefinition=f"shotspotter-{name}")["taskDefinition"]
 
     def secret(self, reference: str) -> str:
-        """The text that ECS gives a container for an ARN, or for a key of the JSON behind it (`ARN:key::`)."""
+        """Return the text of a secret, or of a key of its JSON (`ARN:key::`), as ECS gives it to a container."""
         parts = reference.split(":")
         content = self.client("secretsmanager").get_secret_value(SecretId=":".join(parts[:7]))["SecretString"]
         return json.loads(content)[parts[7]] if len(parts) > 7 else content
 
     def container_environment(self, name: str) -> dict[str, str]:
-        """Environment of a task's container, with what its secrets hold."""
+        """Return the environment of a task's container, secrets included."""
         container = self.task_definition(name)["containerDefinitions"][0]
         plain, secret = (
             list(filter(None, container[kind])) for kind in ("environment", "secrets")
@@ -137,16 +127,14 @@ class StandIn:
 
 
 @contextlib.contextmanager
-def stand_in(**parameters: str) -> Iterator[StandIn]:
-    """The server on a free loopback port until the block ends; the stack has these parameters."""
+def moto_aws(**parameters: str) -> Iterator[MotoAws]:
+    """Run the server on a free port and create the stack with these parameters."""
     _complete_moto()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        # A task stays as it is until the agent says otherwise; by default, each look at it takes it nearer to its end.
-        state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**9})
-        aws = StandIn(f"http://{host}:{port}")
+        aws = MotoAws(f"http://{host}:{port}")
         if "HostName" in parameters:
             asked = aws.client("acm").request_certificate(DomainName=parameters["HostName"])
             parameters["CertificateArn"] = asked["CertificateArn"]
@@ -162,59 +150,3 @@ def stand_in(**parameters: str) -> Iterator[StandIn]:
         requests.post(f"{aws.endpoint}/moto-api/reset", timeout=30).raise_for_status()
     finally:
         server.stop()
-
-
-class Agent:
-    """Runs each task of the ECS as a process, and tells the ECS what becomes of it, as Fargate does."""
-
-    def __init__(self, aws: StandIn, folder: Path, environment: Mapping[str, str]) -> None:
-        self.aws, self.folder, self.environment = aws, folder, dict(environment)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.overrides: list[Mapping[str, Any]] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def __enter__(self) -> "Agent":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-        for process in self.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def _work(self) -> None:
-        while not self._stopped.wait(0.2):
-            for tasks in list(ecs_backends[ACCOUNT][REGION].tasks.values()):
-                for arn, task in list(tasks.items()):
-                    self._attend(arn, task)
-
-    def _attend(self, arn: str, task: Any) -> None:
-        process = self.processes.get(arn)
-        if process is None:
-            if task.desired_status == "RUNNING":
-                self.processes[arn] = self._start(arn, task)
-            return
-        ended = process.poll()
-        if ended is None and task.desired_status == "STOPPED" and not getattr(task, "told", False):
-            task.told = True  # moto has it stopped at once; Fargate sends the signal and waits for StopTimeout
-            task.last_status = "DEACTIVATING"
-            os.kill(process.pid, signal.SIGTERM)
-        elif ended is not None and not getattr(task, "ended", False):
-            task.ended = True
-            task.containers[0].exitCode = ended if ended >= 0 else 128 - ended
-            task.stopped_reason = task.stopped_reason or "Essential container in task exited"
-            task.last_status = task.desired_status = "STOPPED"
-
-    def _start(self, arn: str, task: Any) -> "subprocess.Popen[bytes]":
-        [container] = task.overrides["containerOverrides"]
-        self.overrides.append(task.overrides)
-        name = arn.rpartition("/")[2]
-        with (self.folder / f"{name}.log").open("wb") as log:
-            return subprocess.Popen(
-                container["command"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
-                env=self.aws.container_environment(container["name"]) | self.environment,
-            )  # fmt: skip

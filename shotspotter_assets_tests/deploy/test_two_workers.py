@@ -1,0 +1,87 @@
+"""Two workers on PostgreSQL, RabbitMQ and S3, one of which is killed: every partition is stored and recorded once."""
+
+import re
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets_tests.deploy.machines import PARTITIONS, RUNS, TOWN, Machines, machines_on
+from shotspotter_assets_tests.postgres_server import PostgresServer
+from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
+from shotspotter_assets_tests.s3_server import S3Server
+
+CITIES = ("town_a", "town_b", "town_c")
+ASSETS = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+FIRST, DAYS = date(2023, 7, 1), 40
+LAST = FIRST + timedelta(days=DAYS - 1)
+RANGE = {
+    "dagster/asset_partition_range_start": FIRST.isoformat(),
+    "dagster/asset_partition_range_end": LAST.isoformat(),
+}
+OVER = {"SUCCESS": len(CITIES), "FAILURE": 1}  # the lost run and its retry included
+
+
+def shown_runs(machines: Machines) -> list[dict[str, Any]]:
+    return machines.ask(RUNS)["runsOrError"]["results"]
+
+
+def days_of(instance: dg.DagsterInstance, city: str, asset: str, *, without: str) -> list[str | None]:
+    """Return the days that runs recorded, in order, except those of the run `without`."""
+    records = instance.fetch_materializations(dg.AssetKey([city, asset]), limit=1000).records
+    return sorted(record.partition_key or "" for record in records if record.run_id != without)
+
+
+def stored_days(server: S3Server, root: str) -> Counter[tuple[str, str]]:
+    """Count the stored days by asset and city, from the folders `asset/city/.../day`."""
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+    names = [item["Key"].removeprefix(f"{prefix}/") for page in pages for item in page.get("Contents", [])]
+    found = {(*name.split("/")[:2], day[0]) for name in names if (day := re.search(r"\d{4}-\d\d-\d\d", name))}
+    return Counter((asset, city) for asset, city, _ in found if asset in ASSETS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # a minute or two on an idle machine
+def test_every_partition_is_complete_once_after_a_worker_is_killed(
+    tmp_path: Path, postgres_server: PostgresServer, rabbitmq_server: RabbitmqServer, s3_server: S3Server,
+    s3_store_root: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    files = {name: TOWN.format(name=name, first=FIRST, last=LAST, seed=seed) for seed, name in enumerate(CITIES)}
+    database = postgres_server.new_database()
+    with (
+        machines_on(tmp_path, files, database, rabbitmq_server, s3_server, s3_store_root, monkeypatch) as machines,
+        machines.instance() as instance,
+    ):
+        machines.start_all("worker_1", "worker_2")
+        city_of = {machines.launch(city, ASSETS, RANGE): city for city in CITIES}
+
+        def half_done() -> tuple[str, str] | None:
+            """A run in the middle of its work, and its worker."""
+            for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+                first_asset = dg.AssetKey([city_of[run.run_id], ASSETS[0]])
+                worker = machines.worker_of(instance, run.run_id)
+                if worker and instance.get_materialized_partitions(first_asset):
+                    return run.run_id, worker
+            return None
+
+        lost, worker = machines.wait_for(half_done, every=0.05)
+        machines.kill(worker)
+        machines.start("worker_3")
+        machines.wait_for(lambda: Counter(run["status"] for run in shown_runs(machines)) == OVER)
+
+        [failure] = [run for run in shown_runs(machines) if run["status"] == "FAILURE"]
+        [retry] = [run for run in shown_runs(machines) if run["parentRunId"] == lost]
+        assert (failure["runId"], retry["status"]) == (lost, "SUCCESS")
+        days = [(FIRST + timedelta(days=at)).isoformat() for at in range(DAYS)]
+        recorded = {(asset, city): days_of(instance, city, asset, without=lost) for asset in ASSETS for city in CITIES}
+        assert recorded == dict.fromkeys(recorded, days)
+        shown = {
+            tuple(node["assetKey"]["path"]): node["partitionStats"] for node in machines.ask(PARTITIONS)["assetNodes"]
+        }
+        complete = {"numMaterialized": DAYS, "numFailed": 0, "numMaterializing": 0}
+        assert [shown[city, asset] for city in CITIES for asset in ASSETS] == [complete] * len(CITIES) * len(ASSETS)
+    assert stored_days(s3_server, s3_store_root) == dict.fromkeys(recorded, DAYS)

@@ -1,0 +1,148 @@
+"""`dg dev` as `make ui` starts it, in its own processes."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+import psutil
+import requests
+
+from shotspotter_assets.settings import CHECKOUT
+
+MAX_START_SECONDS: Final = 240.0
+"""Until the webserver answers."""
+MAX_STOP_SECONDS: Final = 10.0
+
+ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
+
+
+class Installation:
+    """`dg dev` on one DAGSTER_HOME in processes of its own, as `make ui` starts it; leaving the context ends all of it."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], port: int) -> None:
+        self.folder, self.home, self.log = folder, environment["DAGSTER_HOME"], folder / "dg_dev.log"
+        self.url, self._environment, self._port = f"http://127.0.0.1:{port}", dict(environment), port
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
+
+    def start_second_daemon(self) -> subprocess.Popen[bytes]:
+        """Start a daemon beside the one that runs."""
+        return self._start("dagster-daemon", "run")
+
+    def stop(self) -> list[int]:
+        """End what is left of it as a service manager does, SIGTERM and then SIGKILL: the ids of what was left."""
+        left = list(self.processes())
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        psutil.wait_procs(left, MAX_STOP_SECONDS)
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        return [process.pid for process in left]
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The data of a GraphQL answer."""
+        sent = {"query": query, "variables": variables}
+        return requests.post(f"{self.url}/graphql", json=sent, timeout=60).json()["data"]
+
+    def answers(self) -> bool:
+        """Whether the web server shows the assets."""
+        with contextlib.suppress(requests.RequestException, KeyError, TypeError, ValueError):
+            return bool(self.ask(ASSETS_QUERY)["assetNodes"])
+        return False
+
+    def code_servers(self) -> list[psutil.Process]:
+        """The processes that hold the code, behind their proxy."""
+        return self._started_as("-m", "dagster", "api", "grpc")
+
+    def daemons(self) -> list[psutil.Process]:
+        """The daemon, if it runs."""
+        return self._started_as("-m", "dagster._daemon", "run")
+
+    def webservers(self) -> list[psutil.Process]:
+        """The web server, if it runs."""
+        return self._started_as("-m", "dagster_webserver")
+
+    def run_workers(self) -> list[psutil.Process]:
+        """The processes that were started for runs."""
+        return [process for process in self.processes() if "--multiprocessing-fork" in _command(process)]
+
+    def processes(self) -> Iterator[psutil.Process]:
+        """All processes of this home that run."""
+        for found in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
+                    yield found
+
+    def _wait_until_it_answers(self) -> None:
+        until = time.monotonic() + MAX_START_SECONDS
+        while not self.answers():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.5)
+
+    def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return _popen([command, *arguments], self.folder, self._environment, log)
+
+    def _started_as(self, *arguments: str) -> list[psutil.Process]:
+        return [process for process in self.processes() if _command(process)[1 : 1 + len(arguments)] == [*arguments]]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """The command line of a process; nothing of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def prepare(folder: Path, city_files: Mapping[str, str], **further: str) -> dict[str, str]:
+    """Make the folders of an installation, with its city files by name: the environment of its processes."""
+    home, files, landing = folder / "dagster_home", folder / "cities", folder / "landing"
+    for new in (home, files, landing):
+        new.mkdir(parents=True)
+    shutil.copy(CHECKOUT / ".dagster_home" / "dagster.yaml", home)
+    for name, text in city_files.items():
+        (files / f"{name}.yaml").write_text(text)
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
+    return {
+        **others, "DAGSTER_HOME": str(home), "SHOTSPOTTER_CITIES": str(files), "SHOTSPOTTER_LANDING": str(landing),
+        "SHOTSPOTTER_STORE": str(folder / "store"), **further,
+    }  # fmt: skip
+
+
+def _popen(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """A command of this environment on the project's workspace, in a process group of its own."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).parent / command[0]), *command[1:], "--workspace", str(CHECKOUT / "workspace.yaml")],
+        cwd=folder,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
