@@ -28,10 +28,6 @@ class NoSharedModelError(ValueError):
     """A forecaster needs a model of all cities, and there is none that may be known."""
 
 
-class TrainingStoppedError(Exception):
-    """A training is not worth going on with, says who hears of its epochs (`FitContext.after_epoch`)."""
-
-
 class NothingToLearnError(ValueError):
     """The days to fit on have no ordinary day, or their covered cells are never, or always, occupied."""
 
@@ -74,7 +70,7 @@ class FitContext:
         backups: local folder of the networks' backups, from which a killed training goes on; None for no backups.
         log: is told of the progress.
         after_epoch: is told of each finished epoch of a network: its number, from 1 on, and the validation loss. It may raise
-            a TrainingStoppedError. None where nobody listens, so that the loss need not be computed.
+            to stop the training. None where nobody listens, so that the loss need not be computed.
         changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
     """
 
@@ -173,7 +169,7 @@ class Tunable(Protocol):
         """The `validation_probability` that `fit` would give, without what `fit` does beyond it.
 
         Raises:
-            TrainingStoppedError: `context.after_epoch` has raised it.
+            Exception: raised by `context.after_epoch`.
         """
         ...
 

@@ -82,7 +82,7 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
 
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
 SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
-TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.settings.search)
+TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if "search_space" in vars(entry.settings))
 """Those whose settings can be searched."""
 TUNED_SUFFIX: Final = "_tuned"
 AS_SET_SUFFIX: Final = "_as_set"
@@ -151,11 +151,9 @@ def tunable(name: str) -> str:
         UnknownForecasterError: there is no such forecaster.
         NotTunableError: it has no search space.
     """
-    if not find(name).settings.search:
-        raise NotTunableError(
-            f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}. A stack takes the tuned "
-            "settings of its members."
-        )
+    find(name)
+    if name not in TUNABLE:
+        raise NotTunableError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
     return name
 
 

@@ -1,11 +1,13 @@
 """The settings of the network `conv_lstm` and its training, each with its meaning and range; plain types, for any front end."""
 
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
 from shotspotter_assets.models.next_day.settings import ForecasterSettings
-from shotspotter_assets.models.tuning.space import Categorical, Continuous, Integer, Space
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 FULL_SIZE: Final = {
     "days": 16,
@@ -23,15 +25,19 @@ FULL_SIZE: Final = {
 class NetworkConfig(ForecasterSettings):
     """Settings of the network and its training; `days` must be a power of two >= 2 ** recurrent_layers."""
 
-    # Not the class weight: losses of trials have to be in the same units to be compared by their epochs.
-    search: ClassVar[Space] = {
-        "days": Categorical((8, 16, 32)),
-        "filters": Integer(4, 32, log=True),
-        "recurrent_layers": Integer(1, 3),
-        "dropout": Continuous(0.0, 0.5),
-        "learning_rate": Continuous(1e-4, 1e-2, log=True),
-        "batch_size": Categorical((10, 20, 40)),
-    }
+    @classmethod
+    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+        """Without the class weight: losses of trials have to be in the same units to be compared by their epochs."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        return {
+            "days": CategoricalDistribution((8, 16, 32)),
+            "filters": IntDistribution(4, 32, log=True),
+            "recurrent_layers": IntDistribution(1, 3),
+            "dropout": FloatDistribution(0.0, 0.5),
+            "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+            "batch_size": CategoricalDistribution((10, 20, 40)),
+        }
 
     days: int = Field(
         default=8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."

@@ -4,45 +4,45 @@ Baselines have no settings: what they choose is chosen on the validation window,
 beat.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shotspotter_assets.models.tuning.space import (
-    NO_SPACE,
-    Categorical,
-    Continuous,
-    Integer,
-    OnlyIf,
-    Space,
-    check_space,
-)
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 class ForecasterSettings(BaseModel):
-    """Settings of one kind of forecaster, and the space in which better ones are searched; the base has none.
-
-    Raises:
-        SearchSpaceError: when a class is made whose space its settings do not take.
-    """
+    """Settings of one kind of forecaster, and the space in which better ones are searched; the base has none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    search: ClassVar[Space] = NO_SPACE
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        check_space(cls, cls.search)
+    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+        """Distributions by setting.
+
+        Args:
+            has_shared: whether there is a model of all cities.
+        """
+        return {}
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
 class RegimeRegressionSettings(ForecasterSettings):
     """Settings of `regime_regression`."""
 
-    search: ClassVar[Space] = {
-        "inverse_penalties": Continuous(1e-5, 1.0, log=True, shared=False, as_list=True),
-        "shared_variance": Continuous(1e-5, 1e-1, log=True, shared=True),
-    }
+    @classmethod
+    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import FloatDistribution
 
-    inverse_penalties: list[float] = Field(
+        if has_shared:
+            return {"shared_variance": FloatDistribution(1e-5, 1e-1, log=True)}
+        return {"inverse_penalties": FloatDistribution(1e-5, 1.0, log=True)}
+
+    inverse_penalties: Annotated[list[float], BeforeValidator(_as_list)] = Field(
         default=[1e-3, 1e-2],
         min_length=1,
         description="Inverse L2 penalties that are tried on the validation window where there is no model of all cities.",
@@ -55,17 +55,21 @@ class RegimeRegressionSettings(ForecasterSettings):
 class ResidualBoostingSettings(ForecasterSettings):
     """Settings of `residual_boosting`."""
 
-    search: ClassVar[Space] = {
-        "leaves": Integer(3, 63, log=True),
-        "learning_rate": Continuous(0.02, 0.3, log=True),
-        "max_trees": Integer(60, 240, step=60),
-        "min_leaf_rows": Integer(50, 5_000, log=True),
-        "l2": Continuous(1.0, 1_000.0, log=True),
-        "path_smooth": Continuous(1.0, 3_000.0, log=True),
-        "input_share": Continuous(0.05, 1.0),
-        "goss": Categorical((False, True)),
-        "row_share": Continuous(0.3, 1.0, only_if=OnlyIf("goss", value=False)),
-    }
+    @classmethod
+    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        return {
+            "leaves": IntDistribution(3, 63, log=True),
+            "learning_rate": FloatDistribution(0.02, 0.3, log=True),
+            "max_trees": IntDistribution(60, 240, step=60),
+            "min_leaf_rows": IntDistribution(50, 5_000, log=True),
+            "l2": FloatDistribution(1.0, 1_000.0, log=True),
+            "path_smooth": FloatDistribution(1.0, 3_000.0, log=True),
+            "input_share": FloatDistribution(0.05, 1.0),
+            "goss": CategoricalDistribution((False, True)),
+            "row_share": FloatDistribution(0.3, 1.0),
+        }
 
     max_trees: int = Field(
         default=120,
@@ -93,10 +97,14 @@ class ResidualBoostingSettings(ForecasterSettings):
 class ResidualConvLSTMSettings(ForecasterSettings):
     """Settings of `residual_conv_lstm`."""
 
-    search: ClassVar[Space] = {
-        "epochs": Integer(8, 32, step=4),
-        "learning_rate": Continuous(1e-3, 2e-2, log=True),
-    }
+    @classmethod
+    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        return {
+            "epochs": IntDistribution(8, 32, step=4),
+            "learning_rate": FloatDistribution(1e-3, 2e-2, log=True),
+        }
 
     epochs: int = Field(default=16, ge=1, le=10_000, description="Passes over the days.")
     learning_rate: float = Field(default=5e-3, ge=0.0, le=1.0, description="AdamW's learning rate at the start.")

@@ -1,5 +1,5 @@
-"""Better settings by search: the space of a forecaster's settings, the trials of some of them, and which one was best.
+"""Searches of better settings by Optuna: the task of a search, the search here or on SageMaker, and its stored outcome.
 
-A trial takes settings, is fitted on the training window, tells its losses by epoch, and results in the log loss of its
-forecasts of the validation window. No day after a fold's cutoff is looked at; what came of it is judged on later folds.
+A trial is fitted on the training window; its value is the log loss of its forecasts of the validation window. No day after a
+fold's cutoff is read.
 """

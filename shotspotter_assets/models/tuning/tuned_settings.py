@@ -1,17 +1,19 @@
-"""What a search found, as it is stored: the settings with the least validation loss beside those that it started at."""
+"""The stored outcome of a search: the settings with the least validation loss, as a record and as YAML for the city's file."""
 
-from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from shotspotter_assets.models.records import installed_versions
-from shotspotter_assets.models.tuning.search import best_of
-from shotspotter_assets.models.tuning.space import as_settings
-from shotspotter_assets.models.tuning.trials import Trial, TrialStore, TuningTask
+from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, finished_trials
+from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.storage.store import Partition, Store
+
+if TYPE_CHECKING:
+    import optuna
 
 TUNED_SETTINGS: Final = "tuned_settings"
 
@@ -25,19 +27,19 @@ class TunedSettings(BaseModel):
     fold: date
     forecaster: str
     settings: dict[str, JsonValue]
-    """Those that differ from the settings that the search started at; empty where nothing better was found."""
+    """The settings that differ from those without a search; empty where no trial was better."""
     loss: float
     """Log loss of the validation window in nats per cell-day."""
     start_loss: float
-    """The same of the settings that the search started at."""
+    """Log loss of the settings without a search."""
     gain: float
-    """What that is in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
+    """The difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
     trials: int
-    """Finished ones; so many of them were stopped by their epochs or failed:"""
+    """Finished trials; `stopped` of them were pruned and `failed` failed."""
     stopped: int
     failed: int
     seconds: float
-    """Of all trials."""
+    """Duration of all trials."""
     train_first: date
     train_last: date
     validation_first: date
@@ -45,31 +47,32 @@ class TunedSettings(BaseModel):
     data_sha256: str
     """Of the counts before the cutoff."""
     key: str
-    """Of the search; see `TuningTask.key`."""
+    """See `TuningTask.key`."""
     config: dict[str, JsonValue]
-    """What the launchpad was set to."""
+    """Configuration of the run."""
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, task: TuningTask, fold: date, finished: Sequence[Trial], config: dict[str, Any]) -> "TunedSettings":
-        """The outcome of the finished trials."""
-        start, best = finished[0], best_of(finished)
-        assert start.loss is not None
-        assert best.loss is not None
+    def of(cls, task: TuningTask, fold: date, study: "optuna.Study", config: dict[str, Any]) -> "TunedSettings":
+        """The outcome of a study."""
+        finished, start, loss = finished_trials(study), study.user_attrs[START_LOSS], best_loss(study)
+        states = [trial.state.name for trial in finished]
+        values = study.best_params if loss < start else {}
+        changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
         days = task.history.days()
         first, last = ([days[at].item() for at in (window[0], window[-1])] for window in (task.train, task.validation))
         return cls(
             city=task.history.city.name,
             fold=fold,
             forecaster=task.forecaster,
-            settings=as_settings(task.space, best.values),
-            loss=best.loss,
-            start_loss=start.loss,
-            gain=(start.loss - best.loss) * task.cell_days / task.positives,
+            settings={name: changed[name] for name in values},
+            loss=loss,
+            start_loss=start,
+            gain=(start - loss) * task.cell_days / task.positives,
             trials=len(finished),
-            stopped=sum(trial.state == "stopped" for trial in finished),
-            failed=sum(trial.state == "failed" for trial in finished),
-            seconds=sum(trial.seconds for trial in finished),
+            stopped=states.count("PRUNED"),
+            failed=states.count("FAIL"),
+            seconds=sum(trial.duration.total_seconds() for trial in finished if trial.duration),
             train_first=first[0],
             train_last=first[1],
             validation_first=last[0],
@@ -80,31 +83,33 @@ class TunedSettings(BaseModel):
             versions=installed_versions() | {"optuna": version("optuna")},
         )
 
+    @property
+    def yaml(self) -> str:
+        """Lines for the city's file that put the settings in force; a comment where nothing better was found."""
+        if not self.settings:
+            return f"# {self.forecaster}: no trial was better than the settings of the city's file.\n"
+        return yaml.safe_dump({"forecasters": {self.forecaster: self.settings}}, sort_keys=False)
+
 
 def tuned_partition(city: str, cutoff: date) -> Partition:
-    """Where the searches of a fold are."""
+    """Folder of the searches of a fold."""
     return Partition(TUNED_SETTINGS, city, "fold", cutoff)
 
 
 def tuned_file(name: str) -> str:
-    """The outcome of a forecaster's search."""
+    """File of the outcome of a forecaster's search."""
     return f"{name}.record.json"
-
-
-def journal_of(store: Store, city: str, cutoff: date, name: str) -> TrialStore:
-    """The finished trials of a forecaster's search."""
-    return TrialStore(store, tuned_partition(city, cutoff), f"{name}.trials.json")
 
 
 def read_tuned(store: Store, city: str, cutoff: date, name: str) -> TunedSettings:
     """The outcome of a forecaster's search in a fold.
 
     Raises:
-        MissingObjectError: there was none.
+        MissingObjectError: there was no search.
     """
     return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(city, cutoff), tuned_file(name)))
 
 
 def tuned_folds(store: Store, city: str, name: str) -> list[date]:
-    """The folds in which a forecaster's settings were searched, in their order."""
+    """Folds with a search of a forecaster's settings, in their order."""
     return sorted(store.days_present(TUNED_SETTINGS, city, tuned_file(name), "fold"))

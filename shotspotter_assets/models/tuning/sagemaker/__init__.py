@@ -1,5 +1,5 @@
-"""The search on AWS: a tuning job of SageMaker, whose training jobs run the project's image, followed by the run that made it.
+"""Searches on AWS: a tuning job of SageMaker, whose training jobs run the project's image.
 
-`train` runs in the container and prints the lines of `log_lines`. All else runs beside Dagster: `request` says what the job is,
-`service` and `training_logs` ask AWS, and `cloud_search` follows the job and turns its training jobs into finished trials.
+`train` runs in the container and prints the lines of `log_lines`. Everything else runs beside Dagster: `request` builds the
+job, and `tuning_job` creates it, waits for it and adds its training jobs to the study as trials.
 """

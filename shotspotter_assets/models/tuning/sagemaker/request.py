@@ -1,41 +1,36 @@
-"""What a tuning job is, as SageMaker's API takes it."""
+"""Arguments of `create_hyper_parameter_tuning_job`, and the values that SageMaker suggests."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shotspotter_assets.models.tuning.sagemaker.log_lines import METRICS, OBJECTIVE
-from shotspotter_assets.models.tuning.sagemaker.ranges import parameter_ranges
 from shotspotter_assets.models.tuning.sagemaker.train import TASK_CHANNEL
-from shotspotter_assets.models.tuning.space import Space
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 NAME_START: Final = "tune-"
-"""Of the names of all tuning jobs of this project."""
-RUN_TAG: Final = "shotspotter:run"
-"""Tag of a tuning job: the Dagster run that follows it."""
+"""Start of the names of all tuning jobs of this project."""
 MIN_RUNTIME_S: Final = 120
-"""Least that SageMaker takes as the limit of a tuning job."""
-CITY_TAG: Final = "shotspotter:city"
-FOLD_TAG: Final = "shotspotter:fold"
-"""Cutoff date of the fold whose settings are searched."""
+"""Minimum of SageMaker for the time limit of a tuning job."""
 SPARE_S: Final = 600
-"""After the search's minutes, in which the run ends the job; if there is no run any more, the job ends by itself."""
+"""Time after the search's minutes in which training jobs may finish."""
 VOLUME_GB: Final = 10
-WARM_PARENTS: Final = 5
-"""Most that SageMaker takes."""
 
 
 @dataclass(frozen=True)
 class Machines:
-    """What the training jobs of a search run on.
+    """Machines of the training jobs.
 
     Attributes:
-        role: ARN of the role that they have.
+        role: ARN of their role.
         image: address of the project's image in ECR.
         instance_type: such as ml.m5.xlarge.
-        spot: whether they run on spare machines, which are cheaper and may be taken away.
-        job_minutes: a training job is ended after them.
-        price_per_hour: of such a machine, to tell costs; None where it is not known.
+        spot: whether they are spare machines, which are cheaper and may be taken away.
+        job_minutes: time limit of a training job.
+        price_per_hour: USD, for the cost in the log; None where it is unknown.
     """
 
     role: str
@@ -46,28 +41,11 @@ class Machines:
     price_per_hour: float | None = None
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where on S3 a search has its files: `task`, the address of the task's file; `folder`, for all that jobs write."""
-
-    task: str
-    folder: str
-
-
-def name_start(key: str) -> str:
-    """How the names of all tuning jobs of a search start."""
-    return f"{NAME_START}{key}-"
-
-
-def job_name(key: str, run_id: str) -> str:
-    """Name of the tuning job that a run makes of a search, so that both are found by it; at most 32 characters."""
-    return f"{name_start(key)}{run_id.replace('-', '')[:8]}"
-
-
 def tuning_request(
     name: str,
-    space: Space,
-    place: Place,
+    space: "Mapping[str, BaseDistribution]",
+    task_uri: str,
+    folder_uri: str,
     machines: Machines,
     *,
     jobs: int,
@@ -75,23 +53,20 @@ def tuning_request(
     minutes: float,
     seed: int,
     tags: Mapping[str, str],
-    parents: Sequence[str] = (),
-    same_image: bool = True,
 ) -> dict[str, Any]:
     """Arguments of `create_hyper_parameter_tuning_job`.
 
     Args:
-        name: see `job_name`.
+        name: of the tuning job, at most 32 characters.
         space: what is searched.
-        place: see there.
-        machines: see there.
+        task_uri: of the task's file on S3.
+        folder_uri: on S3, for the files of the training jobs.
+        machines: of the training jobs.
         jobs: training jobs in all.
         parallel: training jobs at a time.
         minutes: of the search.
-        seed: of what is tried.
+        seed: of the suggested values.
         tags: of the tuning job, which its training jobs inherit.
-        parents: names of earlier tuning jobs of the same search, from which this one learns.
-        same_image: whether they all had the image of this one.
     """
     runtime_s = max(round(60 * minutes), MIN_RUNTIME_S) + SPARE_S
     job_s = max(min(round(60 * machines.job_minutes), runtime_s), MIN_RUNTIME_S)
@@ -99,42 +74,31 @@ def tuning_request(
     spot: dict[str, Any] = {}
     if machines.spot:
         stopping["MaxWaitTimeInSeconds"] = job_s + SPARE_S
-        spot = {"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": f"{place.folder}/checkpoints"}}
-    warm = {
-        "WarmStartConfig": {
-            "ParentHyperParameterTuningJobs": [
-                {"HyperParameterTuningJobName": parent} for parent in parents[:WARM_PARENTS]
-            ],
-            "WarmStartType": "IdenticalDataAndAlgorithm" if same_image else "TransferLearning",
-        }
-    }
-    channel = {
-        "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": place.task, "S3DataDistributionType": "FullyReplicated"}
-    }
+        spot = {"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": f"{folder_uri}/checkpoints"}}
+    source = {"S3DataType": "S3Prefix", "S3Uri": task_uri, "S3DataDistributionType": "FullyReplicated"}
     return {
         "HyperParameterTuningJobName": name,
         "HyperParameterTuningJobConfig": {
             "Strategy": "Bayesian",
-            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVE.name},
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVE},
             "ResourceLimits": {
                 "MaxNumberOfTrainingJobs": jobs,
                 "MaxParallelTrainingJobs": min(parallel, jobs),
                 "MaxRuntimeInSeconds": runtime_s,
             },
             "ParameterRanges": parameter_ranges(space),
-            # Bad trials are ended by the run, by the rule of the search here.
-            "TrainingJobEarlyStoppingType": "Off",
+            "TrainingJobEarlyStoppingType": "Auto",
             "RandomSeed": seed,
         },
         "TrainingJobDefinition": {
             "AlgorithmSpecification": {
                 "TrainingImage": machines.image,
                 "TrainingInputMode": "File",
-                "MetricDefinitions": [{"Name": one.name, "Regex": one.expression} for one in METRICS],
+                "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
             },
             "RoleArn": machines.role,
-            "InputDataConfig": [{"ChannelName": TASK_CHANNEL, "DataSource": channel}],
-            "OutputDataConfig": {"S3OutputPath": f"{place.folder}/output"},
+            "InputDataConfig": [{"ChannelName": TASK_CHANNEL, "DataSource": {"S3DataSource": source}}],
+            "OutputDataConfig": {"S3OutputPath": f"{folder_uri}/output"},
             "ResourceConfig": {
                 "InstanceType": machines.instance_type,
                 "InstanceCount": 1,
@@ -143,6 +107,56 @@ def tuning_request(
             "StoppingCondition": stopping,
             **spot,
         },
-        **(warm if parents else {}),
         "Tags": [{"Key": tag, "Value": value} for tag, value in tags.items()],
     }
+
+
+def parameter_ranges(space: "Mapping[str, BaseDistribution]") -> dict[str, Any]:
+    """`ParameterRanges` of a tuning job; it has no steps, so that whole numbers with a step are categories."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    ranges: dict[str, list[dict[str, Any]]] = {}
+    for name, one in space.items():
+        options = _options(one)
+        if options:
+            ranges.setdefault("Categorical", []).append({"Name": name, "Values": list(options)})
+        else:
+            assert isinstance(one, FloatDistribution | IntDistribution)
+            kind = "Continuous" if isinstance(one, FloatDistribution) else "Integer"
+            scale = "Logarithmic" if one.log else "Linear"
+            bounds = {"MinValue": repr(one.low), "MaxValue": repr(one.high), "ScalingType": scale}
+            ranges.setdefault(kind, []).append({"Name": name, **bounds})
+    return {f"{kind}ParameterRanges": listed for kind, listed in ranges.items()}
+
+
+def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """Values of the space from SageMaker's texts; other hyperparameters are left out.
+
+    Raises:
+        KeyError, ValueError: a parameter is missing, or its text is no value of it.
+    """
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    values: dict[str, Any] = {}
+    for name, one in space.items():
+        text, options = hyperparameters[name].strip('"'), _options(one)
+        if options:
+            values[name] = options[text]
+        else:
+            assert isinstance(one, FloatDistribution | IntDistribution)
+            # A text may miss the bounds by a rounding.
+            number = min(max(float(text), one.low), one.high)
+            values[name] = number if isinstance(one, FloatDistribution) else round(number)
+    return values
+
+
+def _options(distribution: "BaseDistribution") -> dict[str, Any]:
+    """The values of a parameter with few of them, by text; empty for ranges."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return {one if isinstance(one, str) else json.dumps(one): one for one in choices}
+        case IntDistribution(low=low, high=high, step=step) if step > 1:
+            return {str(one): one for one in range(low, high + 1, step)}
+    return {}

@@ -1,0 +1,109 @@
+"""The task of a search: one forecaster, its settings and search space, and the days before a fold's cutoff."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from shotspotter_assets.models.forecaster import FitContext, Tunable
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.settings import ForecasterSettings
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.records import counts_sha256
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.storage.fingerprints import sha256
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Values = Mapping[str, Any]
+"""Values of a search space, by setting; empty for the settings without a search."""
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """A forecaster on the windows before a fold's cutoff.
+
+    Attributes:
+        forecaster: its name.
+        settings: those of the city's file, which trials change.
+        history: to the end of `validation`.
+        train: indexes of the history's days; `validation` follows.
+        context: of the fits.
+
+    Raises:
+        ValueError: no covered cell has an alert in the validation window.
+    """
+
+    forecaster: str
+    settings: ForecasterSettings
+    history: History
+    train: range
+    validation: range
+    context: FitContext
+
+    def __post_init__(self) -> None:
+        if not self._observed.any():
+            first, last = (self.history.days()[day] for day in (self.validation.start, self.validation.stop - 1))
+            raise ValueError(
+                f"City {self.history.city.name}: no covered cell has an alert from {first} to {last}, the validation window, so "
+                "settings cannot be compared on it. Choose a later fold or a larger validation_share."
+            )
+
+    @property
+    def _observed(self) -> Any:
+        return self.history.observed[self.validation.start : self.validation.stop]
+
+    @cached_property
+    def space(self) -> "dict[str, BaseDistribution]":
+        """The searched settings."""
+        return self.settings.search_space(self.context.shared is not None)
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything that determines a trial's loss except its values: trials with another key do not compare."""
+        shared = self.context.shared
+        parts: list[Any] = [self.forecaster, self.settings.model_dump(), repr(self.space), repr(self.train)]
+        parts += [repr(self.validation), self.history.lead, shared and shared.origin, self.history.data_sha256()]
+        parts.append(counts_sha256(self.history.in_coverage.astype(np.uint8)))
+        return sha256(json.dumps(parts, sort_keys=True))[:16]
+
+    def loss(
+        self,
+        values: Values,
+        after_epoch: Callable[[int, float], None] | None = None,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> float:
+        """Log loss of the validation window in nats per cell-day, fitted on the training window with some values.
+
+        Args:
+            values: of the search space.
+            after_epoch: takes the number of each epoch of a network, from 1, and its validation loss; may raise to stop.
+            log: takes lines on the progress.
+
+        Raises:
+            FloatingPointError: a network diverges, or a forecast is not a number.
+        """
+        settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
+        built = cast(Tunable, forecaster(self.forecaster, settings))
+        context = replace(self.context, after_epoch=after_epoch, log=log)
+        probability = built.validate(self.history, self.train, self.validation, context)
+        wrong = int((~np.isfinite(probability)).sum())
+        if wrong:
+            raise FloatingPointError(
+                f"{wrong:,} of {probability.size:,} forecasts of the validation window are not numbers"
+            )
+        return float(log_losses(probability, self._observed).mean())
+
+    @property
+    def positives(self) -> int:
+        """Cell-days with an alert in the validation window."""
+        return int(self._observed.sum())
+
+    @property
+    def cell_days(self) -> int:
+        """Covered cell-days of the validation window."""
+        return int(self._observed.size)
