@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pyarrow import fs
 
-    from shotspotter_assets.models.tuning.sagemaker.service import Service
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.protocol import AlertSource, SimulatedTruth
     from shotspotter_assets.storage.store import Store
@@ -30,9 +29,6 @@ RUN_PATIENCE_S: Final = 120.0
 """A run waits so long for an S3 server that is away: what it has made so far is worth more."""
 TICK_PATIENCE_S: Final = 5.0
 """Of sensors and of whoever else opens the store: a tick is over after a minute and comes again."""
-
-SAGEMAKER_PATIENCE_S: Final = 600.0
-"""A run waits so long for AWS's API: its training jobs go on meanwhile."""
 
 RUN_ATTEMPTS: Final = 12
 """Of each request for landed files on S3 in a run; their waits add up to a minute or two. Elsewhere they are Arrow's three."""
@@ -158,22 +154,12 @@ class SageMakerResource(dg.ConfigurableResource):
     poll_s: float = 15.0
     """Seconds between two looks at a tuning job."""
 
-    def service(self, patience_s: float = SAGEMAKER_PATIENCE_S) -> "Service":
-        """SageMaker, with the credentials, region and endpoint of the usual AWS environment or configuration."""
-        from shotspotter_assets.models.tuning.sagemaker.service import Service
+    def client(self, service: str) -> Any:
+        """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
+        import boto3
+        from botocore.config import Config
 
-        return Service(_aws_client("sagemaker"), patience_s)
-
-    def logs(self) -> Any:
-        """CloudWatch Logs."""
-        return _aws_client("logs")
-
-
-def _aws_client(service: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
+        return boto3.client(service, config=Config(retries={"mode": "adaptive", "max_attempts": 10}))
 
 
 def _s3_client() -> Any:

@@ -1,60 +1,56 @@
 from io import BytesIO
 
 import numpy as np
+import optuna
 import pytest
 from matplotlib.image import imread
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
 
-from shotspotter_assets.evaluation.tuning_views import importance, in_words, trial_rows, tuning_pictures
-from shotspotter_assets.models.tuning.search import next_values
-from shotspotter_assets.models.tuning.trials import Trial
-from shotspotter_assets_tests.models.tuning.tasks import task_of
+from shotspotter_assets.evaluation.tuning_views import in_words, trial_rows, trials_json, tuning_pictures
 
-TASK = task_of("residual_boosting")
-
-
-def trials(number: int) -> list[Trial]:
-    """The loss follows from the leaves alone; every fifth trial was stopped."""
-    made: list[Trial] = []
-    for at in range(number):
-        values = next_values(TASK, made, [], seed=0)
-        loss = 0.1 + 1e-4 * abs(float(np.log(values.get("leaves", 7) / 15)))
-        is_stopped = at > 0 and at % 5 == 0
-        state = "stopped" if is_stopped else "complete"
-        made.append(Trial(values=values, state=state, loss=None if is_stopped else loss, seconds=1.0))
-    return made
+SPACE = {"leaves": IntDistribution(3, 63), "l2": FloatDistribution(1.0, 1000.0)}
 
 
-def test_rows_are_the_best_trials_with_what_was_tried() -> None:
-    finished = trials(20)
-    rows = trial_rows(finished)
-    assert [row["log loss"] for row in rows] == sorted(trial.loss for trial in finished if trial.loss is not None)[:10]
-    first = finished[rows[0]["trial"] - 1]
-    assert rows[0]["settings"].startswith(f"leaves {first.values['leaves']}, learning_rate ")
+def study_of(trials: int, epochs: int = 0) -> optuna.Study:
+    """Every fifth trial is pruned."""
+    random, study = np.random.default_rng(0), optuna.create_study()
+    for at in range(trials):
+        params = {"leaves": int(random.integers(3, 64)), "l2": float(random.uniform(1, 1000))}
+        is_pruned = at % 5 == 4
+        trial = create_trial(
+            state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
+            value=None if is_pruned else 0.1 + 1e-4 * abs(params["leaves"] - 15),
+            params=params,
+            distributions=SPACE,
+            intermediate_values={epoch: 1 / epoch for epoch in range(1, epochs + 1)},
+        )
+        study.add_trial(trial)
+    return study
+
+
+def test_rows_are_the_best_trials() -> None:
+    rows = trial_rows(study_of(20))
+    assert len(rows) == 10
+    assert [row["log loss"] for row in rows] == sorted(row["log loss"] for row in rows)
+    assert in_words({"path_smooth": 1307.735, "goss": False}) == "path_smooth 1310, goss False"
     assert in_words({}) == "as they were"
-    assert in_words({"l2": 0.123456, "goss": False}) == "l2 0.123, goss False"
-    assert in_words({"path_smooth": 1307.735, "learning_rate": 1e-5}) == "path_smooth 1310, learning_rate 1e-05"
 
 
-def test_the_setting_that_decides_is_the_most_important_one() -> None:
-    shares = importance(TASK, trials(40))
-    assert max(shares, key=lambda name: shares[name]) == "leaves"
-    assert shares["leaves"] > 0.5
-    assert sum(shares.values()) == pytest.approx(1)
-    # Of settings that are always searched.
-    assert "row_share" not in shares
-    assert importance(TASK, trials(6)) == {}
+def test_trials_are_stored_with_their_values() -> None:
+    assert b'"params_leaves"' in trials_json(study_of(3))
 
 
 @pytest.mark.parametrize(
-    ("number", "names"),
+    ("study", "names"),
     [
-        (1, {"history"}),
-        (5, {"history", "parallel_coordinates"}),
-        (30, {"history", "importance", "parallel_coordinates"}),
+        (study_of(1), {"history"}),
+        (study_of(5, epochs=3), {"history", "parallel_coordinates", "learning_curves"}),
+        (study_of(30), {"history", "importance", "parallel_coordinates"}),
     ],
 )
-def test_pictures_of_few_and_of_many_trials(number: int, names: set[str]) -> None:
-    pictures = tuning_pictures(TASK, trials(number))
+def test_pictures_of_few_and_of_many_trials(study: optuna.Study, names: set[str]) -> None:
+    pictures = tuning_pictures(study)
     assert set(pictures) == names
     for png in pictures.values():
         drawn = imread(BytesIO(png))

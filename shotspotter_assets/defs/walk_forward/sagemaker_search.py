@@ -1,4 +1,4 @@
-"""The search of `tuned_settings` on SageMaker: what the launchpad sets of it, and the step from the asset to the search."""
+"""The step from the asset `tuned_settings` to a tuning job of SageMaker, and its part of the launchpad."""
 
 from datetime import date
 from typing import TYPE_CHECKING
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SageMakerResource
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.tuning.search import Budget
-    from shotspotter_assets.models.tuning.trials import Trial, TrialStore, TuningTask
+    import optuna
+
+    from shotspotter_assets.defs.walk_forward.tuned_settings import TuningConfig
+    from shotspotter_assets.models.tuning.task import TuningTask
     from shotspotter_assets.storage.store import Store
 
 
@@ -31,76 +32,61 @@ class SageMakerConfig(dg.Config):
     )
 
 
-class NotOnSageMakerError(ValueError):
-    """Something is missing that a search on SageMaker needs; the message says what to set."""
-
-
 def search_on_sagemaker(
     context: dg.AssetExecutionContext,
-    config: SageMakerConfig,
+    config: "TuningConfig",
     sagemaker: SageMakerResource,
     opened: "Store",
     task: "TuningTask",
+    study: "optuna.Study",
     cutoff: date,
-    journal: "TrialStore",
-    budget: "Budget",
-    seed: int,
-) -> "tuple[list[Trial], panel.Metadata]":
-    """All finished trials of the search, and what the training jobs took.
+) -> str:
+    """Search by a tuning job; returns its cost.
 
     Raises:
-        NotOnSageMakerError: role, image or a store on S3 is missing.
+        ValueError: role, image or a store on S3 is missing.
     """
-    from shotspotter_assets.models.tuning.sagemaker.cloud_search import Cloud, cost_line, search_in_cloud
-    from shotspotter_assets.models.tuning.sagemaker.request import CITY_TAG, FOLD_TAG, Machines, Place
+    from shotspotter_assets.models.tuning.sagemaker.request import Machines
     from shotspotter_assets.models.tuning.sagemaker.task_file import packed, task_file
+    from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud
+    from shotspotter_assets.models.tuning.sagemaker.tuning_job import search_on_sagemaker as search
     from shotspotter_assets.models.tuning.tuned_settings import tuned_partition
 
-    city, name = task.history.city.name, task.forecaster
+    city, name, jobs = task.history.city.name, task.forecaster, config.sagemaker
     partition = tuned_partition(city, cutoff)
     uri = opened.uri(partition, task_file(name))
-    missing = [
-        variable
-        for variable, is_there in {
-            "SHOTSPOTTER_SAGEMAKER_ROLE": sagemaker.role,
-            "SHOTSPOTTER_SAGEMAKER_IMAGE": sagemaker.image,
-            "SHOTSPOTTER_STORE (s3://bucket/prefix)": uri.startswith("s3://"),
-        }.items()
-        if not is_there
-    ]
+    needed = {
+        "SHOTSPOTTER_SAGEMAKER_ROLE": sagemaker.role,
+        "SHOTSPOTTER_SAGEMAKER_IMAGE": sagemaker.image,
+        "SHOTSPOTTER_STORE (s3://bucket/prefix)": uri.startswith("s3://"),
+    }
+    missing = [variable for variable, is_there in needed.items() if not is_there]
     if missing:
-        raise NotOnSageMakerError(
+        raise ValueError(
             f"A search on SageMaker needs {', '.join(missing)}; see docs/how-to/tuning_on_sagemaker.md. Set it, or choose the "
             "engine `here`."
         )
-    machines = Machines(
-        sagemaker.role, sagemaker.image, config.instance_type, config.spot, config.job_minutes, config.price_per_hour
-    )
+    opened.write_bytes(partition, task_file(name), packed(task))
     cloud = Cloud(
-        service=sagemaker.service(),
-        logs=sagemaker.logs(),
-        machines=machines,
-        place=Place(uri, opened.uri(partition, f"{name}.sagemaker")),
-        run_id=context.run.run_id,
+        sagemaker=sagemaker.client("sagemaker"),
+        logs=sagemaker.client("logs"),
+        machines=Machines(
+            sagemaker.role, sagemaker.image, jobs.instance_type, jobs.spot, jobs.job_minutes, jobs.price_per_hour
+        ),
+        task_uri=uri,
+        folder_uri=opened.uri(partition, f"{name}.sagemaker"),
+        run_id=context.run_id,
         tags={
-            CITY_TAG: city,
-            FOLD_TAG: cutoff.isoformat(),
+            "shotspotter:run": context.run_id,
+            "shotspotter:city": city,
+            "shotspotter:fold": cutoff.isoformat(),
             "shotspotter:forecaster": name,
         },
-        upload=lambda: opened.write_bytes(partition, task_file(name), packed(task)),
-        is_over=lambda: _is_finished(context),
         poll_s=sagemaker.poll_s,
     )
-    finished, bill = search_in_cloud(task, journal, budget, seed, cloud, context.log.info)
-    context.log.info(cost_line(bill, machines))
-    return finished, {
-        "training_jobs": bill.jobs,
-        "billed_hours": round(bill.billed_seconds / 3600, 3),
-        "cost": cost_line(bill, machines),
-    }
-
-
-def _is_finished(context: dg.AssetExecutionContext) -> bool:
-    """Return whether the run ended in Dagster, as after a cancellation or a failure of its worker."""
-    run = context.instance.get_run_by_id(context.run.run_id)
-    return run is not None and run.is_finished
+    bill = search(
+        task, study, cloud, trials=config.trials, minutes=config.minutes, parallel=config.parallel, seed=config.seed,
+        log=context.log.info,
+    )  # fmt: skip
+    context.log.info(str(bill))
+    return str(bill)

@@ -1,6 +1,6 @@
 """Tuned settings, by city and cutoff: what a search of a forecaster's settings finds before the cutoff."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 from pydantic import Field
@@ -15,9 +15,11 @@ from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_
 from shotspotter_assets.storage.file_names import picture_file
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.tuning.tuned_settings import TunedSettings
+    from shotspotter_assets.models.next_day.settings import ForecasterSettings
 
 Sections = sections(TUNABLE)
+STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
+"""URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
 
 
 class TuningConfig(dg.Config):
@@ -29,12 +31,12 @@ class TuningConfig(dg.Config):
     trials: int = Field(
         default=50,
         ge=1,
-        description="Ends the search: so many are finished, those of earlier runs of the same search among them.",
+        description="Maximum number of finished trials, those of earlier runs of the search included.",
     )
     minutes: float = Field(
         default=60.0,
         ge=0.0,
-        description="Ends the search, too: after them no trial begins. 0 takes what earlier runs have found.",
+        description="No trial starts after them. 0 reports the trials of earlier runs.",
     )
     parallel: int = Field(
         default=1,
@@ -85,9 +87,8 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """The settings of a forecaster with the least log loss of the validation window, by Bayesian search before the cutoff.
 
-        Every finished trial is kept at once, so that a run that was killed goes on with all of them, and a run with more trials
-        goes on with those of the run before. Whether the settings are better is judged on later folds; until it is shown, the
-        settings as they were stay in force.
+        The storage keeps every finished trial: a killed search goes on with them, and so does a run with more trials. The
+        asset prints and stores YAML for the city's file; nothing is adopted automatically.
         """
         return _tuned_settings(context, config, store, sagemaker, city)
 
@@ -102,16 +103,15 @@ def _tuned_settings(
     city: City,
 ) -> dg.MaterializeResult:
     from shotspotter_assets.cities.memory import require_memory
-    from shotspotter_assets.evaluation.learning_curves import epochs_file, epochs_table, learning_curves
-    from shotspotter_assets.evaluation.tuning_views import trial_rows, tuning_pictures
+    from shotspotter_assets.evaluation.tuning_views import trial_rows, trials_json, tuning_pictures
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_windows import split_days
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.registry import city_settings, tunable
     from shotspotter_assets.models.shared_models import read_shared
-    from shotspotter_assets.models.tuning.search import Budget, search
-    from shotspotter_assets.models.tuning.trials import TuningTask
-    from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, journal_of, tuned_file, tuned_partition
+    from shotspotter_assets.models.tuning.search import open_study, search, storage_url
+    from shotspotter_assets.models.tuning.task import TuningTask
+    from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, tuned_file, tuned_partition
 
     cutoff = run_day(context)
     name, opened, changed = tunable(config.forecaster), store.open(), changes(config.settings)
@@ -127,50 +127,39 @@ def _tuned_settings(
         f"{city.name} {context.partition_key}: searching {', '.join(task.space)} of {name}, judged on {len(validation)} days with "
         f"{task.positives:,} of {task.cell_days:,} cell-days occupied"
     )
-    budget = Budget(config.trials, config.minutes, config.parallel)
-    journal = journal_of(opened, city.name, cutoff, name)
-    took: panel.Metadata = {}
-    if config.engine == "sagemaker":
-        finished, took = search_on_sagemaker(
-            context, config.sagemaker, sagemaker, opened, task, cutoff, journal, budget, config.seed
-        )
-    else:
-        finished = search(task, journal, budget, config.seed, context.log.info)
-    tuned = TunedSettings.of(task, cutoff, finished, config.model_dump(exclude={"settings"}) | {"settings": changed})
-    pictures, partition = tuning_pictures(task, finished), tuned_partition(city.name, cutoff)
-    epochs = epochs_table(finished)
-    if epochs.num_rows:
-        pictures["learning_curves"] = learning_curves(finished)
-    with opened.alone(partition.asset, partition.city):
-        for picture, png in pictures.items():
-            opened.write_bytes(partition, picture_file(f"{name}.{picture}"), png)
-        if epochs.num_rows:
-            opened.write_table(partition, epochs_file(name), epochs)
-        opened.write_bytes(partition, tuned_file(name), tuned.model_dump_json(indent=2).encode())
+    partition, cost = tuned_partition(city.name, cutoff), ""
+    shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
+    with storage_url(opened, partition, f"{name}.trials.db", shared_storage) as storage:
+        study = open_study(task, storage, config.seed, config.parallel)
+        if config.engine == "sagemaker":
+            cost = search_on_sagemaker(context, config, sagemaker, opened, task, study, cutoff)
+        else:
+            search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
+        tuned = TunedSettings.of(task, cutoff, study, config.model_dump(exclude={"settings"}) | {"settings": changed})
+        files = {tuned_file(name): tuned.model_dump_json(indent=2).encode(), f"{name}.yaml": tuned.yaml.encode()}
+        files[f"{name}.trials.json"] = trials_json(study)
+        pictures, rows = tuning_pictures(study), trial_rows(study)
+    context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
+    for file, content in (files | {picture_file(f"{name}.{one}"): png for one, png in pictures.items()}).items():
+        opened.write_bytes(partition, file, content)
     return dg.MaterializeResult(
         metadata={
-            **_metadata(tuned),
-            **took,
-            "best_trials": panel.table(trial_rows(finished)),
+            "forecaster": tuned.forecaster,
+            "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
+            **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
+            "trials": tuned.trials,
+            "stopped": tuned.stopped,
+            "failed": tuned.failed,
+            "minutes_of_trials": round(tuned.seconds / 60, 2),
+            **({"cost": cost} if cost else {}),
+            "best_trials": panel.table(rows),
             **{picture: panel.picture(picture, png) for picture, png in pictures.items()},
             "path": panel.stored(opened.uri(partition, tuned_file(name))),
         }
     )
 
 
-def input_days(settings: Any) -> int:
-    """Days in the longest input window that is tried of a network; other forecasters ask for one day."""
-    parameter = type(settings).search.get("days")
-    return getattr(settings, "days", 1) if parameter is None else max(parameter.ends)
-
-
-def _metadata(tuned: "TunedSettings") -> panel.Metadata:
-    return {
-        "forecaster": tuned.forecaster,
-        "settings": dg.MetadataValue.json(tuned.settings),
-        **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
-        "trials": tuned.trials,
-        "stopped": tuned.stopped,
-        "failed": tuned.failed,
-        "minutes_of_trials": round(tuned.seconds / 60, 2),
-    }
+def input_days(settings: "ForecasterSettings") -> int:
+    """Days in the longest input window that a search tries; 1 for forecasters without such a window."""
+    parameter = settings.search_space(has_shared=False).get("days")
+    return max(getattr(parameter, "choices", (1,)))

@@ -57,7 +57,7 @@ def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int =
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         # Optuna calls these options of the sampler experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -1,4 +1,4 @@
-"""What is tuned as one file, which a training job gets as its input: arrays, and all else as JSON."""
+"""The task of a search as one file, the input of a training job: arrays, and everything else as JSON."""
 
 import io
 import json
@@ -13,13 +13,9 @@ from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.registry import find
-from shotspotter_assets.models.tuning.trials import TuningTask
+from shotspotter_assets.models.tuning.task import TuningTask
 
 _REMEDY: Final = "Push an image of the version that runs beside Dagster, and set SHOTSPOTTER_SAGEMAKER_IMAGE to it."
-
-
-class OtherTaskError(ValueError):
-    """A file is of a task that this version of the package understands otherwise."""
 
 
 def task_file(name: str) -> str:
@@ -59,7 +55,7 @@ def unpacked(content: bytes) -> TuningTask:
     """The task of a file.
 
     Raises:
-        OtherTaskError: the file was made by a version that understands something otherwise.
+        ValueError: another version of the package made the file.
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
@@ -87,7 +83,7 @@ def unpacked(content: bytes) -> TuningTask:
         settings = find(about["forecaster"]).settings.model_validate(about["settings"])
         task = TuningTask(about["forecaster"], settings, history, train, validation, FitContext(shared))
     except (KeyError, TypeError, ValueError) as error:
-        raise OtherTaskError(f"The task cannot be read ({error}). {_REMEDY}") from error
+        raise ValueError(f"The task cannot be read ({error}). {_REMEDY}") from error
     if task.key != about["key"]:
-        raise OtherTaskError(f"The task was made for another search space or other settings. {_REMEDY}")
+        raise ValueError(f"The task was made for another search space or other settings. {_REMEDY}")
     return task

@@ -12,8 +12,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.tuning.sagemaker.task_file import OtherTaskError, packed, unpacked
-from shotspotter_assets.models.tuning.trials import TuningTask
+from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
+from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets_tests.models.histories import CITY, FIRST_DAY, TRAIN, VALIDATION, shared_start
 from shotspotter_assets_tests.models.tuning.tasks import past, task_of
 
@@ -21,7 +21,7 @@ REGRESSION = "regime_regression"
 
 
 def loss(task: TuningTask) -> float | None:
-    return task.run({}, lambda _: None, lambda _: None).loss
+    return task.loss({})
 
 
 @pytest.mark.parametrize("has_shared", [False, True])
@@ -66,5 +66,5 @@ def test_a_task_of_another_version_is_refused_with_the_remedy() -> None:
 
     assert unpacked(changed()).key == about["key"]
     for others in ({"key": "0" * 16}, {"settings": {"unknown": 1}}, {"forecaster": "of_tomorrow"}):
-        with pytest.raises(OtherTaskError, match="Push an image of the version that runs beside Dagster"):
+        with pytest.raises(ValueError, match="Push an image of the version that runs beside Dagster"):
             unpacked(changed(**others))
