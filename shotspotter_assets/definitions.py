@@ -12,6 +12,9 @@ from shotspotter_assets.defs.daily import shared_models
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.settings import Settings, UnsetVariableError
 
+# Runs of the daily chain have one partition, so that the backfill policies of its assets do not matter.
+warnings.filterwarnings("ignore", "Asset job .* materializes assets with varying BackfillPolicies", UserWarning)
+
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.
 @dg.definitions

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -11,16 +10,22 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.city_assets import daily_chain
 from shotspotter_assets.models.registry import FORECASTERS
-from shotspotter_assets.settings import Settings
-from shotspotter_assets_tests.defs.chain import CITIES, DEFINITIONS
+from shotspotter_assets_tests.defs.chain import CITIES, resources
 
 ROOT = Path(__file__).parents[2]
+DEFINITIONS = resources("store").definitions
 
 HEAVY = (
-    "tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy", "sqlalchemy",
+    "tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy",
 )  # fmt: skip
+
+ASSETS = {
+    "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
+    "walk_forward_reports", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "nowcasts",
+    "city_pages",
+}  # fmt: skip
 
 
 def test_heavy_libraries_are_not_imported() -> None:
@@ -38,30 +43,21 @@ def test_the_repository_snapshot_survives_serialisation() -> None:
     assert deserialize_value(serialize_value(snapshot), RepositorySnap) == snapshot
 
 
-def test_definitions_of_other_cities_are_built_beside_these() -> None:
-    twin = CITIES["tiny_city"].model_copy(update={"name": "twin", "start": date(2024, 1, 1)})
-    others = build_definitions(Settings({"twin": twin}, store_root="other", landing_root="landing"))
-    for built, first in ((others, "twin|2024-01-01"), (DEFINITIONS, f"{min(CITIES)}|2014-01-01")):
-        partitions = built.resolve_asset_graph().get(dg.AssetKey("raw_alerts")).partitions_def
-        assert min(partitions.get_partition_keys()) == first
-    assert [schedule.name for schedule in others.schedules or []] == [
-        "daily_america_new_york", "late_cities_clock", "weekly_shared_models",
-    ]  # fmt: skip
-
-
-def test_every_asset_is_described_and_grouped() -> None:
-    assets = list(DEFINITIONS.resolve_all_asset_specs())
-    assert {spec.key.to_user_string() for spec in assets} == {
-        "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
-        "walk_forward_reports", "shared_models", "live_models", "risk_forecasts", "street_risk", "nowcasts", "nowcast_scores",
-        "patrol_plans",
-        "forecast_scores", "street_scores", "city_pages",
-    }  # fmt: skip
-    for spec in assets:
+def test_every_city_has_its_own_described_assets() -> None:
+    specs = list(DEFINITIONS.resolve_all_asset_specs())
+    keys = {spec.key for spec in specs}
+    assert keys == {dg.AssetKey("shared_models")} | {dg.AssetKey([city, asset]) for city in CITIES for asset in ASSETS}
+    for spec in specs:
         assert spec.description
-        assert spec.group_name != "default"
+        assert spec.group_name in {*CITIES, "shared"}
         assert spec.code_version
         assert spec.kinds
+
+
+def test_one_run_can_build_the_whole_daily_chain() -> None:
+    chain = daily_chain(CITIES["tiny_city"])
+    job = DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(chain))
+    assert set(job.asset_layer.executable_asset_keys) == set(chain)
 
 
 def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
@@ -71,21 +67,17 @@ def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
         assert graph.get(key).partitions_def == graph.get(key.asset_key).partitions_def
 
 
-def test_models_train_one_at_a_time() -> None:
-    assert DEFINITIONS.resolve_asset_graph().get(dg.AssetKey("fold_models")).pools == {"training"}
+def test_folds_train_one_at_a_time_and_the_newest_day_never_waits_for_them() -> None:
+    graph = DEFINITIONS.resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["tiny_city", "fold_models"])).pools == {"training"}
+    assert not any(graph.get(key).pools for key in daily_chain(CITIES["tiny_city"]))
 
 
 def test_the_launchpad_explains_every_setting_of_every_forecaster() -> None:
-    schema = (
-        DEFINITIONS.resolve_implicit_global_asset_job_def().graph.node_named("fold_models").definition.config_schema
-    )
-    fields = (
-        schema.config_type.fields["config"].config_type.fields
-        if "config" in schema.config_type.fields
-        else schema.config_type.fields
-    )
+    job = DEFINITIONS.resolve_implicit_global_asset_job_def()
+    fields = job.graph.node_named("tiny_city__fold_models").definition.config_schema.config_type.fields
     sections = {name: entry.settings for name, entry in FORECASTERS.items() if entry.settings.model_fields}
-    # In the order of the launchpad, which sorts by name: what is chosen most comes before the long sections.
+    # In the order of the launchpad, which sorts by name: common choices come before the long sections.
     assert sorted(fields) == ["models", "settings", "validation_share"]
     of_forecasters = fields["settings"].config_type.fields
     assert set(of_forecasters) == set(sections)
@@ -96,17 +88,8 @@ def test_the_launchpad_explains_every_setting_of_every_forecaster() -> None:
             assert field.description.endswith(f"By default {section.model_fields[key].get_default()}."), (name, key)
 
 
-def test_there_is_no_job_over_single_run_assets() -> None:
-    # A backfill launched from a job's page would process only the first partition of each run.
-    assert not DEFINITIONS.jobs
-
-
 @pytest.mark.parametrize(
-    "command",
-    [
-        ["dagster", "definitions", "validate", "--workspace", "workspace.yaml"],
-        ["dg", "check", "defs"],
-    ],
+    "command", [["dagster", "definitions", "validate", "--workspace", "workspace.yaml"], ["dg", "check", "defs"]]
 )
 def test_the_command_line_finds_nothing_wrong(command: list[str], tmp_path: Path) -> None:
     done = subprocess.run(

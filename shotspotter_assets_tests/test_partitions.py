@@ -1,0 +1,80 @@
+"""Partitions of a city: days, folds, and the days that a run is for."""
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import freeze_time
+
+from shotspotter_assets.cities.folds import Folds
+from shotspotter_assets.partitions import (
+    contiguous,
+    day_partitions,
+    first_cutoff,
+    fold_days,
+    fold_partitions,
+    range_tags,
+    run_days,
+)
+from shotspotter_assets_tests.defs.chain import CITIES
+
+TINY = CITIES["tiny_city"]
+
+
+@pytest.mark.parametrize(("moment", "last"), [("2024-03-05T23:59", "2024-03-04"), ("2024-03-06T00:01", "2024-03-05")])
+def test_a_day_exists_once_it_is_over_in_the_city(moment: str, last: str) -> None:
+    zone = "America/Los_Angeles"
+    city = TINY.model_copy(update={"time_zone": zone})
+    with freeze_time(datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))):
+        assert day_partitions(city).get_last_partition_key() == last
+
+
+def test_days_and_folds_end_with_the_citys_service() -> None:
+    city = TINY.model_copy(update={"end": date(2024, 3, 15)})
+    assert day_partitions(city).get_partition_keys()[-1] == "2024-03-15"
+    assert fold_partitions(city, tested=True).get_partition_keys() == ["2023-10-01", "2024-01-01"]
+    assert fold_days(city, date(2024, 1, 1))[1][-1] == date(2024, 3, 15)
+
+
+@pytest.mark.parametrize(
+    ("every", "cutoffs"),
+    [
+        ("month", ["2024-01-01", "2024-02-01", "2024-03-01"]),
+        ("quarter", ["2024-01-01", "2024-04-01", "2024-07-01"]),
+        ("half_year", ["2024-01-01", "2024-07-01", "2025-01-01"]),
+        ("year", ["2024-01-01", "2025-01-01", "2026-01-01"]),
+    ],
+)
+def test_folds_follow_the_citys_cadence(every: str, cutoffs: list[str]) -> None:
+    folds = Folds.model_validate({"every": every})
+    city = TINY.model_copy(update={"folds": folds, "start": date(2023, 9, 3)})
+    assert fold_partitions(city).get_partition_keys()[:3] == cutoffs
+    assert [str(folds.next_cutoff(date.fromisoformat(cutoff))) for cutoff in cutoffs[:2]] == cutoffs[1:]
+
+
+def test_the_newest_fold_can_be_trained_before_its_test_window_is_over() -> None:
+    with freeze_time(datetime(2024, 4, 2, tzinfo=ZoneInfo("America/New_York"))):
+        assert fold_partitions(TINY).get_last_partition_key() == "2024-04-01"
+        assert fold_partitions(TINY, tested=True).get_last_partition_key() == "2024-01-01"
+
+
+def test_a_fold_has_the_days_before_its_cutoff_and_those_to_the_next() -> None:
+    before, tested = fold_days(TINY, first_cutoff(TINY))
+    assert (before[0], before[-1]) == (date(2023, 7, 1), date(2023, 9, 30))
+    assert (tested[0], tested[-1]) == (date(2023, 10, 1), date(2023, 12, 31))
+
+
+def test_days_are_split_into_contiguous_stretches() -> None:
+    days = [date(2024, 3, day) for day in (5, 1, 2, 7, 6)]
+    assert [(stretch[0].day, stretch[-1].day) for stretch in contiguous(days)] == [(1, 2), (5, 7)]
+
+
+def test_a_run_with_fewer_days_than_its_tags_name_is_refused() -> None:
+    @dg.asset(partitions_def=day_partitions(TINY))
+    def made(context: dg.AssetExecutionContext) -> None:
+        run_days(context, TINY)
+
+    tags = range_tags(date(2024, 3, 1), date(2024, 3, 3)) | {"dagster/partition": "2024-03-01"}
+    with pytest.raises(ValueError, match="was given 1 of them"):
+        dg.materialize([made], partition_key="2024-03-01", tags=tags)
