@@ -19,6 +19,8 @@ GUNFIRE_HOURS: Final = np.array(
 """Alerts of each local hour per thousand: the mean of ten US cities without firework days. Each city is within an hour of
 it; police reports of shootings are within two."""
 
+GUNFIRE_SHARES: Final = GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
+
 MIN_ALERTS: Final = 100
 """Fewer alerts in a year tell nothing about the clock: four hours off cost 0.2 nats an alert."""
 
@@ -97,37 +99,26 @@ def clock(window: Window) -> Finding:
     return Finding(not problems, message, numbers, days)
 
 
-def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
-    """(hours by which the times are late, log likelihood ratio against the shifts that are allowed).
+def best_shift(
+    hours: npt.NDArray[np.int64],
+    shares: npt.NDArray[np.float64] = GUNFIRE_SHARES,
+    allowed: int = MAX_SHIFT_HOURS,
+) -> tuple[int, float]:
+    """(hours by which the times are late, log likelihood ratio against the allowed shifts).
 
     Args:
         hours: local hour of each alert, shape (alerts,).
+        shares: usual share of each hour, shape (24,).
+        allowed: hours by which sound times may differ.
     """
-    return _best_shift(np.bincount(hours, minlength=24), GUNFIRE_HOURS / GUNFIRE_HOURS.sum(), MAX_SHIFT_HOURS)
-
-
-def _best_shift(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], allowed: int) -> tuple[int, float]:
-    """`best_shift` of alerts by hour against the usual shares of the hours, both of shape (24,), and the allowed hours."""
-    law = np.log(shares)
     shifts = np.arange(-11, 13)
-    likelihood = np.array([counts @ np.roll(law, shift) for shift in shifts])
-    is_allowed = np.abs(shifts) <= allowed
-    return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[is_allowed].max())
-
-
-def newest_shift(hours: npt.NDArray[np.int64], newest: int) -> tuple[int, float]:
-    """`best_shift` of the newest alerts against the hours of those before them.
-
-    Args:
-        hours: local hour of each alert in order of time, shape (alerts,); at least `newest` + `MIN_ALERTS`.
-    """
-    before = np.bincount(hours[:-newest], minlength=24)
-    shares = before + PRIOR_ALERTS * GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
-    return _best_shift(np.bincount(hours[-newest:], minlength=24), shares / shares.sum(), MAX_SHIFT_OF_NEWEST)
+    counts = np.bincount(hours, minlength=24)
+    likelihood = np.array([counts @ np.roll(np.log(shares), shift) for shift in shifts])
+    return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[np.abs(shifts) <= allowed].max())
 
 
 def changed_hours(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]) -> tuple[str, np.datetime64] | None:
-    """What is wrong with the hours of the newest alerts, and the day of the first of them.
+    """Describe a change of the hours of the newest alerts, with the day of the first of them; None if there is none.
 
     Args:
         hours, dates: of all alerts of ordinary days, in order of time; both of shape (alerts,).
@@ -136,7 +127,8 @@ def changed_hours(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64
     for newest in NEWEST:
         if len(hours) < newest + MIN_ALERTS:
             return None
-        shift, ratio = newest_shift(hours, newest)
+        before = np.bincount(hours[:-newest], minlength=24) + PRIOR_ALERTS * GUNFIRE_SHARES
+        shift, ratio = best_shift(hours[-newest:], before / before.sum(), MAX_SHIFT_OF_NEWEST)
         if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST:
             return (
                 f"the newest {newest} alerts are about {abs(shift)} hours too {'late' if shift > 0 else 'early'} against those "
@@ -193,7 +185,7 @@ def _filled_in(seconds: npt.NDArray[np.float64]) -> str | None:
 
 
 def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> str | None:
-    """What is wrong with the hours of the day; gunshots are judged by the shape of their night, all else by its peak."""
+    """Describe wrong hours of the day; gunshots are judged by the shape of their night, other events by their peak."""
     gunshots = kind <= UNKNOWN_TYPE_CODE
     if gunshots.sum() >= MIN_ALERTS:
         shift, ratio = best_shift(hours[gunshots])

@@ -1,6 +1,6 @@
 """The input of the checks: days to judge, with the stored days of the year before them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -82,21 +82,6 @@ class Window:
     unknown: frozenset[date] = frozenset()
 
     @classmethod
-    def of_tables(
-        cls,
-        city: City,
-        judged: list[date],
-        stored: Sequence[date],
-        alerts: pa.Table,
-        raw: pa.Table,
-        rejected: pa.Table,
-        unknown: Collection[date] = (),
-    ) -> "Window":
-        """From tables with the local `date`; of `raw` and `rejected` only the rows of the judged days are looked at."""
-        raw, rejected = (_of_days(table, judged) for table in (raw, rejected))
-        return cls(city, judged, sorted({*stored, *judged}), alerts, raw, rejected, frozenset(unknown))
-
-    @classmethod
     def load(cls, store: Store, city: City, judged: list[date]) -> "Window":
         """From the stored tables.
 
@@ -117,7 +102,7 @@ class Window:
             states = stored_states(store, "cleaned_alerts", city.name, ALERTS_FILE, silent)
             through = known_days(city, since, counts, states).through
             unknown = [day for day in silent if day > through]
-        return cls.of_tables(city, judged, stored, alerts, raw, rejected, unknown)
+        return cls(city, judged, sorted({*stored, *judged}), alerts, raw, rejected, frozenset(unknown))
 
     @cached_property
     def received(self) -> dict[date, int]:
@@ -190,12 +175,6 @@ class Window:
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
         return {day: counts[day] for day in self.stored if day not in self.unknown}
-
-
-def _of_days(table: pa.Table, days: Sequence[date]) -> pa.Table:
-    """The rows of contiguous days."""
-    first, last = (pa.scalar(day, pa.date32()) for day in (days[0], days[-1]))
-    return table.filter((pc.field("date") >= first) & (pc.field("date") <= last))
 
 
 def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:

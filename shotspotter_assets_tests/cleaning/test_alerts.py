@@ -100,13 +100,6 @@ def test_exact_duplicates_are_dropped_and_near_ones_kept() -> None:
     assert (account.received, account.cleaned, account.duplicates) == (6, 4, 2)
 
 
-def test_a_day_without_alerts_has_empty_tables_with_the_schema() -> None:
-    cleaned = clean_alerts(raw(), [DAY], CITY)[DAY]
-    assert cleaned.alerts.schema == CLEANED_SCHEMA
-    assert cleaned.rejected.schema == REJECTED_SCHEMA
-    assert cleaned.account.received == cleaned.alerts.num_rows == cleaned.rejected.num_rows == 0
-
-
 def test_edges_of_the_box_belong_to_it() -> None:
     corners = [{"longitude": x, "latitude": y} for x in (-77.0, -76.0) for y in (38.0, 39.0)]
     assert clean_alerts(raw(*corners), [DAY], CITY)[DAY].account.cleaned == 4
@@ -221,15 +214,6 @@ def test_events_other_than_gunshots_are_an_incident_each_and_no_fireworks() -> N
     assert alerts["gunshot_type"].to_pylist() == [4, 5, 0, 1]
     assert [number % 100_000 for number in alerts["incident_id"].to_pylist()] == [0, 1, 2, 2]
     assert alerts["is_holiday_fireworks"].to_pylist() == [False, False, True, True]
-
-
-def test_alerts_of_one_instant_and_point_are_one_incident() -> None:
-    assert clean_alerts(raw({}, {"source_id": "b"}), [DAY], CITY)[DAY].account.incidents == 1
-
-
-def test_tables_say_how_exact_their_times_are() -> None:
-    city = CITY.model_copy(update={"time_precision": "day"})
-    assert clean_alerts(raw({}), [DAY], city)[DAY].alerts.schema.metadata[b"time_precision"] == b"day"
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "America/Sao_Paulo", "Australia/Lord_Howe"])

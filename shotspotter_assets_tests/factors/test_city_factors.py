@@ -68,15 +68,6 @@ def test_places_enter_on_the_day_after_the_publication_as_differences_from_the_a
     np.testing.assert_allclose(poverty[101:], expected, atol=1e-5)
 
 
-def test_of_alerts_that_are_long_past_a_cells_factors_know_nothing() -> None:
-    old, days = history(), 1_000
-    counts = np.concatenate([old.counts, np.zeros((days, 4, 6, 5), np.uint16)])
-    past = replace(history_with(), counts=counts, evening=None)
-    poverty = inputs(past, POVERTY, range(289, 291 + days))
-    assert (np.abs(poverty[0]) < np.abs(poverty[-1])).any()
-    np.testing.assert_allclose(poverty[-1], BY_CELL[COVERED] - BY_CELL[COVERED].mean(), atol=1e-5)
-
-
 def test_with_a_lead_the_publication_must_be_earlier_by_it() -> None:
     late = replace(history_with(), lead=3)
     assert not inputs(late, POVERTY)[:103].any()
@@ -112,14 +103,6 @@ def test_a_late_series_is_used_late_and_a_forecast_is_used_for_its_day() -> None
     np.testing.assert_array_equal(inputs(history_with(days_late=-1), HEAT)[110:290], made[111:291])
     # The day after its last one is not known.
     assert not inputs(history_with(days_late=-1), HEAT)[290].any()
-
-
-def test_gaps_of_a_series_are_average_days() -> None:
-    heat = np.sin(np.arange(290.0))
-    heat[149] = np.nan
-    made = inputs(history_with(by_day=heat), HEAT)
-    assert not made[150].any()
-    assert made[151].any()
 
 
 def test_names_follow_from_the_citys_file_and_are_told_in_words() -> None:

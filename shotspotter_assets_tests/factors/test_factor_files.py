@@ -75,10 +75,6 @@ def test_formats_and_coordinate_systems_give_the_same(tmp_path, name):
     )
 
 
-def test_a_file_without_a_coordinate_system_is_taken_in_degrees(tmp_path):
-    np.testing.assert_allclose(values(areas(tmp_path, crs=None, figure=[0.1, 0.5]), **POLYGONS)[0, 0], 0.1)
-
-
 @pytest.mark.parametrize("code", [-666_666_666, -999, None])
 def test_codes_for_missing_figures_are_no_figures(tmp_path, code):
     cells = values(areas(tmp_path, figure=[code, 0.5]), **POLYGONS)

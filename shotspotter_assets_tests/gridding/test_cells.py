@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shotspotter_assets.gridding.cells import cell_edges, cell_middles, cell_name, polygon_feature
+from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
 from shotspotter_assets_tests.patrol.cities import CELL_DEGREES, patrol_city
 
 CITY = patrol_city(4, 6)
@@ -20,11 +20,6 @@ def test_middles_lie_between_the_edges() -> None:
     longitude, latitude = cell_middles(CITY, np.array([3]), np.array([5]))
     west, south, east, north = cell_edges(CITY, 3, 5)
     np.testing.assert_allclose([longitude[0], latitude[0]], [(west + east) / 2, (south + north) / 2], atol=1e-7)
-
-
-def test_a_name_tells_rows_and_columns() -> None:
-    assert cell_name(12, 7) == "R12C07"
-    assert cell_name(12, 6, size=2) == "R12-13C06-07"
 
 
 def test_a_polygon_is_closed_and_runs_counter_clockwise() -> None:

@@ -81,10 +81,6 @@ def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:
     assert estimate_coverage(daily).tolist() == [[True, False, False], [False, False, False]]
 
 
-def test_estimate_does_not_overflow_the_type_of_its_counts() -> None:
-    assert estimate_coverage(np.full((2, 1, 1), 128, dtype=np.uint8)).all()
-
-
 def test_estimated_first_days_of_an_area_that_was_added() -> None:
     random = np.random.default_rng(5)
     days = days_between(date(2022, 1, 1), date(2023, 12, 31))
@@ -166,12 +162,3 @@ def test_cincinnatis_areas_start_as_documented(real_data: Path) -> None:
     started = price_hill[~np.isnat(price_hill)]
     assert len(started) > 10
     assert ((started >= np.datetime64("2019-06-01")) & (started <= np.datetime64("2020-03-31"))).all()
-
-
-def test_a_stable_city_is_covered_from_its_first_day(real_data: Path) -> None:
-    washington = load_city(TEST_CITIES / "washington_dc.yaml")
-    days = days_between(date(2014, 1, 1), date(2018, 12, 31))
-    first = estimate_first_days(real_daily(real_data / "washington_dc.parquet", days, washington.box), days)
-    in_coverage = ~np.isnat(first)
-    assert in_coverage.sum() > 500
-    assert (first[in_coverage] > np.datetime64(days[0])).mean() < 0.01

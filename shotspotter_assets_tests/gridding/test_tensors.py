@@ -1,7 +1,6 @@
 """Grid tensors: every alert counted once, in the right hour, type and cell."""
 
 import json
-import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -152,20 +151,3 @@ def test_frames_of_another_grid_are_refused(change: dict[str, Any]) -> None:
         dense_window(frames, SPRING, CITY.model_copy(update=change))
     with pytest.raises(ValueError, match="landing_city"):
         hourly_window(frames, SPRING, CITY.model_copy(update=change), ALL_CELLS)
-
-
-def test_the_hours_of_a_fine_grid_take_the_memory_of_its_covered_cells() -> None:
-    city = CITY.model_copy(update={"grid": Grid(rows=500, columns=500)})
-    days = days_between(date(2024, 3, 1), date(2025, 3, 31))
-    rows = [(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99 + at / 100, 38.1, 0) for at in range(90)]
-    frames = with_dates(sparse_tensors(alerts(rows), days, city))
-    in_coverage = dense_window(frames, days[:31], city).any(axis=(0, 1))
-    tracemalloc.start()
-    try:
-        counts = hourly_window(frames, days, city, in_coverage)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert counts.shape == (396 * 24 - 1, 4, 90)
-    assert counts.sum() == 90
-    assert peak < 50e6

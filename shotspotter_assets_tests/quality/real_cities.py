@@ -44,14 +44,11 @@ class RealCity:
 
     def window(self, days: list[date] | None = None) -> Window:
         """The checks' window over all days, or over some of them with the year before as history."""
-        if days is None:
-            return Window.of_tables(self.city, self.days, self.days, self.alerts, self.raw, self.rejected)
+        days = days or self.days
         stored = [day for day in self.days if (days[0] - day).days <= HISTORY_DAYS and day <= days[-1]]
-        within = pc.and_(
-            pc.greater_equal(self.alerts["date"], pa.scalar(stored[0])),
-            pc.less_equal(self.alerts["date"], pa.scalar(days[-1])),
-        )
-        return Window.of_tables(self.city, days, stored, self.alerts.filter(within), self.raw, self.rejected)
+        alerts = _within(self.alerts, stored[0], days[-1])
+        raw, rejected = (_within(table, days[0], days[-1]) for table in (self.raw, self.rejected))
+        return Window(self.city, days, sorted({*stored, *days}), alerts, raw, rejected)
 
     def gridded(self) -> int:
         """Alerts that the grid's tensors hold."""
@@ -113,3 +110,7 @@ def _dated(tables: dict[date, pa.Table]) -> pa.Table:
             for day, table in tables.items()
         ]
     )
+
+
+def _within(table: pa.Table, first: date, last: date) -> pa.Table:
+    return table.filter((pc.field("date") >= pa.scalar(first)) & (pc.field("date") <= pa.scalar(last)))

@@ -150,16 +150,6 @@ def test_intervals_hold_the_true_probability_as_often_as_they_say(city, parts, r
     assert 0.7 < np.mean(held) < 0.9
 
 
-def test_the_interval_of_a_cell_widens_that_of_its_segments(shares):
-    probability = np.full(CELLS, 0.1)
-    narrow, wide = (segment_risk(shares, cell_risk(probability, widths), ENDS) for widths in ((0.99, 1.01), (0.5, 2.0)))
-    some = narrow.probability > 0
-    assert (wide.low < narrow.low)[some].all()
-    assert (wide.high > narrow.high)[some].all()
-    assert (wide.low <= wide.probability)[some].all()
-    assert (wide.probability <= wide.high)[some].all()
-
-
 def test_nothing_is_forecast_where_nothing_is_forecast_of_the_cell(shares):
     probability = np.zeros(CELLS)
     probability[5] = 0.2

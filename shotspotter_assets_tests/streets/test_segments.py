@@ -1,7 +1,6 @@
 """Files of streets as they come: where they are cut, what the pieces are called, and what cannot be used."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import geopandas
@@ -9,9 +8,7 @@ import pytest
 import shapely
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.streets import segments
 from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 from shotspotter_assets_tests.streets.town import (
     AVENUES,
@@ -217,26 +214,6 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(tmp_path, case):
     assert says in str(error.value)
 
 
-def test_a_file_that_is_none_of_streets_is_refused(tmp_path):
-    (tmp_path / "streets.gpkg").write_text("no streets")
-    with pytest.raises(StreetsFileError, match="cannot be read"):
-        read_segments(city_with(tmp_path / "streets.gpkg"))
-    (tmp_path / "streets.csv").write_text("name,longitude,latitude\nOak Ln,-76.95,38.05\n")
-    with pytest.raises(StreetsFileError, match="holds Point, and streets are lines"):
-        read_segments(city_with(tmp_path / "streets.csv"))
-
-
-def test_more_lines_than_a_city_has_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "MAX_LINES", 17)
-    with pytest.raises(StreetsFileError, match="has 18 named lines in the city's box, and more than 17 are refused"):
-        read_segments(city_with(written(tmp_path, town())))
-
-
 def test_a_city_without_streets_has_no_segments():
     with pytest.raises(ValueError, match="City square_town has no streets"):
         read_segments(City.model_validate(CITY))
-
-
-def test_one_number_alone_is_refused():
-    with pytest.raises(ValueError, match="give both number_from and number_to, or neither"):
-        Streets(path=Path("a"), name="name", number_from="low")

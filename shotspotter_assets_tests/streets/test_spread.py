@@ -52,12 +52,6 @@ def test_parts_have_all_of_the_streets_and_lie_in_one_cell_each(city, parts, seg
         assert int(middle.y // (plane.height / 4)) * 4 + int(middle.x // (plane.width / 4)) == cell
 
 
-def test_a_line_along_an_edge_of_cells_counts_once(city, segments):
-    # At ten rows and columns, all streets lie on edges.
-    fine = city.model_copy(update={"grid": city.grid.model_copy(update={"rows": 10, "columns": 10})})
-    assert parts_of(fine, segments).metres.sum() == pytest.approx(segments.metres.sum(), rel=0.01)
-
-
 def test_an_exact_point_is_on_its_street_alone(city, parts, segments):
     (shares,) = shares_by_name(city, parts, segments, [(-76.985, 38.02)], Inexactness(5, 5, False))
     assert shares == {"B St between 1th Ave and 2th Ave": 1.0}
@@ -103,11 +97,6 @@ def test_rounding_is_what_the_points_show(city, parts):
     on_streets = alerts(*((-76.985 + 0.0003 * random.random(), 38.02 + 0.0001) for _ in range(200)))
     assert Inexactness.of(city, on_streets, parts).north == pytest.approx(11.1, abs=1.5)  # from the streets
     assert str(Inexactness.of(city, on_streets, parts)).startswith("points are exact to about 1")
-
-
-def test_without_alerts_nothing_is_spread(city, parts):
-    none = Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
-    assert spread(city, parts, none, Inexactness.of(city, none, parts)).shape == (0, len(parts))
 
 
 def test_it_is_told_how_far_points_leave_the_street_open(city, parts):
