@@ -25,7 +25,7 @@ from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses

@@ -10,10 +10,10 @@ from datetime import date
 from typing import Any
 
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.evaluation.report_files import read_fold_report
+from shotspotter_assets.evaluation.scores import flat_scores, score_table
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition
 
@@ -24,8 +24,8 @@ COLUMNS = {
     "roc_auc": ("AUC", "{:.3f}"),
     "predicted_over_observed": ("pred/obs", "{:.2f}"),
     "calibration_slope": ("slope", "{:.2f}"),
-    "accuracy": ("accuracy", "{:.4f}"),
-    "weighted_accuracy_10": ("10:1-weighted accuracy", "{:.3f}"),
+    "accuracy_1": ("accuracy", "{:.4f}"),
+    "accuracy_10": ("10:1-weighted accuracy", "{:.3f}"),
 }
 
 
@@ -37,9 +37,9 @@ def main() -> None:
     chosen = parser.parse_args()
     store = StoreResource(root=Settings.from_environment(os.environ).store_root).open()
     partitions = [Partition("evaluation_reports", chosen.city, "fold", fold) for fold in chosen.folds]
-    reports = [FoldReport.model_validate_json(store.read_bytes(partition, "report.json")) for partition in partitions]
+    scores = [read_fold_report(store, chosen.city, fold)[1] for fold in chosen.folds]
     forecasts = pool_tables([store.read_table(partition, "forecasts.parquet") for partition in partitions])
-    seconds = {name: sum(report.models[name].seconds_to_train or 0 for report in reports) for name in reports[0].models}
+    seconds = {name: sum(one.value("seconds_to_train", name) or 0 for one in scores) for name in scores[0].models()}
     for title, table in (
         ("All days", forecasts),
         ("Without 3-5 July, 31 December, 1 January", without_firework_days(forecasts)),
@@ -65,7 +65,8 @@ def show(table: Any, seconds: dict[str, float]) -> None:
     print("| " + " | ".join(head) + " |")
     print("| " + " | ".join("---" for _ in head) + " |")
     for name, scores in sorted(score_table(table).items(), key=lambda item: item[1].log_loss):
-        values = [(getattr(scores, key), form) for key, (_, form) in COLUMNS.items()]
+        flat = flat_scores(scores)
+        values = [(flat[key], form) for key, (_, form) in COLUMNS.items()]
         numbers = ["-" if value is None else form.format(value) for value, form in values]
         gains = [table_gain(table, name, over).text("+.3f") for over in ("historical_mean", "gradient_boosting")]
         row = [

@@ -18,7 +18,7 @@ from stack_members import HINDSIGHT, members_of, stack_of, with_best_in_hindsigh
 
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.registry import BASELINES
 

@@ -16,8 +16,7 @@ from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.city_assets import ALERT_ASSETS
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.evaluation.fold_report import FoldReport
-from shotspotter_assets.evaluation.report_files import fold_partition
+from shotspotter_assets.evaluation.report_files import fold_partition, read_fold_report
 from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.file_names import INDEX_FILE, REPORT_FILE, TOP_FILE
@@ -148,14 +147,14 @@ def _run(launches: Sequence[Launch]) -> list[str]:
 
 def _show_fold(store: Store, fold: date) -> None:
     partition = fold_partition(CITY, fold)
-    report = FoldReport.model_validate_json(store.read_bytes(partition, REPORT_FILE))
+    report, scores = read_fold_report(store, CITY, fold)
     print(
         f"\nFold {fold}: {report.test_days} test days, {report.covered_cells} covered cells, {report.alerts:,} alerts, "
         f"{report.base_rate:.2%} of cell-days with an alert"
     )
     print(f"{'model':22s}" + "".join(f"{title:>13s}" for title in SHOWN_SCORES.values()))
-    for name, scores in sorted(report.models.items(), key=lambda item: item[1].log_loss):
-        values = [getattr(scores, score) for score in SHOWN_SCORES]
+    for name in scores.models():
+        values = [scores.value(score, name) for score in SHOWN_SCORES]
         print(f"{name:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
     print(f"report and plots: {store.uri(partition, REPORT_FILE).removesuffix(REPORT_FILE)}")
 

@@ -10,11 +10,13 @@ from markdown_it import MarkdownIt
 
 from shotspotter_assets.defs import panel
 from shotspotter_assets.evaluation.model_card import model_card
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.walk_forward_report import AREA
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.notifications.messages import corrupt_file
 from shotspotter_assets.notifications.settings import NotificationSettings
 from shotspotter_assets.notifications.texts import Texts
-from shotspotter_assets_tests.evaluation.test_walk_forward_report import REPORT
+from shotspotter_assets_tests.evaluation.test_walk_forward_report import REPORT, SCORES
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.csv",
@@ -60,11 +62,11 @@ def test_lists_in_the_panel_show_it_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_names_of_areas_in_the_model_card_show_as_they_are(text: str) -> None:
-    scores = next(iter(REPORT.by_area.areas.values()))
+    hostile = {key: value for key, value in SCORES.rows.items() if key[:2] != (AREA, "south-east")}
+    hostile |= {(AREA, text, *key[2:]): value for key, value in SCORES.rows.items() if key[:2] == (AREA, "south-east")}
     share = next(iter(REPORT.burden[REPORT.verdict.served].by_area.values()))
-    by_area = replace(REPORT.by_area, areas={text: scores})
     burden = {name: replace(burden, by_area={text: share}) for name, burden in REPORT.burden.items()}
-    html = rendered(model_card(REPORT.model_copy(update={"by_area": by_area, "burden": burden})))
+    html = rendered(model_card(REPORT.model_copy(update={"burden": burden}), ScoreTable(hostile)))
     assert not re.findall(r"<(?:img|script|a|del|code)\b", html)
     assert text_of(html).count(" ".join(text.split())) == 2
 

@@ -4,24 +4,21 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.registry import KINDS, Access, open_sources
+from shotspotter_assets.sources.registry import Access, open_sources
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     from pyarrow import fs
 
     from shotspotter_assets.notifications.send import Notifier
-    from shotspotter_assets.sources.protocol import AlertSource, SimulatedTruth
+    from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store
 
 
@@ -86,15 +83,6 @@ class SourcesResource(S3User):
     def readers(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
         """The reader of each of `city.all_sources`. Landed files of `left_out` (path to version) are not read."""
         return open_sources(city, Access(self._landing, os.environ, left_out or {}))
-
-    def true_forecasts(
-        self, city: City, days: Sequence[date], in_coverage: "npt.NDArray[np.bool_]"
-    ) -> "dict[str, npt.NDArray[np.float64]]":
-        """The truth as a forecast, shape (days, covered cells), named `true_intensity`; empty for a real city."""
-        if not KINDS[city.source.kind].knows_truth:
-            return {}
-        (source,) = cast("list[SimulatedTruth]", self.readers(city))
-        return {"true_intensity": source.true_probability(days[0], days[-1])[:, in_coverage]}
 
     def _landing(self) -> tuple["fs.FileSystem", str]:
         from pyarrow import fs

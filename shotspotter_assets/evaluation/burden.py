@@ -1,6 +1,6 @@
-"""Who carries a forecast's flags: how many see nothing, in which areas they lie, and how often the same cells are flagged.
+"""The burden of a forecast's flags: how many see nothing, in which areas they lie, and how often the same cells are flagged.
 
-It needs no data about people: of fairness it shows where the flags fall, not on whom.
+No data about people are used: the numbers show where the flags fall, not on whom.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ FLAGGED_PERCENT: Final = 5
 """The shipped threshold: this share of the covered cells is flagged each day."""
 ALMOST_ALWAYS: Final = 0.9
 """Share of the days on which a cell is flagged."""
-MAX_TOP_CELLS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -32,34 +31,31 @@ class AreaBurden:
 
 
 @dataclass(frozen=True)
-class CellRepeats:
-    """How often one cell is flagged, and how often it has an alert."""
+class TopCell:
+    """The cell that is flagged most often."""
 
     row: int
     column: int
-    area: str
     share_of_days_flagged: float
     share_of_days_with_alert: float
-    longest_run_days: int
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """How often the same cells are flagged; `top_cells` are the most flagged ones, the most flagged first."""
-
-    cells: int
-    cells_never_flagged: int
-    cells_flagged_almost_always: int
-    almost_always_means_share_of_days: float
-    longest_run_days: int
-    top_cells: list[CellRepeats]
 
 
 @dataclass(frozen=True)
 class Burden:
-    """What a model's flags cost: of ten flagged cells, `empty_of_ten` see nothing.
+    """The burden of a model's flags: of ten flagged cells, `empty_of_ten` see nothing.
 
-    `precision` is flagged cell-days with an alert / flagged cell-days, `hit_rate` the same / all cell-days with an alert.
+    Attributes:
+        flagged_percent: share of the covered cells that is flagged.
+        flagged_cells_per_day: mean.
+        precision: flagged cell-days with an alert / flagged cell-days.
+        empty_of_ten: flagged cells without an alert.
+        hit_rate: flagged cell-days with an alert / all cell-days with an alert; None without any.
+        by_area: by name.
+        cells: covered on any day.
+        cells_never_flagged: of these.
+        cells_flagged_almost_always: on at least `ALMOST_ALWAYS` of the days.
+        longest_run_days: contiguous days on which one cell was flagged, the most of all cells.
+        top_cell: flagged most often.
     """
 
     model: str
@@ -69,7 +65,11 @@ class Burden:
     empty_of_ten: float
     hit_rate: float | None
     by_area: dict[str, AreaBurden]
-    repeats: Repeats
+    cells: int
+    cells_never_flagged: int
+    cells_flagged_almost_always: int
+    longest_run_days: int
+    top_cell: TopCell
 
 
 def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLAGGED_PERCENT) -> Burden:
@@ -87,14 +87,26 @@ def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLA
     flagged = flagged_shares(forecasts[model].to_numpy(), days)[percent]
     row, column = cells_of(forecasts)
     names, area = np.unique(areas.names[row, column], return_inverse=True)
-    cell_days, flags = np.bincount(area).astype(np.float64), np.bincount(area, weights=flagged)
-    alerts, hits = np.bincount(area, weights=observed), np.bincount(area, weights=flagged * observed)
+    cell_days, flags, alerts, hits = (
+        np.bincount(area, weights=weights) for weights in (np.ones(len(area)), flagged, observed, flagged * observed)
+    )
+    precision = float(hits.sum() / flags.sum())
+
+    grid_columns = areas.names.shape[1]
+    cells, cell = np.unique(row * grid_columns + column, return_inverse=True)
+    share_flagged, share_with_alert = (
+        np.bincount(cell, weights=weights) / np.bincount(cell) for weights in (flagged, observed)
+    )
+    day = (days - days.min()).astype(np.int64)
+    is_flagged = np.zeros((day.max() + 1, len(cells)), dtype=bool)
+    is_flagged[day, cell] = flagged >= 0.5
+    top = int(share_flagged.argmax())
     return Burden(
         model=model,
         flagged_percent=percent,
         flagged_cells_per_day=float(flagged.sum() / len(np.unique(days))),
-        precision=float(hits.sum() / flags.sum()),
-        empty_of_ten=float(10 * (1 - hits.sum() / flags.sum())),
+        precision=precision,
+        empty_of_ten=10 * (1 - precision),
         hit_rate=ratio(hits.sum(), alerts.sum()),
         by_area={
             str(name): AreaBurden(
@@ -105,46 +117,16 @@ def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLA
             )
             for number, name in enumerate(names)
         },
-        repeats=_repeats(days, row, column, flagged, observed, areas),
-    )
-
-
-def _repeats(
-    days: npt.NDArray[np.datetime64],
-    row: npt.NDArray[np.int64],
-    column: npt.NDArray[np.int64],
-    flagged: npt.NDArray[np.float64],
-    observed: npt.NDArray[np.bool_],
-    areas: CellAreas,
-) -> Repeats:
-    grid_columns = areas.names.shape[1]
-    cells, cell = np.unique(row * grid_columns + column, return_inverse=True)
-    days_covered = np.bincount(cell)
-    share_flagged, share_with_alert = (
-        np.bincount(cell, weights=weights) / days_covered for weights in (flagged, observed)
-    )
-    day = (days - days.min()).astype(np.int64)
-    flags = np.zeros((day.max() + 1, len(cells)), dtype=bool)
-    flags[day, cell] = flagged >= 0.5
-    longest_runs = _longest_runs(flags)
-    top = np.argsort(-share_flagged, kind="stable")[:MAX_TOP_CELLS]
-    return Repeats(
         cells=len(cells),
         cells_never_flagged=int((share_flagged == 0).sum()),
         cells_flagged_almost_always=int((share_flagged >= ALMOST_ALWAYS).sum()),
-        almost_always_means_share_of_days=ALMOST_ALWAYS,
-        longest_run_days=int(longest_runs.max()),
-        top_cells=[
-            CellRepeats(
-                row=int(cells[at] // grid_columns),
-                column=int(cells[at] % grid_columns),
-                area=str(areas.names.ravel()[cells[at]]),
-                share_of_days_flagged=float(share_flagged[at]),
-                share_of_days_with_alert=float(share_with_alert[at]),
-                longest_run_days=int(longest_runs[at]),
-            )
-            for at in top
-        ],
+        longest_run_days=int(_longest_runs(is_flagged).max()),
+        top_cell=TopCell(
+            int(cells[top] // grid_columns),
+            int(cells[top] % grid_columns),
+            float(share_flagged[top]),
+            float(share_with_alert[top]),
+        ),
     )
 
 

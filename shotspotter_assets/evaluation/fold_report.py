@@ -1,36 +1,67 @@
-"""The evaluation report of one fold, and the forecasts that its scores were computed from."""
+"""The evaluation of one fold: forecasts of its test days by its own models and every baseline, scores, and the report."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
-from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Scores
-from shotspotter_assets.evaluation.stored_report import StoredReport
-from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.models.forecaster import ModelForecast
+from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
+from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.models.forecaster import Fitted, HasMembers, ModelForecast
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.records import FoldRecord, TunedUse
+from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.stored_models import model_partition
 
-
-class ForecastShapeError(ValueError):
-    """A forecast does not have one probability per test day and covered cell."""
+WITHOUT_FIREWORKS = "without_firework_days"
+"""Facet of the days that are no firework days; absent where there are none."""
 
 
 @dataclass(frozen=True)
-class TrainedScores(Scores):
-    """The scores of a model, with the seconds that its training took; None where nothing is fitted."""
+class EvaluatedFold:
+    """The record of a fold's own models, and the city's days to the last test day with the coverage of that record."""
 
-    seconds_to_train: float | None
+    record: FoldRecord
+    history: History
+
+    @cached_property
+    def windows(self) -> tuple[range, range, range]:
+        """(training, validation, test) as indexes of the history's days."""
+        return self.record.windows(len(self.history.counts))
+
+    @property
+    def cutoff(self) -> int:
+        """Index of the first test day."""
+        return self.windows[2].start
+
+    @cached_property
+    def test_days(self) -> npt.NDArray[np.datetime64]:
+        """The days that are forecast, shape (test days,)."""
+        return self.history.days()[self.cutoff :]
+
+    @cached_property
+    def observed(self) -> npt.NDArray[np.bool_]:
+        """Whether a covered cell had an alert, shape (test days, cells)."""
+        return self.history.observed[self.cutoff :]
+
+    @cached_property
+    def alerts(self) -> npt.NDArray[np.integer]:
+        """Alerts of the test days, shape (test days, rows, columns)."""
+        return self.history.alerts[self.cutoff :]
 
 
-class FoldReport(StoredReport):
-    """The scores of all models in one fold."""
+class FoldReport(BaseModel):
+    """The report of one fold, stored as `report.json`; its scores are a table (see `evaluation.score_rows`)."""
+
+    model_config = ConfigDict(frozen=True)
 
     city: str
     fold: date
@@ -50,53 +81,68 @@ class FoldReport(StoredReport):
     """Share of the test cell-days with an alert."""
     config: dict[str, JsonValue]
     """Of the run that trained the models."""
-    models: dict[str, TrainedScores]
-    without_firework_days: dict[str, Scores]
-    """Empty where every day is a firework day."""
     model_settings: dict[str, dict[str, JsonValue]]
-    """What was chosen for each model."""
-    tuned: dict[str, TunedUse] = Field(default_factory=dict)
-    """What is known of tuned settings, by forecaster; empty in reports of earlier versions."""
+    """The settings that were chosen for each model."""
     score_definitions: dict[str, str]
 
 
-def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tuple[FoldReport, pa.Table]:
-    """Report and forecasts table (see `evaluation.forecasts_table`) of one fold.
+def fold_forecasts(
+    files: Mapping[str, Mapping[str, bytes]], fold: EvaluatedFold, log: Callable[[str], None]
+) -> dict[str, ModelForecast]:
+    """Forecasts of the test days by model: the fold's own models, then the baselines.
+
+    Baselines that are members of a stored combination are taken from it.
 
     Args:
-        models: forecasts of the test days by model, `historical_mean` among them.
+        files: of the fold's own models, content by model and file.
+        fold: with the record of these models.
+        log: called with a line before each slow step.
 
     Raises:
-        ForecastShapeError: a forecast has another shape than (test days, covered cells).
+        ValueError: the days before the cutoff, or their factors, are not those that the models were trained on.
+        NothingToLearnError: covered cells are never, or always, occupied before the cutoff.
+    """
+    record, history, (train, validation, test) = fold.record, fold.history, fold.windows
+    key = model_partition(record.city, record.fold).key
+    if history.data_sha256(fold.cutoff) != record.data_sha256:
+        raise ValueError(
+            f"The grid tensors or contributing factors before {record.fold} are not those that the models of {key} were "
+            f"trained on; materialise fold_models for {key} again."
+        )
+    forecasts, members = dict[str, ModelForecast](), dict[str, Fitted]()
+    for name, trained in record.models.items():
+        log(f"{key}: forecasting {len(test)} days with {name}")
+        fitted = forecaster(name).load(files[name])
+        forecasts[name] = ModelForecast(fitted.predict(history, test), trained.settings, trained.seconds_to_train)
+        if isinstance(fitted, HasMembers):
+            members |= fitted.members
+    log(f"{key}: tuning and fitting the baselines")
+    # A combination's members were fitted on the same windows, and baselines have no settings in which they could differ.
+    return forecasts | fit_baselines(history, train, validation, test, log, members)
+
+
+def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tuple[FoldReport, ScoreTable, pa.Table]:
+    """Report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold.
+
+    Args:
+        fold: with the days that are forecast.
+        models: forecasts of the test days by model, `historical_mean` among them; shape (test days, covered cells).
     """
     record, in_coverage, observed = fold.record, fold.history.in_coverage, fold.observed
-    for name, model in models.items():
-        if model.probability.shape != observed.shape:
-            raise ForecastShapeError(
-                f"City {record.city}, fold {record.fold}: the forecast of {name} has shape {model.probability.shape}, not "
-                f"{observed.shape} (test days, covered cells)."
-            )
-    forecasts = forecasts_table(
-        fold.test_days,
-        np.nonzero(in_coverage),
-        observed,
-        # Kept as they are scored, so that the scores can be computed from the table alone.
-        {name: clip_probability(model.probability) for name, model in models.items()},
-    )
+    # Kept as they are scored, so that the scores can be computed from the table alone.
+    probabilities = {name: clip_probability(model.probability) for name, model in models.items()}
+    forecasts = forecasts_table(fold.test_days, np.nonzero(in_coverage), observed, probabilities)
+    rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
+    rows |= {(ALL, ALL, name, "seconds_to_train"): Score(model.seconds) for name, model in models.items()}
     report = FoldReport(
-        **record.model_dump(include=(FoldRecord.model_fields.keys() & FoldReport.model_fields) - {"models"}),
+        **record.model_dump(include=FoldRecord.model_fields.keys() & FoldReport.model_fields),
         test_days=len(fold.test_days),
         test_first=record.fold,
         test_last=fold.test_days[-1].item(),
         covered_cells=int(in_coverage.sum()),
         alerts=int(fold.alerts[:, in_coverage].sum()),
         base_rate=float(observed.mean()),
-        models={
-            name: TrainedScores(**vars(scores), seconds_to_train=models[name].seconds)
-            for name, scores in score_table(forecasts).items()
-        },
-        without_firework_days=score_table(without_firework_days(forecasts)),
         model_settings={name: model.settings for name, model in models.items() if model.settings is not None},
         score_definitions=dict(SCORE_DEFINITIONS),
     )
-    return report, forecasts
+    return report, ScoreTable(rows), forecasts

@@ -1,6 +1,4 @@
-"""The gate: a forecast is served only if it is shown to be better than the best baseline; else that baseline is served.
-
-For a stack it is an alarm: the best baseline is a member of it, and replaces it where the stack is worse beyond chance.
+"""The quality gate: the verdict on a candidate forecast, and which forecast is served.
 
 The best baseline is chosen by the very days that the candidate is judged on. That flatters the baseline, so it can only
 make the gate stricter. The candidate must be named beforehand: the best of several candidates, chosen on the same days,
@@ -8,7 +6,7 @@ would flatter itself.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +19,6 @@ from shotspotter_assets.models.registry import FORECASTERS
 
 NEVER: Final = "never"
 """The baseline that is never served: it forecasts no alert anywhere."""
-TRUTH: Final = "true_intensity"
-"""What only a simulated city has: the process itself, which is neither served nor a baseline."""
 
 MIN_WEEKS: Final = 12
 """With fewer calendar weeks, an interval drawn from whole weeks is too narrow; a quarter has 13 or 14."""
@@ -32,26 +28,25 @@ PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)
 
 _CONSTANT: Final = "constant"
 
-
-class GateError(ValueError):
-    """The forecasts table lacks what the gate compares."""
+Outcome = Literal["better", "not worse, not shown to be better", "worse"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which forecast to serve, and why.
+    """The verdict on a candidate, and the forecast that is served.
 
     Attributes:
-        passed: whether the candidate is served.
+        passed: whether the candidate is served: it is better, or it is a combination and not worse.
         served: name of the candidate, or of the best baseline.
         candidate: name.
         best_baseline: the servable baseline with the least log loss.
         gain: of the candidate over the best baseline; see `evaluation.gains.Gain`.
         gain_over_constant: the same over the observed frequency of these very days as the forecast of every cell and
-            day, which a forecast that knows anything beats.
+            day, which any useful forecast beats.
         predicted_over_observed: None without positives.
         positives: cell-days with an alert.
-        reasons: in words; those against the candidate, or else those for it.
+        reasons: sentences: the verdict, what keeps it from being better, and the rule that serves it all the same.
+        outcome: see `judge`.
     """
 
     passed: bool
@@ -63,6 +58,7 @@ class Verdict:
     predicted_over_observed: float | None
     positives: int
     reasons: tuple[str, ...]
+    outcome: Outcome
 
 
 def baselines_in(forecasts: pa.Table) -> list[str]:
@@ -72,76 +68,90 @@ def baselines_in(forecasts: pa.Table) -> list[str]:
 
 
 def judge(forecasts: pa.Table, candidate: str) -> Verdict:
-    """The verdict on a candidate forecast; a candidate that is a baseline itself has to beat the others.
+    """The verdict on a candidate forecast, by one rule for all; a candidate that is a baseline is judged by the others.
 
-    It passes if the lower end of the 90% interval (weekly block bootstrap) of its gain over the best baseline is above
-    zero, and so is that over a constant; if predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and if there
-    are weeks and positives enough to tell. A candidate that combines others (`registry.Entry.combines`) passes unless the
-    upper end of the interval of its gain over the best baseline is below zero.
+    - "better": the lower end of the 90% interval (weekly block bootstrap) of the gain over the best baseline is above
+      zero, and so is that over a constant; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are
+      `MIN_WEEKS` weeks and `MIN_POSITIVES` positives.
+    - "worse": the upper end of the interval of the gain over the best baseline is below zero.
+    - "not worse, not shown to be better": everything else.
+
+    A candidate is served if it is better. A combination (`registry.Entry.combines`), of which the best baseline is a
+    member, is served unless it is worse.
 
     Args:
         forecasts: the candidate and the baselines on the same cell-days (see `evaluation.forecasts_table`).
         candidate: its column.
 
     Raises:
-        GateError: the table lacks the candidate, or a baseline that could be served.
+        ValueError: the table lacks the candidate, or a baseline that could be served.
     """
     compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
     if candidate not in model_names(forecasts) or not compared:
-        raise GateError(
+        raise ValueError(
             f"The gate compares a candidate with baselines; the forecasts have {', '.join(model_names(forecasts)) or 'no model'}, "
             f"the candidate is {candidate!r}. Name a candidate among them, beside a baseline other than {NEVER}."
         )
     observed = observed_of(forecasts)
     positives = int(observed.sum())
-    table = forecasts.select(["date", "observed", candidate, *compared]).append_column(
-        _CONSTANT, pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
-    )
+    constant = pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
+    table = forecasts.select(["date", "observed", candidate, *compared]).append_column(_CONSTANT, constant)
     weekly = weekly_losses(table, (candidate, *compared, _CONSTANT))
     best = min(compared, key=lambda name: weekly.losses[name].sum())
-    gain = weekly_gain(weekly, candidate, best)
-    over_constant = weekly_gain(weekly, candidate, _CONSTANT)
+    gain, over_constant = (weekly_gain(weekly, candidate, over) for over in (best, _CONSTANT))
     ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
-
     lowest, highest = PREDICTED_OVER_OBSERVED
-    conditions: tuple[tuple[bool, str], ...] = (
+    is_calibrated = ratio is not None and lowest <= ratio <= highest
+    conditions = (
         (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
         (positives >= MIN_POSITIVES, f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed."),
-        (gain.is_shown, _in_words(gain, f"{best} (the best baseline)")),
-        (over_constant.is_shown, _in_words(over_constant, "one constant probability for every cell and day")),
         (
-            ratio is not None and lowest <= ratio <= highest,
-            f"Predicted / observed is {_number(ratio, '.2f')}; between {lowest} and {highest} is allowed.",
+            over_constant.is_shown,
+            f"Not shown to be better than one constant probability for every cell and day ({_percent(over_constant)}).",
+        ),
+        (
+            is_calibrated,
+            f"Predicted / observed is {'unknown' if ratio is None else f'{ratio:.2f}'}; "
+            f"{lowest} to {highest} is allowed.",
         ),
     )
+    failed = [reason for holds, reason in conditions if not holds]
+    outcome: Outcome = "not worse, not shown to be better"
+    if gain.high is not None and gain.high < 0:
+        outcome = "worse"
+    elif gain.is_shown and not failed:
+        outcome = "better"
+    simple = f"the best simple method, {best} ({_percent(gain)})"
+    if outcome == "worse":
+        reasons = [f"Worse than {simple}.", *failed]
+    elif gain.is_shown:
+        reasons = [f"Better than {simple}.", *failed]
+    else:
+        reasons = [f"Not worse than {simple}, and not shown to be better.", *failed]
     entry = FORECASTERS.get(candidate)
-    if entry is not None and entry.combines:
-        is_worse = gain.high is not None and gain.high < 0
-        conditions = (
-            (not is_worse, _in_words(gain, f"{best} (the best baseline)", "upper end must not be below zero")),
-        )
-    failed = tuple(reason for holds, reason in conditions if not holds)
+    combines = entry is not None and entry.combines
+    passed = outcome == "better" or (combines and outcome != "worse")
+    if passed and outcome != "better":
+        reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
     return Verdict(
-        passed=not failed,
-        served=best if failed else candidate,
+        passed=passed,
+        served=candidate if passed else best,
         candidate=candidate,
         best_baseline=best,
         gain=gain,
         gain_over_constant=over_constant,
         predicted_over_observed=ratio,
         positives=positives,
-        reasons=failed or tuple(reason for _, reason in conditions),
+        reasons=tuple(reasons),
+        outcome=outcome,
     )
 
 
-def _in_words(gain: Gain, over: str, needed: str = "lower end must be above zero") -> str:
-    if gain.gain is not None and gain.low is None:
-        return f"The gain over {over} is {gain.text()} nats per positive; its {needed}."
-    middle, low, high = (_number(value, "+.4f") for value in (gain.gain, gain.low, gain.high))
-    return (
-        f"The gain over {over} is {middle} nats per positive, {gain.level:.0%} interval {low} to {high}; its {needed}."
-    )
-
-
-def _number(value: float | None, form: str) -> str:
-    return "unknown" if value is None else format(value, form)
+def _percent(gain: Gain) -> str:
+    """A gain as the change of the probability of what happened, such as "+0.5%, 90% interval -1.4% to +2.3%"."""
+    if gain.gain is None:
+        return "no alert to compare on"
+    if gain.low is None or gain.high is None:
+        return f"{np.expm1(gain.gain):+.1%}, no interval from {gain.weeks} weeks"
+    middle, low, high = (f"{np.expm1(value):+.1%}" for value in (gain.gain, gain.low, gain.high))
+    return f"{middle}, {gain.level:.0%} interval {low} to {high}"

@@ -1,8 +1,7 @@
 """Pictures for the reports, as PNG bytes; colours are told apart by colour-blind readers (Okabe and Ito 2008)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import date
 from io import BytesIO
 from typing import Any, Final
 
@@ -11,43 +10,14 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import Box
 from shotspotter_assets.evaluation.gains import Gain
-from shotspotter_assets.evaluation.reliability import reliability
-from shotspotter_assets.evaluation.scores import AREAS, Scores
+from shotspotter_assets.evaluation.scores import AREAS, Reliability
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-WINDOW_COLOURS: Final = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 COLOUR_LIMIT_QUANTILE: Final = 0.995
-
-
-@dataclass(frozen=True)
-class FoldWindows:
-    """First and last day (inclusive) of a fold's windows, for `walk_forward_windows`."""
-
-    name: str
-    train: tuple[date, date]
-    validation: tuple[date, date]
-    test: tuple[date, date]
-
-
-def coverage_grid(in_coverage: Booleans, box: Box, alerts: npt.NDArray[np.integer]) -> bytes:
-    """The grid over the city's box, covered cells coloured by their `alerts`, others hatched; both (rows, columns)."""
-    from matplotlib.colors import LogNorm
-
-    figure = new_figure(6.4, 6.0)
-    axes = figure.add_subplot()
-    # The scale is logarithmic, so a covered cell without an alert takes the colour of one alert.
-    colours = LogNorm(1, max(int(alerts[in_coverage].max(initial=1)), 2))
-    image = draw_map(axes, box, np.where(in_coverage, np.maximum(alerts, 1), np.nan), cmap="Blues", norm=colours)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="alerts in the training window")
-    rows, columns = in_coverage.shape
-    axes.set_title(
-        f"Grid of {rows} x {columns} cells, {int(in_coverage.sum())} covered (hatched: not covered)", fontsize=10
-    )
-    return as_png(figure)
 
 
 def forecast_beside_observed(
@@ -88,48 +58,16 @@ def forecast_beside_observed(
     return as_png(figure)
 
 
-def walk_forward_windows(folds: Sequence[FoldWindows]) -> bytes:
-    """Bars of the training, validation and test window of each fold over the calendar."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.patches import Patch
-
-    figure = new_figure(9.0, 1.5 + 0.42 * len(folds))
-    axes = figure.add_subplot()
-    for line, fold in enumerate(folds):
-        for window, colour in WINDOW_COLOURS.items():
-            first, last = getattr(fold, window)
-            axes.barh(line, last + timedelta(days=1) - first, left=first, height=0.62, color=colour, edgecolor="white")
-        label = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 8}
-        axes.annotate(str(fold.test[0]), (fold.test[0], line), (-3, 0), **label)
-    axes.set_yticks(range(len(folds)), [f"fold {fold.name}" for fold in folds])
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.4)
-    axes.set_axisbelow(True)
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.set_title("Walk-forward windows (date: first test day)", fontsize=10)
-    handles = [Patch(color=colour, label=window) for window, colour in WINDOW_COLOURS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    return as_png(figure)
-
-
-def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) -> bytes:
-    """Observed frequency against mean forecast in bins of equally many cell-days, with 95% binomial intervals.
-
-    Args:
-        probabilities: model to forecasts, each of the shape of `observed`; constant ones have no curve.
-        observed: whether there was an alert, any shape.
-    """
+def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
+    """Observed frequency against mean forecast by model, with 95% intervals; constant forecasts have no curve."""
     figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     points = []
-    for number, (name, probability) in enumerate(probabilities.items()):
-        if np.ptp(probability) == 0:
-            continue
-        bins = reliability(probability.ravel(), observed.ravel())
-        columns = np.array([bins.mean_forecast, bins.observed_frequency, bins.low, bins.high])
+    for number, (name, one) in enumerate(bins.items()):
+        columns = np.array([one.mean_forecast, one.observed_frequency, one.low, one.high])
         forecast, frequency, low, high = columns[:, columns[1] > 0]
+        if len(one.mean_forecast) == 1:
+            continue
         points += [forecast, frequency]
         axes.errorbar(
             forecast,
@@ -160,17 +98,16 @@ def reliability_curve(probabilities: Mapping[str, Array], observed: Booleans) ->
     return as_png(figure)
 
 
-def hit_rate_against_area(scores: Mapping[str, Scores]) -> bytes:
+def hit_rate_against_area(hit_rates: Mapping[str, Mapping[int, float]]) -> bytes:
     """Share of positives in the flagged cells against the flagged share of the covered area, by model."""
     figure = new_figure(6.6, 5.2)
     axes = figure.add_subplot()
+    numbers = {name: number for number, name in enumerate(hit_rates)}
     # The key lists the best model first, in the order in which its lines end.
-    ranked = sorted(scores.items(), key=lambda item: item[1].hit_rate[AREAS[-1]] or 0.0, reverse=True)
-    numbers = {name: number for number, name in enumerate(scores)}
-    for name, own in ranked:
-        rates = [100 * (own.hit_rate[area] or 0.0) for area in AREAS]
+    for name, rates in sorted(hit_rates.items(), key=lambda item: -item[1][AREAS[-1]]):
+        percent = [100 * rates[area] for area in AREAS]
         style = line_style(numbers[name])
-        axes.plot((0, *AREAS), (0, *rates), markersize=5, linewidth=1.2, label=name, **style)
+        axes.plot((0, *AREAS), (0, *percent), markersize=5, linewidth=1.2, label=name, **style)
     axes.plot((0, AREAS[-1]), (0, AREAS[-1]), color="0.5", linestyle="--", linewidth=1, label="chance")
     axes.set(
         xlabel="flagged share of the covered cells, each day (%)",

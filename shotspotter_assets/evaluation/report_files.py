@@ -1,33 +1,55 @@
-"""Where the reports are in the store, and what is read from those of a city's folds."""
+"""The files of reports in the store, and the facts about a candidate in the records of its folds."""
 
 from collections.abc import Collection
 from datetime import date
 
 import pyarrow as pa
+from pydantic import BaseModel
 
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.stored_models import read_record
-from shotspotter_assets.storage.file_names import RECORD_FILE, REPORT_FILE
+from shotspotter_assets.storage.file_names import RECORD_FILE, REPORT_FILE, SCORES_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 
 def fold_partition(city: str, cutoff: date) -> Partition:
-    """Where the report of a fold is."""
+    """The place of the report of a fold."""
     return Partition("evaluation_reports", city, "fold", cutoff)
 
 
 def walk_forward_partition(city: str) -> Partition:
-    """Where the report of a city is."""
+    """The place of the report of a city."""
     return Partition("walk_forward_reports", city)
 
 
-def read_walk_forward_report(store: Store, city: str) -> WalkForwardReport:
-    """The report of a city.
+def write_report(store: Store, partition: Partition, report: BaseModel, scores: ScoreTable) -> None:
+    """Write a report last, so that its scores are there where it is."""
+    store.write_table(partition, SCORES_FILE, scores.to_arrow())
+    store.write_bytes(partition, REPORT_FILE, report.model_dump_json(indent=2).encode())
+
+
+def read_fold_report(store: Store, city: str, cutoff: date) -> tuple[FoldReport, ScoreTable]:
+    """The report of a fold and its scores.
 
     Raises:
         MissingObjectError: it was not made.
     """
-    return WalkForwardReport.model_validate_json(store.read_bytes(walk_forward_partition(city), REPORT_FILE))
+    partition = fold_partition(city, cutoff)
+    scores = ScoreTable.from_arrow(store.read_table(partition, SCORES_FILE))
+    return FoldReport.model_validate_json(store.read_bytes(partition, REPORT_FILE)), scores
+
+
+def read_walk_forward_report(store: Store, city: str) -> tuple[WalkForwardReport, ScoreTable]:
+    """The report of a city and its scores.
+
+    Raises:
+        MissingObjectError: it was not made.
+    """
+    partition = walk_forward_partition(city)
+    report = WalkForwardReport.model_validate_json(store.read_bytes(partition, REPORT_FILE))
+    return report, ScoreTable.from_arrow(store.read_table(partition, SCORES_FILE))
 
 
 def read_fold_tables(store: Store, city: str, file: str) -> dict[date, pa.Table]:
@@ -36,23 +58,15 @@ def read_fold_tables(store: Store, city: str, file: str) -> dict[date, pa.Table]
     return {cutoff: store.read_table(fold_partition(city, cutoff), file) for cutoff in cutoffs}
 
 
-def read_origins(store: Store, city: str, folds: Collection[date], candidate: str) -> dict[date, str]:
-    """The model of all cities that the candidate starts at, by cutoff, for the folds in which it starts at one."""
+def read_setting(store: Store, city: str, folds: Collection[date], candidate: str, setting: str) -> dict[date, str]:
+    """A setting of the candidate by cutoff, for the folds in which it has one.
+
+    `shared` is the model of all cities that it starts at, `in_words` the weights of the forecasts that it combines.
+    """
     cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
     models = {cutoff: read_record(store, city, cutoff).models.get(candidate) for cutoff in cutoffs}
     return {
-        cutoff: str(model.settings["shared"])
+        cutoff: str(model.settings[setting])
         for cutoff, model in models.items()
-        if model is not None and "shared" in model.settings
-    }
-
-
-def read_trust(store: Store, city: str, folds: Collection[date], candidate: str) -> dict[date, str]:
-    """Whom the candidate trusts, in words, by cutoff, for the folds in which it combines others."""
-    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
-    models = {cutoff: read_record(store, city, cutoff).models.get(candidate) for cutoff in cutoffs}
-    return {
-        cutoff: str(model.settings["in_words"])
-        for cutoff, model in models.items()
-        if model is not None and "in_words" in model.settings
+        if model is not None and setting in model.settings
     }

@@ -2,27 +2,33 @@
 
 Notation in the definitions: p forecast probability and o observed occupancy (0 or 1) of a cell-day, r the reference
 forecast (the historical mean), sums and means over all covered cells and test days. Formulas follow Bowers et al.
-(2004) for hit rate, Chainey et al. (2008) for PAI, Hunt (2016) for PEI, and Murphy (1973) for the Brier score.
+(2004) for hit rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 AREAS: Final = (1, 5, 10, 20)
 """Flagged shares of the covered cells in percent."""
+WEIGHTS: Final = (1, 10, 100)
+"""Weights of a positive against a negative in the decisions that accuracy counts."""
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
     "gain_nats_per_positive": "(sum of log loss of the historical mean - sum of log loss) / sum(o)",
+    "brier": "mean((p - o)^2); less is better",
     "brier_skill": "1 - mean((p - o)^2) / mean((r - o)^2), r the historical mean",
     "average_precision": "sum over distinct thresholds of (recall gained) x precision; chance level is the base rate",
     "roc_auc": "probability that a positive has a higher p than a negative, ties counting half; chance level is 0.5",
@@ -31,36 +37,66 @@ SCORE_DEFINITIONS: Final = {
         "day's covered cells, rounded half up, at least 1; tied cells share the places left to them equally"
     ),
     "pai": "hit_rate / (sum of k / sum of covered cells over days)",
-    "pei": "hits / the most hits that any k cells of each day could have had (sum over days of min(k, positives))",
     "predicted_over_observed": "sum(p) / sum(o); 1 is calibrated in the large",
     "calibration_slope": "b of the unpenalised logistic regression o ~ a + b logit(p); 1 is calibrated",
     "calibration_intercept": "a of the same regression; 0 is calibrated",
-    "accuracy": "mean((p >= 1/2) = o); compare with 1 - base rate, which never forecasting an alert scores",
-    "weighted_accuracy_10": (
-        "share of right decisions, positives weighing 10 and negatives 1, deciding yes where q = 10p / (1 + 9p) >= "
-        "1/2, the odds that a 10:1 weighted loss would give, so where p >= 1/11"
+    "accuracy": (
+        "(w TP + TN) / (w (TP + FN) + TN + FP) for w = 1, 10, 100, deciding yes where p >= 1 / (1 + w), the odds that a "
+        "w:1 weighted loss would give; compare with the rows never and always"
     ),
+    "true_positives": "cell-days with an alert that the decision of accuracy flags, by w",
+    "true_negatives": "cell-days without an alert that it does not flag",
+    "false_positives": "cell-days without an alert that it flags",
+    "false_negatives": "cell-days with an alert that it does not flag",
 }
 """Score name to its formula. A score that is not defined (no positives, constant forecast) is None."""
 
 
 @dataclass(frozen=True)
-class Scores:
+class Decisions:
+    """Yes-or-no decisions by weight, see `WEIGHTS`."""
+
+    accuracy: dict[int, float]
+    true_positives: dict[int, int]
+    true_negatives: dict[int, int]
+    false_positives: dict[int, int]
+    false_negatives: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Scores(Decisions):
     """The scores of `SCORE_DEFINITIONS`; those by area map each share of `AREAS` to its value."""
 
     log_loss: float
     gain_nats_per_positive: float | None
+    brier: float
     brier_skill: float
     average_precision: float | None
     roc_auc: float | None
     hit_rate: dict[int, float | None]
     pai: dict[int, float | None]
-    pei: dict[int, float | None]
     predicted_over_observed: float | None
     calibration_slope: float | None
     calibration_intercept: float | None
-    accuracy: float
-    weighted_accuracy_10: float
+
+
+def flat_scores(scores: Decisions) -> dict[str, float | None]:
+    """Scores by name, those by area or weight as `hit_rate_5` and `accuracy_10`."""
+    flat: dict[str, float | None] = {}
+    for name, value in asdict(scores).items():
+        flat |= {f"{name}_{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[str, Scores]:
+    """Scores by model over all rows, measured against the column of the reference model; {} where there is no row."""
+    if not len(forecasts):
+        return {}
+    observed, period, references = observed_of(forecasts), periods_of(forecasts), forecasts[reference].to_numpy()
+    return {
+        name: score_cell_days(forecasts[name].to_numpy(), observed, references, period)
+        for name in model_names(forecasts)
+    }
 
 
 def score_cell_days(
@@ -77,28 +113,40 @@ def score_cell_days(
         reference: probability of the historical mean, same shape.
         day: any sortable label of the day of each; cells are ranked among those of the same label.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     p, r = clip_probability(probability), clip_probability(reference)
     positives = int(observed.sum())
-    losses = log_losses(p, observed)
-    reference_brier = np.mean((r - observed) ** 2)
+    losses, brier = log_losses(p, observed), float(np.mean((p - observed) ** 2))
     slope, intercept = calibration(p, observed)
-    weights = np.where(observed, 10.0, 1.0)
-    hit_rate, pai, pei = _area_scores(p, observed, day)
+    hit_rate, pai = _area_scores(p, observed, day)
     return Scores(
         log_loss=float(losses.mean()),
         gain_nats_per_positive=ratio((log_losses(r, observed) - losses).sum(), positives),
-        brier_skill=float(1 - np.mean((p - observed) ** 2) / reference_brier),
-        average_precision=_average_precision(p, observed),
-        roc_auc=_roc_auc(p, observed),
+        brier=brier,
+        brier_skill=float(1 - brier / np.mean((r - observed) ** 2)),
+        average_precision=float(average_precision_score(observed, p)) if positives else None,
+        roc_auc=float(roc_auc_score(observed, p)) if 0 < positives < len(observed) else None,
         hit_rate=hit_rate,
         pai=pai,
-        pei=pei,
         predicted_over_observed=ratio(p.sum(), positives),
         calibration_slope=slope,
         calibration_intercept=intercept,
-        accuracy=float(np.mean((p >= 0.5) == observed)),
-        weighted_accuracy_10=float(np.average((p >= 1 / 11) == observed, weights=weights)),
+        **vars(decisions(p, observed)),
     )
+
+
+def decisions(probability: Array, observed: Booleans) -> Decisions:
+    """The decisions of a forecast by weight: yes where p >= 1 / (1 + weight)."""
+    counts: dict[int, tuple[int, ...]] = {}
+    for weight in WEIGHTS:
+        yes = probability >= 1 / (1 + weight)
+        counts[weight] = tuple(
+            int((said & came).sum())
+            for said, came in ((yes, observed), (~yes, ~observed), (yes, ~observed), (~yes, observed))
+        )
+    accuracy = {w: (w * tp + tn) / (w * (tp + fn) + tn + fp) for w, (tp, tn, fp, fn) in counts.items()}
+    return Decisions(accuracy, *({w: count[at] for w, count in counts.items()} for at in range(4)))
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
@@ -130,7 +178,7 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 
 
 def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
-    """How far each cell-day is flagged, by area: 1 within the k highest of its day, 0 below, shape (cell-days,).
+    """The share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below, (cell-days,).
 
     Tied cells share the places left to them equally: what row order or one seed would give is luck.
 
@@ -155,37 +203,51 @@ def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array
 
 
 def _flagged_cells(cells: npt.NDArray[np.integer], area: int) -> Array:
-    """How many cells are flagged on each day with that many covered cells."""
+    """Number of cells that are flagged on each day with so many covered cells."""
     return np.maximum(np.floor(cells * area / 100 + 0.5), 1)
 
 
 def _area_scores(
     p: Array, observed: Booleans, day: npt.NDArray[Any]
-) -> tuple[dict[int, float | None], dict[int, float | None], dict[int, float | None]]:
-    """(hit rate, PAI, PEI) by area."""
-    _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
-    day_positives = np.bincount(day_at, weights=observed)
+) -> tuple[dict[int, float | None], dict[int, float | None]]:
+    """(hit rate, PAI) by area."""
+    cells = np.unique(day, return_counts=True)[1]
     hit_rate: dict[int, float | None] = {}
     pai: dict[int, float | None] = {}
-    pei: dict[int, float | None] = {}
     for area, share in flagged_shares(p, day).items():
-        flagged, hits = _flagged_cells(cells, area), share[observed].sum()
-        hit_rate[area] = ratio(hits, day_positives.sum())
-        pai[area] = ratio(hits / (flagged.sum() / cells.sum()), day_positives.sum())
-        pei[area] = ratio(hits, np.minimum(flagged, day_positives).sum())
-    return hit_rate, pai, pei
+        hits, flagged_share = share[observed].sum(), _flagged_cells(cells, area).sum() / cells.sum()
+        hit_rate[area] = ratio(hits, observed.sum())
+        pai[area] = ratio(hits / flagged_share, observed.sum())
+    return hit_rate, pai
 
 
-def _average_precision(p: Array, observed: Booleans) -> float | None:
-    from sklearn.metrics import average_precision_score
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of equally many cell-days by rising forecast, a value of each; equal forecasts share a bin.
 
-    return float(average_precision_score(observed, p)) if observed.any() else None
+    Attributes:
+        mean_forecast: mean probability.
+        observed_frequency: share with an alert.
+        low: lower end of the 95% Wilson interval of that share.
+        high: upper end.
+    """
+
+    mean_forecast: list[float]
+    observed_frequency: list[float]
+    low: list[float]
+    high: list[float]
 
 
-def _roc_auc(p: Array, observed: Booleans) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(observed, p)) if observed.any() and not observed.all() else None
+def reliability(probability: Array, observed: Booleans, bins: int = 10, z: float = 1.959964) -> Reliability:
+    """The reliability of forecasts, both of shape (cell-days,), in so many bins at most; z is of a 95% interval."""
+    edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins))
+    which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
+    number = np.bincount(which).astype(np.float64)
+    frequency = np.bincount(which, weights=observed) / number
+    centre = (frequency + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z / (1 + z**2 / number) * np.sqrt(frequency * (1 - frequency) / number + z**2 / (4 * number**2))
+    mean = np.bincount(which, weights=probability) / number
+    return Reliability(mean.tolist(), frequency.tolist(), (centre - half).tolist(), (centre + half).tolist())
 
 
 def ratio(numerator: float, denominator: float) -> float | None:

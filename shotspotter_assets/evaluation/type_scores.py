@@ -1,7 +1,6 @@
 """Scores of the forecast gunshot type of an alert, given that there is one, against the recent mix of types."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,36 +9,14 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import days_of
-from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score, gain_name
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 TRAILING_MIX: Final = "trailing_mix"
 """The forecast of a type by its share in the last 90 days; the reference of the type scores."""
-
-
-@dataclass(frozen=True)
-class TypeModelScores:
-    """Scores of a model's types; None without alerts.
-
-    Log loss is -mean(ln p of the type that came), Brier score the mean of sum_k (p_k - o_k)^2 over the types (Brier 1950, as
-    it was first defined), and `gain` is over the reference in nats per alert.
-    """
-
-    log_loss: float | None
-    brier_score: float | None
-    mean_forecast: dict[str, float]
-    gain: Gain
-
-
-@dataclass(frozen=True)
-class TypeScores:
-    """Scores by model over the alerts of known type, and the `share` of each type among them."""
-
-    alerts: int
-    alerts_of_unknown_type: int
-    reference: str
-    share: dict[str, float]
-    models: dict[str, TypeModelScores]
+TYPES: Final = "gunshot_types"
+"""Facet of the type scores."""
 
 
 def type_models(forecasts: pa.Table) -> list[str]:
@@ -48,8 +25,11 @@ def type_models(forecasts: pa.Table) -> list[str]:
     return [name for name in names if all(f"{name}_{code}" in forecasts.column_names for code in GUNSHOT_TYPES)]
 
 
-def type_scores(tables: Sequence[pa.Table]) -> TypeScores:
+def type_rows(tables: Sequence[pa.Table]) -> Rows:
     """Scores of each model over all alerts of known type, pooled over the folds; forecasts are scaled to sum to 1.
+
+    Log loss is -mean(ln p of the type that came), Brier score the mean of sum_k (p_k - o_k)^2 over the types (Brier 1950,
+    as it was first defined), and gains are over the reference in nats per alert.
 
     Args:
         tables: one row per alert, `date`, `gunshot_type` (0, 1, 2 or null) and the columns `<model>_0`, `_1`, `_2` of
@@ -71,21 +51,20 @@ def type_scores(tables: Sequence[pa.Table]) -> TypeScores:
     losses = {name: -np.log(p[np.arange(len(typed)), gunshot_type]) for name, p in probability.items()}
     weekly = weekly_sums(days_of(typed), np.ones(len(typed)), losses)
     one_hot = np.eye(len(GUNSHOT_TYPES))[gunshot_type]
-    return TypeScores(
-        alerts=len(typed),
-        alerts_of_unknown_type=len(pooled) - len(typed),
-        reference=TRAILING_MIX,
-        share=_by_type(one_hot),
-        models={
-            name: TypeModelScores(
-                log_loss=float(losses[name].mean()) if len(typed) else None,
-                brier_score=float(((p - one_hot) ** 2).sum(axis=1).mean()) if len(typed) else None,
-                mean_forecast=_by_type(p),
-                gain=weekly_gain(weekly, name, TRAILING_MIX),
-            )
-            for name, p in probability.items()
-        },
-    )
+    numbers: dict[tuple[str, str], float | None] = {
+        (NO_MODEL, "alerts"): len(typed),
+        (NO_MODEL, "alerts_of_unknown_type"): len(pooled) - len(typed),
+        (NO_MODEL, "weeks"): len(weekly.positives),
+    }
+    for name, values in {NO_MODEL: one_hot, **probability}.items():
+        numbers |= {(name, f"share_of_type_{code}"): _mean(values[:, code]) for code in GUNSHOT_TYPES}
+    for name, p in probability.items():
+        numbers[name, "log_loss"], numbers[name, "brier"] = _mean(losses[name]), _mean(((p - one_hot) ** 2).sum(axis=1))
+    rows = {(TYPES, ALL, *key): Score(None if value is None else float(value)) for key, value in numbers.items()}
+    for name in models:
+        gain = weekly_gain(weekly, name, TRAILING_MIX)
+        rows[TYPES, ALL, name, gain_name(TRAILING_MIX)] = Score(gain.gain, gain.low, gain.high)
+    return rows
 
 
 def _probability(forecasts: pa.Table, model: str) -> npt.NDArray[np.float64]:
@@ -96,5 +75,5 @@ def _probability(forecasts: pa.Table, model: str) -> npt.NDArray[np.float64]:
     return p / p.sum(axis=1, keepdims=True)
 
 
-def _by_type(values: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {GUNSHOT_TYPES[code]: float(values[:, code].mean()) for code in GUNSHOT_TYPES} if len(values) else {}
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None

@@ -9,7 +9,6 @@ import pyarrow as pa
 from plotly import graph_objects as go
 
 from shotspotter_assets.evaluation.forecasts_table import days_of, model_names
-from shotspotter_assets.evaluation.gate import TRUTH
 from shotspotter_assets.explore.choice import Choice
 from shotspotter_assets.explore.figures import forecast_beside_observed, rows_of_period
 from shotspotter_assets.explore.opened import OpenedCities
@@ -98,9 +97,9 @@ class ForecastView(View):
         self._draw()
 
     def _models(self, table: pa.Table) -> list[str]:
-        """What serves first, or would, and the truth of a simulated city last."""
+        """The served forecast first, or the candidate."""
         first = (SERVED, candidate_of(self._choice.city).name)
-        return sorted(model_names(table), key=lambda name: (name == TRUTH, name not in first))
+        return sorted(model_names(table), key=lambda name: name not in first)
 
     def _nothing(self) -> str:
         choice, hours = self._choice, self._choice.horizon

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_hours.climatology import Climatology
 

@@ -9,9 +9,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
-from shotspotter_assets.evaluation.fold_forecasts import fold_forecasts
-from shotspotter_assets.evaluation.fold_report import fold_report
+from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, hourly_windows
 from shotspotter_assets.explore.stored import NEXT_DAY, fold_table
@@ -101,7 +99,7 @@ def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[s
     record, files = train_fold(before, fold.cutoff, windows, settings, context=context, config={})
     if fold.horizon == NEXT_DAY:
         evaluated = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
-        return fold_report(evaluated, fold_forecasts(files, evaluated, {}, log))[1]
+        return fold_report(evaluated, fold_forecasts(files, evaluated, log))[2]
     log(f"fitting the forecasters of the next {fold.horizon} hours")
     forecaster: Any = HOURLY_FORECASTERS[fold.model].forecaster((fold.horizon,))
     changed = replace(forecaster, **fold.changes)

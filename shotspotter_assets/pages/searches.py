@@ -4,7 +4,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from shotspotter_assets.evaluation.report_files import read_walk_forward_report
 from shotspotter_assets.evaluation.tuning_views import PICTURES, in_words
 from shotspotter_assets.models.registry import TUNABLE
 from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, read_tuned, tuned_folds, tuned_partition
@@ -26,7 +25,7 @@ class Search:
     Attributes:
         found: its stored record.
         settings: the settings in words.
-        state: whether they are in force, in words.
+        state: whether they apply, in words.
         pictures: PNG, by name of the file beside the page.
         alts: text for readers who do not see the picture, by name of the file.
     """
@@ -40,9 +39,6 @@ class Search:
 
 def searches(store: Store, city: str) -> list[Search]:
     """Return the newest search of each forecaster of the city; [] without any."""
-    tuned = {}
-    with suppress(MissingObjectError):
-        tuned = read_walk_forward_report(store, city).tuned
     newest = {name: folds[-1] for name in TUNABLE if (folds := tuned_folds(store, city, name))}
     shown = []
     for name, fold in newest.items():
@@ -52,7 +48,7 @@ def searches(store: Store, city: str) -> list[Search]:
             with suppress(MissingObjectError):
                 pictures[file] = store.read_bytes(tuned_partition(city, fold), picture_file(f"{name}.{picture}"))
                 alts[file] = ALTS[picture]
-        state = tuned[name].words if name in tuned else "They have not been judged on a later fold yet."
+        state = "They apply once the city's file has them."
         if not found.settings:
             state = "Nothing better than the current settings was found."
         shown.append(Search(found, in_words(found.settings), state, pictures, alts))

@@ -270,8 +270,6 @@ def _put_track_record(site: _Site, known: date | None, places: Places) -> None:
     track, of_folds = None if known is None else issued_track(store, city, places, known), folds(store, city.name)
     if track is not None:
         site.put_data("track", track.charts)
-    if of_folds is not None and of_folds.picture is not None:
-        site.put("walk_forward.png", of_folds.picture)
     shown = searches(store, city.name)
     for search in shown:
         for name, png in search.pictures.items():

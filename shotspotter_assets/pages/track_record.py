@@ -21,15 +21,20 @@ from shotspotter_assets.evaluation.areas import cell_areas
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_gain, weekly_sums
-from shotspotter_assets.evaluation.gate import NEVER, TRUTH
-from shotspotter_assets.evaluation.reliability import reliability
-from shotspotter_assets.evaluation.report_files import fold_partition, read_walk_forward_report, walk_forward_partition
-from shotspotter_assets.evaluation.scores import AREAS
+from shotspotter_assets.evaluation.gate import NEVER
+from shotspotter_assets.evaluation.report_files import (
+    read_fold_report,
+    read_walk_forward_report,
+    walk_forward_partition,
+)
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.evaluation.street_scores import LENGTHS
-from shotspotter_assets.evaluation.table_scores import score_table
-from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport, hour_facet
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.tomorrow import BANDS
 from shotspotter_assets.serving.forecast_scores import SERVED, scored_days
@@ -38,7 +43,7 @@ from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, lead_of
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.file_names import CARD_FILE, HOURLY_FILE, REPORT_FILE, picture_file
+from shotspotter_assets.storage.file_names import CARD_FILE, HOURLY_FILE, REPORT_FILE
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365
@@ -46,7 +51,6 @@ TRACK_DAYS: Final = 365
 
 ONE_DAY: Final = timedelta(days=1)
 NO_DISTRICT: Final = "outside of all districts"
-WALK_FORWARD: Final = "walk_forward"
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,6 @@ class Folds:
     """The reports of a city's folds."""
 
     rows: list[FoldRow]
-    picture: bytes | None
-    """PNG of the windows of the folds."""
     report: WalkForwardReport | None
     card: str | None
     """Model card in Markdown."""
@@ -295,7 +297,7 @@ def _track(
 ) -> IssuedTrack:
     observed, probability, days = observed_of(table), table[SERVED].to_numpy(), days_of(table)
     scores = score_table(table)
-    baselines = [name for name in model_names(table) if name not in (SERVED, NEVER, TRUTH)]
+    baselines = [name for name in model_names(table) if name not in (SERVED, NEVER)]
     best = min(baselines, key=lambda name: scores[name].log_loss)
     if serving is not None and serving.gate.best_baseline in baselines:
         best = serving.gate.best_baseline
@@ -373,44 +375,36 @@ def folds(store: Store, city: str) -> Folds | None:
     cutoffs = sorted(store.days_present("evaluation_reports", city, REPORT_FILE, "fold"))
     if not cutoffs:
         return None
-    reports = [
-        FoldReport.model_validate_json(store.read_bytes(fold_partition(city, fold), REPORT_FILE)) for fold in cutoffs
-    ]
-    report = card = picture = None
+    report = scores = card = None
     with suppress(MissingObjectError):
-        report = read_walk_forward_report(store, city)
+        report, scores = read_walk_forward_report(store, city)
         card = store.read_bytes(walk_forward_partition(city), CARD_FILE).decode()
-    with suppress(MissingObjectError):
-        picture = store.read_bytes(fold_partition(city, cutoffs[-1]), picture_file(WALK_FORWARD))
     horizon = min(report.horizons, default=None) if report is not None else None
-    types = None if report is None else report.gunshot_types
+    types = [] if scores is None else [name for name in scores.models(TYPES) if name != TRAILING_MIX]
     return Folds(
-        rows=[_fold_row(each) for each in reports],
-        picture=picture,
+        rows=[_fold_row(*read_fold_report(store, city, fold)) for fold in cutoffs],
         report=report,
         card=card,
-        by_hour=[] if report is None or horizon is None else _by_hour_of_issue(report, horizon),
+        by_hour=[]
+        if report is None or scores is None or horizon is None
+        else _by_hour_of_issue(report, scores, horizon),
         horizon=horizon,
-        type_skill=None
-        if types is None
-        else next((Skill.of(one.gain) for name, one in types.models.items() if name != types.reference), None),
+        type_skill=Skill.of(scores.gain(TRAILING_MIX, types[0], TYPES)) if scores is not None and types else None,
     )
 
 
-def _fold_row(report: FoldReport) -> FoldRow:
-    own = {name: scores for name, scores in report.models.items() if name != TRUTH}
-    best = min(own, key=lambda name: own[name].log_loss)
-    gain = own[best].gain_nats_per_positive
+def _fold_row(report: FoldReport, scores: ScoreTable) -> FoldRow:
+    best = scores.models()[0]
+    gain = scores.value("gain_nats_per_positive", best)
     over_mean = None if gain is None else Skill(math.exp(gain))
-    return FoldRow(report.test_first, report.test_last, best, over_mean, own[best].predicted_over_observed)
+    return FoldRow(report.test_first, report.test_last, best, over_mean, scores.value("predicted_over_observed", best))
 
 
-def _by_hour_of_issue(report: WalkForwardReport, horizon: int) -> list[GroupRow]:
-    of_horizon = report.horizons[horizon]
-    rows = []
-    for hour, scores in sorted(of_horizon.by_hour.items(), key=lambda item: int(item[0])):
-        model = scores.models[of_horizon.verdict.served]
-        skill = None if model.gain_over_reference is None else Skill(math.exp(model.gain_over_reference))
-        expected = (model.predicted_over_observed or 0.0) * scores.positives
-        rows.append(GroupRow(f"{hour}:00", expected, scores.positives, skill))
+def _by_hour_of_issue(report: WalkForwardReport, scores: ScoreTable, horizon: int) -> list[GroupRow]:
+    served, facet, rows = report.horizons[horizon].served, hour_facet(horizon), []
+    for hour in sorted(scores.groups(facet), key=int):
+        gain = scores.gain(Climatology.name, served, facet, hour).gain
+        came = int(scores.value("positives", facet=facet, group=hour) or 0)
+        expected = (scores.value("predicted_over_observed", served, facet, hour) or 0.0) * came
+        rows.append(GroupRow(f"{hour}:00", expected, came, None if gain is None else Skill(math.exp(gain))))
     return rows

@@ -146,8 +146,8 @@ def plan_day(
     assert rules is not None
     rows, columns = city.shape
     if rows % rules.group or columns % rules.group:
-        problem = f"groups of {rules.group} x {rules.group} cells do not fill {rows} rows x {columns} columns"
-        raise _refused(city, day, "group", problem, "Choose a side that divides both.")
+        misfit = f"groups of {rules.group} x {rules.group} cells do not fill {rows} rows x {columns} columns"
+        raise _refused(city, day, "group", misfit, "Choose a side that divides both.")
     groups = _groups(rules, day, in_coverage, areas, history or {})
     reach = reach_matrix(city, rules.group, rules.radius_m)
     alerts = np.where(in_coverage, expected, 0.0).astype(np.float64)
@@ -192,8 +192,14 @@ def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[
         covered=problem.value(units),
         one_more_unit=float(problem.gains(units)[units < problem.max_units].max(initial=0.0)),
     )
-    shaped = (array.reshape(shape) for array in (units, recommended, rank))
-    return ShiftPlan(shift, *shaped, added=by_group_added.reshape(shape), totals=totals)
+    return ShiftPlan(
+        shift=shift,
+        units=units.reshape(shape),
+        recommended=recommended.reshape(shape),
+        rank=rank.reshape(shape),
+        added=by_group_added.reshape(shape),
+        totals=totals,
+    )
 
 
 def _area_totals(units: Units, alerts: Values, groups: _Groups) -> dict[str, AreaTotals]:

@@ -67,6 +67,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
         predicted_over_observed=None,
         positives=int(history.observed.sum()),
         reasons=(why,),
+        outcome="not worse, not shown to be better",
     )
     record = ServingRecord(
         city=city.name,

@@ -16,6 +16,7 @@ GRID_FILE: Final = "grid.parquet"
 
 # evaluation_reports, walk_forward_reports
 REPORT_FILE: Final = "report.json"
+SCORES_FILE: Final = "scores.parquet"
 FOLD_FORECASTS_FILE: Final = "forecasts.parquet"
 FOLD_HOURS_FILE: Final = "hourly_forecasts.parquet"
 FOLD_TYPES_FILE: Final = "type_forecasts.parquet"

@@ -1,22 +1,45 @@
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
-from shotspotter_assets.evaluation.fold_report import ForecastShapeError, fold_report
-from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
+from shotspotter_assets.evaluation.report_views import fold_rows
+from shotspotter_assets.evaluation.scores import flat_scores
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
-from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, counts, fold_record, made_up_city
+from shotspotter_assets.models.next_day.baselines import fit_baselines
+from shotspotter_assets.models.next_day.settings import StackSettings
+from shotspotter_assets.models.records import TrainedModel, files_sha256
+from shotspotter_assets.models.registry import BASELINES, forecaster
+from shotspotter_assets.models.stored_models import ModelMismatchError, model_partition, read_models, write_models
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.evaluation.cities import (
+    COVERED,
+    FIRST_DAY,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    counts,
+    fold_record,
+    made_up_city,
+)
 from shotspotter_assets_tests.evaluation.forecasts import score_days
 
-NETWORK = "conv_lstm"
+NETWORK, NAME = "conv_lstm", "regime_regression"
 CELLS = int(COVERED.sum())
-CITY = made_up_city("washington_dc")
+CITY = made_up_city()
+HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[TrainedModel, dict[str, bytes]]:
+    files = forecaster(NAME).fit(HISTORY, TRAIN, VALIDATION).files()
+    return TrainedModel(settings={"chosen": 1}, files=files_sha256(files), seconds_to_train=2.0), files
 
 
 def arguments() -> dict[str, Any]:
@@ -27,19 +50,52 @@ def arguments() -> dict[str, Any]:
         "fold": EvaluatedFold(fold_record(CITY, {"filters": 8}), History(CITY, FIRST_DAY, counts(), COVERED)),
         "models": {
             NETWORK: ModelForecast(network, seconds=12.5),
-            "true_intensity": ModelForecast(np.zeros((40, CELLS))),
             "never": ModelForecast(np.full((40, CELLS), 1e-6)),
             "historical_mean": ModelForecast(mean, {"pseudo_days": 10}, 0.1),
         },
     }
 
 
-def test_report_and_table_say_what_was_forecast_and_what_came():
+def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, trained) -> None:
+    model, files = trained
+    store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
+    write_models(store, model_partition(CITY.name, record.fold), {NAME: files}, record.model_dump_json())
+    forecasts = fold_forecasts(read_models(store, record), EvaluatedFold(record, HISTORY), lines.append)
+    assert list(forecasts) == [NAME, *BASELINES]
+    assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
+    expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
+    np.testing.assert_array_equal(forecasts[NAME].probability, expected)
+    assert (forecasts[NAME].settings, forecasts[NAME].seconds) == ({"chosen": 1}, 2.0)
+    assert "pseudo_days" in forecasts["historical_mean"].settings
+    assert lines[0] == f"made_up|{record.fold}: forecasting 40 days with {NAME}"
+
+
+def test_baselines_of_a_combination_are_taken_from_it() -> None:
+    settings = StackSettings(members=("ewma", "logistic_regression"))
+    files = forecaster("stack", settings).fit(HISTORY, TRAIN, VALIDATION).files()
+    model = TrainedModel(settings={}, files=files_sha256(files), seconds_to_train=2.0)
+    record = fold_record(CITY, models={"stack": model})
+    forecasts = fold_forecasts({"stack": files}, EvaluatedFold(record, HISTORY), print)
+    assert list(forecasts) == ["stack", *BASELINES]
+    for name, expected in fit_baselines(HISTORY, TRAIN, VALIDATION, TEST).items():
+        np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
+        assert forecasts[name].settings == expected.settings
+        assert (forecasts[name].seconds is None) == (name in settings.members)
+
+
+def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, trained) -> None:
+    model, files = trained
+    stale = fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
+    with pytest.raises(ValueError, match=r"materialise fold_models for made_up\|2021-11-17 again"):
+        fold_forecasts({NAME: files}, EvaluatedFold(stale, HISTORY), print)
+    with pytest.raises(ModelMismatchError, match=NAME):
+        read_models(Store(str(tmp_path)), fold_record(CITY, models={NAME: model}))
+
+
+def test_report_and_table_hold_forecasts_and_outcomes():
     given = arguments()
-    report, table = fold_report(**given)
+    report, scores, table = fold_report(**given)
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
-    assert list(report.models) == [NETWORK, "true_intensity", "never", "historical_mean"]
-    assert report.city == "washington_dc"
     assert report.fold == date(2021, 11, 17)
     assert (report.train_days, report.validation_days, report.test_days) == (260, 60, 40)
     assert (report.train_first, report.train_last) == (date(2021, 1, 1), date(2021, 9, 17))
@@ -49,17 +105,15 @@ def test_report_and_table_say_what_was_forecast_and_what_came():
     assert report.covered_cells == CELLS
     assert report.alerts == alerts.sum()  # this city has no alert outside its coverage
     assert report.base_rate == pytest.approx((alerts.sum(axis=1) > 0).sum() / (40 * CELLS))
-    network = report.models[NETWORK]
-    assert set(vars(network)) == {*SCORE_DEFINITIONS, "seconds_to_train"}
-    assert network.seconds_to_train == 12.5
-    assert report.models["true_intensity"].seconds_to_train is None
-    assert report.models["historical_mean"].gain_nats_per_positive == 0
-    assert report.model_settings["historical_mean"] == {"pseudo_days": 10}
+    assert report.model_settings == {"historical_mean": {"pseudo_days": 10}}
+    assert scores.value("seconds_to_train", NETWORK) == 12.5
+    assert scores.value("seconds_to_train", "never") is None
+    assert fold_rows(scores)[0]["model"] == "historical_mean"
 
     assert table.schema.field("date").type == pa.date32()
     assert table.schema.field("row").type == table.schema.field("column").type == pa.int16()
     assert table.schema.field("observed").type == pa.int8()
-    assert all(table.schema.field(name).type == pa.float64() for name in report.models)
+    assert all(table.schema.field(name).type == pa.float64() for name in scores.models())
     assert len(table) == 40 * CELLS
     line = table.slice(7 * CELLS + 4, 1).to_pylist()[0]
     row, column = (int(axis[4]) for axis in np.nonzero(COVERED))
@@ -69,28 +123,18 @@ def test_report_and_table_say_what_was_forecast_and_what_came():
 
 
 def test_scores_can_be_computed_again_from_the_table():
-    given = arguments()
-    report, table = fold_report(**given)
+    _, scores, table = fold_report(**arguments())
     observed = counts()[TEST.start :].max(axis=1)[:, COVERED] > 0
     assert (table["observed"].to_numpy().reshape(observed.shape) == observed).all()
     reference = table["historical_mean"].to_numpy().reshape(observed.shape)
-    for name, scores in report.models.items():
-        again = score_days(table[name].to_numpy().reshape(observed.shape), observed, reference)
-        assert vars(scores) == vars(again) | {"seconds_to_train": scores.seconds_to_train}
+    for name in (NETWORK, "never", "historical_mean"):
+        again = flat_scores(score_days(table[name].to_numpy().reshape(observed.shape), observed, reference))
+        assert {score: scores.value(score, name) for score in again} == again
 
 
 def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
-    expected, _ = fold_report(**given)
+    expected, _, _ = fold_report(**given)
     given = arguments()
     given["fold"].history.counts[:, :, ~COVERED] = 3
     assert fold_report(**given)[0] == expected
-
-
-def test_refuses_a_forecast_of_another_shape():
-    given = arguments()
-    given["models"][NETWORK] = ModelForecast(np.zeros((39, CELLS)))
-    with pytest.raises(
-        ForecastShapeError, match=r"washington_dc, fold 2021-11-17: the forecast of conv_lstm has shape \(39"
-    ):
-        fold_report(**given)

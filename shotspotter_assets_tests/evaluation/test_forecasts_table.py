@@ -14,13 +14,13 @@ from shotspotter_assets.evaluation.forecasts_table import (
     pool_tables,
     without_firework_days,
 )
-from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.forecasts import random_table
 
 
 def test_keeps_the_models_that_all_folds_have():
-    more = {"true_intensity": np.full(200, 0.1)}
+    more = {"conv_lstm": np.full(200, 0.1)}
     pooled = pool_tables([random_table(date(2021, 4, 1), 20, 10, **more), random_table(date(2021, 5, 1), 20, 10)])
     assert model_names(pooled) == ["network", "historical_mean"]
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_gain, weekly_losses
-from shotspotter_assets.evaluation.table_scores import score_table
+from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.forecasts import random_table
 

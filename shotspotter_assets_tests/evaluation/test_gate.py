@@ -1,6 +1,7 @@
 """The gate on a made-up city, and on a year of Washington DC with forecasts that pass and forecasts that only look good."""
 
 import json
+import re
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_cities
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.gate import GateError, baselines_in, judge
+from shotspotter_assets.evaluation.gate import baselines_in, judge
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.models.history import History
@@ -49,7 +50,11 @@ def test_a_better_forecast_is_served_and_the_reasons_say_so():
     assert (verdict.served, verdict.candidate, verdict.best_baseline) == ("better", "better", "historical_mean")
     assert 0 < verdict.gain.low < verdict.gain.gain < verdict.gain.high
     assert verdict.predicted_over_observed == pytest.approx(1, abs=0.1)
-    assert "The gain over historical_mean (the best baseline) is +0." in " ".join(verdict.reasons)
+    assert verdict.outcome == "better"
+    assert re.fullmatch(
+        r"Better than the best simple method, historical_mean \(\+\S+%, 90% interval \+\S+% to \+\S+%\)\.",
+        " ".join(verdict.reasons),
+    )
     assert json.loads(json.dumps(asdict(verdict), allow_nan=False))["served"] == "better"
 
 
@@ -91,8 +96,9 @@ def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
     verdict = judge(with_column(FORECASTS, "network", p), "network")
     assert verdict.gain.low > 0
     assert not verdict.passed
-    assert len(verdict.reasons) == 1
-    assert verdict.reasons[0].startswith("Predicted / observed is")
+    assert verdict.outcome == "not worse, not shown to be better"
+    assert len(verdict.reasons) == 2
+    assert verdict.reasons[1].startswith("Predicted / observed is")
 
 
 def test_an_equal_forecast_fails():
@@ -132,22 +138,36 @@ def test_too_little_to_judge_serves_the_baseline():
 
 
 @pytest.mark.parametrize(
-    ("share", "served"),
+    ("share", "served", "outcome"),
     [
-        (0.7, "stack"),
-        (0.02, "stack"),  # within chance
-        (-0.7, "historical_mean"),
+        (0.7, "stack", "better"),
+        (-0.7, "historical_mean", "worse"),
     ],
 )
-def test_for_a_stack_the_gate_is_an_alarm(share, served):
-    table = forecasts_table(date(2021, 1, 4), 182, stack=share).drop_columns("truth")
-    verdict = judge(table, "stack")
+def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, served, outcome):
+    table = forecasts_table(date(2021, 1, 4), 182, stack=share, network=share).drop_columns("truth")
+    verdict, of_network = judge(table, "stack"), judge(table, "network")
     assert (verdict.served, verdict.passed) == (served, served == "stack")
-    assert "its upper end must not be below zero" in " ".join(verdict.reasons)
-    # Too little to tell is no alarm.
-    short = table.filter(pc.less(table["date"], pa.scalar(date(2021, 1, 12), pa.date32())))
-    assert judge(short, "stack").gain.weeks < 3
-    assert judge(with_column(short, "observed", np.zeros(len(short), dtype=np.int8)), "stack").passed
+    assert verdict.outcome == of_network.outcome == outcome
+    assert of_network.passed == (outcome == "better")
+
+
+def test_a_combination_within_chance_is_served_but_not_called_better():
+    same = FORECASTS["historical_mean"].to_numpy()
+    nearly_same = same * np.exp(np.random.default_rng(1).normal(0, 0.02, len(same)))
+    verdict = judge(with_column(FORECASTS, "stack", nearly_same), "stack")
+    assert verdict.gain.low < 0 < verdict.gain.high
+    assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
+    assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
+    assert verdict.reasons[-1] == "stack combines the simple methods and is served unless it is worse."
+
+
+def test_a_combination_is_served_on_too_few_days_to_tell():
+    table = forecasts_table(date(2021, 1, 4), 8, stack=0.7).drop_columns("truth")
+    verdict = judge(table, "stack")
+    assert verdict.gain.weeks < 3
+    assert (verdict.passed, verdict.outcome) == (True, "not worse, not shown to be better")
+    assert judge(with_column(table, "observed", np.zeros(len(table), dtype=np.int8)), "stack").passed
 
 
 def test_never_is_not_served():
@@ -171,11 +191,11 @@ def test_a_candidate_that_is_a_baseline_has_to_beat_the_others():
 
 
 def test_refuses_a_candidate_that_is_missing_or_has_nothing_to_beat():
-    with pytest.raises(GateError, match="the candidate is 'conv_lstm'"):
+    with pytest.raises(ValueError, match="the candidate is 'conv_lstm'"):
         judge(FORECASTS, "conv_lstm")
-    with pytest.raises(GateError, match="the candidate is 'historical_mean'"):
+    with pytest.raises(ValueError, match="the candidate is 'historical_mean'"):
         judge(FORECASTS.drop_columns("city_mean"), "historical_mean")
-    with pytest.raises(GateError, match="baselines"):
+    with pytest.raises(ValueError, match="baselines"):
         judge(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")
 
 

@@ -4,9 +4,10 @@ from datetime import date, datetime
 
 import numpy as np
 
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
-from shotspotter_assets.evaluation.type_scores import type_scores
-from shotspotter_assets.evaluation.walk_forward_report import horizon_reports
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.type_scores import type_rows
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history
 
 
@@ -22,9 +23,7 @@ def test_blocks_of_hours_and_what_came() -> None:
     came = counts()[first : first + 4].sum(axis=(0, 1))[COVERED] > 0
     np.testing.assert_array_equal(of_four["observed"].to_numpy()[:cells].astype(bool), came)
     assert table["self_exciting"].null_count == len(table) - len(of_four)
-    scores = horizon_reports(table, "next_hours")
-    assert set(scores) == {4, 12}
-    assert scores[4].models["next_hours"].gain_over["climatology"].low > 0
+    assert table_gain(of_four, "next_hours", "climatology").low > 0
 
 
 def test_types_of_the_alerts_that_came() -> None:
@@ -34,4 +33,5 @@ def test_types_of_the_alerts_that_came() -> None:
         total = sum(table[f"{name}_{code}"].to_numpy() for code in range(3))
         np.testing.assert_allclose(total, 1)
     # Types differ by place, which the recent mix of the whole city does not know.
-    assert type_scores([table]).models["gunshot_types"].gain.low > 0
+    gain = ScoreTable(type_rows([table])).gain("trailing_mix", "gunshot_types", "gunshot_types")
+    assert gain.low > 0

@@ -1,21 +1,27 @@
 import json
 from dataclasses import asdict, fields
+from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix, log_loss, roc_auc_score
 
+from shotspotter_assets.evaluation.forecasts_table import pool_tables
 from shotspotter_assets.evaluation.scores import (
     AREAS,
     SCORE_DEFINITIONS,
     Scores,
+    flat_scores,
+    reliability,
     score_cell_days,
+    score_table,
 )
 from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability
-from shotspotter_assets_tests.evaluation.forecasts import score_days
+from shotspotter_assets_tests.evaluation.forecasts import random_table, score_days
 
 
 def example(seed: int = 0, days: int = 30, cells: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,25 +33,23 @@ def example(seed: int = 0, days: int = 30, cells: int = 50) -> tuple[np.ndarray,
     return forecast, observed, reference
 
 
-def flat(scores: Scores) -> dict:
-    nested = {name: value if isinstance(value, dict) else {"": value} for name, value in vars(scores).items()}
-    return {f"{name} {area}": number for name, value in nested.items() for area, number in value.items()}
-
-
 def test_against_sklearn_and_plain_arithmetic():
     p, o, r = example()
     scores = score_days(p, o, r)
     assert scores.log_loss == pytest.approx(log_loss(o.ravel(), p.ravel()))
     assert scores.average_precision == pytest.approx(average_precision_score(o.ravel(), p.ravel()))
     assert scores.roc_auc == pytest.approx(roc_auc_score(o.ravel(), p.ravel()))
-    assert scores.accuracy == pytest.approx(accuracy_score(o.ravel(), p.ravel() >= 0.5))
+    assert scores.brier == pytest.approx(((p - o) ** 2).mean())
     gain = (log_loss(o.ravel(), r.ravel(), normalize=False) - log_loss(o.ravel(), p.ravel(), normalize=False)) / o.sum()
     assert scores.gain_nats_per_positive == pytest.approx(gain)
     assert scores.brier_skill == pytest.approx(1 - ((p - o) ** 2).sum() / ((r - o) ** 2).sum())
     assert scores.predicted_over_observed == pytest.approx(p.sum() / o.sum())
-    weighted = 10 * p / (1 + 9 * p)  # the odds of a 10:1 weighted loss
-    expected = accuracy_score(o.ravel(), weighted.ravel() >= 0.5, sample_weight=np.where(o.ravel(), 10, 1))
-    assert scores.weighted_accuracy_10 == pytest.approx(expected)
+    for weight in (1, 10, 100):
+        yes = weight * p / (1 + (weight - 1) * p) >= 0.5  # the odds of a w:1 weighted loss
+        expected = accuracy_score(o.ravel(), yes.ravel(), sample_weight=np.where(o.ravel(), weight, 1))
+        assert scores.accuracy[weight] == pytest.approx(expected)
+        counts = scores.true_negatives, scores.false_positives, scores.false_negatives, scores.true_positives
+        assert [count[weight] for count in counts] == confusion_matrix(o.ravel(), yes.ravel()).ravel().tolist()
 
 
 def test_calibration_maximises_the_likelihood():
@@ -73,10 +77,8 @@ def test_hit_rates_by_counting_cell_by_cell(seed):
     for area in AREAS:
         flagged = max(int(50 * area / 100 + 0.5), 1)
         hits = sum(o[day, sorted(range(50), key=lambda c, d=day: -p[d, c])[:flagged]].sum() for day in range(30))
-        best = sum(np.sort(o[day])[::-1][:flagged].sum() for day in range(30))
         assert scores.hit_rate[area] == pytest.approx(hits / o.sum())
         assert scores.pai[area] == pytest.approx(hits / o.sum() / (flagged / 50))
-        assert scores.pei[area] == pytest.approx(hits / best)
 
 
 def test_ties_score_what_breaking_them_at_random_scores_on_average():
@@ -101,11 +103,11 @@ def test_invariants(data, days, cells):
         for area in AREAS:
             flagged = max(int(cells * area / 100 + 0.5), 1)
             assert scores.pai[area] * flagged / cells == pytest.approx(scores.hit_rate[area])
-            assert 0 <= scores.hit_rate[area] <= scores.pei[area] <= 1 + 1e-12
+            assert 0 <= scores.hit_rate[area] <= 1 + 1e-12
     order = np.array(data.draw(st.permutations(range(size))))
     day = np.repeat(np.arange(days), cells)
     shuffled = score_cell_days(p.ravel()[order], o.ravel()[order], r.ravel(), day[order])
-    before, after = flat(scores), flat(shuffled)
+    before, after = flat_scores(scores), flat_scores(shuffled)
     undefined = {name for name, value in before.items() if value is None}
     assert undefined == {name for name, value in after.items() if value is None}
     for name in before.keys() - undefined:
@@ -117,8 +119,8 @@ def test_perfect_forecast():
     scores = score_days(o.astype(float), o, r)
     assert scores.log_loss == pytest.approx(MIN_PROBABILITY, rel=0.01)
     assert scores.brier_skill == pytest.approx(1)
-    assert scores.average_precision == scores.roc_auc == scores.accuracy == scores.weighted_accuracy_10 == 1
-    assert list(scores.pei.values()) == pytest.approx([1.0] * 4)
+    assert scores.average_precision == scores.roc_auc == 1
+    assert set(scores.accuracy.values()) == {1}
     assert scores.calibration_slope is None  # any slope fits a forecast that separates
 
 
@@ -129,8 +131,7 @@ def test_constant_forecast_is_chance(constant):
     base_rate = o.mean()
     assert scores.roc_auc == 0.5
     assert scores.average_precision == pytest.approx(base_rate)
-    assert scores.accuracy == pytest.approx(1 - base_rate)
-    assert scores.weighted_accuracy_10 == pytest.approx((1 - base_rate) / (1 + 9 * base_rate))
+    assert scores.accuracy[1] == pytest.approx(1 - base_rate)
     assert scores.calibration_slope is None
     assert scores.calibration_intercept is None
     # 1% of 50 cells is half a cell, so one cell is flagged.
@@ -145,23 +146,57 @@ def test_without_positives_only_what_is_defined_has_a_value():
     json.dumps(asdict(scores), allow_nan=False)
     undefined = {name for name, value in vars(scores).items() if value is None or value == dict.fromkeys(AREAS)}
     assert undefined == {
-        "gain_nats_per_positive", "average_precision", "roc_auc", "hit_rate", "pai", "pei",
+        "gain_nats_per_positive", "average_precision", "roc_auc", "hit_rate", "pai",
         "predicted_over_observed", "calibration_slope", "calibration_intercept",
     }  # fmt: skip
 
 
-def test_decision_of_weighted_accuracy_is_at_one_in_eleven():
-    observed, reference = np.array([[True, False]]), np.full((1, 2), 0.5)
-    both = score_days(np.array([[1 / 11, 1 / 11]]), observed, reference)
-    none = score_days(np.array([[0.0909, 0.0909]]), observed, reference)
-    assert both.weighted_accuracy_10 == pytest.approx(10 / 11)
-    assert none.weighted_accuracy_10 == pytest.approx(1 / 11)
-
-
 def test_every_score_is_defined():
-    assert [field.name for field in fields(Scores)] == list(SCORE_DEFINITIONS)
+    assert {field.name for field in fields(Scores)} == set(SCORE_DEFINITIONS)
 
 
 def test_refuses_forecasts_that_are_not_numbers():
     with pytest.raises(ValueError, match="1 of 2 forecast probabilities"):
         clip_probability(np.array([0.1, np.nan]))
+
+
+def test_reliability_bins_hold_all_cell_days():
+    random = np.random.default_rng(0)
+    p = np.clip(random.gamma(0.5, 0.04, 13_000), 1e-6, 1)
+    o = random.random(p.shape) < p
+    bins = reliability(p, o)
+    forecast, frequency = np.array(bins.mean_forecast), np.array(bins.observed_frequency)
+    assert len(forecast) == 10
+    assert forecast.mean() == pytest.approx(p.mean(), rel=0.01)
+    assert frequency.mean() == pytest.approx(o.mean(), rel=0.01)
+    assert (np.diff(forecast) > 0).all()
+    lowest = np.quantile(p, 0.1) >= p
+    assert (forecast[0], frequency[0]) == pytest.approx((p[lowest].mean(), o[lowest].mean()))
+
+
+def test_equal_forecasts_share_a_bin_with_the_interval_of_wilson():
+    bins = reliability(np.array([0.1] * 30 + [0.4] * 10), np.arange(40) % 2 == 0)
+    assert bins.mean_forecast == pytest.approx([0.1, 0.4])
+    assert bins.observed_frequency == pytest.approx([0.5, 0.5])
+    # Published tables: 8 of 40.
+    bins = reliability(np.full(40, 0.2), np.arange(40) < 8)
+    assert (bins.low[0], bins.high[0]) == pytest.approx((0.1050, 0.3478), abs=1e-3)
+
+
+def test_folds_with_different_coverage_are_pooled():
+    first, second = random_table(date(2021, 4, 1), 30, 40), random_table(date(2021, 5, 1), 20, 25, seed=1)
+    scores = score_table(pool_tables([first, second]))["network"]
+    parts = [score_table(table)["network"] for table in (first, second)]
+    positives = [table["observed"].to_numpy().sum() for table in (first, second)]
+    assert scores.log_loss == pytest.approx(np.average([part.log_loss for part in parts], weights=[1200, 500]))
+    hit_rate = np.average([part.hit_rate[20] for part in parts], weights=positives)
+    assert scores.hit_rate[20] == pytest.approx(hit_rate)
+    assert scores.pai[20] == pytest.approx(hit_rate / ((30 * 8 + 20 * 5) / (30 * 40 + 20 * 25)))
+
+
+def test_cells_compete_within_an_hour_of_hourly_forecasts():
+    by_day = random_table(date(2021, 1, 4), 48, 20)
+    hourly = by_day.append_column("hour", pa.array(np.repeat(np.tile(np.arange(24), 2), 20).astype(np.int8)))
+    two_days = pa.array(np.repeat(np.datetime64("2021-01-04") + np.repeat([0, 1], 24), 20), pa.date32())
+    hourly = hourly.set_column(0, "date", two_days)
+    assert score_table(hourly)["network"].hit_rate == score_table(by_day)["network"].hit_rate

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.type_scores import type_models, type_scores
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.type_scores import TYPES, type_rows
 
 
 def table(first: date = date(2021, 1, 4), days: int = 100, per_day: int = 8, seed: int = 0) -> pa.Table:
@@ -28,60 +29,62 @@ def table(first: date = date(2021, 1, 4), days: int = 100, per_day: int = 8, see
     )
 
 
+def scores_of(*tables: pa.Table) -> ScoreTable:
+    return ScoreTable(type_rows(tables))
+
+
+def with_types(forecasts: pa.Table, change) -> pa.Table:
+    """The table with the forecasts of `knowing` changed, given the type's code and the forecast."""
+    for code in range(3):
+        name = f"knowing_{code}"
+        values = pa.array(change(code, forecasts[name].to_numpy()))
+        forecasts = forecasts.set_column(forecasts.column_names.index(name), name, values)
+    return forecasts
+
+
 def test_scores_are_the_multiclass_log_loss_and_brier_score_of_known_types():
     forecasts = table()
-    found = type_scores([forecasts])
+    found = scores_of(forecasts)
     rows = forecasts.filter(forecasts["gunshot_type"].is_valid()).to_pylist()
-    assert (found.alerts, found.alerts_of_unknown_type) == (len(rows), len(forecasts) - len(rows))
+    assert found.value("alerts", facet=TYPES) == len(rows)
+    assert found.value("alerts_of_unknown_type", facet=TYPES) == len(forecasts) - len(rows)
     p = np.array([[row[f"knowing_{code}"] for code in range(3)] for row in rows])
     came = np.array([row["gunshot_type"] for row in rows])
-    knowing = found.models["knowing"]
-    assert knowing.log_loss == pytest.approx(-np.log(p[np.arange(len(p)), came]).mean())
-    assert knowing.brier_score == pytest.approx(((p - np.eye(3)[came]) ** 2).sum(axis=1).mean())
-    mix = found.models["trailing_mix"]
-    assert knowing.gain.gain == pytest.approx(mix.log_loss - knowing.log_loss)
-    assert 0 < knowing.gain.low < knowing.gain.high
-    assert mix.gain.gain == 0
-    assert found.share["multiple gunshots"] == pytest.approx((came == 1).mean())
-    assert knowing.mean_forecast["gunshot or firecracker"] == pytest.approx(p[:, 2].mean())
+    loss = found.value("log_loss", "knowing", TYPES)
+    assert loss == pytest.approx(-np.log(p[np.arange(len(p)), came]).mean())
+    brier = ((p - np.eye(3)[came]) ** 2).sum(axis=1).mean()
+    assert found.value("brier", "knowing", TYPES) == pytest.approx(brier)
+    gain = found.gain("trailing_mix", "knowing", TYPES)
+    assert gain.gain == pytest.approx(found.value("log_loss", "trailing_mix", TYPES) - loss)
+    assert 0 < gain.low < gain.high
+    assert found.gain("trailing_mix", "trailing_mix", TYPES).gain == 0
+    assert found.value("share_of_type_1", facet=TYPES) == pytest.approx((came == 1).mean())
+    assert found.value("share_of_type_2", "knowing", TYPES) == pytest.approx(p[:, 2].mean())
 
 
-def test_pools_folds_and_keeps_the_models_that_all_have():
-    first, second = table(), table(date(2021, 4, 14), seed=1).drop_columns(["knowing_2"])
-    found = type_scores([first, second])
-    assert set(found.models) == {"trailing_mix"}
-    assert found.alerts + found.alerts_of_unknown_type == 1600
+def test_folds_are_pooled_with_the_models_that_all_have():
+    found = scores_of(table(), table(date(2021, 4, 14), seed=1).drop_columns(["knowing_2"]))
+    assert found.models(TYPES) == ["trailing_mix"]
+    assert found.value("alerts", facet=TYPES) + found.value("alerts_of_unknown_type", facet=TYPES) == 1600
 
 
 def test_forecasts_are_scaled_to_sum_to_one_and_kept_off_zero():
-    forecasts = table()
-    doubled = forecasts
-    for code in range(3):
-        at = doubled.column_names.index(f"knowing_{code}")
-        doubled = doubled.set_column(at, f"knowing_{code}", pa.array(2 * forecasts[f"knowing_{code}"].to_numpy()))
-    same = type_scores([forecasts]).models["knowing"].log_loss
-    assert type_scores([doubled]).models["knowing"].log_loss == pytest.approx(same)
-    certain = forecasts
-    for code in range(3):
-        at = certain.column_names.index(f"knowing_{code}")
-        certain = certain.set_column(at, f"knowing_{code}", pa.array(np.full(len(forecasts), float(code == 0))))
-    assert 1 < type_scores([certain]).models["knowing"].log_loss < 14
+    doubled, certain = (
+        scores_of(with_types(table(), change)).value("log_loss", "knowing", TYPES)
+        for change in (lambda _, p: 2 * p, lambda code, p: np.full(len(p), float(code == 0)))
+    )
+    assert doubled == pytest.approx(scores_of(table()).value("log_loss", "knowing", TYPES))
+    assert 1 < certain < 14
 
 
 def test_no_typed_alert_gives_no_score():
-    untyped = table().set_column(4, "gunshot_type", pa.nulls(800, pa.int8()))
-    found = type_scores([untyped])
-    assert (found.alerts, found.models["knowing"].log_loss) == (0, None)
-    assert found.models["knowing"].gain.gain is None
+    found = scores_of(table().set_column(4, "gunshot_type", pa.nulls(800, pa.int8())))
+    assert (found.value("alerts", facet=TYPES), found.value("log_loss", "knowing", TYPES)) == (0, None)
+    assert found.gain("trailing_mix", "knowing", TYPES).gain is None
 
 
-def test_refuses_a_table_without_the_reference_and_a_forecast_that_is_not_a_number():
+def test_a_table_without_the_reference_and_forecasts_that_are_not_numbers_are_refused():
     with pytest.raises(ValueError, match="knowing but not the reference 'trailing_mix'"):
-        type_scores([table().drop_columns(["trailing_mix_1"])])
-    holes = table().set_column(5, "knowing_0", pa.array(np.full(800, np.nan)))
+        scores_of(table().drop_columns(["trailing_mix_1"]))
     with pytest.raises(ValueError, match="type forecasts of knowing are not numbers"):
-        type_scores([holes])
-
-
-def test_only_names_with_all_three_types_are_models():
-    assert type_models(table().append_column("extra_0", pa.nulls(800))) == ["knowing", "trailing_mix"]
+        scores_of(with_types(table(), lambda _, p: np.full(len(p), np.nan)))

@@ -6,29 +6,44 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.evaluation.areas import quadrants
+from shotspotter_assets.evaluation.fold_report import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError, walk_forward_report
+from shotspotter_assets.evaluation.report_files import (
+    read_walk_forward_report,
+    walk_forward_partition,
+    write_report,
+)
+from shotspotter_assets.evaluation.scores import flat_scores, score_cell_days
+from shotspotter_assets.evaluation.walk_forward_report import AREA, FOLD, HORIZON, hour_facet, walk_forward_report
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import made_up_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
 
 CITY = made_up_city()
 AREAS = quadrants((6, 6))
+FIRST, SECOND = date(2021, 1, 4), date(2021, 6, 1)
 # The second fold has a firework day.
 FOLDS = {
-    date(2021, 1, 4): forecasts_table(date(2021, 1, 4), 90, better=0.8, residual_boosting=0.6),
-    date(2021, 6, 1): forecasts_table(date(2021, 6, 1), 91, seed=1, better=0.8, residual_boosting=0.6),
+    FIRST: forecasts_table(FIRST, 90, better=0.8, residual_boosting=0.6),
+    SECOND: forecasts_table(SECOND, 91, seed=1, better=0.8, residual_boosting=0.6),
 }
+POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "shared": {}, "trust": {}} | more
+    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "shared": {}, "weights": {}} | more
     return walk_forward_report(city=CITY, folds=folds, candidate=candidate, areas=AREAS, **given)
 
 
-REPORT = report()
+REPORT, SCORES = report()
+
+
+def with_constant_candidate():
+    return {
+        cutoff: with_column(table, "residual_boosting", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()
+    }
 
 
 def hourly(first: date, seed: int) -> pa.Table:
@@ -47,46 +62,67 @@ def hourly(first: date, seed: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def test_is_plain_json_that_says_what_was_tested():
+HOURLY = {FIRST: hourly(FIRST, 1), SECOND: hourly(SECOND, 2)}
+
+
+def test_the_report_counts_what_was_tested():
     json.dumps(REPORT.model_dump(mode="json"), allow_nan=False)
-    observed = pool_tables(list(FOLDS.values()))["observed"].to_numpy()
     assert (REPORT.city, REPORT.folds) == ("made_up", list(FOLDS))
-    assert (REPORT.first_day, REPORT.last_day, REPORT.days) == (date(2021, 1, 4), date(2021, 8, 30), 181)
-    assert (REPORT.cell_days, REPORT.positives) == (181 * 36, observed.sum())
-    assert REPORT.base_rate == pytest.approx(observed.mean())
+    assert (REPORT.first_day, REPORT.last_day, REPORT.days) == (FIRST, date(2021, 8, 30), 181)
+    assert (REPORT.cell_days, REPORT.positives) == (181 * 36, POOLED["observed"].to_numpy().sum())
+    assert REPORT.base_rate == pytest.approx(POOLED["observed"].to_numpy().mean())
     assert REPORT.covered_cells == dict.fromkeys(FOLDS, 36)
     assert REPORT.baselines == ["historical_mean", "city_mean"]
 
 
-def test_the_verdict_is_on_the_candidate_that_was_named():
+def test_a_stored_report_reads_back(tmp_path):
+    given = report(hourly=HOURLY, types={FIRST: types_table()}, shared={SECOND: "all-cities|2021-04-05"})
+    store = Store(str(tmp_path))
+    write_report(store, walk_forward_partition("made_up"), *given)
+    assert read_walk_forward_report(store, "made_up") == given
+
+
+def test_the_verdict_is_on_the_named_candidate():
     assert REPORT.verdict.served == "residual_boosting"
-    assert REPORT.verdict.passed
+    assert REPORT.verdict.outcome == "better"
     # Another candidate may be better still; it was not the one to be judged.
-    assert list(REPORT.models).index("better") < list(REPORT.models).index("residual_boosting")
+    models = SCORES.models()
+    assert models.index("better") < models.index("residual_boosting")
 
 
 def test_scores_and_gains_are_those_of_the_pooled_table():
-    pooled = pool_tables(list(FOLDS.values()))
-    p, observed, reference = (pooled[name].to_numpy() for name in ("residual_boosting", "observed", "historical_mean"))
-    scores = score_cell_days(p, observed == 1, reference, pooled["date"].to_numpy())
-    own = REPORT.models["residual_boosting"]
-    assert vars(own) == vars(scores) | {"gain_over": own.gain_over}
-    assert own.gain_over["city_mean"] == table_gain(pooled, "residual_boosting", "city_mean")
-    ordinary = table_gain(without_firework_days(pooled), "residual_boosting", "city_mean")
-    assert REPORT.without_firework_days["residual_boosting"].gain_over["city_mean"] == ordinary
-    assert ordinary != own.gain_over["city_mean"]
+    p, observed, reference = (POOLED[name].to_numpy() for name in ("residual_boosting", "observed", "historical_mean"))
+    scores = score_cell_days(p, observed == 1, reference, POOLED["date"].to_numpy())
+    for name, value in flat_scores(scores).items():
+        assert SCORES.value(name, "residual_boosting") == value
+    assert SCORES.gain("city_mean", "residual_boosting") == table_gain(POOLED, "residual_boosting", "city_mean")
+    ordinary = table_gain(without_firework_days(POOLED), "residual_boosting", "city_mean")
+    assert SCORES.gain("city_mean", "residual_boosting", WITHOUT_FIREWORKS) == ordinary
+    assert ordinary != SCORES.gain("city_mean", "residual_boosting")
 
 
-def test_groups_hold_all_cell_days():
-    for groups in (REPORT.by_fold, REPORT.by_day_kind, REPORT.by_weekday, REPORT.by_area.areas):
-        assert sum(group.cell_days for group in groups.values()) == REPORT.cell_days
-        assert sum(group.positives for group in groups.values()) == REPORT.positives
-    assert REPORT.by_day_kind["firework day"].cell_days == 3 * 36
-    assert next(iter(REPORT.by_weekday)) == "monday"
-    mondays = sum(table["date"].to_pandas().map(date.weekday).eq(0).sum() for table in FOLDS.values())
-    assert REPORT.by_weekday["monday"].cell_days == mondays
-    second = table_gain(FOLDS[date(2021, 6, 1)], "residual_boosting", "historical_mean")
-    assert REPORT.by_fold["2021-06-01"].models["residual_boosting"].gain_over_best_baseline == second
+def test_never_and_always_stand_beside_the_accuracy():
+    positives, negatives = REPORT.positives, REPORT.cell_days - REPORT.positives
+    for weight in (1, 10, 100):
+        total = weight * positives + negatives
+        assert SCORES.value(f"accuracy_{weight}", "never") == pytest.approx(negatives / total)
+        assert SCORES.value(f"accuracy_{weight}", "always") == pytest.approx(weight * positives / total)
+    assert SCORES.value("false_negatives_1", "never") == positives
+    assert SCORES.value("false_positives_1", "always") == negatives
+    assert "always" not in SCORES.models()
+
+
+@pytest.mark.parametrize("facet", [FOLD, AREA])
+def test_groups_hold_all_cell_days(facet):
+    for size, total in (("cell_days", REPORT.cell_days), ("positives", REPORT.positives)):
+        assert sum(SCORES.value(size, facet=facet, group=group) for group in SCORES.groups(facet)) == total
+
+
+def test_the_gain_of_a_fold_is_that_of_its_table():
+    second = table_gain(FOLDS[SECOND], "residual_boosting", "historical_mean")
+    assert SCORES.gain("historical_mean", "residual_boosting", FOLD, "2021-06-01") == second
+    losses = [SCORES.value("log_loss", "better", FOLD, group) for group in SCORES.groups(FOLD)]
+    assert np.average(losses, weights=[90, 91]) == pytest.approx(SCORES.value("log_loss", "better"))
 
 
 def test_reliability_is_close_to_the_diagonal_for_the_truth():
@@ -95,48 +131,33 @@ def test_reliability_is_close_to_the_diagonal_for_the_truth():
     assert ((low <= forecast) & (forecast <= high)).mean() >= 0.7
 
 
-def test_folds_may_have_further_candidates_that_are_left_out_and_named():
-    first, second = FOLDS.values()
-    found = report(dict(zip(FOLDS, (first.drop_columns("better"), second), strict=True)))
-    assert found.models_left_out == ["better"]
-    assert "better" not in found.models
+def test_models_that_some_folds_lack_are_left_out():
+    _, scores = report({FIRST: FOLDS[FIRST].drop_columns("better"), SECOND: FOLDS[SECOND]})
+    assert "better" not in scores.models()
 
 
 @pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])
 def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
-    first, second = FOLDS.values()
-    with pytest.raises(MissingForecastsError, match=rf"made_up, fold 2021-06-01: no forecast of {lost}, only of"):
-        report(dict(zip(FOLDS, (first, second.drop_columns(lost)), strict=True)))
+    with pytest.raises(ValueError, match=rf"made_up, fold 2021-06-01: no forecast of {lost}, only of"):
+        report({FIRST: FOLDS[FIRST], SECOND: FOLDS[SECOND].drop_columns(lost)})
 
 
-def test_burden_of_the_served_and_of_the_candidate_forecast():
+def test_the_burden_is_of_the_served_and_of_the_candidate_forecast():
     assert set(REPORT.burden) == {"residual_boosting"}
-    failed = {
-        cutoff: with_column(table, "residual_boosting", np.full(len(table), 0.3)) for cutoff, table in FOLDS.items()
-    }
-    found = report(failed)
+    found, _ = report(with_constant_candidate())
     assert found.verdict.served == "historical_mean"
     assert set(found.burden) == {"historical_mean", "residual_boosting"}
 
 
 def test_shorter_horizons_are_scored_apart_and_by_hour():
-    folds = {date(2021, 1, 4): hourly(date(2021, 1, 4), 1), date(2021, 6, 1): hourly(date(2021, 6, 1), 2)}
-    horizons = report(hourly=folds).horizons
-    assert list(horizons) == [1, 4]
-    one = horizons[1]
-    assert one.cell_periods == 2 * 2 * 30 * 36
-    assert one.base_rate < horizons[4].base_rate
-    assert list(one.by_hour) == ["2", "20"]
-    assert one.verdict.best_baseline == "climatology"
-    assert set(one.models["next_hours"].gain_over) == {"climatology", "ewma_hour_of_week", "self_exciting"}
-    assert set(horizons[4].models["next_hours"].gain_over) == {"climatology", "ewma_hour_of_week"}
-    assert one.models["climatology"].gain_nats_per_positive == 0
-    assert horizons[4].models["next_hours"].gain_over["climatology"].low > 0
+    found, scores = report(hourly=HOURLY)
+    assert list(found.horizons) == [1, 4]
+    assert scores.value("cell_days", facet=HORIZON, group="1") == 2 * 2 * 30 * 36
+    assert scores.groups(hour_facet(1)) == ["2", "20"]
+    assert found.horizons[1].best_baseline == "climatology"
+    assert "self_exciting" in scores.models(HORIZON, "1")
+    assert "self_exciting" not in scores.models(HORIZON, "4")
+    assert scores.value("gain_nats_per_positive", "climatology", HORIZON, "1") == 0
+    assert scores.gain("climatology", "next_hours", HORIZON, "4").low > 0
     # Ten weeks of two folds are too few for a verdict, whatever the gain.
-    assert horizons[4].verdict.served == "climatology"
-
-
-def test_types_are_scored_where_there_are_type_forecasts():
-    found = report(types={date(2021, 1, 4): types_table()}).gunshot_types
-    assert found.models["knowing"].gain.low > 0
-    assert (REPORT.gunshot_types, REPORT.horizons) == (None, {})
+    assert found.horizons[4].served == "climatology"

@@ -1,22 +1,31 @@
 """The searches of settings on the track record."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shotspotter_assets.evaluation.report_files import walk_forward_partition
-from shotspotter_assets.models.tuning.tuned_settings import tuned_partition
+from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, tuned_file, tuned_partition
 from shotspotter_assets.pages.searches import searches
 from shotspotter_assets.pages.site import make_pages, pages_partition
-from shotspotter_assets.storage.file_names import REPORT_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.evaluation import test_walk_forward_report
-from shotspotter_assets_tests.evaluation.test_tuned_gain import BOOSTING, searched, use_of
 
 CITY, FIRST, SECOND = "tiny_city", date(2024, 1, 1), date(2024, 4, 1)
 PNG = b"\x89PNG"
+BOOSTING = "residual_boosting"
+
+
+def searched(store: Store, fold: date, settings: dict[str, Any], name: str = BOOSTING, city: str = CITY) -> None:
+    """A search of that fold that found these settings."""
+    day = fold - timedelta(days=1)
+    found = TunedSettings(
+        city=city, fold=fold, forecaster=name, settings=settings, loss=0.1, start_loss=0.11, gain=0.1, trials=9,
+        stopped=0, failed=0, seconds=1.0, train_first=day, train_last=day, validation_first=day, validation_last=day,
+        data_sha256="", key="", config={}, versions={},
+    )  # fmt: skip
+    store.write_bytes(tuned_partition(city, fold), tuned_file(name), found.model_dump_json().encode())
 
 
 @pytest.fixture
@@ -36,12 +45,8 @@ def test_the_newest_search_of_each_forecaster_is_shown(store: Store) -> None:
         "leaves 20, l2 3.14",
         {f"search_{BOOSTING}_history.png": PNG},
     )
-    assert "not been judged" in boosting.state
+    assert boosting.state == "They apply once the city's file has them."
     assert regression.state == "Nothing better than the current settings was found."
-    use = use_of(SECOND, {"leaves": 20})[BOOSTING].model_copy(update={"words": "They are in force."})
-    report = test_walk_forward_report.report(tuned={BOOSTING: use})
-    store.write_bytes(walk_forward_partition(CITY), REPORT_FILE, report.content())
-    assert searches(store, CITY)[1].state == "They are in force."
     assert searches(store, "another_city") == []
 
 

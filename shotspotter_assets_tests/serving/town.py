@@ -40,6 +40,7 @@ def verdict(passed: bool = True, served: str = CANDIDATE, *reasons: str) -> dict
         "predicted_over_observed": 1.0,
         "positives": 500,
         "reasons": reasons,
+        "outcome": "better" if passed else "worse",
     }
 
 

@@ -1,6 +1,5 @@
 """Evaluation reports, by city and fold whose test window is over."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -9,16 +8,15 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import complete_folds
-from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.columns import FORECASTS_COLUMNS
 from shotspotter_assets.partitions import SAME_FOLD, TEST_WINDOW, asset_key, fold_days, fold_partitions, run_day
-from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, RECORD_FILE, REPORT_FILE, picture_file
+from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, REPORT_FILE, picture_file
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
-    from shotspotter_assets.evaluation.plots import FoldWindows
+    from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.models.records import FoldRecord
-    from shotspotter_assets.storage.store import Store
 
 
 class ReportConfig(dg.Config):
@@ -51,25 +49,23 @@ def definitions(city: City) -> dg.Definitions:
         metadata=panel.column_schema(FORECASTS_COLUMNS, "fold"),
     )
     def evaluation_reports(
-        context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource
+        context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """How the fold's models and every baseline did on the test window, on covered cells only, with the forecasts themselves.
+        """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only.
 
         The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
         """
-        return _evaluation_reports(context, config, store, sources, city)
+        return _evaluation_reports(context, config, store, city)
 
     return dg.Definitions(assets=[evaluation_reports])
 
 
 def _evaluation_reports(
-    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, sources: SourcesResource, city: City
+    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.evaluated_fold import EvaluatedFold
-    from shotspotter_assets.evaluation.fold_forecasts import fold_forecasts
-    from shotspotter_assets.evaluation.fold_report import fold_report
+    from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
-    from shotspotter_assets.evaluation.report_files import fold_partition
+    from shotspotter_assets.evaluation.report_files import fold_partition, write_report
     from shotspotter_assets.evaluation.report_views import fold_pictures
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.stored_models import read_models, read_record
@@ -80,45 +76,29 @@ def _evaluation_reports(
     record = read_record(opened, city.name, cutoff)
     stored = CityHistory.load(opened, city, tested[-1]).complete()
     fold = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
-    truth = sources.true_forecasts(city, tested, fold.history.in_coverage)
-    report, forecasts = fold_report(fold, fold_forecasts(read_models(opened, record), fold, truth, context.log.info))
+    report, scores, forecasts = fold_report(fold, fold_forecasts(read_models(opened, record), fold, context.log.info))
     context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
     tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
-    pictures = fold_pictures(fold, report, forecasts, _folds(opened, city))
+    pictures = fold_pictures(fold, scores, forecasts)
     with opened.alone(partition.asset, partition.city):
         for file, table in tables.items():
             opened.write_table(partition, file, table)
         for name, png in pictures.items():
             opened.write_bytes(partition, picture_file(name), png)
-        opened.write_bytes(partition, REPORT_FILE, report.content())
-    return dg.MaterializeResult(metadata=_metadata(report, record, pictures, opened.uri(partition, REPORT_FILE)))
+        write_report(opened, partition, report, scores)
+    path = opened.uri(partition, REPORT_FILE)
+    return dg.MaterializeResult(metadata=_metadata(report, scores, record, pictures, path))
 
 
-def _folds(store: "Store", city: City) -> "list[FoldWindows]":
-    """The windows of every fold of the city that was trained."""
-    from shotspotter_assets.evaluation.plots import FoldWindows
-    from shotspotter_assets.models.stored_models import read_record
-
-    cutoffs = sorted(store.days_present("fold_models", city.name, RECORD_FILE, "fold"))
-    records = [read_record(store, city.name, cutoff) for cutoff in cutoffs]
-    return [
-        FoldWindows(
-            name=record.fold.isoformat(),
-            train=(record.train_first, record.train_last),
-            validation=(record.validation_first, record.validation_last),
-            test=(record.fold, city.folds.next_cutoff(record.fold) - timedelta(days=1)),
-        )
-        for record in records
-    ]
-
-
-def _metadata(report: "FoldReport", record: "FoldRecord", pictures: dict[str, bytes], path: str) -> panel.Metadata:
+def _metadata(
+    report: "FoldReport", scores: "ScoreTable", record: "FoldRecord", pictures: dict[str, bytes], path: str
+) -> panel.Metadata:
     """Numbers that plot over the folds, the table of models, and the pictures."""
     from shotspotter_assets.evaluation.report_views import fold_rows
 
-    rows = fold_rows(report)
+    rows = fold_rows(scores)
     of_models = {
-        f"{name}: {title}": getattr(report.models[name], score)
+        f"{name}: {title}": scores.value(score, name)
         for name in record.models
         for title, score in (("log loss", "log_loss"), ("gain", "gain_nats_per_positive"))
     }

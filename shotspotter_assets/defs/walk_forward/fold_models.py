@@ -55,9 +55,7 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
 
-        A forecaster has the settings that were tuned in this fold or before, once earlier test windows have shown that they are
-        better; with the other settings it is fitted beside that, to be compared. The reference network of a run that was killed
-        goes on after its last finished epoch when it is started again with the same settings.
+        The reference network of a run that was killed goes on after its last finished epoch when it is started again with the same settings.
         """
         return _fold_models(context, config, store, city)
 
@@ -67,7 +65,6 @@ def definitions(city: City) -> dg.Definitions:
 def _fold_models(
     context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.tuned_gain import beside, settings_in_force, tuned_uses
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_training import train_fold
     from shotspotter_assets.models.forecaster import FitContext, training_backups
@@ -79,22 +76,19 @@ def _fold_models(
     before, _ = fold_days(city, cutoff)
     opened, by_hand = store.open(), changes(config.settings)
     names = storable(config.models or [candidate_of(city).name])
-    uses = tuned_uses(opened, city, names, cutoff, by_hand)
-    changed = settings_in_force(uses) | by_hand
+    changed = dict(by_hand)
     changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
     settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
-    compared = {name: beside(city, name, use) for name, use in uses.items()}
     network = settings[REFERENCE].model_dump()
     windows = split_days(len(before), config.validation_share, network["days"])
     record, files = train_fold(
         CityHistory.load(opened, city, before[-1]).complete(),
         cutoff,
         windows,
-        {name: settings[name] for name in names} | dict(compared.values()),
+        {name: settings[name] for name in names},
         context=FitContext(
             read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=changed
         ),
-        tuned=uses,
         config=network | {"models": names} | {name: section for name, section in by_hand.items() if name != REFERENCE},
     )
     partition = model_partition(city.name, cutoff)
@@ -104,7 +98,6 @@ def _fold_models(
             "covered_cells": len(record.covered),
             "train_days": record.train_days,
             "validation_days": record.validation_days,
-            **({"tuned": panel.bullets([use.words for use in uses.values()])} if uses else {}),
             **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
             **{name: dg.MetadataValue.json(model.settings) for name, model in record.models.items()},
             "path": panel.stored(opened.uri(partition, RECORD_FILE)),

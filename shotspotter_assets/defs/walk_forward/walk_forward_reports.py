@@ -23,11 +23,8 @@ from shotspotter_assets.storage.file_names import (
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.model_card import InService
+    from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-
-
-class NoFoldsError(ValueError):
-    """No fold of a city has an evaluation report."""
 
 
 class WalkForwardConfig(dg.Config):
@@ -60,15 +57,17 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """All reported folds of the city as one: gains over every baseline with intervals, the verdict, and the model card.
 
-        The gains are also given by fold, area, weekday and kind of day, and with them who carries the flags.
+        The gains are also given by fold and area, with the burden of the flags.
         """
         return _walk_forward_reports(context, config, store, city)
 
     @dg.asset_check(asset=key)
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
-        """The candidate forecast was shown to be better than the best baseline; where not, that baseline is served.
+        """The candidate forecast is shown to be better than the best baseline, by one rule for all candidates.
 
-        The lower end of the 90% interval of its gain is above zero, and predicted / observed lies within 0.8 to 1.25.
+        Better: the lower end of the 90% interval of its gain is above zero, predicted / observed lies within 0.8 to 1.25,
+        and at least 12 weeks and 100 cell-days with an alert were tested. Worse: the upper end is below zero. Anything
+        else is not worse, and not shown to be better. A combination of simple methods is served unless it is worse.
         """
         return _forecast_beats_best_baseline(store, city)
 
@@ -79,29 +78,27 @@ def _walk_forward_reports(
     context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
     from shotspotter_assets.evaluation.areas import cell_areas
-    from shotspotter_assets.evaluation.forecasts_table import pool_tables
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.evaluation.report_files import (
         read_fold_tables,
-        read_origins,
-        read_trust,
+        read_setting,
         walk_forward_partition,
+        write_report,
     )
     from shotspotter_assets.evaluation.report_views import walk_forward_pictures
-    from shotspotter_assets.evaluation.tuned_gain import tuned_uses
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
-    from shotspotter_assets.models.registry import TUNABLE, candidate_of
+    from shotspotter_assets.models.registry import candidate_of
     from shotspotter_assets.serving.record import ServingRecord
 
     opened = store.open()
     candidate = config.candidate or candidate_of(city).name
     folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
     if not folds:
-        raise NoFoldsError(
+        raise ValueError(
             f"City {city.name}: no fold has an evaluation report. Materialise evaluation_reports for some of its folds."
         )
     context.log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
-    report = walk_forward_report(
+    report, scores = walk_forward_report(
         city=city,
         folds=folds,
         candidate=candidate,
@@ -109,34 +106,34 @@ def _walk_forward_reports(
         hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
         hourly_candidate=config.hourly_candidate,
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
-        shared=read_origins(opened, city.name, folds, candidate),
-        trust=read_trust(opened, city.name, folds, candidate),
-        tuned=tuned_uses(opened, city, TUNABLE, date.max),
+        shared=read_setting(opened, city.name, folds, candidate, "shared"),
+        weights=read_setting(opened, city.name, folds, candidate, "in_words"),
     )
     serving = ServingRecord.latest_before(opened, city.name, date.max)
     in_service = None if serving is None else serving.in_service
-    card = model_card(report, in_service)
-    pictures = walk_forward_pictures(report, pool_tables(list(folds.values())))
+    card = model_card(report, scores, in_service)
+    pictures = walk_forward_pictures(report, scores)
     partition = walk_forward_partition(city.name)
     with opened.alone(partition.asset, partition.city):
         for name, png in pictures.items():
             opened.write_bytes(partition, picture_file(name), png)
         opened.write_bytes(partition, CARD_FILE, card.encode())
-        opened.write_bytes(partition, REPORT_FILE, report.content())
+        write_report(opened, partition, report, scores)
     path = opened.uri(partition, REPORT_FILE)
-    return dg.MaterializeResult(metadata=_metadata(report, in_service, card, pictures, path))
+    return dg.MaterializeResult(metadata=_metadata(report, scores, in_service, card, pictures, path))
 
 
 def _forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetCheckResult:
     from shotspotter_assets.evaluation.report_files import read_walk_forward_report
 
-    report = read_walk_forward_report(store.open(), city.name)
+    report, _ = read_walk_forward_report(store.open(), city.name)
     verdict = report.verdict
     return dg.AssetCheckResult(
-        passed=verdict.passed,
+        passed=verdict.outcome == "better",
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{verdict.served} is served. {' '.join(verdict.reasons)}",
         metadata={
+            "verdict": verdict.outcome,
             "served": verdict.served,
             "candidate": verdict.candidate,
             "best_baseline": verdict.best_baseline,
@@ -148,7 +145,12 @@ def _forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetC
 
 
 def _metadata(
-    report: "WalkForwardReport", in_service: "InService | None", card: str, pictures: Mapping[str, bytes], path: str
+    report: "WalkForwardReport",
+    scores: "ScoreTable",
+    in_service: "InService | None",
+    card: str,
+    pictures: Mapping[str, bytes],
+    path: str,
 ) -> panel.Metadata:
     """The verdict, what is in service, the card, the table of models, numbers, and the pictures."""
     from shotspotter_assets.evaluation.report_views import walk_forward_rows
@@ -157,7 +159,7 @@ def _metadata(
     gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
     return {
         "served": verdict.served,
-        "passed": verdict.passed,
+        "verdict": verdict.outcome,
         "why": panel.bullets(verdict.reasons),
         **(
             {}
@@ -165,9 +167,8 @@ def _metadata(
             else {"in_service": in_service.forecaster, "in_service_since": str(in_service.since)}
         ),
         "model_card": dg.MetadataValue.md(card),
-        "scores": panel.table(walk_forward_rows(report)),
+        "scores": panel.table(walk_forward_rows(report, scores)),
         "best_baseline": verdict.best_baseline,
-        **({"tuned": panel.bullets([use.words for use in report.tuned.values()])} if report.tuned else {}),
         **panel.rounded(gain),
         "empty_of_ten_flagged_cells": report.burden[verdict.served].empty_of_ten,
         **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),

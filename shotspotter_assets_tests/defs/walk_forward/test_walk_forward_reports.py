@@ -1,6 +1,5 @@
 """Walk-forward reports of the tables that folds leave in the store."""
 
-import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from shotspotter_assets.defs.walk_forward.walk_forward_reports import NoFoldsError
-from shotspotter_assets.evaluation.walk_forward_report import MissingForecastsError
+from shotspotter_assets.evaluation.report_files import read_walk_forward_report
 from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
@@ -54,9 +52,9 @@ def run(
 def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     _, made, check = run(tmp_path, instance)
     partition = Partition("walk_forward_reports", CITY)
-    report = json.loads(store.read_bytes(partition, "report.json"))
-    assert report["folds"] == ["2024-01-01", "2024-04-01"]
-    assert report["verdict"]["served"] == made.metadata["served"].value == "stack"
+    report, scores = read_walk_forward_report(store, CITY)
+    assert report.folds == FOLDS
+    assert report.verdict.served == made.metadata["served"].value == "stack"
     assert made.partition == CITY
     card = store.read_bytes(partition, "model_card.md").decode()
     assert made.metadata["model_card"].value == card
@@ -65,9 +63,8 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
         assert store.read_bytes(partition, f"{plot}.png").startswith(b"\x89PNG")
         assert made.metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
-    assert set(rows) == set(report["models"])
-    gain = report["verdict"]["gain"]
-    assert rows["stack"]["low"] == pytest.approx(gain["low"], abs=1e-5)
+    assert set(rows) == set(scores.models())
+    assert rows["stack"]["low"] == pytest.approx(report.verdict.gain.low, abs=1e-5)
     assert (check.passed, check.blocking, check.partition) == (True, False, CITY)
     assert check.description.startswith("tiny_city: stack is served. ")
 
@@ -84,6 +81,19 @@ def test_the_card_and_the_panel_name_what_is_in_service(
     assert "Over the folds the verdict is another one: **stack**" in card
 
 
+def test_a_combination_within_chance_is_served_and_warns(
+    tmp_path: Path, instance: dg.DagsterInstance, store: Store
+) -> None:
+    for seed, cutoff in enumerate(FOLDS):
+        table = store.read_table(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
+        mean, noise = table["historical_mean"].to_numpy(), np.random.default_rng(seed).normal(0, 0.02, len(table))
+        write(store, cutoff, with_column(table, "stack", mean * np.exp(noise)))
+    _, made, check = run(tmp_path, instance)
+    assert made.metadata["served"].value == "stack"
+    assert made.metadata["verdict"].value == "not worse, not shown to be better"
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+
+
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     for cutoff in FOLDS:
         partition = Partition("evaluation_reports", CITY, "fold", cutoff)
@@ -93,16 +103,16 @@ def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "tiny_city: historical_mean is served." in check.description
-    assert "its upper end must not be below zero" in check.description
+    assert "Worse than the best simple method, historical_mean (-" in check.description
     assert check.metadata["served"].value == made.metadata["served"].value == "historical_mean"
 
 
 def test_what_is_missing_is_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
-    with pytest.raises(MissingForecastsError, match=r"tiny_city, fold 2024-01-01: no forecast of conv_lstm"):
+    with pytest.raises(ValueError, match=r"tiny_city, fold 2024-01-01: no forecast of conv_lstm"):
         run(tmp_path, instance, candidate="conv_lstm")
     for cutoff in FOLDS:
         store.delete(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
-    with pytest.raises(NoFoldsError, match=r"tiny_city: no fold has an evaluation report\. Materialise"):
+    with pytest.raises(ValueError, match=r"tiny_city: no fold has an evaluation report\. Materialise"):
         run(tmp_path, instance)
 
 

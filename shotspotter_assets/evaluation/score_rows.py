@@ -1,0 +1,137 @@
+"""Scores of reports as one tidy table: (facet, group, model, score) to a value and the ends of its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.evaluation.columns import SCORES_COLUMNS
+from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
+from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.scores import decisions, flat_scores, ratio, score_table
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.storage.arrow_schema import arrow_schema
+
+ALL: Final = "all"
+"""The facet of all cell-days, and its only group."""
+NO_MODEL: Final = ""
+
+Key = tuple[str, str, str, str]
+"""Facet, group, model and score."""
+
+
+class Score(NamedTuple):
+    """A value with the ends of its interval; None where not defined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+Rows = dict[Key, Score]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """The scores of a report; stored as `scores.parquet`."""
+
+    rows: Rows
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> "ScoreTable":
+        """The scores of a stored table."""
+        columns = [table[name].to_pylist() for name in SCORES_COLUMNS]
+        return cls({(*row[:4],): Score(*row[4:]) for row in zip(*columns, strict=True)})
+
+    def to_arrow(self) -> pa.Table:
+        """The table to store, with `SCORES_COLUMNS`."""
+        columns = zip(*((*key, *score) for key, score in self.rows.items()), strict=True)
+        schema = arrow_schema(SCORES_COLUMNS, required=("facet", "group", "model", "score"))
+        return pa.table([list(column) for column in columns], schema=schema)
+
+    def value(self, score: str, model: str = NO_MODEL, facet: str = ALL, group: str = ALL) -> float | None:
+        """A value; None where the score is not defined."""
+        return self.rows[facet, group, model, score].value
+
+    def gain(self, over: str, model: str, facet: str = ALL, group: str = ALL) -> Gain:
+        """The gain of a model over another one, in nats per positive."""
+        weeks = int(self.value("weeks", facet=facet, group=group) or 0)
+        return Gain(*self.rows[facet, group, model, gain_name(over)], LEVEL, weeks, DRAWS)
+
+    def groups(self, facet: str) -> list[str]:
+        """The groups of a facet, in their order."""
+        return list(dict.fromkeys(key[1] for key in self.rows if key[0] == facet))
+
+    def models(self, facet: str = ALL, group: str = ALL) -> list[str]:
+        """The models of a group, the one with the least log loss first."""
+        of_group = {
+            key[2]: score.value
+            for key, score in self.rows.items()
+            if key[:2] == (facet, group) and key[3] == "log_loss"
+        }
+        return sorted(of_group, key=lambda name: of_group[name] or 0.0)
+
+
+def gain_name(over: str) -> str:
+    """Name of the score that is the gain over another model."""
+    return f"gain_over_{over}"
+
+
+def all_rows(
+    forecasts: pa.Table, baselines: Sequence[str], facet: str = ALL, group: str = ALL, reference: str = HISTORICAL_MEAN
+) -> Rows:
+    """All scores of all rows of a forecasts table, with gains over each baseline, and those of never and always."""
+    rows: Rows = {}
+    if not len(forecasts):
+        return rows
+    scores, observed = score_table(forecasts, reference), observed_of(forecasts)
+    rows |= _gains(forecasts, dict.fromkeys(baselines), facet, group)
+    for name, own in scores.items():
+        rows |= {(facet, group, name, score): Score(value) for score, value in flat_scores(own).items()}
+    for name, constant in (("never", 0.0), ("always", 1.0)):
+        flat = flat_scores(decisions(np.full(len(observed), constant), observed))
+        rows |= {(facet, group, name, score): Score(value) for score, value in flat.items()}
+    return rows
+
+
+def grouped_rows(
+    forecasts: pa.Table, facet: str, groups: npt.NDArray[Any], best: str, reference: str = HISTORICAL_MEAN
+) -> Rows:
+    """The scores that stay meaningful on a part of the cell-days, by group in the order of the labels.
+
+    Args:
+        forecasts: a forecasts table.
+        facet: name of the grouping.
+        groups: label of each row, which becomes text.
+        best: model that gains are over, besides the reference.
+        reference: see there.
+    """
+    rows: Rows = {}
+    for label in np.unique(groups):
+        part, group = forecasts.filter(pa.array(groups == label)), str(label)
+        observed = observed_of(part)
+        for name in model_names(part):
+            p = clip_probability(part[name].to_numpy())
+            rows[facet, group, name, "predicted_over_observed"] = Score(ratio(p.sum(), observed.sum()))
+        rows |= _gains(part, dict.fromkeys((reference, best)), facet, group)
+    return rows
+
+
+def _gains(forecasts: pa.Table, over: Mapping[str, None], facet: str, group: str) -> Rows:
+    observed, names = observed_of(forecasts), model_names(forecasts)
+    weekly = weekly_losses(forecasts, names)
+    size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}
+    rows = {
+        (facet, group, NO_MODEL, name): Score(float(value))
+        for name, value in (size | {"weeks": len(weekly.positives)}).items()
+    }
+    for name in names:
+        rows[facet, group, name, "log_loss"] = Score(float(weekly.losses[name].sum() / len(observed)))
+        for other in over:
+            gain = weekly_gain(weekly, name, other)
+            rows[facet, group, name, gain_name(other)] = Score(gain.gain, gain.low, gain.high)
+    return rows
