@@ -55,7 +55,8 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
 
-        The reference network of a run that was killed goes on after its last finished epoch when it is started again with the same settings.
+        The reference network of a run that was killed goes on after its last finished epoch when the run is started again
+        with the same settings.
         """
         return _fold_models(context, config, store, city)
 
