@@ -10,7 +10,8 @@ from benchmark_cities import HourlyFold, hourly_folds, parser
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
-from shotspotter_assets.evaluation.type_scores import type_scores
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES, type_rows
 
 
 def forecasts_of(fold: HourlyFold) -> pa.Table:
@@ -20,12 +21,12 @@ def forecasts_of(fold: HourlyFold) -> pa.Table:
 
 def show(title: str, forecasts: pa.Table) -> None:
     """One line for each model."""
-    scores = type_scores([forecasts])
-    for name, own in scores.models.items():
-        print(
-            f"| {title} | {name} | {scores.alerts} | {own.log_loss:.4f} | {own.brier_score:.4f} | {own.gain.text()} |",
-            flush=True,
-        )
+    scores = ScoreTable(type_rows([forecasts]))
+    alerts = scores.value("alerts", facet=TYPES)
+    for name in scores.models(TYPES):
+        loss, brier = (scores.value(score, name, TYPES) for score in ("log_loss", "brier"))
+        gain = scores.gain(TRAILING_MIX, name, TYPES).text()
+        print(f"| {title} | {name} | {alerts:.0f} | {loss:.4f} | {brier:.4f} | {gain} |", flush=True)
 
 
 def main() -> None:
