@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
@@ -18,11 +17,10 @@ from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVE
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.drift import Drift, drift_of
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, is_replayed, lead_of
-from shotspotter_assets.storage.file_names import RECORD_FILE
-from shotspotter_assets.storage.store import Partition, Store
 
 FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
@@ -82,13 +80,11 @@ class RollingVerdict(Verdict):
     """False (and passed) where there are too few weeks for a verdict."""
 
 
-class ScoreRecord(BaseModel):
+class ScoreRecord(DailyRecord):
     """The scores of a day and of the weeks to it; stored as `record.json`."""
 
-    model_config = ConfigDict(frozen=True)
+    asset = FORECAST_SCORES
 
-    city: str
-    day: date
     lead: int
     """Days from the last known day to the forecast day; all scores are of forecasts with this lead."""
     last_known: date
@@ -102,21 +98,6 @@ class ScoreRecord(BaseModel):
     """`RollingScores.is_off` of the longest window that is stated."""
     drift: Drift
 
-    @classmethod
-    def load(cls, store: Store, city: str, day: date) -> "ScoreRecord":
-        """The record of a day.
-
-        Raises:
-            MissingObjectError: the day was not scored.
-        """
-        return cls.model_validate_json(store.read_bytes(scores_partition(city, day), RECORD_FILE))
-
-    @classmethod
-    def of_days(cls, store: Store, city: str, first: date, last: date) -> "list[ScoreRecord]":
-        """The records of days, sorted, as far as there are any."""
-        scored = store.days_present(FORECAST_SCORES, city, RECORD_FILE)
-        return [cls.load(store, city, day) for day in sorted(scored) if first <= day <= last]
-
     def warnings(self) -> list[str]:
         """Problems of the forecasts of the last weeks, in words."""
         reasons = []
@@ -127,11 +108,6 @@ class ScoreRecord(BaseModel):
             ratio = self.rolling[max(self.rolling)].predicted_over_observed
             reasons.append(f"Predicted / observed of the last weeks is {ratio:.2f}.")
         return reasons
-
-
-def scores_partition(city: str, day: date) -> Partition:
-    """The partition of a day's scores."""
-    return Partition(FORECAST_SCORES, city, "date", day)
 
 
 def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
@@ -175,13 +151,6 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         level_is_off=bool(rolling) and rolling[max(rolling)].is_off,
         drift=drift_of(stored.daily_counts, stored.days[0], in_coverage, city),
     )
-
-
-def write_scores(store: Store, record: ScoreRecord) -> str:
-    """Write the record; returns where it is."""
-    partition = scores_partition(record.city, record.day)
-    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
-    return store.uri(partition, RECORD_FILE)
 
 
 def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> pa.Table:

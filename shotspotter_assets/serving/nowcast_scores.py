@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import Plane, cell_middles
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.incidents import stored_alerts
 from shotspotter_assets.serving.nowcasts import NOWCASTS
-from shotspotter_assets.storage.errors import MissingObjectError
-from shotspotter_assets.storage.file_names import ISSUED_FILE, RECORD_FILE
+from shotspotter_assets.storage.file_names import ISSUED_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 NOWCAST_SCORES: Final = "nowcast_scores"
@@ -42,39 +42,26 @@ class MinutesScores(BaseModel):
     """In nats per cell in which an incident began; None where there was none."""
 
 
-class NowcastScoreRecord(BaseModel):
+class NowcastScoreRecord(DailyRecord):
     """The scores of a city's day; stored as `record.json`."""
 
-    model_config = ConfigDict(frozen=True)
+    asset = NOWCAST_SCORES
 
-    city: str
-    day: date
     note: str = ""
     """Why there are no scores; empty where there are."""
     nowcasts: int = 0
     incidents: int = 0
     """Incidents of the day, in all cells."""
-    scores: dict[str, MinutesScores] = {}
+    scores: dict[str, MinutesScores] = Field(default_factory=dict)
     """By minutes, as 15m."""
-    near: dict[str, MinutesScores] = {}
+    near: dict[str, MinutesScores] = Field(default_factory=dict)
     """`scores` of the cells within 500 m of an incident of the 15 minutes before."""
-
-    @classmethod
-    def load(cls, store: Store, city: str, day: date) -> "NowcastScoreRecord":
-        """The record of a day.
-
-        Raises:
-            MissingObjectError: the day was not scored.
-        """
-        return cls.model_validate_json(store.read_bytes(Partition(NOWCAST_SCORES, city, "date", day), RECORD_FILE))
 
 
 def issued_minutes(store: Store, city: City, day: date) -> pa.Table | None:
     """All nowcasts of a day (`ISSUED_SCHEMA`), as they were made; None where there are none."""
-    try:
-        return store.read_table(Partition(NOWCASTS, city.name, "date", day), ISSUED_FILE)
-    except MissingObjectError:
-        return None
+    partition = Partition(NOWCASTS, city.name, "date", day)
+    return store.read_table(partition, ISSUED_FILE) if store.exists(partition, ISSUED_FILE) else None
 
 
 def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:
@@ -145,10 +132,3 @@ def _scores(
 def incidents_around(store: Store, city: City, day: date) -> Incidents:
     """The incidents of a stored day and the one before."""
     return Incidents.of_alerts(stored_alerts(store, city, day - timedelta(days=1), day), city)
-
-
-def write_nowcast_scores(store: Store, record: NowcastScoreRecord) -> str:
-    """Write the record; returns where it is."""
-    partition = Partition(NOWCAST_SCORES, record.city, "date", record.day)
-    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
-    return store.uri(partition, RECORD_FILE)

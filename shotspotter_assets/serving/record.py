@@ -12,6 +12,7 @@ from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.evaluation.model_card import InService
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.models.stored_models import read_files
+from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
@@ -59,13 +60,11 @@ class ModelSet(BaseModel):
         }
 
 
-class ServingRecord(BaseModel):
+class ServingRecord(DailyRecord):
     """The models in force after a day, where their files are, why those, and since when."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    asset = LIVE_MODELS
 
-    city: str
-    day: date
     served: str
     """The next-day forecaster that forecasts are made with."""
     since: date
@@ -97,20 +96,6 @@ class ServingRecord(BaseModel):
     versions: dict[str, str]
     gate: Verdict
     """On the candidate, on the validation window."""
-
-    @classmethod
-    def load(cls, store: Store, city: str, day: date) -> "ServingRecord":
-        """The record of a day.
-
-        Raises:
-            MissingObjectError: `live_models` was not made for the day, or the city had too few days.
-        """
-        return cls.model_validate_json(store.read_bytes(models_partition(city, day), RECORD_FILE))
-
-    @classmethod
-    def find(cls, store: Store, city: str, day: date) -> "ServingRecord | None":
-        """The record of a day; None without one."""
-        return cls.load(store, city, day) if store.exists(models_partition(city, day), RECORD_FILE) else None
 
     @classmethod
     def latest_before(cls, store: Store, city: str, day: date) -> "ServingRecord | None":

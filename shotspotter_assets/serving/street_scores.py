@@ -5,13 +5,13 @@ from typing import Final
 
 import numpy as np
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.street_scores import Network, StreetScores
 from shotspotter_assets.gridding.cells import DECIMALS
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
+from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.risk_tables import is_replayed, lead_of
 from shotspotter_assets.serving.street_risk import (
@@ -22,8 +22,7 @@ from shotspotter_assets.serving.street_risk import (
     find_streets_record,
     read_streets,
 )
-from shotspotter_assets.storage.file_names import RECORD_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.parts import parts_of
 from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 
@@ -31,13 +30,11 @@ STREET_SCORES: Final = "street_scores"
 ONE_DAY: Final = timedelta(days=1)
 
 
-class StreetScoreRecord(BaseModel):
+class StreetScoreRecord(DailyRecord):
     """The scores of a city's day; stored as `record.json`."""
 
-    model_config = ConfigDict(frozen=True)
+    asset = STREET_SCORES
 
-    city: str
-    day: date
     note: str = ""
     """Why the day has no scores; empty where it has."""
     lead: int = 1
@@ -47,21 +44,6 @@ class StreetScoreRecord(BaseModel):
     caution: str = ""
     """See `StreetRecord.caution`."""
     scores: StreetScores | None = None
-
-    @classmethod
-    def of_days(cls, store: Store, city: str, first: date, last: date) -> "list[StreetScoreRecord]":
-        """The records of days, sorted, as far as there are any."""
-        scored = store.days_present(STREET_SCORES, city, RECORD_FILE)
-        return [cls.load(store, city, day) for day in sorted(scored) if first <= day <= last]
-
-    @classmethod
-    def load(cls, store: Store, city: str, day: date) -> "StreetScoreRecord":
-        """The record of a day.
-
-        Raises:
-            MissingObjectError: the day was not scored.
-        """
-        return cls.model_validate_json(store.read_bytes(_partition(city, day), RECORD_FILE))
 
 
 def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
@@ -128,14 +110,3 @@ def _is_known(store: Store, city: City, day: date) -> bool:
         return CityHistory.load(store, city, day, max(city.start, day - ONE_DAY)).last_known >= day
     except DaysNotKnownError:
         return False
-
-
-def write_street_scores(store: Store, record: StreetScoreRecord) -> str:
-    """Write the record; returns where it is."""
-    partition = _partition(record.city, record.day)
-    store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
-    return store.uri(partition, RECORD_FILE)
-
-
-def _partition(city: str, day: date) -> Partition:
-    return Partition(STREET_SCORES, city, "date", day)

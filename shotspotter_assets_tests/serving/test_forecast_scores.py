@@ -16,7 +16,6 @@ from shotspotter_assets.serving.forecast_scores import (
     rolling_scores,
     score,
     scored_day,
-    write_scores,
 )
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import ALL_CELLS, CANDIDATE, TOWN, serving_record
@@ -133,7 +132,7 @@ def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -
 def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     store, (history, forecasts) = Store(str(tmp_path)), forecast_of(days=30)
     record = score(history, forecasts, serving_record())
-    write_scores(store, record)
+    record.write(store)
     assert ScoreRecord.load(store, TOWN.name, LAST) == record
     assert ScoreRecord.of_days(store, TOWN.name, FIRST, LAST) == [record]
 

@@ -24,7 +24,6 @@ from shotspotter_assets.serving.issued_forecasts import (
     write_no_forecast,
 )
 from shotspotter_assets.serving.live_models import made_already
-from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_live_models import history_to
 from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
@@ -70,7 +69,7 @@ def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: For
 
 def test_the_models_of_an_issued_forecast_stay_too(store: Store, issued: Forecast) -> None:
     record = serving_record()
-    store.write_bytes(models_partition(TOWN.name, DAY), "record.json", record.model_dump_json().encode())
+    record.write(store)
     assert made_already(store, history_to(DAY), MIDNIGHT) == record
     assert made_already(store, history_to(DAY), MIDNIGHT - timedelta(hours=1)) is None
 

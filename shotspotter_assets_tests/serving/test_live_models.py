@@ -22,7 +22,7 @@ from shotspotter_assets.serving.live_models import (
     training_reason,
     unchanged,
 )
-from shotspotter_assets.serving.record import ServingRecord, models_partition
+from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
@@ -41,7 +41,7 @@ def history_to(last_known: date, lead: int = 1) -> CityHistory:
 
 
 def with_record(store: Store, record: ServingRecord) -> Store:
-    store.write_bytes(models_partition(TOWN.name, record.day), "record.json", record.model_dump_json().encode())
+    record.write(store)
     return store
 
 

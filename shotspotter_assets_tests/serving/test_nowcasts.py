@@ -18,7 +18,7 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcasts import UntilNow, history_until, nowcast, record_in_force
-from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingModels, models_partition
+from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingModels
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -123,8 +123,7 @@ def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> 
     store = Store(str(tmp_path))
     evening = datetime(DAY.year, DAY.month, DAY.day, 20, tzinfo=TOWN.zone)
     for day in (DAY - timedelta(days=1), DAY):
-        record = serving_record(day=day)
-        store.write_bytes(models_partition(TOWN.name, day), "record.json", record.model_dump_json().encode())
+        serving_record(day=day).write(store)
     assert record_in_force(store, TOWN, evening).day == DAY - timedelta(days=1)
     assert record_in_force(store, TOWN, evening + timedelta(hours=5)).day == DAY
     with pytest.raises(ValueError, match=r"no live models before 2024-05-30\. Materialise live_models for town first"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shotspotter_assets.serving.record import ServingRecord, models_partition
+from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
@@ -35,7 +35,7 @@ def test_a_candidate_counts_from_the_day_on_which_it_replaced_another_one() -> N
 
 def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     store, record = Store(str(tmp_path)), serving_record().after(None)
-    store.write_bytes(models_partition(TOWN.name, DAY), "record.json", record.model_dump_json().encode())
+    record.write(store)
     assert ServingRecord.load(store, TOWN.name, DAY) == ServingRecord.find(store, TOWN.name, DAY) == record
     assert ServingRecord.latest_before(store, TOWN.name, NEXT) == record
     assert ServingRecord.latest_before(store, TOWN.name, DAY) is None

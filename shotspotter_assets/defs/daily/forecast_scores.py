@@ -50,7 +50,7 @@ def definitions(city: City) -> dg.Definitions:
 def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.drift import DRIFT_DAYS
-    from shotspotter_assets.serving.forecast_scores import WINDOWS, ScoreRecord, score, write_scores
+    from shotspotter_assets.serving.forecast_scores import WINDOWS, ScoreRecord, score
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.record import ServingRecord
     from shotspotter_assets.serving.score_plot import scores_by_day
@@ -65,7 +65,7 @@ def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, ci
     except DaysNotKnownError:
         history = CityHistory.load(opened, city, day)
     record = score(history, forecasts, serving)
-    path = write_scores(opened, record)
+    path = record.write(opened)
     plot = scores_by_day(ScoreRecord.of_days(opened, city.name, day - timedelta(days=WINDOWS[0] - 1), day))
     return dg.MaterializeResult(
         metadata={

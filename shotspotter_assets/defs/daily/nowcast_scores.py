@@ -39,13 +39,12 @@ def _nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource, cit
         incidents_around,
         issued_minutes,
         score_nowcasts,
-        write_nowcast_scores,
     )
 
     day = run_day(context)
     opened = store.open()
     record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents_around(opened, city, day))
-    path = write_nowcast_scores(opened, record)
+    path = record.write(opened)
     numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
     numbers |= {"note": record.note} if record.note else {}
     for where, scores in (("", record.scores), (" near the last incidents", record.near)):

@@ -38,12 +38,12 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _street_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.serving.street_scores import score_streets, write_street_scores
+    from shotspotter_assets.serving.street_scores import score_streets
 
     day = run_day(context)
     opened = store.open()
     record = score_streets(opened, city, day)
-    path = write_street_scores(opened, record)
+    path = record.write(opened)
     numbers: panel.Metadata = {
         name: value for name, value in (("note", record.note), ("caution", record.caution)) if value
     }

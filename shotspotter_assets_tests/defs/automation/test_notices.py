@@ -15,7 +15,7 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.partitions import range_tags
-from shotspotter_assets.serving.forecast_scores import RollingVerdict, write_scores
+from shotspotter_assets.serving.forecast_scores import RollingVerdict
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.file_names import ARRIVALS, UNREADABLE_FILE
 from shotspotter_assets.storage.store import Partition
@@ -270,7 +270,7 @@ def score(
 ) -> str:
     """The record of a day's scores in the store, and its check."""
     record = score_record(drift_reasons, gate, level_is_off, city="tiny_city", day=date.fromisoformat(day))
-    write_scores(watch.store.open(), record)
+    record.write(watch.store.open())
     passed = not record.warnings() and not level_is_off
     return watch.evaluate("forecast_scores", "rolling_gate", f"tiny_city|{day}", passed, {})
 
