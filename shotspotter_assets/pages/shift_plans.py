@@ -19,7 +19,7 @@ from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.patrol.plan import PatrolAudit, ShiftTotals
 from shotspotter_assets.patrol.stored_plans import NoPlan, read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
-from shotspotter_assets.serving.street_risk import streets_caution
+from shotspotter_assets.serving.stored_streets import streets_caution
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import HOURLY_FILE
 from shotspotter_assets.storage.store import Store

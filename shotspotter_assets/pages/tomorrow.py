@@ -27,7 +27,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
-from shotspotter_assets.serving.street_risk import streets_caution, top_street_lines
+from shotspotter_assets.serving.stored_streets import streets_caution, top_street_lines
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 

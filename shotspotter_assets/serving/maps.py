@@ -13,7 +13,7 @@ from shotspotter_assets.gridding.cells import Plane, cell_middles
 if TYPE_CHECKING:
     from shotspotter_assets.patrol.plan import DayPlan
     from shotspotter_assets.patrol.shifts import ShiftForecasts
-    from shotspotter_assets.serving.street_risk import StreetForecast
+    from shotspotter_assets.serving.stored_streets import StreetForecast
 
 Array = npt.NDArray[np.float64]
 

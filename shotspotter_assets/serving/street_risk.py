@@ -8,8 +8,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
@@ -19,144 +17,39 @@ from shotspotter_assets.gridding.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.city_history import covered_mask
 from shotspotter_assets.patrol.shifts import shift_forecasts
-from shotspotter_assets.serving.columns import STREET_COLUMNS
 from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, forecast_partition
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-from shotspotter_assets.storage.arrow_schema import arrow_schema
-from shotspotter_assets.storage.file_names import (
-    ALERTS_FILE,
-    FORECAST_FILE,
-    HOURLY_FILE,
-    RECORD_FILE,
-    STREETS_FILE,
-    STREETS_MAP_FILE,
-    TOP_STREETS_FILE,
-)
-from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, NoStreetRisk, StreetForecast, StreetRecord
+from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.parts import parts_of
 from shotspotter_assets.streets.segment_risk import CellRisk, SegmentRisk, segment_risk
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, read_segments
 from shotspotter_assets.streets.shares import StreetShares
-from shotspotter_assets.streets.spread import Alerts, Ambiguity, Inexactness
+from shotspotter_assets.streets.spread import Alerts
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-STREET_RISK: Final = "street_risk"
-STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift", "historical_mean"})
 MAX_STREETS: Final = 50
 """Streets that are ranked with reasons."""
 MAX_REASONS: Final = 2
 """Reasons of the cell, beside that of the street."""
-MIN_CANDIDATES_FOR_CAUTION: Final = 2.0
-"""If an alert may belong to this many segments on average, a ranking of streets is one of places of some blocks."""
 
 
-class StreetRecord(BaseModel):
-    """The stated facts of a forecast of streets; stored as `record.json`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    city: str
-    issue_date: date
-    day: date
-    segments: int
-    kilometres: float
-    expected_alerts: float
-    """On the streets that are ranked."""
-    expected_on_no_street: float
-    """With `expected_alerts` it adds up to the expected alerts of the cells."""
-    points: str
-    """How exact the points of past alerts are."""
-    prior_days: float
-    """The prior's weight of a street's length, in days with alerts in the cell."""
-    left_out: tuple[str, ...]
-    """Lines of the file that are no segments."""
-    inexactness: Inexactness
-    """`points` in numbers."""
-    ambiguity: Ambiguity | None
-    """On which streets past alerts may have been; None without any."""
-
-    @property
-    def caution(self) -> str:
-        """A warning, in words, where points are too rounded to tell streets apart; empty elsewhere."""
-        if self.ambiguity is None or self.ambiguity.candidates < MIN_CANDIDATES_FOR_CAUTION:
-            return ""
-        return (
-            f"Which street it is, is hardly known here: {self.points}, so that an alert may have been on any of "
-            f"{self.ambiguity.candidates:.1f} streets on average. Read these as places of some blocks, not as streets."
-        )
-
-
-class NoStreetRisk(BaseModel):
-    """Why no street is ranked on a day; stored as `record.json` instead of a `StreetRecord`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    city: str
-    issue_date: date
-    no_streets: str
-    """The reason, in a sentence."""
-    is_wrong: bool = False
-    """Whether the city's file of streets cannot be used."""
-
-
-StreetsRecord = StreetRecord | NoStreetRisk
-
-_RECORD: Final[TypeAdapter[StreetsRecord]] = TypeAdapter(StreetsRecord)
-
-
-@dataclass(frozen=True)
-class StreetForecast:
-    """The ranked streets of one issue date.
-
-    Attributes:
-        table: of the day and of each shift, by segment (`STREET_SCHEMA`).
-        top: the segments with the highest probability on the day, ranked, with reasons.
-        geojson: their lines as a map.
-        segments: all of the city.
-        record: stated facts.
-    """
-
-    table: pa.Table
-    top: pa.Table
-    geojson: bytes
-    segments: Segments
-    record: StreetRecord
-
-    @property
-    def version(self) -> str:
-        """A hash of the forecast, which the same days and streets give again."""
-        columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
-        return sha256(self.record.model_dump_json(), *(str(column.to_pylist()) for column in columns))[:16]
-
-    def of_day(self) -> pa.Table:
-        """The rows of the whole day."""
-        return self.table.filter(pc.is_null(self.table["shift"]))
-
-
-def counted_rows(store: Store, city: City, first: date, last: date) -> pa.Table | None:
-    """The stored alerts of days that forecasts are of, within the city's box; None where no day is stored."""
-    columns = ["time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
+def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
+    """The stored alerts of days that forecasts are of, within the city's box."""
+    columns = ["longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
     table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, columns)
     if table is None:
-        return None
+        return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
     table = counted_alerts(table, city)
     longitude, latitude = (table[name].to_numpy() for name in ("longitude", "latitude"))
     box = city.box
     chosen = np.isin(table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy(), city.forecast_codes)
     chosen &= (longitude >= box.west) & (longitude <= box.east) & (latitude >= box.south) & (latitude <= box.north)
-    return table.filter(pa.array(chosen))
-
-
-def alerts_of(rows: pa.Table | None) -> Alerts:
-    """Days and places of `counted_rows`."""
-    if rows is None:
-        return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
-    longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
-    return Alerts(rows["date"].to_numpy().astype("datetime64[D]"), longitude, latitude)
+    return Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude).chosen(chosen)
 
 
 def street_forecast(
@@ -182,11 +75,10 @@ def street_forecast(
         return nothing(
             f"The forecast is of another grid; materialise risk_forecasts for {partition.key}, and then this."
         )
-    rows = counted_rows(store, city, city.start, forecast.last_known)
+    hourly = store.read_table(partition, HOURLY_FILE)
+    alerts = past_alerts(store, city, city.start, forecast.last_known)
     try:
-        return rank_streets(
-            city, forecast, next_day_rows(issued), store.read_table(partition, HOURLY_FILE), alerts_of(rows)
-        )
+        return rank_streets(city, forecast, next_day_rows(issued), hourly, alerts)
     except StreetsFileError as error:
         return nothing(str(error), is_wrong=True)
 
@@ -201,7 +93,7 @@ def rank_streets(
         forecast: the record of the issued forecast.
         next_day: its rows of the next day (`RISK_SCHEMA`).
         hourly: its alerts by hour.
-        alerts: of the past, see `counted_rows`.
+        alerts: of the past.
 
     Raises:
         StreetsFileError: the city's file of streets cannot be used.
@@ -343,56 +235,3 @@ def _geojson(city: City, segments: Segments, top: pa.Table) -> bytes:
         properties = {name: round(value, 6) if isinstance(value, float) else value for name, value in record.items()}
         features.append({"type": "Feature", "id": record["segment"], "geometry": geometry, "properties": properties})
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False).encode()
-
-
-def streets_partition(city: str, issue_date: date) -> Partition:
-    """The partition of the streets that were ranked from the forecast issued on a day."""
-    return Partition(STREET_RISK, city, "date", issue_date)
-
-
-def write_streets(store: Store, forecast: StreetForecast | NoStreetRisk) -> str:
-    """Write the files of ranked streets, or why none are; returns where they are."""
-    record = forecast if isinstance(forecast, NoStreetRisk) else forecast.record
-    partition = streets_partition(record.city, record.issue_date)
-    content = record.model_dump_json(indent=1).encode()
-    with store.alone(partition.asset, partition.city):
-        if isinstance(forecast, NoStreetRisk):
-            store.write_bytes(partition, RECORD_FILE, content)
-            for file in (STREETS_FILE, TOP_STREETS_FILE, STREETS_MAP_FILE):
-                store.delete(partition, file)
-            return store.uri(partition, RECORD_FILE)
-        store.write_table(partition, TOP_STREETS_FILE, forecast.top)
-        store.write_bytes(partition, STREETS_MAP_FILE, forecast.geojson)
-        store.write_table(partition, STREETS_FILE, forecast.table)
-        # Last, as its presence means that the other files are there.
-        store.write_bytes(partition, RECORD_FILE, content)
-    return store.uri(partition, STREETS_FILE)
-
-
-def find_streets_record(store: Store, city: str, issue_date: date) -> StreetsRecord | None:
-    """The record of a day's ranked streets, or of the reason for none; None where the day was not made."""
-    partition = streets_partition(city, issue_date)
-    if not store.exists(partition, RECORD_FILE):
-        return None
-    return _RECORD.validate_json(store.read_bytes(partition, RECORD_FILE))
-
-
-def read_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
-    """The risk of a day's streets (`STREET_SCHEMA`); None where none are ranked, or not yet."""
-    partition = streets_partition(city, issue_date)
-    return store.read_table(partition, STREETS_FILE) if store.exists(partition, STREETS_FILE) else None
-
-
-def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
-    """The ranked segments of a day as GeoJSON features with reasons; empty where none are ranked."""
-    partition = streets_partition(city, issue_date)
-    if not store.exists(partition, STREETS_MAP_FILE):
-        return []
-    features: list[dict[str, Any]] = json.loads(store.read_bytes(partition, STREETS_MAP_FILE))["features"]
-    return features
-
-
-def streets_caution(store: Store, city: str, issue_date: date) -> str:
-    """`StreetRecord.caution` of the streets ranked on a day; empty where none are."""
-    record = find_streets_record(store, city, issue_date)
-    return record.caution if isinstance(record, StreetRecord) else ""

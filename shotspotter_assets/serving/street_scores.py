@@ -14,14 +14,8 @@ from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownErro
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.risk_tables import is_replayed, lead_of
-from shotspotter_assets.serving.street_risk import (
-    NoStreetRisk,
-    StreetRecord,
-    alerts_of,
-    counted_rows,
-    find_streets_record,
-    read_streets,
-)
+from shotspotter_assets.serving.stored_streets import NoStreetRisk, StreetRecord, find_streets_record, read_streets
+from shotspotter_assets.serving.street_risk import past_alerts
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.parts import parts_of
 from shotspotter_assets.streets.segments import StreetsFileError, read_segments
@@ -92,7 +86,7 @@ def _scored(store: Store, city: City, day: date) -> StreetScoreRecord:
             f"The streets of {city.name} differ from those that were ranked on {issue_date} for {day}: its file of streets "
             "has changed since."
         )
-    alerts, days = alerts_of(counted_rows(store, city, day, day)), np.array([day], "datetime64[D]")
+    alerts, days = past_alerts(store, city, day, day), np.array([day], "datetime64[D]")
     observed = network.alert_days(city, parts, alerts, ranked.inexactness, days).toarray()[0]
     probability, mean = (table[name].to_numpy() for name in ("probability", "historical_mean"))
     return StreetScoreRecord(

@@ -25,7 +25,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     write_no_forecast,
 )
 from shotspotter_assets.serving.risk_tables import is_of_grid
-from shotspotter_assets.serving.street_risk import StreetRecord
+from shotspotter_assets.serving.stored_streets import StreetRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store

@@ -52,7 +52,8 @@ def definitions(city: City) -> dg.Definitions:
 def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.serving.issued_forecasts import load_record
     from shotspotter_assets.serving.maps import street_map
-    from shotspotter_assets.serving.street_risk import NoStreetRisk, street_forecast, streets_partition, write_streets
+    from shotspotter_assets.serving.stored_streets import NoStreetRisk, streets_partition, write_streets
+    from shotspotter_assets.serving.street_risk import street_forecast
 
     issue_date = run_day(context)
     opened = store.open()
@@ -106,7 +107,7 @@ def _narrow(top: "pa.Table") -> list[panel.Metadata]:
 
 
 def _streets_are_usable(store: StoreResource, city: City, day: date) -> dg.AssetCheckResult:
-    from shotspotter_assets.serving.street_risk import NoStreetRisk, find_streets_record
+    from shotspotter_assets.serving.stored_streets import NoStreetRisk, find_streets_record
 
     record = find_streets_record(store.open(), city.name, day)
     wrong = isinstance(record, NoStreetRisk) and record.is_wrong

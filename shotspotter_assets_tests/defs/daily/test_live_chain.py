@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pytest
 import shapely
 
-from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.cities.streets import Streets
@@ -32,7 +31,7 @@ from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, days_to_read, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
-from shotspotter_assets.serving.street_risk import STREET_SCHEMA, StreetRecord
+from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, StreetRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -288,21 +287,6 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(chain: Chai
     assert len(shown["top_streets"].records) == 50
 
 
-def test_streets_know_nothing_after_the_last_known_day(chain: Chain, tmp_path: Path) -> None:
-    chain.change_city(streets=with_streets(tmp_path))
-    chain.run(DAY, ["street_risk"])
-    partition = day_partition("street_risk", CITY, DAY)
-    expected = chain.store.read_table(partition, "street_risk.parquet")
-    alerts = chain.root / "cleaned_alerts" / f"city={CITY}"
-    content = (alerts / f"date={date(2023, 7, 4)}" / "alerts.parquet").read_bytes()
-    (alerts / f"date={NEXT}" / "alerts.parquet").write_bytes(content)
-    chain.run(DAY, ["street_risk"])
-    assert chain.store.read_table(partition, "street_risk.parquet").equals(expected)
-    (alerts / f"date={DAY}" / "alerts.parquet").write_bytes(content)
-    chain.run(DAY, ["street_risk"])
-    assert not chain.store.read_table(partition, "street_risk.parquet").equals(expected)
-
-
 def test_ranked_streets_are_scored_on_their_day(chain: Chain, tmp_path: Path) -> None:
     chain.change_city(patrol=RULES, streets=with_streets(tmp_path))
     for day in (DAY, NEXT):
@@ -328,52 +312,6 @@ def test_ranked_streets_are_scored_on_their_day(chain: Chain, tmp_path: Path) ->
     shown = event.step_materialization_data.materialization.metadata
     assert shown["hit rate in 5% of the length"].value == pytest.approx(hits[5], rel=1e-3, abs=1e-3)
     assert not record.note
-
-
-def test_streets_are_scored_again_by_alerts_that_came_late(chain: Chain, tmp_path: Path) -> None:
-    chain.change_city(streets=with_streets(tmp_path))
-    chain.run(DAY, ["street_risk"])
-    chain.run(NEXT, ["street_scores"])
-    before = StreetScoreRecord.load(chain.store, CITY, NEXT)
-    alerts = chain.root / "cleaned_alerts" / f"city={CITY}"
-    content = (alerts / f"date={date(2023, 7, 4)}" / "alerts.parquet").read_bytes()
-    (alerts / f"date={NEXT}" / "alerts.parquet").write_bytes(content)
-    chain.run(NEXT, ["street_scores"])
-    after = StreetScoreRecord.load(chain.store, CITY, NEXT)
-    assert after.scores.observed > before.scores.observed
-    assert after.scores.predicted == before.scores.predicted
-
-
-def test_streets_without_scores_say_why(chain: Chain, tmp_path: Path) -> None:
-    def note(day: date) -> str:
-        chain.run(day, ["street_scores"])
-        record = StreetScoreRecord.load(chain.store, CITY, day)
-        assert record.scores is None
-        return record.note
-
-    assert "names no streets" in note(NEXT)
-    chain.change_city(streets=with_streets(tmp_path))
-    assert f"No streets were ranked on {DAY}" in note(NEXT)
-    chain.run(DAY, ["street_risk"])
-    lines = geopandas.read_parquet(tmp_path / "streets.parquet")
-    lines[1:].to_parquet(tmp_path / "streets.parquet")
-    assert "its file of streets has changed since" in note(NEXT)
-    (tmp_path / "streets.parquet").write_text("no streets")
-    assert "cannot be read" in note(NEXT)
-
-
-def test_a_city_without_streets_has_none_ranked(chain: Chain) -> None:
-    result = chain.run(DAY, ["street_risk"])
-    [event] = result.get_asset_materialization_events()
-    assert "names no streets" in event.step_materialization_data.materialization.metadata["note"].value
-    assert not chain.store.exists(day_partition("street_risk", CITY, DAY), "street_risk.parquet")
-
-
-def test_streets_are_not_ranked_by_a_forecast_of_another_grid(chain: Chain, tmp_path: Path) -> None:
-    chain.change_city(streets=with_streets(tmp_path), grid=Grid(rows=4, columns=4))
-    result = chain.run(DAY, ["street_risk"])
-    [event] = result.get_asset_materialization_events()
-    assert "of another grid" in event.step_materialization_data.materialization.metadata["note"].value
 
 
 def test_a_file_of_streets_that_cannot_be_used_is_told_and_holds_nothing_up(chain: Chain, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.partitions import range_tags
-from shotspotter_assets.serving.street_risk import StreetRecord
+from shotspotter_assets.serving.stored_streets import StreetRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition, Store

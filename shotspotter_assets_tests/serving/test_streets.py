@@ -1,0 +1,189 @@
+"""Streets ranked from a stored forecast, and their scores."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import shapely
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import Box, City, Grid
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.cleaning.alerts import clean_alerts
+from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.gridding.tensors import sparse_tensors
+from shotspotter_assets.serving.forecast_views import hourly_table
+from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, load_record, write_forecast
+from shotspotter_assets.serving.risk_tables import risk_table
+from shotspotter_assets.serving.stored_streets import (
+    STREET_SCHEMA,
+    NoStreetRisk,
+    StreetForecast,
+    find_streets_record,
+    read_streets,
+    top_street_lines,
+    write_streets,
+)
+from shotspotter_assets.serving.street_risk import street_forecast
+from shotspotter_assets.serving.street_scores import StreetScoreRecord, score_streets
+from shotspotter_assets.sources.simulated.source import SimulatedSource
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.serving.test_risk_tables import COUNTS
+from shotspotter_assets_tests.serving.town import TOWN
+
+DAY = TOWN.start + timedelta(days=30)
+NEXT = DAY + timedelta(days=1)
+SHIFTS = (Shift(name="day", start=6, end=18, units=1), Shift(name="night", start=18, end=6, units=1))
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    """A small city with a street along and across every cell."""
+    west, south, size = -77.06, 38.88, 0.04
+    across = [shapely.LineString([(west, y), (west + size, y)]) for y in south + size * np.linspace(0.1, 0.9, 5)]
+    along = [shapely.LineString([(x, south), (x, south + size)]) for x in west + size * np.linspace(0.1, 0.9, 5)]
+    names = [f"{number}th St" for number in range(5)] + [f"{letter} Ave" for letter in "ABCDE"]
+    geopandas.GeoDataFrame({"name": names}, geometry=across + along, crs=4326).to_parquet(tmp_path / "streets.parquet")
+    changes = {
+        "box": Box(west=west, south=south, east=west + size, north=south + size),
+        "grid": Grid(rows=4, columns=4),
+        "patrol": PatrolRules(shifts=SHIFTS),
+        "streets": Streets(path=tmp_path / "streets.parquet", name="name"),
+    }
+    return TOWN.model_copy(update=changes)
+
+
+@pytest.fixture
+def store(city: City, tmp_path: Path) -> Store:
+    """Cleaned and gridded days to `NEXT`, and a forecast of that day."""
+    store, days = Store(str(tmp_path / "store")), days_between(city.start, NEXT)
+    cleaned = clean_alerts(SimulatedSource(city).read(days[0], days[-1]), days, city)
+    store.write_tables("cleaned_alerts", city.name, "alerts.parquet", {day: cleaned[day].alerts for day in days})
+    for day in days:
+        table = cleaned[day].alerts
+        dated = table.add_column(0, "date", [np.full(len(table), day, dtype="datetime64[D]")])
+        store.write_tables("grid_tensors", city.name, "grid.parquet", sparse_tensors(dated, [day], city))
+    probability = np.linspace(0.05, 0.5, 16)
+    ends = (np.full(16, -6.0), np.full(16, 1.0))
+    midnight = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us")
+    next_day = risk_table(
+        "day", midnight, 24, np.ones((4, 4), dtype=bool), probability, ends, COUNTS, False, None
+    ).replace_schema_metadata({GRID.encode(): grid_settings(city)})
+    record = ForecastRecord(
+        city=city.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
+        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
+        drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)),
+    )  # fmt: skip
+    hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
+    write_forecast(store, Forecast(next_day, next_day, hourly, pa.table({"rank": [1]}), b"{}", record))
+    return store
+
+
+def ranked(store: Store, city: City) -> StreetForecast:
+    streets = street_forecast(store, city, DAY, load_record(store, city.name, DAY))
+    assert isinstance(streets, StreetForecast)
+    return streets
+
+
+def more_alerts(store: Store, city: City, day: date) -> None:
+    """Replace a day's alerts by those of the day before and its own."""
+    days = [day - timedelta(days=1), day]
+    tables = [store.read_table(Partition("cleaned_alerts", city.name, "date", at), "alerts.parquet") for at in days]
+    store.write_tables("cleaned_alerts", city.name, "alerts.parquet", {day: pa.concat_tables(tables)})
+
+
+def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Store, city: City) -> None:
+    streets = ranked(store, city)
+    write_streets(store, streets)
+    table = read_streets(store, city.name, DAY)
+    assert table is not None
+    assert table.schema.remove_metadata() == STREET_SCHEMA
+    low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
+    assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
+    of_day, record = streets.of_day(), find_streets_record(store, city.name, DAY)
+    assert record == streets.record
+    in_all = of_day["expected"].to_numpy().sum()
+    assert record.expected_alerts == pytest.approx(in_all)
+    of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
+    assert record.expected_alerts + record.expected_on_no_street == pytest.approx(of_cells)
+    shifts = [table.filter(pc.equal(table["shift"], shift.name))["expected"].to_numpy().sum() for shift in SHIFTS]
+    assert sum(shifts) == pytest.approx(in_all)
+    top = streets.top.to_pylist()
+    assert top[0]["probability"] == of_day["probability"].to_numpy().max()
+    assert "of the alerts of R" in top[0]["why"]
+    assert any(row["why"].endswith(": near; often") for row in top)
+    lines = top_street_lines(store, city.name, DAY)
+    assert [line["properties"]["rank"] for line in lines] == [row["rank"] for row in top]
+    assert {line["geometry"]["type"] for line in lines} == {"LineString"}
+
+
+def test_a_ranking_uses_nothing_after_the_last_known_day(store: Store, city: City) -> None:
+    before = ranked(store, city)
+    more_alerts(store, city, NEXT)
+    assert ranked(store, city).version == before.version
+    more_alerts(store, city, DAY)
+    assert ranked(store, city).version != before.version
+
+
+def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store: Store, city: City) -> None:
+    streets = ranked(store, city)
+    write_streets(store, streets)
+    record = score_streets(store, city, NEXT)
+    record.write(store)
+    assert StreetScoreRecord.of_days(store, city.name, NEXT, NEXT) == [record]
+    assert (record.note, record.lead, record.replayed) == ("", 1, False)
+    assert record.scores is not None
+    assert record.scores.segments == len(streets.of_day())
+    assert record.scores.predicted == pytest.approx(streets.of_day()["probability"].to_numpy().sum())
+    assert (
+        0
+        < record.scores.observed
+        <= len(store.read_table(Partition("cleaned_alerts", city.name, "date", NEXT), "alerts.parquet"))
+    )
+    more_alerts(store, city, NEXT)
+    later = score_streets(store, city, NEXT).scores
+    assert later is not None
+    assert later.observed > record.scores.observed
+    assert later.predicted == record.scores.predicted
+
+
+def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path) -> None:
+    def note() -> str:
+        record = score_streets(store, city, NEXT)
+        assert record.scores is None
+        return record.note
+
+    assert "names no streets" in score_streets(store, city.model_copy(update={"streets": None}), NEXT).note
+    assert f"No streets were ranked on {DAY}" in note()
+    write_streets(store, ranked(store, city))
+    geopandas.read_parquet(tmp_path / "streets.parquet")[1:].to_parquet(tmp_path / "streets.parquet")
+    assert "its file of streets has changed since" in note()
+    (tmp_path / "streets.parquet").write_text("no streets")
+    assert "cannot be read" in note()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"streets": None}, "names no streets"), ({"grid": Grid(rows=5, columns=5)}, "of another grid")],
+)
+def test_a_day_without_ranked_streets_says_why(
+    store: Store, city: City, changes: dict[str, object], reason: str
+) -> None:
+    nothing = street_forecast(store, city.model_copy(update=changes), DAY, load_record(store, city.name, DAY))
+    assert isinstance(nothing, NoStreetRisk)
+    assert reason in nothing.no_streets
+    write_streets(store, nothing)
+    assert read_streets(store, city.name, DAY) is None
+
+
+def test_a_file_of_streets_that_cannot_be_read_is_reported_as_wrong(store: Store, city: City, tmp_path: Path) -> None:
+    (tmp_path / "streets.parquet").write_text("no streets")
+    nothing = street_forecast(store, city, DAY, load_record(store, city.name, DAY))
+    assert isinstance(nothing, NoStreetRisk)
+    assert nothing.is_wrong
+    assert f"{tmp_path / 'streets.parquet'} cannot be read" in nothing.no_streets
