@@ -27,9 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     store, partition = StoreResource(root=settings.store_root).open(), pages_partition(ALL_CITIES)
     where = store.uri(partition, INDEX_FILE)
     if not store.exists(partition, INDEX_FILE):
-        sys.exit(
-            f"There are no pages at {where} yet. Make those of a city: dg launch --assets city_pages --partition CITY"
-        )
+        sys.exit(f"There are no pages at {where} yet. Make those of a city: dg launch --assets CITY/city_pages")
     address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX_FILE}" if settings.pages_url else where
     print(address)
     if not asked.print and not address.startswith("s3://"):

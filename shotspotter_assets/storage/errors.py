@@ -7,6 +7,9 @@ _MAX_LISTED_DAYS = 5
 """Days that a message names, as a window of years would fill the screen."""
 
 
+_ALERT_ASSETS = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+
+
 class StoreError(Exception):
     """The store, or one object in it, cannot be used."""
 
@@ -35,8 +38,8 @@ class MissingObjectError(StoreError):
     """One object was asked for and is not in the store."""
 
     def __init__(self, *, asset: str, city: str, dimension: str | None, day: date | None, file: str, uri: str) -> None:
-        key = city if day is None else f"{city}|{day}"
-        super().__init__(f"{asset} has no {file} for {key} ({uri} does not exist): materialise {asset} for {key}.")
+        where = city if day is None else f"{city} on {day}"
+        super().__init__(f"{asset} has no {file} for {where} ({uri} does not exist): {_remedy(asset, city, day, day)}")
         self.asset, self.city, self.dimension, self.day = asset, city, dimension, day
         self.file, self.uri = file, uri
 
@@ -50,8 +53,7 @@ class MissingPartitionsError(StoreError):
         first, last = window
         super().__init__(
             f"{asset} of {city} lacks {file} for {len(self.days):,} of the {(last - first).days + 1:,} days "
-            f"{first} to {last}: {_shortened(self.days)}. "
-            f"Materialise {asset} for {city}|{self.days[0]} to {city}|{self.days[-1]}."
+            f"{first} to {last}: {_shortened(self.days)}. " + _remedy(asset, city, self.days[0], self.days[-1])
         )
 
 
@@ -60,6 +62,15 @@ class CorruptObjectError(StoreError):
 
     def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
         super().__init__(f"{uri} cannot be used as a table ({reason}): materialise {asset} for {key} again.")
+
+
+def _remedy(asset: str, city: str, first: date | None, last: date | None) -> str:
+    """The command that builds what is missing, with the inputs that may be missing too."""
+    assets = _ALERT_ASSETS if asset in _ALERT_ASSETS else (asset,)
+    which = (
+        "" if first is None else f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
+    )
+    return f"Materialise it: dg launch --assets {','.join(f'{city}/{name}' for name in assets)}{which}"
 
 
 def _shortened(days: Iterable[date]) -> str:

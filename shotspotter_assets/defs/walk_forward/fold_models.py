@@ -13,7 +13,7 @@ from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
 REFERENCE = "conv_lstm"
-"""The network whose input window a fold must hold, whichever models are trained."""
+"""The report's network, which every fold trains by default, and whose input window a fold must hold."""
 
 
 Sections = sections()
@@ -25,8 +25,7 @@ class FoldModelConfig(dg.Config):
     models: list[str] = Field(
         default=[],
         description="Names of forecasters to train, such as [stack, residual_boosting]; by default the one that the city's file "
-        "serves. conv_lstm is the reference network, which takes minutes in its default size; residual_conv_lstm is a network on "
-        "the start of residual_boosting.",
+        "serves and conv_lstm, the report's network, which trains within ten minutes with its default settings.",
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_share: float = Field(
@@ -55,8 +54,8 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
 
-        The reference network of a run that was killed goes on after its last finished epoch when the run is started again
-        with the same settings.
+        The report's network of a killed run continues after its last finished epoch when the run is started again with
+        the same settings.
         """
         return _fold_models(context, config, store, city)
 
@@ -76,7 +75,7 @@ def _fold_models(
     cutoff = run_day(context)
     before, _ = fold_days(city, cutoff)
     opened, by_hand = store.open(), changes(config.settings)
-    names = storable(config.models or [candidate_of(city).name])
+    names = storable(config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE])))
     changed = dict(by_hand)
     changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
     settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
