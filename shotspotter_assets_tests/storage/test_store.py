@@ -94,10 +94,13 @@ def test_a_missing_object_says_what_to_materialise(store: Store) -> None:
     with pytest.raises(MissingObjectError) as caught:
         store.read_table(DATE_PARTITION, "alerts.parquet")
     message = str(caught.value)
-    assert "materialise cleaned_alerts for washington_dc|2018-05-01" in message
+    assert (
+        "dg launch --assets washington_dc/raw_alerts,washington_dc/cleaned_alerts,washington_dc/grid_tensors --partition 2018-05-01"
+        in message
+    )
     assert store.uri(DATE_PARTITION, "alerts.parquet") in message
     assert (caught.value.asset, caught.value.city, caught.value.day) == ("cleaned_alerts", "washington_dc", DAY)
-    with pytest.raises(MissingObjectError, match=r"materialise walk_forward_reports for washington_dc\."):
+    with pytest.raises(MissingObjectError, match=r"dg launch --assets washington_dc/walk_forward_reports$"):
         store.read_bytes(CITY_PARTITION, "report.json")
 
 
@@ -145,7 +148,7 @@ def test_a_window_with_holes_names_them(store: Store) -> None:
     message = str(caught.value)
     assert "cleaned_alerts of washington_dc lacks alerts.parquet for 10 of the 30 days" in message
     assert "2018-05-01, 2018-05-11, 2018-05-12, 2018-05-13, 2018-05-14 and 5 more" in message
-    assert "Materialise cleaned_alerts for washington_dc|2018-05-01 to washington_dc|2018-05-30" in message
+    assert "washington_dc/grid_tensors --partition-range 2018-05-01...2018-05-30" in message
     with pytest.raises(ValueError, match="before it starts"):
         store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", days[1], days[0])
 
