@@ -21,7 +21,7 @@ from benchmark_cities import Fold, folds, parser
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.models.next_day.features import Inputs
+from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets.models.next_day.residual_boosting import ResidualBoostingForecaster
 from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
@@ -80,7 +80,7 @@ def _last_years(fold: Fold, years: int) -> Fold:
 def _forecast(fold: Fold, without: str | None = None) -> np.ndarray:
     data = FitData.make(fold.history, fold.train, fold.validation)
     if without is not None:
-        data = replace(data, changed_inputs=_without(data.inputs, without))
+        data = replace(data, inputs_of=lambda history, days: _without(next_day_inputs(history, days), without))
     boosting = ResidualBoostingForecaster(ResidualBoostingSettings())
     return boosting.fit_on_regressions(data, fit_regressions(data)).predict(fold.history, fold.test)
 

@@ -25,7 +25,7 @@ from shared_model import between, rows_of
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.features import Inputs
+from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets.models.next_day.shared_regression import FACTORS, SharedRows, fit_shared
 from shotspotter_assets.storage.file_names import ALL_CITIES
@@ -223,10 +223,12 @@ def forecasts_of(
     for name, (kept_inputs, start) in variants.items():
         kept = cache / f"factors_{kind}_{fold.name}_{name.replace(' ', '_').replace(',', '')}.npy"
         if not kept.exists():
-            inputs = _kept(data().inputs, kept_inputs)
-            fitted = fit_regressions(
-                replace(data(), history=replace(data().history), changed_inputs=inputs), start
-            ).both
+            changed = replace(
+                data(),
+                history=replace(data().history),
+                inputs_of=lambda history, days, names=kept_inputs: _kept(next_day_inputs(history, days), names),
+            )
+            fitted = fit_regressions(changed, start).both
             np.save(kept, fitted.predict(fold.history, fold.test).astype(np.float32))
             print(f"{fold.name} {kind} {name}", file=sys.stderr, flush=True)
         forecasts[name] = np.load(kept).astype(np.float64)

@@ -28,7 +28,7 @@ from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.next_day import cell_days
+from shotspotter_assets.models.next_day import features
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.shared_regression import package_start
 from shotspotter_assets.models.probability import log_losses
@@ -199,7 +199,7 @@ def _forecasts(fold: Any, limit: int, cache: Path) -> dict[str, np.ndarray]:
     """Of the test days by the stack and its members, fitted on so many cell-days."""
     kept = cache / f"{fold.name}_{limit}_rows.npz"
     if not kept.exists():
-        cell_days.MAX_FIT_ROWS = limit
+        features.MAX_FIT_ROWS = limit
         history = replace(fold.history)  # with nothing kept
         context = FitContext(package_start(history.city.name, fold.cutoff - timedelta(days=1)))
         settings = StackSettings(

@@ -80,7 +80,7 @@ def levels(fold: Fold, cache: Path, days: int) -> tuple[np.ndarray, np.ndarray]:
         history.observed[test],
         is_holiday_fireworks(history.days()[test]),
     )
-    off = logit(stack.members[stack.most_trusted].predict(history, fold.test)) - middle
+    off = logit(stack.members[stack.heaviest].predict(history, fold.test)) - middle
 
     def within(rows: np.ndarray, length: int, offsets: tuple[float, float]) -> np.ndarray:
         low, high = expit(middle + offsets[0] + np.minimum(off, 0)), expit(middle + offsets[1] + np.maximum(off, 0))

@@ -29,7 +29,7 @@ from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.trust import Trust, logits_of
+from shotspotter_assets.models.stacking import WeightPosterior, logits_of
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
@@ -127,9 +127,10 @@ def show_oracle(tables: dict[str, pa.Table]) -> None:
         observed = observed_of(forecasts)
         members = [name for name in MEMBERS if name in forecasts.column_names]
         logits = logits_of({name: forecasts[name].to_numpy() for name in members})
-        free = Trust(np.zeros(len(members) + 1), np.eye(len(members) + 1) * 1e-6).after(logits, observed, 0.0)
+        flat = WeightPosterior(tuple(members), 0.0, np.zeros(len(members) + 1), np.eye(len(members) + 1) * 1e-6)
+        free = flat.after(logits, observed)
         baseline = table_loss(forecasts, HINDSIGHT)
-        best = baseline - log_losses(expit(free.log_odds(logits, 0.0)), observed).sum()
+        best = baseline - log_losses(expit(free.log_odds(logits)), observed).sum()
         # A maximum of the likelihood over k parameters lies k/2 nats above that of the true ones, in the mean (Wilks 1938).
         saved = [
             baseline - table_loss(forecasts, STACK),

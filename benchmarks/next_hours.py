@@ -18,7 +18,7 @@ from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.baseline import Climatology
 from shotspotter_assets.models.next_hours.features import fireworks_ahead
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
 from shotspotter_assets.models.probability import log_losses

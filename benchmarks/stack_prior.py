@@ -29,7 +29,7 @@ from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.next_hours.stack import MEMBERS as HOURLY_MEMBERS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import BASELINES
-from shotspotter_assets.models.trust import OFFSET_PRECISION, WEIGHT_PRECISION, Trust, combine, learn, logits_of
+from shotspotter_assets.models.stacking import OFFSET_PRECISION, WEIGHT_PRECISION, WeightPosterior, combine, logits_of
 
 CITIES = ("cincinnati", "fresno", "oakland", "san_francisco", "washington_dc_tuning")
 TUNING = "washington_dc_tuning"
@@ -119,10 +119,11 @@ def shared_weights(pasts: Sequence[Past]) -> Array:
 
 def walked(past: Past, weights: Array, weight_precision: float, offset_precision: float) -> Array:
     """Forecasts of each week with what the weeks before it taught, those of fireworks without a regime; (periods, cells)."""
-    trust = Trust(np.append(weights, 0.0), np.diag([*[weight_precision] * len(weights), offset_precision]))
+    precision = np.diag([*[weight_precision] * len(weights), offset_precision])
+    prior = WeightPosterior(tuple(past.members), past.centre, np.append(weights, 0.0), precision)
     logits, observed, week = (values[past.ordinary] for values in (past.logits, past.observed, past.week))
-    by_week = learn(trust, logits, observed, week, int(past.week[-1]) + 1, past.centre)
-    return combine(by_week, past.week, past.logits, past.centre, ~past.ordinary, None)
+    by_week = prior.by_week(logits, observed, week, int(past.week[-1]) + 1)
+    return combine(by_week, past.week, past.logits, ~past.ordinary, ())
 
 
 def gain(past: Past, forecast: Array) -> float:

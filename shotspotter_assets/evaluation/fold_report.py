@@ -100,7 +100,7 @@ def fold_forecasts(
 
     Raises:
         ValueError: the days before the cutoff, or their factors, are not those that the models were trained on.
-        NothingToLearnError: covered cells are never, or always, occupied before the cutoff.
+        ValueError: covered cells are never, or always, occupied before the cutoff.
     """
     record, history, (train, validation, test) = fold.record, fold.history, fold.windows
     key = model_partition(record.city, record.fold).key

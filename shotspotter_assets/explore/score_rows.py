@@ -8,7 +8,7 @@ from shotspotter_assets.evaluation.forecasts_table import model_names, observed_
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.baseline import Climatology
 
 
 @dataclass(frozen=True)

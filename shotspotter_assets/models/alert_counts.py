@@ -1,4 +1,4 @@
-"""How many alerts to expect, given the probability of at least one: a hurdle with a zero-truncated negative binomial.
+"""Number of alerts given the probability of at least one: a hurdle with a zero-truncated negative binomial.
 
 Alerts come in bursts, so a Poisson distribution with the same probability of none has far too few cells with many.
 P(N = 0) = 1 - p, and for k >= 1 P(N = k) = p f(k) / (1 - f(0)), with f the negative binomial of mean m and size r
@@ -7,9 +7,7 @@ r have values of their own on firework days where the training window has enough
 Regression Analysis of Count Data, 4.4 and 4.5).
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,23 +16,20 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
+from shotspotter_assets.models.model_files import StoredModel
+
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 MIN_POSITIVES: Final = 20
-"""Fewer occupied cells than this do not tell how firework days differ."""
+"""Minimum of occupied cells on firework days, and on others, for values of firework days of their own."""
 FIREWORK_VARIANCE: Final = 0.7
 """Variance of a factor of mean 1 that all cells of a firework day share, beyond that of other days: the likeliest one on
 those of Washington DC of 2016 and 2017. A validation window has too few of them to tell."""
-COUNTS_FILE: Final = "alert_counts.json"
-
-
-class NoAlertsError(ValueError):
-    """There is no cell with an alert to fit the distribution of counts on."""
 
 
 @dataclass(frozen=True)
-class AlertCounts:
+class AlertCounts(StoredModel):
     """The fitted distribution of the number of alerts given the probability p of at least one.
 
     `probability` and `fireworks` (whether the period is one of fireworks) of all methods have any shapes that broadcast.
@@ -61,17 +56,17 @@ class AlertCounts:
             fireworks: shape (periods,).
 
         Raises:
-            NoAlertsError: no cell has an alert.
+            ValueError: no cell has an alert.
         """
         some = counts > 0
         if not some.any():
-            raise NoAlertsError(
+            raise ValueError(
                 f"None of {counts.size} cells and periods has an alert; fit the counts on a longer window."
             )
         number, log_expected = counts[some].astype(np.float64), np.log(-np.log1p(-probability[some]))
         night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
-        own_nights = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
-        more = night * own_nights
+        has_enough_fireworks = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
+        more = night * has_enough_fireworks
 
         def loss(values: Array) -> float:
             intercept, growth, size, intercept_more, size_more = values
@@ -82,7 +77,9 @@ class AlertCounts:
         bounds = [(-12, 6), (0, 2), (-6, 5), (-6, 6), (-6, 6)]
         start = np.array([0.0, 0.2, 0.0, 0.0, 0.0])
         intercept, growth, size, intercept_more, size_more = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
-        fitted = cls((intercept, intercept_more * own_nights), growth, (size, size_more * own_nights), 0.0)
+        fitted = cls(
+            (intercept, intercept_more * has_enough_fireworks), growth, (size, size_more * has_enough_fireworks), 0.0
+        )
         return replace(fitted, city_variance=_shared_variance(fitted, counts, probability, fireworks))
 
     def expected(self, probability: Array, fireworks: Booleans) -> Array:
@@ -125,15 +122,6 @@ class AlertCounts:
         """(low, high) of the alerts of all cells together, summed over the last axis."""
         total = self.total(probability, fireworks)
         return total.ppf((1 - confidence) / 2), total.ppf((1 + confidence) / 2)
-
-    def files(self) -> dict[str, bytes]:
-        record = asdict(self)
-        return {COUNTS_FILE: json.dumps({"level": record.pop("intercept"), **record}, indent=1).encode()}
-
-    @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> "AlertCounts":
-        record = json.loads(files[COUNTS_FILE])
-        return cls(tuple(record["level"]), record["growth"], tuple(record["size"]), record["city_variance"])
 
     def _parameters(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
         intercept = self.intercept[0] + self.intercept[1] * fireworks

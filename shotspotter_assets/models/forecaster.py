@@ -24,18 +24,10 @@ class OtherInputsError(ValueError):
     """A stored model is of an earlier version, or was fitted on inputs of other names."""
 
 
-class NoSharedModelError(ValueError):
-    """A forecaster needs a model of all cities, and there is none that may be known."""
-
-
-class NothingToLearnError(ValueError):
-    """The days to fit on have no ordinary day, or their covered cells are never, or always, occupied."""
-
-
 def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bool_]) -> None:
-    """Refuse labels of `days` that are all alike, with a NothingToLearnError."""
+    """Refuse labels of `days` that are all alike, with a ValueError."""
     if not labels.any() or labels.all():
-        raise NothingToLearnError(
+        raise ValueError(
             f"City {history.city.name}, days {days} from {history.first_day}: {int(history.in_coverage.sum())} covered cells, "
             f"{int(labels.sum())} of {labels.size} cell-days occupied. Use a longer training window or check the coverage."
         )
@@ -96,10 +88,10 @@ def required_shared(context: FitContext, history: History) -> SharedStart:
     """The model of all cities.
 
     Raises:
-        NoSharedModelError: there is none.
+        ValueError: there is none.
     """
     if context.shared is None:
-        raise NoSharedModelError(
+        raise ValueError(
             f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialise "
             "shared_models for a week no later than it, or take out of what is trained what rests on it alone."
         )

@@ -5,8 +5,6 @@ the logarithms of the trailing mixes; its weight against the plain mix of the la
 window, so that it is not used where the labels changed their meaning.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -17,8 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
-from shotspotter_assets.models.filters import Singles, recursive_mean, smoothing_weights, span, weighted_cells
+from shotspotter_assets.models.filters import Singles, exponential_mean, smoothing_weights, weighted_cells
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.model_files import Numbers, StoredModel
 
 Array = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
@@ -40,7 +39,6 @@ HALF_LIFE_DAYS: Final = 365.0
 """Of an alert's weight in the fit: what labels mean drifts."""
 WEEKEND_HOURS: Final = (4 * DAY_HOURS + 18, 6 * DAY_HOURS + 18)
 """Hours of the week, from Friday 18:00 to Sunday 18:00."""
-TYPES_FILE: Final = "gunshot_types.json"
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
 
 
 @dataclass(frozen=True)
-class GunshotTypes:
+class GunshotTypes(StoredModel):
     """The fitted forecaster of types.
 
     Attributes:
@@ -89,8 +87,8 @@ class GunshotTypes:
         validation: mean log loss of both on the validation window.
     """
 
-    weights: Array
-    intercept: Array
+    weights: Numbers
+    intercept: Numbers
     regression_weight: float
     validation: dict[str, float]
 
@@ -142,20 +140,6 @@ class GunshotTypes:
         corrected = _mix_of(_inputs(history, issues, hours, cells), self.weights, self.intercept)
         return self.regression_weight * corrected + (1 - self.regression_weight) * trailing_mix(history, issues)
 
-    def files(self) -> dict[str, bytes]:
-        record = {
-            "weights": self.weights.tolist(),
-            "intercept": self.intercept.tolist(),
-            "trust": self.regression_weight,
-            "validation": self.validation,
-        }
-        return {TYPES_FILE: json.dumps(record, indent=1).encode()}
-
-    @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> "GunshotTypes":
-        record = json.loads(files[TYPES_FILE])
-        return cls(np.array(record["weights"]), np.array(record["intercept"]), record["trust"], record["validation"])
-
 
 def _mix_of(inputs: Array, weights: Array, intercept: Array) -> Array:
     return softmax(inputs @ weights.T + intercept, axis=1)
@@ -194,12 +178,11 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
     clock, counts = history.clock, _typed_counts(history)
     city = counts.sum(axis=2).astype(np.float32)
     distinct, at = np.unique(issues, return_inverse=True)
-    issued = span(distinct)
     columns = [_log_ratios(trailing_mix(history, distinct)[at])]
     mixes = {}
     for days in CITY_DAYS:
         memory = days * DAY_HOURS / np.log(2)
-        recent = recursive_mean(city, issued, days * DAY_HOURS)[distinct - issued.start] * memory + PSEUDO_ALERTS
+        recent = exponential_mean(city, days * DAY_HOURS, before=distinct) * memory + PSEUDO_ALERTS
         mixes[days] = recent / recent.sum(axis=1, keepdims=True)
         columns.append(_log_ratios(mixes[days][at]))
     near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
@@ -209,7 +192,7 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         # The hours of a cell lie together, as the filters run along them.
         alerts = np.asfortranarray(counts[:, code], dtype=np.float32)
         for days, of_types in trailing.items():
-            of_types.append(recursive_mean(alerts, issued, days * DAY_HOURS)[distinct - issued.start])
+            of_types.append(exponential_mean(alerts, days * DAY_HOURS, before=distinct))
     for days, of_types in trailing.items():
         prior = PRIOR_ALERTS * mixes[days]
         here = [each * (days * DAY_HOURS / np.log(2)) for each in of_types]

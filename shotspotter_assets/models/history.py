@@ -50,7 +50,7 @@ class History:
     evening: npt.NDArray[np.floating] | None = None
     lead: int = 1
     factors: CityFactors = NO_FACTORS
-    _kept: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         days, _, *grid = self.counts.shape
@@ -109,17 +109,17 @@ class History:
             self.city, self.first_day, self.counts[:stop], self.in_coverage, evening, self.lead, self.factors
         )
 
-    def kept(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
-        """What `make` gives for some days, made once: several forecasters of one city take the same inputs."""
+    def cached(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
+        """The result of `make` for some days, made once: several forecasters of one city take the same inputs."""
         key = (name, days.tobytes())
-        if key not in self._kept:
-            self._kept[key] = make()
-        made: _Made = self._kept[key]
+        if key not in self._cache:
+            self._cache[key] = make()
+        made: _Made = self._cache[key]
         return made
 
-    def forget(self) -> None:
-        """Drop what is `kept`: the inputs of a long history take most of a fit's memory."""
-        self._kept.clear()
+    def clear_cache(self) -> None:
+        """Drop what is `cached`: the inputs of a long history take most of a fit's memory."""
+        self._cache.clear()
 
 
 def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:

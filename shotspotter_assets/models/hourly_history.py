@@ -1,4 +1,4 @@
-"""What a forecaster of hours is given: a city's hourly counts, the cells to forecast, and the city's clock."""
+"""Input of the forecasters of hours: a city's hourly counts, the cells to forecast, and the city's clock."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -100,6 +100,10 @@ class HourlyHistory:
         clock_hour = self.clock.hour
         first = np.flatnonzero((clock_hour == 0) & np.r_[True, clock_hour[:-1] != 0])
         return first[np.searchsorted(first, hours, "right") - 1]
+
+    def alerts_within(self, issues: npt.NDArray[np.int64], horizon: int) -> npt.NDArray[np.int64]:
+        """Alerts of each cell in the `horizon` hours from each issue on, shape (issues, cells)."""
+        return np.sum([self.alerts[issues + step] for step in range(horizon)], axis=0, dtype=np.int64)
 
     def occupied_within(self, horizon: int) -> npt.NDArray[np.bool_]:
         """Whether a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""

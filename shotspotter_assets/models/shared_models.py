@@ -1,4 +1,4 @@
-"""The models of all cities in the store: how they are fitted from stored days, and which of them a city may start at."""
+"""Models of all cities in the store: fitted from stored days, read as the start of a city's own models."""
 
 from collections.abc import Callable, Collection
 from datetime import date, timedelta
@@ -6,10 +6,8 @@ from typing import Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
-from shotspotter_assets.factors.city_factors import FactorFileError
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.history import HistoryError
 from shotspotter_assets.models.next_day.features import names_of_inputs
 from shotspotter_assets.models.next_day.shared_regression import (
     SharedModels,
@@ -26,7 +24,7 @@ SHARED_MODELS: Final = "shared_models"
 
 
 def shared_partition(cutoff: date) -> Partition:
-    """Where the models of a cutoff are."""
+    """The place of a cutoff's models."""
     return Partition(SHARED_MODELS, ALL_CITIES, "date", cutoff)
 
 
@@ -37,14 +35,7 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
     for city in cities:
         try:
             rows[city.name] = _rows_before(store, city, cutoff)
-        except (
-            NotSharedError,
-            MissingPartitionsError,
-            DaysNotKnownError,
-            CityTooLargeError,
-            HistoryError,
-            FactorFileError,
-        ) as error:
+        except (MissingPartitionsError, CityTooLargeError, ValueError) as error:
             left_out[city.name] = str(error)
         else:
             log(
@@ -53,18 +44,14 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
     return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
 
 
-class NotSharedError(ValueError):
-    """A city takes no part in the models of all cities."""
-
-
 def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
     if not city.shared:
-        raise NotSharedError("Its file says `shared: false`.")
+        raise ValueError("Its file says `shared: false`.")
     if city.forecast:
-        raise NotSharedError(f"It forecasts {', '.join(city.forecast)}, not gunshot alerts.")
+        raise ValueError(f"It forecasts {', '.join(city.forecast)}, not gunshot alerts.")
     stored = [day for day in store.days_present("grid_tensors", city.name, GRID_FILE) if day < cutoff]
     if not stored:
-        raise NotSharedError("No day before the cutoff is stored.")
+        raise ValueError("No day before the cutoff is stored.")
     history = CityHistory.load(store, city, max(stored))
     in_coverage = history.in_coverage(history.last_known + timedelta(days=1))
     require_memory(city, history.last_known, int(in_coverage.sum()))
@@ -72,9 +59,9 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
 
 
 def read_shared(store: Store, city: City, by: date) -> SharedStart | None:
-    """What a city's models start at: the latest shared models with a cutoff no later than `by`, else those of the package.
+    """The start of a city's models: the latest shared models with a cutoff no later than `by`, else those of the package.
 
-    None where neither knows only days before `by`. Models of an earlier version, which know other inputs, are passed over.
+    None where all use days from `by` on. Models with other inputs are passed over.
     """
     inputs = required_inputs(names_of_inputs(city))
     made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, RECORD_FILE), reverse=True)

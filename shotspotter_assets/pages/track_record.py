@@ -34,7 +34,7 @@ from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport, hour_facet
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.baseline import Climatology
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.tomorrow import BANDS
 from shotspotter_assets.serving.forecast_scores import SERVED, scored_days

@@ -41,7 +41,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
         context: with the model of all cities.
 
     Raises:
-        NoSharedModelError: there is no model of all cities.
+        ValueError: there is no model of all cities.
     """
     city, day, days = stored.city, stored.issue_date, stored.days
     in_coverage = _in_coverage(city, stored)

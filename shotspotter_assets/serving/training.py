@@ -102,7 +102,7 @@ def train(
     served = validated[gate.served]
     counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
     next_day, files = model_set(day, {name: fitted[name] for name in seconds}, counts, seconds)
-    history.forget()
+    history.clear_cache()
     hours, hour_files = _hours(stored, in_coverage, windows, before, incidents, context.log)
     record = ServingRecord(
         city=city.name,

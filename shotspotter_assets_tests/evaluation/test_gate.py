@@ -18,7 +18,7 @@ from shotspotter_assets.evaluation.gate import baselines_in, judge
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day.lag_features import is_rate, lag_features
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
@@ -219,11 +219,12 @@ def washington(real_data: Path) -> pa.Table:
     observed, validation = history.observed, range(600, test.start)
     forecasts = {
         name: forecaster(name).fit(history, range(600), validation).predict(history, test)
-        for name in ("city_mean", "weekday_mean", "persistence", "kde", "ew_kde")
+        for name in ("city_mean", "persistence", "ew_kde")
     }
     features = lag_features(history, range(len(history.counts)))
     inputs = features.values.astype(np.float64)
-    inputs[:, :, features.is_rate] = np.log(inputs[:, :, features.is_rate] + 1 / 365)
+    rates = is_rate(features.names)
+    inputs[:, :, rates] = np.log(inputs[:, :, rates] + 1 / 365)
     fitted = slice(test.start - 500, test.start)
     rows = inputs[fitted].reshape(-1, inputs.shape[2])
     scaler = StandardScaler().fit(rows)

@@ -2,11 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 
-from shotspotter_assets.models.alert_counts import (
-    FIREWORK_VARIANCE,
-    AlertCounts,
-    NoAlertsError,
-)
+from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCounts
 
 NIGHTS = np.zeros(400, dtype=bool)
 NIGHTS[::20] = True
@@ -101,5 +97,5 @@ def test_files_hold_it(fitted):
 
 
 def test_silence_cannot_be_fitted():
-    with pytest.raises(NoAlertsError, match="None of 24000"):
+    with pytest.raises(ValueError, match="None of 24000"):
         AlertCounts.fit(np.zeros((400, 60), dtype=np.int64), np.full((400, 60), 0.1), NIGHTS)

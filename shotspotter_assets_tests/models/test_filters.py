@@ -5,7 +5,6 @@ from scipy.ndimage import gaussian_filter
 from shotspotter_assets.models import filters
 from shotspotter_assets.models.filters import (
     exponential_mean,
-    recursive_mean,
     smooth_cells,
     smoothing_weights,
     weighted_cells,
@@ -47,39 +46,41 @@ def test_smoothing_is_a_gaussian_mean_over_covered_cells():
     assert smooth_cells(daily, COVERED, 0) is daily
 
 
-def test_maps_and_weights_made_in_parts_are_the_same_to_the_bit(monkeypatch):
+def test_maps_smoothed_in_parts_are_the_same_to_the_bit(monkeypatch):
     daily = np.random.default_rng(0).random((23, COVERED.sum()))
-    whole = smooth_cells(daily, COVERED, 1.5), smoothing_weights(COVERED, 0.8)
+    whole = smooth_cells(daily, COVERED, 1.5)
     monkeypatch.setattr(filters, "MAX_NUMBERS_AT_ONCE", 5 * COVERED.size)
-    np.testing.assert_array_equal(smooth_cells(daily, COVERED, 1.5), whole[0])
-    np.testing.assert_array_equal(smoothing_weights(COVERED, 0.8), whole[1])
+    np.testing.assert_array_equal(smooth_cells(daily, COVERED, 1.5), whole)
 
 
 @pytest.mark.parametrize("before", [[40], [0, 3, 3, 17], range(41)])
-def test_means_before_some_days_are_those_among_all_to_the_bit(before):
+def test_means_before_some_days_are_those_among_all(before):
     random = np.random.default_rng(0)
     daily, kept = random.random((40, 3)) < 0.3, random.random(40) < 0.8
     every = exponential_mean(daily, 7.0, kept)
-    np.testing.assert_array_equal(exponential_mean(daily, 7.0, kept, np.array(before)), every[np.array(before)])
+    some = exponential_mean(daily, 7.0, kept, np.array(before))
+    np.testing.assert_allclose(some, every[np.array(before)], rtol=1e-12)
 
 
 @pytest.mark.parametrize("width", [0.8, 2.0])
-def test_weights_of_a_fine_grid_are_sparse_and_the_same(width, monkeypatch):
+def test_smoothing_weights_are_gaussian_and_sum_to_one(width):
     in_coverage = np.random.default_rng(0).random((24, 40)) < 0.7
-    dense = smoothing_weights(in_coverage, width)
-    monkeypatch.setattr(filters, "MAX_DENSE_CELLS", 100)
-    sparse = smoothing_weights(in_coverage, width)
-    np.testing.assert_allclose(sparse.toarray(), dense, rtol=1e-5, atol=1e-8)
-    assert sparse.nnz < dense.size
-    values = np.random.default_rng(1).poisson(0.1, (5, in_coverage.sum())).astype(np.float32)
-    np.testing.assert_allclose(weighted_cells(values, sparse), weighted_cells(values, dense), rtol=1e-4, atol=1e-7)
+    cells = np.argwhere(in_coverage)
+    expected = np.exp(-((cells[:, None] - cells) ** 2).sum(axis=2) / (2 * width**2))
+    expected /= expected.sum(axis=1, keepdims=True)
+    weights = smoothing_weights(in_coverage, width)
+    np.testing.assert_allclose(weights.toarray(), expected, rtol=1e-5, atol=1e-8)
+    assert weights.nnz < expected.size
+    values = np.random.default_rng(1).poisson(0.1, (5, len(cells))).astype(np.float32)
+    np.testing.assert_allclose(weighted_cells(values, weights), values @ expected.T, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("half_life", [1.0, 30.0, np.inf])
 @pytest.mark.parametrize("hours", [range(1, 40), range(17, 40), range(39, 40)])
-def test_recursive_mean_is_its_definition(half_life, hours):
+def test_means_in_single_precision_are_their_definition(half_life, hours):
     values = np.random.default_rng(0).poisson(0.5, (40, 3)).astype(np.float32)
+    found = exponential_mean(values, half_life, before=hours)
+    assert found.dtype == np.float32
     for at, hour in enumerate(hours):
         weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / half_life)
-        expected = weights @ values[:hour] / weights.sum()
-        np.testing.assert_allclose(recursive_mean(values, hours, half_life)[at], expected, rtol=1e-4)
+        np.testing.assert_allclose(found[at], weights @ values[:hour] / weights.sum(), rtol=1e-4)

@@ -1,4 +1,4 @@
-"""What an analyst could do in an afternoon: the forecasts that every report compares with, tuned on the same window.
+"""Forecasts of all baselines for a fold, which every report compares with, tuned on the same window.
 
 A network keeps its validation window out of its fit and a baseline does not, so this favours the baselines. None is
 weighted: each forecasts the probability itself. The forecast of a test day uses all days before it, earlier test days
@@ -19,10 +19,6 @@ HISTORICAL_MEAN: Final = "historical_mean"
 """The reference of all skill scores."""
 
 
-class FoldRangeError(ValueError):
-    """The day ranges of a fold do not follow each other within the day axis."""
-
-
 def fit_baselines(
     history: History,
     train: range,
@@ -36,16 +32,16 @@ def fit_baselines(
     Args:
         history: to the end of `test` at least; later days are not looked at.
         train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
-        log: is told of each baseline when it is fitted.
+        log: receives a line for each baseline.
         fitted: forecasters by name that were fitted on these very days and windows: baselines among them are not fitted again.
 
     Raises:
-        FoldRangeError: the ranges do not follow each other, one is empty, or they leave the day axis.
-        NothingToLearnError: covered cells are never (or always) occupied while training.
+        ValueError: the ranges do not follow each other, one is empty, or they leave the day axis; or covered cells are never
+            (or always) occupied while training.
     """
     follow = train.stop == validation.start and validation.stop == test.start
     if not (follow and train and validation and test and train.start >= 0 and test.stop <= len(history.counts)):
-        raise FoldRangeError(
+        raise ValueError(
             f"Train {train}, validation {validation} and test {test} must follow each other, none empty, within the "
             f"{len(history.counts)} days from {history.first_day}."
         )

@@ -1,11 +1,10 @@
-"""The inputs of the tuned next-day forecasters: what is known of every covered cell before each day.
+"""Inputs of the tuned next-day forecasters: rates, recency, calendar and factors of every covered cell before each day.
 
-Firework days and outages of the whole city are left out of every rate, as ordinary days after them are unlike them. All
-rates come from one pass of recursive filters; smoothing in space, which commutes with them, is done for the wanted days
-only, so that one day costs little.
+Firework days and outages of the whole city are left out of every rate, as ordinary days after them are unlike them.
+Rates are smoothed in space after they are filtered in time (the two commute), so only for the wanted days.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -18,10 +17,10 @@ from shotspotter_assets.calendar.public_holidays import public_holidays
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.memory import MAX_FIT_ROWS
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.models.filters import Days, exponential_mean
+from shotspotter_assets.models.filters import Values, decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.cell_days import CellDays, EveryCell, SomeCells
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -73,16 +72,16 @@ def is_same_for_all_cells(name: str) -> bool:
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
-    """The inputs of some days, as indexes of the day axis, to `History.next_day` at most.
+    """The inputs of some days, as ascending indexes of the day axis, to `History.next_day` at most.
 
     They are made once for all forecasters that ask the same history for the same days.
     """
     wanted = np.asarray(days, dtype=np.int64)
-    return history.kept("next_day_inputs", wanted, lambda: _next_day_inputs(history, wanted))
+    return history.cached("next_day_inputs", wanted, lambda: _next_day_inputs(history, wanted))
 
 
 def names_of_inputs(city: City) -> tuple[str, ...]:
-    """Names of the inputs that this version makes for a city: they follow from its file, not from its alerts."""
+    """Names of a city's inputs: they follow from its file, not from its alerts."""
     return next_day_inputs(blank_history(city), [1]).names
 
 
@@ -93,45 +92,115 @@ def blank_history(city: City) -> History:
     return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening, factors=CityFactors.blank(city))
 
 
-def inputs_of_rows(history: History, at: SomeCells) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """(inputs, shape (rows, inputs), their names) of some cell-days; up to rounding, those of `next_day_inputs`."""
-    columns = [(name, column.astype(np.float32)) for name, column in _columns(history, at)]
-    return np.column_stack([column for _, column in columns]), tuple(name for name, _ in columns)
+@dataclass(frozen=True)
+class FitRows:
+    """Cell-days to fit on, in ascending order of their days.
+
+    Attributes:
+        day: index of the day axis, shape (rows,).
+        values: float32, shape (rows, inputs).
+        names: one name per input.
+        observed: whether there was an alert, shape (rows,).
+        sample_weight: how many cell-days each stands for, shape (rows,); None where all are there.
+    """
+
+    day: Integers
+    values: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    observed: Booleans
+    sample_weight: Array | None
+
+    def of(self, days: Integers) -> "FitRows":
+        """The rows of some days, in the same order."""
+        at = np.isin(self.day, days)
+        weight = None if self.sample_weight is None else self.sample_weight[at]
+        return FitRows(self.day[at], self.values[at], self.names, self.observed[at], weight)
 
 
-def _next_day_inputs(history: History, wanted: Integers) -> Inputs:
-    columns = list(_columns(history, EveryCell(history, wanted)))
-    values = np.empty((len(wanted), int(history.in_coverage.sum()), len(columns)), dtype=np.float32)
-    for at, (_, column) in enumerate(columns):
+def fit_rows(
+    history: History,
+    days: Integers,
+    drawn: Booleans | None = None,
+    inputs_of: Callable[[History, Integers], Inputs] = next_day_inputs,
+) -> FitRows:
+    """All cell-days of some days; of more than `MAX_FIT_ROWS`, those with alerts and a draw of the others, which weigh more.
+
+    The weighted log loss of a draw is that of all cell-days except for chance (inverse probability weights, Horvitz and
+    Thompson 1952, as a ratio to their sum, Hajek 1971). Inputs are made in parts, so that they need not be held at once.
+
+    Args:
+        history: with the days.
+        days: ascending indexes of the day axis.
+        drawn: the cell-days to take, shape (days, cells).
+        inputs_of: makes the inputs of some days.
+    """
+    observed = history.observed[days]
+    if drawn is None:
+        random = np.random.default_rng(0).random(observed.shape, dtype=np.float32)
+        drawn = observed | (random < MAX_FIT_ROWS / max(observed.size, 1))
+    parts = np.array_split(np.arange(len(days)), max(-(-observed.size // MAX_FIT_ROWS), 1))
+    inputs = [inputs_of(history, days[part]) for part in parts]
+    is_whole = bool(drawn.all())
+    values = [
+        one.values.reshape(-1, len(one.names)) if is_whole else one.values[drawn[part]]
+        for one, part in zip(inputs, parts, strict=True)
+    ]
+    at, cell = np.nonzero(drawn)
+    positive = observed[at, cell]
+    # In sum exactly all, so that no level rests on the draw.
+    of_others = (~observed).sum() / max((~positive).sum(), 1)
+    weight = None if is_whole else np.where(positive, 1.0, of_others)
+    return FitRows(
+        days[at], values[0] if len(values) == 1 else np.concatenate(values), inputs[0].names, positive, weight
+    )
+
+
+def inputs_from_columns(columns: Iterable[tuple[str, Array]], days: int, cells: int) -> Inputs:
+    """Named columns, each of a shape that broadcasts to (days, cells), as one array."""
+    named = list(columns)
+    values = np.empty((days, cells, len(named)), dtype=np.float32)
+    for at, (_, column) in enumerate(named):
         values[:, :, at] = column
-    return Inputs(values, tuple(name for name, _ in columns))
+    return Inputs(values, tuple(name for name, _ in named))
 
 
-def _columns(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
-    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+def _next_day_inputs(history: History, days: Integers) -> Inputs:
+    return inputs_from_columns(_columns(history, days), len(days), int(history.in_coverage.sum()))
+
+
+def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
+    in_coverage, before = history.in_coverage, history.known_before(days)
+    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
     occupied = alerts > 0
     kept = ordinary_days(history)
-    rates = at.means(occupied, HALF_LIVES, kept, WIDTHS)
-    for (half_life, width), rate in zip(product(HALF_LIVES, WIDTHS), rates, strict=True):
-        yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(rate + MIN_RATE)
-    for half_life, rate in zip(ALERT_HALF_LIVES, at.means(alerts, ALERT_HALF_LIVES, kept), strict=True):
-        yield f"log_alerts_{half_life}_days", np.log(rate + MIN_RATE)
+    for half_life in HALF_LIVES:
+        rate = exponential_mean(occupied, half_life, kept, before)
+        for width in WIDTHS:
+            name = f"log_occupied_{half_life:g}_days_{width:g}_cells"
+            yield name, np.log(smooth_cells(rate, in_coverage, width) + MIN_RATE)
+    for half_life in ALERT_HALF_LIVES:
+        yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept, before) + MIN_RATE)
     for name, daily in (("occupied", occupied), ("alerts", alerts)):
-        for half_life, prior, rate in _shrunk_rates(daily, kept, at, PRIOR_ALERTS[name]):
-            # Stored models know these inputs by `trust`.
+        for half_life, prior, rate in _shrunk_rates(daily, kept, before, in_coverage, PRIOR_ALERTS[name]):
+            # `shared_models.json` names these inputs by `trust`.
             yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_trust", np.log(rate)
-    for name, alerts_of_day in (("yesterday", occupied), *_evening(history)):
-        for width, last in zip(WIDTHS[:3], at.last_day(alerts_of_day * kept[:, None], WIDTHS[:3]), strict=True):
-            yield f"{name}_{width:g}_cells", np.sqrt(last)
+    # `shared_models.json` leaves out inputs that start with `late`.
+    late = () if history.evening is None else (("late_yesterday", history.evening[:, in_coverage]),)
+    for name, daily in (("yesterday", occupied), *late):
+        yesterday = last_day(daily * kept[:, None], before)
+        for width in WIDTHS[:3]:
+            yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(yesterday, in_coverage, width))
     for name, layer in _other_layers(history):
-        rates = at.means(np.minimum(layer, MAX_ALERTS_COUNTED), LAYER_HALF_LIVES, kept, [LAYER_WIDTH])
-        for half_life, rate in zip(LAYER_HALF_LIVES, rates, strict=True):
-            yield f"log_nearby_{name}_{half_life}_days", np.log(rate + MIN_RATE)
-    yield from _recency(occupied, history.in_coverage, at)
-    yield from _weekend(history, occupied, kept, at)
-    yield from _city(occupied.mean(axis=1), kept, at)
-    yield from _calendar(history, at)
-    yield from _factors(history, occupied, at)
+        for half_life in LAYER_HALF_LIVES:
+            rate = exponential_mean(np.minimum(layer, MAX_ALERTS_COUNTED), half_life, kept, before)
+            yield f"log_nearby_{name}_{half_life}_days", np.log(smooth_cells(rate, in_coverage, LAYER_WIDTH) + MIN_RATE)
+    for name, daily in (("here", occupied), ("around", _around(occupied, in_coverage))):
+        since = np.clip(days[:, None] - last_occupied(daily)[before], 1, MAX_DAYS_REMEMBERED)
+        yield f"log_days_since_last_alert_{name}", np.log(since)
+    yield "log_same_kind_of_day", _same_kind_of_day(history, occupied, kept, days, before)
+    yield from _city(occupied.mean(axis=1), kept, before)
+    yield from _calendar(history, days)
+    yield from _factors(history, occupied, before)
 
 
 def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
@@ -143,30 +212,29 @@ def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
             yield name, history.counts[:, of_name][:, :, history.in_coverage].sum(axis=1, dtype=np.int64)
 
 
-def _evening(history: History) -> list[tuple[str, Days]]:
-    # Stored models know these inputs by `late`.
-    evening = history.evening
-    return [] if evening is None else [("late_yesterday", evening[:, history.in_coverage])]
-
-
 def _shrunk_rates(
-    daily: Days, kept: Booleans, at: CellDays, priors: Sequence[float]
+    daily: Values, kept: Booleans, before: Integers, in_coverage: Booleans, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
     """(half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
 
     The first is shrunk towards the mean of its surroundings. With a gamma prior of shape k (the strength) and mean r, N
     alerts in W days have the posterior mean r (k + N) / (k + r W).
     """
-    [mean] = at.means(daily, [np.inf], kept, WIDTHS[-1:])
+    mean = smooth_cells(exponential_mean(daily, np.inf, kept, before), in_coverage, WIDTHS[-1])
     rates = dict.fromkeys(priors, mean + MIN_RATE / 3)
     for half_life in SHRUNK_HALF_LIVES:
-        alerts, days = at.sums(daily, half_life, kept)
+        alerts, days = decayed_sums(daily, half_life, kept, before)
         for prior, rate in rates.items():
             rates[prior] = rate * (prior + alerts) / (prior + rate * days)
             yield half_life, prior, rates[prior]
 
 
-def last_occupied(daily: Days) -> npt.NDArray[np.int32]:
+def last_day(daily: Values, before: Integers) -> Array:
+    """Values of the last day before each of `before`, shape (before, cells); 0 where there is none."""
+    return np.where(before[:, None] > 0, daily[before - 1], 0).astype(np.float64)
+
+
+def last_occupied(daily: Values) -> npt.NDArray[np.int32]:
     """Index of the last day before each day, and before the day after the last, on which each cell had an alert.
 
     Args:
@@ -179,12 +247,6 @@ def last_occupied(daily: Days) -> npt.NDArray[np.int32]:
     last = np.full((len(daily) + 1, daily.shape[1]), never)
     np.maximum.accumulate(np.where(daily > 0, day, never), axis=0, out=last[1:])
     return last
-
-
-def _recency(occupied: Booleans, in_coverage: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
-    for name, daily in (("here", occupied), ("around", _around(occupied, in_coverage))):
-        since = np.clip(at.of_days(at.days) - at.known(last_occupied(daily)), 1, MAX_DAYS_REMEMBERED)
-        yield f"log_days_since_last_alert_{name}", np.log(since)
 
 
 def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
@@ -200,23 +262,23 @@ def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
     return around
 
 
-def _weekend(history: History, occupied: Booleans, kept: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
+def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days: Integers, before: Integers) -> Array:
     """How much busier a cell is on days of the target day's kind (weekend or not) than on all days, over years."""
     weekend = weekdays(history.days_to_forecast()) >= 5
     usual, on_workdays, on_weekends = (
-        next(at.means(occupied, [MAX_DAYS_REMEMBERED], counted))
+        exponential_mean(occupied, MAX_DAYS_REMEMBERED, counted, before)
         for counted in (kept, *(kept & (weekend[: len(occupied)] == kind) for kind in (False, True)))
     )
-    same = np.where(at.of_days(weekend[at.days]), on_weekends, on_workdays)
-    yield "log_same_kind_of_day", np.log((same + 10 * MIN_RATE) / (usual + 10 * MIN_RATE))
+    same = np.where(weekend[days, None], on_weekends, on_workdays)
+    return np.asarray(np.log((same + 10 * MIN_RATE) / (usual + 10 * MIN_RATE)))
 
 
-def _city(share: Array, kept: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
-    usual = exponential_mean(share, 365, kept)[at.before]
-    yield "log_city_365_days", at.of_days(np.log(usual + MIN_RATE))
+def _city(share: Array, kept: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
+    usual = exponential_mean(share, 365, kept, before)[:, None]
+    yield "log_city_365_days", np.log(usual + MIN_RATE)
     for half_life in CITY_HALF_LIVES:
-        recent = exponential_mean(share, half_life, kept)[at.before]
-        yield f"log_city_{half_life}_days_to_365", at.of_days(np.log((recent + MIN_RATE) / (usual + MIN_RATE)))
+        recent = exponential_mean(share, half_life, kept, before)[:, None]
+        yield f"log_city_{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
 
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
@@ -230,10 +292,9 @@ def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, 
         yield f"season_cosine_{harmonic}", np.cos(harmonic * phase)[:, None]
 
 
-def _calendar(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
-    days = history.days_to_forecast()[at.days]
-    for name, value in weekday_and_season(days):
-        yield name, at.of_maps(value)
+def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
+    days = history.days_to_forecast()[wanted]
+    yield from weekday_and_season(days)
     public = public_holidays(history.city.holidays, days)
     # Fireworks go off around the firework days too.
     beside = np.zeros(len(days), dtype=bool)
@@ -246,20 +307,20 @@ def _calendar(history: History, at: CellDays) -> Iterator[tuple[str, Array]]:
         "is_firework_day": is_holiday_fireworks(days),
     }
     for name, flag in flags.items():
-        yield name, at.of_days(flag.astype(np.float64))
+        yield name, flag.astype(np.float64)[:, None]
 
 
-def _factors(history: History, occupied: Booleans, at: CellDays) -> Iterator[tuple[str, Array]]:
-    """Those of places count the less, the more alerts a cell has had: its own past tells what they would."""
-    first_unknown = history.days_to_forecast()[at.before]
+def _factors(history: History, occupied: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
+    """Contributing factors; those of places count the less, the more alerts the cell itself has had."""
+    first_unknown = history.days_to_forecast()[before]
     if history.factors.of_cells:
-        days_with_alerts = np.zeros((len(occupied) + 1, occupied.shape[1]), np.int32)
-        np.cumsum(occupied, axis=0, out=days_with_alerts[1:])
-        lately = at.known(days_with_alerts) - at.known(days_with_alerts, MAX_DAYS_REMEMBERED)
+        total = np.zeros((len(occupied) + 1, occupied.shape[1]), np.int32)
+        np.cumsum(occupied, axis=0, out=total[1:])
+        lately = total[before] - total[np.maximum(before - MAX_DAYS_REMEMBERED, 0)]
         for of_cells in history.factors.of_cells:
-            yield of_cells.name, at.of_maps(of_cells.inputs(first_unknown, history.in_coverage)) / (1 + lately)
+            yield of_cells.name, of_cells.inputs(first_unknown, history.in_coverage) / (1 + lately)
     for of_days in history.factors.of_days:
-        yield of_days.name, at.of_maps(of_days.inputs(first_unknown))
+        yield of_days.name, of_days.inputs(first_unknown)
 
 
 def _outages(alerts: Integers) -> Booleans:

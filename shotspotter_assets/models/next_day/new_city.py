@@ -6,9 +6,8 @@ distribution into r (k + N) / (k + r W) (as in `features`). Weekday and season m
 fitted, so that a forecast can be made from the first day on; how uncertain it is follows from the shapes.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -19,10 +18,10 @@ from shotspotter_assets.calendar.weekdays import WEEKDAYS
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext, required_shared
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.model_files import StoredModel, Unstored
 from shotspotter_assets.models.next_day.features import ordinary_days, weekday_and_season
 from shotspotter_assets.models.probability import clip_probability
 
-FILE: Final = "new_city.json"
 AROUND_ALERTS: Final = 1.0
 HERE_ALERTS: Final = 0.5
 """Shapes of the rates of a cell's surroundings and of the cell, in alerts."""
@@ -37,7 +36,7 @@ HIGHEST_QUANTILE: Final = 0.9
 
 
 @dataclass(frozen=True)
-class FittedNewCity:
+class FittedNewCity(StoredModel):
     """See `Fitted`.
 
     Attributes:
@@ -50,7 +49,7 @@ class FittedNewCity:
     log_rate_sd: float
     slopes: Mapping[str, float]
     settings: ChosenSettings
-    validation_probability: Array | None = None
+    validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
         rate, _ = self._rates(history, days)
@@ -90,10 +89,6 @@ class FittedNewCity:
         here = around * (HERE_ALERTS + alerts) / (HERE_ALERTS + around * seen)
         return here, LEVEL_VARIANCE + 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
 
-    def files(self) -> dict[str, bytes]:
-        content = {name: value for name, value in asdict(self).items() if name != "validation_probability"}
-        return {FILE: json.dumps(content, indent=1).encode()}
-
 
 class NewCityForecaster:
     """See the module; what it takes from other cities is in the model of all cities."""
@@ -104,14 +99,14 @@ class NewCityForecaster:
         """See `Forecaster.fit`; no day is looked at.
 
         Raises:
-            NoSharedModelError: there is no model of all cities.
+            ValueError: there is no model of all cities.
         """
         shared = required_shared(context, history)
         names = [name for name, _ in weekday_and_season(history.days()[:1])]
         slopes = {name: shared.slopes[name] for name in names}
         fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, {"shared": shared.origin})
-        probability = fitted.predict(history.through(validation.stop), validation)
-        return FittedNewCity(fitted.log_rate, fitted.log_rate_sd, slopes, fitted.settings, probability)
+        return replace(fitted, validation_probability=fitted.predict(history.through(validation.stop), validation))
 
     def load(self, files: Mapping[str, bytes]) -> FittedNewCity:
-        return FittedNewCity(**json.loads(files[FILE]))
+        """See `Forecaster.load`."""
+        return FittedNewCity.load(files)

@@ -1,7 +1,6 @@
 """L2 logistic regression on the next-day inputs, with firework days as a regime of their own; every model starts here."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Final, NamedTuple
@@ -12,64 +11,52 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.models.filters import Array, Booleans, Integers
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import (
     INPUTS_ERROR,
     NO_CONTEXT,
-    Array,
     ChosenSettings,
     FitContext,
     OtherInputsError,
     SharedStart,
     require_both_labels,
+    required_shared,
     validation_of,
 )
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.cell_days import FitSample, SomeCells, fit_sample
+from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
 from shotspotter_assets.models.next_day.drivers import main_drivers
-from shotspotter_assets.models.next_day.features import Inputs, inputs_of_rows, next_day_inputs, ordinary_days
-from shotspotter_assets.models.next_day.firework_days import firework_probability
+from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.firework_days import firework_probability, level_offset
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
 from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
-from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression, mean_and_scale
+from shotspotter_assets.models.next_day.shrunk_regression import (
+    BLOCK_ROWS,
+    MIN_SCALE,
+    fit_shrunk_regression,
+    mean_and_scale,
+)
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
-FILE: Final = "regime_regression.json"
 FACTOR_VARIANCE: Final = 1e-2
 """Variance of the standardised weights of factors of places: where no other city has a factor, little is known of it before."""
-
-Integers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class FitRows:
-    """The cell-days of a fit.
-
-    Attributes:
-        inputs: of all covered cells, shape (days, cells, inputs), or of a sample, shape (1, rows, inputs).
-        observed: whether there was an alert, flat.
-        sample_weight: how many cell-days each stands for, flat; None where all are there.
-    """
-
-    inputs: Inputs
-    observed: npt.NDArray[np.bool_]
-    sample_weight: Array | None
 
 
 @dataclass(frozen=True)
 class FitData:
-    """What a model on the next-day inputs is fitted on.
+    """The days that a model on the next-day inputs is fitted on.
 
     Attributes:
         history: to the end of the validation window.
         train: indexes of the day axis; `validation` follows.
-        changed_inputs: of all days and covered cells, for experiments; the history's by default.
+        inputs_of: makes the inputs of some days.
     """
 
     history: History
     train: range
     validation: range
-    changed_inputs: Inputs | None = None
+    inputs_of: Callable[[History, Integers], Inputs] = next_day_inputs
 
     @classmethod
     def make(cls, history: History, train: range, validation: range) -> "FitData":
@@ -78,68 +65,52 @@ class FitData:
 
     @property
     def both(self) -> range:
+        """Training and validation days."""
         return range(self.train.start, self.validation.stop)
 
-    @property
-    def inputs(self) -> Inputs:
-        """Of all days and covered cells, for those who need maps, and for fits that take all cell-days."""
-        return self.changed_inputs or next_day_inputs(self.history, range(self.validation.stop))
-
     @cached_property
-    def sample(self) -> FitSample | None:
-        """See `fit_sample`."""
-        return fit_sample(self.history, self.validation.stop)
-
-    @cached_property
-    def ordinary(self) -> npt.NDArray[np.bool_]:
+    def ordinary(self) -> Booleans:
+        """See `ordinary_days`."""
         return ordinary_days(self.history)
 
     @cached_property
-    def judged(self) -> Integers:
+    def scoring_days(self) -> Integers:
         """The ordinary days of the validation window, all of them where it has none."""
         days = np.arange(self.validation.start, self.validation.stop)
         ordinary = days[self.ordinary[days]]
         return ordinary if len(ordinary) else days
 
     def to_fit(self, days: range) -> Integers:
-        """The ordinary days of `days` after the warm-up; refused where there is nothing to learn on them."""
+        """The ordinary days of `days` after the warm-up.
+
+        Raises:
+            ValueError: there is nothing to learn on them.
+        """
         kept = after_warm_up(days, INPUTS_WARM_UP_DAYS)
         chosen = np.array([day for day in kept if self.ordinary[day]], dtype=np.int64)
         require_both_labels(self.history, days, self.history.observed[chosen])
         return chosen
 
+    @cached_property
+    def _rows(self) -> FitRows:
+        return fit_rows(self.history, np.arange(self.validation.stop), inputs_of=self.inputs_of)
+
     def rows(self, days: Integers) -> FitRows:
-        """All cell-days of some days, or those in the sample."""
-        sample = self.sample
-        if sample is None:
-            inputs = self.inputs
-            return FitRows(Inputs(inputs.values[days], inputs.names), self.history.observed[days].ravel(), None)
-        stop = np.array([self.validation.stop])
-        values, names = self.history.kept(
-            "inputs_of_sample", stop, lambda: inputs_of_rows(self.history, SomeCells(self.history, *sample.rows))
-        )
-        at = np.isin(np.arange(self.validation.stop), days)[sample.day]
-        return FitRows(Inputs(values[None, at], names), sample.observed[at], sample.sample_weight[at])
+        """The cell-days of some days, or a draw of them."""
+        return self._rows.of(days)
+
+    @property
+    def every_input(self) -> Inputs:
+        """Of every covered cell on all days, for forecasters that need maps."""
+        return self.inputs_of(self.history, np.arange(self.validation.stop))
 
     @property
     def validation_inputs(self) -> Inputs:
         """Of every covered cell."""
-        return self.validation_inputs_of(np.arange(self.validation.start, self.validation.stop))
-
-    def validation_inputs_of(self, days: Integers) -> Inputs:
-        """Of every covered cell on some days of the validation window."""
-        first, inputs = (0, self.inputs) if self.sample is None else (self.validation.start, self._validation_alone)
-        at = days - first
-        # Contiguous days are a view, not a copy.
-        is_run = len(at) > 0 and at[-1] - at[0] == len(at) - 1
-        return Inputs(inputs.values[at[0] : at[-1] + 1] if is_run else inputs.values[at], inputs.names)
-
-    @property
-    def _validation_alone(self) -> Inputs:
-        return next_day_inputs(self.history, self.validation)
+        return self.inputs_of(self.history, np.arange(self.validation.start, self.validation.stop))
 
 
-def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegimeRegression") -> Array:
+def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegression") -> Array:
     """`ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
     axis = history.days_to_forecast()
     fireworks = np.flatnonzero(is_holiday_fireworks(axis))
@@ -162,21 +133,23 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
 
 
 @dataclass(frozen=True)
-class FittedRegimeRegression:
-    """See `Fitted`. `weights`, `mean` and `scale` have one number per input of `names`."""
+class FittedRegression(StoredModel):
+    """See `Fitted`. `slopes`, `mean` and `scale` have one number per input of `names`.
+
+    Attributes:
+        slopes: log odds by unit of each input.
+        intercept: log odds where all inputs are 0.
+        mean: of each input in the fit.
+        scale: its standard deviation.
+    """
 
     names: tuple[str, ...]
-    weights: Array
+    slopes: Numbers
     intercept: float
-    mean: Array
-    scale: Array
+    mean: Numbers
+    scale: Numbers
     settings: ChosenSettings
-    validation_probability: Array | None = None
-
-    @property
-    def slopes(self) -> Array:
-        """Log odds by unit of each input."""
-        return self.weights / self.scale
+    validation_probability: Unstored = None
 
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells).
@@ -186,44 +159,34 @@ class FittedRegimeRegression:
         """
         if inputs.names != self.names:
             raise OtherInputsError(f"A stored regression {INPUTS_ERROR}")
-        slopes = self.slopes
-        # Day by day, as each is copied into double precision.
-        by_day = [values @ slopes for values in inputs.values]
-        return np.array(by_day).reshape(inputs.values.shape[:2]) + (self.intercept - self.mean @ slopes)
+        return self.row_logit(inputs.values.reshape(-1, len(self.names))).reshape(inputs.values.shape[:2])
+
+    def row_logit(self, rows: npt.NDArray[np.float32]) -> Array:
+        """Log odds of rows of inputs, shape (rows,)."""
+        # Part by part, as each is copied into double precision.
+        parts = [part @ self.slopes for part in np.array_split(rows, len(rows) // BLOCK_ROWS + 1)]
+        return np.concatenate(parts) + self.intercept
 
     def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
         ordinary = expit(self.logit(next_day_inputs(history, days)))
         return clip_probability(with_firework_days(history, days, ordinary, self))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
+        """See `HasDrivers.drivers`."""
         return main_drivers(next_day_inputs(history, [day]), self.slopes)
 
-    def files(self) -> dict[str, bytes]:
-        content = {
-            "names": self.names,
-            "weights": self.weights.tolist(),
-            "intercept": self.intercept,
-            "mean": self.mean.tolist(),
-            "scale": self.scale.tolist(),
-            "settings": self.settings,
-        }
-        return {FILE: json.dumps(content, indent=1).encode()}
-
-
-def load_regression(files: Mapping[str, bytes]) -> FittedRegimeRegression:
-    """The regression that `FittedRegimeRegression.files` gave."""
-    content = json.loads(files[FILE])
-    arrays = {name: np.array(content[name]) for name in ("weights", "mean", "scale")}
-    return FittedRegimeRegression(
-        names=tuple(content["names"]), intercept=content["intercept"], settings=content["settings"], **arrays
-    )
+    def validated(self, data: FitData) -> Array:
+        """Forecasts of the validation window, shape (days, cells)."""
+        ordinary = expit(self.logit(data.validation_inputs))
+        return clip_probability(with_firework_days(data.history, data.validation, ordinary, self))
 
 
 class Regressions(NamedTuple):
     """One regression fitted on the training days, one on training and validation days, with the same penalty."""
 
-    train: FittedRegimeRegression
-    both: FittedRegimeRegression
+    train: FittedRegression
+    both: FittedRegression
 
 
 class RegimeRegressionForecaster:
@@ -239,17 +202,18 @@ class RegimeRegressionForecaster:
 
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
-    ) -> FittedRegimeRegression:
-        data = FitData.make(history, train, validation)
-        return fit_regressions(data, context.shared, self.settings).both
+    ) -> FittedRegression:
+        """See `Forecaster.fit`."""
+        return fit_regressions(FitData.make(history, train, validation), context.shared, self.settings).both
 
     def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
         """See `Tunable.validate`."""
         data = FitData.make(history, train, validation)
-        return validation_of(_chosen(data, context.shared, _tried(context.shared, self.settings))[0])
+        return validation_of(_tuned(data, context.shared, _tried(context.shared, self.settings))[0])
 
-    def load(self, files: Mapping[str, bytes]) -> FittedRegimeRegression:
-        return load_regression(files)
+    def load(self, files: Mapping[str, bytes]) -> FittedRegression:
+        """See `Forecaster.load`."""
+        return FittedRegression.load(files)
 
 
 def fit_regressions(
@@ -262,51 +226,48 @@ def fit_regressions(
     Made once for all forecasters that start there.
 
     Args:
+        data: the days.
         shared: the regression of all cities.
         settings: the penalties that are tried without one, and the variance around it (`benchmarks/shared_model.py`).
 
     Raises:
-        OtherInputsError: an earlier version fitted `shared`.
+        OtherInputsError: `shared` was fitted on other inputs.
+        ValueError: there is nothing to learn.
     """
-    windows = np.array([data.train.start, data.validation.start, data.validation.stop])
     tried = _tried(shared, settings)
-    name = f"regressions {tried} {shared and shared.origin}"
-    return data.history.kept(name, windows, lambda: _fit_regressions(data, shared, tried))
+
+    def fit() -> Regressions:
+        train, penalty = _tuned(data, shared, tried)
+        [both] = _fits(data, data.to_fit(data.both), [penalty], shared, train)
+        return Regressions(
+            train, replace(both, settings=train.settings, validation_probability=train.validation_probability)
+        )
+
+    windows = np.array([data.train.start, data.validation.start, data.validation.stop])
+    return data.history.cached(f"regressions {tried} {shared and shared.origin}", windows, fit)
 
 
 def _tried(shared: SharedStart | None, settings: RegimeRegressionSettings) -> tuple[float, ...]:
     return tuple(settings.inverse_penalties) if shared is None else (settings.shared_variance,)
 
 
-def _fit_regressions(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> Regressions:
-    train, penalty = _chosen(data, shared, tried)
-    [both] = _fits(data, data.to_fit(data.both), [penalty], shared, train)
-    return Regressions(
-        train, replace(both, settings=train.settings, validation_probability=train.validation_probability)
-    )
-
-
-def _chosen(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> tuple[FittedRegimeRegression, float]:
+def _tuned(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> tuple[FittedRegression, float]:
     """(regression of the training window, inverse penalty), the penalty being the one that the validation window chooses."""
-    history, observed, judged = data.history, data.history.observed, data.judged
-    if shared is not None:
-        require_same_inputs(data, shared)
-    days = data.to_fit(data.train)
-    fits = list(_fits(data, days, tried, shared))
-    ordinary = [expit(fit.logit(data.validation_inputs)) for fit in fits]
-    at = judged - data.validation.start
-    losses = [float(log_losses(probability[at], observed[judged]).mean()) for probability in ordinary]
+    require_same_inputs(data, shared)
+    fits = list(_fits(data, data.to_fit(data.train), tried, shared))
+    at = data.scoring_days - data.validation.start
+    inputs, observed = data.validation_inputs, data.history.observed[data.scoring_days]
+    losses = [float(log_losses(expit(fit.logit(inputs))[at], observed).mean()) for fit in fits]
     best = int(np.argmin(losses))
-    settings: dict[str, object] = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
-    if shared is not None:
-        settings["shared"] = shared.origin
-    probability = clip_probability(with_firework_days(history, data.validation, ordinary[best], fits[best]))
-    return replace(fits[best], settings=settings, validation_probability=probability), tried[best]
+    settings = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
+    origin = {} if shared is None else {"shared": shared.origin}
+    probability = fits[best].validated(data)
+    return replace(fits[best], settings=settings | origin, validation_probability=probability), tried[best]
 
 
-def require_same_inputs(data: FitData, shared: SharedStart) -> None:
-    """Refuse a regression of all cities that an earlier version fitted, with an OtherInputsError."""
-    if required_inputs(shared.slopes) != required_inputs(data.validation_inputs.names):
+def require_same_inputs(data: FitData, shared: SharedStart | None) -> None:
+    """Refuse a regression of all cities that was fitted on other inputs, with an OtherInputsError."""
+    if shared is not None and required_inputs(shared.slopes) != required_inputs(data.validation_inputs.names):
         raise OtherInputsError(
             f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
         )
@@ -317,16 +278,16 @@ def _fits(
     days: Integers,
     inverse_penalties: Sequence[float],
     shared: SharedStart | None,
-    start: FittedRegimeRegression | None = None,
-) -> Iterator[FittedRegimeRegression]:
+    start: FittedRegression | None = None,
+) -> Iterator[FittedRegression]:
     """Fitted on `days`, with each penalty of the distance from the weights of all cities, or from zero.
 
     Each fit starts at the one before, the first one at `start`, which saves half of the steps.
     """
     fit_rows = data.rows(days)
-    names, labels, sample_weight = fit_rows.inputs.names, fit_rows.observed, fit_rows.sample_weight
+    names, labels, sample_weight = fit_rows.names, fit_rows.observed, fit_rows.sample_weight
     # float64, as nearly equal rates make the fit stiff.
-    rows = fit_rows.inputs.values.reshape(-1, len(names)).astype(np.float64)
+    rows = fit_rows.values.astype(np.float64)
     del fit_rows
     mean, scale = mean_and_scale(rows, sample_weight)
     # Inputs that are constant in the training rows (such as the flag of firework days) are dropped.
@@ -337,11 +298,9 @@ def _fits(
     rows /= scale
     rows[:, constant] = 0.0
     # Cities may differ in their inputs: some publish no hours, some have further events.
-    slopes = {} if shared is None else shared.slopes
-    prior_weights = np.where(constant, 0.0, scale * np.array([slopes.get(name, 0.0) for name in names]))
-    guess = None
-    if start is not None:
-        guess = np.append(start.slopes * scale, start.intercept + (mean - start.mean) @ start.slopes)
+    shared_slopes = {} if shared is None else shared.slopes
+    prior_weights = np.where(constant, 0.0, scale * np.array([shared_slopes.get(name, 0.0) for name in names]))
+    guess = None if start is None else np.append(start.slopes * scale, start.intercept + mean @ start.slopes)
     is_of_places = np.array([name.startswith(PLACES) for name in names])
     for inverse_penalty in inverse_penalties:
         variance = np.where(is_of_places, FACTOR_VARIANCE, inverse_penalty)
@@ -349,4 +308,38 @@ def _fits(
         with threadpool_limits(1):
             weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
-        yield FittedRegimeRegression(names, weights, intercept, mean, scale, {})
+        slopes = weights / scale
+        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, {})
+
+
+class SharedRegressionForecaster:
+    """The regression of all cities at the city's own level: only the intercept is fitted, on both windows together."""
+
+    name: ClassVar[str] = "shared_regression"
+
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> FittedRegression:
+        """See `Forecaster.fit`.
+
+        Raises:
+            ValueError: there is no regression of all cities.
+        """
+        shared = required_shared(context, history)
+        data = FitData.make(history, train, validation)
+        require_same_inputs(data, shared)
+        before, both = (_at_own_level(data, days, shared) for days in (train, data.both))
+        return replace(both, settings={"shared": shared.origin}, validation_probability=before.validated(data))
+
+    def load(self, files: Mapping[str, bytes]) -> FittedRegression:
+        """See `Forecaster.load`."""
+        return FittedRegression.load(files)
+
+
+def _at_own_level(data: FitData, days: range, shared: SharedStart) -> FittedRegression:
+    rows = data.rows(data.to_fit(days))
+    slopes = np.array([shared.slopes.get(name, 0.0) for name in rows.names])
+    zeros = np.zeros(len(slopes))
+    regression = FittedRegression(rows.names, slopes, shared.intercept, zeros, zeros + 1, {})
+    offset = level_offset(regression.row_logit(rows.values), rows.observed, rows.sample_weight)
+    return replace(regression, intercept=shared.intercept + offset)

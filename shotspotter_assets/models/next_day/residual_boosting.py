@@ -1,25 +1,23 @@
 """Gradient boosting that starts at the regression's log odds, so that its trees only learn what that misses."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
+from shotspotter_assets.models.filters import Array, Integers
+from shotspotter_assets.models.forecaster import NO_CONTEXT, ChosenSettings, FitContext
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.cell_days import days_at_once
+from shotspotter_assets.models.model_files import StoredModel, Unstored
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
-    FittedRegimeRegression,
-    Integers,
+    FittedRegression,
     Regressions,
     fit_regressions,
-    load_regression,
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
@@ -29,11 +27,10 @@ if TYPE_CHECKING:
     import lightgbm
 
 TREE_STEP: Final = 10
-"""Numbers of trees that are tried on the validation window lie so far apart; 0 is among them."""
+"""Distance between the numbers of trees that are tried on the validation window; 0 is among them."""
 MIN_GAIN: Final = 2.0
 """Nats on the whole validation window below which no tree is taken."""
-MODEL_FILE: Final = "residual_boosting.txt"
-SETTINGS_FILE: Final = "residual_boosting.json"
+TREES_FILE: Final = "trees.txt"
 
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
@@ -62,20 +59,23 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class FittedResidualBoosting:
-    """See `Fitted`."""
+class FittedResidualBoosting(StoredModel):
+    """See `Fitted`; `booster` is None where no tree is better than the regression."""
 
-    regression: FittedRegimeRegression
-    booster: "lightgbm.Booster | None"
+    regression: FittedRegression
     settings: ChosenSettings
-    validation_probability: Array | None = None
+    booster: Unstored = None
+    validation_probability: Unstored = None
 
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells)."""
         start = self.regression.logit(inputs)
-        return start if self.booster is None else start + _added(self.booster, _rows(inputs)).reshape(start.shape)
+        if self.booster is None:
+            return start
+        return start + _added(self.booster, _seen(inputs.values, inputs.names)).reshape(start.shape)
 
     def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
         ordinary = expit(self.logit(next_day_inputs(history, days)))
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
@@ -90,9 +90,9 @@ class FittedResidualBoosting:
         return np.minimum(distance, 0), np.maximum(distance, 0)
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`; LightGBM's own text format, as a pickle could bring code of its own."""
-        trees = {} if self.booster is None else {MODEL_FILE: self.booster.model_to_string().encode()}
-        return {**self.regression.files(), SETTINGS_FILE: json.dumps(self.settings).encode(), **trees}
+        """See `Fitted.files`; trees in LightGBM's own text format, as a pickle could bring code of its own."""
+        trees = {} if self.booster is None else {TREES_FILE: self.booster.model_to_string().encode()}
+        return super().files() | trees
 
 
 class _Chosen(NamedTuple):
@@ -114,90 +114,71 @@ class ResidualBoostingForecaster:
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualBoosting:
+        """See `Forecaster.fit`."""
         data = FitData.make(history, train, validation)
         return self.fit_on_regressions(data, fit_regressions(data, context.shared))
 
     def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
         """See `Tunable.validate`."""
         data = FitData.make(history, train, validation)
-        return self._chosen(data, fit_regressions(data, context.shared)).probability
+        return self._chosen(data, fit_regressions(data, context.shared).train).probability
 
     def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
+        """See `Forecaster.load`."""
+        fitted = FittedResidualBoosting.load(files)
+        if TREES_FILE not in files:
+            return fitted
         import lightgbm
 
-        text = files.get(MODEL_FILE)
-        booster = None if text is None else lightgbm.Booster(model_str=text.decode())
-        return FittedResidualBoosting(load_regression(files), booster, json.loads(files[SETTINGS_FILE]))
+        return replace(fitted, booster=lightgbm.Booster(model_str=files[TREES_FILE].decode()))
 
     def fit_on_regressions(self, data: FitData, regressions: Regressions) -> FittedResidualBoosting:
-        chosen = self._chosen(data, regressions)
-        trees = chosen.trees
-        refitted = self._boosted(data, data.to_fit(data.both), regressions.both, trees) if trees else None
-        shared = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
+        """Fitted with trees that start at given regressions."""
+        chosen = self._chosen(data, regressions.train)
+        booster = self._boosted(data, data.to_fit(data.both), regressions.both, chosen.trees) if chosen.trees else None
+        origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
         settings = {
-            **parameters(self.settings),
-            "trees": trees,
-            "validation_log_loss": chosen.log_loss,
-            **shared,
-        }
-        return FittedResidualBoosting(regressions.both, refitted, settings, chosen.probability)
+            **parameters(self.settings), "trees": chosen.trees, "validation_log_loss": chosen.log_loss, **origin,
+        }  # fmt: skip
+        return FittedResidualBoosting(regressions.both, settings, booster, chosen.probability)
 
-    def _chosen(self, data: FitData, regressions: Regressions) -> "_Chosen":
-        booster = self._boosted(data, data.to_fit(data.train), regressions.train, self.settings.max_trees)
-        tried = range(0, self.settings.max_trees + 1, TREE_STEP)
-        losses = dict.fromkeys(tried, 0.0)
-        for days in days_at_once(data.judged, data.history):
-            judged = data.validation_inputs_of(days)
-            rows, labels = _rows(judged), data.history.observed[days].ravel()
-            logit = regressions.train.logit(judged).ravel()
-            for trees in tried:
-                logit += _added(booster, rows, trees - TREE_STEP, TREE_STEP if trees else 0)
-                losses[trees] += float(log_losses(expit(logit), labels).sum())
-        best = min(losses, key=losses.__getitem__)
+    def _chosen(self, data: FitData, regression: FittedRegression) -> _Chosen:
+        booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)
+        inputs, at = data.validation_inputs, data.scoring_days - data.validation.start
+        observed, rows = data.history.observed[data.scoring_days], _seen(inputs.values, inputs.names)
+        logit = regression.logit(inputs)
+        tried = {0: (logit, float(log_losses(expit(logit[at]), observed).sum()))}
+        for trees in range(TREE_STEP, self.settings.max_trees + 1, TREE_STEP):
+            logit = logit + _added(booster, rows, trees - TREE_STEP, TREE_STEP).reshape(logit.shape)
+            tried[trees] = logit, float(log_losses(expit(logit[at]), observed).sum())
+        best = min(tried, key=lambda trees: tried[trees][1])
         # In a thin city's validation window some number of trees is better by chance.
-        if losses[0] - losses[best] < MIN_GAIN:
+        if tried[0][1] - tried[best][1] < MIN_GAIN:
             best = 0
-        ordinary = []
-        for days in days_at_once(np.arange(data.validation.start, data.validation.stop), data.history):
-            inputs = data.validation_inputs_of(days)
-            start = regressions.train.logit(inputs)
-            ordinary.append(expit(start + _added(booster, _rows(inputs), 0, best).reshape(start.shape)))
-        probability = clip_probability(
-            with_firework_days(data.history, data.validation, np.concatenate(ordinary), regressions.train)
-        )
-        cell_days = len(data.judged) * int(data.history.in_coverage.sum())
-        return _Chosen(best, losses[best] / cell_days, probability)
+        logit, loss = tried[best]
+        probability = with_firework_days(data.history, data.validation, expit(logit), regression)
+        return _Chosen(best, loss / observed.size, clip_probability(probability))
 
-    def _boosted(
-        self, data: FitData, days: Integers, regression: FittedRegimeRegression, trees: int
-    ) -> "lightgbm.Booster":
+    def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
         import lightgbm
 
-        fit_rows = data.rows(days)
-        rows = lightgbm.Dataset(
-            _rows(fit_rows.inputs),
-            fit_rows.observed,
-            weight=fit_rows.sample_weight,
-            init_score=regression.logit(fit_rows.inputs).ravel(),
-            feature_name=_names(fit_rows.inputs),
+        rows = data.rows(days)
+        dataset = lightgbm.Dataset(
+            _seen(rows.values, rows.names),
+            rows.observed,
+            weight=rows.sample_weight,
+            init_score=regression.row_logit(rows.values),
+            feature_name=[name for name in rows.names if not is_same_for_all_cells(name)],
         )
-        return lightgbm.train(parameters(self.settings), rows, num_boost_round=trees)
+        return lightgbm.train(parameters(self.settings), dataset, num_boost_round=trees)
 
 
-def _names(inputs: Inputs) -> list[str]:
-    """The inputs that trees see. By what is the same for all cells they would learn single days by heart."""
-    return [name for name in inputs.names if not is_same_for_all_cells(name)]
-
-
-def _rows(inputs: Inputs) -> npt.NDArray[np.float32]:
-    """What trees see, one row a cell-day."""
-    seen = [at for at, name in enumerate(inputs.names) if not is_same_for_all_cells(name)]
-    return inputs.values[:, :, seen].reshape(-1, len(seen))
+def _seen(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The inputs that trees see, one row a cell-day. By those that are the same for all cells they would memorise days."""
+    seen = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
+    return values[..., seen].reshape(-1, len(seen))
 
 
 def _added(booster: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
     """What `number` trees from `first` on (all, if negative) add to the log odds, shape (rows,)."""
-    if number == 0:
-        return np.zeros(len(rows))
-    added = booster.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1)
-    return np.asarray(added)
+    return np.asarray(booster.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))

@@ -23,11 +23,10 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
-    FittedRegimeRegression,
+    FittedRegression,
     Integers,
     Regressions,
     fit_regressions,
-    load_regression,
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.settings import ResidualConvLSTMSettings
@@ -76,7 +75,7 @@ class FittedResidualNetwork:
             is validated on.
     """
 
-    regression: FittedRegimeRegression
+    regression: FittedRegression
     model: "keras.Model"
     train_model: "keras.Model"
     settings: NetworkSettings
@@ -154,7 +153,7 @@ class ResidualConvLSTMForecaster:
         began = perf_counter()
         chosen = self._chosen(data, regressions, earlier)
         history = data.history
-        known = _network_data(history, data.inputs, range(len(data.inputs.values)), regressions.both)
+        known = _network_data(history, data.every_input, range(data.validation.stop), regressions.both)
         refitted = self._trained(history, data.to_fit(data.both), known, earlier and earlier.model)
         settings: NetworkSettings = {
             "share": chosen.share,
@@ -175,10 +174,10 @@ class ResidualConvLSTMForecaster:
     ) -> "_Chosen":
         """The network of the training days, and what share of it the validation window chooses."""
         history, validation = data.history, data.validation
-        known = _network_data(history, data.inputs, range(len(data.inputs.values)), regressions.train)
+        known = _network_data(history, data.every_input, range(validation.stop), regressions.train)
         start = known.start[validation.start : validation.stop]
-        judged = data.judged - validation.start
-        observed = history.observed[data.judged]
+        judged = data.scoring_days - validation.start
+        observed = history.observed[data.scoring_days]
 
         def loss(share: float, added: Array) -> float:
             return float(log_losses(expit(start[judged] + share * added[judged]), observed).mean())
@@ -207,7 +206,7 @@ class ResidualConvLSTMForecaster:
         if TRAIN_MODEL_FILE not in files:
             raise OtherInputsError("A stored residual_conv_lstm is of an earlier version; fit it again.")
         model, train_model = load_model(files[MODEL_FILE]), load_model(files[TRAIN_MODEL_FILE])
-        return FittedResidualNetwork(load_regression(files), model, train_model, json.loads(files[SETTINGS_FILE]))
+        return FittedResidualNetwork(FittedRegression.load(files), model, train_model, json.loads(files[SETTINGS_FILE]))
 
     def _trained(
         self,
@@ -270,7 +269,7 @@ class _NetworkData:
         }
 
 
-def _network_data(history: History, inputs: Inputs, days: range, regression: FittedRegimeRegression) -> _NetworkData:
+def _network_data(history: History, inputs: Inputs, days: range, regression: FittedRegression) -> _NetworkData:
     """`inputs` are those of `days`."""
     logit = regression.logit(inputs)
     seen = [at for at, name in enumerate(inputs.names) if not is_same_for_all_cells(name)]

@@ -21,8 +21,7 @@ from shotspotter_assets.cities.memory import MAX_FIT_ROWS
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import Array, SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.cell_days import SomeCells
-from shotspotter_assets.models.next_day.features import inputs_of_rows, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.features import fit_rows, ordinary_days
 from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
 
 PACKAGE: Final = "package"
@@ -46,10 +45,6 @@ PRIOR_CITIES: Final = 3
 """How far cities differ in the logarithm of their rate, and for how many cities that counts: of few it cannot be told."""
 DIGITS: Final = 6
 """Significant ones of stored numbers."""
-
-
-class LaterRowsError(ValueError):
-    """Rows of the cutoff or of later days would enter a fit."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +75,8 @@ class SharedRows:
         # As many of a fine grid as a city's own models are fitted on.
         share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
-        if observed.size <= MAX_FIT_ROWS:
-            inputs = next_day_inputs(history, days)
-            values, names = inputs.values[drawn], inputs.names
-        else:
-            at, cell = np.nonzero(drawn)
-            values, names = inputs_of_rows(history, SomeCells(history, days[at], cell))
+        rows = fit_rows(history, days, drawn)
+        names, values = rows.names, rows.values
         shared = [at for at, name in enumerate(names) if not name.startswith(UNSHARED_INPUTS)]
         return cls(
             tuple(names[at] for at in shared),
@@ -150,11 +141,11 @@ def fit_shared(
         leave_each_out: whether each city is to have a regression without its own rows.
 
     Raises:
-        LaterRowsError: a city has rows from the cutoff on.
+        ValueError: a city has rows from the cutoff on.
     """
     for city, own in rows.items():
         if (own.days >= np.datetime64(cutoff)).any():
-            raise LaterRowsError(f"{city}: rows of {own.days.max()} are not before the cutoff {cutoff}.")
+            raise ValueError(f"{city}: rows of {own.days.max()} are not before the cutoff {cutoff}.")
     left_out = dict(left_out or {}) | {
         city: f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
         for city, own in rows.items()

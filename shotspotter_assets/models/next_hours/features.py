@@ -1,25 +1,29 @@
-"""The inputs of a forecast of the next hours: rates of the hours before, by cell, and what the calendar says of those ahead.
+"""Inputs of a forecast of the next hours: rates of the hours before, by cell, and the calendar of the hours ahead.
 
 An hour is named by its index on the hour axis. Issued at hour t, a forecast is for the hours t to t + h - 1, and uses
 alerts of hours before t only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csr_array
 
 from shotspotter_assets.calendar.hourly_clock import YEAR_HOURS
 from shotspotter_assets.calendar.weekdays import DAY_HOURS, WEEK_HOURS
 from shotspotter_assets.models.filters import (
     Singles,
+    decay_of,
     decayed_sum,
-    means_of_half_lives,
-    recursive_mean,
+    exponential_mean,
+    full_weight,
+    running_sums,
     smoothing_weights,
+    weighted_cells,
 )
 from shotspotter_assets.models.hourly_history import HourlyHistory
 
@@ -110,38 +114,50 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
     long_sums = {days * DAY_HOURS: decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
-    recent_sums: dict[float, Singles] = {
-        half_life: decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS
-    }
+    recent_sums = {half_life: decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
     whole = np.empty(0, np.float32)
-    for whole in means_of_half_lives(occupied, hours, long_sums):
+    for whole in _means(occupied, hours, long_sums, None):
         yield _log_rate(whole)
     widths = [smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
     for weights in widths:
-        yield from (_log_rate(rate) for rate in means_of_half_lives(occupied, hours, near_sums, weights))
+        yield from (_log_rate(rate) for rate in _means(occupied, hours, near_sums, weights))
     for around in (None, *widths):
-        recent = means_of_half_lives(alerts, hours, recent_sums, around)
-        for half_life, rate in zip(recent_sums, recent, strict=True):
-            yield rate * np.float32(1 / (1 - 2.0 ** (-1 / half_life)))
+        for half_life, rate in zip(recent_sums, _means(alerts, hours, recent_sums, around), strict=True):
+            yield rate * np.float32(1 / (1 - decay_of(half_life)))
     night = np.isin(clock.hour[: len(alerts)], NIGHT_HOURS).astype(np.float32)[:, None]
     hours_before = np.maximum(np.arange(hours.start, hours.stop), 1).astype(np.float32)[:, None]
-    at_night, at_all = recursive_mean(occupied * night, hours, np.inf) * hours_before, whole * hours_before
+    at_night, at_all = exponential_mean(occupied * night, np.inf, before=hours) * hours_before, whole * hours_before
     city_share = at_night.sum(axis=1, keepdims=True) / np.maximum(at_all.sum(axis=1, keepdims=True), 1)
     yield (at_night + NIGHT_PRIOR_ALERTS * city_share) / (at_all + NIGHT_PRIOR_ALERTS)
     # The city's level against what the hour of week lets expect, so that a busy evening shows before it is over.
     city = occupied.mean(axis=1)
     expected = profile[clock.hour_of_week[: len(alerts)]].astype(np.float32)
     ordinary = (~clock.fireworks[: len(alerts)]).astype(np.float32)
-    long_run = recursive_mean(city * ordinary, hours, np.inf)
+    long_run = exponential_mean(city * ordinary, np.inf, before=hours)
     for days in CITY_DAYS:
         # Within a firework night its own level counts; it tells nothing about the level of the weeks after.
         counted = ordinary if days > 1 else np.ones_like(ordinary)
-        recent_city = recursive_mean(city * counted, hours, days * DAY_HOURS)
-        recent_expected = recursive_mean(expected * counted, hours, days * DAY_HOURS)
+        recent_city = exponential_mean(city * counted, days * DAY_HOURS, before=hours)
+        recent_expected = exponential_mean(expected * counted, days * DAY_HOURS, before=hours)
         prior = np.float32(CITY_PRIOR_HOURS / DAY_HOURS / max(days, 1))
         level = (recent_city + prior * long_run) / ((recent_expected + prior) * np.maximum(long_run, 1e-9))
         yield np.log(level)[:, None]
+
+
+def _means(
+    values: Singles, hours: range, sums_before: Mapping[float, Singles], weights: csr_array | None
+) -> Iterator[Singles]:
+    """`exponential_mean` before each of `hours` for each half-life of `sums_before`, smoothed in space by `weights`.
+
+    Smoothing and filtering commute: the few alerts are smoothed, not the many rates.
+    """
+    during: Singles = values[hours.start : hours.stop - 1]
+    if weights is not None:
+        during = weighted_cells(during, weights)
+    for half_life, before in sums_before.items():
+        state = before if weights is None else weights @ before
+        yield running_sums(state, during, half_life) / full_weight(hours, half_life)[:, None]
 
 
 def _log_rate(hourly: Singles) -> Singles:
@@ -165,7 +181,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
     city = history.occupied_share
-    usual = np.maximum(recursive_mean(city.astype(np.float32), hours, np.inf), 1e-9)
+    usual = np.maximum(exponential_mean(city.astype(np.float32), np.inf, before=hours), 1e-9)
     last_year, city_ahead = clock.last_year[here], ahead(city, horizon)
     known = (fireworks > 0) & (last_year >= 0)
     past = np.where(known, city_ahead[np.clip(last_year, 0, len(city_ahead) - 1)], 0)

@@ -1,4 +1,4 @@
-"""What a forecaster of the next hours is: fitted on windows of hours, it forecasts from any later hour."""
+"""Forecasters of the next hours: fitted on windows of hours, each forecasts from any later hour."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,7 +27,7 @@ class FittedHourly(Protocol):
 
     @property
     def on_train(self) -> "FittedHourly | None":
-        """The same, fitted on the training hours alone; None for one that was loaded."""
+        """The forecaster fitted on the training hours alone; None after loading."""
         ...
 
     def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
@@ -35,25 +35,25 @@ class FittedHourly(Protocol):
 
         Args:
             history: alerts of the hours before each issue are used, none from it on.
-            issues: indices of hours, ascending; `len(history)` is the hour after the last counted one.
+            issues: indexes of hours, ascending; `len(history)` is the hour after the last counted one.
             horizon: one of the fitted horizons.
         """
         ...
 
     def files(self) -> dict[str, bytes]:
-        """What `HourlyForecaster.load` makes the same forecaster of."""
+        """Content by file name, from which `HourlyForecaster.load` makes the same forecasts."""
         ...
 
 
 class HourlyForecaster(Protocol):
-    """A way to forecast; its settings are its constructor's arguments, `horizons` first."""
+    """A way to forecast; its constructor takes the horizons."""
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
         """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used."""
         ...
 
     def load(self, files: Mapping[str, bytes]) -> FittedHourly:
-        """What was fitted, from its `files`."""
+        """The forecaster that `FittedHourly.files` stored."""
         ...
 
 
@@ -67,14 +67,13 @@ def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Arr
 
 
 def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
-    """(the instant from which is forecast, UTC; `predict_all` from there), from the alerts seen so far today.
+    """(the instant from which is forecast, UTC; `predict_all` from there), from today's alerts so far.
 
-    The hour that is running counts with what it has had so far, as the last hour of the past; forecast are the
-    hours from its end on.
+    The running hour counts as the last hour of the past, with its alerts so far; the forecast begins at its end.
 
     Args:
         fitted: forecasts all horizons.
-        history: hours up to now or later; what it holds of hours that have not begun by `now` is not looked at.
+        history: hours up to now or later; hours that have not begun by `now` are not used.
         now: an instant with a zone.
     """
     begun = history.until(now)

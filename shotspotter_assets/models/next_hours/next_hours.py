@@ -5,9 +5,8 @@ that. Boosted trees on what it leaves, tried on the first quarter of 2017 in Was
 less than 0.01 nats per positive at 4, and are left out.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.models.filters import Singles, span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
 from shotspotter_assets.models.next_hours.features import (
     CELL_FEATURES,
     WINDOW_FEATURES,
@@ -34,19 +34,20 @@ WARM_UP_HOURS: Final = 90 * DAY_HOURS
 FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS
 """Of the weight of firework hours in the fit: how many of their alerts are published changes by the year."""
 MAX_ROWS_AT_ONCE: Final = 1_000_000
-MODEL_FILE: Final = "next_hours.json"
+PROFILE_HOURS: Final = 1.5
+"""Standard deviation of the smoothing of the profile of the week."""
+MAX_POSITIVES: Final = 20_000
+"""Of the sample of a fit."""
+NEGATIVES_PER_POSITIVE: Final = 8
+INVERSE_PENALTY: Final = 0.01
+SEED: Final = 0
 
 
 @dataclass(frozen=True)
 class NextHours:
-    """The settings of the forecaster, and how it is fitted."""
+    """The forecaster of some horizons."""
 
     horizons: tuple[int, ...] = HORIZONS
-    profile_hours: float = 1.5
-    most_positives: int = 20_000
-    negatives_per_positive: int = 8
-    inverse_penalty: float = 0.01
-    seed: int = 0
     name: ClassVar[str] = "next_hours"
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> "FittedNextHours":
@@ -58,7 +59,7 @@ class NextHours:
         Raises:
             HourlyHistoryError: the ranges do not follow each other within the history, or there is nothing to learn.
         """
-        profile = hour_profile(history, train, self.profile_hours)
+        profile = hour_profile(history, train, PROFILE_HOURS)
         hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
         if not (train.stop == validation.start and train and validation and validation.stop <= len(history)):
             raise HourlyHistoryError(
@@ -66,7 +67,7 @@ class NextHours:
                 f"other, none empty, within the {len(history)} hours from {history.first_day}."
             )
         samples = {
-            horizon: self._sample(history, hours, train.stop, horizon, np.random.default_rng([self.seed, horizon]))
+            horizon: self._sample(history, hours, train.stop, horizon, np.random.default_rng([SEED, horizon]))
             for horizon in self.horizons
         }
         everything = Rows(
@@ -79,18 +80,12 @@ class NextHours:
             window_inputs = window_features(history, hours, horizon, profile)[sample.rows.hour]
             pairs[horizon] = self._fit_horizon(sample, cell_inputs[bounds[at] : bounds[at + 1]], window_inputs)
         on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
-        return FittedNextHours(self, profile, on_both, FittedNextHours(self, profile, on_train))
+        return FittedNextHours(profile, on_both, FittedNextHours(profile, on_train))
 
     @staticmethod
     def load(files: Mapping[str, bytes]) -> "FittedNextHours":
-        record = json.loads(files[MODEL_FILE])
-        settings = {key: value for key, value in record["settings"].items() if key != "name"}
-        models = {
-            int(horizon): HorizonModel(np.array(model["weights"]), model["intercept"], model["validation"])
-            for horizon, model in record["models"].items()
-        }
-        fitted_with = NextHours(**settings | {"horizons": tuple(settings["horizons"])})
-        return FittedNextHours(fitted_with, np.array(record["profile"]), models)
+        """See `HourlyForecaster.load`."""
+        return FittedNextHours.load(files)
 
     def _sample(
         self, history: HourlyHistory, hours: range, train_stop: int, horizon: int, random: np.random.Generator
@@ -103,8 +98,8 @@ class NextHours:
                 f"City {history.city.name}: {positives} of {occupied.size} cells and hours from {history.starts[hours[0]]} on "
                 f"have an alert within {horizon} hours; fit on a longer window or check the coverage."
             )
-        keep_positive = min(1.0, self.most_positives / positives)
-        wanted = keep_positive * positives * self.negatives_per_positive
+        keep_positive = min(1.0, MAX_POSITIVES / positives)
+        wanted = keep_positive * positives * NEGATIVES_PER_POSITIVE
         keep_negative = min(1.0, wanted / (occupied.size - positives))
         share = np.where(occupied, np.float32(keep_positive), np.float32(keep_negative))
         hour, cell = np.nonzero(random.random(occupied.shape, dtype=np.float32) < share)
@@ -138,11 +133,13 @@ class NextHours:
     def _regression(self, inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight: Array) -> "HorizonModel":
         from sklearn.linear_model import LogisticRegression
 
-        centre, spread = inputs.mean(axis=0, dtype=np.float64), np.maximum(inputs.std(axis=0, dtype=np.float64), 1e-6)
-        model = LogisticRegression(C=self.inverse_penalty, max_iter=1000)
+        # float64 and a solver that goes to the end: nearly equal rates make the fit stiff.
+        rows = inputs.astype(np.float64)
+        centre, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-6)
+        model = LogisticRegression(C=INVERSE_PENALTY, solver="newton-cholesky")
         with threadpool_limits(1):
-            model.fit((inputs - centre.astype(np.float32)) / spread.astype(np.float32), positive, sample_weight)
-        weights = model.coef_[0].astype(np.float64) / spread
+            model.fit((rows - centre) / spread, positive, sample_weight)
+        weights = model.coef_[0] / spread
         return HorizonModel(weights, float(model.intercept_[0] - weights @ centre), {})
 
 
@@ -169,7 +166,7 @@ class _Sample:
 class HorizonModel:
     """The regression of one horizon on `_linear_inputs`, and how one without the validation hours did on them."""
 
-    weights: Array
+    weights: Numbers
     intercept: float
     validation: dict[str, float]
 
@@ -178,17 +175,13 @@ class HorizonModel:
 
 
 @dataclass(frozen=True)
-class FittedNextHours:
+class FittedNextHours(StoredModel):
     """A fitted forecaster of a city's next hours."""
 
-    settings: NextHours
-    profile: Array
+    profile: Numbers
     models: dict[int, HorizonModel]
-    on_train: "FittedNextHours | None" = None
-
-    @property
-    def name(self) -> str:
-        return self.settings.name
+    on_train: Unstored = None
+    name: ClassVar[str] = NextHours.name
 
     def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
         """See `FittedHourly.predict`.
@@ -213,17 +206,6 @@ class FittedNextHours:
             logit = self.models[horizon].logit(_linear_inputs(cell_inputs, window_inputs))
             blocks.append(clip_probability(expit(logit)).reshape(-1, cells))
         return np.concatenate(blocks)
-
-    def files(self) -> dict[str, bytes]:
-        record = {
-            "settings": asdict(self.settings) | {"name": self.name},
-            "profile": self.profile.tolist(),
-            "models": {
-                str(horizon): asdict(model) | {"weights": model.weights.tolist()}
-                for horizon, model in self.models.items()
-            },
-        }
-        return {MODEL_FILE: json.dumps(record, indent=1).encode()}
 
 
 def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:

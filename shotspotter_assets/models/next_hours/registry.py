@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shotspotter_assets.models.next_hours.climatology import Climatology
-from shotspotter_assets.models.next_hours.climatology_hour_of_week import ClimatologyHourOfWeek
-from shotspotter_assets.models.next_hours.ewma_hour_of_week import EwmaHourOfWeek
+from shotspotter_assets.models.next_hours.baseline import Climatology, ClimatologyHourOfWeek, EwmaHourOfWeek
 from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
@@ -19,7 +17,7 @@ class HourlyEntry:
 
     Attributes:
         forecaster: makes it for some horizons.
-        is_baseline: whether it is what others have to beat.
+        is_baseline: whether it is one of the baselines to beat.
     """
 
     forecaster: Callable[[tuple[int, ...]], HourlyForecaster]
@@ -29,9 +27,6 @@ class HourlyEntry:
 HOURLY_FORECASTERS: Final = {
     HourlyStack.name: HourlyEntry(HourlyStack, is_baseline=False),
     NextHours.name: HourlyEntry(NextHours, is_baseline=False),
-    Climatology.name: HourlyEntry(Climatology),
-    ClimatologyHourOfWeek.name: HourlyEntry(ClimatologyHourOfWeek),
-    EwmaHourOfWeek.name: HourlyEntry(EwmaHourOfWeek),
-    SelfExciting.name: HourlyEntry(SelfExciting),
+    **{kind.name: HourlyEntry(kind) for kind in (Climatology, ClimatologyHourOfWeek, EwmaHourOfWeek, SelfExciting)},
 }
 """By name, which is also the column of its forecasts in reports."""

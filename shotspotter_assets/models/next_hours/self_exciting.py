@@ -14,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from shotspotter_assets.models.filters import Singles, recursive_mean, smoothing_weights, span
+from shotspotter_assets.models.filters import Singles, decay_of, exponential_mean, smoothing_weights, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.baseline import FittedHorizon, Fold, HourlyBaseline, burst_scale, occurrence
-from shotspotter_assets.models.next_hours.ewma_hour_of_week import Background, tuned_background
+from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.next_hours.baseline import (
+    Background,
+    Fold,
+    HourlyBaseline,
+    burst_scale,
+    occurrence,
+    tuned_background,
+)
 from shotspotter_assets.models.next_hours.features import NEAR_WIDTHS, hour_profile
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 
@@ -33,9 +40,9 @@ class FittedSelfExciting:
 
     horizon: int
     background: Background
-    profile: Array
+    profile: Numbers
     half_life: float
-    strengths: Array
+    strengths: Numbers
     scale: float
 
     def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
@@ -66,10 +73,11 @@ class SelfExciting(HourlyBaseline):
     """See the module."""
 
     name: ClassVar[str] = "self_exciting"
+    model: ClassVar[type[Any]] = FittedSelfExciting
     max_horizon: ClassVar[int] = 4
     """What an alert triggers is over by then."""
 
-    def _fit_horizon(self, fold: Fold) -> tuple[FittedHorizon, FittedHorizon]:
+    def _fit_horizon(self, fold: Fold) -> tuple[FittedSelfExciting, FittedSelfExciting]:
         history, background, train = fold.history, tuned_background(fold), fold.train
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
@@ -92,11 +100,6 @@ class SelfExciting(HourlyBaseline):
             tried.append((fold.loss(occurrence(expected, scale)), replace(fitted, scale=scale)))
         best = min(tried, key=itemgetter(0))[1]
         return best, replace(best, profile=hour_profile(history, fold.both, background.profile_hours))
-
-    @classmethod
-    def _load_horizon(cls, record: dict[str, Any]) -> FittedSelfExciting:
-        arrays = {name: np.array(record[name]) for name in ("profile", "strengths")}
-        return FittedSelfExciting(**record | arrays | {"background": Background(**record["background"])})
 
 
 def _background_rate(background: Background, history: HourlyHistory, issues: Indexes) -> Array:
@@ -122,4 +125,4 @@ def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
 def _excitation(history: HourlyHistory, hours: range, half_life: float) -> Singles:
     """Sum over the hours before each of `hours` of a^(hours gone by) x, shape (len(hours), cells)."""
     occupied = history.occupied[: hours.stop].astype(np.float32)
-    return recursive_mean(occupied, hours, half_life) / np.float32(1 - 2.0 ** (-1 / half_life))
+    return exponential_mean(occupied, half_life, before=hours) / np.float32(1 - decay_of(half_life))

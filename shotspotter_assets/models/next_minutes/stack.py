@@ -1,6 +1,6 @@
 """What serves for minutes: the hour's forecast spread evenly and the self-exciting process, combined by learned weights.
 
-As the stacks of the next day and of the next hours (`models/trust.py`): the process, fitted on the hours before the validation
+As the stacks of the next day and of the next hours (`models/stacking.py`): the process, fitted on the hours before the validation
 window on top of the forecasts of hours that know these hours alone, forecasts the validation window, and from these forecasts the
 weights are learned, starting at the process alone. Learned from are forecasts of the instants at which nowcasts are made: as
 an hour begins, and soon after each incident. There is no offset: the level is that of the hour's forecast, which moves week by
@@ -18,11 +18,12 @@ from scipy.special import expit, logit
 
 from shotspotter_assets.models.forecaster import ChosenSettings
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.model_files import prefixed, without_prefix
 from shotspotter_assets.models.next_minutes.even import MINUTES, EvenForecast
 from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.self_exciting import FittedMinutes, Triggered, fit_minutes
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.trust import Trust, files_of, files_within, in_words, logits_of, prior_trust
+from shotspotter_assets.models.stacking import WeightPosterior, in_words, logits_of
 
 FILE: Final = "stack.json"
 EVEN: Final = "even_hours"
@@ -100,7 +101,7 @@ class FittedMinutesStack:
     Attributes:
         process: fitted on training and validation hours.
         weights: of the members.
-        centre: see `models/trust.py`.
+        centre: see `models/stacking.py`.
         learned_from: incidents of the validation window that taught the weights; 0 where they are the prior ones.
     """
 
@@ -119,9 +120,8 @@ class FittedMinutesStack:
             minutes: ahead.
         """
         weights = np.array([*(self.weights[minutes][member] for member in MEMBERS), 0.0])
-        log_odds = Trust(weights, np.eye(len(weights))).log_odds(
-            member_logits(even, self.process.expected(even, triggered)), self.centre[minutes]
-        )
+        posterior = WeightPosterior(MEMBERS, self.centre[minutes], weights, np.eye(len(weights)))
+        log_odds = posterior.log_odds(member_logits(even, self.process.expected(even, triggered)))
         return -np.log1p(-clip_probability(expit(log_odds)))
 
     @property
@@ -140,7 +140,7 @@ class FittedMinutesStack:
     def files(self) -> dict[str, bytes]:
         """What `load` reads; those of the process start with its name."""
         content = {"weights": self.weights, "centre": self.centre, "learned_from": self.learned_from}
-        return {FILE: json.dumps(content, indent=1).encode()} | files_within(PROCESS, self.process.files())
+        return {FILE: json.dumps(content, indent=1).encode()} | prefixed(PROCESS, self.process.files())
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> "FittedMinutesStack | None":
@@ -151,7 +151,7 @@ class FittedMinutesStack:
         weights, centre = (
             {int(minutes): one for minutes, one in content[name].items()} for name in ("weights", "centre")
         )
-        return cls(FittedMinutes.load(files_of(PROCESS, files)), weights, centre, content["learned_from"])
+        return cls(FittedMinutes.load(without_prefix(PROCESS, files)), weights, centre, content["learned_from"])
 
 
 def fit_stack(
@@ -196,8 +196,8 @@ def fit_stack(
         even = of_hours.ahead(issues.minute, minutes)
         logits = member_logits(even, on_train.expected(even, triggered)).reshape(-1, len(MEMBERS))
         observed = issues.observed(incidents, history, minutes).ravel()
-        learned = prior_trust(MEMBERS, prior[minutes], NO_OFFSET).after(logits, observed, centre[minutes])
-        weights[minutes] = dict(zip(MEMBERS, learned.mean[:-1].tolist(), strict=True))
+        learned = WeightPosterior.prior(MEMBERS, centre[minutes], prior[minutes], NO_OFFSET).after(logits, observed)
+        weights[minutes] = learned.weights
     return FittedMinutesStack(process, weights, centre, int((issues.minute > 0).sum()))
 
 

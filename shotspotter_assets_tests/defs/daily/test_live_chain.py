@@ -380,9 +380,9 @@ def test_retraining_by_cadence(chain: Chain) -> None:
 
 
 def test_models_of_other_inputs_are_not_kept_in_force(chain: Chain) -> None:
-    [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.regime_regression.json")
+    [file] = chain.root.glob(f"live_models/*/date={DAY}/residual_boosting-*.model.json")
     record = ServingRecord.load(chain.store, CITY, DAY)
-    names = json.loads(file.read_bytes())["names"]
+    names = json.loads(file.read_bytes())["regression"]["names"]
     assert list(record.inputs[: len(names)]) == names
 
     chain.change_city(retraining="weekly", time_precision="day")
@@ -459,7 +459,7 @@ def test_by_default_a_stack_serves_and_says_whom_it_trusts(chain: Chain) -> None
 def test_a_stack_whose_files_are_not_whole_does_not_serve(chain: Chain) -> None:
     chain.change_city(serves=None)
     chain.run(NEXT, ["live_models"])
-    [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.gradient_boosting.txt")
+    [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
     file.unlink()
     with pytest.raises(ModelMismatchError, match=rf"files of stack-.* of {CITY}\|{NEXT} are not those"):
         chain.run(NEXT, ["risk_forecasts"])

@@ -27,8 +27,7 @@ from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", "2024-01-01"
 BASELINES = {
-    "never", "city_mean", "historical_mean", "weekday_mean", "persistence", "kde", "ew_kde", "ewma", "logistic_regression",
-    "gradient_boosting",
+    "never", "city_mean", "historical_mean", "persistence", "ew_kde", "ewma", "logistic_regression", "gradient_boosting",
 }  # fmt: skip
 PLOTS = {"forecast", "reliability", "hit_rate"}
 

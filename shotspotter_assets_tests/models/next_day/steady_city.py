@@ -8,6 +8,7 @@ import numpy as np
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 
 CITY = City.model_validate(
@@ -30,10 +31,10 @@ def history_of(occupied: np.ndarray, in_coverage: np.ndarray = COVERED, first_da
     return History(CITY, first_day, alerts, in_coverage)
 
 
-def forecast(kind: Any, history: History = HISTORY, train=TRAIN, validation=VALIDATION, test=TEST) -> tuple[Any, Any]:
+def forecast(name: str, history: History = HISTORY) -> tuple[Any, Any]:
     """(probabilities of the test days, settings)."""
-    fitted = kind().fit(history, train, validation)
-    return fitted.predict(history, test), fitted.settings
+    fitted = forecaster(name).fit(history, TRAIN, VALIDATION)
+    return fitted.predict(history, TEST), fitted.settings
 
 
 def loss(probability: np.ndarray, history: History = HISTORY) -> float:

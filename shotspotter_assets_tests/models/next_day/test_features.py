@@ -4,13 +4,17 @@ import pytest
 from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.filters import exponential_mean
+from shotspotter_assets.models.forecaster import validation_of
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day import features
 from shotspotter_assets.models.next_day.features import (
+    fit_rows,
     is_same_for_all_cells,
     next_day_inputs,
     ordinary_days,
 )
-from shotspotter_assets_tests.models.histories import CITY, COVERED, changed, history
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets_tests.models.histories import CITY, COVERED, build, changed, context_of, history
 
 
 def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
@@ -121,3 +125,39 @@ def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_
     assert ordinary[:53].all()
     assert not ordinary[54:80].any()
     assert ordinary[80:92].all()
+
+
+def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_other_cell_days(monkeypatch):
+    past, days = history(), np.arange(290)
+    whole = fit_rows(past, days)
+    assert whole.sample_weight is None
+    size = past.observed.size
+    assert len(whole.day) == size
+    monkeypatch.setattr(features, "MAX_FIT_ROWS", size // 4)
+    rows = fit_rows(past, days)
+    assert rows.observed.sum() == past.observed.sum()
+    assert set(rows.sample_weight[rows.observed]) == {1.0}
+    assert len(rows.day) == pytest.approx(rows.observed.sum() + (size - rows.observed.sum()) / 4, rel=0.05)
+    assert rows.sample_weight.sum() == pytest.approx(size)
+    np.testing.assert_array_equal(fit_rows(history(), days).values, rows.values)
+    early = rows.of(np.arange(100, 145))
+    assert (early.day[0], early.day[-1]) == (100, 144)
+    every = next_day_inputs(past, range(290)).values
+    np.testing.assert_allclose(
+        early.values[early.observed], every[100:145][past.observed[100:145]], rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["regime_regression", "residual_boosting", "shared_regression", "logistic_regression", "gradient_boosting"],
+)
+def test_a_fit_on_a_draw_forecasts_as_one_on_all_and_is_calibrated(name, monkeypatch):
+    past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)
+    whole = validation_of(build(name).fit(past, train, validation, context_of(name)))
+    monkeypatch.setattr(features, "MAX_FIT_ROWS", past.observed.size // 2)
+    drawn = validation_of(build(name).fit(history(days=1_200), train, validation, context_of(name)))
+    observed = past.observed[validation.start :]
+    assert drawn.mean() == pytest.approx(whole.mean(), rel=0.04)
+    assert log_losses(drawn, observed).mean() < log_losses(whole, observed).mean() + 0.003
+    assert np.corrcoef(np.log(drawn).ravel(), np.log(whole).ravel())[0, 1] > 0.95

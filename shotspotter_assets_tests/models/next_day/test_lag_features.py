@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -5,13 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import LagFeatures, lag_features
+from shotspotter_assets.models.next_day.features import Inputs
+from shotspotter_assets.models.next_day.lag_features import is_rate, lag_features
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, counts
-from shotspotter_assets_tests.models.histories import CITY
+from shotspotter_assets_tests.models.histories import CITY, TEST, fitted, history
 
 
-def features_of(alerts: np.ndarray, first_day: date = FIRST_DAY, in_coverage: np.ndarray = COVERED) -> LagFeatures:
+def features_of(alerts: np.ndarray, first_day: date = FIRST_DAY, in_coverage: np.ndarray = COVERED) -> Inputs:
     return lag_features(History(CITY, first_day, alerts, in_coverage), range(len(alerts) + 1))
 
 
@@ -45,7 +48,7 @@ def test_values_by_hand():
         return float(features.values[day, cell, features.names.index(name)])
 
     assert features.values.dtype == np.float32
-    assert len(set(features.names)) == len(features.names) == features.values.shape[2] == len(features.is_rate)
+    assert len(set(features.names)) == len(features.names) == features.values.shape[2] == len(is_rate(features.names))
     assert value(4, 0, "occupied_all_history") == pytest.approx(1 / 4)
     assert value(4, 0, "alerts_all_history") == pytest.approx(3 / 4)  # five alerts counted as three
     assert value(4, 0, "alerts_yesterday") == 3
@@ -70,3 +73,10 @@ def test_weekdays_are_those_of_the_calendar():
     columns = features.values[:, 0, [features.names.index(name) for name in names]]
     assert columns.argmax(axis=1).tolist() == [(FIRST_DAY + timedelta(days=day)).weekday() for day in range(31)]
     assert (columns.sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "gradient_boosting"])
+def test_a_model_of_other_features_is_refused(name):
+    other = replace(fitted(name), names=fitted(name).names[1:])
+    with pytest.raises(OtherInputsError, match=f"stored {name} was fitted on other inputs"):
+        other.predict(history(), TEST)

@@ -40,7 +40,7 @@ def test_it_is_never_worse_than_its_start_on_the_validation_window():
     assert 0 <= network.settings["share"] <= 1
 
     days = range(VALIDATION.stop)
-    log_odds = fit_regressions(data).train.logit(data.inputs)
+    log_odds = fit_regressions(data).train.logit(data.every_input)
     moved = expit(log_odds + recent_offset(data.history, days, log_odds)[:, None])[window][ordinary]
     start = log_losses(moved, observed).mean()
     assert start == pytest.approx(network.settings["baseline_validation_log_loss"])
@@ -98,7 +98,7 @@ def test_its_distance_to_where_it_starts_widens_intervals():
 
 def test_other_inputs_and_files_of_an_earlier_version_are_refused():
     network = fitted("residual_conv_lstm")
-    few = {name: getattr(network.regression, name)[:20] for name in ("names", "weights", "mean", "scale")}
+    few = {name: getattr(network.regression, name)[:20] for name in ("names", "slopes", "mean", "scale")}
     with pytest.raises(OtherInputsError, match="regression was fitted on other inputs"):
         replace(network, regression=replace(network.regression, **few)).predict(history(), TEST)
     files = network.files()

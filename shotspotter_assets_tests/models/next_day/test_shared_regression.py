@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.next_day import features, shared_regression
 from shotspotter_assets.models.next_day.features import names_of_inputs
 from shotspotter_assets.models.next_day.shared_regression import (
     MIN_POSITIVES,
-    LaterRowsError,
     SharedModels,
     SharedRegression,
     SharedRows,
@@ -40,7 +40,7 @@ def test_noise_from_the_cutoff_on_changes_nothing(three):
 
 
 def test_later_rows_are_refused(three):
-    with pytest.raises(LaterRowsError, match=rf"a: rows of .* are not before the cutoff {CUTOFF}"):
+    with pytest.raises(ValueError, match=rf"a: rows of .* are not before the cutoff {CUTOFF}"):
         fit_shared({"a": SharedRows.of(history().through(CUT + 1))}, CUTOFF)
 
 
@@ -109,3 +109,15 @@ def test_the_models_of_the_package_are_those_that_could_be_known():
         package_start("new_city", date.fromordinal(second.cutoff.toordinal() - 1)).origin == f"package|{first.cutoff}"
     )
     assert package_start("new_city", date(2100, 1, 1)).origin == f"package|{package_models()[-1].cutoff}"
+
+
+def test_the_regression_of_all_cities_takes_a_draw_of_a_fine_grid_too(monkeypatch):
+    past, whole = history().through(200), SharedRows.of(history().through(200))
+    for module in (features, shared_regression):
+        monkeypatch.setattr(module, "MAX_FIT_ROWS", len(whole.observed) // 3)
+    fewer = SharedRows.of(past)
+    assert fewer.names == whole.names
+    assert fewer.observed.sum() == whole.observed.sum()
+    assert len(fewer.observed) < len(whole.observed)
+    assert fewer.sample_weight.sum() == pytest.approx(whole.sample_weight.sum(), rel=0.15)
+    assert len(SharedRows.of(history().through(5), first=10).observed) == 0

@@ -1,4 +1,4 @@
-"""Whom a stack learns to trust, from what, and that what is not worth trust costs nothing."""
+"""Weights of a stack: learned from past forecasts, near zero for members that are worth nothing."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,7 +19,7 @@ from shotspotter_assets.models.next_day.stack import (
 )
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.models.trust import in_words, prior_trust
+from shotspotter_assets.models.stacking import WeightPosterior, in_words
 from shotspotter_assets_tests.models.histories import (
     CITY,
     TEST,
@@ -112,7 +112,7 @@ def test_a_member_that_turns_bad_loses_its_weight():
     random = np.random.default_rng(2)
     broken = {"residual_boosting": random.permuted(PLAIN, axis=1), "ewma": PLAIN}
     weights = stack_of(PAST, broken).settings["weights"]
-    assert prior_trust(list(broken), PRIOR_WEIGHTS).mean[0] > 0.5
+    assert WeightPosterior.prior(list(broken), 0.0, PRIOR_WEIGHTS).mean[0] > 0.5
     assert weights["residual_boosting"] < 0.25 < weights["ewma"]
 
 
@@ -176,10 +176,10 @@ def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
     assert few.fit(own, TRAIN, VALIDATION, context).settings["members"]["residual_boosting"]["num_leaves"] == 4
 
 
-def test_its_files_hold_those_of_its_members_and_its_weights():
+def test_a_stored_stack_has_its_members_and_its_weights():
     stack = fitted("stack")
     files = stack.files()
-    assert {"stack.json", "ewma.mean.json", "residual_boosting.regime_regression.json"} < set(files)
+    assert {"model.json", "ewma.model.json", "residual_boosting.model.json"} < set(files)
     again = forecaster("stack").load(files)
     assert again.in_words == stack.in_words == stack.settings["in_words"]
     assert list(again.members) == list(stack.members)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
+from shotspotter_assets.models.next_hours import next_hours
 from shotspotter_assets.models.next_hours.forecaster import forecast_from, predict_all
 from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
+from shotspotter_assets_tests.models.next_hours.test_baseline import fitted as baseline_of
 
 
 @pytest.fixture(scope="module")
@@ -16,19 +18,21 @@ def fitted() -> FittedNextHours:
 
 
 @pytest.mark.parametrize("horizon", [1, 4])
-def test_it_beats_the_baselines_and_is_calibrated(fitted, baselines, horizon):
+def test_it_beats_the_baselines_and_is_calibrated(fitted, horizon):
     issues = history().issues(TEST, horizon)
     observed = history().occupied_within(horizon)[issues]
     forecast = fitted.predict(history(), issues, horizon)
     assert forecast.shape == observed.shape
     for name in ("ewma_hour_of_week", "climatology"):
-        baseline = baselines[name].predict(history(), issues, horizon)
+        baseline = baseline_of(name).predict(history(), issues, horizon)
         assert log_losses(forecast, observed).mean() < log_losses(baseline, observed).mean()
     assert forecast.sum() == pytest.approx(observed.sum(), rel=0.1)
 
 
-def test_sampling_does_not_move_the_forecast(fitted):
-    thinned = NextHours(horizons=(4,), most_positives=600, negatives_per_positive=2).fit(history(), TRAIN, VALIDATION)
+def test_sampling_does_not_move_the_forecast(fitted, monkeypatch):
+    monkeypatch.setattr(next_hours, "MAX_POSITIVES", 600)
+    monkeypatch.setattr(next_hours, "NEGATIVES_PER_POSITIVE", 2)
+    thinned = NextHours(horizons=(4,)).fit(history(), TRAIN, VALIDATION)
     whole, thin = (model.predict(history(), TEST, 4) for model in (fitted, thinned))
     assert thin.sum() == pytest.approx(whole.sum(), rel=0.1)
 
@@ -66,7 +70,6 @@ def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent
 
 def test_files_hold_the_whole_forecaster(fitted):
     loaded = NextHours.load(fitted.files())
-    assert loaded.settings == fitted.settings
     assert set(loaded.models[4].validation) == {"log_loss", "predicted_over_observed"}
     np.testing.assert_array_equal(
         loaded.predict(history(), [TEST.start], 4), fitted.predict(history(), [TEST.start], 4)

@@ -1,4 +1,4 @@
-"""Whom the stack of hours trusts, and what it does about the level, firework nights and hours that are not over."""
+"""The stack of the next hours: weights, level, firework nights and hours that are not over."""
 
 from dataclasses import dataclass, replace
 
@@ -140,10 +140,9 @@ def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
         assert expected.sum() / came == pytest.approx(level, rel=0.05)
 
 
-def test_its_files_hold_those_of_its_members_its_weights_and_its_counts(fitted):
+def test_a_stored_stack_forecasts_the_same(fitted):
     files = fitted.files()
-    names = {"stack.json", "next_hours.next_hours.json", "self_exciting.baseline.json", "4h.alert_counts.json"}
-    assert names < set(files)
+    assert {"model.json", "next_hours.model.json", "self_exciting.model.json"} < set(files)
     again = HourlyStack.load(files)
     assert again.settings == fitted.settings
     assert list(again.members) == list(MEMBERS)

@@ -1,0 +1,212 @@
+"""Simple baselines: one rate, the cell's mean, yesterday's map, recent rates, and a map of smoothed recent rates.
+
+The setting with the least log loss on the validation window, after learning from the training window, learns again from
+both windows together.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.models.filters import Array, exponential_mean, smooth_cells
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
+from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses
+
+Settings = dict[str, float]
+
+PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
+HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
+"""Of a cell's recent rate, in days."""
+WEIGHT_STEPS: Final = 10
+MAP_WIDTHS: Final = (0.5, 0.7, 1.0, 1.5, 2.5)
+"""Standard deviations of the smoothed map, in cells."""
+MAP_HALF_LIVES: Final = (7, 14, 21, 30, 60, 120, 180, 360, 720)
+"""Of the smoothed map, in days."""
+HISTORY_SHARES: Final = (0.0, 0.25, 0.5, 0.75)
+"""Share of the cell's own mean over all history in the smoothed map."""
+
+
+class SimpleBaseline(ABC):
+    """A forecaster that learns a table of frequencies, or nothing where its rates follow from the history alone."""
+
+    name: ClassVar[str]
+    grid: ClassVar[tuple[Settings, ...]] = ({},)
+    """The settings that are tried."""
+
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        """The table, of any shape."""
+        return np.zeros(0)
+
+    @abstractmethod
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        """Probabilities of `days`, from the table and the days before each, of a shape that broadcasts to (days, cells)."""
+
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        """Each setting that is tried, with its forecasts of the validation window."""
+        for settings in self.grid:
+            yield settings, self.forecast(self.learn(history, train, settings), settings, history, validation)
+
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> "FittedBaseline":
+        """See `Forecaster.fit`."""
+        history = history.through(validation.stop)
+        labels = history.observed[validation.start : validation.stop]
+        settings, probability = best_candidate(self.candidates(history, train, validation), labels)
+        table = self.learn(history, range(train.start, validation.stop), settings)
+        return FittedBaseline(self.name, table, settings, probability)
+
+    def load(self, files: Mapping[str, bytes]) -> "FittedBaseline":
+        """See `Forecaster.load`."""
+        return FittedBaseline.load(files)
+
+
+@dataclass(frozen=True)
+class FittedBaseline(StoredModel):
+    """See `Fitted`."""
+
+    name: str
+    table: Numbers
+    settings: Settings
+    validation_probability: Unstored = None
+
+    def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
+        forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, self.settings, history, days)
+        return clip_probability(np.broadcast_to(forecast, (len(days), int(history.in_coverage.sum()))))
+
+
+def best_candidate(
+    candidates: Iterable[tuple[Settings, Array]], labels: npt.NDArray[np.bool_]
+) -> tuple[Settings, Array]:
+    """The settings with the least log loss on the validation window, that loss among them, and their forecasts of it."""
+    best, best_loss, best_probability = Settings(), np.inf, np.zeros(0)
+    for settings, probability in candidates:
+        loss = float(log_losses(np.broadcast_to(probability, labels.shape), labels).mean())
+        if loss < best_loss:
+            best, best_loss, best_probability = settings, loss, np.broadcast_to(probability, labels.shape)
+    return best | {"validation_log_loss": best_loss}, clip_probability(best_probability)
+
+
+class Never(SimpleBaseline):
+    """The smallest probability allowed, as the log loss of 0 would be infinite."""
+
+    name: ClassVar[str] = "never"
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        return np.full((1, 1), MIN_PROBABILITY)
+
+
+class CityMean(SimpleBaseline):
+    """The same frequency for every cell and day."""
+
+    name: ClassVar[str] = "city_mean"
+
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        return np.array([_labels(history, days).mean()])
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        return table
+
+
+class HistoricalMean(SimpleBaseline):
+    """Frequency of each cell, shrunk towards the city's mean as if that had been observed for some days (a Beta prior)."""
+
+    name: ClassVar[str] = "historical_mean"
+    grid = tuple({"pseudo_days": days} for days in PSEUDO_DAYS)
+
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        labels, pseudo_days = _labels(history, days), settings["pseudo_days"]
+        return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(labels) + pseudo_days)
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        return table
+
+
+class Persistence(SimpleBaseline):
+    """The last known day's map: one frequency for the cells with an alert on it, one for the others."""
+
+    name: ClassVar[str] = "persistence"
+
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)
+        # One pseudo-day of the overall frequency, where no cell was occupied the day before.
+        return np.array(
+            [(labels[yesterday == was].sum() + labels.mean()) / ((yesterday == was).sum() + 1) for was in (False, True)]
+        )
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        return table[_occupied_the_day_before(history, days).astype(np.int64)]
+
+
+class ExponentialMean(SimpleBaseline):
+    """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
+
+    name: ClassVar[str] = "ewma"
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        return self._mixture(self._rates(history, settings["half_life_days"], days), settings)
+
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        for half_life in HALF_LIVES:
+            rates = self._rates(history, half_life, validation)
+            for recent, past in product(range(WEIGHT_STEPS + 1), repeat=2):
+                city = WEIGHT_STEPS - recent - past
+                if city >= 0:
+                    steps = {"recent": recent, "history": past, "city": city}
+                    settings = {"half_life_days": half_life} | {name: at / WEIGHT_STEPS for name, at in steps.items()}
+                    yield settings, self._mixture(rates, settings)
+
+    @staticmethod
+    def _rates(history: History, half_life: float, days: range) -> dict[str, Array]:
+        known = history.known_before(days)
+        recent, past = (exponential_mean(history.observed, decay, before=known) for decay in (half_life, np.inf))
+        return {"recent": recent, "history": past, "city": recent.mean(axis=1, keepdims=True)}
+
+    @staticmethod
+    def _mixture(rates: Mapping[str, Array], settings: Settings) -> Array:
+        return sum((settings[name] * rate for name, rate in rates.items()), start=np.zeros(1))
+
+
+class RecencyWeightedMap(SimpleBaseline):
+    """A kernel density map in which old days weigh less, mixed with the cell's own mean over all history."""
+
+    name: ClassVar[str] = "ew_kde"
+
+    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+        recent = exponential_mean(history.observed, settings["half_life_days"], before=history.known_before(days))
+        recent = smooth_cells(recent, history.in_coverage, settings["width_cells"])
+        past = exponential_mean(history.observed, np.inf, before=history.known_before(days))
+        return (1 - settings["history"]) * recent + settings["history"] * past
+
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        occupied, known = history.observed, history.known_before(validation)
+        past = exponential_mean(occupied, np.inf, before=known)
+        rates = {half_life: exponential_mean(occupied, half_life, before=known) for half_life in MAP_HALF_LIVES}
+        for width, half_life in product(MAP_WIDTHS, MAP_HALF_LIVES):
+            recent = smooth_cells(rates[half_life], history.in_coverage, width)
+            for share in HISTORY_SHARES:
+                settings = {"width_cells": width, "half_life_days": half_life, "history": share}
+                yield settings, (1 - share) * recent + share * past
+
+
+SIMPLE_BASELINES: Final[Mapping[str, type[SimpleBaseline]]] = {
+    kind.name: kind for kind in (Never, CityMean, HistoricalMean, Persistence, ExponentialMean, RecencyWeightedMap)
+}
+
+
+def _labels(history: History, days: range) -> npt.NDArray[np.bool_]:
+    return history.observed[days.start : days.stop]
+
+
+def _occupied_the_day_before(history: History, days: range) -> npt.NDArray[np.bool_]:
+    """Occupancy of the last day known before each of `days`; the first day of all history has none."""
+    observed = history.observed
+    return np.vstack([np.zeros_like(observed[:1]), observed])[history.known_before(days)]

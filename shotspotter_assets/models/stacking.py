@@ -1,0 +1,182 @@
+"""Bayesian stacking weights, updated weekly from forecasts and outcomes.
+
+The log odds of a stack are c + a + sum_k w_k (l_k - c): l_k the log odds of member k, c a fixed centre (log odds of the city's
+rate), a the offset that keeps the level right. Weights and offset have a Gaussian prior around the weights that other cities
+learned. Each week of forecasts moves it by one step of Laplace's approximation (Bishop 2006, section 4.5.2, made recursive), so
+that all past weeks are held by a mean and a precision. The offset drifts from week to week. With w_k = 1 for one member and
+a = 0 the stack is that member.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+
+from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.probability import clip_probability
+
+Array = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+
+WEIGHT_PRECISION: Final = 300.0
+"""Of the prior of a weight: how strongly it holds against the city's own forecasts."""
+NEW_MEMBER_PRECISION: Final = 3000.0
+"""Of the prior of a member that other cities did not have: it starts at no weight, and has to show more to get some."""
+OFFSET_PRECISION: Final = 50.0
+OFFSET_DRIFT: Final = 1e-3
+"""Variance that the offset gains in a week: the level of a city changes with time."""
+TOLERANCE: Final = 1e-9
+MAX_STEPS: Final = 50
+SHARES: Final = (
+    (0.9, "nearly all"),
+    (0.55, "mostly"),
+    (0.45, "half"),
+    (0.36, "two fifths"),
+    (0.29, "a third"),
+    (0.225, "a quarter"),
+    (0.15, "a fifth"),
+    (0.075, "a tenth"),
+)
+"""Words for shares of the weights from these on."""
+
+
+@dataclass(frozen=True)
+class WeightPosterior:
+    """A Gaussian over the members' weights and, last, the offset.
+
+    Attributes:
+        members: their names.
+        centre: log odds, see the module.
+        mean: shape (members + 1,).
+        precision: shape (members + 1, members + 1).
+    """
+
+    members: tuple[str, ...]
+    centre: float
+    mean: Numbers
+    precision: Numbers
+
+    @classmethod
+    def prior(
+        cls,
+        members: Sequence[str],
+        centre: float,
+        weights: Mapping[str, float],
+        offset_precision: float = OFFSET_PRECISION,
+    ) -> "WeightPosterior":
+        """Before any forecast, given the `weights` that other cities learned."""
+        mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
+        # Members that are left out leave their weight to the others.
+        if mean.any():
+            mean *= sum(weights.values()) / mean.sum()
+        else:
+            mean[:-1] = 1 / len(members)
+        precision = [WEIGHT_PRECISION if name in weights else NEW_MEMBER_PRECISION for name in members]
+        return cls(tuple(members), centre, mean, np.diag([*precision, offset_precision]))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Mean weight by member."""
+        return dict(zip(self.members, self.mean[:-1].tolist(), strict=True))
+
+    @property
+    def in_words(self) -> str:
+        """See `in_words`."""
+        return in_words(self.weights)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Weights and offset in numbers and in words, as records and reports show them."""
+        weights = {name: round(weight, 4) for name, weight in self.weights.items()}
+        return {"weights": weights, "offset": round(float(self.mean[-1]), 4), "in_words": self.in_words}
+
+    def log_odds(self, logits: Array) -> Array:
+        """Of the stack, shape (...), from those of the members, shape (..., members)."""
+        return np.asarray(self.centre + self.mean[-1] + (logits - self.centre) @ self.mean[:-1])
+
+    def after(self, logits: Array, observed: Booleans) -> "WeightPosterior":
+        """The posterior once the outcomes of some forecasts are known.
+
+        Args:
+            logits: of the members, shape (rows, members).
+            observed: shape (rows,).
+        """
+        rows = np.column_stack([logits - self.centre, np.ones(len(logits))])
+        weights = self.mean
+        for _ in range(MAX_STEPS):
+            p = expit(self.centre + rows @ weights)
+            precision = self.precision + (rows * (p * (1 - p))[:, None]).T @ rows
+            step = np.linalg.solve(precision, rows.T @ (p - observed) + self.precision @ (weights - self.mean))
+            weights = weights - step
+            if np.abs(step).max() < TOLERANCE:
+                break
+        # A step of a random walk of the offset, by the Sherman-Morrison formula.
+        column = precision[:, -1]
+        drifted = precision - OFFSET_DRIFT * np.outer(column, column) / (1 + OFFSET_DRIFT * column[-1])
+        return replace(self, mean=weights, precision=drifted)
+
+    def by_week(self, logits: Array, observed: Booleans, week: Integers, weeks: int) -> list["WeightPosterior"]:
+        """The posterior before the first of `weeks` weeks and after each of them; a week without periods changes nothing.
+
+        Args:
+            logits: of the members in the periods to learn from, shape (periods, cells, members).
+            observed: shape (periods, cells).
+            week: of each period, from 0 on, shape (periods,).
+            weeks: number of weeks.
+        """
+        found = [self]
+        for number in range(weeks):
+            rows = week == number
+            last = found[-1]
+            if rows.any():
+                last = last.after(logits[rows].reshape(-1, logits.shape[-1]), observed[rows].ravel())
+            found.append(last)
+        return found
+
+
+def logits_of(probabilities: Mapping[str, Array]) -> Array:
+    """Log odds of the members' forecasts, shape (..., members)."""
+    return np.stack([logit(clip_probability(probability)) for probability in probabilities.values()], axis=-1)
+
+
+def combine(
+    by_week: Sequence[WeightPosterior],
+    weeks: Integers | Sequence[int],
+    logits: Array,
+    fireworks: Booleans,
+    firework_members: Sequence[str],
+) -> Array:
+    """Probability by the stack, shape (periods, cells), each period with the weights after so many `weeks`.
+
+    In periods of fireworks it is the mean of that and of the probability by a member that has a regime for them: such days are
+    too few to learn weights from, and the regime of a city that has had few of them may be far off.
+
+    Args:
+        by_week: see `WeightPosterior.by_week`.
+        weeks: known before each period, shape (periods,).
+        logits: of the members, shape (periods, cells, members).
+        fireworks: shape (periods,).
+        firework_members: members with a regime for fireworks; the first that the stack has is used.
+    """
+    probability = expit(np.array([by_week[week].log_odds(one) for week, one in zip(weeks, logits, strict=True)]))
+    members = by_week[0].members
+    regime = next((members.index(name) for name in firework_members if name in members), None)
+    if regime is not None:
+        probability[fireworks] = (probability[fireworks] + expit(logits[fireworks, :, regime])) / 2
+    return clip_probability(probability)
+
+
+def in_words(weights: Mapping[str, float]) -> str:
+    """Weights in words, as "mostly residual_boosting, a fifth ewma"."""
+    total = sum(abs(weight) for weight in weights.values())
+    shares = {name: weight / total for name, weight in sorted(weights.items(), key=lambda item: -abs(item[1]))}
+    parts = []
+    for name, share in shares.items():
+        words = next((words for least, words in SHARES if abs(share) >= least), "")
+        if words:
+            parts.append(f"{'less ' if share < 0 else ''}{words} {name}")
+    return ", ".join(parts) or "a little of every member"

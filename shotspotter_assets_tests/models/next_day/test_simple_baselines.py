@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.filters import exponential_mean
+from shotspotter_assets.models.next_day.simple_baselines import (
+    HISTORY_SHARES,
+    MAP_HALF_LIVES,
+    MAP_WIDTHS,
+    PSEUDO_DAYS,
+    SIMPLE_BASELINES,
+)
+from shotspotter_assets.models.probability import MIN_PROBABILITY, log_losses
+from shotspotter_assets_tests.evaluation.cities import TEST, TRAIN, VALIDATION
+from shotspotter_assets_tests.models.next_day.steady_city import HISTORY, changing_city, forecast, loss
+
+OBSERVED = HISTORY.observed
+
+
+def test_never_is_the_smallest_probability():
+    assert (forecast("never")[0] == MIN_PROBABILITY).all()
+
+
+def test_city_mean_is_the_frequency_before_the_cutoff():
+    assert forecast("city_mean")[0] == pytest.approx(OBSERVED[: TEST.start].mean())
+
+
+def test_historical_mean_has_the_best_pseudo_count_of_the_validation_window():
+    train, validation, both = OBSERVED[:260], OBSERVED[260:320], OBSERVED[:320]
+    losses = [
+        log_losses((train.sum(0) + pseudo * train.mean()) / (260 + pseudo), validation).mean() for pseudo in PSEUDO_DAYS
+    ]
+    probability, settings = forecast("historical_mean")
+    assert settings["pseudo_days"] == PSEUDO_DAYS[int(np.argmin(losses))]
+    assert settings["validation_log_loss"] == pytest.approx(min(losses))
+    expected = (both.sum(0) + settings["pseudo_days"] * both.mean()) / (320 + settings["pseudo_days"])
+    np.testing.assert_allclose(probability, np.broadcast_to(expected, (40, len(expected))))
+
+
+def test_persistence_has_one_frequency_after_an_alert_and_one_after_none():
+    probability, _ = forecast("persistence")
+    yesterday, today = OBSERVED[: TEST.start - 1], OBSERVED[1 : TEST.start]
+    assert probability[OBSERVED[TEST.start - 1 : -1]] == pytest.approx(today[yesterday].mean(), rel=0.05)
+    assert probability[~OBSERVED[TEST.start - 1 : -1]] == pytest.approx(today[~yesterday].mean(), rel=0.05)
+
+
+def test_ewma_follows_a_city_that_changes():
+    assert forecast("historical_mean", changing_city())[0].mean() < 0.15
+    assert 0.2 < forecast("ewma", changing_city())[0].mean() < 0.3
+
+
+def test_the_recency_weighted_map_has_the_best_setting_of_the_validation_window():
+    probability, settings = forecast("ew_kde")
+    assert loss(probability) < loss(forecast("city_mean")[0])
+    assert settings["width_cells"] in MAP_WIDTHS
+    assert settings["half_life_days"] in MAP_HALF_LIVES
+    assert settings["history"] in HISTORY_SHARES
+    # Nearly the setting with the narrowest kernel, which is one of those tried.
+    window = slice(VALIDATION.start, VALIDATION.stop)
+    daily = OBSERVED.astype(float)
+    unsmoothed = (0.75 * exponential_mean(daily, np.inf) + 0.25 * exponential_mean(daily, 720))[window]
+    assert settings["validation_log_loss"] <= log_losses(unsmoothed, OBSERVED[window]).mean() + 0.01
+
+
+@pytest.mark.parametrize("name", SIMPLE_BASELINES)
+def test_the_validation_loss_is_that_of_the_chosen_setting_and_a_steady_city_is_forecast_without_bias(name):
+    fitted = SIMPLE_BASELINES[name]().fit(HISTORY, TRAIN, VALIDATION)
+    labels = OBSERVED[VALIDATION.start : VALIDATION.stop]
+    assert fitted.settings["validation_log_loss"] == pytest.approx(
+        log_losses(fitted.validation_probability, labels).mean()
+    )
+    assert name == "never" or fitted.predict(HISTORY, TEST).mean() == pytest.approx(OBSERVED.mean(), rel=0.2)
