@@ -17,18 +17,18 @@ Array = npt.NDArray[np.float64]
 Shapes = npt.NDArray[np.object_]
 
 KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}
-"""What a file of each kind holds, single or as a Multi-."""
+"""Geometry of each kind, single or as a Multi-."""
 MISSING_FIGURES: Final = (-999, -9_999, -99_999, *(-111_111_111 * digit for digit in range(1, 10)))
 """Figures that stand for none; the long ones are the annotations of the US Census (-666666666 and others)."""
 NEAR_METRES: Final = 100.0
-"""Distances well below it tell nothing more."""
+"""Shorter distances count as about equal."""
 
 
 def cell_values(city: City, factor: CellFactor) -> Array:
-    """The factor's number for each cell, shape (rows, columns); NaN where nothing is known.
+    """The factor's number for each cell, shape (rows, columns); NaN where unknown.
 
-    Rates as they are; log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, log(1 + distance / 100 m). They
-    mean the same whatever the grid.
+    Rates as they are; log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, log(1 + distance / 100 m). The
+    numbers do not depend on the size of the cells.
 
     Raises:
         ValueError: the file cannot be used, with the reason and the remedy.
@@ -69,11 +69,11 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
         # Two places may share a point, but not all else.
         return frame.loc[~frame.astype(str).duplicated()]
     frame = frame.set_geometry(frame.geometry.make_valid())
-    told = frame.geometry.normalize().to_wkb()
+    shapes = frame.geometry.normalize().to_wkb()
     if isinstance(factor, LineFactor):
-        return frame.loc[~told.duplicated()]
-    frame = frame.loc[~frame[[factor.column]].assign(shape=told).duplicated()]
-    repeated = int(told[frame.index].duplicated().sum())
+        return frame.loc[~shapes.duplicated()]
+    frame = frame.loc[~frame[[factor.column]].assign(shape=shapes).duplicated()]
+    repeated = int(shapes[frame.index].duplicated().sum())
     if repeated:
         raise ValueError(
             f"has {repeated} areas twice with different figures of {factor.column}. Leave one period, and let known_from be "

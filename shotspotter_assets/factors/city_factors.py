@@ -107,7 +107,7 @@ class CityFactors:
         return cls(tuple(of_cells), tuple(of_days))
 
     def sha256(self, stop: date) -> str:
-        """SHA-256 of all that the factors tell of the days before `stop`; what is published later says nothing of them."""
+        """SHA-256 of the values and factors published before `stop`, which are all that the days before it can use."""
         parts = [
             (cells.name, cells.known_from, sha256(cells.by_cell.tobytes()))
             for cells in self.of_cells

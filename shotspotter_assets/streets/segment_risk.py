@@ -1,4 +1,4 @@
-"""What is forecast of segments, from the forecast of cells and the shares of their streets."""
+"""Forecasts of segments, from the forecast of their cells and the shares of their streets."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,7 @@
 """The segments of a city's streets: its file of lines, cut where streets cross, with the names that people know them by."""
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.shape_files import read_shapes
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.streets.block_names import between_crossings, block_name, readable
 from shotspotter_assets.streets.block_points import numbers_by_points
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ MAX_LINES: Final = 300_000
 LINE_KINDS: Final = ("LineString", "MultiLineString")
 
 
+HUNDRED: Final = 100
+"""House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
+
+
 class StreetsFileError(ValueError):
     """The file of a city's streets cannot be used; the message names the city, the file and the remedy."""
 
@@ -41,7 +45,7 @@ class Segments:
         streets: the street that each belongs to.
         names: of each segment: its block where the file has house numbers, else its street and what it lies between.
         lines: Shapely lines in metres of the city's `Plane`, shape (segments,).
-        left_out: what of the file is not among them, in words.
+        left_out: number of lines of the file that are left out, by reason, in words.
     """
 
     streets: list[str]
@@ -107,7 +111,7 @@ def read_segments(city: City) -> Segments:
 
 
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
-    """The usable rows of the file, and what of it is left out."""
+    """The usable rows of the file, and the rows left out by reason."""
     import shapely
 
     frame = read_shapes(streets.path)
@@ -164,7 +168,7 @@ def _cut(city: City, streets: Streets, frame: "geopandas.GeoDataFrame") -> _Edge
     edges = edges[shapely.length(edges) > 0]
     if not len(edges):
         raise ValueError("has only lines of no length in the city's box. Give it a file of street lines")
-    names = np.array([readable(name) for name in frame[streets.name].astype(str)], dtype=object)[row]
+    names = np.array([_readable(name) for name in frame[streets.name].astype(str)], dtype=object)[row]
     low, high = _numbers(frame, streets)
     first, edge, line = _lines_of_edges(lines, edges)
     same = names[line] == names[first][edge]
@@ -226,10 +230,10 @@ def _joined(city: City, streets: Streets, edges: _Edges, left_out: tuple[str, ..
     house_numbers = edges.numbers[first]
     if streets.blocks is not None:
         try:
-            told = numbers_by_points(city, streets.blocks, np.asarray(lines), of_segments)
+            of_points = numbers_by_points(city, streets.blocks, np.asarray(lines), of_segments)
         except ValueError as error:
             raise StreetsFileError(f"City {city.name}, streets.blocks: {streets.blocks.path} {error}.") from None
-        house_numbers = np.where(np.isfinite(house_numbers), house_numbers, told)
+        house_numbers = np.where(np.isfinite(house_numbers), house_numbers, of_points)
     names = _names(edges, segment, of_segments, house_numbers, passed)
     return Segments(of_segments, names, np.asarray(lines), left_out)
 
@@ -256,10 +260,40 @@ def _names(
     blocks, where = [], []
     for of_segment, (name, (low, high)) in enumerate(zip(streets, numbers, strict=True)):
         start, end = ([streets_at[point] for point in ends[of_segment]] + [set(), set()])[:2]
-        blocks.append(block_name(name, low, high) if np.isfinite(low) else name)
-        where.append(between_crossings(name, start, end))
+        blocks.append(_block_name(name, low, high) if np.isfinite(low) else name)
+        where.append(_between_crossings(name, start, end))
     # A block may be cut by a crossing, and a street may have no numbers.
     is_enough = {name for name, number in Counter(blocks).items() if number == 1}
     return [
         block if block in is_enough else f"{block} {place}".strip() for block, place in zip(blocks, where, strict=True)
     ]
+
+
+def _readable(name: str) -> str:
+    """A street's name without odd blanks, and with capitals where the file has none."""
+    words = name.split()
+    if name.islower():
+        words = [word[0].upper() + word[1:] for word in words]
+    return " ".join(words)
+
+
+def _block_name(street: str, low: float, high: float) -> str:
+    """The block of a range of house numbers: "2800 block of Vine St"; "2800 to 2900 block" of one over two hundreds.
+
+    Numbers below 100 are the unit block, as dispatchers say.
+    """
+    first, last = int(low) // HUNDRED * HUNDRED, int(high) // HUNDRED * HUNDRED
+    if first == last:
+        return f"{first or 'unit'} block of {street}"
+    return f"{first or 'unit'} to {last} block of {street}"
+
+
+def _between_crossings(street: str, at_start: Collection[str], at_end: Collection[str]) -> str:
+    """The place of a segment by the other streets at its two ends: "between Corry St and Daniels St".
+
+    "at Corry St" if only one end has another street, "" if none has.
+    """
+    start, end = (min((name for name in names if name != street), default="") for names in (at_start, at_end))
+    if start and end and start != end:
+        return f"between {min(start, end)} and {max(start, end)}"
+    return f"at {start or end}" if start or end else ""

@@ -50,9 +50,7 @@ class StreetShares:
     Attributes:
         parts: of the segments.
         share: of each place, shape (parts + cells,); adds up to 1 in each cell.
-        prior: the same before any alert.
-        days: days with alerts of each place, later ones counting more, same shape.
-        cell_days: those of each cell, shape (cells,).
+        cell_days: days with alerts of each cell, later ones counting more, shape (cells,).
         prior_days: strength of the prior.
         segments_per_day: how many segments of a cell have alerts on a day on which the cell has some.
         inexactness: of the alerts' points.
@@ -61,8 +59,6 @@ class StreetShares:
 
     parts: Parts
     share: Array
-    prior: Array
-    days: Array
     cell_days: Array
     prior_days: float
     segments_per_day: float
@@ -76,10 +72,10 @@ class StreetShares:
         on_streets = spread(city, parts, alerts, inexactness)
         places = _places(parts, on_streets, alerts.cells(city))
         past = _Past(parts, alerts.days, alerts.cells(city), places, settings)
-        share, prior, days, cell_days = past.shares()
+        share, cell_days = past.shares()
         ambiguity = Ambiguity.of(on_streets)
         prior_days, segments_per_day = settings.prior_days, past.segments_per_day()
-        return cls(parts, share, prior, days, cell_days, prior_days, segments_per_day, inexactness, ambiguity)
+        return cls(parts, share, cell_days, prior_days, segments_per_day, inexactness, ambiguity)
 
     @property
     def cell(self) -> Integers:
@@ -132,15 +128,14 @@ class _Past:
     places: "sparse.csr_array"
     settings: ShareSettings
 
-    def shares(self) -> tuple[Array, Array, Array, Array]:
-        """See `StreetShares`: share, prior, days and cell_days."""
+    def shares(self) -> tuple[Array, Array]:
+        """`share` and `cell_days` of `StreetShares`."""
         cells, prior_days = self.parts.cells, self.settings.prior_days
         of_place = np.concatenate([self.parts.cell, np.arange(cells)])
         days: Array = np.asarray(self.places.T @ self._weights(), dtype=np.float64)
         cell_days = np.bincount(of_place, days, minlength=cells).astype(np.float64)
-        prior = self._prior(days)
-        share = (days + prior_days * prior) / (cell_days[of_place] + prior_days)
-        return share, prior, days, cell_days
+        share = (days + prior_days * self._prior(days)) / (cell_days[of_place] + prior_days)
+        return share, cell_days
 
     def segments_per_day(self) -> float:
         """Of one alert, its places count as one segment however many they may be."""

@@ -1,4 +1,4 @@
-"""Alerts spread over the streets that they may belong to, as far as their points are rounded."""
+"""Spread alerts over the streets within the inexactness of their points."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -56,12 +56,12 @@ class Alerts:
 
 @dataclass(frozen=True)
 class Inexactness:
-    """How far the place of an alert may lie from its point.
+    """Distance by which the place of an alert may differ from its point.
 
     Attributes:
         east: at most so many metres to the east or west.
         north: and to the north or south.
-        is_rounded: whether that is for the points' decimals.
+        is_rounded: whether the decimals of the points cause the inexactness.
     """
 
     east: float
@@ -95,7 +95,7 @@ class Inexactness:
 
 @dataclass(frozen=True)
 class Ambiguity:
-    """How far the points of alerts leave open on which street they were.
+    """Number of streets on which alerts may have been, given their points.
 
     Attributes:
         candidates: segments that an alert on a street may belong to, on average.
@@ -119,7 +119,7 @@ class Ambiguity:
 
 
 def spread(city: City, parts: Parts, alerts: Alerts, inexactness: Inexactness) -> "sparse.csr_array":
-    """Which share of each alert belongs to each part of a segment in its cell, shape (alerts, parts); rows add up to 1 or 0.
+    """The share of each alert in each part of a segment of its cell, shape (alerts, parts); rows add up to 1 or 0.
 
     The place of an alert is somewhere on the streets within the inexactness of its point, each metre as likely as any
     other; where there is none, on the nearest street up to `MAX_METRES_AWAY`; else on no street (0). Streets of other cells
