@@ -1,4 +1,4 @@
-"""A store that remembers the days that it has read: for a replay, which reads the same years for each of its days."""
+"""A store that caches the days that it has read, for a process that reads the same years many times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
