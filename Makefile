@@ -1,6 +1,8 @@
 # Everything a newcomer needs: `make demo`, `make test`, `make ui`.
 PYTHON ?= python3
 BIN := .venv/bin
+PORT ?= 3000
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 TIMED := definitions_load clean_and_grid socrata_range patrol_plans reference_network sensor_ticks
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.dagster_home
@@ -13,28 +15,29 @@ PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/installed .env  ## create .venv and install the locked dependencies
+setup: .venv/development .env  ## create .venv and install the locked dependencies, those of tests and documents too
 
-.venv/installed: requirements.lock pyproject.toml setup.py
+# uv resolves and installs the lock in seconds; pip takes minutes.
+.venv/bin/uv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; try make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off --requirement requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock uv
+
+.venv/runtime: requirements.lock pyproject.toml setup.py | .venv/bin/uv
+	$(UV) --constraint requirements.lock --editable .
 	@touch $@
+
+.venv/development: requirements.lock pyproject.toml setup.py | .venv/bin/uv
+	$(UV) --constraint requirements.lock --editable '.[dev]'
+	@touch $@ .venv/runtime
 
 # Dagster's commands read it in this folder, and would let it win against what is exported. Absolute, as Dagster wants.
 .env:
 	@echo '# Read by `dg` and `dagster` in this folder; not in git. NAME=$${NAME:-value} lets an exported NAME win.' > $@
 	@echo 'DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}"' >> $@
 
-demo: setup      ## run the whole chain on the embedded simulated city and show the scores
+demo: .venv/runtime .env ## run the whole chain on the embedded simulated city and show the scores
 	$(BIN)/python -m shotspotter_assets.demo
-
-minutes: setup   ## nowcasts of a week at sixty times its speed, with a gateway (ARGS="--minutes 10 --alerts FILE")
-	$(BIN)/python -m shotspotter_assets.rehearsal.minutes $(ARGS)
-
-chaos: setup     ## ten minutes of hostile files, faults and kills, with an account (ARGS="--minutes 2 --seed 1", ARGS=--help)
-	$(BIN)/python -m shotspotter_assets.rehearsal.chaos $(ARGS)
 
 test: setup      ## run the tests, but for the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -42,17 +45,19 @@ test: setup      ## run the tests, but for the slow ones, on all processors (one
 test-slow: setup ## run the slow tests: browsers, real servers and several workers
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-pages: setup     ## say where the pages of all cities are, and open them (ARGS=--print only says it)
+pages: .venv/runtime ## say where the pages of all cities are, and open them (ARGS=--print only says it)
 	@$(BIN)/python -m shotspotter_assets.open_pages $(ARGS)
 
 notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what happened, small folds
 	$(BIN)/jupyter-lab --config notebooks/jupyter_config.py $(ARGS) notebooks/explore.ipynb
 
-ui: setup        ## start the Dagster UI; its assets are at http://127.0.0.1:3000/assets
-	@echo 'The assets, with what is made of each: http://127.0.0.1:3000/assets'
-	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+ui: .venv/runtime .env ## start the Dagster UI (PORT=3000); its assets are at http://127.0.0.1:3000/assets
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)), reuse_port=False).close()' 2>/dev/null || \
+		{ echo 'Port $(PORT) is taken; start the UI on another one: make ui PORT=3001'; exit 1; }
+	@echo 'The assets of every city: http://127.0.0.1:$(PORT)/assets'
+	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
-check-cities: setup ## check the city files: one line for each that cannot be used
+check-cities: .venv/runtime ## check the city files: one line for each that cannot be used
 	@$(BIN)/python -m shotspotter_assets.check_cities
 
 docs: setup      ## build the documentation as a site: docs/_build/index.html
@@ -67,7 +72,7 @@ lint: setup      ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: setup      ## resolve requirements.lock anew from pyproject.toml
+lock: setup      ## resolve requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url pyproject.toml --output-file requirements.lock
 
 bench: setup     ## time what needs no data of yours; the other benchmarks say how they are called

@@ -1,6 +1,7 @@
 """Shared fixtures: the tests' own cities, the real alerts where they are, and an S3 server."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,13 @@ def real_data() -> Path:
 # A busy machine is no fault of the code.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped for lack of a program, and how to install it."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if len(report.longrepr) == 3]
+    missing = Counter(reason.removeprefix("Skipped: ") for reason in skipped if "install " in reason)
+    if missing:
+        terminalreporter.section("skipped for lack of a program")
+        for reason, tests in missing.most_common():
+            terminalreporter.write_line(f"{tests} tests: {reason}")

