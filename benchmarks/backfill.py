@@ -87,8 +87,6 @@ def run(home: Path, settings: str, last: date) -> float:
 
 def steps() -> list[tuple[str, float]]:
     """(step, seconds) of the work that the three assets do, without Dagster."""
-    from pyarrow import fs
-
     from shotspotter_assets.calendar.local_time import days_between, rows_of_days
     from shotspotter_assets.cities.registry import load_cities
     from shotspotter_assets.cleaning.alerts import clean_alerts
@@ -99,7 +97,7 @@ def steps() -> list[tuple[str, float]]:
     city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
     store = Store(os.environ["SHOTSPOTTER_STORE"])
     marks = [time.monotonic()]
-    raw = LandingFolder(city, fs.LocalFileSystem(), f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}").read(FIRST, LAST)
+    raw = LandingFolder(city, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}").read(FIRST, LAST)
     store.write_tables("raw_alerts", CITY, "alerts.parquet", rows_of_days(raw, days))
     marks.append(time.monotonic())
     cleaned = clean_alerts(store.read_window("raw_alerts", CITY, "alerts.parquet", FIRST, LAST), days, city)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from shotspotter_assets.calendar.local_time import day_start, days_between
 from shotspotter_assets.cities.city import City
@@ -176,7 +175,7 @@ def raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
         return SimulatedSource(city).read(days[0], days[-1])
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy2((data / f"{file}.parquet").resolve(), Path(folder, f"{file}.parquet"))
-        return LandingFolder(city, fs.LocalFileSystem(), folder).read(days[0], days[-1])
+        return LandingFolder(city, folder).read(days[0], days[-1])
 
 
 def dated(tables: dict[date, pa.Table]) -> pa.Table:

@@ -133,8 +133,6 @@ def in_a_process(version: str, incidents: bool, folder: str) -> dict[str, Any]:
 
 def ours(folder: str, incidents: bool) -> dict[str, Any]:
     """Read, clean and grid all days, a stretch at a time."""
-    from pyarrow import fs
-
     from shotspotter_assets.cleaning import alerts as cleaning
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -142,7 +140,7 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
     if not incidents:
         cleaning.incident_numbers = lambda day, *_: np.arange(len(day))
     city = landing_city()
-    source = LandingFolder(city, fs.LocalFileSystem(), folder)
+    source = LandingFolder(city, folder)
     results = Results()
     seconds = {"cleaning": 0.0, "gridding": 0.0}
     reading, alerts = 0.0, 0

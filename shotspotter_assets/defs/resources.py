@@ -15,7 +15,6 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import Access, open_sources
 
 if TYPE_CHECKING:
-    from pyarrow import fs
 
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.protocol import AlertSource
@@ -28,7 +27,8 @@ TICK_PATIENCE_S: Final = 5.0
 """Of sensors and of whoever else opens the store: a tick is over after a minute and comes again."""
 
 RUN_ATTEMPTS: Final = 12
-"""Of each request for landed files on S3 in a run; their waits add up to a minute or two. Elsewhere they are Arrow's three."""
+"""Of each request for landed files on S3 in a run; their waits add up to a minute or two."""
+TICK_ATTEMPTS: Final = 3
 
 
 class S3User(dg.ConfigurableResource):
@@ -82,19 +82,15 @@ class SourcesResource(S3User):
 
     def readers(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
         """The reader of each of `city.all_sources`. Landed files of `left_out` (path to version) are not read."""
-        return open_sources(city, Access(self._landing, os.environ, left_out or {}))
+        return open_sources(city, replace(self.access, left_out=left_out or {}))
 
-    def _landing(self) -> tuple["fs.FileSystem", str]:
-        from pyarrow import fs
+    @property
+    def access(self) -> Access:
+        """For the readers of all sources, none of whose files are left out."""
+        return Access(self.landing_root, os.environ, self._client)
 
-        if not self.landing_root.startswith("s3://"):
-            return fs.LocalFileSystem(), self.landing_root.rstrip("/")
-        client = _s3_client()
-        attempts = {"retry_strategy": fs.AwsStandardS3RetryStrategy(RUN_ATTEMPTS)} if self._is_in_run else {}
-        filesystem = fs.S3FileSystem(
-            region=client.meta.region_name, endpoint_override=client.meta.endpoint_url, **attempts
-        )
-        return filesystem, self.landing_root.removeprefix("s3://").rstrip("/")
+    def _client(self) -> Any:
+        return _s3_client(RUN_ATTEMPTS if self._is_in_run else TICK_ATTEMPTS)
 
 
 class NoticesResource(dg.ConfigurableResource):
@@ -150,11 +146,11 @@ class SageMakerResource(dg.ConfigurableResource):
         return boto3.client(service, config=Config(retries={"mode": "adaptive", "max_attempts": 10}))
 
 
-def _s3_client() -> Any:
+def _s3_client(attempts: int = 5) -> Any:
     """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
     from dagster_aws.s3 import S3Resource
 
-    return S3Resource().get_client()
+    return S3Resource(max_attempts=attempts).get_client()
 
 
 def resources(settings: Settings) -> dict[str, Any]:

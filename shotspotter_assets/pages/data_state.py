@@ -10,7 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import REASONS
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.quality.city_state import CityState
-from shotspotter_assets.sources.seen import read_unreadable
+from shotspotter_assets.sources.unreadable import read_unreadable
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import GRID_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store

@@ -18,7 +18,7 @@ from shotspotter_assets.sources.known_days import (
     learned_days_late,
     silent_at_end,
 )
-from shotspotter_assets.sources.protocol import AlertSource, DailyFileSource, DatedSource
+from shotspotter_assets.sources.protocol import AlertSource, DatedSource, FileSource
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Partition, Store
@@ -63,7 +63,7 @@ def day_states(
     last = days[-1] if told is None or told > days[-1] else max(days[-1], min(yesterday, city.end or yesterday))
     with_rows = max(rows["date"].unique().to_pylist(), default=None)
     newest = max((day for day in (told, with_rows, _newest_stored(store, city, days[-1])) if day), default=None)
-    named = readers[0].named_days() if isinstance(readers[0], DailyFileSource) else set()
+    named = readers[0].named_days() if isinstance(readers[0], FileSource) else set()
     answered = {day for day in silent if answers_fully(city) or day in named or (newest is not None and day <= newest)}
     states: dict[date, DayState] = dict.fromkeys(answered, "answered")
     if len(answered) == len(silent):

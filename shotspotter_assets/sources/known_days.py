@@ -129,10 +129,10 @@ def learned_days_late(days: npt.NDArray[np.datetime64], received_at: pa.ChunkedA
     return max(int(late.min()), 0) if len(late) >= MIN_ARRIVALS else None
 
 
-def mark_states(tables: Mapping[date, pa.Table], states: Mapping[date, str]) -> dict[date, pa.Table]:
-    """Tables by day, with the state of the days that have one in their schema's metadata."""
+def mark_states(tables: Mapping[date, pa.Table], states: Mapping[date, str], key: str = KNOWN) -> dict[date, pa.Table]:
+    """Tables by day, with an entry in their schema's metadata for the days that have a value."""
     return {
-        day: table.replace_schema_metadata({**(table.schema.metadata or {}), KNOWN: states[day]})
+        day: table.replace_schema_metadata({**(table.schema.metadata or {}), key: states[day]})
         if day in states
         else table
         for day, table in tables.items()

@@ -1,6 +1,6 @@
 """The protocols of sources of alerts, and the error that all sources raise."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import Protocol, runtime_checkable
 
@@ -26,32 +26,20 @@ class AlertSource(Protocol):
 
 @runtime_checkable
 class FileSource(AlertSource, Protocol):
-    """A source of landed files, some of which may not be readable now."""
+    """A source of landed files."""
 
     def unread(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths`, files of this source, that `read` does not read now."""
         ...
 
-
-@runtime_checkable
-class PartwiseSource(AlertSource, Protocol):
-    """A source whose rows of many days need not be in memory together."""
-
-    def read_parts(self, parts: Sequence[tuple[date, date]]) -> Iterator[pa.Table]:
-        """What `read` has for the days of each part, with one scan of the source.
-
-        Args:
-            parts: first and last day of each, contiguous, in order.
-
-        Raises:
-            SourceError: see `read`.
-        """
+    def named_days(self) -> set[date]:
+        """The days in the names of the files that are ready; empty where files hold any days."""
         ...
 
 
 @runtime_checkable
 class ChangingSource(AlertSource, Protocol):
-    """A source that can be asked which days it has other rows for than before."""
+    """A source that returns a version of each day."""
 
     @property
     def counts_by_day(self) -> bool:
@@ -82,17 +70,8 @@ class DatedSource(AlertSource, Protocol):
         ...
 
 
-@runtime_checkable
-class DailyFileSource(AlertSource, Protocol):
-    """A source of landed files, each of which may be of one day that its name tells."""
-
-    def named_days(self) -> set[date]:
-        """The days in the names of the files that are ready."""
-        ...
-
-
 class SimulatedTruth(AlertSource, Protocol):
-    """A simulated source, which knows how likely its alerts were."""
+    """A simulated source, which returns the probabilities that its alerts were drawn from."""
 
     def true_probability(self, first: date, last: date) -> npt.NDArray[np.float64]:
         """P(at least one alert in the cell on the local day | all alerts before the day): (days, rows, columns)."""

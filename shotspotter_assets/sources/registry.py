@@ -18,8 +18,6 @@ from shotspotter_assets.cities.source_settings import (
 )
 
 if TYPE_CHECKING:
-    from pyarrow import fs
-
     from shotspotter_assets.sources.protocol import AlertSource
 
 Arrival = Literal["landed", "polled", "daily"]
@@ -31,10 +29,12 @@ that each day is asked for once it is over."""
 class Access:
     """What readers need beside the city's file."""
 
-    landing: "Callable[[], tuple[fs.FileSystem, str]]"
-    """The filesystem of the landing folders, and their root there; called by readers of files alone."""
+    landing_root: str
+    """Folder of the landing folders: a local path or `s3://bucket/prefix`."""
     environ: Mapping[str, str] = field(repr=False)
     """Holds the tokens of APIs."""
+    s3_client: Callable[[], Any] | None = None
+    """Makes a boto3 client, for landing folders on S3."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Landed files (path to version) that are not read for as long as they have that version."""
 
@@ -53,8 +53,8 @@ class Entry:
 def _landing(city: City, settings: LandingSource, access: Access) -> "AlertSource":
     from shotspotter_assets.sources.landing.folder import LandingFolder
 
-    filesystem, root = access.landing()
-    return LandingFolder(city, filesystem, f"{root}/{settings.folder or city.name}", settings, access.left_out)
+    folder = f"{access.landing_root.rstrip('/')}/{settings.folder or city.name}"
+    return LandingFolder(city, folder, settings, access.left_out, access.s3_client)
 
 
 def _socrata(city: City, settings: SocrataSource, access: Access) -> "AlertSource":

@@ -10,7 +10,6 @@ RECORD_FILE: Final = "record.json"
 
 # raw_alerts, cleaned_alerts, grid_tensors
 ALERTS_FILE: Final = "alerts.parquet"
-WITHDRAWN_FILE: Final = "withdrawn.parquet"
 REJECTED_FILE: Final = "rejected.parquet"
 GRID_FILE: Final = "grid.parquet"
 
@@ -63,11 +62,6 @@ RHYTHM_FILE: Final = "rhythm.json"
 def check_state_file(check: str) -> str:
     """What a check found of a city, while it does not pass."""
     return f"{check}_state.json"
-
-
-def seen_file(sensor: str, generation: int) -> str:
-    """The table of what a sensor has seen of a city."""
-    return f"{sensor}_{generation}.parquet"
 
 
 def picture_file(name: str) -> str:

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import fs
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.registry import load_city
@@ -295,9 +294,7 @@ def test_real_alerts_of_washington(real_data: Path, tmp_path: Path) -> None:
     shutil.copy2(real_data / "washington_dc.parquet", tmp_path / "washington_dc.parquet")
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     days = days_between(date(2014, 1, 1), date(2018, 12, 31))
-    cleaned = clean_alerts(
-        LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(days[0], days[-1]), days, washington
-    )
+    cleaned = clean_alerts(LandingFolder(washington, str(tmp_path)).read(days[0], days[-1]), days, washington)
     alerts = pa.concat_tables([result.alerts for result in cleaned.values()])
     # SOURCES.md: 32,980 rows, all typed and within the box; 3-5 July and 31 December/1 January as counted there.
     assert alerts.num_rows == 32_980

@@ -3,13 +3,12 @@
 import time
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from shotspotter_assets.defs import resources
-from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.errors import StoreUnwritableError
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.line import line_to
@@ -22,32 +21,28 @@ PARTITION = Partition("grid_tensors", "x", "date", date(2018, 1, 1))
 def test_a_run_outlasts_an_outage_of_the_store_and_a_tick_does_not(
     s3_server: S3Server, s3_store_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = s3_store_root.removeprefix("s3://")
     with line_to(s3_server.endpoint) as line:
         client = without_retries(s3_server, line)
-        monkeypatch.setattr(resources, "_s3_client", lambda: client)
+        monkeypatch.setattr(resources, "_s3_client", lambda *_: client)
         monkeypatch.setattr(resources, "TICK_PATIENCE_S", 0.2)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
 
-        def use(store: StoreResource, sources: SourcesResource) -> list[Any]:
+        def use(store: StoreResource) -> bytes:
             line.cut_for(2)
             store.open().write_bytes(PARTITION, "grid.parquet", b"x")
-            line.cut_for(2)
-            filesystem, _ = sources._landing()
-            return list(filesystem.get_file_info([f"{bucket}/grid_tensors/city=x/date=2018-01-01/grid.parquet"]))
+            return store.open().read_bytes(PARTITION, "grid.parquet")
 
         @dg.asset
-        def made(store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
-            [info] = use(store, sources)
-            return dg.MaterializeResult(metadata={"size": info.size})
+        def made(store: StoreResource) -> dg.MaterializeResult:
+            return dg.MaterializeResult(metadata={"size": len(use(store))})
 
         @dg.sensor(target=made)
         def tick(store: StoreResource) -> dg.SkipReason:
             store.open().write_bytes(PARTITION, "grid.parquet", b"x")
             return dg.SkipReason("written")
 
-        given = {"store": StoreResource(root=s3_store_root), "sources": SourcesResource(landing_root=s3_store_root)}
+        given = {"store": StoreResource(root=s3_store_root)}
         with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
             result = dg.materialize([made], resources=given, instance=instance)
             assert result.asset_materializations_for_node("made")[0].metadata["size"].value == 1

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from pyarrow import fs
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -88,7 +87,7 @@ def load(city: City, data: Path, file: str | None = None) -> RealCity:
     with tempfile.TemporaryDirectory() as folder:
         # Its old time of writing says that the transfer is over.
         shutil.copy2(data / f"{file or city.name}.parquet", folder)
-        raw = LandingFolder(city, fs.LocalFileSystem(), folder).read(city.start, datetime.now(UTC).date())
+        raw = LandingFolder(city, folder).read(city.start, datetime.now(UTC).date())
     return of_raw(city, raw)
 
 

@@ -9,7 +9,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.on_time import Rhythm, alerts_on_time, readable_files
 from shotspotter_assets.quality.usual import usual_volume
-from shotspotter_assets.sources.arrivals import Unreadable
+from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets_tests.quality.sound_city import CITY
 
 YEAR = days_between(date(2024, 1, 1), date(2024, 12, 31))

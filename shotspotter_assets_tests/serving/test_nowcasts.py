@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import fs
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -74,7 +73,7 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
         day = TOWN.start + timedelta(days=at)
         rows = [f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,38.5,-76.5" for minute in range(number)]
         (folder / f"{day}.csv").write_text("\n".join(["when,latitude,longitude", *rows]) + "\n")
-    return city, [LandingFolder(city, fs.LocalFileSystem(), str(folder))]
+    return city, [LandingFolder(city, str(folder))]
 
 
 @pytest.mark.parametrize("stored_days", [8, 9])

@@ -9,23 +9,18 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 import yaml
-from pyarrow import fs
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cities.source_settings import Source, SourceSettings
-from shotspotter_assets.sources.arrivals import SEEN_SCHEMA, as_asked, polled_arrivals
+from shotspotter_assets.sources.polls import poll
 from shotspotter_assets.sources.protocol import ChangingSource
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.registry import KINDS, Access, Entry, arrivals, needs_clock, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import DAILY, DAILY_CHECKS, DEFINITIONS, SENSORS, materialize, resources
-
-
-def no_landing() -> tuple[fs.FileSystem, str]:
-    raise AssertionError("only readers of files need the landing folders")
 
 
 def kinds_of_settings() -> set[str]:
@@ -44,7 +39,7 @@ def test_the_documents_have_each_kind_of_real_source() -> None:
 
 @pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)
 def test_the_readers_of_all_shipped_cities_open(city: City) -> None:
-    access = Access(lambda: (fs.LocalFileSystem(), "landing"), environ={})
+    access = Access("landing", environ={})
     readers = open_sources(city, access)
     assert len(readers) == len(city.all_sources)
     for settings, reader in zip(city.all_sources, readers, strict=True):
@@ -114,20 +109,16 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch) -> City:
 
 
 def test_a_new_kind_is_read(bulletin_city: City) -> None:
-    readers = open_sources(bulletin_city, Access(no_landing, environ={}))
+    readers = open_sources(bulletin_city, Access("landing", environ={}))
     rows = read_sources(readers, date(2024, 3, 1), date(2024, 3, 2))
     assert rows["time_utc"].to_pylist() == [datetime(2024, 3, 1, hour, tzinfo=UTC) for hour in (3, 21)]
 
 
-def test_a_new_kind_is_watched(bulletin_city: City) -> None:
+def test_a_new_kind_is_polled(bulletin_city: City, tmp_path: Path) -> None:
     assert arrivals(bulletin_city) == {"polled"}
     assert needs_clock(bulletin_city)
-    (reader,) = open_sources(bulletin_city, Access(no_landing, environ={}))
-    first, last = date(2024, 3, 1), date(2024, 3, 2)
-    look = polled_arrivals(reader, "source 0", SEEN_SCHEMA.empty_table(), first, last)
-    assert list(look.days) == [first, last]
-    look = polled_arrivals(reader, "source 0", as_asked(look.seen, set(look.days)), first, last)
-    assert look.days == {first: "(3, 21)", last: NOT_KNOWN}
+    found = poll(bulletin_city, "polled", Access("landing", environ={}), {}, Store(str(tmp_path)))
+    assert list(found.days) == [date(2024, 3, day) for day in (1, 2, 3)]
 
 
 def test_a_new_kind_goes_from_the_sensor_to_the_grid(bulletin_city: City, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -12,22 +11,19 @@ from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.sources.columns import RAW_COLUMNS
+from shotspotter_assets.sources.columns import RAW_COLUMNS, SOURCE_VERSION
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.sources.arrivals import Unreadable
+    from shotspotter_assets.sources.unreadable import Unreadable
     from shotspotter_assets.sources.day_states import DayStates
     from shotspotter_assets.storage.store import Store
 
 SILENT_DAYS: Final = 7
 """Days without a row at the end of a range that are worth a warning, however plausible."""
-
-SOURCE_VERSION: Final = "source_version"
-"""Metadata of a day: the live source's own version of it when it was read."""
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -64,7 +60,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=key, partitions_def=days)
     def files_are_readable(store: StoreResource) -> dg.AssetCheckResult:
         """No landed file of the city is left out because it cannot be read."""
-        from shotspotter_assets.sources.seen import read_unreadable
+        from shotspotter_assets.sources.unreadable import read_unreadable
 
         return _as_result(unreadable_evaluation(city, read_unreadable(store.open(), city.name)))
 
@@ -121,18 +117,20 @@ def _read(
     from shotspotter_assets.sources.known_days import mark_states, state_version
     from shotspotter_assets.sources.receive import receive
     from shotspotter_assets.sources.schema import PUBLISHED
-    from shotspotter_assets.sources.seen import unreadable_versions
+    from shotspotter_assets.sources.unreadable import unreadable_versions
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
     readers = sources.readers(city, unreadable_versions(store, city.name))
-    stored = partial(_stored_before, context, store, city.name)
-    [received] = receive(readers, [days], stored)
+    stored = _stored_before(context, store, city.name, days)
+    received = receive(readers, days[0], days[-1], stored)
     if received.unread_files:
         file = received.unread_files[0]
-        stale = days_of_other_settings(stored(days).schema.metadata, days, city, "raw_alerts")
+        stale = days_of_other_settings(stored.schema.metadata, days, city, "raw_alerts")
         refuse_days(stale, city, "raw_alerts", f"rows of {file} (land it again)")
     known = day_states(store, city, readers, received.rows.select(["date", "received_at"]), days)
     by_day = mark_states(rows_of_days(received.rows, days), known.states)
+    if received.source_versions is not None:
+        by_day = mark_states(by_day, dict.fromkeys(days, "") | dict(received.source_versions), SOURCE_VERSION)
     with store.alone("raw_alerts", city.name):
         store.write_tables("raw_alerts", city.name, ALERTS_FILE, with_settings(by_day, city, "raw_alerts"))
     versions = day_fingerprints(received.rows.select(PUBLISHED), list(by_day))

@@ -115,7 +115,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
     """Late cities and landed files that cannot be read."""
-    from shotspotter_assets.sources.seen import read_unreadable
+    from shotspotter_assets.sources.unreadable import read_unreadable
 
     for city in automated(cities.values()):
         late = late_evaluation(store, city)

@@ -147,8 +147,8 @@ def metadata_of(cast: "Nowcast", path: str) -> Mapping[str, Any]:
 
 def _lookout(city: City, store: StoreResource, sources: SourcesResource) -> "NowcastPoller":
     from shotspotter_assets.serving.nowcast_poller import NowcastPoller
-    from shotspotter_assets.sources.looks import impatient
-    from shotspotter_assets.sources.seen import unreadable_versions
+    from shotspotter_assets.sources.polls import impatient
+    from shotspotter_assets.sources.unreadable import unreadable_versions
 
     return NowcastPoller(
         city,

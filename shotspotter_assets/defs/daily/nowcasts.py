@@ -51,7 +51,7 @@ def _nowcasts(
 ) -> dg.MaterializeResult:
     from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
-    from shotspotter_assets.sources.seen import unreadable_versions
+    from shotspotter_assets.sources.unreadable import unreadable_versions
 
     opened = store.open()
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)

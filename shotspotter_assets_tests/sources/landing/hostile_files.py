@@ -1,14 +1,18 @@
-"""Files that exhaust a reader, are damaged, or hold values that no alert has."""
+"""Files that harm the process that reads them, and readers with a fault."""
 
+import os
 import random
+import signal
+import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from string import ascii_uppercase
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from shotspotter_assets.sources.landing.reader_process import Batch, Task
 
 COLUMNS: Final = ("when", "lon", "lat", "kind", "rounds", "id")
 GOOD_CSV: Final = "when,lon,lat,kind,rounds,id\n2024-03-02T17:00:00Z,-76.5,38.5,Single_Gunshot,1,good\n"
@@ -16,11 +20,8 @@ GOOD_CSV: Final = "when,lon,lat,kind,rounds,id\n2024-03-02T17:00:00Z,-76.5,38.5,
 MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 RELATION: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 RELATIONS: Final = "http://schemas.openxmlformats.org/package/2006/relationships"
-
-PARTS: Final = {
-    "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    '<Default Extension="xml" ContentType="application/xml"/></Types>',
+WORKBOOK: Final = {
+    "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
     "_rels/.rels": f'<Relationships xmlns="{RELATIONS}"><Relationship Id="rId1" Type="{RELATION}/officeDocument" '
     'Target="xl/workbook.xml"/></Relationships>',
     "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{RELATION}"><sheets><sheet name="a" sheetId="1" r:id="rId1"/>'
@@ -28,33 +29,33 @@ PARTS: Final = {
     "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{RELATIONS}"><Relationship Id="rId1" '
     f'Type="{RELATION}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
 }
-"""Parts of a workbook besides its sheet."""
+"""Parts of a workbook, without its sheet."""
 
 
-def workbook(path: Path, cell: str, columns: Sequence[str] = COLUMNS, *, places: bool = True) -> None:
-    """Write a workbook of a kilobyte with one cell far from the others; without `places`, cells have no addresses."""
-    place = 'r="{}1" ' if places else ""
-    names = [f"<is><t>{name}</t></is></c>" for name in columns]
-    header = "".join(
-        f'<c {place.format(letter)}t="inlineStr">{name}' for letter, name in zip(ascii_uppercase, names, strict=False)
-    )
+def workbook(path: Path, cell: str) -> None:
+    """A workbook of a kilobyte with one cell far from the others."""
+    names = zip("ABCDEF", COLUMNS, strict=True)
+    header = "".join(f'<c r="{letter}1" t="inlineStr"><is><t>{name}</t></is></c>' for letter, name in names)
     rows = f'<row r="1">{header}</row><row r="2"><c r="{cell}"><v>1</v></c></row>'
-    _book(path, f'<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>')
+    sheet = f'<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {**WORKBOOK, "xl/worksheets/sheet1.xml": sheet}.items():
+            archive.writestr(name, text)
 
 
-def equal_rows(path: Path, rows: int, columns: Sequence[str] = COLUMNS) -> None:
-    """Write a Parquet file of some hundred kilobytes with any number of rows."""
+def equal_rows(path: Path, rows: int) -> None:
+    """A Parquet file of some hundred kilobytes with any number of rows."""
     group = 1_000_000
-    time = pa.repeat(pa.scalar(1_709_398_800_000_000, pa.timestamp("us", "UTC")), group)
+    moment = pa.repeat(pa.scalar(1_709_398_800_000_000, pa.timestamp("us", "UTC")), group)
     others = (pa.repeat(value, group) for value in (-76.5, 38.5, "Single_Gunshot", 1, "a"))
-    table = pa.table(dict(zip(columns, (time, *others), strict=True)))
+    table = pa.table(dict(zip(COLUMNS, (moment, *others), strict=True)))
     with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
         for _ in range(rows // group):
             writer.write_table(table)
 
 
 def zip_bomb(path: Path, megabytes: int) -> None:
-    """Write a zipped shapefile whose table is a thousand times larger than the archive."""
+    """A zipped shapefile whose table is a thousand times larger than the archive."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("layer.shp", b"")
         with archive.open("layer.dbf", "w") as part:
@@ -63,7 +64,7 @@ def zip_bomb(path: Path, megabytes: int) -> None:
 
 
 def flipped_zip(path: Path) -> None:
-    """Write a zipped shapefile whose first kilobytes are inverted."""
+    """A zipped shapefile whose first kilobytes have all their bits inverted."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for ending in ("shp", "shx", "dbf"):
             archive.writestr(f"layer.{ending}", random.Random(0).randbytes(2000) + bytes(20_000))
@@ -72,7 +73,27 @@ def flipped_zip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def _book(path: Path, sheet: str) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
-        for name, content in {**PARTS, "xl/worksheets/sheet1.xml": sheet}.items():
-            book.writestr(name, content)
+class FaultyBatch(Batch):
+    """A batch in which the reader of one file has a fault, named after the file's folder."""
+
+    def read(self, task: Task) -> pa.Table:
+        if task.file.path.endswith("faulty.csv"):
+            folder = task.content.parent
+            (folder / f"attempt_{time.time_ns()}").touch()
+            FAULTS[folder.name](folder)
+        return super().read(task)
+
+
+def _killed_once(folder: Path) -> None:
+    if len(list(folder.glob("attempt_*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+FAULTS: Final[dict[str, Callable[[Path], Any]]] = {
+    "killed_once": _killed_once,
+    "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "aborting": lambda _: os.abort(),
+    "hanging": lambda _: time.sleep(600),
+    "greedy": lambda _: bytearray(2**31),
+    "odd": lambda _: dict[str, int]()["nothing"],
+}

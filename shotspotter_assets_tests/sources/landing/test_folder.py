@@ -8,7 +8,6 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as dt_time
 from pathlib import Path
@@ -21,15 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
-from shotspotter_assets.sources.landing.apart import Result, read_apart
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.landing.one_file import LandedFile, Shelf
-from shotspotter_assets.sources.landing.reader_process import Task
+from shotspotter_assets.sources.landing.reader_process import Batch
+from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
 from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -50,7 +47,7 @@ def city(**source: Any) -> City:
 
 
 def folder(path: Path, **source: Any) -> LandingFolder:
-    return LandingFolder(city(**source), fs.LocalFileSystem(), str(path))
+    return LandingFolder(city(**source), str(path))
 
 
 def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
@@ -99,44 +96,6 @@ def test_a_day_has_the_same_rows_whatever_range_is_asked_for(tmp_path: Path, kin
     asked = (date(2024, 3, first), date(2024, 3, last))
     expected = [row for row in everything.to_pylist() if asked[0] <= row["date"] <= asked[1]]
     assert folder(tmp_path).read(*asked).to_pylist() == expected
-
-
-def test_parts_of_days_have_the_rows_that_a_reading_of_each_has(tmp_path: Path) -> None:
-    write(tmp_path, ROWS[::-1], "csv")
-    write(tmp_path, [ROWS[2], ROWS[0], ROWS[1], ROWS[2]], "parquet")
-    parts = [(FIRST, FIRST), (date(2024, 3, 2), date(2024, 3, 19)), (date(2024, 3, 20), LAST)]
-    tables = list(folder(tmp_path).read_parts(parts))
-    assert [table.to_pylist() for table in tables] == [folder(tmp_path).read(*part).to_pylist() for part in parts]
-    assert [table.num_rows for table in tables] == [2, 2, 3]
-
-
-@pytest.fixture
-def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The row groups that are read from here on, by readers in this process."""
-    read: list[int] = []
-    original = pq.ParquetFile.iter_batches
-
-    def counted(self: pq.ParquetFile, size: int, row_groups: list[int], **arguments: Any) -> Any:
-        read.extend(row_groups)
-        return original(self, size, row_groups, **arguments)
-
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
-    return read
-
-
-def rows_here(path: Path, first: date, last: date, **source: Any) -> pa.Table:
-    """The rows of a Parquet file, read in this process."""
-    file = LandedFile(str(path / "a.parquet"), 0, datetime.now(UTC), "", None, CITY.start, (CITY.start, LAST))
-    described = city(**source)
-    assert isinstance(described.source, LandingSource)
-    shelf = Shelf(fs.LocalFileSystem(), described, described.source)
-    return pa.concat_tables([RAW_SCHEMA.empty_table(), *shelf.rows(file, first, last)])
-
-
-def test_only_row_groups_that_can_hold_the_days_are_read(tmp_path: Path, groups_read: list[int]) -> None:
-    write(tmp_path, ROWS, "parquet")
-    assert rows_here(tmp_path, date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
-    assert groups_read == [2]
 
 
 def test_rows_without_a_usable_date_are_filed_under_the_first_day(tmp_path: Path) -> None:
@@ -245,7 +204,7 @@ def test_unfinished_and_hidden_files_are_left_for_later(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     for name in ("b.csv.part", "c.csv.tmp", ".d.csv", "_e.csv"):
         (tmp_path / name).write_text("torn")
-    assert [Path(path).name for path in folder(tmp_path).file_versions()[0]] == ["a.csv"]
+    assert [Path(path).name for path in folder(tmp_path).versions()[0]] == ["a.csv"]
 
 
 def test_broken_lines_are_kept_not_lost(tmp_path: Path) -> None:
@@ -301,16 +260,6 @@ def test_the_year_at_the_end_of_a_time_is_no_zone(tmp_path: Path) -> None:
         folder(tmp_path, time_format="%H:%M %d-%m-%Y").read(FIRST, LAST)
 
 
-def test_a_nested_column_does_not_mislead_the_choice_of_row_groups(tmp_path: Path) -> None:
-    write(tmp_path, ROWS, "parquet")
-    table = pq.read_table(tmp_path / "a.parquet")
-    moments = pa.array(
-        [{"published": datetime(2020, 1, 1, tzinfo=UTC), "updated": datetime(2020, 1, 2, tzinfo=UTC)}] * 3
-    )
-    pq.write_table(table.add_column(0, "meta", moments), tmp_path / "a.parquet", row_group_size=1)
-    assert folder(tmp_path).read(date(2024, 3, 20), date(2024, 3, 20)).num_rows == 1
-
-
 def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
     for name in ("20240101", "20990101"):
         pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
@@ -341,7 +290,7 @@ def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
 def test_real_alerts_of_a_year_are_all_read(real_data: Path, tmp_path: Path) -> None:
     shutil.copy2(real_data / "washington_dc.parquet", tmp_path / "washington_dc.parquet")
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
-    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path)).read(date(2018, 1, 1), date(2018, 12, 31))
+    raw = LandingFolder(washington, str(tmp_path)).read(date(2018, 1, 1), date(2018, 12, 31))
     assert raw.num_rows == 4_637
 
 
@@ -551,15 +500,6 @@ def test_json_rows_with_nested_values_and_names_with_dots(tmp_path: Path) -> Non
         folder(tmp_path, columns=columns.model_copy(update={"time": "info.when"})).read(FIRST, LAST)
 
 
-def test_epoch_times_in_parquet_choose_row_groups(tmp_path: Path, groups_read: list[int]) -> None:
-    table = pa.Table.from_pylist(ROWS)
-    millis = pa.array([int(datetime.fromisoformat(row["when"]).timestamp() * 1000) for row in ROWS])
-    pq.write_table(table.set_column(0, "when", millis), tmp_path / "a.parquet", row_group_size=1)
-    assert folder(tmp_path, time_format="epoch_ms").read(FIRST, LAST)["date"].to_pylist() == DAYS
-    assert rows_here(tmp_path, date(2024, 3, 10), date(2024, 3, 12), time_format="epoch_ms").num_rows == 0
-    assert groups_read == []
-
-
 def test_the_order_of_day_and_month_is_one_for_all_row_groups(tmp_path: Path) -> None:
     rows = [{**ROWS[0], "when": when} for when in ("01/03/2024 10:00", "02/03/2024 10:00", "31/03/2024 10:00")]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=1)
@@ -577,7 +517,7 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
     write(tmp_path, ROWS, "jsonl")
     settled(tmp_path / "a.csv", 60)
     landing = folder(tmp_path, settle_seconds=30)
-    versions, waiting = landing.file_versions()
+    versions, waiting = landing.versions()
     assert (list(versions), waiting) == ([str(tmp_path / "a.csv")], [str(tmp_path / "a.jsonl")])
     with caplog.at_level(logging.WARNING):
         assert landing.read(FIRST, LAST).num_rows == 3
@@ -585,70 +525,10 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
     settled(tmp_path / "a.csv", 0)
     with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(a\.csv, a\.jsonl\).*settle_seconds"):
         landing.read(FIRST, LAST)
-    assert landing.file_versions() == ({}, [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
-    assert folder(tmp_path / "absent").file_versions() == ({}, [])
+    assert landing.versions() == ({}, [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
+    assert folder(tmp_path / "absent").versions() == ({}, [])
     settled(tmp_path / "a.csv", -3600)
-    assert landing.file_versions()[1] == [str(tmp_path / "a.jsonl")]
-
-
-def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, ROWS, "csv")
-
-    def slowly(shelf: Shelf, tasks: Sequence[Task], left: str) -> list[tuple[Task, Result]]:
-        results = list(read_apart(shelf, tasks, left))
-        with (tmp_path / "a.csv").open("a") as file:
-            file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
-        return results
-
-    monkeypatch.setattr("shotspotter_assets.sources.landing.folder.read_apart", slowly)
-    with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
-        folder(tmp_path).read(FIRST, LAST)
-
-
-def test_versions_tell_which_files_and_days_changed(tmp_path: Path) -> None:
-    write(tmp_path, ROWS, "csv")
-    write(tmp_path, ROWS, "parquet")
-    landing = folder(tmp_path)
-    files, csv_file = landing.file_versions()[0], str(tmp_path / "a.csv")
-    days = landing.day_versions(csv_file)
-    assert list(days) == DAYS
-    assert list(landing.day_versions(str(tmp_path / "a.parquet"))) == DAYS
-    pd.DataFrame([ROWS[2], {**ROWS[1], "kind": "SG"}, ROWS[0]]).astype({"rounds": "Int32"}).to_csv(
-        csv_file, index=False
-    )
-    now, _ = landing.file_versions()
-    assert {file for file in files if now[file] != files[file]} == {csv_file}
-    changed = landing.day_versions(csv_file)
-    assert [day for day in DAYS if changed[day] != days[day]] == [date(2024, 3, 2)]
-    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n")
-    assert landing.day_versions(csv_file) == {}
-    with pytest.raises(SourceError, match="gone"):
-        landing.day_versions(str(tmp_path / "gone.csv"))
-
-
-def test_many_landed_files_are_listed_quickly(tmp_path: Path) -> None:
-    for at in range(5_000):
-        (tmp_path / f"{at}.csv").touch()
-    started = time.process_time()
-    assert len(folder(tmp_path).file_versions()[0]) == 5_000
-    assert time.process_time() - started < 2
-
-
-def test_objects_on_s3_do_not_wait(s3_server: S3Server) -> None:
-    key = f"landing_{uuid.uuid4().hex}/a.csv"
-    text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
-    s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
-    system = fs.S3FileSystem(
-        access_key=s3_server.access_key, secret_key=s3_server.secret_key, region="us-east-1",
-        endpoint_override=s3_server.endpoint,
-    )  # fmt: skip
-    landing = LandingFolder(city(settle_seconds=3600), system, f"{s3_server.bucket}/{key.rpartition('/')[0]}")
-    assert landing.file_versions()[1] == []
-    assert landing.read(FIRST, LAST)["date"].to_pylist() == DAYS
-    (path,), _ = landing.file_versions()
-    assert list(landing.day_versions(path)) == DAYS
-    with pytest.raises(SourceError, match=r"landing folder no-such-bucket.*(cannot be listed|is missing)"):
-        LandingFolder(CITY, system, "no-such-bucket/landing").read(FIRST, LAST)
+    assert landing.versions()[1] == [str(tmp_path / "a.jsonl")]
 
 
 def test_a_second_source_of_the_city_has_its_own_folder_and_columns(tmp_path: Path) -> None:
@@ -657,7 +537,7 @@ def test_a_second_source_of_the_city_has_its_own_folder_and_columns(tmp_path: Pa
         kind="landing", folder="landing_city/calls", settle_seconds=0,
         columns=Columns(time="when", longitude="lon", latitude="lat"),
     )  # fmt: skip
-    raw = LandingFolder(CITY, fs.LocalFileSystem(), str(tmp_path), other).read(FIRST, LAST)
+    raw = LandingFolder(CITY, str(tmp_path), other).read(FIRST, LAST)
     assert raw["gunshot_type"].null_count == raw["source_id"].null_count == 3
     for wrong in ("/etc", "../other", "a/../b", "a//b", "", "a/", "C:\\x"):
         with pytest.raises(ValueError, match="folder"):
@@ -676,7 +556,7 @@ def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: 
         ),
     )  # fmt: skip
     day = date(2014, 2, 25)
-    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path), source).read(day, day)
+    raw = LandingFolder(washington, str(tmp_path), source).read(day, day)
     assert raw["time_utc"][0].as_py() == datetime(2014, 2, 25, 22, 28, 57, tzinfo=UTC)
     assert raw["source_id"].to_pylist()[:4] == ["3D43542", "6D103465", "7D120096", "6D103469"]
 
@@ -688,9 +568,7 @@ def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
     source = LandingSource(
         kind="landing", columns=Columns(time="DATETIME", longitude="LONGITUDE", latitude="LATITUDE", source_id="ID")
     )
-    raw = LandingFolder(washington, fs.LocalFileSystem(), str(tmp_path), source).read(
-        date(2014, 7, 4), date(2014, 7, 5)
-    )
+    raw = LandingFolder(washington, str(tmp_path), source).read(date(2014, 7, 4), date(2014, 7, 5))
     assert raw.num_rows == 5
     assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
 
@@ -707,7 +585,7 @@ def test_real_rows_of_the_chicago_export(real_data: Path, tmp_path: Path) -> Non
             rounds="ROUNDS", source_id="UNIQUE_ID",
         ),
     )  # fmt: skip
-    raw = LandingFolder(chicago, fs.LocalFileSystem(), str(tmp_path), source).read(chicago.start, date(2024, 9, 5))
+    raw = LandingFolder(chicago, str(tmp_path), source).read(chicago.start, date(2024, 9, 5))
     found = {row["source_id"]: row["time_utc"] for row in raw.to_pylist()}
     assert found["SST-359776"] == datetime(2021, 4, 8, 17, 25, 50, tzinfo=UTC)
     assert len(found) == len(rows)
@@ -718,7 +596,7 @@ def test_real_rows_of_the_chicago_export(real_data: Path, tmp_path: Path) -> Non
 def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, name: str, rows: int) -> None:
     shutil.copy2(real_data / f"{name}.parquet", tmp_path / "a.parquet")
     shipped = load_city(PACKAGE_CITIES / f"{name}.yaml")
-    raw = LandingFolder(shipped, fs.LocalFileSystem(), str(tmp_path)).read(shipped.start, date(2023, 12, 31))
+    raw = LandingFolder(shipped, str(tmp_path)).read(shipped.start, date(2023, 12, 31))
     assert raw.num_rows == rows
     box = shipped.box
     assert box.west <= pc.min(raw["longitude"]).as_py() <= pc.max(raw["longitude"]).as_py() <= box.east
@@ -747,7 +625,7 @@ def test_links_that_leave_the_folder_are_refused_by_name(tmp_path: Path) -> None
     (landed / "nowhere.csv").symlink_to(landed / "absent.csv")
     (landed / "round.csv").symlink_to(landed / "round.csv")
     landing = folder(landed)
-    paths = list(landing.file_versions()[0])
+    paths = list(landing.versions()[0])
     assert [Path(path).name for path in paths] == [
         "a.csv",
         "b.csv",
@@ -757,8 +635,8 @@ def test_links_that_leave_the_folder_are_refused_by_name(tmp_path: Path) -> None
         "nowhere.csv",
         "round.csv",
     ]
-    found = {Path(path).name: result for path, result in landing.looks(paths)}
-    assert list(found.pop("a.csv")) == list(found.pop("c.csv")) == DAYS
+    found = {Path(path).name: result for path, result in landing.read_files(paths)}
+    assert found.pop("a.csv")["date"].to_pylist() == found.pop("c.csv")["date"].to_pylist() == DAYS
     for name, reason in {
         "b.csv": "leaves the landing folder", "folder": "leaves the landing folder", "loop": "to a folder",
         "nowhere.csv": "leads nowhere", "round.csv": "leads nowhere",
@@ -770,8 +648,8 @@ def test_links_that_leave_the_folder_are_refused_by_name(tmp_path: Path) -> None
         SourceError, match=r"b\.csv is a link that leaves the landing folder\. Put the file itself there"
     ):
         landing.read(FIRST, LAST)
-    left_out = {path: version for path, version in landing.file_versions()[0].items() if not path.endswith("/a.csv")}
-    read = LandingFolder(CITY, fs.LocalFileSystem(), str(landed), left_out=left_out).read(FIRST, LAST)
+    left_out = {path: version for path, version in landing.versions()[0].items() if not path.endswith("/a.csv")}
+    read = LandingFolder(CITY, str(landed), left_out=left_out).read(FIRST, LAST)
     assert read.num_rows == 3
 
 
@@ -786,8 +664,8 @@ def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")).write_text("when\n")
     landing = folder(tmp_path)
-    bad, good = sorted(landing.looks(landing.file_versions()[0]), key=lambda found: isinstance(found[1], dict))
-    assert list(good[1]) == DAYS
+    bad, good = sorted(landing.read_files(landing.versions()[0]), key=lambda found: isinstance(found[1], pa.Table))
+    assert good[1]["date"].to_pylist() == DAYS
     assert bad[0] == f"{tmp_path}/caf\\xe9.csv"
     assert str(bad[1]) == f"City landing_city: {tmp_path}/caf\\xe9.csv has a name that is not UTF-8. Rename it."
     assert pa.array([bad[0]]).type == pa.string()
@@ -800,7 +678,7 @@ def test_a_file_of_another_calendar_is_refused_alone(tmp_path: Path) -> None:
     if (tmp_path / "b.csv").stat().st_mtime < 2**39:
         pytest.skip("this disk has no such times")
     landing = folder(tmp_path)
-    assert [type(result) for _, result in landing.looks(landing.file_versions()[0])] == [SourceError, dict]
+    assert [type(result) for _, result in landing.read_files(landing.versions()[0])] == [SourceError, pa.Table]
 
 
 @pytest.mark.parametrize(
@@ -842,3 +720,33 @@ def test_a_time_beyond_all_calendars_spoils_its_row_alone(tmp_path: Path, unit: 
         raw = folder(tmp_path, **source).read(FIRST, LAST)
         assert raw["time_utc"].null_count == 2
         assert raw["date"].to_pylist() == [CITY.start, CITY.start, date(2024, 3, 2)]
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ROWS, "csv")
+
+    def slowly(batch: Batch) -> list[Any]:
+        results = list(read_in_subprocess(batch))
+        with (tmp_path / "a.csv").open("a") as file:
+            file.write("2024-03-05T12:00:00Z,-76.5,38.5,SG,1,z\n")
+        return results
+
+    monkeypatch.setattr("shotspotter_assets.sources.landing.folder.read_in_subprocess", slowly)
+    with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
+        folder(tmp_path).read(FIRST, LAST)
+
+
+def test_objects_on_s3_are_read_and_do_not_wait(s3_server: S3Server) -> None:
+    place = f"{s3_server.bucket}/landing_{uuid.uuid4().hex}"
+    text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
+    for name in ("a.csv", "_hidden.csv", "b.csv.part"):
+        key = f"{place.partition('/')[2]}/{name}"
+        s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
+    landing = LandingFolder(city(settle_seconds=3600), f"s3://{place}", s3_client=s3_server.client)
+    versions, in_transfer = landing.versions()
+    assert (list(versions), in_transfer) == ([f"s3://{place}/a.csv"], [f"s3://{place}/b.csv.part"])
+    raw = landing.read(FIRST, LAST)
+    assert raw["date"].to_pylist() == DAYS
+    assert raw["received_from"].unique().to_pylist() == list(versions)
+    with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
+        LandingFolder(CITY, "s3://no-such-bucket/landing", s3_client=s3_server.client).read(FIRST, LAST)

@@ -1,0 +1,123 @@
+"""Hostile files, and readers that die, hang or take too much memory: the file is named, and the others are read."""
+
+import resource
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.limits import Limits
+from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.landing.one_file import LandedFile
+from shotspotter_assets.sources.landing.reader_process import Task
+from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
+from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.sources.landing.hostile_files import (
+    GOOD_CSV,
+    FaultyBatch,
+    equal_rows,
+    flipped_zip,
+    workbook,
+    zip_bomb,
+)
+
+CITY = load_city(TEST_CITIES / "landing_city.yaml")
+DAY = date(2024, 3, 2)
+
+
+def limited(**limits: Any) -> City:
+    return CITY.model_copy(update={"limits": Limits(**limits)})
+
+
+def read_all(path: Path, **limits: Any) -> dict[str, str]:
+    """By file, the number of its rows or its error."""
+    folder = LandingFolder(limited(**limits), str(path))
+    found = folder.read_files(sorted(folder.versions()[0]))
+    return {Path(name).name: str(rows.num_rows if isinstance(rows, pa.Table) else rows) for name, rows in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "says"),
+    [
+        ("far.xlsx", lambda path: workbook(path, "XFD1048576"), "for want of memory or of a defect"),
+        ("odd.xlsx", lambda path: workbook(path, "ZZZZZZZZ9"), "cannot be read"),
+        ("equal.parquet", lambda path: equal_rows(path, 20_000_000), "has 20,000,000 rows; the limit is 15,000,000"),
+        ("bomb.zip", lambda path: zip_bomb(path, 64), "cannot be read as a zip archive with one shapefile"),
+        ("flipped.zip", flipped_zip, "cannot be read as a zip archive with one shapefile"),
+        ("large.csv", lambda path: path.write_text(GOOD_CSV + " " * 2**22), "has 4 MB; the limit is 2"),
+    ],
+)
+def test_a_hostile_file_is_named_and_the_others_are_read(
+    tmp_path: Path, name: str, make: Callable[[Path], Any], says: str
+) -> None:
+    make(tmp_path / name)
+    for number in range(3):
+        (tmp_path / f"{number}.csv").write_text(GOOD_CSV)
+        (tmp_path / f"z{number}.csv").write_text(GOOD_CSV)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = read_all(tmp_path, memory_mb=600, max_expanded_mb=2)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    error = found.pop(name)
+    assert says in error
+    assert f"City landing_city: {tmp_path}/{name}" in error
+    assert list(found.values()) == ["1"] * 6
+
+
+def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.Table | SourceError]:
+    """By file, the result of a process with a fault."""
+    folder = path / fault
+    folder.mkdir()
+    names = ["faulty.csv", *(f"{number}.csv" for number in range(files))]
+    for name in names:
+        (folder / name).write_text(GOOD_CSV)
+    city = limited(**limits)
+    assert isinstance(city.source, LandingSource)
+    tasks = [
+        Task(
+            LandedFile(str(folder / name), datetime.now(UTC), None, city.start, (city.start, DAY)),
+            folder / name,
+            (DAY, DAY),
+        )
+        for name in names
+    ]
+    return {Path(task.file.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("killed", r"the process that read it ended \(SIGKILL\)"),
+        ("aborting", r"the process that read it ended \(SIGABRT\)"),
+        ("hanging", r"it takes longer than limits\.seconds of the city's file allows \(2 s\)"),
+        ("greedy", r"it takes more memory than limits\.memory_mb of the city's file allows \(1,000 MB\)"),
+        ("odd", r"KeyError: .*nothing"),
+    ],
+)
+def test_a_file_whose_reader_fails_is_named_and_the_others_are_read(tmp_path: Path, fault: str, says: str) -> None:
+    found = results(tmp_path, fault, 10, seconds=2, memory_mb=1000)
+    error = found.pop("faulty.csv")
+    assert isinstance(error, SourceError)
+    with pytest.raises(SourceError, match=rf"City landing_city: .*faulty\.csv .*{says}.*out of the landing folder"):
+        raise error
+    assert [rows.num_rows for rows in found.values() if isinstance(rows, pa.Table)] == [1] * 10
+
+
+def test_files_are_read_again_if_their_process_is_killed_from_outside(tmp_path: Path) -> None:
+    found = results(tmp_path, "killed_once", 5)
+    assert [rows.num_rows for rows in found.values() if isinstance(rows, pa.Table)] == [1] * 6
+
+
+def test_many_small_files_share_a_process(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}.csv").write_text(GOOD_CSV)
+    started = time.process_time()
+    assert list(read_all(tmp_path).values()) == ["1"] * 300
+    assert time.process_time() - started < 2
