@@ -5,6 +5,7 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -15,7 +16,6 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import Access, open_sources
 
 if TYPE_CHECKING:
-
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.protocol import AlertSource
     from shotspotter_assets.storage.store import Store

@@ -20,7 +20,7 @@ from shotspotter_assets.cities.source_settings import ApiSource, Patience
 from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, stored_states
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.protocol import AlertSource, ChangingSource, SourceError
+from shotspotter_assets.sources.protocol import ChangingSource, SourceError
 from shotspotter_assets.sources.receive import joined_versions
 from shotspotter_assets.sources.registry import Access, Arrival, open_sources
 from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA

@@ -10,9 +10,9 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between, rows_of_days
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources import polls
 from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, mark_states
-from shotspotter_assets.sources import polls
 from shotspotter_assets.sources.polls import LOOK_BACK_DAYS, Poll
 from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import receive

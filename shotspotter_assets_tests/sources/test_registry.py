@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import dagster as dg
 import pyarrow as pa
 import pytest
 import yaml
@@ -20,7 +19,6 @@ from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.registry import KINDS, Access, Entry, arrivals, needs_clock, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import DAILY, DAILY_CHECKS, DEFINITIONS, SENSORS, materialize, resources
 
 
 def kinds_of_settings() -> set[str]:
@@ -119,21 +117,3 @@ def test_a_new_kind_is_polled(bulletin_city: City, tmp_path: Path) -> None:
     assert needs_clock(bulletin_city)
     found = poll(bulletin_city, "polled", Access("landing", environ={}), {}, Store(str(tmp_path)))
     assert list(found.days) == [date(2024, 3, day) for day in (1, 2, 3)]
-
-
-def test_a_new_kind_goes_from_the_sensor_to_the_grid(bulletin_city: City, tmp_path: Path) -> None:
-    project = resources(str(tmp_path / "store"), cities={bulletin_city.name: bulletin_city})
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        tick = SENSORS["polled_arrivals"](
-            dg.build_sensor_context(instance=instance, definitions=DEFINITIONS, resources=project)
-        )
-        (asked,) = tick.run_requests
-        assert materialize(DAILY, project, checks=DAILY_CHECKS, instance=instance, tags=asked.tags).success
-        event = instance.get_latest_data_version_record(dg.AssetKey("raw_alerts"), partition_key="tiny_city|2024-03-01")
-    assert event.asset_materialization.metadata["source_version"].value == "(3, 21)"
-    grid = (
-        project["store"]
-        .open()
-        .read_window("grid_tensors", "tiny_city", "grid.parquet", bulletin_city.start, bulletin_city.end)
-    )
-    assert grid["count"].to_pylist() == [1, 1, 1, 1]

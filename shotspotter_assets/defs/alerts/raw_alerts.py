@@ -18,8 +18,8 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.sources.unreadable import Unreadable
     from shotspotter_assets.sources.day_states import DayStates
+    from shotspotter_assets.sources.unreadable import Unreadable
     from shotspotter_assets.storage.store import Store
 
 SILENT_DAYS: Final = 7

@@ -141,6 +141,8 @@ def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytes
     failed = materialize(DAILY, portal.resources, instance=portal.instance, tags=asked.tags, raise_on_error=False)
     assert not failed.success
     portal.server.faults.clear()
+    # The second look knows what the source has, and that nothing of it was received.
+    assert portal.tick() == [("2024-03-01", "2024-03-15")]
     assert portal.tick() == []
     monkeypatch.setattr(runs, "WAITS", (timedelta(0), timedelta(hours=1)))
     assert portal.tick() == [("2024-03-01", "2024-03-15")]
@@ -149,8 +151,8 @@ def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytes
 
 
 def test_a_day_that_goes_while_it_is_being_made_is_asked_for_afterwards(portal: Portal) -> None:
-    portal.tick()
-    portal.run_asked()
+    # The first look, the one that learns the versions, and one that finds them unchanged.
+    assert [bool(portal.tick()) for _ in range(3)] == [True, True, False]
     portal.data.database.execute("DELETE FROM alerts WHERE unique_id = 'SST-2'")
     tags = runs.city_tags("live_city", date(2024, 3, 3), date(2024, 3, 3))
     run = portal.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=tags))
@@ -165,6 +167,8 @@ def test_a_city_that_does_not_answer_stops_no_other(portal: Portal, monkeypatch:
     portal.resources["cities"] = {"live_city": live, "twin": live.model_copy(update={"name": "twin"})}
     monkeypatch.setattr(arrivals, "SECONDS_PER_TICK", 1.0)
     monkeypatch.setattr(arrivals, "MAX_SECONDS", 2.0)
+    portal.tick()
+    assert {asked.tags[runs.CITY_TAG] for asked in portal.requests} == {"live_city", "twin"}
     portal.server.faults.append("slow 3")
     assert portal.tick() == [("2024-03-01", "2024-03-15")]
     (answered,) = portal.requests
