@@ -15,14 +15,11 @@ import pytest
 from dagster._core.events import DagsterEvent
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.test_utils import freeze_time
-from shotspotter_assets.sources.looks import last_day_over
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.automation import arrivals, runs
 from shotspotter_assets.partitions import LOOK_BACK_DAYS, parse_range_tags, range_tags
-from shotspotter_assets.sources import looks
-from shotspotter_assets.storage.file_names import ARRIVALS
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.sources.polls import last_day_over
 from shotspotter_assets_tests.defs.chain import (
     DAILY,
     DAILY_CHECKS,
@@ -486,39 +483,6 @@ def test_many_stretches_of_one_city_are_asked_for_tick_by_tick(watch: Watch) -> 
     watch.tick(keep_cursor=False)
     assert watch.tick() == ranges[arrivals.MAX_RUNS_PER_TICK :]
     assert watch.tick() == []
-
-
-def test_a_table_without_the_column_of_what_was_asked_is_read(watch: Watch) -> None:
-    watch.land("a.csv", row("2024-03-02"), row("2024-03-03"))
-    watch.tick()
-    store, place = Store(str(watch.landing.parents[1] / "store")), Partition(ARRIVALS, "landing_city")
-    table = store.read_table(place, "landing_1.parquet")
-    store.write_table(place, "landing_1.parquet", table.drop_columns(["asked"]))
-    assert watch.tick() == []
-    assert "Nothing new" in watch.message
-    watch.land("a.csv", row("2024-03-02", kind="Multiple_Gunshots"), row("2024-03-03"))
-    assert watch.tick() == [("2024-03-02", "2024-03-02")]
-
-
-def test_many_files_are_one_run_whatever_their_order(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, day in enumerate((9, 2, 30, 16)):
-        watch.land(f"{name}.csv", row(f"2024-03-{day:02}"))
-    with monkeypatch.context() as patched:
-        look_at = looks.look_at
-        patched.setattr(looks, "look_at", lambda *given: look_at(*given[:-1], lambda: True))
-        assert [watch.tick() for _ in range(3)] == [[], [], []]
-    # A crash loses nothing of what was looked at.
-    watch.tick(keep_cursor=False)
-    assert watch.tick() == [("2024-03-02", "2024-03-30")]
-    assert watch.tick() == []
-
-
-def test_the_cursor_is_small(watch: Watch) -> None:
-    for number in range(50):
-        watch.land(f"{number}.csv", row("2024-03-02", str(number)))
-    watch.tick()
-    assert len(watch.cursor or "") < 200
-    assert json.loads(watch.cursor or "")["generations"]["landing_city"] == 1
 
 
 def test_a_city_file_that_was_corrected_makes_its_files_be_looked_at_again(watch: Watch) -> None:
