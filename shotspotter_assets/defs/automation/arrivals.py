@@ -92,7 +92,9 @@ class Tick:
         self._files: dict[str, str] = kept.get("files", {})
         self._unreadable: dict[str, str] = kept.get("unreadable", {})
         self._evaluated_at: float = kept.get("evaluated_at", 0.0)
-        self._cursor = context.cursor
+        self._cursor, self._note = context.cursor, ""
+        self._waits = False
+        """Whether a run is requested or to be requested again, so that the files have to be compared once more."""
 
     def result(self, sources: SourcesResource) -> dg.SensorResult:
         """Poll the city's source and request runs of the days that are due."""
@@ -110,7 +112,7 @@ class Tick:
         )
         events = self._events(found)
         cursor = {
-            "files": self._files if found.days else dict(found.files),
+            "files": self._files if found.days or self._waits else dict(found.files),
             "unreadable": self._unreadable,
             "evaluated_at": self._evaluated_at,
         }
@@ -123,7 +125,7 @@ class Tick:
 
     def _wanted(self, found: "Poll") -> Iterator[dg.RunRequest]:
         """The runs that the city's due days need."""
-        city, self._note = self._city, ""
+        city = self._city
         days = dict(found.days)
         stored = self._store.days_present("grid_tensors", city.name, GRID_FILE)
         if self._arrival == "polled" and city.automation == "recent":
@@ -169,10 +171,12 @@ class Tick:
         if records and records[0].dagster_run.status is dg.DagsterRunStatus.FAILURE:
             attempts = sum(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in records)
             ended = datetime.fromtimestamp(records[0].end_time or 0, UTC)
-            if attempts > len(WAITS) or datetime.now(UTC) < ended + WAITS[attempts - 1]:
+            self._waits = attempts <= len(WAITS)
+            if not self._waits or datetime.now(UTC) < ended + WAITS[attempts - 1]:
                 return
         elif records and records[0].dagster_run.run_id == _latest_run(self._instance, self._city):
             return  # the same rows again: only after another run of the city can they be due once more
+        self._waits = True
         yield dg.RunRequest(
             run_key=f"{request} {len(records)}",  # rows that come back after a correction run again
             partition_key=str(days[0]) if len(days) == 1 else None,
