@@ -93,8 +93,6 @@ EVENTS: dict[str, list[Event]] = {
         Event(("silent_days",), date(2006, 11, 21), date(2006, 12, 31)),
         Event(("share_untyped",), date(2010, 7, 1)),
     ],
-    # One shot is there three times, twice some hours later, after midnight.
-    "wilmington_nc": [Event(("landed_twice",), date(2014, 11, 26), date(2014, 12, 3))],
 }
 """What is known of the data sets from their descriptions or seen in their rows; fireworks are what `firework_days` is to name.
 An odd day that nothing explains is not among them."""

@@ -357,8 +357,9 @@ def _parquet(partition: Partition, file: str, table: pa.Table) -> bytes:
     """The table as a file.
 
     Raises:
-        ValueError: a column is named like one of the folders.
+        ValueError: the table is invalid, or a column is named like one of the folders.
     """
+    table.validate(full=True)
     clashes = {"city", partition.dimension} & set(table.column_names)
     if clashes:
         raise ValueError(
