@@ -25,3 +25,8 @@ def weeks(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
 def hours_of_day(wall: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
     """Hour, 0 to 23, of each time on the wall clock; same shape."""
     return (wall - wall.astype("datetime64[D]")).astype("timedelta64[h]").astype(np.int64)
+
+
+def hours_of_week(wall: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+    """Hour of the week, 0 (Monday 0:00) to 167, of each time on the wall clock; same shape."""
+    return weekdays(wall) * DAY_HOURS + hours_of_day(wall)

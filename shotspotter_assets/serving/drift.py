@@ -74,7 +74,8 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, in_coverage: npt.
     rates = totals.sum(axis=1) / np.maximum([ordinary[block].sum() for block in kept], 1)
     usual_rate = max(float(np.median(rates[1:])), 1e-9) if len(rates) > 1 else float(BLOCK_DAYS)
     rate = _outlier(rates, np.sqrt(usual_rate / BLOCK_DAYS))
-    shares, mix = totals / np.maximum(totals.sum(axis=1, keepdims=True), 1), {}
+    shares = totals / np.maximum(totals.sum(axis=1, keepdims=True), 1)
+    mix: dict[str, Outlier] = {}
     for at, code in enumerate(codes):
         usual = float(np.median(shares[1:, at])) if len(shares) > 1 else 0.0
         chance = np.sqrt(max(usual * (1 - usual), 1e-3) / max(int(totals[:1].sum()), 1))

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
-from shotspotter_assets.calendar.weekdays import hours_of_day
+from shotspotter_assets.calendar.weekdays import hours_of_day, hours_of_week
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
-from shotspotter_assets.serving.risk_tables import profile_of_day
 
 Array = npt.NDArray[np.float64]
 
@@ -35,8 +34,8 @@ HOURLY_SCHEMA: Final = pa.schema(
 def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> pa.Table:
     """`HOURLY_SCHEMA`: the day's expected alerts by hour of its local clock, and those to noon of the day after.
 
-    A cell's day is divided by the profile of its weekday. No forecast reaches two days ahead, so the hours after the next
-    midnight repeat those of the day: shifts that divide 24 hours add up to the day, also where one goes on after midnight.
+    A cell's day is divided by the city's hour-of-week profile, so that its 24 hours add up to the day. No forecast reaches two
+    days ahead: the hours after the next midnight have the day's level and the profile of their own weekday.
 
     Args:
         next_day: the rows of the next day.
@@ -52,7 +51,7 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
     wall = wall_clock(starts, city.zone)
     is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(day)
     kept = is_forecast_day | (hours_of_day(wall) < NOON)
-    rate = profile_of_day(profile, day)[hours_of_day(wall)]
+    rate = profile[hours_of_week(wall)]
     share = (rate / rate[is_forecast_day].sum())[kept]
     expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
     cells, hours = len(expected), int(kept.sum())

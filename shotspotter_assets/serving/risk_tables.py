@@ -66,7 +66,8 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
     low, high = day_offset(record.level, fireworks)
     # Only the rates of a new city have an uncertainty of their own in each cell.
-    below, above = served.spread(history, at) if isinstance(served, FittedNewCity) else (0.0, 0.0)
+    no_spread = np.zeros(1), np.zeros(1)
+    below, above = served.spread(history, at) if isinstance(served, FittedNewCity) else no_spread
     mix = None if mixes is None else np.tensordot(profile_of_day(models.profile, day), mixes, axes=1)
     table = risk_table(
         NEXT_DAY_HORIZON,
@@ -101,8 +102,7 @@ def next_hours_table(
         probability: as `next_hours.forecaster.predict_all` gives it, shape (horizons, cells).
         mixes: `type_mixes` from `issue` on; None where types are not forecast.
     """
-    if models.hours is None:
-        raise ValueError(f"City {history.city.name} has no forecaster of the next hours.")
+    assert models.hours is not None
     low, high = record.level
     tables = []
     for horizon, horizon_probability in zip(models.hours.models, probability, strict=True):

@@ -136,7 +136,9 @@ def model_set(
         name: _trained_model(settings.get(name, {}), content, seconds.get(name, 0.0)) for name, content in files.items()
     }
     version = version_of(files)
-    stored_files = {stored_name(name, version): content for name, content in files.items()}
+    stored_files: dict[str, Mapping[str, bytes]] = {
+        stored_name(name, version): content for name, content in files.items()
+    }
     return ModelSet(fitted_on=day, version=version, models=trained), stored_files
 
 
@@ -182,9 +184,8 @@ def _hours(
     if before is not None and day - before.hours.fitted_on < WEEK:
         return before.hours, {}
     if city.time_precision == "day":
-        words = "The source publishes days, not hours."
-        without = dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), words)
-        return ModelSet(fitted_on=day, version="none", models={}, without=without), {}
+        no_hours = dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), "The source publishes days, not hours.")
+        return ModelSet(fitted_on=day, version="none", models={}, without=no_hours), {}
     history = stored.hourly(in_coverage)
     first, middle, last = (
         history.hour_at(day_start(windows.first_day + timedelta(days=at), city.zone))
@@ -203,7 +204,7 @@ def _hours(
             without[name] = str(error)
             return None
         files[name] = fitted.files()
-        settings = {} if isinstance(fitted, GunshotTypes) else fitted.settings
+        settings: ChosenSettings = {} if isinstance(fitted, GunshotTypes) else fitted.settings
         models[name] = _trained_model(settings, files[name], perf_counter() - started)
         log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
         return fitted

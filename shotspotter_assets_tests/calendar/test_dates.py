@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shotspotter_assets.calendar.firework_days import FIREWORK_DAYS, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.calendar.public_holidays import public_holidays
-from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays, weeks
+from shotspotter_assets.calendar.weekdays import WEEKDAYS, hours_of_week, weekdays, weeks
 from shotspotter_assets.calendar.year import days_of_year, month_days, same_date_last_year
 
 
@@ -18,6 +18,7 @@ from shotspotter_assets.calendar.year import days_of_year, month_days, same_date
 def test_weekday_month_and_day_agree_with_the_standard_library(moment: datetime) -> None:
     day, stamp = moment.date(), np.array([moment], dtype="datetime64[us]")
     assert WEEKDAYS[weekdays(stamp)[0]] == f"{day:%A}".lower()
+    assert hours_of_week(stamp)[0] == day.weekday() * 24 + moment.hour
     assert days_of_year(stamp)[0] == day.timetuple().tm_yday - 1
     assert month_days(stamp)[0] == day.month * 100 + day.day
     if (day.month, day.day) != (2, 29):

@@ -24,17 +24,17 @@ def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
     assert (np.diff(starts) == np.timedelta64(1, "h")).all()
     local = [instant.astimezone(TOWN.zone) for instant in hourly["starts_utc"].to_pylist()[::CELLS]]
     assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
-    levels = np.array([profile[day.weekday() * 24 + hour.hour] for hour in local])
+    levels = np.array([profile[hour.weekday() * 24 + hour.hour] for hour in local])
     np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
 
 
-def test_shifts_that_divide_the_day_add_up_to_it_although_one_ends_after_midnight() -> None:
-    profile = 1 + np.arange(168) / 24
+def test_shifts_are_the_day_less_its_hours_before_them_and_with_the_hours_after_midnight() -> None:
     table = next_day(np.linspace(0.05, 0.5, CELLS))
-    hourly = hourly_table(table, profile, TOWN, date(2024, 6, 1))
-    expected = hourly["expected"].to_numpy().reshape(-1, CELLS)
-    shifts = [expected[6:14], expected[14:22], expected[22:30]]
-    assert sum(shift.sum() for shift in shifts) == pytest.approx(table["expected"].to_numpy().sum())
+    hourly = hourly_table(table, 1 + np.arange(168) / 24, TOWN, date(2024, 6, 1))
+    expected = hourly["expected"].to_numpy().reshape(-1, CELLS).sum(axis=1)
+    shifts = expected[6:14].sum() + expected[14:22].sum() + expected[22:30].sum()
+    day = table["expected"].to_numpy().sum()
+    assert shifts == pytest.approx(day - expected[:6].sum() + expected[24:30].sum())
 
 
 def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:

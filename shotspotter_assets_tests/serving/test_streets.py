@@ -18,7 +18,13 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.serving.forecast_views import hourly_table
-from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, load_record, write_forecast
+from shotspotter_assets.serving.issued_forecasts import (
+    Forecast,
+    ForecastRecord,
+    forecast_partition,
+    load_record,
+    write_forecast,
+)
 from shotspotter_assets.serving.risk_tables import risk_table
 from shotspotter_assets.serving.stored_streets import (
     STREET_SCHEMA,
@@ -105,14 +111,16 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert table.schema.remove_metadata() == STREET_SCHEMA
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
-    of_day, record = streets.of_day(), find_streets_record(store, city.name, DAY)
-    assert record == streets.record
+    of_day, record = streets.of_day(), streets.record
+    assert find_streets_record(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
     of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
     assert record.expected_alerts + record.expected_on_no_street == pytest.approx(of_cells)
     shifts = [table.filter(pc.equal(table["shift"], shift.name))["expected"].to_numpy().sum() for shift in SHIFTS]
-    assert sum(shifts) == pytest.approx(in_all)
+    hourly = store.read_table(forecast_partition(city.name, DAY), "hourly.parquet")["expected"].to_numpy()
+    share_of_shifts = hourly.reshape(36, 16)[6:30].sum() / of_cells
+    assert sum(shifts) == pytest.approx(in_all * share_of_shifts)
     top = streets.top.to_pylist()
     assert top[0]["probability"] == of_day["probability"].to_numpy().max()
     assert "of the alerts of R" in top[0]["why"]
