@@ -10,20 +10,17 @@ MEGABYTE = 2**20
 class Limits(StrictModel):
     """Limits of one landed file, or of one answer of an API; generous for alerts, and a city's file may raise them.
 
-    What a file declares of itself is compared before it is opened up; memory and time are those of the process that reads it.
+    Memory and time are those of the process that reads the file.
     """
 
     max_rows: int = Field(default=15_000_000, ge=1)
-    max_columns: int = Field(default=2_000, ge=1)
     max_cells: int = Field(default=20_000_000, ge=1)
-    """Rows x columns of an XLSX sheet, whose reader has a place for each; values of an API's answer."""
+    """Values of an API's answer."""
     max_expanded_mb: int = Field(default=1_024, ge=1)
-    """Megabytes of a file, and of what its compressed parts become."""
+    """Megabytes of a file."""
     max_answer_mb: int = Field(default=256, ge=1)
     """Megabytes of one answer of an API once it is unpacked; all that a reading asks for together may have
     `max_expanded_mb`."""
-    max_ratio: int = Field(default=200, ge=2)
-    """How many times larger than its compressed form a part of a zip archive may be, beyond the first 16 MB."""
     memory_mb: int = Field(default=4_096, ge=64)
     """Megabytes of memory for the reading of one file."""
     seconds: float = Field(default=300, gt=0)

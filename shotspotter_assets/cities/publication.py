@@ -1,17 +1,13 @@
 """How a city's source publishes: how late, how often, and for how many days ahead forecasts are still issued."""
 
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from shotspotter_assets.cities.source_settings import StrictModel
 
 Period = Literal["week", "month", "quarter"]
-
-
-NOT_KNOWN: Final = "not known yet"
-"""In place of the source's version of a day that is not known yet, so that it is asked for again once it is."""
 
 
 class Publication(StrictModel):

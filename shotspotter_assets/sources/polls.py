@@ -236,6 +236,13 @@ def _stored_rows(store: Store, city: City, first: date, columns: Sequence[str]) 
     )
 
 
+def _is_just_complete(city: City, day: date) -> bool:
+    """Whether the rule of publication says since today that the day's alerts have to be there."""
+    now = today(city.zone)
+    complete, before = (city.publication.complete_through(asked_on) for asked_on in (now, now - timedelta(days=1)))
+    return complete is not None and before is not None and before < day <= complete
+
+
 def _poll_live(city: City, sources: Sequence[ChangingSource], store: Store, last: date) -> Poll:
     """Compare the versions of the last `LOOK_BACK_DAYS` with those of the stored days; older days are due if not stored."""
     first = max(city.start, last - timedelta(days=LOOK_BACK_DAYS))
@@ -252,7 +259,7 @@ def _poll_live(city: City, sources: Sequence[ChangingSource], store: Store, last
     until = last if not stored else newest or first
     due = set(days_between(city.start, until)) - stored
     for day in compared:
-        is_over = newest is not None and day <= newest
+        is_over = (newest is not None and day <= newest) or _is_just_complete(city, day)
         is_other = stored_versions.get(day, "") != of_source.get(day, "")
         if is_over if states.get(day) == "unknown" else is_other:
             due.add(day)

@@ -10,6 +10,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between, rows_of_days
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.sources import polls
 from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, mark_states
@@ -274,6 +275,17 @@ def test_days_after_the_newest_row_are_due_once_newer_rows_come(tmp_path: Path) 
     assert (dict(found.days), found.newest) == ({}, date(2024, 3, 10))
     layer.versions[date(2024, 3, 14)] = "1 row"
     assert town.due() == [11, 12, 13, 14]
+
+
+def test_days_that_the_rule_of_publication_completes_today_are_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = live(tmp_path, Layer(2))
+    town.city = town.city.model_copy(update={"publication": Publication(days_late=3)})
+    town.make("2024-03-01", "2024-03-02")
+    town.make("2024-03-03", "2024-03-06", state="unknown")
+    monkeypatch.setattr(polls, "today", lambda _: date(2024, 3, 8))
+    assert town.due() == [4]
 
 
 def test_the_versions_of_several_live_sources_count_together(tmp_path: Path) -> None:

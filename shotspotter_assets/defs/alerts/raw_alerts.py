@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.publication import NOT_KNOWN
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
@@ -143,8 +142,6 @@ def _read(
         }
         if received.source_versions is not None:
             metadata[SOURCE_VERSION] = received.source_versions.get(day, "")
-        if state == "unknown":
-            metadata[SOURCE_VERSION] = NOT_KNOWN
         if known.publishes and day == days[-1]:
             metadata["publishes"] = known.publishes
         context.add_asset_metadata(metadata, partition_key=str(day))
