@@ -1,15 +1,10 @@
 """The next 15 to 60 minutes on real cities: `python benchmarks/next_minutes.py --data FOLDER --cache FOLDER [--cities ...]`.
 
-The folds of `next_hours.py`. In each, the stack of the next hours is fitted on the days before the cutoff, the process of the next
-minutes on its forecasts of the two years before it, and the weights of the stack of minutes on the validation days. All
-forecast, from every quarter of an hour of the test quarter and one minute after each incident, whether a new incident begins in
-a cell. Prints Markdown: what came over what was forecast, and the gain of process and stack in nats per positive over the hour's
-forecast spread evenly, with the 90% interval of a weekly block bootstrap, by the time since the last incident within
-`NEAR_METRES` of the middle of the cell, with and without firework days.
-
-`--before` shows what was chosen by instead, on days before all test windows: the weights that the other cities learned on the
-validation windows of their first folds, and the same tables for the second half of a city's window, with process and weights
-learned before it.
+The folds of `next_hours.py`. In each, the stack of the next hours is fitted on the days before the cutoff, and the lift table on
+its forecasts of the two years before it. Both forecast, from every quarter of an hour of the test quarter and one minute after
+each incident, whether a new incident begins in a cell. Prints Markdown: observed over forecast incidents, and the gain of the lift
+table in nats per positive over the hour's forecast spread evenly, with the 90% interval of a weekly block bootstrap, by the time
+since the last incident within `NEAR_METRES` of the middle of the cell, with and without firework days.
 """
 
 from collections.abc import Iterable
@@ -21,10 +16,9 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 from benchmark_cities import BENCHMARKS, HourlyFold, city_of, dated, hourly_folds, parser, raw_alerts
-from stack_prior import Past, shared_weights
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.calendar.weekdays import WEEK_HOURS, weeks
+from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
@@ -32,21 +26,9 @@ from shotspotter_assets.gridding.cells import Plane, cell_middles
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
 from shotspotter_assets.models.next_hours.stack import HourlyStack
-from shotspotter_assets.models.next_minutes.even import MINUTES, EvenForecast, expected_by_hours
-from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS
+from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS, MINUTES, expected_by_hours, spread_evenly
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.self_exciting import fit_minutes
-from shotspotter_assets.models.next_minutes.stack import (
-    AFTER_SECONDS,
-    MEMBERS,
-    PRIOR_WEIGHTS,
-    FittedMinutesStack,
-    HourForecasts,
-    Issues,
-    Weights,
-    fit_stack,
-    member_logits,
-)
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts
 from shotspotter_assets.models.probability import log_losses
 
 NEAR_METRES: Final = 500.0
@@ -56,27 +38,56 @@ BINS: Final = (
     "longer",
 )
 EVEN: Final = "hour, spread evenly"
-PROCESS: Final = "process"
-STACK: Final = "stack"
-FORECASTS: Final = (EVEN, PROCESS, STACK)
+LIFTED: Final = "lift table"
+FORECASTS: Final = (EVEN, LIFTED)
+AFTER_SECONDS: Final = 60
+"""From an incident to the nowcast that uses it."""
 CITIES: Final = ("washington_dc", "oakland", "cincinnati")
 
 
 @dataclass(frozen=True)
 class FoldForecasts:
-    """What the stack of hours expects in a fold.
+    """Incidents that the stack of hours expects in a fold, each (hours, cells).
 
     Attributes:
-        train: of the training hours of the last two years, by the stack that knows training hours alone.
-        validation: of the validation hours, by that one.
-        both: of the last two years, by the one that serves.
-        test: of the test hours but the last, by that one.
+        hours: the last two years before the cutoff.
+        fitted_on: within an hour, of these hours.
+        one_hour: within an hour, of the test hours but the last.
+        two_hours: within two.
     """
 
-    train: HourForecasts
-    validation: EvenForecast
-    both: HourForecasts
-    test: EvenForecast
+    hours: range
+    fitted_on: np.ndarray
+    one_hour: np.ndarray
+    two_hours: np.ndarray
+
+
+@dataclass(frozen=True)
+class Issues:
+    """Instants to forecast from: seconds since 1970, hour of the history and minutes past it, each of shape (issues,)."""
+
+    seconds: np.ndarray
+    hour: np.ndarray
+    minute: np.ndarray
+
+    @classmethod
+    def within(cls, history: HourlyHistory, hours: range, seconds: np.ndarray) -> "Issues":
+        """The sorted instants in the hours, without the last two hours, so that the minutes ahead lie there too."""
+        starts = seconds_of(history.starts)
+        chosen = seconds[(seconds >= starts[hours.start]) & (seconds < starts[hours.stop - 2])]
+        hour = np.searchsorted(starts, chosen, "right") - 1
+        return cls(chosen, hour, (chosen - starts[hour]) / 60)
+
+    def observed(self, incidents: Incidents, history: HourlyHistory, minutes: float) -> np.ndarray:
+        """Whether an incident begins in each cell within some minutes, shape (issues, cells)."""
+        cell = incidents.covered_cells(history.in_coverage)
+        observed = np.zeros((len(self.seconds), int(history.in_coverage.sum())), bool)
+        first = np.searchsorted(incidents.seconds, self.seconds, "right")
+        stop = np.searchsorted(incidents.seconds, self.seconds + 60 * minutes, "right")
+        for issue in np.flatnonzero(stop > first):
+            of_issue = cell[first[issue] : stop[issue]]
+            observed[issue, of_issue[of_issue >= 0]] = True
+        return observed
 
 
 def incidents_of(name: str, data: Path, cache: Path) -> Incidents:
@@ -101,29 +112,19 @@ def incidents_of(name: str, data: Path, cache: Path) -> Incidents:
 
 
 def fold_forecasts(fold: HourlyFold, cache: Path) -> FoldForecasts:
-    """Forecasts of the stack of hours; what is not in the cache is fitted."""
-    history, kept = fold.history, cache / f"{fold.history.city.name}_{fold.cutoff}_even.npz"
-    first = max(fold.validation.stop - FIT_HOURS, WARM_UP_HOURS)
-    train, both = range(first, fold.validation.start), range(first, fold.validation.stop)
-    windows = {"validation": fold.validation, "test": range(fold.test.start, fold.test.stop - 1)}
+    """Forecasts of the stack of hours; those that the cache lacks are fitted."""
+    history, kept = fold.history, cache / f"{fold.history.city.name}_{fold.cutoff}_hours.npz"
+    hours = range(max(fold.validation.stop - FIT_HOURS, WARM_UP_HOURS), fold.validation.stop)
+    test = np.arange(fold.test.start, fold.test.stop - 1)
     if not kept.exists():
         stack = HourlyStack((1, 2)).fit(history, fold.train, fold.validation)
-        assert stack.on_train is not None
-        asked = {"train": (stack.on_train, train, 1), "both": (stack, both, 1)}
-        for name, model in (("validation", stack.on_train), ("test", stack)):
-            asked |= {f"{name}_{horizon}": (model, windows[name], horizon) for horizon in (1, 2)}
-        made = {
-            name: expected_by_hours(model, history, np.array(hours), horizon).astype(np.float32)
-            for name, (model, hours, horizon) in asked.items()
-        }
+        made = {"fitted_on": expected_by_hours(stack, history, np.array(hours))}
+        made |= {f"ahead_{horizon}": expected_by_hours(stack, history, test, horizon) for horizon in (1, 2)}
         partly = kept.with_suffix(".partly.npz")
-        np.savez(partly, **made)
+        np.savez(partly, **{name: values.astype(np.float32) for name, values in made.items()})
         partly.replace(kept)
     found = {name: values.astype(np.float64) for name, values in np.load(kept).items()}
-    ahead = {name: EvenForecast(one := found[f"{name}_1"], np.maximum(found[f"{name}_2"] - one, 0)) for name in windows}
-    return FoldForecasts(
-        HourForecasts(train, found["train"]), ahead["validation"], HourForecasts(both, found["both"]), ahead["test"]
-    )
+    return FoldForecasts(hours, found["fitted_on"], found["ahead_1"], found["ahead_2"])
 
 
 def bins_at(incidents: Incidents, history: HourlyHistory, issues: Issues) -> np.ndarray:
@@ -177,98 +178,40 @@ def scores_of(
     return Scores(by_group(observed.astype(np.float64)), sums, losses, np.bincount(bins.ravel(), minlength=len(BINS)))
 
 
-def window_scores(
-    history: HourlyHistory, stack: FittedMinutesStack, incidents: Incidents, window: range, ahead: EvenForecast
-) -> dict[tuple[str, int], Scores]:
-    """Scores of some hours by kind of issue and minutes; `ahead` are the forecasts of at least these hours."""
+def fold_scores(fold: HourlyFold, incidents: Incidents, cache: Path) -> dict[tuple[str, int], Scores]:
+    """Scores of the test window of a fold, by kind of issue and minutes."""
+    forecasts, history, window = fold_forecasts(fold, cache), fold.history, fold.test
     starts = seconds_of(history.starts)
+    known = incidents.within(-np.inf, starts[window.start])
+    lifts = fit_lifts(known, history, forecasts.hours, forecasts.fitted_on)
+    print(f"- {history.city.name} {fold.cutoff}: {lifts.settings}", flush=True)
     quarters = (starts[window.start : window.stop, None] + 60 * np.array([0, 15, 30, 45])).ravel()
     scores = {}
     for kind, seconds in (("quarter", quarters), ("after", incidents.seconds + AFTER_SECONDS)):
         issues = Issues.within(history, window, seconds)
-        bins, of_hours = bins_at(incidents, history, issues), ahead.at(issues.hour - window.start)
-        triggered = issues.triggered(stack.process, incidents, history)
-        for minutes, of_minutes in zip(MINUTES, triggered, strict=True):
-            even = of_hours.ahead(issues.minute, minutes)
-            forecasts = {
-                EVEN: even,
-                PROCESS: stack.process.expected(even, of_minutes),
-                STACK: stack.expected(even, of_minutes, minutes),
-            }
+        bins, at = bins_at(incidents, history, issues), issues.hour - window.start
+        lifted = np.stack([of_issue(lifts, incidents, history, instant) for instant in issues.seconds])
+        for number, minutes in enumerate(MINUTES):
+            even = spread_evenly(forecasts.one_hour[at], forecasts.two_hours[at], issues.minute, minutes)
             observed = issues.observed(incidents, history, minutes)
-            scores[kind, minutes] = scores_of(history, issues, bins, forecasts, observed)
+            pair = {EVEN: even, LIFTED: even * lifted[:, number]}
+            scores[kind, minutes] = scores_of(history, issues, bins, pair, observed)
     return scores
 
 
-def fold_scores(fold: HourlyFold, incidents: Incidents, cache: Path) -> dict[tuple[str, int], Scores]:
-    """Scores of the test window of a fold."""
-    forecasts, history = fold_forecasts(fold, cache), fold.history
-    known = incidents.within(-np.inf, seconds_of(history.starts)[fold.test.start])
-    stack = fit_stack(
-        known,
-        history,
-        train=forecasts.train,
-        validation=fold.validation,
-        ahead=forecasts.validation,
-        both=forecasts.both,
-    )
-    tell(f"{history.city.name} {fold.cutoff}", stack)
-    return window_scores(history, stack, incidents, fold.test, forecasts.test)
-
-
-def tell(name: str, stack: FittedMinutesStack) -> None:
-    """What was fitted."""
-    process = stack.process
-    weights = "; ".join(
-        f"{minutes} min {', '.join(f'{name} {weight:.2f}' for name, weight in one.items())}"
-        for minutes, one in stack.weights.items()
-    )
-    print(
-        f"- {name}: {process.in_words} Background {process.background:.2f} of level {process.level:.2f}, after the hour "
-        f"{process.known_share:.2f}; {process.incidents:,} incidents, {process.gain:+.3f} nats each. {weights}.",
-        flush=True,
-    )
-
-
-def past_of(fold: HourlyFold, incidents: Incidents, cache: Path) -> dict[int, Past]:
-    """By minutes, what the members say of the nowcasts of the validation window, with the process fitted before it."""
-    forecasts, history = fold_forecasts(fold, cache), fold.history
-    process = fit_minutes(incidents, history, *forecasts.train)
-    issues = Issues.of_nowcasts(history, fold.validation, incidents)
-    issues = issues.where(~history.clock.fireworks[issues.hour])
-    at = issues.hour - fold.validation.start
-    of_hours, everything = forecasts.validation.at(at), np.ones(len(at), bool)
-    pasts = {}
-    for minutes, triggered in zip(MINUTES, issues.triggered(process, incidents, history), strict=True):
-        even = of_hours.ahead(issues.minute, minutes)
-        logits = member_logits(even, process.expected(even, triggered))
-        observed = issues.observed(incidents, history, minutes)
-        pasts[minutes] = Past(history.city.name, MEMBERS, logits, observed, at // WEEK_HOURS, everything)
-    return pasts
-
-
-def later_half(fold: HourlyFold, incidents: Incidents, cache: Path, prior: Weights) -> dict[tuple[str, int], Scores]:
-    """Scores of the second half of the validation window, by the process of the training hours and weights of the first half."""
-    forecasts, history, window = fold_forecasts(fold, cache), fold.history, fold.validation
-    middle = (window.start + window.stop) // 2
-    first, second = range(window.start, middle), range(middle, window.stop)
-    early, late = (forecasts.validation.at(np.array(part) - window.start) for part in (first, second))
-    known = incidents.within(-np.inf, seconds_of(history.starts)[middle])
-    stack = fit_stack(
-        known, history, train=forecasts.train, validation=first, ahead=early, both=forecasts.train, prior=prior
-    )
-    tell(f"{history.city.name}, second half before {fold.cutoff}", stack)
-    return window_scores(history, stack, incidents, second, late)
+def of_issue(lifts: LiftTable, incidents: Incidents, history: HourlyHistory, instant: float) -> np.ndarray:
+    """The lifts from an instant on, shape (len(MINUTES), cells), in single precision."""
+    return lifts.lift(incidents, history, instant, np.array(MINUTES, np.float64)).astype(np.float32)
 
 
 def show(title: str, windows: list[Scores], bins: Iterable[str]) -> None:
     """One table, a line for each bin and one for all."""
     print(f"\n### {title}\n")
     print(
-        f"| last incident within {NEAR_METRES:.0f} m | forecasts | positives | came/even | came/process | came/stack | "
-        "gain of the process over even (90%) | of the stack | without firework days: process | stack |"
+        f"| last incident within {NEAR_METRES:.0f} m | forecasts | positives | observed/even | observed/lifted | "
+        "gain over even (90%) | without firework days |"
     )
-    print("| --- " * 10 + "|")
+    print("| --- " * 7 + "|")
     named = {name: [BINS.index(name)] for name in bins}
     for name, chosen in ({"any": list(range(len(BINS)))} | named).items():
         positives = sum(window.positives[False][chosen].sum() for window in windows)
@@ -276,7 +219,7 @@ def show(title: str, windows: list[Scores], bins: Iterable[str]) -> None:
             positives / sum(window.sums[model][False][chosen].sum() for window in windows) if positives else np.nan
             for model in FORECASTS
         ]
-        gains = [gain(windows, model, chosen, without) for without in (False, True) for model in (PROCESS, STACK)]
+        gains = [gain(windows, model, chosen, without) for without in (False, True) for model in (LIFTED,)]
         rows = sum(int(window.rows[chosen].sum()) for window in windows)
         ratios = " | ".join(f"{one:.2f}" for one in came)
         print(f"| {name} | {rows:,} | {positives:,.0f} | {ratios} | {' | '.join(gains)} |", flush=True)
@@ -305,32 +248,12 @@ def show_city(city: str, windows: list[dict[tuple[str, int], Scores]]) -> None:
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=CITIES)
-    arguments.add_argument("--before", action="store_true", help="days before the test windows instead")
+    arguments.add_argument("--folds", type=int, default=4, help="number of test quarters")
     chosen = arguments.parse_args()
-    incidents = {city: incidents_of(city, chosen.data, chosen.cache) for city in chosen.cities}
-    folds = {city: hourly_folds(city, chosen.data, chosen.cache) for city in chosen.cities}
-    if not chosen.before:
-        results = {
-            city: [fold_scores(fold, incidents[city], chosen.cache) for fold in folds[city]] for city in chosen.cities
-        }
-    else:
-        pasts = {city: past_of(folds[city][0], incidents[city], chosen.cache) for city in chosen.cities}
-        results = {}
-        for city in (None, *chosen.cities):
-            others = [past for name, past in pasts.items() if name != city]
-            prior = (
-                {
-                    minutes: dict(zip(MEMBERS, shared_weights([one[minutes] for one in others]).tolist(), strict=True))
-                    for minutes in MINUTES
-                }
-                if others
-                else PRIOR_WEIGHTS
-            )
-            print(f"- learned without {city or 'none'}: {prior}", flush=True)
-            if city is not None:
-                results[city] = [later_half(folds[city][0], incidents[city], chosen.cache, prior)]
-    for city, windows in results.items():
-        show_city(city, windows)
+    for city in chosen.cities:
+        incidents = incidents_of(city, chosen.data, chosen.cache)
+        folds = hourly_folds(city, chosen.data, chosen.cache)[: chosen.folds]
+        show_city(city, [fold_scores(fold, incidents, chosen.cache) for fold in folds])
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.forecaster import FittedHourly, forecast_from
-from shotspotter_assets.models.next_minutes.even import MINUTES
-from shotspotter_assets.models.next_minutes.forecast import forecast_minutes
+from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
 from shotspotter_assets.models.next_minutes.incidents import Incidents
-from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.serving.columns import MINUTES_COLUMNS
 from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts
 from shotspotter_assets.serving.record import NEXT_MINUTES, ServingModels, ServingRecord
@@ -229,7 +228,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
 
 
 def _minutes_table(
-    hours: FittedHourly, minutes: FittedMinutesStack, history: HourlyHistory, incidents: Incidents, now: datetime
+    hours: FittedHourly, minutes: LiftTable, history: HourlyHistory, incidents: Incidents, now: datetime
 ) -> pa.Table:
     """`MINUTES_SCHEMA`."""
     forecast = forecast_minutes(hours, minutes, history, incidents, now)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.forecaster import Array, Fitted
     from shotspotter_assets.models.gunshot_types import GunshotTypes
     from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
-    from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
+    from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
 WEEK: Final = timedelta(days=7)
 LIVE_MODELS: Final = "live_models"
@@ -151,7 +151,7 @@ class ServingRecord(DailyRecord):
         from shotspotter_assets.models.forecaster import HasMembers
         from shotspotter_assets.models.gunshot_types import GunshotTypes
         from shotspotter_assets.models.next_hours.stack import HourlyStack
-        from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
+        from shotspotter_assets.models.next_minutes.lift_table import LiftTable
         from shotspotter_assets.models.registry import forecaster
 
         days, hours = self.next_day.files(store, self.city), self.hours.files(store, self.city)
@@ -165,7 +165,7 @@ class ServingRecord(DailyRecord):
             counts=AlertCounts.load(days[COUNTS]),
             hours=HourlyStack.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
             types=GunshotTypes.load(hours[TYPES]) if TYPES in hours else None,
-            minutes=FittedMinutesStack.load(hours[NEXT_MINUTES]) if NEXT_MINUTES in hours else None,
+            minutes=LiftTable.load(hours[NEXT_MINUTES]) if NEXT_MINUTES in hours else None,
         )
 
 
@@ -179,7 +179,7 @@ class ServingModels:
     hours: "FittedHourlyStack | None"
     """None where the city publishes no hours, or has too few alerts; so are `types` and `minutes`."""
     types: "GunshotTypes | None"
-    minutes: "FittedMinutesStack | None" = None
+    minutes: "LiftTable | None" = None
 
     @property
     def profile(self) -> "Array":

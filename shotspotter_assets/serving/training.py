@@ -26,7 +26,7 @@ from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incidents import Incidents
-from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.models.records import TrainedModel, files_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.intervals import weekly_offset
@@ -45,7 +45,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 
-_Model = TypeVar("_Model", FittedHourlyStack, FittedMinutesStack, GunshotTypes)
+_Model = TypeVar("_Model", FittedHourlyStack, LiftTable, GunshotTypes)
 
 MIN_HISTORY_DAYS: Final = 120
 """Minimum for models of a city's own: the inputs' rates need weeks, and so do training and validation."""
@@ -213,7 +213,7 @@ def _hours(
     if stack is None:
         without[NEXT_MINUTES] = without[NEXT_HOURS]
     else:
-        fit(NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack, validation))
+        fit(NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack))
     fit(TYPES, lambda: GunshotTypes.fit(history, training, validation))
     version = version_of(files)
     stored_files = {stored_name(name, version): content for name, content in files.items()}

@@ -1,1 +1,1 @@
-"""Forecasters of the next minutes, on top of those of the next hours."""
+"""The next minutes: the forecast of the hour, lifted after recent incidents."""

@@ -1,60 +1,25 @@
-"""The next 15, 30 and 60 minutes from any instant, by the stack of minutes on top of that of hours."""
+"""Forecasts of the next 15, 30 and 60 minutes from any instant: the hour's forecast, times the lift of recent incidents."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.forecaster import FittedHourly
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
-from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
-from shotspotter_assets.models.next_minutes.even import MINUTES, EvenForecast, expected_by_hours
 from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.stack import FittedMinutesStack, HourForecasts, Issues, fit_stack
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts
 from shotspotter_assets.models.probability import clip_probability
 
+MINUTES: Final = (15, 30, 60)
+"""Lengths of the forecast periods, at most an hour."""
 FIT_HOURS: Final = 2 * 8766
-"""The process is fitted on the last two years: its few numbers need no more."""
-
-
-def fit_on_hours(
-    incidents: Incidents, history: HourlyHistory, fitted: FittedHourlyStack, validation: range
-) -> FittedMinutesStack:
-    """The stack on top of the forecasts of a stack of hours, from the last two years of the history.
-
-    Args:
-        incidents: at least of these years.
-        history: to the end of the validation hours.
-        fitted: with its `on_train`.
-        validation: hours that the weights are learned on.
-
-    Raises:
-        HourlyHistoryError: see `fit_minutes`, the city publishes hours only, or the history is as short as the first hours,
-            which are not fitted on.
-    """
-    if history.city.time_precision == "hour":
-        raise HourlyHistoryError(
-            f"City {history.city.name}: its alerts have an hour but no minute (time_precision: hour), so the next minutes "
-            "cannot be forecast. Forecast the next hours."
-        )
-    first = max(len(history) - FIT_HOURS, WARM_UP_HOURS)
-    if first >= len(history):
-        raise HourlyHistoryError(
-            f"City {history.city.name}: {len(history)} hours, and the next minutes are fitted from hour {WARM_UP_HOURS} on."
-        )
-    assert fitted.on_train is not None
-    validation = range(max(first, validation.start), validation.stop)
-    train, both = range(first, validation.start), range(first, len(history))
-    return fit_stack(
-        incidents,
-        history,
-        train=HourForecasts(train, expected_by_hours(fitted.on_train, history, np.arange(train.start, train.stop))),
-        validation=validation,
-        ahead=EvenForecast.of(fitted.on_train, history, np.array(validation)),
-        both=HourForecasts(both, expected_by_hours(fitted, history, np.array(both))),
-    )
+"""Hours of the fit, the last two years: the table's few numbers need no more."""
+HOURS_AT_ONCE: Final = 2_000
+"""Hours that are forecast together, which bounds the memory of their inputs."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +29,7 @@ class MinutesForecast:
     Attributes:
         probability: of at least one new incident in the cell.
         expected: number of new incidents.
-        even: the probability by the hour's forecast alone, spread evenly.
+        even: the probability by the hour's forecast alone, spread evenly over its minutes.
     """
 
     probability: Array
@@ -72,28 +37,74 @@ class MinutesForecast:
     even: Array
 
 
+def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHourly) -> LiftTable:
+    """The lifts of the last two years of a history over the forecasts of hours.
+
+    Args:
+        incidents: at least those of these years.
+        history: to the end of the validation hours.
+        fitted: the forecaster of hours.
+
+    Raises:
+        HourlyHistoryError: too few incidents, the city publishes hours only, or the history is shorter than the hours that
+            the forecaster needs as inputs.
+    """
+    if history.city.time_precision == "hour":
+        raise HourlyHistoryError(
+            f"City {history.city.name}: its alerts have an hour but no minute (time_precision: hour), so the next minutes "
+            "cannot be forecast. Forecast the next hours."
+        )
+    hours = range(max(len(history) - FIT_HOURS, WARM_UP_HOURS), len(history))
+    if not hours:
+        raise HourlyHistoryError(
+            f"City {history.city.name}: {len(history)} hours, and the next minutes are fitted from hour {WARM_UP_HOURS} on."
+        )
+    return fit_lifts(incidents, history, hours, expected_by_hours(fitted, history, np.array(hours)))
+
+
+def expected_by_hours(
+    fitted: FittedHourly, history: HourlyHistory, issues: npt.NDArray[np.int64], horizon: int = 1
+) -> Array:
+    """Expected incidents within the hours ahead of each issue, from the alerts before it, shape (issues, cells)."""
+    expected = np.empty((len(issues), int(history.in_coverage.sum())))
+    for at in range(0, len(issues), HOURS_AT_ONCE):
+        part = slice(at, at + HOURS_AT_ONCE)
+        expected[part] = -np.log1p(-fitted.predict(history, issues[part], horizon))
+    return expected
+
+
+def spread_evenly(one_hour: Array, two_hours: Array, minute: Array, minutes: float) -> Array:
+    """Expected incidents within some minutes by the forecasts of one and two hours, spread evenly, shape (issues, cells).
+
+    Args:
+        one_hour: expected within an hour of the beginning of each issue's hour, shape (issues, cells).
+        two_hours: expected within two.
+        minute: of each issue past the hour, 0 to 60, shape (issues,).
+        minutes: length of the period, at most 60.
+    """
+    in_hour = np.minimum(minutes, 60 - minute)[:, None] / 60
+    return one_hour * in_hour + np.maximum(two_hours - one_hour, 0) * (minutes / 60 - in_hour)
+
+
 def forecast_minutes(
-    hours: FittedHourly, minutes: FittedMinutesStack, history: HourlyHistory, incidents: Incidents, now: datetime
+    hours: FittedHourly, lifts: LiftTable, history: HourlyHistory, incidents: Incidents, now: datetime
 ) -> MinutesForecast:
     """The next minutes from now.
 
     Args:
-        hours: the forecaster of hours that `minutes` was fitted on top of.
-        minutes: the stack.
-        history: to now or later; hours from the running one on are not looked at.
-        incidents: of the hours before now; later ones are not looked at.
+        hours: the forecaster of hours that the lifts were fitted on.
+        lifts: see `fit_on_hours`.
+        history: to now or later; hours from the running one on are not used.
+        incidents: those before now; later ones are not used.
         now: an instant with a zone.
     """
-    instant = now.astimezone(UTC).timestamp()
-    starts = seconds_of(history.starts)
+    instant, starts = now.astimezone(UTC).timestamp(), seconds_of(history.starts)
     running = int(np.searchsorted(starts, instant, "right")) - 1
-    even = EvenForecast.of(hours, history, np.array([running]))
     minute = np.array([(instant - starts[running]) / 60])
-    issue = Issues(np.array([instant]), np.array([running]), minute)
-    triggered = issue.triggered(minutes.process, incidents, history)
-    spread = [even.ahead(minute, ahead) for ahead in MINUTES]
-    each = [minutes.expected(*of_minutes) for of_minutes in zip(spread, triggered, MINUTES, strict=True)]
-    # More minutes hold the fewer ones, though each has weights of its own.
-    expected = np.maximum.accumulate(np.concatenate(each))
-    probability, alone = (clip_probability(-np.expm1(-one)) for one in (expected, np.concatenate(spread)))
+    one, two = (expected_by_hours(hours, history, np.array([running]), horizon) for horizon in (1, 2))
+    even = np.concatenate([spread_evenly(one, two, minute, ahead) for ahead in MINUTES])
+    # A longer period holds the shorter ones, though each has lifts of its own.
+    lifted = even * lifts.lift(incidents, history, instant, np.array(MINUTES, np.float64))
+    expected = np.maximum.accumulate(lifted)
+    probability, alone = (clip_probability(-np.expm1(-one)) for one in (expected, even))
     return MinutesForecast(probability, expected, alone)

@@ -1,4 +1,4 @@
-"""Incidents of a known process on a small city: what a fit has to find again."""
+"""Incidents with repeats on a small city."""
 
 from datetime import date
 
@@ -8,13 +8,8 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.self_exciting import CityWideTrigger, FittedMinutes, Trigger
 
 FIRST_DAY = date(2021, 1, 10)
-NOT_CITY_WIDE = CityWideTrigger(0.0, 30.0)
-TRUTH = FittedMinutes(
-    0.9, 0.4, (Trigger(0.12, 6.0, 120.0), Trigger(0.15, 90.0, 500.0)), CityWideTrigger(0.15, 25.0), 1.0, 0, 0.0
-)
 CITY = City.model_validate(
     {
         "name": "made_up_city",
@@ -30,7 +25,7 @@ COVERED[:4, :4] = False
 
 
 def quiet_history(days: int) -> HourlyHistory:
-    """Hours without counts: only the clock and the coverage are looked at."""
+    """Hours without counts, for their clock and coverage."""
     return HourlyHistory(CITY, FIRST_DAY, np.zeros((24 * days, 4, int(COVERED.sum())), np.uint16), COVERED)
 
 
@@ -41,44 +36,21 @@ def even_forecast(history: HourlyHistory, a_day: float) -> np.ndarray:
     return a_day / 24 * evening[:, None] * place / place.sum()
 
 
-def simulated(history: HourlyHistory, even: np.ndarray, truth: FittedMinutes = TRUTH, seed: int = 0) -> Incidents:
-    """Incidents of the process, generation by generation."""
-    random = np.random.default_rng(seed)
-    starts = seconds_of(history.starts)
-    hour, cell = np.nonzero(counts := random.poisson(truth.background * even))
-    repeats = counts[hour, cell]
-    hour, cell = np.repeat(hour, repeats), np.repeat(cell, repeats)
+def simulated(history: HourlyHistory, even: np.ndarray, repeats: float = 0.3) -> Incidents:
+    """Incidents of the even forecast; each has `repeats` others within some minutes and about 100 m."""
+    random, starts = np.random.default_rng(0), seconds_of(history.starts)
+    counts = random.poisson(even)
+    hour, cell = (np.repeat(places, counts[counts > 0]) for places in np.nonzero(counts))
     metres_east = 111_320 * np.cos(np.radians((CITY.box.south + CITY.box.north) / 2))
-    generation = (starts[hour] + 3600 * random.random(len(hour)), _points_in(cell, metres_east, random))
-    everything = [generation]
-    while len(generation[0]):
-        parents, children = generation, []
-        hour_ends = starts[np.searchsorted(starts, parents[0], "right")]
-        for trigger in (*truth.triggers, truth.city_wide):
-            number = random.poisson(trigger.triggered, len(parents[0]))
-            at, points = np.repeat(parents[0], number), np.repeat(parents[1], number, axis=0)
-            at = at + random.exponential(60 * trigger.half_life / np.log(2), len(at))
-            kept = (at <= np.repeat(hour_ends, number)) | (random.random(len(at)) < truth.known_share)
-            kept &= at < starts[len(history)]
-            at = at[kept]
-            if isinstance(trigger, Trigger):
-                points = points[kept] + random.normal(0, trigger.width, (len(at), 2))
-            else:
-                until = even[np.searchsorted(starts, at, "right") - 1].cumsum(axis=1)
-                drawn = (until < random.random((len(at), 1)) * until[:, -1:]).sum(axis=1)
-                points = _points_in(drawn, metres_east, random)
-            children.append((at, points))
-        times, points = (np.concatenate(parts) for parts in zip(*children, strict=True))
-        degrees = points / [metres_east, 111_320] + [CITY.box.west, CITY.box.south]
-        inside = np.all(
-            (degrees > [CITY.box.west, CITY.box.south]) & (degrees < [CITY.box.east, CITY.box.north]), axis=1
-        )
-        generation = (times[inside], points[inside])
-        everything.append(generation)
-    times, points = (np.concatenate(parts) for parts in zip(*everything, strict=True))
-    return Incidents.of_alerts(
-        alerts_at(times, points / [metres_east, 111_320] + [CITY.box.west, CITY.box.south]), CITY
-    )
+    times, points = starts[hour] + 3600 * random.random(len(hour)), _points_in(cell, metres_east, random)
+    number = random.poisson(repeats, len(times))
+    at = np.repeat(times, number) + random.exponential(300, number.sum())
+    near = np.repeat(points, number, axis=0) + random.normal(0, 100, (len(at), 2))
+    kept = at < starts[len(history)]
+    times, points = np.concatenate([times, at[kept]]), np.concatenate([points, near[kept]])
+    degrees = points / [metres_east, 111_320] + [CITY.box.west, CITY.box.south]
+    inside = np.all((degrees > [CITY.box.west, CITY.box.south]) & (degrees < [CITY.box.east, CITY.box.north]), axis=1)
+    return Incidents.of_alerts(alerts_at(times[inside], degrees[inside]), CITY)
 
 
 def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator) -> np.ndarray:
@@ -90,7 +62,7 @@ def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator
 
 
 def alerts_at(seconds: np.ndarray, degrees: np.ndarray) -> pa.Table:
-    """Cleaned alerts, as far as they are looked at, each an incident of its own."""
+    """Columns of cleaned alerts, each an incident of its own."""
     order = np.argsort(seconds)
     numbers = pa.array(np.arange(len(order)), pa.int64())
     return pa.table(

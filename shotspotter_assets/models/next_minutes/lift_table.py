@@ -1,0 +1,152 @@
+"""Lift of the hour's forecast after incidents: one factor for each (age, distance) of an incident, shrunk towards 1.
+
+The intensity of a covered cell is that of the hour's forecast, times the largest lift of the incidents of the last hours. The
+lift of a bin is (pairs + PRIOR) / (expected pairs + PRIOR): the posterior mean under a gamma prior with mean 1 (Gelman et al.
+2013, Bayesian Data Analysis, section 2.6). A pair is an incident and a later one in the bin; the hour's forecast gives their
+expected number. Incidents are the parents, not alerts, whose duplicates would count as contagion.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.gridding.cells import Plane, cell_middles
+from shotspotter_assets.models.forecaster import ChosenSettings
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
+
+AGES_MINUTES: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)
+"""Edges of the ages of an incident."""
+DISTANCES_METRES: Final = (0.0, 300.0, 800.0, 2_000.0, np.inf)
+"""Edges of the distances from an incident to the middle of a cell."""
+PRIOR_PAIRS: Final = 20.0
+"""Strength of the prior, in expected pairs."""
+MIN_INCIDENTS: Final = 50
+"""Minimum of incidents to fit on."""
+FILE: Final = "next_minutes.json"
+
+
+@dataclass(frozen=True)
+class LiftTable:
+    """The fitted table.
+
+    Attributes:
+        lifts: factor of the hour's forecast, shape (ages, distances).
+        incidents: number of incidents of the fit.
+    """
+
+    lifts: tuple[tuple[float, ...], ...]
+    incidents: int
+    name: ClassVar[str] = "lift_table"
+
+    def lift(self, incidents: Incidents, history: HourlyHistory, instant: float, minutes: Array) -> Array:
+        """Mean lift of each covered cell within some minutes from an instant on, shape (periods, cells).
+
+        Args:
+            incidents: later ones than the instant are not used.
+            history: with the covered cells.
+            instant: seconds since 1970.
+            minutes: lengths of the periods, shape (periods,).
+        """
+        recent = incidents.within(instant - 60 * AGES_MINUTES[-1], np.nextafter(instant, np.inf))
+        lift = np.ones((len(minutes), int(history.in_coverage.sum())))
+        if not len(recent):
+            return lift
+        ring, table = _rings(recent, history), np.array(self.lifts)
+        age = (instant - recent.seconds) / 60
+        for period, length in enumerate(minutes):
+            # Share of the period at each age of each incident; what is left lies beyond the last age.
+            share = _within_ages(age, age + length) / length
+            mean = share @ table + (1 - share.sum(axis=1))[:, None]
+            of_cells = np.take_along_axis(mean, ring, axis=1)
+            strongest = np.abs(np.log(of_cells)).argmax(axis=0)
+            lift[period] = of_cells[strongest, np.arange(of_cells.shape[1])]
+        return lift
+
+    @property
+    def settings(self) -> ChosenSettings:
+        """The lifts, for the record."""
+        return {
+            "incidents": self.incidents,
+            "ages_minutes": AGES_MINUTES[1:],
+            "lifts": {
+                f"from {distance:.0f} m": [round(row[at], 3) for row in self.lifts]
+                for at, distance in enumerate(DISTANCES_METRES[:-1])
+            },
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """The file that `load` reads."""
+        return {FILE: json.dumps(asdict(self), indent=1).encode()}
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> "LiftTable":
+        """The table of its `files`."""
+        content = json.loads(files[FILE])
+        return cls(tuple(map(tuple, content["lifts"])), content["incidents"])
+
+
+def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:
+    """The lifts of some hours, without those of firework days, which would count as contagion.
+
+    Args:
+        incidents: at least those of the hours.
+        history: with clock and covered cells.
+        hours: contiguous.
+        even: expected incidents of each hour and covered cell by the hour's forecast, shape (len(hours), cells).
+
+    Raises:
+        HourlyHistoryError: too few incidents lie in the hours.
+    """
+    starts = seconds_of(history.starts)
+    of_hours = incidents.within(starts[hours.start], starts[hours.stop])
+    hour = np.searchsorted(starts, of_hours.seconds, "right") - 1
+    ordinary = ~history.clock.fireworks[hour]
+    cell = of_hours.covered_cells(history.in_coverage)
+    if (ordinary & (cell >= 0)).sum() < MIN_INCIDENTS:
+        raise HourlyHistoryError(
+            f"City {history.city.name}: {(ordinary & (cell >= 0)).sum()} incidents from {history.starts[hours.start]} on, outside "
+            f"firework days, and {MIN_INCIDENTS} are needed for a forecast of the next minutes."
+        )
+    ages, distances = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
+    pairs, expected = np.zeros((ages, distances)), np.zeros((ages, distances))
+    level = (ordinary & (cell >= 0)).sum() / even[~history.clock.fireworks[hours.start : hours.stop]].sum()
+    for at in np.flatnonzero(ordinary):
+        parent = Incidents(of_hours.seconds[at : at + 1], of_hours.metres[at : at + 1], of_hours.places[at : at + 1])
+        ring = _rings(parent, history)[0]
+        # Hours that the ages reach, and the minutes of each at each age.
+        reached = range(hour[at], min(hour[at] + int(AGES_MINUTES[-1] // 60) + 1, hours.stop))
+        reached = range(reached.start, next((one for one in reached if history.clock.fireworks[one]), reached.stop))
+        begins = (starts[reached.start : reached.stop] - parent.seconds[0]) / 60
+        overlap = _within_ages(np.maximum(begins, 0), begins + 60)
+        by_ring = np.stack([np.bincount(ring, even[one - hours.start], distances) for one in reached])
+        expected += level * overlap.T @ by_ring / 60
+        last = np.searchsorted(of_hours.seconds, parent.seconds[0] + 60 * AGES_MINUTES[-1])
+        later = slice(np.searchsorted(of_hours.seconds, parent.seconds[0], "right"), last)
+        chosen = (cell[later] >= 0) & (hour[later] < reached.stop)
+        age = (of_hours.seconds[later][chosen] - parent.seconds[0]) / 60
+        age_bin = np.searchsorted(AGES_MINUTES, age, "right") - 1
+        inside = age_bin < ages
+        np.add.at(pairs, (age_bin[inside], ring[cell[later][chosen][inside]]), 1)
+    lifts = (pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)
+    return LiftTable(tuple(map(tuple, lifts.tolist())), int((ordinary & (cell >= 0)).sum()))
+
+
+def _within_ages(first: Array, last: Array) -> Array:
+    """Minutes of the spans between two ages that lie in each of the bins of ages, shape (spans, ages)."""
+    edges = np.array(AGES_MINUTES)
+    overlap = np.minimum(last[:, None], edges[1:]) - np.maximum(first[:, None], edges[:-1])
+    return np.maximum(overlap, 0)
+
+
+def _rings(incidents: Incidents, history: HourlyHistory) -> npt.NDArray[np.int64]:
+    """Bin of the distance from each incident to each covered cell, shape (incidents, cells)."""
+    middles = Plane.of(history.city).metres(
+        np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
+    )
+    metres = np.hypot(*(incidents.metres[:, None] - middles[None]).transpose(2, 0, 1))
+    return np.searchsorted(DISTANCES_METRES, metres, "right") - 1

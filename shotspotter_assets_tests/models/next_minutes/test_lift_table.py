@@ -1,0 +1,85 @@
+"""The lift of the hour's forecast by age and distance of earlier incidents."""
+
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.lift_table import AGES_MINUTES, DISTANCES_METRES, LiftTable, fit_lifts
+from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
+    COVERED,
+    even_forecast,
+    quiet_history,
+    simulated,
+)
+
+SHAPE = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
+
+
+@pytest.fixture(scope="module")
+def history() -> HourlyHistory:
+    return quiet_history(120)
+
+
+def table(**lifts: float) -> LiftTable:
+    """Lifts of 1 but for some, as `age_0_ring_1=3.0`."""
+    values = np.ones(SHAPE)
+    for place, lift in lifts.items():
+        values[int(place.split("_")[1]), int(place.split("_")[3])] = lift
+    return LiftTable(tuple(map(tuple, values.tolist())), 0)
+
+
+def incident(history: HourlyHistory, minutes_ago: float, metres: tuple[float, float]) -> Incidents:
+    seconds = seconds_of(history.starts)[500] - 60 * minutes_ago
+    return Incidents(np.array([seconds]), np.array([metres]), np.array([[6, 6]]))
+
+
+def lift(lifts: LiftTable, history: HourlyHistory, incidents: Incidents) -> np.ndarray:
+    return lifts.lift(incidents, history, seconds_of(history.starts)[500], np.array([15.0, 30.0, 60.0]))
+
+
+def test_repeats_lift_young_near_cells_alone(history: HourlyHistory) -> None:
+    even = even_forecast(history, 40.0)
+    fitted = np.array(fit_lifts(simulated(history, even), history, range(len(history)), even).lifts)
+    assert fitted[0, 0] > 5
+    assert fitted[0, 0] > fitted[1, 0] > 1.5
+    np.testing.assert_allclose(fitted[3:, 2:], 1, atol=0.35)
+
+
+def test_incidents_without_repeats_lift_nothing(history: HourlyHistory) -> None:
+    even = even_forecast(history, 40.0)
+    fitted = np.array(fit_lifts(simulated(history, even, 0.0), history, range(len(history)), even).lifts)
+    np.testing.assert_allclose(fitted, 1, atol=0.3)
+    np.testing.assert_allclose(fitted[:, 3], 1, atol=0.1)
+
+
+def test_period_averages_the_ages_that_it_crosses(history: HourlyHistory) -> None:
+    lifts = table(age_1_ring_3=4.0)
+    [found] = {tuple(row) for row in lift(lifts, history, incident(history, 10, (1e6, 1e6))).T}
+    np.testing.assert_allclose(found, [1 + 3 * 5 / 15, 1 + 3 * 5 / 30, 1 + 3 * 5 / 60])
+
+
+def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: HourlyHistory) -> None:
+    lifts, cell = table(age_0_ring_0=4.0, age_1_ring_0=2.0), (COVERED.ravel().cumsum() - 1).reshape(COVERED.shape)[6, 6]
+    middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
+    young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
+    both = Incidents(
+        np.r_[old.seconds, young.seconds], np.r_[old.metres, young.metres], np.r_[old.places, young.places]
+    )
+    found = lift(lifts, history, both)
+    assert found[0, cell] == pytest.approx((4 * 5 + 2 * 10) / 15)
+    assert (found > 1).sum() == 3
+    assert (lift(lifts, history, incident(history, 250, tuple(middle))) == 1).all()
+    assert (lift(lifts, history, incident(history, -1, tuple(middle))) == 1).all()
+
+
+def test_files_hold_the_table() -> None:
+    lifts = table(age_2_ring_1=1.5)
+    assert LiftTable.load(lifts.files()) == lifts
+    assert lifts.settings["lifts"]["from 300 m"][2] == 1.5
+
+
+def test_few_incidents_are_refused(history: HourlyHistory) -> None:
+    even = even_forecast(history, 0.1)
+    with pytest.raises(HourlyHistoryError, match="and 50 are needed for a forecast of the next minutes"):
+        fit_lifts(simulated(history, even), history, range(len(history)), even)
