@@ -80,6 +80,8 @@ class Machines:
         changes = {"0.0.0.0": "127.0.0.1", "/opt/dagster/workspace.yaml": f"{home}/workspace.yaml"}
         changes |= {"4000": str(self.ports["code"]), "3000": str(self.ports["web"])}
         program, *words = SERVICES[service]["command"]
+        if service == "worker":
+            words += ["--hostname", f"{name}@%h"]  # in containers, host names differ
         with self.log(name).open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [str(PROGRAMS / program), *(changes.get(word, word) for word in words)],

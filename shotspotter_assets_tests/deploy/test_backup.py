@@ -46,7 +46,7 @@ class Deployment:
         assert materialize(CITY, DAILY, self.resources, days=days, instance=instance).success
 
     def files(self) -> dict[str, bytes]:
-        paths = [path for path in self.store.rglob("*") if path.is_file()]
+        paths = [path for asset in DAILY for path in (self.store / asset).rglob("*") if path.is_file()]
         return {str(path.relative_to(self.store)): path.read_bytes() for path in paths}
 
 
