@@ -19,7 +19,6 @@ from dagster._core.events import DagsterEvent, StepMaterializationData
 from shotspotter_assets.defs import event_log
 from shotspotter_assets_tests.postgres_server import PostgresServer
 
-ROOT: Final = Path(__file__).parents[2]
 DAYS: Final = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-01-01")
 NAMES: Final = ("first", "second", "third")
 CHECK: Final = dg.AssetCheckKey(dg.AssetKey("first"), "rows")
@@ -89,12 +88,10 @@ def chain(versions: Mapping[str, str] | None = None, *, fails: bool = False) -> 
     return [define("first", [], first), define("second", ["first"], plain), define("third", ["second"], third)]
 
 
-def run(
-    instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition], first: str, last: str
-) -> dg.ExecuteInProcessResult:
-    """Materialize the days from `first` to `last` in one run."""
+def run(instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition], first: str, last: str) -> str:
+    """Materialize the days from `first` to `last` in one run; return its id."""
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    return dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False)
+    return dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False).run_id
 
 
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
@@ -143,7 +140,7 @@ def test_runs_over_ranges_leave_the_answers_of_the_stock_log(backend: Backend) -
                 run(instance, chain(), "2018-01-01", "2018-01-20"),
                 run(instance, chain(fails=True), "2018-01-15", "2018-01-22"),
             ]
-            found.append(answers(instance, [one.run_id for one in runs]))
+            found.append(answers(instance, runs))
     assert found[1] == found[0]
     assert len(found[1]["first"]["partitions"]) == 22
     assert len(found[1]["third"]["partitions"]) == 20
