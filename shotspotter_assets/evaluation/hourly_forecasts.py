@@ -51,12 +51,11 @@ def hour_forecasts(
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
         `observed`, and one column per model (float32), null where it does not forecast the horizon.
     """
-    chosen = {name: entry.forecaster(tuple(horizons)) for name, entry in HOURLY_FORECASTERS.items()} | dict(
-        changed or {}
-    )
+    changed = changed or {}
+    chosen = {name: entry.forecaster(tuple(horizons)) for name, entry in HOURLY_FORECASTERS.items()} | dict(changed)
     by_name: dict[str, FittedHourly] = {}
     for name, forecaster in chosen.items():
-        if name not in by_name or name in (changed or {}):
+        if name not in by_name or name in changed:
             by_name[name] = fitted = forecaster.fit(history, train, validation)
             by_name |= fitted.members if isinstance(fitted, FittedHourlyStack) else {}
     tables = []

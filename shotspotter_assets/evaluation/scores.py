@@ -11,8 +11,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
@@ -158,23 +156,14 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
     positive, negative = logit[observed], logit[~observed]
     if not len(positive) or not len(negative) or positive.min() >= negative.max() or positive.max() <= negative.min():
         return None, None
+    from sklearn.linear_model import LogisticRegression
+
     # Fitted on a standardised regressor, so that convergence does not depend on the forecast's own scale.
     centre, scale = logit.mean(), logit.std()
-    design = np.stack([np.ones_like(logit), (logit - centre) / scale])
-
-    def loss(line: Array) -> float:
-        return float(np.logaddexp(0, np.where(observed, -1, 1) * (line @ design)).mean())
-
-    def gradient(line: Array) -> Array:
-        return design @ (expit(line @ design) - observed) / len(logit)
-
-    def curvature(line: Array) -> Array:
-        fitted = expit(line @ design)
-        return (design * (fitted * (1 - fitted))) @ design.T / len(logit)
-
-    fit = minimize(loss, np.zeros(2), method="trust-exact", jac=gradient, hess=curvature, options={"gtol": 1e-9})
-    slope = fit.x[1] / scale
-    return float(slope), float(fit.x[0] - slope * centre)
+    regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9)
+    fit = regression.fit(((logit - centre) / scale)[:, None], observed)
+    slope = fit.coef_[0, 0] / scale
+    return float(slope), float(fit.intercept_[0] - slope * centre)
 
 
 def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:

@@ -83,13 +83,13 @@ class Network:
 
 
 def mean_rates(seen: Array, days: int, metres: Array, prior: float) -> Array:
-    """Alert days per day of each segment, shrunk to the network's mean per metre with the weight of so many alert days.
+    """Alert days per day of each segment, shrunk to the network's mean per metre with the weight of `prior` alert days.
 
     Args:
-        seen: alert days of each segment, shape (segments,).
-        days: in which they were.
+        seen: alert days of each segment, shape (segments,), in so many `days`.
+        days: see `seen`.
         metres: length of each segment, same shape.
-        prior: strength of the prior in alert days.
+        prior: in alert days.
     """
     per_metre = seen.sum() / days / metres.sum()
     if not per_metre:
@@ -98,7 +98,7 @@ def mean_rates(seen: Array, days: int, metres: Array, prior: float) -> Array:
 
 
 def best_prior(seen: Array, days: int, later: Array, later_days: int, metres: Array) -> float:
-    """The strength of `PRIOR_ALERT_DAYS` under which the mean of the earlier days tells best what came on the later ones."""
+    """The strength of `PRIOR_ALERT_DAYS` with which the mean of the earlier days has the least loss on the later ones."""
     return min(
         PRIOR_ALERT_DAYS,
         key=lambda prior: constant_loss(mean_rates(seen, days, metres, prior), later, later_days),
@@ -106,13 +106,7 @@ def best_prior(seen: Array, days: int, later: Array, later_days: int, metres: Ar
 
 
 def constant_loss(rates: Array, seen: Array, days: int) -> float:
-    """Log loss of rates that are the same on all days, summed over all segment-days.
-
-    Args:
-        rates: alert days per day of each segment, shape (segments,).
-        seen: alert days of each, same shape.
-        days: in which they were.
-    """
+    """Log loss, summed over all segment-days, of alert days per day that are constant; see `mean_rates`."""
     yes, no = _outcome_losses(-np.expm1(-rates))
     return float(seen @ yes + (days - seen) @ no)
 
@@ -120,7 +114,7 @@ def constant_loss(rates: Array, seen: Array, days: int) -> float:
 def historical_mean(by_day: "sparse.csr_array", metres: Array) -> Array:
     """Probability of an alert on the next day by the mean of each segment's past, shape (segments,).
 
-    The strength of the prior is the one that tells the last year best, or the last third of a shorter past.
+    The prior is the best one for the last year, or for the last third of a shorter past.
 
     Args:
         by_day: alert days of the past, see `Network.alert_days`, shape (days, segments).
@@ -142,7 +136,7 @@ def _outcome_losses(probability: Array) -> tuple[Array, Array]:
 
 
 def soft_losses(probability: Array, observed: Array) -> Array:
-    """Log loss of each segment-day, where what is observed is itself only likely."""
+    """Log loss of each segment-day; `observed` is a probability, see `Network.alert_days`."""
     yes, no = _outcome_losses(probability)
     return np.asarray(observed * yes + (1 - observed) * no)
 
@@ -164,24 +158,23 @@ def hits(expected: Array, observed: Array, metres: Array) -> dict[int, float]:
         through = np.cumsum(metres[order])
         for length in LENGTHS:
             limit = length / 100 * through[-1]
-            flagged = np.clip((limit - (through - metres[order])) / metres[order], 0, 1)
-            found[length] += float(seen[order] @ flagged)
+            found[length] += float(seen[order] @ np.clip((limit - (through - metres[order])) / metres[order], 0, 1))
     return found
 
 
 @dataclass(frozen=True)
 class StreetScores:
-    """Scores of one period's forecast of the segments; what is not defined is None.
+    """Scores of one day's forecast of the segments; None where not defined, and where there is no historical mean.
 
     Attributes:
-        segments: that were forecast.
-        log_loss: mean over the segments; less is better.
-        log_loss_of_mean: that of the historical mean of each segment; None where there is none to compare with.
+        segments: number that was forecast.
+        log_loss: mean over the segments.
+        log_loss_of_mean: of the historical mean of each segment.
         gain_over_historical_mean: in nats per segment with an alert.
         observed: segments with an alert; an alert whose point is rounded counts in part for each that it may belong to.
         predicted: sum of the probabilities.
         hit_rate: share of `observed` on the flagged streets, by share of the network's length in percent.
-        hit_rate_of_mean: that of the historical mean.
+        hit_rate_of_mean: of the historical mean.
     """
 
     segments: int
@@ -195,31 +188,25 @@ class StreetScores:
 
     @classmethod
     def of(cls, probability: Array, mean: Array | None, observed: Array, metres: Array) -> "StreetScores":
-        """Scores of probabilities of segments, all of shape (segments,).
+        """Scores of the issued `probability` and the historical `mean`, given `observed`, all of shape (segments,)."""
+        seen, number = float(observed.sum()), len(observed)
 
-        Args:
-            probability: as issued.
-            mean: the historical mean.
-            observed: how likely each had an alert.
-            metres: length of each.
-        """
-        seen = float(observed.sum())
-        loss = float(soft_losses(probability, observed).sum())
-        loss_of_mean = None if mean is None else float(soft_losses(mean, observed).sum())
+        def scored(p: Array) -> tuple[float, dict[int, float | None]]:
+            found = hits(-np.log1p(-p), observed[None], metres)
+            return float(soft_losses(p, observed).sum()), {length: ratio(hit, seen) for length, hit in found.items()}
 
-        def hit_rate(of: Array) -> dict[int, float | None]:
-            found = hits(-np.log1p(-of), observed[None], metres)
-            return {length: ratio(number, seen) for length, number in found.items()}
-
+        (loss, hit_rate), (loss_of_mean, hit_rate_of_mean) = scored(probability), (None, None)
+        if mean is not None:
+            loss_of_mean, hit_rate_of_mean = scored(mean)
         return cls(
-            segments=len(observed),
-            log_loss=loss / len(observed),
-            log_loss_of_mean=None if loss_of_mean is None else loss_of_mean / len(observed),
+            segments=number,
+            log_loss=loss / number,
+            log_loss_of_mean=None if loss_of_mean is None else loss_of_mean / number,
             gain_over_historical_mean=None if loss_of_mean is None else ratio(loss_of_mean - loss, seen),
             observed=seen,
             predicted=float(probability.sum()),
-            hit_rate=hit_rate(probability),
-            hit_rate_of_mean=None if mean is None else hit_rate(mean),
+            hit_rate=hit_rate,
+            hit_rate_of_mean=hit_rate_of_mean,
         )
 
     @property

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date
 from time import monotonic
-from typing import Final
 
 from pydantic import BaseModel, JsonValue
 
@@ -13,13 +12,10 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.records import (
     FoldRecord,
     TrainedModel,
-    TunedUse,
     files_sha256,
     installed_versions,
 )
-from shotspotter_assets.models.registry import forecaster, forecaster_of
-
-NOTHING_TUNED: Final[Mapping[str, TunedUse]] = {}
+from shotspotter_assets.models.registry import forecaster
 
 
 def train_fold(
@@ -30,7 +26,6 @@ def train_fold(
     *,
     context: FitContext,
     config: dict[str, JsonValue],
-    tuned: Mapping[str, TunedUse] = NOTHING_TUNED,
 ) -> tuple[FoldRecord, dict[str, dict[str, bytes]]]:
     """(record, content by model and file) of the forecasters fitted for a fold.
 
@@ -38,10 +33,9 @@ def train_fold(
         stored: all days before the cutoff.
         cutoff: of the fold.
         windows: (training, validation) as indexes of these days.
-        settings: of the forecasters that are fitted, by name; see `registry.forecaster_of`.
+        settings: of the forecasters that are fitted, by name.
         context: of their fits.
         config: what the run was set to, to be kept in the record.
-        tuned: what is known of tuned settings, to be kept there too.
     """
     days, (train, validation) = stored.days, windows
     in_coverage = stored.in_coverage(cutoff)
@@ -54,7 +48,7 @@ def train_fold(
     files, models = {}, {}
     for name, chosen in settings.items():
         started = monotonic()
-        fitted = forecaster(forecaster_of(name), chosen).fit(history, train, validation, context)
+        fitted = forecaster(name, chosen).fit(history, train, validation, context)
         files[name] = fitted.files()
         seconds = monotonic() - started
         models[name] = TrainedModel(settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=seconds)
@@ -73,6 +67,5 @@ def train_fold(
         versions=installed_versions(),
         data_sha256=history.data_sha256(),
         models=models,
-        tuned=dict(tuned),
     )
     return record, files

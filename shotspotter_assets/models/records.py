@@ -27,26 +27,6 @@ class TrainedModel(BaseModel):
     seconds_to_train: float
 
 
-class TunedUse(BaseModel):
-    """Whether settings that were searched are in force, and what was known of them by then."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fold: date
-    """Before which they were tuned."""
-    settings: dict[str, JsonValue]
-    """Those that differ."""
-    in_force: bool
-    """Whether the forecaster has them; else they are tried beside it."""
-    judged_on: list[date]
-    """Later folds whose test windows were over."""
-    gain: float | None = None
-    """Over the settings without the search, in nats per positive; None where nothing was judged, as are `low` and `high`."""
-    low: float | None = None
-    high: float | None = None
-    words: str
-
-
 class FoldRecord(BaseModel):
     """Window, settings, versions and data of the trained models of one fold; stored as `record.json`."""
 
@@ -67,9 +47,7 @@ class FoldRecord(BaseModel):
     data_sha256: str
     """Of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
     models: dict[str, TrainedModel]
-    """By name; beside a forecaster whose settings were tuned, the same with the settings that it has not (`registry.tuned`)."""
-    tuned: dict[str, TunedUse] = {}
-    """By forecaster, members of a combination among them; empty in records of earlier versions."""
+    """By name."""
 
     def windows(self, days: int) -> tuple[range, range, range]:
         """(training, validation, test) as indexes of that many days from `train_first` on."""

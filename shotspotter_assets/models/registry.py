@@ -82,8 +82,6 @@ BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is
 SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
 TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if "search_space" in vars(entry.settings))
 """Those whose settings can be searched."""
-TUNED_SUFFIX: Final = "_tuned"
-AS_SET_SUFFIX: Final = "_as_set"
 DEFAULT_CANDIDATE: Final = "stack"
 """What serves a city whose file does not say `serves`."""
 
@@ -125,21 +123,6 @@ def storable(names: list[str]) -> list[str]:
     if refused:
         raise NotServableError(f"{', '.join(refused)} cannot be stored; choose among {', '.join(SERVABLE)}.")
     return names
-
-
-def tuned(name: str) -> str:
-    """The name of a forecaster with tuned settings in a fold, beside the one that has them not."""
-    return f"{name}{TUNED_SUFFIX}"
-
-
-def as_set(name: str) -> str:
-    """The name of a forecaster with the settings of the city's file in a fold, beside the one with tuned settings."""
-    return f"{name}{AS_SET_SUFFIX}"
-
-
-def forecaster_of(name: str) -> str:
-    """The forecaster that a model of a fold is; undoes `tuned` and `as_set`."""
-    return name.removesuffix(TUNED_SUFFIX).removesuffix(AS_SET_SUFFIX)
 
 
 def tunable(name: str) -> str:
