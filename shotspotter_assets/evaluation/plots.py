@@ -69,29 +69,15 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
         if len(one.mean_forecast) == 1:
             continue
         points += [forecast, frequency]
-        axes.errorbar(
-            forecast,
-            frequency,
-            yerr=[frequency - low, high - frequency],
-            label=name,
-            markersize=5,
-            linewidth=1,
-            elinewidth=0.7,
-            **line_style(number),
-        )
+        errors, style = [frequency - low, high - frequency], line_style(number)
+        axes.errorbar(forecast, frequency, yerr=errors, label=name, markersize=5, linewidth=1, elinewidth=0.7, **style)
     values = np.concatenate(points) if points else np.zeros(0)
     # A bin at one in a million must not push all others into a corner.
     values = values[values >= 1e-4] if (values >= 1e-4).any() else np.array([1e-3, 1e-1])
     limits = (values.min() / 2, min(values.max() * 2, 1.0))
     axes.plot(limits, limits, color="0.5", linestyle="--", linewidth=1, label="calibrated")
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=limits,
-        ylim=limits,
-        xlabel="mean forecast probability in the bin",
-        ylabel="observed frequency",
-    )
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
+    axes.set(xlabel="mean forecast probability in the bin", ylabel="observed frequency")
     axes.set_title("Reliability, bins of equally many cell-days (bins without an alert left out)", fontsize=10)
     axes.grid(which="both", alpha=0.25)
     axes.legend(fontsize=8)
@@ -109,12 +95,8 @@ def hit_rate_against_area(hit_rates: Mapping[str, Mapping[int, float]]) -> bytes
         style = line_style(numbers[name])
         axes.plot((0, *AREAS), (0, *percent), markersize=5, linewidth=1.2, label=name, **style)
     axes.plot((0, AREAS[-1]), (0, AREAS[-1]), color="0.5", linestyle="--", linewidth=1, label="chance")
-    axes.set(
-        xlabel="flagged share of the covered cells, each day (%)",
-        ylabel="hit rate (%)",
-        xlim=(0, AREAS[-1] * 1.03),
-        ylim=(0, None),
-    )
+    axes.set(xlabel="flagged share of the covered cells, each day (%)", ylabel="hit rate (%)")
+    axes.set(xlim=(0, AREAS[-1] * 1.03), ylim=(0, None))
     axes.set_xticks((0, *AREAS))
     axes.set_title("Hit rate: share of cells with an alert that were flagged", fontsize=10)
     axes.grid(alpha=0.3)
@@ -140,19 +122,9 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
             if gain.gain is not None
         ]
         x, middle, low, high = np.array(known, dtype=np.float64).reshape(-1, 4).T
-        style = line_style(number)
-        axes.errorbar(
-            x,
-            middle,
-            # A percentile interval of few weeks may leave its own mean out.
-            yerr=np.maximum([middle - low, high - middle], 0),
-            fmt=style["marker"],
-            color=style["color"],
-            markersize=6,
-            elinewidth=1,
-            capsize=3,
-            label=name,
-        )
+        # A percentile interval of few weeks may leave its own mean out.
+        errors, style = np.maximum([middle - low, high - middle], 0), line_style(number)
+        axes.errorbar(x, middle, yerr=errors, linestyle="", label=name, markersize=6, elinewidth=1, capsize=3, **style)
     axes.axhline(0, color="0.5", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(folds)), folds)
     axes.set(xlabel="fold (cutoff)", ylabel="nats per cell-day with an alert", xlim=(-0.5, len(folds) - 0.5))
@@ -169,24 +141,12 @@ def line_style(number: int) -> dict[str, Any]:
 
 def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
     """Cells coloured by `values` (rows, columns); those without a value stay hatched."""
-    from matplotlib.patches import Rectangle
-
     rows, columns = values.shape
     longitude, latitude = np.linspace(box.west, box.east, columns + 1), np.linspace(box.south, box.north, rows + 1)
-    axes.set_facecolor("white")
-    background = Rectangle(
-        (box.west, box.south),
-        box.east - box.west,
-        box.north - box.south,
-        hatch="////",
-        facecolor="white",
-        edgecolor="0.75",
-        linewidth=0,
+    axes.patch.set(hatch="////", edgecolor="0.75")
+    image = axes.pcolormesh(
+        longitude, latitude, np.ma.masked_invalid(values), edgecolors="0.8", linewidth=0.35, **style
     )
-    axes.add_patch(background)
-    image = axes.pcolormesh(longitude, latitude, np.ma.masked_invalid(values), **style)
-    axes.hlines(latitude, box.west, box.east, color="0.8", linewidth=0.35)
-    axes.vlines(longitude, box.south, box.north, color="0.8", linewidth=0.35)
     draw_frame(axes, box)
     return image
 

@@ -1,25 +1,15 @@
-"""The gate on a made-up city, and on a year of Washington DC with forecasts that pass and forecasts that only look good."""
-
 import json
 import re
 from dataclasses import asdict
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_cities
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.gate import baselines_in, judge
-from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import is_rate, lag_features
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
@@ -197,87 +187,3 @@ def test_refuses_a_candidate_that_is_missing_or_has_nothing_to_beat():
         judge(FORECASTS.drop_columns("city_mean"), "historical_mean")
     with pytest.raises(ValueError, match="baselines"):
         judge(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")
-
-
-@pytest.fixture(scope="module")
-def washington(real_data: Path) -> pa.Table:
-    """Forecasts of 2018 for Washington DC: simple baselines, and logistic regression on lag features as the candidate."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    first, days, test = date(2016, 1, 1), 1096, range(731, 1096)
-    alerts = pq.read_table(real_data / "washington_dc.parquet")
-    local = pc.local_timestamp(alerts["occurred_at"].cast(pa.timestamp("us", "America/New_York")))
-    day = (local.to_numpy().astype("datetime64[D]") - np.datetime64(first)).astype(int)
-    city = load_cities(PACKAGE_CITIES)["washington_dc"]
-    row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
-    inside = (day >= 0) & (day < days)
-    counts = np.zeros((days, 4, *city.shape), dtype=np.uint16)
-    np.add.at(counts, (day[inside], 0, row[inside], column[inside]), 1)
-    in_coverage = estimate_coverage(counts[: test.start, 0])
-    history = History(city, first, counts, in_coverage)
-    observed, validation = history.observed, range(600, test.start)
-    forecasts = {
-        name: forecaster(name).fit(history, range(600), validation).predict(history, test)
-        for name in ("city_mean", "persistence", "ew_kde")
-    }
-    features = lag_features(history, range(len(history.counts)))
-    inputs = features.values.astype(np.float64)
-    rates = is_rate(features.names)
-    inputs[:, :, rates] = np.log(inputs[:, :, rates] + 1 / 365)
-    fitted = slice(test.start - 500, test.start)
-    rows = inputs[fitted].reshape(-1, inputs.shape[2])
-    scaler = StandardScaler().fit(rows)
-    model = LogisticRegression(C=1e-2, solver="newton-cholesky")
-    model.fit(scaler.transform(rows), observed[fitted].ravel())
-    tested = scaler.transform(inputs[test.start : test.stop].reshape(-1, inputs.shape[2]))
-    forecasts["network"] = model.predict_proba(tested)[:, 1]
-    at, on = np.nonzero(in_coverage)
-    number = len(test)
-    return pa.table(
-        {
-            "date": pa.array(np.repeat(np.datetime64(first) + np.arange(test.start, test.stop), len(at)), pa.date32()),
-            "row": pa.array(np.tile(at, number), pa.int16()),
-            "column": pa.array(np.tile(on, number), pa.int16()),
-            "observed": pa.array(observed[test.start :].ravel().astype(np.int8)),
-            **{name: np.clip(p, 1e-6, 1).ravel() for name, p in forecasts.items()},
-        }
-    )
-
-
-def test_real_alerts_a_better_forecast_is_served(washington):
-    verdict = judge(washington, "network")
-    assert verdict.passed, verdict
-    assert verdict.best_baseline == "ew_kde"
-    assert verdict.gain.weeks == 53
-
-
-@pytest.mark.parametrize("within_days", [True, False])
-def test_real_alerts_shuffled_labels_fail(washington, within_days):
-    verdict = judge(shuffled(washington, within_days), "network")
-    assert not verdict.passed
-    assert verdict.served == "city_mean"
-
-
-def test_real_alerts_yesterdays_map_fails(washington):
-    verdict = judge(with_column(washington, "yesterday", yesterdays_map(washington)), "yesterday")
-    assert not verdict.passed
-    # As a probability that is fitted, it is one of the baselines, and not the best.
-    calibrated = with_column(washington, "yesterday", washington["persistence"].to_numpy())
-    assert judge(calibrated, "yesterday").served == "ew_kde"
-
-
-def test_real_alerts_a_weighted_forecast_fails_and_passes_when_the_weight_is_undone(washington):
-    q = weighted(washington["network"].to_numpy())
-    verdict = judge(with_column(washington, "network", q), "network")
-    assert not verdict.passed
-    assert verdict.predicted_over_observed > 5
-    assert judge(with_column(washington, "network", q / (10 - 9 * q)), "network").passed
-
-
-def test_real_alerts_an_equal_forecast_fails(washington):
-    best = washington["ew_kde"].to_numpy()
-    verdict = judge(with_column(washington, "network", best), "network")
-    assert (verdict.passed, verdict.gain.gain) == (False, 0)
-    noise = np.random.default_rng(0).normal(0, 0.05, len(best))
-    assert not judge(with_column(washington, "network", np.clip(best * np.exp(noise), 0, 0.99)), "network").passed
