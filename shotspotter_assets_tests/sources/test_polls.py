@@ -138,7 +138,7 @@ def test_a_poll_repeated_before_the_days_are_made_has_the_same_versions(town: To
 
 
 def test_a_correction_that_is_taken_back_has_another_version(town: Town) -> None:
-    versions = []
+    versions: list[str] = []
     for days in (("2024-03-02",), ("2024-03-02", "2024-03-02"), ("2024-03-02",)):
         town.land("history/a.csv", *days)
         versions += town.poll().days.values()
@@ -248,7 +248,12 @@ class Layer:
 
 
 def live(tmp_path: Path, *layers: Layer) -> Town:
-    source = {"kind": "socrata", "domain": "https://data.gov", "dataset": "abcd-1234", "columns": {"time": "t"}}
+    source: dict[str, object] = {
+        "kind": "socrata",
+        "domain": "https://data.gov",
+        "dataset": "abcd-1234",
+        "columns": {"time": "t"},
+    }
     return Town(tmp_path, a_city(*[source] * len(layers)), list(layers))
 
 

@@ -246,7 +246,7 @@ class LandingFolder:
 
     def _written_to(self, file: ListedFile) -> SourceError | None:
         """The error of a local file that has changed since it was listed; S3 hands out what was listed."""
-        if not self._files.is_local:
+        if isinstance(self._files, S3Folder):
             return None
         now = self._files.current(file.path)
         if now is not None and now.version == file.version:
