@@ -105,10 +105,18 @@ def run_days(
     instance: dg.DagsterInstance,
     raise_on_error: bool = True,
     assets: Sequence[str] = DAILY,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """One run of the alert assets (or some of them), and of the checks that nothing is lost, over a range of days."""
     return materialize(
-        city, assets, on, days=(first, last), checks=DAILY_CHECKS, instance=instance, raise_on_error=raise_on_error
+        city,
+        assets,
+        on,
+        days=(first, last),
+        checks=DAILY_CHECKS,
+        instance=instance,
+        raise_on_error=raise_on_error,
+        tags=tags or {},
     )
 
 
