@@ -18,7 +18,6 @@ from shotspotter_assets.defs.resources import SourcesResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.protocol import AlertSource, SourceError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.automation.test_arrivals import asked_days
 from shotspotter_assets_tests.defs.chain import (
     CITIES,
     DAILY,
@@ -30,6 +29,7 @@ from shotspotter_assets_tests.defs.chain import (
     resources,
     run_days,
 )
+from shotspotter_assets_tests.defs.chain import requested_days as asked_days
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
 
 
