@@ -1,1 +1,1 @@
-"""What the notebook `notebooks/explore.ipynb` shows: choices, alerts, forecasts beside what happened, and small folds."""
+"""The notebook `notebooks/explore.ipynb`: choices, alerts, forecasts beside what happened, and small folds."""

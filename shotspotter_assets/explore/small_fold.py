@@ -1,4 +1,4 @@
-"""Trains a small fold, which is not stored, by the functions that make `fold_models` and `evaluation_reports`."""
+"""Train a small fold with the functions behind `fold_models` and `evaluation_reports`, without storing it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -23,15 +23,15 @@ from shotspotter_assets.models.shared_models import read_shared
 from shotspotter_assets.storage.store import Store
 
 STORED: Final = "stored "
-"""What the columns of stored forecasts start with, beside those of a small fold."""
+"""Prefix of the columns of stored forecasts beside those of a small fold."""
 
 VALIDATION_SHARE: Final = 0.15
-"""Of the days before the cutoff, as in `fold_models`."""
+"""Share of the days before the cutoff, as in `fold_models`."""
 
 
 @dataclass(frozen=True)
 class SmallFold:
-    """What is to be trained.
+    """A fold to train.
 
     Attributes:
         cutoff: the first test day.
@@ -60,7 +60,7 @@ class Parameter:
 
 
 def parameters_of(city: City, horizon: int, model: str) -> list[Parameter]:
-    """The settings of a forecaster with the values that they have for the city."""
+    """List the settings of a forecaster with their values for the city."""
     if horizon:
         forecaster: Any = HOURLY_FORECASTERS[model].forecaster((horizon,))
         names = [field.name for field in fields(forecaster) if field.name != "horizons"]
@@ -73,13 +73,13 @@ def parameters_of(city: City, horizon: int, model: str) -> list[Parameter]:
 
 
 def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[str], None]) -> pa.Table:
-    """The forecasts table of the fold's test days: of its model and of every baseline, fitted on the same days.
+    """Return the forecasts table of the test days: of the model and of every baseline, fitted on the same days.
 
     Args:
         store: with the days of the city.
-        city: of what is forecast (`targets.with_target`).
-        fold: what is trained.
-        log: is told of the progress.
+        city: with the target (`stored.with_target`).
+        fold: to train.
+        log: called with messages of progress.
 
     Raises:
         MissingPartitionsError: days are missing.
@@ -108,7 +108,7 @@ def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[s
 
 
 def beside_stored(store: Store, city: City, fold: SmallFold, table: pa.Table) -> pa.Table | None:
-    """The table with the forecasts of the stored report of the same fold, on what both forecast; None without such a report."""
+    """Join the forecasts of the stored report of the fold, on the rows of both; None without such a report."""
     stored = fold_table(store, city, fold.cutoff, fold.horizon)
     if stored is None:
         return None
@@ -119,5 +119,5 @@ def beside_stored(store: Store, city: City, fold: SmallFold, table: pa.Table) ->
 
 
 def _input_days(settings: Mapping[str, BaseModel]) -> int:
-    """Days in an input window of the reference network; other forecasters ask for one day."""
+    """Return the days in an input window of the reference network; other forecasters need one day."""
     return max((getattr(one, "days", 1) for one in settings.values()), default=1)

@@ -1,4 +1,4 @@
-"""What is stored of a city: its alerts, and the forecasts that can be shown beside what happened."""
+"""Stored data of a city for the notebook: targets, alerts, and forecasts to show beside what happened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import wall_clock
-from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.evaluation.report_files import fold_partition
 from shotspotter_assets.gridding.tensors import counted_alerts
@@ -30,10 +30,8 @@ from shotspotter_assets.storage.file_names import (
 from shotspotter_assets.storage.store import Store
 
 NEXT_DAY: Final = 0
-"""The horizon of the next day, beside those in hours."""
-
-CANDIDATE: Final = "candidate"
-
+"""The horizon of the next day; other horizons are in hours."""
+ALL_ALERTS: Final = "all gunshot alerts"
 COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
@@ -41,18 +39,52 @@ class NothingStoredError(Exception):
     """The store has no city to explore. Notebooks show the sentence alone."""
 
     def _render_traceback_(self) -> list[str]:
-        """Called by IPython in place of its own traceback."""
+        """Replace the traceback of IPython."""
         return [str(self)]
 
 
 @dataclass(frozen=True)
+class Target:
+    """A target of forecasts: alerts with any of some type codes."""
+
+    name: str
+    codes: tuple[int, ...]
+
+
+class CityOfTarget(City):
+    """A city with another target than that of its file."""
+
+    target_codes: tuple[int, ...]
+
+    @property
+    def forecast_codes(self) -> tuple[int, ...]:
+        """Type codes of the target."""
+        return self.target_codes
+
+
+def targets_of(city: City) -> list[Target]:
+    """List the targets of a city: the one of its file, then all gunshot alerts and every single type."""
+    own = Target(" or ".join(city.forecast) or ALL_ALERTS, city.forecast_codes)
+    types = [Target(name, (code,)) for code, name in city.type_names.items() if code != UNKNOWN_TYPE_CODE]
+    every = Target(ALL_ALERTS, tuple(range(FIRST_EVENT_CODE)))
+    return [own, *(target for target in (every, *types) if target.codes != own.codes)]
+
+
+def with_target(city: City, target: Target) -> City:
+    """Return the city as if its file forecast the target."""
+    if target.codes == city.forecast_codes:
+        return city
+    return CityOfTarget(**{name: getattr(city, name) for name in City.model_fields}, target_codes=target.codes)
+
+
+@dataclass(frozen=True)
 class Alerts:
-    """Alerts of a city that its grid counts, by time; all arrays are of shape (alerts,).
+    """Counted alerts of a city by time; all arrays have the shape (alerts,).
 
     Attributes:
-        wall: what the city's clock showed, datetime64[us].
+        wall: reading of the city's clock, datetime64[us].
         longitude: in WGS84 degrees.
-        latitude: likewise.
+        latitude: in WGS84 degrees.
         code: of the type.
     """
 
@@ -65,11 +97,11 @@ class Alerts:
         return len(self.wall)
 
     def between(self, first: np.datetime64, end: np.datetime64) -> "Alerts":
-        """Those from one reading of the clock until before another one."""
+        """Select from one reading of the clock until before another one."""
         return self._where((self.wall >= first) & (self.wall < end))
 
     def of_types(self, codes: tuple[int, ...]) -> "Alerts":
-        """Those with any of the type codes."""
+        """Select any of the type codes."""
         return self._where(np.isin(self.code, codes))
 
     def _where(self, chosen: npt.NDArray[np.bool_]) -> "Alerts":
@@ -77,7 +109,7 @@ class Alerts:
 
 
 def stored_cities(store: Store, cities: Cities) -> list[str]:
-    """Names of the cities of which days are stored.
+    """Name the cities with stored days.
 
     Raises:
         NothingStoredError: there is none.
@@ -92,62 +124,57 @@ def stored_cities(store: Store, cities: Cities) -> list[str]:
 
 
 def stored_days(store: Store, city: City) -> tuple[date, date]:
-    """First and last stored day of a city that has any."""
+    """Return the first and last stored day of a city that has any."""
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     return min(days), max(days)
 
 
 def stored_alerts(store: Store, city: City) -> Alerts:
-    """The counted alerts of all stored days."""
-    first, last = stored_days(store, city)
-    table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, COLUMNS)
+    """Read the counted alerts of all stored days."""
+    table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, *stored_days(store, city), COLUMNS)
     if table is None:
         empty = np.zeros(0)
         return Alerts(empty.astype("datetime64[us]"), empty, empty, empty.astype(np.int64))
     table = counted_alerts(table, city)
-    return Alerts(
-        wall_clock(table["time_utc"], city.zone),
-        table["longitude"].to_numpy(),
-        table["latitude"].to_numpy(),
-        table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64),
-    )
+    codes = table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
+    wall = wall_clock(table["time_utc"], city.zone)
+    return Alerts(wall, table["longitude"].to_numpy(), table["latitude"].to_numpy(), codes)
 
 
-def fold_cutoffs(store: Store, city: City, file: str = FOLD_FORECASTS_FILE) -> list[date]:
-    """The cutoffs of the folds that have a report with that file."""
+def fold_cutoffs(store: Store, city: City, horizon: int = NEXT_DAY) -> list[date]:
+    """List the cutoffs of the folds whose report has forecasts of days, or of hours."""
+    file = FOLD_HOURS_FILE if horizon else FOLD_FORECASTS_FILE
     return sorted(store.days_present("evaluation_reports", city.name, file, "fold"))
 
 
 def fold_table(store: Store, city: City, cutoff: date, horizon: int) -> pa.Table | None:
-    """The forecasts table of a fold's report at a horizon; None where the report has none."""
-    file = FOLD_HOURS_FILE if horizon else FOLD_FORECASTS_FILE
-    if cutoff not in fold_cutoffs(store, city, file):
+    """Read the forecasts table of a fold's report at a horizon; None where the report has none."""
+    if cutoff not in fold_cutoffs(store, city, horizon):
         return None
-    table = store.read_table(fold_partition(city.name, cutoff), file)
+    table = store.read_table(fold_partition(city.name, cutoff), FOLD_HOURS_FILE if horizon else FOLD_FORECASTS_FILE)
     if horizon:
-        table = table.filter(pc.equal(table["horizon"], horizon))
-    # A model that does not forecast this horizon has nothing but nulls there.
+        table = table.filter(pc.field("horizon") == horizon)
+    # A model without forecasts of this horizon has only nulls there.
     return table.select([name for name in table.column_names if not table[name].null_count]) if len(table) else None
 
 
 def issued_table(store: Store, city: City) -> pa.Table | None:
-    """The issued forecasts of the next day with what happened; None without any of a known day."""
+    """Read the issued forecasts of the next day beside what happened; None without any of a known day."""
     first, last = stored_days(store, city)
     forecasts = next_day_forecasts(store, city, first, last)
     if not forecasts:
         return None
     try:
-        history = CityHistory.load(store, city, last, min(forecasts))
+        return scored_days(forecasts, CityHistory.load(store, city, last, min(forecasts)), "candidate")
     except (DaysNotKnownError, MissingPartitionsError):
         return None
-    return scored_days(forecasts, history, CANDIDATE)
 
 
 def forecast_sources(store: Store, city: City, horizon: int) -> dict[str, Callable[[], pa.Table | None]]:
-    """What reads each stored set of forecasts of what the city's file forecasts, by its title; folds first, the last one first."""
-    cutoffs = fold_cutoffs(store, city, FOLD_HOURS_FILE if horizon else FOLD_FORECASTS_FILE)
+    """Return readers of the stored forecasts of the city's own target by title; folds first, the last one first."""
     sources: dict[str, Callable[[], pa.Table | None]] = {
-        f"report of fold {cutoff}": partial(fold_table, store, city, cutoff, horizon) for cutoff in reversed(cutoffs)
+        f"report of fold {cutoff}": partial(fold_table, store, city, cutoff, horizon)
+        for cutoff in reversed(fold_cutoffs(store, city, horizon))
     }
     if horizon == NEXT_DAY and store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE):
         sources["issued day by day"] = partial(issued_table, store, city)

@@ -16,8 +16,8 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "explore.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 CHANGED = """
-explorer.forecasts.day_slider.value = "2024-02-10"
-print(explorer.choice.city.name, explorer.forecasts.source_list.value, explorer.forecasts.figure.layout.title.text)
+explorer.day_slider.value = "2024-02-10"
+print(explorer.city.name, explorer.source_list.value, explorer.forecast_box.children[0].layout.title.text)
 """
 EMPTY = 'Explorer.open({"SHOTSPOTTER_STORE": "no_such_store"})'
 

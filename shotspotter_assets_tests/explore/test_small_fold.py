@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.explore.score_rows import reference_of, score_rows
+from shotspotter_assets.explore.figures import reference_of, scores_of
 from shotspotter_assets.explore.small_fold import (
     STORED,
     SmallFold,
@@ -16,8 +16,7 @@ from shotspotter_assets.explore.small_fold import (
     parameters_of,
     train_small_fold,
 )
-from shotspotter_assets.explore.stored import NEXT_DAY, fold_table, stored_alerts
-from shotspotter_assets.explore.targets import targets_of, with_target
+from shotspotter_assets.explore.stored import NEXT_DAY, fold_table, stored_alerts, targets_of, with_target
 from shotspotter_assets.models.fold_windows import FoldTooShortError
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.storage.errors import MissingPartitionsError
@@ -41,9 +40,9 @@ def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) ->
     for name in (MODEL, *BASELINES):
         np.testing.assert_allclose(joined[name].to_numpy(), joined[f"{STORED}{name}"].to_numpy(), rtol=1e-9)
     assert [line for line in lines if line.startswith("baseline")][-1] == f"baseline 10 of 10: {BASELINES[-1]}"
-    rows = score_rows(joined)
-    assert {row.model for row in rows} == set(model_names(joined))
-    assert rows[-1].model in {"never", f"{STORED}never"}
+    models = scores_of(joined)["model"].tolist()
+    assert set(models) == set(model_names(joined))
+    assert models[-1] in {"never", f"{STORED}never"}
 
 
 def test_a_smaller_one_is_compared_on_what_both_forecast(explored: Store) -> None:

@@ -1,15 +1,25 @@
-"""The widgets, without a browser: what is chosen is what is shown."""
+"""The widgets, without a browser: the choice decides what is shown."""
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from plotly import graph_objects as go
 
 from shotspotter_assets.explore.explorer import Explorer
 from shotspotter_assets.explore.small_fold import Parameter
-from shotspotter_assets.explore.stored import NEXT_DAY, NothingStoredError, fold_table, stored_alerts
+from shotspotter_assets.explore.stored import (
+    ALL_ALERTS,
+    NEXT_DAY,
+    NothingStoredError,
+    fold_table,
+    stored_alerts,
+    targets_of,
+    with_target,
+)
 from shotspotter_assets.explore.widgets import parameter_value, parameter_widget
 from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
 from shotspotter_assets.storage.store import Store
@@ -19,97 +29,134 @@ from shotspotter_assets_tests.explore.conftest import CITY, FOLD, HORIZON, ISSUE
 TINY = CITIES[CITY]
 
 
-def chosen(explorer: Explorer, target: str) -> None:
-    explorer.choice.target_list.value = dict(explorer.choice.target_list.options)[target]
+def choose_target(explorer: Explorer, target: str) -> None:
+    explorer.target_list.value = dict(explorer.target_list.options)[target]
+
+
+def shown_alerts(explorer: Explorer) -> go.FigureWidget:
+    [figure] = explorer.alerts_box.children
+    return figure
+
+
+def shown_forecast(explorer: Explorer) -> go.FigureWidget:
+    [figure] = explorer.forecast_box.children
+    return figure
 
 
 def shown_percent(explorer: Explorer) -> np.ndarray:
-    return np.array(explorer.forecasts.figure.data[0].z, dtype=float)
+    return np.array(shown_forecast(explorer).data[0].z, dtype=float)
+
+
+def test_targets_are_the_files_own_then_all_alerts_and_each_type() -> None:
+    assert {target.name: target.codes for target in targets_of(TINY)} == {
+        ALL_ALERTS: (0, 1, 2, 3),
+        "single gunshot": (0,),
+        "multiple gunshots": (1,),
+        "gunshot or firecracker": (2,),
+    }
+    city = TINY.model_copy(update={"event_types": {"robbery": ("Robbery",)}, "forecast": ("robbery",)})
+    own, every, *_ = targets_of(city)
+    assert [own.name, every.name] == ["robbery", ALL_ALERTS]
+    assert with_target(city, own) is city
+    changed = with_target(city, every)
+    assert (changed.forecast_codes, changed.name, changed.grid) == ((0, 1, 2, 3), city.name, city.grid)
 
 
 def test_alerts_between_two_days_are_on_the_map(explorer: Explorer, explored: Store) -> None:
-    view, alerts = explorer.alerts, stored_alerts(explored, TINY)
-    assert view.last_day.value - view.first_day.value == timedelta(days=89)
-    view.first_day.value = view.last_day.value
+    alerts = stored_alerts(explored, TINY)
+    assert explorer.last_day.value - explorer.first_day.value == timedelta(days=89)
+    explorer.first_day.value = explorer.last_day.value
     of_day = alerts.between(np.datetime64("2024-03-31"), np.datetime64("2024-04-01"))
-    assert sum(len(trace.x) for trace in view.figure.data) == len(of_day) > 0
-    assert view.figure.layout.title.text == f"{len(of_day)} alerts"
-    chosen(explorer, "multiple gunshots")
-    [trace] = view.figure.data
+    assert sum(len(trace.x) for trace in shown_alerts(explorer).data) == len(of_day) > 0
+    assert shown_alerts(explorer).layout.title.text == f"{len(of_day)} alerts"
+    choose_target(explorer, "multiple gunshots")
+    [trace] = shown_alerts(explorer).data
     assert sorted(trace.x) == sorted(of_day.of_types((1,)).longitude)
 
 
+def test_another_city_is_drawn_on_its_own_axes_by_new_widgets(explored: Store, tmp_path: Path) -> None:
+    other = "other_city"
+    for asset in ("grid_tensors", "cleaned_alerts", "evaluation_reports"):
+        shutil.copytree(f"{explored.root}/{asset}/city={CITY}", tmp_path / asset / f"city={CITY}")
+        shutil.copytree(f"{explored.root}/{asset}/city={CITY}", tmp_path / asset / f"city={other}")
+    box = TINY.box.model_copy(update={"west": TINY.box.west - 0.5, "east": TINY.box.east - 0.5})
+    cities = {CITY: TINY, other: TINY.model_copy(update={"name": other, "box": box})}
+    explorer = Explorer(Store(str(tmp_path)), cities)
+    before = [shown_alerts(explorer), shown_forecast(explorer)]
+    explorer.city_list.value = other
+    after = [shown_alerts(explorer), shown_forecast(explorer)]
+    for old, new in zip(before, after, strict=True):
+        # A widget that is shown keeps in the browser the ranges of its first city.
+        assert new is not old
+        assert tuple(new.layout.xaxis.range) == (box.west, box.east)
+
+
 def test_the_forecast_of_the_chosen_day_and_model_is_on_the_map(explorer: Explorer, explored: Store) -> None:
-    view = explorer.forecasts
     table = fold_table(explored, TINY, FOLD, NEXT_DAY)
     assert table is not None
-    assert view.source_list.value == f"report of fold {FOLD}"
+    assert explorer.source_list.value == f"report of fold {FOLD}"
     for day, model in (("2024-01-01", MODEL), ("2024-02-10", MODEL), ("2024-02-10", "ewma")):
-        view.day_slider.value, view.model_list.value = day, model
+        explorer.day_slider.value, explorer.model_list.value = day, model
         rows = table.filter(pc.equal(table["date"], date.fromisoformat(day)))
         percent = shown_percent(explorer)
         np.testing.assert_allclose(percent[rows["row"], rows["column"]], 100 * rows[model].to_numpy())
         assert np.isfinite(percent).sum() == len(rows)
         alerts = stored_alerts(explored, TINY).between(np.datetime64(day), np.datetime64(day) + np.timedelta64(1, "D"))
-        np.testing.assert_array_equal(view.figure.data[-1].x, alerts.longitude)
-        assert view.figure.layout.title.text == day
-    assert f"<td>{MODEL}</td>" in view.scores.value
+        np.testing.assert_array_equal(shown_forecast(explorer).data[-1].x, alerts.longitude)
+        assert shown_forecast(explorer).layout.title.text == day
+    assert f"<td>{MODEL}</td>" in explorer.scores.value
 
 
 def test_hours_have_a_slider_of_their_own(explorer: Explorer, explored: Store) -> None:
-    view = explorer.forecasts
-    assert view.hour_slider.layout.display == "none"
-    explorer.choice.horizon_list.value = HORIZON
-    assert view.hour_slider.layout.display == ""
-    view.day_slider.value, view.hour_slider.value = "2024-01-05", 18
+    assert explorer.hour_slider.layout.display == "none"
+    explorer.horizon_list.value = HORIZON
+    assert explorer.hour_slider.layout.display == ""
+    explorer.day_slider.value, explorer.hour_slider.value = "2024-01-05", 18
     start = np.datetime64("2024-01-05T18:00")
     came = stored_alerts(explored, TINY).between(start, start + np.timedelta64(HORIZON, "h"))
-    np.testing.assert_array_equal(view.figure.data[-1].y, came.latitude)
-    assert "climatology" in view.scores.value
+    np.testing.assert_array_equal(shown_forecast(explorer).data[-1].y, came.latitude)
+    assert "climatology" in explorer.scores.value
 
 
-def test_issued_forecasts_are_shown_with_what_came(explorer: Explorer) -> None:
-    view = explorer.forecasts
-    view.source_list.value = "issued day by day"
-    assert view.day_slider.options == (str(ISSUED + timedelta(days=1)),)
-    assert view.model_list.value == "served" or "served" in view.model_list.options
+def test_issued_forecasts_are_shown_beside_their_alerts(explorer: Explorer) -> None:
+    explorer.source_list.value = "issued day by day"
+    assert explorer.day_slider.options == (str(ISSUED + timedelta(days=1)),)
+    assert "served" in explorer.model_list.options
     assert np.isfinite(shown_percent(explorer)).any()
 
 
-def test_what_is_not_stored_is_said_with_what_to_do(explorer: Explorer) -> None:
-    view = explorer.forecasts
-    explorer.choice.horizon_list.value = 4
+def test_missing_forecasts_are_explained(explorer: Explorer) -> None:
+    explorer.horizon_list.value = 4
     assert "next 4 h, are stored of tiny_city: train a small fold below, or materialise evaluation_reports with " in (
-        view.note.value
+        explorer.note.value
     )
-    explorer.choice.horizon_list.value = NEXT_DAY
-    assert view.note.value == ""
-    chosen(explorer, "single gunshot")
-    assert "No forecasts of single gunshot, next day" in view.note.value
-    assert "materialise" not in view.note.value
+    explorer.horizon_list.value = NEXT_DAY
+    assert explorer.note.value == ""
+    choose_target(explorer, "single gunshot")
+    assert "No forecasts of single gunshot, next day" in explorer.note.value
+    assert "materialise" not in explorer.note.value
 
 
 def test_a_small_fold_is_trained_compared_and_shown(explorer: Explorer) -> None:
-    training, view = explorer.training, explorer.forecasts
+    training = explorer.train
     training.model_list.value = MODEL
     training.days_box.value, training.test_days_box.value = 120, 7
     training.button.click()
     assert training.progress.value == training.progress.max
     assert "Trained and scored" in training.status.value
     assert f"<td>stored {MODEL}</td>" in training.scores.value
-    assert view.source_list.value == f"small fold {FOLD}, {MODEL}"
-    assert len(view.day_slider.options) == 7
-    view.source_list.value = f"report of fold {FOLD}"
-    assert len(view.day_slider.options) == 91
+    assert explorer.source_list.value == f"small fold {FOLD}, {MODEL}"
+    assert len(explorer.day_slider.options) == 7
+    explorer.source_list.value = f"report of fold {FOLD}"
+    assert len(explorer.day_slider.options) == 91
 
 
-def test_settings_are_taken_from_their_widgets_and_wrong_ones_are_said(explorer: Explorer) -> None:
-    training = explorer.training
+def test_a_wrong_setting_is_explained(explorer: Explorer) -> None:
+    training = explorer.train
     training.model_list.value = "residual_boosting"
     names = [widget.description for widget in training.parameter_box.children]
     assert names == list(ResidualBoostingSettings.model_fields)
-    assert names[0] == "max_trees"
-    training.parameter_box.children[0].value = 5
+    training.parameter_box.children[names.index("max_trees")].value = 5
     training.button.click()
     assert "max_trees" in training.status.value
     assert training.scores.value == ""
@@ -117,11 +164,11 @@ def test_settings_are_taken_from_their_widgets_and_wrong_ones_are_said(explorer:
 
 
 @pytest.mark.parametrize("value", [True, 3, 0.5, ["ewma", "kde"]])
-def test_a_setting_is_what_its_widget_says(value: object) -> None:
+def test_a_setting_has_the_value_of_its_widget(value: object) -> None:
     parameter = Parameter("setting", value)
     assert parameter_value(parameter, parameter_widget(parameter)) == value
 
 
-def test_an_empty_store_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_an_empty_store_is_explained_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(NothingStoredError, match=r"Nothing to explore is stored in .* Run `make demo`"):
         Explorer.open({"SHOTSPOTTER_STORE": str(tmp_path)})
