@@ -29,7 +29,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Store:
         assert run_fold("fold_models", CITY, str(FOLD), on, instance, {"models": [MODEL]}).success
         assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance, horizons=[HORIZON]).success
         live = ["live_models", "risk_forecasts"]
-        assert materialize(live, on, checks=(), instance=instance, partition_key=f"{CITY}|{ISSUED}").success
+        assert materialize(CITY, live, on, checks=(), instance=instance, partition_key=str(ISSUED)).success
     return Store(str(root / "store"))
 
 

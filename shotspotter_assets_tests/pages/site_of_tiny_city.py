@@ -67,9 +67,9 @@ def make_store(root: Path) -> TinySite:
             pictures.PICTURED_DAYS = before
         for back in range(DAYS):
             day = ISSUED + timedelta(days=back)
-            config = {"ops": {"live_models": {"config": {"validation_days": 28}}}}
-            key = f"{CITY}|{day}"
-            assert materialize(LIVE, on, checks=(), instance=instance, partition_key=key, run_config=config).success
+            config = {"live_models": {"validation_days": 28}}
+            run = materialize(CITY, LIVE, on, checks=(), instance=instance, partition_key=str(day), config=config)
+            assert run.success
     return TinySite(Store(str(root / "store")), cities, root)
 
 

@@ -17,6 +17,8 @@ from shotspotter_assets.pages.site import make_pages, pages_partition, read_page
 from shotspotter_assets.pages.track_record import street_track
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.quality.city_state import keep_findings
+from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     NoForecast,
@@ -140,6 +142,16 @@ def test_the_shown_numbers_add_up_from_the_day_to_the_shifts(tiny_site: TinySite
     assert sum(float(amount(sheet.expected)) for sheet in plans.sheets) == pytest.approx(float(amount(way.shifts)))
     assert way.day == pytest.approx(float(page(tiny_site.store).partition("About <strong>")[2].split()[0]))
     assert 0 < way.covered < way.within_reach < way.shifts
+
+
+def test_a_warning_stays_on_the_page_after_a_run_over_other_days(copy: Store, tiny_site: TinySite) -> None:
+    first, later = date(2023, 7, 1), date(2023, 9, 1)
+    keep_findings(copy, CITY, [later], {"level_change": Finding(False, "Three times the alerts.", days={later: 3.0})})
+    keep_findings(copy, CITY, [first], {"level_change": Finding(True, "As usual.")})
+    make_pages(copy, tiny_site.city)
+    html = page(copy, "data.html")
+    assert "Three times the alerts." in html
+    assert "All is well" not in html
 
 
 def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_site: TinySite) -> None:
