@@ -165,9 +165,7 @@ class Explorer:
         read, hours = self._sources.get(self.source_list.value), self.horizon
         table = self.table = None if read is None else read()
         first = (SERVED, candidate_of(self.city).name)
-        models = (
-            [] if table is None else sorted(model_names(table), key=lambda name: name not in first)
-        )
+        models = [] if table is None else sorted(model_names(table), key=lambda name: name not in first)
         issues = [] if table is None or not hours else sorted(set(table["hour"].to_pylist()))
         self._is_quiet = True
         set_options(self.model_list, models)

@@ -39,7 +39,9 @@ def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) ->
     assert len(joined) == len(stored)
     for name in (MODEL, *BASELINES):
         np.testing.assert_allclose(joined[name].to_numpy(), joined[f"{STORED}{name}"].to_numpy(), rtol=1e-9)
-    assert [line for line in lines if line.startswith("baseline")][-1] == f"baseline 10 of 10: {BASELINES[-1]}"
+    assert [line for line in lines if line.startswith("baseline")][
+        -1
+    ] == f"baseline {len(BASELINES)} of {len(BASELINES)}: {BASELINES[-1]}"
     models = scores_of(joined)["model"].tolist()
     assert set(models) == set(model_names(joined))
     assert models[-1] in {"never", f"{STORED}never"}
