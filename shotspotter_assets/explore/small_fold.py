@@ -1,7 +1,7 @@
 """Train a small fold with the functions behind `fold_models` and `evaluation_reports`, without storing it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -60,11 +60,9 @@ class Parameter:
 
 
 def parameters_of(city: City, horizon: int, model: str) -> list[Parameter]:
-    """List the settings of a forecaster with their values for the city."""
+    """List the settings of a forecaster with their values for the city; forecasters of hours have none."""
     if horizon:
-        forecaster: Any = HOURLY_FORECASTERS[model].forecaster((horizon,))
-        names = [field.name for field in fields(forecaster) if field.name != "horizons"]
-        return [Parameter(name, getattr(forecaster, name)) for name in names]
+        return []
     values = city_settings(city, model)
     return [
         Parameter(name, getattr(values, name), field.description or "")
@@ -101,9 +99,8 @@ def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[s
         evaluated = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
         return fold_report(evaluated, fold_forecasts(files, evaluated, log))[2]
     log(f"fitting the forecasters of the next {fold.horizon} hours")
-    forecaster: Any = HOURLY_FORECASTERS[fold.model].forecaster((fold.horizon,))
-    changed = replace(forecaster, **fold.changes)
-    table = hour_forecasts(*hourly_windows(stored, record), [fold.horizon], {fold.model: changed})
+    forecaster = HOURLY_FORECASTERS[fold.model].forecaster((fold.horizon,))
+    table = hour_forecasts(*hourly_windows(stored, record), [fold.horizon], {fold.model: forecaster})
     return table.select([name for name in table.column_names if not table[name].null_count])
 
 
