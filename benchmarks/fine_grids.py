@@ -202,9 +202,7 @@ def _forecasts(fold: Any, limit: int, cache: Path) -> dict[str, np.ndarray]:
         features.MAX_FIT_ROWS = limit
         history = replace(fold.history)  # with nothing kept
         context = FitContext(package_start(history.city.name, fold.cutoff - timedelta(days=1)))
-        settings = StackSettings(
-            members=[one for one in StackSettings().members if context.shared or one != "shared_regression"]
-        )
+        settings = StackSettings()
         began = time.process_time()
         fitted: Any = forecaster("stack", settings).fit(
             history.through(fold.validation.stop), fold.train, fold.validation, context

@@ -42,12 +42,12 @@ def forecasts_of(
     fold: Fold, cache: Path, start: SharedStart | None, with_network: bool
 ) -> tuple[dict[str, np.ndarray], FittedStack]:
     """(test forecasts of the stack and of its members, the stack); members come from the cache where they are there."""
-    members = members_of(fold, cache, shared=start)
-    stack = stack_of(fold, members)
+    members = members_of(fold, cache, tuple(dict.fromkeys((*MEMBERS, *COMPARED))), start)
+    stack = stack_of(fold, {name: members[name] for name in MEMBERS})
     forecasts = {STACK: stack.predict(fold.history, fold.test)}
     if with_network:
         members |= members_of(fold, cache, (NETWORK,), start)
-        stack = stack_of(fold, members)
+        stack = stack_of(fold, {name: members[name] for name in (*MEMBERS, NETWORK)})
         forecasts[WITH_NETWORK] = stack.predict(fold.history, fold.test)
     return forecasts | {name: one.test for name, one in members.items()}, stack
 

@@ -109,5 +109,5 @@ def test_what_is_no_forecaster_is_refused(
 def test_what_rests_on_other_cities_is_refused(
     leaderboard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SystemExit, match="shared_regression rests on what other cities know"):
-        call(leaderboard, monkeypatch, tmp_path, "run", "shared_regression")
+    with pytest.raises(SystemExit, match="new_city rests on what other cities know"):
+        call(leaderboard, monkeypatch, tmp_path, "run", "new_city")

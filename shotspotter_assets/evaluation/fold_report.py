@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
-from shotspotter_assets.models.forecaster import Fitted, HasMembers, ModelForecast
+from shotspotter_assets.models.forecaster import Fitted, ModelForecast
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
+from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.registry import forecaster
@@ -114,7 +115,7 @@ def fold_forecasts(
         log(f"{key}: forecasting {len(test)} days with {name}")
         fitted = forecaster(name).load(files[name])
         forecasts[name] = ModelForecast(fitted.predict(history, test), trained.settings, trained.seconds_to_train)
-        if isinstance(fitted, HasMembers):
+        if isinstance(fitted, FittedStack):
             members |= fitted.members
     log(f"{key}: tuning and fitting the baselines")
     # A combination's members were fitted on the same windows, and baselines have no settings in which they could differ.

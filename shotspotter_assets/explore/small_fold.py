@@ -82,7 +82,7 @@ def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[s
     Raises:
         MissingPartitionsError: days are missing.
         DaysNotKnownError: the last test days are not known yet.
-        FoldTooShortError: there are too few days to train on.
+        ValueError: there are too few days to train on.
         ValidationError: a setting is not one that the model takes.
     """
     first, last = fold.cutoff - timedelta(days=fold.days), fold.cutoff + timedelta(days=fold.test_days - 1)

@@ -1,4 +1,4 @@
-"""How the models of a fold are fitted, and the record of them."""
+"""Fit the models of a fold and record them."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,12 +9,7 @@ from pydantic import BaseModel, JsonValue
 from shotspotter_assets.cities.memory import require_memory
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.records import (
-    FoldRecord,
-    TrainedModel,
-    files_sha256,
-    installed_versions,
-)
+from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256, installed_versions
 from shotspotter_assets.models.registry import forecaster
 
 
@@ -35,7 +30,7 @@ def train_fold(
         windows: (training, validation) as indexes of these days.
         settings: of the forecasters that are fitted, by name.
         context: of their fits.
-        config: what the run was set to, to be kept in the record.
+        config: the run's configuration, for the record.
     """
     days, (train, validation) = stored.days, windows
     in_coverage = stored.in_coverage(cutoff)

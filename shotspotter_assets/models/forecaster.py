@@ -1,4 +1,4 @@
-"""What a next-day forecaster is: fitted on windows of days, it forecasts any later day from the days before it."""
+"""Next-day forecasters: fitted on windows of days, each forecasts any later day from the days before it."""
 
 import getpass
 import tempfile
@@ -14,14 +14,12 @@ from shotspotter_assets.models.history import History
 
 Array = npt.NDArray[np.float64]
 ChosenSettings = Mapping[str, object]
-"""What a fit chose, and how well it did on the validation window, as JSON values."""
-
-
+"""Choices of a fit, and its loss on the validation window, as JSON values."""
 INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 
 class OtherInputsError(ValueError):
-    """A stored model is of an earlier version, or was fitted on inputs of other names."""
+    """A stored model was fitted on other inputs."""
 
 
 def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bool_]) -> None:
@@ -54,20 +52,18 @@ class SharedStart:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a fit may use beside the history and its windows; each forecaster takes what it has a use for.
+    """Further inputs of a fit, of which each forecaster takes what it needs.
 
     Attributes:
         shared: the regression of all cities; None where there is none that may be known.
-        earlier: the same forecaster fitted on an earlier window, whose training goes on.
         backups: local folder of the networks' backups, from which a killed training goes on; None for no backups.
-        log: is told of the progress.
-        after_epoch: is told of each finished epoch of a network: its number, from 1 on, and the validation loss. It may raise
-            to stop the training. None where nobody listens, so that the loss need not be computed.
+        log: receives lines of progress.
+        after_epoch: called after each epoch of a network with its number, from 1 on, and the validation loss. It may raise to
+            stop the training. With None the loss is not computed.
         changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
     """
 
     shared: SharedStart | None = None
-    earlier: "Fitted | None" = None
     backups: Path | None = None
     log: Callable[[str], None] = lambda _: None
     after_epoch: Callable[[int, float], None] | None = None
@@ -82,20 +78,6 @@ def training_backups() -> Path:
     folder = Path(tempfile.gettempdir()) / f"shotspotter_assets-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def required_shared(context: FitContext, history: History) -> SharedStart:
-    """The model of all cities.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if context.shared is None:
-        raise ValueError(
-            f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialise "
-            "shared_models for a week no later than it, or take out of what is trained what rests on it alone."
-        )
-    return context.shared
 
 
 class Fitted(Protocol):
@@ -155,10 +137,10 @@ class ModelForecast:
 
 @runtime_checkable
 class Tunable(Protocol):
-    """A forecaster whose settings can be searched, as it has a way to be judged without being fitted to the end."""
+    """A forecaster whose settings can be searched: it can be validated without the final fit."""
 
     def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """The `validation_probability` that `fit` would give, without what `fit` does beyond it.
+        """The `validation_probability` of `fit`, without its second fit.
 
         Raises:
             Exception: raised by `context.after_epoch`.
@@ -171,7 +153,7 @@ class HasDrivers(Protocol):
     """A fitted forecaster that gives reasons for its forecasts."""
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """For each covered cell, the phrases that tell what lifts its odds on a day most over the average cell's."""
+        """For each covered cell, phrases for the inputs that lift its odds on a day most over the average cell's."""
         ...
 
 
@@ -181,19 +163,6 @@ class HasSpread(Protocol):
 
     def spread(self, history: History, day: int) -> tuple[Array, Array]:
         """How far the other forecast of a day lies below (at most 0) and above (at least 0), in log odds, each (cells,)."""
-        ...
-
-
-@runtime_checkable
-class HasMembers(Protocol):
-    """A fitted forecaster that combines others; they can serve in its place."""
-
-    @property
-    def members(self) -> Mapping[str, Fitted]: ...
-
-    @property
-    def in_words(self) -> str:
-        """How much it trusts each of them."""
         ...
 
 
@@ -212,5 +181,5 @@ class Forecaster(Protocol):
         ...
 
     def load(self, files: Mapping[str, bytes]) -> Fitted:
-        """What `files` of a fitted one gave."""
+        """The fitted forecaster that `Fitted.files` stored."""
         ...

@@ -21,10 +21,6 @@ EVENING_HALF_LIFE_HOURS: Final = 4.0
 _Made = TypeVar("_Made")
 
 
-class HistoryError(ValueError):
-    """The arrays of a history do not fit together."""
-
-
 @dataclass(frozen=True)
 class History:
     """A city's contiguous local days.
@@ -40,7 +36,7 @@ class History:
         factors: the contributing factors that the city's file names.
 
     Raises:
-        HistoryError: shapes do not fit, nothing is covered, or factors are missing.
+        ValueError: shapes do not fit, nothing is covered, or factors are missing.
     """
 
     city: City
@@ -55,16 +51,16 @@ class History:
     def __post_init__(self) -> None:
         days, _, *grid = self.counts.shape
         if self.in_coverage.shape != tuple(grid) or not self.in_coverage.any():
-            raise HistoryError(
+            raise ValueError(
                 f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
                 f"the counts have a grid of {tuple(grid)}; estimate the coverage on training days that have alerts."
             )
         if self.evening is not None and self.evening.shape != (days, *grid):
-            raise HistoryError(f"City {self.city.name}: evening has shape {self.evening.shape}, not {(days, *grid)}.")
+            raise ValueError(f"City {self.city.name}: evening has shape {self.evening.shape}, not {(days, *grid)}.")
         if self.lead < 1:
-            raise HistoryError(f"City {self.city.name}: the lead is {self.lead}; a forecast is at least a day ahead.")
+            raise ValueError(f"City {self.city.name}: the lead is {self.lead}; a forecast is at least a day ahead.")
         if self.factors.names != CityFactors.blank(self.city).names:
-            raise HistoryError(
+            raise ValueError(
                 f"City {self.city.name}: its factors were not read; make the history by CityHistory.daily."
             )
 

@@ -1,4 +1,4 @@
-"""What is written down about a fold's models, so that a report can check them and a reader can repeat them."""
+"""Records of a fold's models, with which a report checks them and a reader repeats them."""
 
 import platform
 from collections.abc import Mapping

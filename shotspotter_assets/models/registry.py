@@ -1,4 +1,4 @@
-"""Every next-day forecaster, one row each: what the gate, the reports, the launchpad and the live chain know of it.
+"""Registry of the next-day forecasters, one row each, for the gate, the reports, the launchpad and the live chain.
 
 A new forecaster is a file in `models/next_day` and a row here. Nothing heavy is imported before a model is built.
 """
@@ -33,15 +33,15 @@ class Entry:
 
     Attributes:
         place: `module:class` within `models.next_day`; the class takes its settings, if it has any.
-        settings: what the launchpad and a city's file may set, and the space in which better ones are searched.
-        is_baseline: whether it is what others have to beat.
+        settings: settings of the launchpad and of a city's file, and the space in which better ones are searched.
+        is_baseline: whether it is one of the baselines to beat.
         fallback: its place among the forecasters that the live chain fits beside the candidate, to serve the best of
             them where the candidate does not pass the gate; None for all others. Baselines among the members of a
             candidate are there without being fitted again.
         servable: whether it can be stored, and loaded without bringing code of its own.
-        needs_shared: whether it is the model of all cities, so that a stack does without it where there is none.
-        combines: whether it learns whom of its members to trust. The gate is an alarm for it: it need not be shown to be
-            better than the best baseline, which is a member, and is replaced where it is worse beyond chance.
+        needs_shared: whether it needs the model of all cities.
+        combines: whether it weights members. The gate is an alarm for it: it need not be better than the best baseline, which
+            is a member, and is replaced where the interval of its gain lies below zero.
     """
 
     place: str
@@ -68,7 +68,6 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "ewma": Entry("simple_baselines:ExponentialMean", is_baseline=True, fallback=2),
     "logistic_regression": Entry("lag_baselines:LogisticRegressionForecaster", is_baseline=True),
     "gradient_boosting": Entry("lag_baselines:GradientBoostingForecaster", is_baseline=True),
-    "shared_regression": Entry("regime_regression:SharedRegressionForecaster", needs_shared=True),
     "new_city": Entry("new_city:NewCityForecaster", needs_shared=True),
     "regime_regression": Entry("regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings),
     "residual_boosting": Entry("residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings),
@@ -83,19 +82,7 @@ SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.ser
 TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if "search_space" in vars(entry.settings))
 """Those whose settings can be searched."""
 DEFAULT_CANDIDATE: Final = "stack"
-"""What serves a city whose file does not say `serves`."""
-
-
-class UnknownForecasterError(ValueError):
-    """No forecaster has that name."""
-
-
-class NotServableError(ValueError):
-    """A forecaster cannot be stored."""
-
-
-class NotTunableError(ValueError):
-    """A forecaster has no settings that could be searched."""
+"""Serves a city whose file has no `serves`."""
 
 
 class Candidate(NamedTuple):
@@ -106,9 +93,13 @@ class Candidate(NamedTuple):
 
 
 def find(name: str) -> Entry:
-    """The row of a name."""
+    """The row of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
     if name not in FORECASTERS:
-        raise UnknownForecasterError(f"There is no forecaster {name!r}; there are: {', '.join(FORECASTERS)}.")
+        raise ValueError(f"There is no forecaster {name!r}; there are: {', '.join(FORECASTERS)}.")
     return FORECASTERS[name]
 
 
@@ -118,23 +109,26 @@ def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
 
 
 def storable(names: list[str]) -> list[str]:
-    """`names`, once it is known that each is a forecaster that can be stored."""
+    """`names`, if each is a forecaster that can be stored.
+
+    Raises:
+        ValueError: a name is unknown, or its forecaster cannot be stored.
+    """
     refused = [name for name in names if not find(name).servable]
     if refused:
-        raise NotServableError(f"{', '.join(refused)} cannot be stored; choose among {', '.join(SERVABLE)}.")
+        raise ValueError(f"{', '.join(refused)} cannot be stored; choose among {', '.join(SERVABLE)}.")
     return names
 
 
 def tunable(name: str) -> str:
-    """`name`, once it is known that its settings can be searched.
+    """`name`, if its settings can be searched.
 
     Raises:
-        UnknownForecasterError: there is no such forecaster.
-        NotTunableError: it has no search space.
+        ValueError: there is no such forecaster, or it has no search space.
     """
     find(name)
     if name not in TUNABLE:
-        raise NotTunableError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
+        raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
     return name
 
 
@@ -145,7 +139,7 @@ def fallbacks(candidate: str) -> tuple[str, ...]:
 
 
 def candidate_of(city: City) -> Candidate:
-    """What serves the city if it passes the gate.
+    """The forecaster that serves the city if it passes the gate.
 
     Raises:
         CityFileError: see `city_settings`, or the file names no servable forecaster.
@@ -171,7 +165,7 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
 
 
 def check_forecasters(cities: CityFiles) -> CityFiles:
-    """The cities without those whose files name forecasters or settings that there are not.
+    """The cities without those whose files name unknown forecasters or settings.
 
     Raises:
         CityFileError: no city is left.
@@ -186,7 +180,7 @@ def check_forecasters(cities: CityFiles) -> CityFiles:
 
 
 def check_city_forecasters(city: City) -> None:
-    """Refuse a city's file that names forecasters or settings that there are not; called before anything runs.
+    """Refuse a city's file that names unknown forecasters or settings; called before anything runs.
 
     Raises:
         CityFileError: the message names file, key and what is allowed.

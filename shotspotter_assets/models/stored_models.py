@@ -9,10 +9,6 @@ from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 
-class ModelMismatchError(ValueError):
-    """The files of a model are not those that the record names."""
-
-
 def model_partition(city: str, cutoff: date) -> Partition:
     """Where a fold's files are."""
     return Partition("fold_models", city, "fold", cutoff)
@@ -43,14 +39,14 @@ def read_files(store: Store, partition: Partition, model: str, trained: TrainedM
     """The files of one model.
 
     Raises:
-        ModelMismatchError: a run was killed while it wrote them, or they were changed or removed since.
+        ValueError: a run was killed while it wrote them, or they were changed or removed since.
     """
     try:
         files = {name: store.read_bytes(partition, f"{model}.{name}") for name in trained.files}
     except MissingObjectError:
         files = {}
     if files_sha256(files) != trained.files:
-        raise ModelMismatchError(
+        raise ValueError(
             f"The files of {model} of {partition.key} are not those that {RECORD_FILE} names: materialise "
             f"{partition.asset} for {partition.key} again."
         )
@@ -61,7 +57,7 @@ def read_models(store: Store, record: FoldRecord) -> dict[str, dict[str, bytes]]
     """The files of a fold's models, by model and file.
 
     Raises:
-        ModelMismatchError: see `read_files`.
+        ValueError: see `read_files`.
     """
     partition = model_partition(record.city, record.fold)
     return {name: read_files(store, partition, name, trained) for name, trained in record.models.items()}

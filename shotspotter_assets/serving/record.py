@@ -51,7 +51,7 @@ class ModelSet(BaseModel):
         """The content of all files, by model and file.
 
         Raises:
-            ModelMismatchError: files were changed or removed.
+            ValueError: files were changed or removed.
         """
         partition = models_partition(city, self.fitted_on)
         return {
@@ -145,11 +145,11 @@ class ServingRecord(DailyRecord):
         """All models that the record names.
 
         Raises:
-            ModelMismatchError: their files were changed or removed.
+            ValueError: their files were changed or removed.
         """
         from shotspotter_assets.models.alert_counts import AlertCounts
-        from shotspotter_assets.models.forecaster import HasMembers
         from shotspotter_assets.models.gunshot_types import GunshotTypes
+        from shotspotter_assets.models.next_day.stack import FittedStack
         from shotspotter_assets.models.next_hours.stack import HourlyStack
         from shotspotter_assets.models.next_minutes.lift_table import LiftTable
         from shotspotter_assets.models.registry import forecaster
@@ -159,7 +159,7 @@ class ServingRecord(DailyRecord):
         for name, files in days.items():
             if name != COUNTS:
                 fitted = forecaster(name).load(files)
-                next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, HasMembers) else {})
+                next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
         return ServingModels(
             next_day=next_day,
             counts=AlertCounts.load(days[COUNTS]),

@@ -17,12 +17,13 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, HasMembers, validation_of
+from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, validation_of
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.features import blank_history, names_of_inputs
 from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incidents import Incidents
@@ -159,13 +160,13 @@ def _fit_next_day(
         settings = city_settings(history.city, name, context.changes.get(name))
         fitted = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
         seconds[name] = perf_counter() - started
-        models |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, HasMembers) else {})
+        models |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
     return models, seconds
 
 
 def _weights(candidate: Fitted) -> tuple[str, ...]:
     """A sentence about the weights of a candidate that combines others."""
-    return (f"Weights: {candidate.in_words}.",) if isinstance(candidate, HasMembers) else ()
+    return (f"Weights: {candidate.in_words}.",) if isinstance(candidate, FittedStack) else ()
 
 
 def _hours(

@@ -17,7 +17,6 @@ from shotspotter_assets.explore.small_fold import (
     train_small_fold,
 )
 from shotspotter_assets.explore.stored import NEXT_DAY, fold_table, stored_alerts, targets_of, with_target
-from shotspotter_assets.models.fold_windows import FoldTooShortError
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
@@ -93,7 +92,7 @@ def test_what_cannot_be_trained_is_refused(explored: Store) -> None:
         train_small_fold(explored, TINY, replace(SMALL, changes={"inverse_penalties": []}), print)
     with pytest.raises(MissingPartitionsError, match="2024-04-01"):
         train_small_fold(explored, TINY, replace(SMALL, cutoff=FOLD.replace(month=3, day=30)), print)
-    with pytest.raises(FoldTooShortError):
+    with pytest.raises(ValueError, match="days before the cutoff"):
         train_small_fold(explored, TINY, replace(SMALL, days=1), print)
 
 

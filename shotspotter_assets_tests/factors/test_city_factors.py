@@ -13,7 +13,7 @@ from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.history import History, HistoryError
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.drivers import phrase_of
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, names_of_inputs, next_day_inputs
 from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
@@ -124,7 +124,7 @@ def test_models_know_what_their_factors_said_of_the_days_they_were_fitted_on() -
 
 
 def test_a_history_without_the_factors_of_its_city_is_refused() -> None:
-    with pytest.raises(HistoryError, match=r"small_city: its factors were not read"):
+    with pytest.raises(ValueError, match=r"small_city: its factors were not read"):
         replace(history(), city=TOWN)
 
 

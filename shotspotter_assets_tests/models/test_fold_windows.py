@@ -1,11 +1,11 @@
 import pytest
 
-from shotspotter_assets.models.fold_windows import FoldTooShortError, after_warm_up, split_days
+from shotspotter_assets.models.fold_windows import after_warm_up, split_days
 
 
 def test_the_last_days_before_the_cutoff_are_for_validation():
     assert split_days(400, 0.15, 16) == (range(340), range(340, 400))
-    with pytest.raises(FoldTooShortError, match="60 days before the cutoff give 51 days to train and 9 to validate"):
+    with pytest.raises(ValueError, match="60 days before the cutoff give 51 days to train and 9 to validate"):
         split_days(60, 0.15, 16)
 
 

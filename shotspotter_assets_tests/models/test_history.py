@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.history import History, HistoryError
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import next_day_inputs
 from shotspotter_assets_tests.models.histories import CITY, COVERED, changed, history
 
 
 def test_arrays_that_do_not_fit_are_refused():
     first_day, counts = history(30).first_day, history(30).counts
-    with pytest.raises(HistoryError, match="coverage"):
+    with pytest.raises(ValueError, match="coverage"):
         History(CITY, first_day, counts, COVERED[:3])
-    with pytest.raises(HistoryError, match="0 cells"):
+    with pytest.raises(ValueError, match="0 cells"):
         History(CITY, first_day, counts, np.zeros_like(COVERED))
-    with pytest.raises(HistoryError, match="evening"):
+    with pytest.raises(ValueError, match="evening"):
         History(CITY, first_day, counts, COVERED, np.zeros((3, 6, 5)))
 
 

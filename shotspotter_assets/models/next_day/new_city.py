@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from shotspotter_assets.calendar.weekdays import WEEKDAYS
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext, required_shared
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import StoredModel, Unstored
 from shotspotter_assets.models.next_day.features import ordinary_days, weekday_and_season
@@ -101,7 +101,12 @@ class NewCityForecaster:
         Raises:
             ValueError: there is no model of all cities.
         """
-        shared = required_shared(context, history)
+        shared = context.shared
+        if shared is None:
+            raise ValueError(
+                f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialise "
+                "shared_models for a week no later than it, or do not train new_city."
+            )
         names = [name for name, _ in weekday_and_season(history.days()[:1])]
         slopes = {name: shared.slopes[name] for name in names}
         fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, {"shared": shared.origin})

@@ -21,14 +21,13 @@ from shotspotter_assets.models.forecaster import (
     OtherInputsError,
     SharedStart,
     require_both_labels,
-    required_shared,
     validation_of,
 )
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
-from shotspotter_assets.models.next_day.firework_days import firework_probability, level_offset
+from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
 from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
 from shotspotter_assets.models.next_day.shrunk_regression import (
@@ -310,36 +309,3 @@ def _fits(
         guess = np.append(weights, intercept)
         slopes = weights / scale
         yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, {})
-
-
-class SharedRegressionForecaster:
-    """The regression of all cities at the city's own level: only the intercept is fitted, on both windows together."""
-
-    name: ClassVar[str] = "shared_regression"
-
-    def fit(
-        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
-    ) -> FittedRegression:
-        """See `Forecaster.fit`.
-
-        Raises:
-            ValueError: there is no regression of all cities.
-        """
-        shared = required_shared(context, history)
-        data = FitData.make(history, train, validation)
-        require_same_inputs(data, shared)
-        before, both = (_at_own_level(data, days, shared) for days in (train, data.both))
-        return replace(both, settings={"shared": shared.origin}, validation_probability=before.validated(data))
-
-    def load(self, files: Mapping[str, bytes]) -> FittedRegression:
-        """See `Forecaster.load`."""
-        return FittedRegression.load(files)
-
-
-def _at_own_level(data: FitData, days: range, shared: SharedStart) -> FittedRegression:
-    rows = data.rows(data.to_fit(days))
-    slopes = np.array([shared.slopes.get(name, 0.0) for name in rows.names])
-    zeros = np.zeros(len(slopes))
-    regression = FittedRegression(rows.names, slopes, shared.intercept, zeros, zeros + 1, {})
-    offset = level_offset(regression.row_logit(rows.values), rows.observed, rows.sample_weight)
-    return replace(regression, intercept=shared.intercept + offset)

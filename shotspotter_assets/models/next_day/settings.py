@@ -117,16 +117,7 @@ class StackSettings(ForecasterSettings):
     """Settings of `stack`."""
 
     members: list[str] = Field(
-        default=[
-            "residual_boosting",
-            "regime_regression",
-            "shared_regression",
-            "gradient_boosting",
-            "logistic_regression",
-            "ewma",
-            "ew_kde",
-            "historical_mean",
-        ],
+        default=["residual_boosting", "gradient_boosting", "ew_kde"],
         min_length=1,
         description="Names of the forecasters that are combined (models/registry.py).",
     )

@@ -21,7 +21,6 @@ from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.registry import BASELINES
-from shotspotter_assets.models.stored_models import ModelMismatchError
 from shotspotter_assets.partitions import BeforeStartError
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.forecast_views import HOURLY_SCHEMA
@@ -461,7 +460,7 @@ def test_a_stack_whose_files_are_not_whole_does_not_serve(chain: Chain) -> None:
     chain.run(NEXT, ["live_models"])
     [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
     file.unlink()
-    with pytest.raises(ModelMismatchError, match=rf"files of stack-.* of {CITY}\|{NEXT} are not those"):
+    with pytest.raises(ValueError, match=rf"files of stack-.* of {CITY}\|{NEXT} are not those"):
         chain.run(NEXT, ["risk_forecasts"])
 
 
@@ -559,7 +558,7 @@ def test_what_is_missing_is_named(bare: Chain, chain: Chain) -> None:
         materialize(["live_models"], resources(str(bare.root)), partition_key="landing_city|2024-02-01")
     [file] = chain.root.glob(f"live_models/*/date={DAY}/historical_mean-*.json")
     file.write_bytes(b"{}")
-    with pytest.raises(ModelMismatchError, match=rf"materialise live_models for {CITY}\|{DAY} again"):
+    with pytest.raises(ValueError, match=rf"materialise live_models for {CITY}\|{DAY} again"):
         chain.run(DAY, ["risk_forecasts"])
 
 

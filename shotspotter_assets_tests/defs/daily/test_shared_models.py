@@ -115,8 +115,8 @@ def test_folds_and_days_start_there_and_say_so(root: Path, instance: dg.DagsterI
     assert materialize(["live_models"], on, instance=instance, partition_key=key, run_config=days).success
     settings = ServingRecord.load(store, CITY, DAY).next_day.models["stack"].settings
     assert settings["shared"] == "all-cities|2023-12-25"
-    assert "shared_regression" in settings["members"]
-    assert "shared" not in settings["members"]["ewma"]
+    assert settings["members"]["residual_boosting"]["shared"] == settings["shared"]
+    assert "shared" not in settings["members"]["ew_kde"]
 
 
 @pytest.mark.parametrize(("sharing", "asked"), [(True, ["all-cities|2024-01-15"]), (False, [])])

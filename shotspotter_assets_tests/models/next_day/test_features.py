@@ -150,7 +150,7 @@ def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_othe
 
 @pytest.mark.parametrize(
     "name",
-    ["regime_regression", "residual_boosting", "shared_regression", "logistic_regression", "gradient_boosting"],
+    ["regime_regression", "residual_boosting", "logistic_regression", "gradient_boosting"],
 )
 def test_a_fit_on_a_draw_forecasts_as_one_on_all_and_is_calibrated(name, monkeypatch):
     past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)

@@ -72,7 +72,7 @@ def test_cities_may_differ_in_their_inputs():
     assert started.predict(no_hours, TEST).shape == (len(TEST), no_hours.in_coverage.sum())
 
 
-@pytest.mark.parametrize("name", ["residual_boosting", "shared_regression"])
+@pytest.mark.parametrize("name", ["residual_boosting", "regime_regression"])
 def test_a_start_with_other_inputs_is_refused(name):
     slopes = shared_start().slopes
     renamed = {name.replace("log_shrunk_", "log_"): slope for name, slope in slopes.items()}
@@ -85,7 +85,7 @@ def test_a_start_with_other_inputs_is_refused(name):
 
 def test_without_a_model_of_all_cities_its_forecaster_says_what_to_do():
     with pytest.raises(ValueError, match=r"small_city: there is no model of all cities .* Materialise shared_models"):
-        starting_at(None, "shared_regression")
+        starting_at(None, "new_city")
 
 
 def test_boosting_starts_on_it_and_records_it():

@@ -79,7 +79,7 @@ def loss(stack: FittedStack, past: History) -> float:
 
 PAST, TRUTH = town()
 PLAIN = np.clip(TRUTH.mean(axis=0) * np.ones((len(TRUTH), 1)), 1e-4, 0.9)
-GOOD = {"residual_boosting": TRUTH, "ewma": PLAIN}
+GOOD = {"residual_boosting": TRUTH, "ew_kde": PLAIN}
 YESTERDAY = np.where(np.vstack([PAST.observed[:1], PAST.observed[:-1]]), 0.9, 0.01)
 JUNK = {
     "shuffled": np.random.default_rng(1).permuted(PLAIN, axis=1),
@@ -98,7 +98,7 @@ def test_junk_among_the_members_gets_about_no_weight_and_costs_nothing(junk):
 
 
 def test_the_network_shares_the_weight_of_boosting_where_it_is_a_member():
-    with_network = prior_weights(["residual_boosting", "residual_conv_lstm", "ewma"])
+    with_network = prior_weights(["residual_boosting", "residual_conv_lstm", "ew_kde"])
     assert (
         with_network["residual_conv_lstm"]
         == with_network["residual_boosting"]
@@ -110,10 +110,10 @@ def test_the_network_shares_the_weight_of_boosting_where_it_is_a_member():
 
 def test_a_member_that_turns_bad_loses_its_weight():
     random = np.random.default_rng(2)
-    broken = {"residual_boosting": random.permuted(PLAIN, axis=1), "ewma": PLAIN}
+    broken = {"residual_boosting": random.permuted(PLAIN, axis=1), "ew_kde": PLAIN}
     weights = stack_of(PAST, broken).settings["weights"]
     assert WeightPosterior.prior(list(broken), 0.0, PRIOR_WEIGHTS).mean[0] > 0.5
-    assert weights["residual_boosting"] < 0.25 < weights["ewma"]
+    assert weights["residual_boosting"] < 0.25 < weights["ew_kde"]
 
 
 def test_the_level_is_put_right():
@@ -159,9 +159,11 @@ def test_firework_days_teach_nothing_and_are_half_those_of_their_regime():
     other = stack_of(replace(PAST, counts=counts), GOOD)
     assert other.settings["weights"] == stack.settings["weights"]
     forecast = stack.validation_probability[new_year - JUDGED.start]
-    without_regime = stack_of(PAST, {"ew_kde": TRUTH, "ewma": PLAIN}).validation_probability[new_year - JUDGED.start]
+    without_regime = stack_of(PAST, {"gradient_boosting": TRUTH, "ew_kde": PLAIN}).validation_probability[
+        new_year - JUDGED.start
+    ]
     assert np.corrcoef(np.log(forecast), np.log(TRUTH[new_year]))[0, 1] > 0.99
-    regime = {"residual_boosting": np.full_like(TRUTH, 0.9), "ewma": PLAIN}
+    regime = {"residual_boosting": np.full_like(TRUTH, 0.9), "ew_kde": PLAIN}
     loud = stack_of(PAST, regime).validation_probability[new_year - JUDGED.start]
     assert (loud > 0.45).all()
     assert (loud < 0.95).all()
@@ -179,7 +181,7 @@ def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
 def test_a_stored_stack_has_its_members_and_its_weights():
     stack = fitted("stack")
     files = stack.files()
-    assert {"model.json", "ewma.model.json", "residual_boosting.model.json"} < set(files)
+    assert {"model.json", "ew_kde.model.json", "residual_boosting.trees.txt"} < set(files)
     again = forecaster("stack").load(files)
     assert again.in_words == stack.in_words == stack.settings["in_words"]
     assert list(again.members) == list(stack.members)
@@ -190,14 +192,11 @@ def test_a_stored_stack_has_its_members_and_its_weights():
     assert (again.predict(history(), TEST)[8:] != again.predict(changed(history(), 260), TEST)[8:]).any()
 
 
-def test_the_model_of_all_cities_is_a_member_where_there_is_one():
-    few = StackForecaster(StackSettings(members=["shared_regression", "ewma"]))
+def test_a_stack_records_the_model_of_all_cities_that_its_members_start_at():
+    few = StackForecaster(StackSettings(members=["regime_regression", "ewma"]))
     stack = few.fit(history(), TRAIN, VALIDATION, FitContext(shared=shared_start()))
-    assert list(stack.members) == ["shared_regression", "ewma"]
     assert stack.settings["shared"] == "all-cities|2022-01-01"
-    alone = few.fit(history(), TRAIN, VALIDATION)
-    assert list(alone.members) == ["ewma"]
-    assert "shared" not in alone.settings
+    assert "shared" not in few.fit(history(), TRAIN, VALIDATION).settings
 
 
 @pytest.mark.parametrize(
