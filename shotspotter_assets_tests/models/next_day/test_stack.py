@@ -181,7 +181,7 @@ def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
 def test_a_stored_stack_has_its_members_and_its_weights():
     stack = fitted("stack")
     files = stack.files()
-    assert {"model.json", "ew_kde.model.json", "residual_boosting.trees.txt"} < set(files)
+    assert {"model.json", "ew_kde.model.json", "gradient_boosting.trees.txt"} < set(files)
     again = forecaster("stack").load(files)
     assert again.in_words == stack.in_words == stack.settings["in_words"]
     assert list(again.members) == list(stack.members)
