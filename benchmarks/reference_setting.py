@@ -31,7 +31,7 @@ from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.networks.config import FULL_SIZE, NetworkConfig
-from shotspotter_assets.models.next_day.conv_lstm import ReferenceNetworkForecaster
+from shotspotter_assets.models.next_day.conv_lstm import NetworkForecaster
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 
@@ -92,7 +92,7 @@ def network_maps(fold: Fold, config: NetworkConfig, cache: Path, until: float) -
 
     context = FitContext(log=log, backups=cache / "backups")
     began = time.process_time()
-    fitted = ReferenceNetworkForecaster(config).fit(fold.history, fold.train, fold.validation, context)
+    fitted = NetworkForecaster(config).fit(fold.history, fold.train, fold.validation, context)
     print(f"  weight {config.class_weight:g}: trained in {time.process_time() - began:.0f} s of CPU", flush=True)
     maps = fitted.predict_maps(fold.history, fold.test)
     (cache / f"{name}.json").write_text(json.dumps(fitted.settings, indent=1))

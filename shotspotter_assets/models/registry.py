@@ -12,12 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import CityFileError, CityFiles, shown_value
-from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.networks.config import NetworkConfig, StartedNetworkConfig
 from shotspotter_assets.models.next_day.settings import (
     ForecasterSettings,
     RegimeRegressionSettings,
     ResidualBoostingSettings,
-    ResidualConvLSTMSettings,
     StackSettings,
 )
 
@@ -71,8 +70,8 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "new_city": Entry("new_city:NewCityForecaster", needs_shared=True),
     "regime_regression": Entry("regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings),
     "residual_boosting": Entry("residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings),
-    "residual_conv_lstm": Entry("residual_conv_lstm:ResidualConvLSTMForecaster", ResidualConvLSTMSettings),
-    "conv_lstm": Entry("conv_lstm:ReferenceNetworkForecaster", NetworkConfig),
+    "residual_conv_lstm": Entry("conv_lstm:NetworkForecaster", StartedNetworkConfig),
+    "conv_lstm": Entry("conv_lstm:NetworkForecaster", NetworkConfig),
     "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
 }
 """By name, which is also the column of its forecasts in reports."""

@@ -39,6 +39,9 @@ class NetworkConfig(ForecasterSettings):
             "batch_size": CategoricalDistribution((10, 20, 40)),
         }
 
+    starts_at_regression: bool = Field(
+        default=False, description="Whether the last layer's log odds are added to those of the regression."
+    )
     days: int = Field(
         default=8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
     )
@@ -82,4 +85,12 @@ class NetworkConfig(ForecasterSettings):
     deterministic: bool = Field(
         default=True,
         description="Seed, data and machine determine the weights to the last bit; costs a few per cent of time.",
+    )
+
+
+class StartedNetworkConfig(NetworkConfig):
+    """Settings of the network that starts at the regression's log odds."""
+
+    starts_at_regression: bool = Field(
+        default=True, description="Whether the last layer's log odds are added to those of the regression."
     )

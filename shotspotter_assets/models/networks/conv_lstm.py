@@ -24,7 +24,12 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
 
 
 def build_conv_lstm(
-    config: NetworkConfig, rows: int, columns: int, initial_rates: np.ndarray, layers: int
+    config: NetworkConfig,
+    rows: int,
+    columns: int,
+    initial_rates: np.ndarray,
+    layers: int,
+    start_level: float | None = None,
 ) -> keras.Model:
     """Build the network named `conv_lstm`; random weights follow `keras.utils.set_random_seed`.
 
@@ -35,6 +40,8 @@ def build_conv_lstm(
     Args:
         initial_rates: Shape (maps,), strictly between 0 and 1.
         layers: Channels of a frame: the types that are counted.
+        start_level: Mean log odds of a second input `start`, float32 (batch, rows, columns), which is added to the logits of every
+            map; None for no such input.
 
     Raises:
         ValueError: `days` and `recurrent_layers` do not fit, or `initial_rates` has a wrong shape or range.
@@ -62,7 +69,14 @@ def build_conv_lstm(
     last = keras_layers.Conv3D(
         len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", name="last_convolution"
     )
-    logits = keras_layers.Reshape((rows, columns, len(rates)), name="logits")(last(maps))
+    shape = (rows, columns, len(rates))
+    if start_level is None:
+        logits = keras_layers.Reshape(shape, name="logits")(last(maps))
+    else:
+        start = keras.Input((rows, columns), name="start")
+        added = keras_layers.Reshape(shape, name="added")(last(maps))
+        logits = keras_layers.Add(name="logits")([added, keras_layers.Reshape((rows, columns, 1))(start)])
+        inputs = {"frames": inputs, "start": start}
     outputs = keras_layers.Activation("sigmoid", name="heat_maps")(logits)
-    last.bias.assign(np.log(rates / (1 - rates)))
+    last.bias.assign(np.log(rates / (1 - rates)) - (start_level or 0.0))
     return keras.Model(inputs, outputs, name="conv_lstm")

@@ -49,6 +49,8 @@ def fit_network(
     backups: Path | None = None,
     log: Callable[[str], None] = lambda _: None,
     after_epoch: Callable[[int, float], None] | None = None,
+    start: np.ndarray | None = None,
+    kept: np.ndarray | None = None,
 ) -> TrainedNetwork:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
@@ -66,6 +68,8 @@ def fit_network(
         backups: Folder for backups: a killed training with the same arguments goes on after its last finished epoch.
         log: Takes one line per epoch.
         after_epoch: Takes the number of each finished epoch, from 1, and its validation loss; may raise to stop.
+        start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
+        kept: Whether a day is a target, (days,); all by default.
 
     Raises:
         ValueError: Shapes, day ranges or settings do not fit together.
@@ -83,10 +87,11 @@ def fit_network(
         tensorflow.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
     cut = config.days, lead, config.batch_size, own_maps
-    batches, held_out = Windows(counts, train, *cut, seed=config.seed), Windows(counts, validation, *cut)
+    batches = Windows(counts, train, *cut, seed=config.seed, start=start, kept=kept)
+    held_out = Windows(counts, validation, *cut, start=start, kept=kept)
     model = _untrained(batches, in_coverage, config)
     # The trained twin ends in logits, where the loss is exact, and keeps optimizer and loss out of the saved model.
-    twin = keras.Model(model.inputs, model.get_layer("logits").output)
+    twin = keras.Model(model.input, model.get_layer("logits").output)
     twin.compile(keras.optimizers.Adam(config.learning_rate), loss, jit_compile=False)
     began = time.monotonic()
 
@@ -111,7 +116,8 @@ def fit_network(
     if backups is not None:
         # The folder's name holds a hash of all that decides how a training goes on: another one starts anew.
         arguments = [config.model_dump(), *map(repr, (train, validation, lead, own_maps, counts.shape, counts.dtype))]
-        key = sha256(json.dumps(arguments), np.ascontiguousarray(counts).data, in_coverage.tobytes())[:16]
+        arrays = [b"" if one is None else one.tobytes() for one in (counts, in_coverage, start, kept)]
+        key = sha256(json.dumps(arguments), *arrays)[:16]
         callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backups / key), double_checkpoint=True))
     fitted = twin.fit(
         batches, validation_data=held_out, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0
@@ -128,13 +134,19 @@ def _untrained(batches: Windows, in_coverage: np.ndarray, config: NetworkConfig)
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(batches.days) * in_coverage.sum())
     rates = np.clip(batches.rates(in_coverage), half, 1 - half)
+    start_level = None if batches.start is None else float(np.log(rates[0] / (1 - rates[0])))
     rows, columns, layers = batches.frames.shape[1:]
     weighted = config.class_weight * rates / (1 + (config.class_weight - 1) * rates)
-    return build_conv_lstm(config, rows, columns, weighted, layers)
+    return build_conv_lstm(config, rows, columns, weighted, layers, start_level)
 
 
 def predict_network(
-    model: keras.Model, counts: np.ndarray, days: range, config: NetworkConfig, lead: int = 1
+    model: keras.Model,
+    counts: np.ndarray,
+    days: range,
+    config: NetworkConfig,
+    lead: int = 1,
+    start: np.ndarray | None = None,
 ) -> np.ndarray:
     """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
 
@@ -145,11 +157,12 @@ def predict_network(
             Only counts of days up to `lead` days before a target are read.
         config: The settings of the training.
         lead: The lead of the training.
+        start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
 
     Raises:
         ValueError: A day has no full window before it, or lies beyond the day that is forecast.
     """
     if days.start < config.days + lead - 1:
         raise ValueError(f"forecast day {days.start} has no full window of {config.days} days before it")
-    batches = Windows(counts, days, config.days, lead, config.batch_size)
+    batches = Windows(counts, days, config.days, lead, config.batch_size, start=start)
     return np.asarray(model.predict(batches, verbose=0))

@@ -31,6 +31,8 @@ class Windows(keras.utils.PyDataset):
         batch_size: Windows per batch; the last batch holds the rest.
         own_maps: Layers that have a map beside map 0; None for days whose counts are not known yet: no targets.
         seed: Seed of the order of days, which changes every epoch; None keeps the order of time.
+        start: Log odds that the network adds to, (days, rows, columns), as a second input; None for none.
+        kept: Whether a day is a target, (days,); all by default.
 
     Raises:
         ValueError: No day has a full window before it, or a day lies beyond the counts.
@@ -45,6 +47,8 @@ class Windows(keras.utils.PyDataset):
         batch_size: int,
         own_maps: Sequence[int] | None = None,
         seed: int | None = None,
+        start: np.ndarray | None = None,
+        kept: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         first, stop = length + lead - 1, len(counts) + (lead if own_maps is None else 0)
@@ -53,6 +57,9 @@ class Windows(keras.utils.PyDataset):
             raise ValueError(
                 f"target days {days.start} to {days.stop - 1} must lie from {first} (a full window before them) to {stop - 1}"
             )
+        if kept is not None:
+            self.days = self.days[kept[self.days]]
+        self.start = start
         # Channels last and contiguous: a window is one block. log1p keeps a burst of alerts from dominating.
         by_cell = counts.transpose(0, 2, 3, 1)
         self.frames = np.ascontiguousarray(np.log1p(by_cell, dtype=np.float32))
@@ -80,5 +87,7 @@ class Windows(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         days = self.days[index * self.batch_size : (index + 1) * self.batch_size]
-        frames = self.frames[days[:, None] + self.before]
-        return (frames,) if self.occupied is None else (frames, self.occupied[days].astype(np.float32))
+        inputs: Any = self.frames[days[:, None] + self.before]
+        if self.start is not None:
+            inputs = {"frames": inputs, "start": self.start[days]}
+        return (inputs,) if self.occupied is None else (inputs, self.occupied[days].astype(np.float32))

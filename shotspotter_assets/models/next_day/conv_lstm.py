@@ -1,70 +1,166 @@
-"""The reference network, unchanged, as a forecaster: its map of any alert, with the class weight undone."""
+"""The network `conv_lstm` as a forecaster, alone or started at the regression's log odds (`residual_conv_lstm`).
 
-import json
+Alone it learns everything from frames of counts. Started at the regression, its last layer's log odds are added to those of
+the regression, so that it only learns what that misses; it is then trained on ordinary days, as firework days have a regime of
+their own, and the validation window chooses which share of the addition is used, from none to all.
+"""
+
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext, validation_of
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.model_files import StoredModel, Unstored
 from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.regime_regression import (
+    FitData,
+    FittedRegression,
+    fit_regressions,
+    with_firework_days,
+)
+from shotspotter_assets.models.probability import clip_probability, log_losses
 
-if TYPE_CHECKING:
-    from shotspotter_assets.models.networks.quiet_keras import keras
-
-MODEL_FILE: Final = "reference.keras"
-SETTINGS_FILE: Final = "reference.json"
+NETWORK_FILE: Final = "network.keras"
 
 
 @dataclass(frozen=True)
-class FittedReferenceNetwork:
+class FittedNetwork(StoredModel):
     """See `Fitted`."""
 
-    model: "keras.Model"
     config: NetworkConfig
     settings: ChosenSettings
-    validation_probability: Array | None = None
+    model: Unstored = None
+    validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
         return self.predict_maps(history, days)[..., 0]
 
-    def predict_maps(self, history: History, days: range) -> Array:
+    def predict_maps(self, history: History, days: range, start: npt.NDArray[np.float32] | None = None) -> Array:
         """Probability of each map, shape (days, cells, maps): any alert first, then the types by themselves.
 
         These are the gunshot types; of events the `forecast` ones, where there are several.
+
+        Args:
+            history: see `Fitted.predict`.
+            days: indexes of its day axis.
+            start: log odds that the network adds to, shape (days.stop, rows, columns); None for one that was fitted alone.
         """
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
-        raw = predict_network(self.model, _forecast_layers(history), days, self.config, history.lead)
+        raw = predict_network(self.model, _forecast_layers(history), days, self.config, history.lead, start)
         raw = raw[:, history.in_coverage].astype(np.float64)
         return clip_probability(undo_class_weight(raw, self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
+        """See `Fitted.files`."""
         from shotspotter_assets.models.networks.quiet_keras import save_model
 
-        content = {"config": self.config.model_dump(), "settings": self.settings}
-        return {MODEL_FILE: save_model(self.model), SETTINGS_FILE: json.dumps(content).encode()}
+        return super().files() | {NETWORK_FILE: save_model(self.model)}
 
 
-class ReferenceNetworkForecaster:
-    """See `networks.fit`; a killed training goes on from its backup."""
+@dataclass(frozen=True)
+class FittedStartedNetwork(FittedNetwork):
+    """See `Fitted`; `share` of the network's addition to the regression's log odds is used."""
 
-    name: ClassVar[str] = "conv_lstm"
+    regression: FittedRegression | None = None
+    share: float = 1.0
+
+    def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`."""
+        start, added = self.parts(history, days)
+        ordinary = expit(start + self.share * added)
+        return clip_probability(with_firework_days(history, days, ordinary, self._regression))
+
+    def parts(self, history: History, days: range) -> tuple[Array, Array]:
+        """(log odds of the regression, what the network adds to them), each (days, cells)."""
+        start = self._regression.logit(next_day_inputs(history, days))
+        network = self.predict_maps(history, days, _on_grid(history, days, start))[..., 0]
+        return start, logit(network) - start
+
+    def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
+        """See `HasDrivers.drivers`; those of the regression that it starts at."""
+        return self._regression.drivers(history, day)
+
+    def spread(self, history: History, day: int) -> tuple[Array, Array]:
+        """See `HasSpread.spread`; the other forecast is the regression."""
+        distance = -self.share * self.parts(history, range(day, day + 1))[1][0]
+        return np.minimum(distance, 0), np.maximum(distance, 0)
+
+    @property
+    def _regression(self) -> FittedRegression:
+        assert self.regression is not None
+        return self.regression
+
+
+class NetworkForecaster:
+    """See the module; a killed training goes on from its backup. The epoch is chosen on the validation window."""
 
     def __init__(self, settings: NetworkConfig) -> None:
         self.config = settings
 
-    def fit(
-        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
-    ) -> FittedReferenceNetwork:
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        return "residual_conv_lstm" if self.config.starts_at_regression else "conv_lstm"
+
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
+        """See `Forecaster.fit`."""
+        history = history.through(validation.stop)
+        if not self.config.starts_at_regression:
+            alone = self._trained(history, train, validation, context)
+            return replace(alone, validation_probability=alone.predict(history, validation))
+        data = FitData(history, train, validation)
+        regressions = fit_regressions(data, context.shared)
+        days = range(validation.stop)
+        start = _on_grid(history, days, regressions.train.logit(next_day_inputs(history, days)))
+        network = self._trained(history, train, validation, context, start, data.ordinary)
+        fitted = FittedStartedNetwork(**vars(network), regression=regressions.train)
+        before, added = fitted.parts(history, validation)
+        at, observed = data.scoring_days - validation.start, history.observed[data.scoring_days]
+
+        def loss(share: float) -> float:
+            return float(log_losses(expit(before[at] + share * added[at]), observed).mean())
+
+        best = float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
+        share = min((0.0, 1.0, best), key=loss)
+        chosen = {"share": share, "validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
+        origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
+        fitted = replace(fitted, share=share, settings={**network.settings, **chosen, **origin})
+        probability = fitted.predict(history, validation)
+        return replace(fitted, regression=regressions.both, validation_probability=probability)
+
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """See `Tunable.validate`; the network is fitted on the training window alone."""
+        return validation_of(self.fit(history, train, validation, context))
+
+    def load(self, files: Mapping[str, bytes]) -> FittedNetwork:
+        """See `Forecaster.load`."""
+        from shotspotter_assets.models.networks.quiet_keras import load_model
+
+        kind = FittedStartedNetwork if self.config.starts_at_regression else FittedNetwork
+        return replace(kind.load(files), model=load_model(files[NETWORK_FILE]))
+
+    def _trained(
+        self,
+        history: History,
+        train: range,
+        validation: range,
+        context: FitContext,
+        start: npt.NDArray[np.float32] | None = None,
+        kept: npt.NDArray[np.bool_] | None = None,
+    ) -> FittedNetwork:
         from shotspotter_assets.models.networks.fit import fit_network
 
-        history = history.through(validation.stop)
         trained = fit_network(
             _forecast_layers(history),
             history.in_coverage,
@@ -76,6 +172,8 @@ class ReferenceNetworkForecaster:
             context.backups,
             context.log,
             context.after_epoch,
+            start,
+            kept,
         )
         settings = {
             "best_epoch": trained.best_epoch,
@@ -83,19 +181,7 @@ class ReferenceNetworkForecaster:
             "history": trained.history,
             "seconds": trained.seconds,
         }
-        fitted = FittedReferenceNetwork(trained.model, self.config, settings)
-        return FittedReferenceNetwork(trained.model, self.config, settings, fitted.predict(history, validation))
-
-    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """See `Tunable.validate`; it is fitted on the training window alone."""
-        return validation_of(self.fit(history, train, validation, context))
-
-    def load(self, files: Mapping[str, bytes]) -> FittedReferenceNetwork:
-        from shotspotter_assets.models.networks.quiet_keras import load_model
-
-        content = json.loads(files[SETTINGS_FILE])
-        config = NetworkConfig.model_validate(content["config"])
-        return FittedReferenceNetwork(load_model(files[MODEL_FILE]), config, content["settings"])
+        return FittedNetwork(self.config, settings, trained.model)
 
 
 def own_maps(city: City) -> tuple[int, ...]:
@@ -107,3 +193,10 @@ def own_maps(city: City) -> tuple[int, ...]:
 def _forecast_layers(history: History) -> np.ndarray:
     """Counts of the types that are forecast, shape (days, types, rows, columns)."""
     return history.counts[:, list(history.city.forecast_codes)]
+
+
+def _on_grid(history: History, days: range, log_odds: Array) -> npt.NDArray[np.float32]:
+    """Values of `days` as maps, 0 in cells that are not covered and on days before, shape (days.stop, rows, columns)."""
+    maps = np.zeros((days.stop, *history.in_coverage.shape), np.float32)
+    maps[days.start :, history.in_coverage] = log_odds
+    return maps

@@ -99,11 +99,6 @@ class FitData:
         return self._rows.of(days)
 
     @property
-    def every_input(self) -> Inputs:
-        """Of every covered cell on all days, for forecasters that need maps."""
-        return self.inputs_of(self.history, np.arange(self.validation.stop))
-
-    @property
     def validation_inputs(self) -> Inputs:
         """Of every covered cell."""
         return self.inputs_of(self.history, np.arange(self.validation.start, self.validation.stop))

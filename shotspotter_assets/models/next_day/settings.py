@@ -1,4 +1,4 @@
-"""What the launchpad and a city's file may set of next-day forecasters; plain types only, for any front end.
+"""Settings of next-day forecasters, for the launchpad and a city's file; plain types only, for any front end.
 
 Baselines have no settings: what they choose is chosen on the validation window, so that nobody weakens what others have to
 beat.
@@ -92,25 +92,6 @@ class ResidualBoostingSettings(ForecasterSettings):
         description="Trees see the cell-days with the largest errors and some of the others, not row_share.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
-
-
-class ResidualConvLSTMSettings(ForecasterSettings):
-    """Settings of `residual_conv_lstm`."""
-
-    @classmethod
-    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
-        from optuna.distributions import FloatDistribution, IntDistribution
-
-        return {
-            "epochs": IntDistribution(8, 32, step=4),
-            "learning_rate": FloatDistribution(1e-3, 2e-2, log=True),
-        }
-
-    epochs: int = Field(default=16, ge=1, le=10_000, description="Passes over the days.")
-    learning_rate: float = Field(default=5e-3, ge=0.0, le=1.0, description="AdamW's learning rate at the start.")
-    warm_epochs: int = Field(default=2, ge=1, le=10_000, description="The same where training goes on from a network.")
-    warm_learning_rate: float = Field(default=2e-3, ge=0.0, le=1.0, description="See warm_epochs.")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights and the order of days.")
 
 
 class StackSettings(ForecasterSettings):

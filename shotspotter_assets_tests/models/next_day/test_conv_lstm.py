@@ -1,19 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.conv_lstm import own_maps
-from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, history
+from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, fitted, history
 
 TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size": 40}
 
 
 def test_a_stored_network_forecasts_the_same_with_the_settings_that_it_was_fitted_with():
-    fitted = build("conv_lstm", **TINY).fit(history(), TRAIN, VALIDATION)
-    again, days = build("conv_lstm").load(fitted.files()), range(TEST.start, TEST.start + 3)
-    assert again.config == fitted.config
-    np.testing.assert_array_equal(again.predict(history(), days), fitted.predict(history(), days))
+    network = build("conv_lstm", **TINY).fit(history(), TRAIN, VALIDATION)
+    again, days = build("conv_lstm").load(network.files()), range(TEST.start, TEST.start + 3)
+    assert again.config == network.config
+    np.testing.assert_array_equal(again.predict(history(), days), network.predict(history(), days))
 
 
 @pytest.mark.parametrize(
@@ -29,12 +34,43 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
     events[:, 1, 4, 4] = 1
     past = History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
     learns = {"epochs": 15, "learning_rate": 0.03} if maps == 3 else {}
-    fitted = build("conv_lstm", **TINY | learns).fit(past, TRAIN, VALIDATION)
-    assert fitted.model.input_shape[-1] == layers
-    probability = fitted.predict_maps(past, TEST)
+    network = build("conv_lstm", **TINY | learns).fit(past, TRAIN, VALIDATION)
+    assert network.model.input_shape[-1] == layers
+    probability = network.predict_maps(past, TEST)
     assert probability.shape == (len(TEST), COVERED.sum(), maps)
-    np.testing.assert_array_equal(probability[..., 0], fitted.predict(past, TEST))
+    np.testing.assert_array_equal(probability[..., 0], network.predict(past, TEST))
     if learns:
         cells = list(zip(*np.nonzero(COVERED), strict=True))
         every_day = probability[:, cells.index((4, 4))].mean(axis=0)
         assert every_day[2] > 0.5 > every_day[1]
+
+
+def test_started_at_the_regression_it_is_never_worse_than_that_on_the_validation_window():
+    network, data = fitted("residual_conv_lstm"), FitData.make(history(), TRAIN, VALIDATION)
+    at = data.scoring_days - VALIDATION.start
+    observed = data.history.observed[data.scoring_days]
+    loss = log_losses(network.validation_probability[at], observed).mean()
+    assert loss == pytest.approx(network.settings["validation_log_loss"], rel=1e-4)
+    start = fit_regressions(data).train.logit(data.validation_inputs)[at]
+    assert log_losses(expit(start), observed).mean() == pytest.approx(
+        network.settings["regression_validation_log_loss"], rel=1e-4
+    )
+    assert loss <= network.settings["regression_validation_log_loss"] * (1 + 1e-6)
+    assert 0 <= network.share <= 1
+
+
+def test_untrained_it_is_the_regression_that_it_starts_at():
+    untrained = build("residual_conv_lstm", learning_rate=1e-12).fit(history(), TRAIN, VALIDATION)
+    start, added = untrained.parts(history(), TEST)
+    np.testing.assert_allclose(added, 0, atol=1e-4)
+    assert np.ptp(start) > 1
+
+
+def test_its_distance_to_the_regression_widens_intervals():
+    network, one = replace(fitted("residual_conv_lstm"), share=1.0), range(270, 271)
+    below, above = network.spread(history(), 270)
+    alone = replace(network, share=0.0).predict(history(), one)[0]
+    np.testing.assert_allclose(below + above, logit(alone) - logit(network.predict(history(), one)[0]), atol=1e-6)
+    assert (below <= 0).all()
+    assert (above >= 0).all()
+    assert network.drivers(history(), 270) == network.regression.drivers(history(), 270)
