@@ -72,7 +72,7 @@ class LiftTable:
         """The lifts, for the record."""
         return {
             "incidents": self.incidents,
-            "ages_minutes": AGES_MINUTES[1:],
+            "ages_minutes": list(AGES_MINUTES[1:]),
             "lifts": {
                 f"from {distance:.0f} m": [round(row[at], 3) for row in self.lifts]
                 for at, distance in enumerate(DISTANCES_METRES[:-1])
