@@ -49,7 +49,7 @@ def tuning_pictures(study: "optuna.Study") -> dict[str, bytes]:
 
     mpl.use("Agg")
     complete = [trial for trial in study.trials if trial.value is not None]
-    pictures = {"history": drawn.plot_optimization_history} if complete else {}
+    pictures: dict[str, Any] = {"history": drawn.plot_optimization_history} if complete else {}
     if len({trial.value for trial in complete}) >= MIN_TRIALS:
         pictures["importance"] = drawn.plot_param_importances
     if len(complete) > 1:

@@ -75,9 +75,9 @@ def search_on_sagemaker(
         ),
         task_uri=uri,
         folder_uri=opened.uri(partition, f"{name}.sagemaker"),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         tags={
-            "shotspotter:run": context.run_id,
+            "shotspotter:run": context.run.run_id,
             "shotspotter:city": city,
             "shotspotter:fold": cutoff.isoformat(),
             "shotspotter:forecaster": name,

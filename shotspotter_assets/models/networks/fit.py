@@ -65,7 +65,8 @@ def fit_network(
         config: All settings.
         lead: Days from the last day of an input window to its target day.
         own_maps: Layers that have a map beside that of any alert.
-        backups: Folder for backups: a killed training with the same arguments goes on after its last finished epoch.
+        backups: Folder for backups: a killed training with the same arguments goes on after its last finished epoch; its
+            early stopping counts from there.
         log: Takes one line per epoch.
         after_epoch: Takes the number of each finished epoch, from 1, and its validation loss; may raise to stop.
         start: Log odds that the network adds to, float32 (days, rows, columns); None for none.

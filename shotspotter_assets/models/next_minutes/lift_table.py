@@ -149,4 +149,4 @@ def _rings(incidents: Incidents, history: HourlyHistory) -> npt.NDArray[np.int64
         np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
     )
     metres = np.hypot(*(incidents.metres[:, None] - middles[None]).transpose(2, 0, 1))
-    return np.searchsorted(DISTANCES_METRES, metres, "right") - 1
+    return np.asarray(np.searchsorted(DISTANCES_METRES, metres, "right") - 1, np.int64)

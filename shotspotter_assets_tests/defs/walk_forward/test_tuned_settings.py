@@ -21,11 +21,11 @@ from shotspotter_assets_tests.s3_server import S3Server
 CITY, FOLD, REGRESSION = "tiny_city", date(2024, 1, 1), "regime_regression"
 
 
-def tune(root: str, instance: dg.DagsterInstance, sagemaker: Any = None, **config: Any) -> Mapping[str, Any]:
+def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: Any) -> Mapping[str, Any]:
     """Metadata of the asset after a search."""
     on = resources(root)
-    if sagemaker is not None:
-        on["sagemaker"] = sagemaker
+    if on_aws is not None:
+        on["sagemaker"] = on_aws
     config = {"tuned_settings": {"forecaster": REGRESSION} | config}
     result = materialize(CITY, ["tuned_settings"], on, partition_key=str(FOLD), config=config, instance=instance)
     [event] = result.get_asset_materialization_events()
@@ -86,7 +86,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
         if file.is_file():
             s3_server.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(root)}")
     aws = FakeAws(
-        lambda request: [Job({"inverse_penalties": "0.02"}, lines=[result_line(1e-9, 1.0)])] * 2,
+        lambda request: [Job({"shared_variance": "0.02"}, lines=[result_line(1e-9, 1.0)])] * 2,
         ("InProgress", "Completed"),
     )
     monkeypatch.setattr(SageMakerResource, "client", lambda self, service: aws)
@@ -94,7 +94,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
     settings = {"instance_type": "ml.c6i.large", "price_per_hour": 0.1}
     metadata = tune(s3_store_root, instance, machines, trials=3, engine="sagemaker", sagemaker=settings)
     tuned = read_tuned(Store(s3_store_root, s3_server.client()), CITY, FOLD, REGRESSION)
-    assert tuned.settings == {"inverse_penalties": [0.02]}
+    assert tuned.settings == {"shared_variance": 0.02}
     assert metadata["cost"].value == "2 training jobs, 1.00 h billed, 0.10 USD"
     definition = aws.request["TrainingJobDefinition"]
     assert definition["ResourceConfig"]["InstanceType"] == "ml.c6i.large"
