@@ -104,7 +104,7 @@ class CityHistory:
 
     @property
     def lateness(self) -> str:
-        """How far the last known day is from the one that would be forecast, and how far it may be, in a sentence."""
+        """A sentence with the distance from the last known day to the forecast day, and its limit."""
         return (
             f"The last known day is {self.last_known}, {self.lead} days before {self.issue_date + timedelta(days=1)}, and "
             f"publication.longest_lead of {self.city.name} is {self.city.publication.longest_lead}."

@@ -1,4 +1,4 @@
-"""How the days before a cutoff divide: into training and validation, and into days to fit on and first days left out."""
+"""Windows before a cutoff: training and validation days, and first days that are left out of fits."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ INPUTS_WARM_UP_DAYS: Final = 60
 Shorter than `LAG_WARM_UP_DAYS`, since those inputs shrink a rate of few days towards its surroundings.
 """
 LAG_WARM_UP_DAYS: Final = 90
-"""The same of what is fitted on lag features, whose rates are plain means."""
+"""First days that nothing on lag features is fitted on, as their rates are plain means."""
 
 
 def split_days(days_before_cutoff: int, validation_share: float, window: int) -> tuple[range, range]:

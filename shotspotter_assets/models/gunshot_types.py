@@ -36,7 +36,7 @@ NEAR_WIDTH: Final = 1.0
 INVERSE_PENALTIES: Final = (0.001, 0.01, 0.1)
 REGRESSION_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 HALF_LIFE_DAYS: Final = 365.0
-"""Of an alert's weight in the fit: what labels mean drifts."""
+"""Half-life of an alert's weight in the fit: the meaning of labels drifts."""
 WEEKEND_HOURS: Final = (4 * DAY_HOURS + 18, 6 * DAY_HOURS + 18)
 """Hours of the week, from Friday 18:00 to Sunday 18:00."""
 

@@ -1,4 +1,4 @@
-"""What a forecaster is given: a city's daily counts, the cells to forecast, and the target that follows from them."""
+"""Input of the next-day forecasters: a city's daily counts, the cells to forecast, and the target."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

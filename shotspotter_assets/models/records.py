@@ -21,7 +21,7 @@ class TrainedModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: dict[str, JsonValue]
-    """What was chosen, how well it did on the validation window, and the history of networks."""
+    """Choices of the fit, its loss on the validation window, and the training history of networks."""
     files: dict[str, str]
     """SHA-256 of each of its files."""
     seconds_to_train: float

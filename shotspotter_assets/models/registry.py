@@ -79,7 +79,7 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
 SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
 TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if "search_space" in vars(entry.settings))
-"""Those whose settings can be searched."""
+"""Forecasters whose settings can be searched."""
 DEFAULT_CANDIDATE: Final = "stack"
 """Serves a city whose file has no `serves`."""
 

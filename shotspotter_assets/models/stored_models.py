@@ -10,7 +10,7 @@ from shotspotter_assets.storage.store import Partition, Store
 
 
 def model_partition(city: str, cutoff: date) -> Partition:
-    """Where a fold's files are."""
+    """The place of a fold's files."""
     return Partition("fold_models", city, "fold", cutoff)
 
 

@@ -50,7 +50,7 @@ def history(days: int = 290, seed: int = 0, evening: bool = True) -> History:
 
 
 def changed(history: History, first: int) -> History:
-    """The same history with other counts from day `first` on."""
+    """A history with other counts from day `first` on."""
     counts, evening = history.counts.copy(), None if history.evening is None else history.evening.copy()
     counts[first:] = 7
     if evening is not None:

@@ -48,7 +48,7 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
 
 
 def phrase_of(name: str) -> str | None:
-    """What an input of `features` means, for people; None where it is the same for all cells."""
+    """Phrase for an input of `features`; None where it is the same for all cells."""
     if name.startswith("log_occupied_"):
         _, _, half_life, _, width, _ = name.split("_")
         return f"alerts {'here' if float(width) == 0 else 'nearby'} {_when(half_life)}"

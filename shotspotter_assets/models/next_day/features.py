@@ -67,7 +67,7 @@ def ordinary_days(history: History) -> Booleans:
 
 
 def is_same_for_all_cells(name: str) -> bool:
-    """Whether an input of that name tells of the day or the city, and nothing of the cell."""
+    """Whether an input of that name has one value a day for all cells."""
     return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_", "series_"))
 
 
@@ -204,7 +204,7 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
 
 
 def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
-    """What the city counts and does not forecast, by name, each (days, cells); gunshots of all types are one."""
+    """Counted events that are not forecast, by name, each (days, cells); gunshots of all types are one."""
     codes = {"gunshots": list(range(FIRST_EVENT_CODE))}
     codes |= {name: [at] for at, name in enumerate(history.city.event_types, start=FIRST_EVENT_CODE)}
     for name, of_name in codes.items():

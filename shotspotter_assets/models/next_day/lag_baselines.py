@@ -42,7 +42,7 @@ TREE_STEP: Final = 5
 """Distance between the numbers of trees that are tried."""
 MIN_LEAF_ROWS: Final = 200
 MAX_ROWS: Final = 200_000
-"""Of a fit of trees. Of more, cell-days without alerts are drawn and weigh more: the same fit, in a third of the time."""
+"""Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more: the same fit in a third of the time."""
 PARAMETERS: Final = {
     "objective": "binary",
     "lambda_l2": 10.0,

@@ -59,7 +59,7 @@ class FitData:
 
     @classmethod
     def make(cls, history: History, train: range, validation: range) -> "FitData":
-        """Of a history that may go on after the validation window."""
+        """From a history that may go on after the validation window."""
         return cls(history.through(validation.stop), train, validation)
 
     @property

@@ -96,7 +96,7 @@ class FittedResidualBoosting(StoredModel):
 
 
 class _Chosen(NamedTuple):
-    """What the validation window has chosen; `probability` is of its days, shape (days, cells)."""
+    """Choice of the validation window; `probability` is of its days, shape (days, cells)."""
 
     trees: int
     log_loss: float
@@ -180,5 +180,5 @@ def _seen(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[
 
 
 def _added(booster: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
-    """What `number` trees from `first` on (all, if negative) add to the log odds, shape (rows,)."""
+    """Sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
     return np.asarray(booster.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))

@@ -28,21 +28,21 @@ PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
 """The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
 PLACES: Final = "factor_"
-"""What the names of inputs start with that tell of contributing factors of places."""
+"""Start of the names of inputs for contributing factors of places."""
 FACTORS: Final = (PLACES, "series_")
-"""The same of all contributing factors, which the cities share that have the same."""
+"""Starts of the names of all contributing factors, which cities with the same factors share."""
 UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
-"""The same of those that only cities with hours, or with other events, have."""
+"""Starts of the names of inputs that only cities with hours, or with other events, have."""
 OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1
 """Of the cell-days without alerts that are drawn."""
 MIN_POSITIVES: Final = 50
-"""Of a city that takes part; fewer tell nothing, and might be told from the numbers."""
+"""Minimum of cell-days with alerts of a city that takes part; fewer teach nothing, and might be recognised in the numbers."""
 INVERSE_PENALTY: Final = 1e-3
 """Variance of the standardised weights around those of the package, or zero."""
 LOG_RATE_SD: Final = 0.8
 PRIOR_CITIES: Final = 3
-"""How far cities differ in the logarithm of their rate, and for how many cities that counts: of few it cannot be told."""
+"""Prior standard deviation between cities of the logarithm of their rate, and its strength in cities."""
 DIGITS: Final = 6
 """Significant ones of stored numbers."""
 
@@ -111,14 +111,14 @@ class SharedModels(BaseModel):
     left_out: dict[str, str] = {}
     """Why other cities did not."""
     prior: str | None = None
-    """What the regressions were shrunk towards; None for zero."""
+    """Origin of the regression that these were shrunk towards; None for zero."""
     everyone: SharedRegression | None
-    """Of all cities; None where none took part."""
+    """Regression of all cities; None where none took part."""
     without: dict[str, SharedRegression] = {}
-    """Of all but one, by the name of that one, where there are others."""
+    """Regressions without one city, by its name, where there are others."""
 
     def start_of(self, city: str, origin: str) -> SharedStart | None:
-        """What a city's models start at; None where no other city took part."""
+        """The start of a city's models; None where no other city took part."""
         regression = self.without.get(city) if city in self.cities else self.everyone
         if regression is None:
             return None
@@ -226,6 +226,6 @@ def package_models() -> tuple[SharedModels, ...]:
 
 
 def package_start(city: str, by: date) -> SharedStart | None:
-    """What comes with the package and knows no day from `by` on; None where that is too early."""
+    """The packaged start that uses no day from `by` on; None where `by` is too early."""
     known = [models for models in package_models() if models.cutoff <= by]
     return known[-1].start_of(city, PACKAGE) if known else None

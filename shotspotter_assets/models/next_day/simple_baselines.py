@@ -23,7 +23,7 @@ Settings = dict[str, float]
 
 PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
 HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
-"""Of a cell's recent rate, in days."""
+"""Half-lives of a cell's recent rate, in days."""
 WEIGHT_STEPS: Final = 10
 MAP_WIDTHS: Final = (0.5, 0.7, 1.0, 1.5, 2.5)
 """Standard deviations of the smoothed map, in cells."""

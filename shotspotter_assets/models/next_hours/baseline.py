@@ -55,7 +55,7 @@ class Fold:
         return self.observed_in(self.validation)
 
     def observed_in(self, hours: range) -> Booleans:
-        """The same of the issues of other hours."""
+        """Whether each cell had an alert within the horizon from the issues of other hours, shape (issues, cells)."""
         return self._occupied[self.history.issues(hours, self.horizon)]
 
     def loss(self, probability: npt.NDArray[np.floating]) -> float:

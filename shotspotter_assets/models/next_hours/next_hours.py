@@ -153,12 +153,12 @@ class _Sample:
 
     @property
     def log_odds(self) -> float:
-        """What the sampling adds to every logit: the odds of a kept row are those of all rows times this ratio."""
+        """Shift of every logit by the sampling: the odds of a kept row are those of all rows times this ratio."""
         return float(np.log(self.keep_positive / self.keep_negative))
 
     @property
     def weight(self) -> Array:
-        """How many rows of all each kept one stands for."""
+        """Number of rows that each kept one stands for."""
         return np.where(self.positive, 1 / self.keep_positive, 1 / self.keep_negative)
 
 
@@ -209,7 +209,7 @@ class FittedNextHours(StoredModel):
 
 
 def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:
-    """What the regression sees, shape (rows, inputs): hours as waves, and the products that a line needs."""
+    """Inputs of the regression, shape (rows, inputs): hours as waves, and the products that a line needs."""
     window = {name: window_inputs[:, at] for at, name in enumerate(WINDOW_FEATURES)}
     angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]

@@ -75,7 +75,7 @@ class SelfExciting(HourlyBaseline):
     name: ClassVar[str] = "self_exciting"
     model: ClassVar[type[Any]] = FittedSelfExciting
     max_horizon: ClassVar[int] = 4
-    """What an alert triggers is over by then."""
+    """Repeats of an alert are over by then."""
 
     def _fit_horizon(self, fold: Fold) -> tuple[FittedSelfExciting, FittedSelfExciting]:
         history, background, train = fold.history, tuned_background(fold), fold.train

@@ -29,7 +29,7 @@ from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_
 
 MEMBERS: Final = {member.name: member for member in (NextHours, SelfExciting, EwmaHourOfWeek, ClimatologyHourOfWeek)}
 FIREWORK_MEMBERS: Final = (NextHours.name,)
-"""It has inputs for firework nights, see `stacking.combine`. Such hours teach the weights nothing."""
+"""Members with inputs for firework nights, see `stacking.combine`. Such hours teach the weights nothing."""
 PRIOR_WEIGHTS: Final = {
     1: {"next_hours": 0.52, "self_exciting": 0.41, "ewma_hour_of_week": 0.04, "climatology_hour_of_week": 0.10},
     2: {"next_hours": 0.50, "self_exciting": 0.43, "ewma_hour_of_week": 0.03, "climatology_hour_of_week": 0.11},
