@@ -137,6 +137,11 @@ class Tick:
                     "history` in the city's file, or materialise raw_alerts, cleaned_alerts and grid_tensors."
                 )
         newest = found.newest
+        if newest is not None and city.end is None and (datetime.now(UTC).date() - newest).days > MAX_GAP_DAYS:
+            self._note = (
+                f"The newest day is {newest}. If the service has ended, write `end: {newest}` in the city's file: with "
+                "`automation: recent`, folds of the year before it are trained then."
+            )
         if newest is not None and self._is_chain_due(newest, days, stored):
             version = days.pop(newest, "first forecast")
             tags = {PRIORITY_TAG: NEWEST_DAY_PRIORITY}
