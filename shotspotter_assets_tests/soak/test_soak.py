@@ -1,0 +1,184 @@
+"""A week of landed files in minutes: days come, are corrected, are corrupt, and everything is killed and restarted.
+
+At the end nothing is lost, nothing is counted twice, the statuses are true, and the city with the wrong file stopped alone.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import psutil
+import pytest
+import requests
+
+from shotspotter_assets.partitions import days_between
+from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets.storage.file_names import ALERTS_FILE, RECORD_FILE
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.installation import Installation, prepare
+from shotspotter_assets_tests.ports import free_port
+
+ZONE: Final = "America/New_York"
+HISTORY_DAYS: Final = 40
+LIVE_DAYS: Final = 6
+MAX_WAIT_S: Final = 420
+"""A tenth of it suffices on an idle machine."""
+
+CITY_FILE: Final = """
+name: {name}
+time_zone: America/New_York
+start: {start}
+automation: recent
+box: {{west: -77.0, south: 38.0, east: -76.0, north: 39.0}}
+grid: {{rows: 4, columns: 4}}
+source:
+  kind: landing
+  settle_seconds: 0
+  file_date: "%Y-%m-%d"
+  columns: {{time: when, longitude: lon, latitude: lat, gunshot_type: kind, source_id: id}}
+"""
+
+CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"""
+
+
+class World:
+    """An installation under a supervisor, and the truth of the files that were landed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
+        self.first = self.yesterday - timedelta(days=HISTORY_DAYS + LIVE_DAYS - 1)
+        files = {name: CITY_FILE.format(name=name, start=self.first) for name in ("north", "south")}
+        files["wrong"] = CITY_FILE.format(name="wrong", start=self.first) + "boxes: 3\n"
+        environment = prepare(folder, files, PYTHONPATH=str(CHECKOUT), OMP_NUM_THREADS="1")
+        self.installation = Installation(folder, environment, free_port())
+        self.landing, self.store = folder / "landing", Store(str(folder / "store"))
+        self.truth: dict[tuple[str, date], set[str]] = {}
+        self.random = random.Random(7)
+        for name in ("north", "south", "wrong"):
+            (self.landing / name).mkdir()
+
+    def land(self, city: str, day: date, alerts: int | None = None) -> None:
+        """Land, or replace, the file of a day."""
+        number = self.random.randint(0, 8) if alerts is None else alerts
+        names = {f"{city}-{day}-{self.random.randint(0, 10**6)}" for _ in range(number)}
+        rows = [
+            f"{day}T17:{at:02}:00Z,{-76.9 + 0.1 * (at % 9):.1f},38.{5 + at % 3},Single_Gunshot,{name}\n"
+            for at, name in enumerate(sorted(names))
+        ]
+        partial = self.landing / city / f"{day}.csv.part"
+        partial.write_text("when,lon,lat,kind,id\n" + "".join(rows))
+        partial.rename(partial.with_suffix(""))
+        self.truth[city, day] = names
+
+    def stored(self, city: str, day: date) -> list[str]:
+        """The ids of the cleaned alerts of a day."""
+        with contextlib.suppress(Exception):  # a day that is not there yet, or is being replaced
+            return self.store.read_table(Partition("cleaned_alerts", city, "date", day), ALERTS_FILE)[
+                "source_id"
+            ].to_pylist()
+        return ["not stored"]
+
+    def is_built(self, city: str) -> bool:
+        """Whether all landed days of the city are stored as landed, and the newest one has a forecast."""
+        days = [day for name, day in self.truth if name == city]
+        if any(sorted(self.stored(city, day)) != sorted(self.truth[city, day]) for day in days):
+            return False
+        return self.store.exists(Partition("risk_forecasts", city, "date", max(days)), RECORD_FILE)
+
+    def wait_for(self, what: Callable[[], Any], reason: str) -> None:
+        """Supervise until it is true: a process that ended is started again, as a service manager does."""
+        until = time.monotonic() + MAX_WAIT_S
+        while not what():
+            if self.installation.process.poll() is not None:
+                self.installation.stop()
+                self.installation.start()
+            assert time.monotonic() < until, (
+                f"{reason}: not within {MAX_WAIT_S} s; {self.installation.log.read_text()[-3000:]}"
+            )
+            time.sleep(1)
+
+    def kill(self, processes: list[psutil.Process]) -> None:
+        """SIGKILL, as a power cut does."""
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    def failed_checks(self, city: str) -> set[str]:
+        """The red or yellow lights of the raw alerts of a city."""
+        answer = self.installation.ask(CHECKS, key={"path": [city, "raw_alerts"]})
+        checks = answer["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        return {
+            check["name"]
+            for check in checks
+            if (check["executionForLatestMaterialization"] or {}).get("status") == "FAILED"
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    for city in ("north", "south"):
+        for day in days_between(world.first, world.first + timedelta(days=HISTORY_DAYS)):
+            world.land(city, day)
+    with world.installation:
+        yield world
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_files(world: World) -> None:
+    installation = world.installation
+    world.wait_for(lambda: world.is_built("north") and world.is_built("south"), "the history")
+    live = days_between(world.yesterday - timedelta(days=LIVE_DAYS - 1), world.yesterday + timedelta(days=1))
+    faults: list[Callable[[], None]] = [
+        lambda: world.kill(installation.run_workers()),
+        lambda: (world.landing / "north" / "bad.parquet").write_bytes(b"PAR1 and nothing") and None,
+        lambda: world.kill(list(installation.processes())),
+        lambda: world.land("north", live[0] - timedelta(days=3), alerts=5),
+        lambda: world.kill(installation.daemons()),
+        lambda: world.land("south", live[0] - timedelta(days=20), alerts=4),
+    ]
+    for day, fault in zip(live, faults, strict=True):
+        world.land("north", day)
+        world.land("south", day)
+        time.sleep(world.random.uniform(5, 20))  # so that the fault meets a run at any stage
+        fault()
+        world.wait_for(lambda: world.is_built("north") and world.is_built("south"), f"the files of {day}")
+
+    def is_quiet() -> bool:
+        with (
+            contextlib.suppress(requests.RequestException, KeyError, TypeError, ValueError),
+            dg_instance(world) as instance,
+        ):
+            running = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+            return installation.answers() and not instance.get_runs(dg.RunsFilter(statuses=running))
+        return False
+
+    world.wait_for(is_quiet, "all runs to end")
+    days = [str(day) for day in days_between(world.first, world.yesterday + timedelta(days=1))]
+    with dg_instance(world) as instance:
+        for city in ("north", "south"):
+            for asset in ("raw_alerts", "cleaned_alerts", "grid_tensors"):
+                assert sorted(instance.get_materialized_partitions(dg.AssetKey([city, asset]))) == days
+    for (city, day), names in world.truth.items():
+        assert sorted(world.stored(city, day)) == sorted(names), (city, day)
+    for city in ("north", "south"):
+        issued = world.store.days_present("risk_forecasts", city, RECORD_FILE)
+        assert set(live) <= issued
+    assert "files_are_readable" in world.failed_checks("north")
+    assert "files_are_readable" not in world.failed_checks("south")
+    assert not world.store.days_present("raw_alerts", "wrong", ALERTS_FILE)
+
+
+@contextlib.contextmanager
+def dg_instance(world: World) -> Iterator[dg.DagsterInstance]:
+    """The instance of the installation."""
+    with dg.DagsterInstance.from_config(str(world.installation.home)) as instance:
+        yield instance
