@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
-TIMED := definitions_load clean_and_grid socrata_range patrol_plans reference_network sensor_ticks
+TIMED := definitions_load clean_and_grid patrol_plans reference_network sensor_ticks
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.dagster_home
 endif

@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pyarrow as pa
 from benchmark_cities import BENCHMARKS, GROUPS, Fold, folds, moved_apart, parser
-from reliability_plot import reliability_by_city
+from reports.reliability_plot import reliability_by_city
 from scipy.special import expit
 from shared_model import start_of
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight

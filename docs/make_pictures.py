@@ -68,8 +68,8 @@ class Demo:
         return issue
 
     def lineage(self) -> bytes:
-        """SVG of all assets."""
-        return lineage(build_definitions(self.settings))
+        """SVG of the assets of the city."""
+        return lineage(build_definitions(self.settings), self.city)
 
     def of_report(self, name: str) -> bytes:
         """A plot of the last fold's report."""

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.reliability_plot import reliability_by_city, weekly_reliability
+from benchmarks.reports.reliability_plot import reliability_by_city, weekly_reliability
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
