@@ -1,4 +1,4 @@
-"""Takes every real data set from its city file through raw, cleaned, grid and all checks: `python benchmarks/reports/data_quality.py`.
+"""Takes every real data set through raw, cleaned, grid and all checks: `python benchmarks/reports/data_quality.py`.
 
 Prints the Markdown tables of docs/data.md: what became of the rows and which checks fire; then how often each check
 fires in runs of one day, drawn at random, with the year before as history. Needs the real data (`../shared/data`).

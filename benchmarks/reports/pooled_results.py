@@ -1,4 +1,4 @@
-"""Prints the pooled scores of a city's reports as Markdown: `python benchmarks/reports/pooled_results.py washington_dc 2018-01-01 ...`.
+"""Pooled scores of a city as Markdown: `python benchmarks/reports/pooled_results.py washington_dc 2018-01-01 ...`.
 
 Reads the store (`SHOTSPOTTER_STORE`); the folds must have been reported before. With and without firework days, with
 90% intervals of the gain over the historical mean and over gradient boosting from a weekly block bootstrap.
