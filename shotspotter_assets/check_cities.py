@@ -3,10 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
-from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
 from shotspotter_assets.cities.registry import CityFileError, load_cities
 from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
 from shotspotter_assets.models.registry import check_forecasters
@@ -25,11 +23,10 @@ def main(arguments: Sequence[str]) -> None:
     unfit = {}
     for name, city in cities.items():
         try:
-            require_memory(city, city.end or date.today())
             CityFactors.read(city)
             if city.streets is not None:
                 read_segments(city)
-        except (CityTooLargeError, FactorFileError, StreetsFileError) as error:
+        except (FactorFileError, StreetsFileError) as error:
             unfit[name] = str(error)
     usable = [name for name in cities if name not in unfit]
     print(f"{folder}: {len(usable)} city files can be used: {', '.join(usable)}.")

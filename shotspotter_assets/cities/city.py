@@ -1,22 +1,22 @@
 """The City model: the content of one city's YAML file. `cities.registry` reads the files."""
 
 import re
-from datetime import date, datetime
+from collections import Counter
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers
-from shotspotter_assets.cities.limits import Limits
-from shotspotter_assets.cities.nowcast_rules import NowcastRules
 from shotspotter_assets.cities.patrol_rules import PatrolRules
-from shotspotter_assets.cities.publication import Publication
-from shotspotter_assets.cities.source_settings import Source, StrictModel
+from shotspotter_assets.cities.publication import NowcastRules, Publication
+from shotspotter_assets.cities.source_settings import Limits, Source, StrictModel
 from shotspotter_assets.cities.streets import Streets
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
@@ -36,23 +36,31 @@ FIRST_EVENT_CODE = 4
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 
 MIN_YEAR, MAX_YEAR = 1990, 2099
-"""Of a city's dates: networks of sensors exist since the 1990s, and each day from the first start on is a partition."""
+"""Limits of a city's dates: sensor networks exist since the 1990s."""
+
+
+REGIONS: Final = {
+    "EST": "America/New_York",
+    "CST": "America/Chicago",
+    "MST": "America/Denver",
+    "PST": "America/Los_Angeles",
+    "AKS": "America/Anchorage",
+    "HST": "Pacific/Honolulu",
+}
+"""Suggested zones for abbreviations, which have no daylight saving or none of their own."""
+
+MAX_OFFSET_DEGREES: Final = 30.0
+"""Degrees between a city's longitude and the mean meridian of its time zone, 15 for each hour; more is unusual."""
 
 
 @cache
 def _time_zones() -> set[str]:
-    """Remembered, as they are looked up among thousands of files, and every process reads the files of all cities."""
-    return available_timezones()
+    """Names of zones with a region; cached, as the search reads thousands of files."""
+    return {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")} | {"UTC"}
 
 
-def is_city_name(text: str) -> bool:
-    """Whether a city can be called so."""
-    return re.fullmatch(NAME_PATTERN, text) is not None
-
-
-def is_plausible(day: date) -> bool:
-    """Whether a city can have a start or an end then."""
-    return MIN_YEAR <= day.year <= MAX_YEAR
+MAX_CELLS: Final = 40_000
+"""Cells of a grid; training on years of more takes more memory than usual machines have."""
 
 
 class Box(StrictModel):
@@ -77,6 +85,12 @@ class Grid(StrictModel):
 
     rows: int = Field(default=36, ge=2, le=500)
     columns: int = Field(default=36, ge=2, le=500)
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> "Grid":
+        if self.rows * self.columns > MAX_CELLS:
+            raise ValueError(f"{self.rows} x {self.columns} are more than {MAX_CELLS:,} cells (allowed: 200 x 200)")
+        return self
 
 
 class Coverage(StrictModel):
@@ -104,8 +118,6 @@ class City(StrictModel):
     automation: Automation = "manual"
     """What sensors, schedules and conditions may start: nothing; the last days, and what follows those already made; or the
     whole history too."""
-    memory_gb: float | None = Field(default=None, gt=0)
-    """Gigabytes of memory that training on the city may take; null for what the machine has."""
     limits: Limits = Limits()
     """What one file or answer of its sources may take before it is refused."""
     publication: Publication = Publication()
@@ -153,9 +165,10 @@ class City(StrictModel):
 
     @field_validator("time_zone")
     @classmethod
-    def _is_a_known_zone(cls, value: str) -> str:
+    def _is_a_zone_with_a_region(cls, value: str) -> str:
         if value not in _time_zones():
-            raise ValueError(f"{value!r} is not an IANA time zone (allowed: names such as America/New_York)")
+            near = get_close_matches(value, _time_zones(), 1) or [REGIONS.get(value[:3].upper(), "America/New_York")]
+            raise ValueError(f"{value!r} is not an IANA time zone with a region (allowed: names such as {near[0]})")
         return value
 
     @field_validator("start", "end", mode="before")
@@ -184,7 +197,7 @@ class City(StrictModel):
     @field_validator("start", "end")
     @classmethod
     def _is_plausible(cls, value: date | None) -> date | None:
-        if value is not None and not is_plausible(value):
+        if value is not None and not MIN_YEAR <= value.year <= MAX_YEAR:
             raise ValueError(f"must be a date from {MIN_YEAR} to {MAX_YEAR}")
         return value
 
@@ -193,6 +206,21 @@ class City(StrictModel):
         if self.end is not None and self.end < self.start:
             raise ValueError(f"end ({self.end}) must not be before start ({self.start})")
         return self
+
+    @field_validator("box")
+    @classmethod
+    def _lies_in_its_time_zone(cls, box: Box, info: ValidationInfo) -> Box:
+        if "time_zone" not in info.data:  # refused already
+            return box
+        winter = datetime(2024, 1, 1, tzinfo=ZoneInfo(info.data["time_zone"]))
+        offset = (winter.utcoffset() or timedelta()) - (winter.dst() or timedelta())
+        as_written, swapped = (abs(edge - offset / timedelta(hours=1) * 15) for edge in (box.west, box.south))
+        if as_written > MAX_OFFSET_DEGREES >= swapped:
+            raise ValueError(
+                f"longitude and latitude seem to be swapped: west is {box.west:g}, far from {info.data['time_zone']}, and "
+                f"south is {box.south:g}; west and east are longitudes, south and north latitudes"
+            )
+        return box
 
     @field_validator("holidays")
     @classmethod
@@ -205,31 +233,20 @@ class City(StrictModel):
         return value
 
     @model_validator(mode="after")
-    def _has_one_name_for_each_event(self) -> "City":
-        names = [name for name in self.event_types if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
-        if names:
+    def _has_consistent_event_types(self) -> "City":
+        if names := [name for name in self.event_types if not re.fullmatch(NAME_PATTERN, name)]:
             raise ValueError(f"event_types has {', '.join(names)}; write names like shots_fired_calls")
-        spellings = [spelling.lower() for of_type in self.event_types.values() for spelling in of_type]
-        repeated = sorted({spelling for spelling in spellings if spellings.count(spelling) > 1})
-        if repeated:
+        spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
+        if repeated := sorted(spelling for spelling, times in spellings.items() if times > 1):
             raise ValueError(f"event_types has {', '.join(repeated)} under two names")
-        return self
-
-    @model_validator(mode="after")
-    def _simulates_alone(self) -> "City":
-        if any(source.kind == "simulated" for source in self.other_sources):
-            raise ValueError("other_sources cannot be simulated")
-        return self
-
-    @model_validator(mode="after")
-    def _forecasts_known_event_types(self) -> "City":
-        unknown = [name for name in self.forecast if name not in self.event_types]
-        if unknown:
+        if unknown := [name for name in self.forecast if name not in self.event_types]:
             raise ValueError(f"forecast names {', '.join(unknown)}; event_types has: {', '.join(self.event_types)}")
         return self
 
     @model_validator(mode="after")
-    def _has_a_folder_for_each_landing_source(self) -> "City":
+    def _has_separate_sources(self) -> "City":
+        if any(source.kind == "simulated" for source in self.other_sources):
+            raise ValueError("other_sources cannot be simulated")
         folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
         if len(set(folders)) < len(folders):
             raise ValueError(f"two landing sources share a folder ({', '.join(folders)}); give one of them a folder")
@@ -246,6 +263,19 @@ class City(StrictModel):
         if self.time_precision != "second":
             raise ValueError(f"nowcasts needs times of alerts, and time_precision is {self.time_precision}")
         return self
+
+    def require_times(self, hours: int) -> None:
+        """Refuse spans of hours that the city's published times cannot tell apart.
+
+        Raises:
+            ValueError: see `time_precision`.
+        """
+        shortest = {"second": 0, "hour": 1, "day": 24}[self.time_precision]
+        if hours < shortest:
+            raise ValueError(
+                f"City {self.name}: spans of {hours} h need more exact times than it has (time_precision: "
+                f"{self.time_precision}). Use {shortest} h or longer, or correct time_precision in the city's file."
+            )
 
     @property
     def zone(self) -> ZoneInfo:

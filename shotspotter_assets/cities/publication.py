@@ -57,3 +57,10 @@ class Publication(StrictModel):
         after = published + timedelta(days=1)
         months = 3 if self.every == "quarter" else 1
         return date(after.year, (after.month - 1) // months * months + 1, 1) - timedelta(days=1)
+
+
+class NowcastRules(StrictModel):
+    """When nowcasts are issued automatically: as soon as an alert is published, and on the hour."""
+
+    every_seconds: int = Field(default=60, ge=30, le=3600)
+    """Seconds between two polls of the source."""

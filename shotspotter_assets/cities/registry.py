@@ -4,17 +4,21 @@ One wrong file stops nothing but its own city: the others are read, and it is na
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from shotspotter_assets.cities.city import City, Coverage, is_plausible
-from shotspotter_assets.cities.coverage_file import read_areas
+from shotspotter_assets.cities.city import City, Coverage
+from shotspotter_assets.cities.factors import Factor
+from shotspotter_assets.cities.layers import Layer
+from shotspotter_assets.cities.shape_files import read_areas
+from shotspotter_assets.cities.streets import BlockPoints, Streets
 from shotspotter_assets.cities.yaml_files import MAX_FILE_BYTES, YamlFileError, read_yaml
 from shotspotter_assets.redaction import without_credentials
 
@@ -30,25 +34,13 @@ MAX_PROBLEM_CHARACTERS: Final = 400
 MAX_VALUE_CHARACTERS: Final = 80
 MAX_KEY_CHARACTERS: Final = 100
 
-REMOVED_KEYS: Final = {
-    "pretrained": "is no key any more; take it out, as every city starts at the models of all cities (shared_models), and write "
-    "`shared: false` in the file of a city whose alerts must not take part in them"
-}
-"""Keys of earlier versions, with what to write instead."""
+_AUTOMATED: Final = re.compile(rb"^automation:\s*['\"]?(recent|history)\b", re.MULTILINE)
 
-_START: Final = re.compile(r"^start:\s*['\"]?(\d{4}-\d\d-\d\d)\b", re.MULTILINE)
-_AUTOMATED: Final = re.compile(r"^automation:\s*['\"]?(recent|history)\b", re.MULTILINE)
+_Part = TypeVar("_Part", Layer, Factor, Streets, BlockPoints)
 
 
 class CityFileError(ValueError):
     """A city file, or the folder of city files, cannot be used; the message names file, key and remedy."""
-
-
-class UnknownCityError(KeyError):
-    """No file describes the city that was asked for."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -57,10 +49,8 @@ class UnusableFile:
 
     problem: str
     """File, key and remedy, in one line."""
-    start: date | None
-    """The city's first day, as far as the file can still be read, so that its earlier partitions stay."""
     is_automated: bool
-    """Whether the file says so, as far as it can be read."""
+    """Whether the file asks for automatic runs, as far as it can be read."""
 
 
 class CityFiles(Mapping[str, City]):
@@ -81,14 +71,12 @@ class CityFiles(Mapping[str, City]):
         return len(self._cities)
 
     def without(self, problems: Mapping[str, str]) -> "CityFiles":
-        """The files without those cities, which have a problem that was found elsewhere.
+        """The files without the cities that have a problem, by name.
 
         Raises:
             CityFileError: no city is left.
         """
-        unusable = {
-            name: UnusableFile(problem, self[name].start, self[name].is_automated) for name, problem in problems.items()
-        }
+        unusable = {name: UnusableFile(problem, self[name].is_automated) for name, problem in problems.items()}
         left = {name: city for name, city in self.items() if name not in problems}
         return _with_a_city(CityFiles(left, {**self.unusable, **unusable}))
 
@@ -114,18 +102,14 @@ def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
     unusable: dict[str, UnusableFile] = {}
     for file in files:
         try:
-            cities[file.stem] = _city_among(file, files)
+            cities[file.stem] = load_city(file)
         except CityFileError as error:
-            unusable[file.stem] = _unusable_file(file, str(error))
-    return _with_a_city(CityFiles(cities, unusable))
-
-
-def _city_among(file: Path, files: Sequence[Path]) -> City:
-    """The city of one of several files."""
-    others = sorted({other.stem for other in files if other != file})
-    if file.stem in others:
-        raise CityFileError(f"Two files of {file.parent} describe the same city: {file.stem}.yaml and {file.stem}.yml.")
-    return load_city(file)
+            unusable[file.stem] = UnusableFile(str(error), _is_automated(file))
+    for name, times in Counter(file.stem for file in files).items():
+        if times > 1:
+            problem = f"Two files of {folder} describe the same city: {name}.yaml and {name}.yml."
+            unusable[name] = UnusableFile(problem, is_automated=False)
+    return _with_a_city(CityFiles({name: city for name, city in cities.items() if name not in unusable}, unusable))
 
 
 def _with_a_city(files: CityFiles) -> CityFiles:
@@ -134,20 +118,12 @@ def _with_a_city(files: CityFiles) -> CityFiles:
     return files
 
 
-def _unusable_file(file: Path, problem: str) -> UnusableFile:
-    """With what can still be read of the file, whatever is wrong in it."""
+def _is_automated(file: Path) -> bool:
+    """Whether a file that cannot be used asks for automatic runs."""
     try:
-        text = file.read_bytes()[:MAX_FILE_BYTES].decode(errors="replace") if file.is_file() else ""
+        return file.is_file() and _AUTOMATED.search(file.read_bytes()[:MAX_FILE_BYTES]) is not None
     except OSError:
-        text = ""
-    start = _START.search(text)
-    try:
-        day = date.fromisoformat(start[1]) if start else None
-    except ValueError:
-        day = None
-    return UnusableFile(
-        problem, day if day is not None and is_plausible(day) else None, _AUTOMATED.search(text) is not None
-    )
+        return False
 
 
 def load_city(file: Path) -> City:
@@ -165,89 +141,87 @@ def load_city(file: Path) -> City:
     try:
         city = City.model_validate(content)
     except ValidationError as error:
-        problems = [_cut(_explain(problem), MAX_PROBLEM_CHARACTERS) for problem in error.errors()]
+        problems = [_cut(_explain(problem, content), MAX_PROBLEM_CHARACTERS) for problem in error.errors()]
         more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise CityFileError(f"{file}: " + "; ".join(problems[:MAX_PROBLEMS] + more)) from None
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
-    city = _with_paths(file, city)
-    return city if city.coverage is None else _with_coverage_path(file, city, city.coverage)
+    return _with_paths(file, city)
 
 
 def _with_paths(file: Path, city: City) -> City:
-    """The city with the absolute paths of its layers, factors and streets, whose files are there; they are read when needed."""
+    """The city with the absolute paths of its files, which exist; their content is read when it is needed."""
 
-    def found(key: str, path: Path) -> dict[str, Path]:
-        path = file.parent.absolute() / path.expanduser()
+    def located(key: str, part: _Part) -> _Part:
+        path = file.parent.absolute() / part.path.expanduser()
         if not path.is_file():
             raise CityFileError(
                 f"{file}: {key}.path: {path} does not exist; a relative path starts at the folder of the city's file"
             )
-        return {"path": path}
+        return part.model_copy(update={"path": path})
 
-    layers = {
-        key: layer.model_copy(update=found(f"layers.{key}", layer.path)) for key, layer in city.layers.given().items()
+    layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
+    streets = city.streets and located("streets", city.streets)
+    if streets and streets.blocks:
+        streets = streets.model_copy(update={"blocks": located("streets.blocks", streets.blocks)})
+    changes = {
+        "layers": city.layers.model_copy(update=layers),
+        "factors": {name: located(f"factors.{name}", factor) for name, factor in city.factors.items()},
+        "streets": streets,
+        "coverage": city.coverage and _with_areas(file, city.coverage),
     }
-    factors = {
-        name: factor.model_copy(update=found(f"factors.{name}", factor.path)) for name, factor in city.factors.items()
-    }
-    streets = None if city.streets is None else city.streets.model_copy(update=found("streets", city.streets.path))
-    if streets is not None and streets.blocks is not None:
-        blocks = streets.blocks.model_copy(update=found("streets.blocks", streets.blocks.path))
-        streets = streets.model_copy(update={"blocks": blocks})
-    return city.model_copy(
-        update={"layers": city.layers.model_copy(update=layers), "factors": factors, "streets": streets}
-    )
+    return city.model_copy(update=changes)
 
 
-def _with_coverage_path(file: Path, city: City, coverage: Coverage) -> City:
-    """The city with the absolute path of its coverage, whose file has the named areas."""
+def _with_areas(file: Path, coverage: Coverage) -> Coverage:
+    """The coverage with the absolute path of its file, which has the named areas."""
     coverage = coverage.model_copy(update={"file": file.parent.absolute() / coverage.file})
     try:
         published = {name for name, _ in read_areas(coverage.file, coverage.name_property)}
     except ValueError as error:
         raise CityFileError(f"{file}: coverage.file: {error}") from None
-    unknown = sorted(set(coverage.areas) - published)
-    if unknown:
+    if unknown := sorted(set(coverage.areas) - published):
         raise CityFileError(
             f"{file}: coverage.areas: {coverage.file} has no area {', '.join(unknown)}; it has: "
             f"{', '.join(sorted(published))}"
         )
-    return city.model_copy(update={"coverage": coverage})
+    return coverage
 
 
 def find_city(cities: Cities, name: str) -> City:
     """The city called `name`.
 
     Raises:
-        UnknownCityError: no such city; the message lists those there are.
-        CityFileError: its file cannot be used at the moment.
+        CityFileError: there is no such city, or its file cannot be used at the moment.
     """
     if name in unusable_files(cities):
         raise CityFileError(
-            f"City {name} stands still until its file can be used, and the code location is loaded again: "
+            f"City {name} stands still until its file is corrected and the code location reloaded: "
             f"{unusable_files(cities)[name].problem}"
         )
     if name not in cities:
-        raise UnknownCityError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")
+        raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")
     return cities[name]
 
 
-def _explain(problem: Any) -> str:
-    key, _ = _locate(problem["loc"])
-    key = _cut(key, MAX_KEY_CHARACTERS)
-    if problem["type"] == "extra_forbidden":
-        if key in REMOVED_KEYS:
-            return f"{key}: {REMOVED_KEYS[key]}"
-        allowed = sorted(_locate(problem["loc"][:-1])[1].model_fields, key=lambda name: name != "kind")
-        return f"{key}: unknown key; allowed here: {', '.join(allowed)}"
-    if problem["type"] == "missing":
+def _explain(problem: Any, content: Any) -> str:
+    """One problem that pydantic found in the content of a file: key, reason, and the value or the allowed ones."""
+    path, kind = problem["loc"], problem["type"]
+    key = _cut(_dotted(path, content), MAX_KEY_CHARACTERS)
+    if kind == "extra_forbidden":
+        allowed = [name for model in _models_at(path[:-1]) for name in model.model_fields]
+        near = get_close_matches(str(path[-1]), allowed, 1)
+        hint = f"; did you mean {near[0]}?" if near else ";"
+        return f"{key}: unknown key{hint} allowed here: {', '.join(sorted(allowed, key=lambda name: name != 'kind'))}"
+    if kind == "missing":
         return f"{key}: is missing"
-    # A token that was pasted in place of the name of its variable must not get into logs.
-    is_secret = "token" in key
-    value = (
-        "" if is_secret or isinstance(problem["input"], BaseModel | dict) else f" (got {shown_value(problem['input'])})"
-    )
+    if kind.startswith("union_tag_"):
+        kinds = [name for model in _models_at(path) for name in _kinds(model)]
+        wrong = f"{shown_value(problem['ctx']['tag'])} is unknown" if "tag" in problem["ctx"] else "is missing"
+        return f"{key}.kind: {wrong} (allowed: {', '.join(kinds)})"
+    # A token that was pasted instead of the name of its variable must not get into logs.
+    is_hidden = "token" in key or isinstance(problem["input"], BaseModel | dict)
+    value = "" if is_hidden else f" (got {shown_value(problem['input'])})"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}{value}"
 
 
@@ -255,50 +229,42 @@ def shown_value(value: Any) -> str:
     """A value as the file has it, in part if it is long, and without what may be a secret in an address."""
     if isinstance(value, str) and "://" in value:
         value = without_credentials(value.partition("?")[0]) + ("?..." if "?" in value else "")
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = f"a {type(value).__name__} nested too deeply"
-    return _cut(text, MAX_VALUE_CHARACTERS)
+    return _cut(repr(value), MAX_VALUE_CHARACTERS)
 
 
 def _cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[:characters]}..."
 
 
-def _locate(path: Sequence[str | int]) -> tuple[str, Any]:
-    """The dotted key as written in the file, and the City model's annotation of it.
-
-    If a tag chose one of several models (`landing`), pydantic's path has the tag as a part of its own.
-    """
+def _dotted(path: Sequence[str | int], content: Any) -> str:
+    """The key as written in the file; pydantic's path also has the `kind` of a source or factor."""
     keys: list[str] = []
-    annotation: Any = City
     for part in path:
-        annotation = _unwrapped(annotation)
-        if _is_model(annotation):
-            keys.append(str(part))
-            annotation = annotation.model_fields[part].annotation if part in annotation.model_fields else None
-            continue
-        chosen = [model for model in get_args(annotation) if _is_model(model) and _is_tagged(model, part)]
-        if chosen:
-            annotation = chosen[0]
+        if isinstance(content, dict) and part not in content and part == content.get("kind"):
             continue
         keys.append(str(part))
-        annotation = next(iter(get_args(annotation)[get_origin(annotation) is dict :]), None)
-    return ".".join(keys) or "file", _unwrapped(annotation)
+        is_inside = part in content if isinstance(content, dict) else isinstance(content, list)
+        content = content[part] if is_inside else None
+    return ".".join(keys) or "file"
 
 
-def _unwrapped(annotation: Any) -> Any:
-    """The type within `Annotated[...]` and beside `None`."""
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    others = [member for member in get_args(annotation) if member is not type(None)]
-    return others[0] if len(others) == 1 and len(get_args(annotation)) == 2 else annotation
+def _models_at(path: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The model, or the models of different `kind`, that a path of pydantic leads to."""
+    models: list[type[BaseModel]] = [City]
+    for part in path:
+        if fields := [model.model_fields[str(part)] for model in models if part in model.model_fields]:
+            models = list(_models_in(fields[0].annotation))
+        else:
+            models = [model for model in models if part in _kinds(model)] or models
+    return models
 
 
-def _is_tagged(model: type[BaseModel], part: str | int) -> bool:
-    return "kind" in model.model_fields and part in get_args(model.model_fields["kind"].annotation)
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

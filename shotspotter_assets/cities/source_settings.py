@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
 """Values of `time_format` for numbers that count since 1970 in UTC, with how many make a second."""
 
+MEGABYTE: Final = 2**20
+
 NaiveTimes = Literal["reject", "local", "utc"]
 """What a time without a zone means: it is unusable, on the city's wall clock, or in UTC."""
 
@@ -17,6 +19,24 @@ class StrictModel(BaseModel):
     """Part of a city's file: unknown keys are refused, and it is not changed after reading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(StrictModel):
+    """Limits of one landed file, or of one answer of an API. Memory and time are those of the process that reads a file."""
+
+    max_rows: int = Field(default=15_000_000, ge=1)
+    max_cells: int = Field(default=20_000_000, ge=1)
+    """Values in an answer."""
+    max_expanded_mb: int = Field(default=1_024, ge=1)
+    """Megabytes of a file, or of all answers of one request for days."""
+    max_answer_mb: int = Field(default=256, ge=1)
+    """Megabytes of one unpacked answer."""
+    memory_mb: int = Field(default=4_096, ge=64)
+    seconds: float = Field(default=300, gt=0)
+
+    def expanded_bytes(self) -> int:
+        """`max_expanded_mb` in bytes."""
+        return self.max_expanded_mb * MEGABYTE
 
 
 class Columns(StrictModel):

@@ -1,4 +1,4 @@
-"""Reads one YAML file of plain keys and values, and refuses what would surprise: repeated keys, aliases, endless nesting."""
+"""Reads one YAML file of plain keys and values; refuses repeated keys, aliases, tags and deep nesting."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -6,9 +6,9 @@ from typing import Any, Final
 import yaml
 
 MAX_FILE_BYTES: Final = 200_000
-"""A city's file has some thousand."""
+"""A city's file has a few thousand."""
 MAX_DEPTH: Final = 50
-"""Of lists and mappings within each other; a city's file has five. What makes objects of them calls itself at each level."""
+"""Lists and mappings within each other; a city's file has five."""
 
 
 class YamlFileError(ValueError):
@@ -16,13 +16,13 @@ class YamlFileError(ValueError):
 
 
 def read_yaml(file: Path) -> Any:
-    """What the file says.
+    """The content of the file.
 
     Raises:
-        YamlFileError: it is no file, too large, not UTF-8 or not YAML, or it has a key twice, an alias or a value that no
-            type of YAML can have (such as 30 February).
+        YamlFileError: it is no file, too large, not UTF-8 or not YAML, or it has a key twice, an alias, a tag or a value
+            that cannot exist (such as 30 February).
     """
-    if not file.is_file():  # a pipe would be waited for
+    if not file.is_file():  # a pipe would block
         raise YamlFileError("is no file")
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
@@ -35,49 +35,50 @@ def read_yaml(file: Path) -> Any:
     except UnicodeDecodeError as error:
         raise YamlFileError(f"is not a YAML file: byte {error.start + 1} is not UTF-8") from None
     except yaml.MarkedYAMLError as error:
-        where, since = _place(error.problem_mark or error.context_mark), _place(error.context_mark)
-        context = f"{error.context} from {since} on" if error.context_mark and since != where else error.context
-        what = ", ".join(part for part in (context, error.problem) if part)
-        raise YamlFileError(f"is not a YAML file of a city: {where}: {what}") from None
+        begin, end = error.context_mark, error.problem_mark or error.context_mark
+        context = f"{error.context} from line {begin.line + 1} on: " if begin and error.context else ""
+        raise YamlFileError(f"is not a YAML file of a city: {_place(end)}: {context}{error.problem}") from None
     except yaml.YAMLError:
         raise YamlFileError("is not a YAML file: it has characters that no text has") from None
 
 
 def _place(mark: Any) -> str:
-    return "somewhere" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
 
 
 def _refuse_surprises(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            problem = "aliases (* and &) are not allowed here; write the value out, or quote it if it is a text"
-            raise YamlFileError(f"is not a YAML file of a city: {_place(event.start_mark)}: {problem}")
-        if getattr(event, "tag", None) is not None:
-            problem = "tags (!) are not allowed here; quote the value if it is a text"
-            raise YamlFileError(f"is not a YAML file of a city: {_place(event.start_mark)}: {problem}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        problem = None
         if depth > MAX_DEPTH:
-            raise YamlFileError("is not a YAML file of a city: it is nested too deeply")
+            problem = "is nested too deeply"
+        elif isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            problem = "aliases (* and &) are not allowed here; write the value out, or quote it if it is a text"
+        elif getattr(event, "tag", None):
+            problem = "tags (!) are not allowed here; quote the value if it is a text"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 class _PlainLoader(yaml.CSafeLoader):
-    """Stock, but for repeated keys and values out of range."""
+    """A safe loader that refuses repeated keys and values out of range."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            key = (key_node.tag, key_node.value) if isinstance(key_node, yaml.ScalarNode) else id(key_node)
-            line = key_node.start_mark.line + 1
-            if key in lines:
-                problem = f"the key {key_node.value!r} is there twice, in lines {lines[key]} and {line}"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            lines[key] = line
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in lines:
+                problem = f"the key {key.value!r} is there twice, in lines {lines[key.value]} and {line}"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            lines[key.value] = line
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as error:
-            problem = f"a value of the kind {node.tag.rpartition(':')[2]} that there cannot be: {error}"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+            problem = f"there is no such {node.tag.rpartition(':')[2]}: {error}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None

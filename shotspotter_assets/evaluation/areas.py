@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.coverage_file import read_polygons
+from shotspotter_assets.cities.shape_files import read_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
 OUTSIDE: Final = "outside the published areas"

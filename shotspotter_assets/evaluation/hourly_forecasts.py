@@ -136,7 +136,7 @@ def hourly_windows(stored: CityHistory, record: FoldRecord) -> HourlyWindows:
         record: of the fold.
 
     Raises:
-        TimePrecisionError: the city publishes days only.
+        HourlyHistoryError: the city publishes days only.
     """
     zone = stored.city.zone
     history = stored.hourly(covered_mask(record.covered, stored.city.shape))

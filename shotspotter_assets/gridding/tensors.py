@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, Box, City, Grid
-from shotspotter_assets.cities.time_precision import require_precision
 from shotspotter_assets.cleaning.day_settings import (
     GRID,
     SETTINGS,
@@ -146,10 +145,9 @@ def hourly_window(
         in_coverage: shape (rows, columns).
 
     Raises:
-        ValueError: see `dense_window`.
-        TimePrecisionError: the city's times are dates.
+        ValueError: see `dense_window`; or the city's times are dates.
     """
-    require_precision(city, 1)
+    city.require_times(hours=1)
     refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
     cell_at = np.full(city.shape, -1)
     cell_at[in_coverage] = np.arange(in_coverage.sum())

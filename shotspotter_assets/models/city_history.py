@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.memory import MAX_CELL_HOURS
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
@@ -24,6 +23,9 @@ from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 Mask = npt.NDArray[np.bool_]
+
+MAX_CELL_HOURS = 60_000_000
+"""Covered cells times hours of a history by hour: five years of 36 x 36 cells; a finer grid has a shorter one."""
 
 
 class DaysNotKnownError(ValueError):
@@ -182,7 +184,7 @@ class CityHistory:
         """The history by hour: of its last days, where hours and covered cells are more than `MAX_CELL_HOURS`.
 
         Raises:
-            TimePrecisionError: the city publishes days only.
+            HourlyHistoryError: the city publishes days only.
         """
         kept = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
         days, frames = self.days[-kept:], self.frames

@@ -6,7 +6,6 @@ from time import monotonic
 
 from pydantic import BaseModel, JsonValue
 
-from shotspotter_assets.cities.memory import require_memory
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256, installed_versions
@@ -34,7 +33,6 @@ def train_fold(
     """
     days, (train, validation) = stored.days, windows
     in_coverage = stored.in_coverage(cutoff)
-    require_memory(stored.city, days[-1], int(in_coverage.sum()))
     context.log(
         f"{stored.city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"

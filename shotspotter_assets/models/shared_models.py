@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from typing import Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.memory import CityTooLargeError, require_memory
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.features import names_of_inputs
@@ -35,7 +34,7 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
     for city in cities:
         try:
             rows[city.name] = _rows_before(store, city, cutoff)
-        except (MissingPartitionsError, CityTooLargeError, ValueError) as error:
+        except (MissingPartitionsError, ValueError) as error:
             left_out[city.name] = str(error)
         else:
             log(
@@ -54,7 +53,6 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
         raise ValueError("No day before the cutoff is stored.")
     history = CityHistory.load(store, city, max(stored))
     in_coverage = history.in_coverage(history.last_known + timedelta(days=1))
-    require_memory(city, history.last_known, int(in_coverage.sum()))
     return SharedRows.of(history.daily(in_coverage))
 
 

@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.memory import require_memory
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.alert_counts import AlertCounts
@@ -45,7 +44,6 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     """
     city, day, days = stored.city, stored.issue_date, stored.days
     in_coverage = _in_coverage(city, stored)
-    require_memory(city, days[-1], int(in_coverage.sum()))
     history, all_days = stored.daily(in_coverage), range(len(days))
     started = perf_counter()
     new_city = NewCityForecaster().fit(history, all_days, all_days, context)

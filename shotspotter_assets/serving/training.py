@@ -12,7 +12,6 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.memory import require_memory
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import judge
 from shotspotter_assets.models.alert_counts import AlertCounts
@@ -92,7 +91,6 @@ def train(
     """
     city, days, day = stored.city, stored.days, stored.issue_date
     in_coverage = stored.in_coverage(day + timedelta(days=1))
-    require_memory(city, days[-1], int(in_coverage.sum()))
     history = stored.daily(in_coverage)
     fitted, seconds = _fit_next_day(history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)

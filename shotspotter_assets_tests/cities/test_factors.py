@@ -1,4 +1,4 @@
-"""Contributing factors in a city's file: what is accepted, what is refused, and what is told of it."""
+"""Contributing factors in a city's file: names of inputs, and refused values and names."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def load(folder: Path, factors: str) -> Any:
     return load_city(file)
 
 
-def test_inputs_are_called_by_the_factor_and_its_definition(tmp_path: Path) -> None:
+def test_inputs_are_named_by_factor_and_definition(tmp_path: Path) -> None:
     city = load(
         tmp_path,
         f"""{{
@@ -49,7 +49,7 @@ def test_inputs_are_called_by_the_factor_and_its_definition(tmp_path: Path) -> N
         (f"{{poverty: {POVERTY.replace(', known_from: 2016-12-08', '')}}}", "factors.poverty.known_from: is missing"),
         (f"{{poverty: {POVERTY.replace('2016-12-08', '20161208')}}}", "factors.poverty.known_from: Input should be a valid date"),
         (f"{{poverty: {POVERTY.replace('rate', 'median')}}}", "factors.poverty.figure: Input should be 'count' or 'rate'"),
-        (f"{{poverty: {POVERTY.replace('polygons', 'raster')}}}", "'polygons', 'points', 'lines', 'series'"),
+        (f"{{poverty: {POVERTY.replace('polygons', 'raster')}}}", "kind: 'raster' is unknown .allowed: polygons, points"),
         (f"{{poverty: {POVERTY.replace('census', 'none')}}}", "factors.poverty.path: .*none.parquet does not exist"),
         (f"{{Poverty: {POVERTY}}}", "should match pattern"),
         (f"{{hispanic_share: {POVERTY}}}", "hispanic_share cannot be an input: 'hispanic_share' has 'hispanic', and race"),
@@ -72,7 +72,7 @@ def test_a_wrong_factor_is_named_with_what_is_allowed(tmp_path: Path, factors: s
         "DP05_0037PE", "P1_003N", "P003002", "P2_002N", "immigrants", "native_americans",
     ],
 )  # fmt: skip
-def test_race_ethnicity_and_what_stands_for_them_are_refused(name: str) -> None:
+def test_race_ethnicity_and_proxies_are_refused(name: str) -> None:
     assert refused_part(name)
 
 
@@ -84,5 +84,5 @@ def test_race_ethnicity_and_what_stands_for_them_are_refused(name: str) -> None:
         "B25002_003E", "renter_pct", "trace", "embraced", "brace_shops", "grace_park",
     ],
 )  # fmt: skip
-def test_other_names_are_not(name: str) -> None:
+def test_other_names_are_accepted(name: str) -> None:
     assert refused_part(name) is None

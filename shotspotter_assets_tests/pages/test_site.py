@@ -10,7 +10,7 @@ from markupsafe import escape
 
 from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
-from shotspotter_assets.cities.nowcast_rules import NowcastRules
+from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.nowcast_rules import NowcastRules
+from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource

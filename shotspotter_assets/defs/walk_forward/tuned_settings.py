@@ -102,7 +102,6 @@ def _tuned_settings(
     sagemaker: SageMakerResource,
     city: City,
 ) -> dg.MaterializeResult:
-    from shotspotter_assets.cities.memory import require_memory
     from shotspotter_assets.evaluation.tuning_views import trial_rows, trials_json, tuning_pictures
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_windows import split_days
@@ -120,7 +119,6 @@ def _tuned_settings(
     train, validation = split_days(len(before), config.validation_share, input_days(settings))
     stored = CityHistory.load(opened, city, before[-1]).complete()
     in_coverage = stored.in_coverage(cutoff)
-    require_memory(city, before[-1], int(in_coverage.sum()))
     shared = read_shared(opened, city, cutoff)
     task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
     context.log.info(

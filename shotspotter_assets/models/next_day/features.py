@@ -17,7 +17,6 @@ from shotspotter_assets.calendar.public_holidays import public_holidays
 from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
 from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.cities.memory import MAX_FIT_ROWS
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.models.filters import Values, decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
@@ -26,6 +25,8 @@ Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
+MAX_FIT_ROWS: Final = 1_200_000
+"""Cell-days up to which a fit takes all: 540 covered cells have a million in five years. Larger histories are sampled."""
 HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)
 """Half-lives of the exponentially weighted rates, in days."""
 WIDTHS: Final = (0.0, 0.7, 1.5, 3.0)

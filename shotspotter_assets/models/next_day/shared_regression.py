@@ -17,11 +17,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.cities.memory import MAX_FIT_ROWS
 from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import Array, SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import fit_rows, ordinary_days
+from shotspotter_assets.models.next_day.features import MAX_FIT_ROWS, fit_rows, ordinary_days
 from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
 
 PACKAGE: Final = "package"

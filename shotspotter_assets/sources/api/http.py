@@ -15,8 +15,7 @@ import tenacity
 from urllib3.util import Retry
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.limits import MEGABYTE
-from shotspotter_assets.cities.source_settings import Patience, SentToken
+from shotspotter_assets.cities.source_settings import MEGABYTE, Patience, SentToken
 from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.api.deadlines import Deadline, PunctualAdapter
 from shotspotter_assets.sources.api.http_errors import REMEDIES, publisher_message, unreachable

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.limits import Limits
-from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.landing.files import UNFINISHED, ListedFile, LocalFolder, S3Folder
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.one_file import LandedFile

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shotspotter_assets.cities.limits import MEGABYTE, Limits
-from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource, Limits
 from shotspotter_assets.sources.coordinate_systems import WGS84
 from shotspotter_assets.sources.landing.text_formats import (
     WrongContentError,

@@ -21,8 +21,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.limits import MEGABYTE
-from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource
 from shotspotter_assets.sources.landing.one_file import LandedFile, read_rows
 from shotspotter_assets.sources.protocol import SourceError
 

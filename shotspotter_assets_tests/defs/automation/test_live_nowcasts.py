@@ -10,8 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.nowcast_rules import NowcastRules
-from shotspotter_assets.cities.publication import Publication
+from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving import nowcast_poller
 from shotspotter_assets.serving.incidents import NO_ALERTS

@@ -13,13 +13,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.cities.memory import CityTooLargeError
 from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.gate import baselines_in, judge
 from shotspotter_assets.evaluation.report_files import read_fold_report, read_walk_forward_report
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold, with_city
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -189,11 +188,3 @@ def test_the_city_is_judged_by_its_folds(
     assert check.passed == (verdict.outcome == "better")
     assert metadata["served"].value == verdict.served
     assert "true_intensity" not in metadata["model_card"].value
-
-
-def test_covered_cells_that_do_not_fit_into_memory_are_refused_before_anything_is_trained(
-    instance: dg.DagsterInstance, tiny_city_days: Path
-) -> None:
-    small = resources(str(tiny_city_days), cities=with_city(CITY, memory_gb=0.26))
-    with pytest.raises(CityTooLargeError, match=r"City tiny_city: to train on .* of them covered, over"):
-        run_fold("fold_models", CITY, FOLD, small, instance)

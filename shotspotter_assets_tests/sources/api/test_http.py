@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
-from shotspotter_assets.cities.source_settings import Patience
+from shotspotter_assets.cities.source_settings import Limits, Patience
 from shotspotter_assets.sources.api.http import JsonApi
 from shotspotter_assets.sources.protocol import SourceError
 

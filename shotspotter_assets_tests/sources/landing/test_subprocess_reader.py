@@ -11,9 +11,8 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.limits import Limits
 from shotspotter_assets.cities.registry import load_city
-from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.one_file import LandedFile
 from shotspotter_assets.sources.landing.reader_process import Task

@@ -1,0 +1,105 @@
+"""The rules of a city's file that concern several of its keys."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
+from shotspotter_assets.cities.registry import CityFileError, load_city
+from shotspotter_assets_tests.conftest import TEST_CITIES
+
+LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())
+NOW = {"publication": {"days_late": 0}}
+PATROL: dict[str, Any] = {
+    "shifts": [
+        {"name": "day", "start": 6, "end": 18, "units": 4},
+        {"name": "night", "start": 18, "end": 6, "units": 6},
+    ],
+    "shares": [0.5, 0.2],
+    "repeats": {"most": 3, "days": 7},
+}
+SQUARE = {"type": "Polygon", "coordinates": [[[-77, 38], [-76.5, 38], [-76.5, 39], [-77, 39], [-77, 38]]]}
+AREAS = {"features": [{"properties": {"name": "West", "number": 7}, "geometry": SQUARE}]}
+POINT = {"features": [{"properties": {"name": "West"}, "geometry": {"type": "Point", "coordinates": [0, 0]}}]}
+COVERAGE = {"file": "areas.geojson", "name_property": "name", "areas": {"West": "2024-03-05"}}
+
+
+def city(**changes: Any) -> City:
+    return City.model_validate(LANDING | changes)
+
+
+def test_rules_are_read() -> None:
+    assert city(**NOW, nowcasts={"every_seconds": 30}).nowcasts is not None
+    assert city(patrol=PATROL).patrol == PatrolRules(
+        shifts=(Shift(name="day", start=6, end=18, units=4), Shift(name="night", start=18, end=6, units=6)),
+        shares=(0.5, 0.2),
+        repeats=Repeats(most=3, days=7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (NOW | {"nowcasts": {"every_seconds": 29}}, "greater than or equal to 30"),
+        ({"nowcasts": {}}, r"write publication: \{days_late: 0\}"),
+        ({"nowcasts": {}, "publication": {"days_late": 0, "every": "week"}}, r"write publication: \{days_late: 0\}"),
+        (NOW | {"nowcasts": {}, "time_precision": "hour"}, "time_precision is hour"),
+        ({"publication": {"every": "week", "period_days": 7}}, "either every or period_days"),
+        ({"end": "2001-01-01"}, "must not be before start"),
+        ({"holidays": "Atlantis"}, "no country with a calendar"),
+        ({"event_types": {"Robbery": []}}, "write names like shots_fired_calls"),
+        ({"event_types": {"robbery": ["Theft"], "theft": ["theft"]}}, "has theft under two names"),
+        ({"forecast": ["robbery"]}, "forecast names robbery"),
+        ({"other_sources": [{"kind": "simulated"}]}, "cannot be simulated"),
+        ({"other_sources": [LANDING["source"]]}, "two landing sources share a folder"),
+        ({"patrol": PATROL | {"shares": [0.2, 0.5]}}, "never rise"),
+        ({"patrol": PATROL | {"repeats": {"most": 7, "days": 7}}}, "must be less than days"),
+        ({"patrol": PATROL | {"shifts": [*PATROL["shifts"], PATROL["shifts"][0]]}}, "two shifts have the same name"),
+    ],
+)
+def test_rules_that_contradict_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        city(**changes)
+
+
+@pytest.mark.parametrize(("precision", "hours", "shortest"), [("hour", 0, 1), ("day", 1, 24)])
+def test_spans_shorter_than_the_published_times_are_refused(precision: Any, hours: int, shortest: int) -> None:
+    city(time_precision=precision).require_times(shortest)
+    with pytest.raises(ValueError, match=rf"landing_city: spans of {hours} h .*time_precision: {precision}"):
+        city(time_precision=precision).require_times(hours)
+
+
+def write(folder: Path, published: Any = AREAS, **changes: Any) -> Path:
+    (folder / "areas.geojson").write_text(published if isinstance(published, str) else json.dumps(published))
+    file = folder / "landing_city.yaml"
+    file.write_text(yaml.safe_dump({**LANDING, "coverage": {**COVERAGE, **changes}}))
+    return file
+
+
+def test_the_coverage_file_is_relative_to_the_city_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, name_property="number", areas={"7": "2024-03-05"})
+    monkeypatch.chdir(tmp_path)
+    coverage = load_city(Path("landing_city.yaml")).coverage
+    assert coverage is not None
+    assert coverage.file == tmp_path / "areas.geojson"
+
+
+@pytest.mark.parametrize(
+    ("published", "changes", "says"),
+    [
+        (AREAS, {"file": "other.geojson"}, r"other.geojson does not exist; a relative path"),
+        (AREAS, {"areas": {"East": "2024-03-05"}}, r"has no area East; it has: West"),
+        (AREAS, {"name_property": "title"}, r"lacks the property title; it has: name, number"),
+        ("a,b", {}, r"cannot be read as a GeoJSON FeatureCollection"),
+        ({"features": [{"properties": None, "geometry": None}]}, {}, r"cannot be read as a GeoJSON"),
+        (POINT, {}, r"holds Point; coverage is given by Polygon and MultiPolygon"),
+    ],
+)
+def test_a_wrong_coverage_file_is_named(tmp_path: Path, published: Any, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(CityFileError, match=r"landing_city.yaml: coverage\..*" + says):
+        load_city(write(tmp_path, published, **changes))
