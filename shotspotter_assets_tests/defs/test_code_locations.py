@@ -1,0 +1,105 @@
+"""Two code locations in one instance, each with its own folder of city files."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.ports import free_port
+
+CITY = """
+name: {name}
+time_zone: America/New_York
+start: 2024-03-01
+end: 2024-03-10
+box: {{west: -77.06, south: 38.88, east: -77.0, north: 38.93}}
+grid: {{rows: 8, columns: 8}}
+source: {{kind: simulated, seed: 3, alerts_per_day: 12}}
+"""
+NODES = "{ assetNodes { assetKey { path } repository { location { name } } } }"
+LAUNCH = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """The address of a web server over code servers of an eastern and a western location."""
+    programs, home = Path(sys.executable).parent, tmp_path / "home"
+    home.mkdir()
+    environ = os.environ | {"DAGSTER_HOME": str(home), "SHOTSPOTTER_STORE": str(tmp_path / "store")}
+    environ["SHOTSPOTTER_LANDING"] = str(tmp_path / "landing")
+    settings: dict[str, Any] = {"telemetry": {"enabled": False}}
+    settings["run_coordinator"] = {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    servers, locations = [], []
+    for location in ("east", "west"):
+        cities, port = tmp_path / location, free_port()
+        cities.mkdir()
+        (cities / f"city_{location}.yaml").write_text(CITY.format(name=f"city_{location}"))
+        command = ["dagster", "api", "grpc", "-m", "shotspotter_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
+        servers.append(([str(programs / command[0]), *command[1:]], environ | {"SHOTSPOTTER_CITIES": str(cities)}))
+        locations.append({"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": location}})
+    workspace, port = tmp_path / "workspace.yaml", free_port()
+    workspace.write_text(yaml.safe_dump({"load_from": locations}))
+    web = ["dagster-webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+    servers.append(([str(programs / web[0]), *web[1:]], environ))
+    with contextlib.ExitStack() as stack:
+        for command, variables in servers:
+            process = subprocess.Popen(command, env=variables, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        yield f"http://127.0.0.1:{port}/graphql"
+
+
+def ask(url: str, query: str, **variables: Any) -> Any:
+    return requests.post(url, json={"query": query, "variables": variables}, timeout=30).json()["data"]
+
+
+def wait_for(what: Any, seconds: float = 240) -> Any:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(requests.RequestException, KeyError, TypeError):
+            if found := what():
+                return found
+        time.sleep(1)
+    raise AssertionError("not in time")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
+    def located() -> dict[str, str]:
+        nodes = ask(url, NODES)["assetNodes"]
+        cities = {node["assetKey"]["path"][0]: node["repository"]["location"]["name"] for node in nodes}
+        cities.pop("shared_models", None)
+        return cities if len(cities) == 2 else {}
+
+    assert wait_for(located) == {"city_east": "east", "city_west": "west"}
+    launched = []
+    for location in ("east", "west"):
+        run = {
+            "selector": {
+                "repositoryLocationName": location, "repositoryName": "__repository__", "pipelineName": "__ASSET_JOB",
+                "assetSelection": [{"path": [f"city_{location}", "raw_alerts"]}], "assetCheckSelection": [],
+            },
+            "mode": "default", "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "2024-03-02"}]},
+        }  # fmt: skip
+        answer = ask(url, LAUNCH, run=run)["launchPipelineExecution"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        launched.append(answer["run"]["runId"])
+
+    def all_ended() -> bool:
+        status = {run["runId"]: run["status"] for run in ask(url, RUNS)["runsOrError"]["results"]}
+        return [status[run_id] for run_id in launched] == ["SUCCESS", "SUCCESS"]
+
+    assert wait_for(all_ended)
