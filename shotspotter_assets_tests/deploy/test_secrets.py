@@ -169,7 +169,9 @@ def answered(machines: Machines) -> Iterator[tuple[str, str]]:
     for query in (RUNS, ALL_OF_INSTANCE, TICKS):
         yield query, machines.wait_for(lambda query=query: machines.ask(query) and machines.post(query).text)
     for run in machines.ask(RUNS)["runsOrError"]["results"]:
-        debug = requests.get(f"{machines.url}/download_debug/{run['runId']}", timeout=60).content
+        url = f"{machines.url}/download_debug/{run['runId']}"
+        # The first answer after a restart of the database may be an error: connections of the pool are closed.
+        debug = machines.wait_for(lambda url=url: (found := requests.get(url, timeout=60)).ok and found.content)
         yield f"debug file of {run['runId']}", gzip.decompress(debug).decode()
     for path in ("/", "/server_info", "/config"):
         yield path, requests.get(f"{machines.url}{path}", timeout=60).text
