@@ -256,8 +256,11 @@ def write_nowcast(store: Store, nowcast: Nowcast) -> str:
         store.write_table(partition, MINUTES_FILE, nowcast.minutes)
         store.write_table(partition, RECENT_FILE, nowcast.incidents.table())
         if len(nowcast.minutes):
+            issued = Partition(NOWCASTS, nowcast.record.city, "date", nowcast.day)
             rows = nowcast.minutes.select(ISSUED_SCHEMA.names).cast(ISSUED_SCHEMA)
-            store.add_to_tables(NOWCASTS, nowcast.record.city, ISSUED_FILE, {nowcast.day: rows}, _once)
+            if store.exists(issued, ISSUED_FILE):
+                rows = _once(store.read_table(issued, ISSUED_FILE), rows)
+            store.write_table(issued, ISSUED_FILE, rows)
     return store.uri(partition, FORECAST_FILE)
 
 

@@ -29,12 +29,6 @@ def read_unreadable(store: Store, city: str) -> dict[str, Unreadable]:
     return _parsed(store.read_bytes(partition, UNREADABLE_FILE)) if store.exists(partition, UNREADABLE_FILE) else {}
 
 
-def read_all_unreadable(store: Store) -> dict[str, dict[str, Unreadable]]:
-    """`read_unreadable` of all cities whose landed files were polled."""
-    contents = store.read_of_cities(ARRIVALS, UNREADABLE_FILE)
-    return {city: _parsed(of_city[UNREADABLE_FILE]) for city, of_city in contents.items()}
-
-
 def write_unreadable(store: Store, city: str, files: Mapping[str, Unreadable]) -> None:
     """Replace the stored files of a city."""
     content = json.dumps({path: asdict(file) for path, file in files.items()}).encode()

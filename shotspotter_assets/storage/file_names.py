@@ -59,11 +59,6 @@ CITY_STATE_FILE: Final = "city_state.json"
 RHYTHM_FILE: Final = "rhythm.json"
 
 
-def check_state_file(check: str) -> str:
-    """What a check found of a city, while it does not pass."""
-    return f"{check}_state.json"
-
-
 def picture_file(name: str) -> str:
     """A plot of a report."""
     return f"{name}.png"

@@ -3,14 +3,10 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-ROWS_AT_ONCE: Final = 250_000
-"""Rows whose values pandas holds a second time while they are hashed."""
 
 
 def sha256(*parts: str | bytes | memoryview) -> str:
@@ -27,15 +23,11 @@ def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
 
     if table.num_rows == 0:
         return np.empty(0, dtype=np.uint64)
-    # pandas makes floats of whole numbers with gaps, so a hash would depend on whether other rows have gaps. Numbers of 64
-    # bits, which a float cannot hold, are ids without gaps here.
+    # pandas reads integers with gaps as floats, so a hash would depend on gaps in other rows. Integers of 64 bits, which a
+    # float cannot hold, are ids without gaps here.
     columns = [column.cast(pa.float64()) if _is_small_integer(column.type) else column for column in table.columns]
-    prepared = pa.table(columns, names=table.column_names)
-    hashes = [
-        pd.util.hash_pandas_object(prepared.slice(start, ROWS_AT_ONCE).to_pandas(), index=False)
-        for start in range(0, table.num_rows, ROWS_AT_ONCE)
-    ]
-    return np.concatenate(hashes).astype(np.uint64, copy=False)
+    frame = pa.table(columns, names=table.column_names).to_pandas()
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
 
 
 def _is_small_integer(kind: pa.DataType) -> bool:

@@ -8,13 +8,7 @@ from mimetypes import guess_type
 from typing import Any, Final, TypeVar
 
 from botocore import exceptions
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    SSLError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, SSLError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from shotspotter_assets.redaction import Redaction, environment_secrets
@@ -24,9 +18,6 @@ MAX_REASON_CHARACTERS: Final = 300
 
 MAX_WAIT_S: Final = 10.0
 """Between two attempts, the first of which follow each other within a second."""
-
-MAX_UPDATE_ATTEMPTS: Final = 20
-_CHANGED_MEANWHILE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -45,8 +36,8 @@ class S3Objects:
     """Reads and writes objects under `s3://bucket/prefix` by their relative key.
 
     `client` is a boto3 S3 client, as from dagster-aws's `S3Resource(...).get_client()`. It is used from several threads,
-    and its `max_pool_connections` limits the number of requests at a time. A server that is away or busy is asked again for
-    `patience_s`, whatever the client's own retries, whose number in all and of all threads together is limited.
+    and its `max_pool_connections` limits the number of concurrent requests. Requests to a server that is away or busy are
+    repeated for `patience_s` seconds, as all threads together share the limited number of the client's own retries.
     """
 
     def __init__(self, bucket: str, prefix: str, client: Any, patience_s: float) -> None:
@@ -60,7 +51,7 @@ class S3Objects:
             retry=retry_if_exception(_is_temporary),
             stop=stop_after_delay(patience_s),
             wait=wait_random_exponential(multiplier=0.5, max=MAX_WAIT_S),
-            before_sleep=self._tell_once,
+            before_sleep=self._log_outage,
             reraise=True,
         )
         self._patience_s = patience_s
@@ -80,52 +71,12 @@ class S3Objects:
         Raises:
             StoreUnwritableError: no such bucket, access denied, or the server does not answer.
         """
-        try:
-            self._ask(lambda: self._put(path, data))
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnwritableError(self.name, _reason(error)) from None
-
-    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None:
-        """Replace the object by what `change` makes of it, None where it is missing.
-
-        The server writes only if the object is still the one that was read; where somebody was faster, `change` is called
-        again with what they wrote. It may see its own change, if the answer to the write was lost.
-
-        Raises:
-            StoreUnreadableError, StoreUnwritableError: see `read` and `write`; writers were faster again and again.
-        """
-        for _ in range(MAX_UPDATE_ATTEMPTS):
-            content, condition = self._read_with_condition(path)
-            data = change(content)
-            try:
-                self._ask(lambda: self._put(path, data, **condition))  # noqa: B023 - called before the next turn
-            except (ClientError, BotoCoreError) as error:
-                if _code(error) not in _CHANGED_MEANWHILE:
-                    raise StoreUnwritableError(self.name, _reason(error)) from None
-            else:
-                return
-        raise StoreUnwritableError(self.name, f"others have written {path} {MAX_UPDATE_ATTEMPTS} times meanwhile")
-
-    def _read_with_condition(self, path: str) -> tuple[bytes | None, dict[str, str]]:
-        """The object's content, and the condition that it is still this one."""
-        try:
-            return self._ask(lambda: self._get(path))
-        except (ClientError, BotoCoreError) as error:
-            if _code(error) in ("NoSuchKey", "404"):
-                return None, {"IfNoneMatch": "*"}
-            raise StoreUnreadableError(self.name, _reason(error)) from None
-
-    def _get(self, path: str) -> tuple[bytes, dict[str, str]]:
-        answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)
-        return bytes(answer["Body"].read()), {"IfMatch": answer["ETag"]}
-
-    def _put(self, path: str, data: bytes, **condition: str) -> None:
-        # A browser shows a page only if it is told that it is one.
+        # A browser shows a page only if the object says that it is one.
         kind = {"ContentType": guessed} if (guessed := guess_type(path)[0]) else {}
-        self._client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data, **kind, **condition)
+        self._ask(lambda: self._client.put_object(**self._object(path), Body=data, **kind), StoreUnwritableError)
 
     def alone(self, name: str) -> AbstractContextManager[None]:
-        """Nothing is waited for: S3 has no locks."""
+        """Does not wait, as S3 has no locks."""
         return nullcontext()
 
     def read(self, path: str) -> bytes:
@@ -135,12 +86,7 @@ class S3Objects:
             FileNotFoundError: there is no such object.
             StoreUnreadableError: no such bucket, access denied, or the server does not answer.
         """
-        try:
-            return self._ask(lambda: self._get(path))[0]
-        except (ClientError, BotoCoreError) as error:
-            if _code(error) in ("NoSuchKey", "404"):
-                raise FileNotFoundError(path) from None
-            raise StoreUnreadableError(self.name, _reason(error)) from None
+        return self._ask(lambda: bytes(self._client.get_object(**self._object(path))["Body"].read()))
 
     def exists(self, path: str) -> bool:
         """Whether the object is there, by a HEAD request.
@@ -149,12 +95,10 @@ class S3Objects:
             StoreUnreadableError: no such bucket, access denied, or the server does not answer.
         """
         try:
-            self._ask(lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + path))
-        except (ClientError, BotoCoreError) as error:
-            if _code(error) in ("NoSuchKey", "404"):
-                self._require_bucket()
-                return False
-            raise StoreUnreadableError(self.name, _reason(error)) from None
+            self._ask(lambda: self._client.head_object(**self._object(path)))
+        except FileNotFoundError:
+            self._require_bucket()
+            return False
         return True
 
     def delete(self, path: str) -> None:
@@ -163,10 +107,7 @@ class S3Objects:
         Raises:
             StoreUnwritableError: no such bucket, access denied, or the server does not answer.
         """
-        try:
-            self._ask(lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + path))
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnwritableError(self.name, _reason(error)) from None
+        self._ask(lambda: self._client.delete_object(**self._object(path)), StoreUnwritableError)
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
         """Names of the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`.
@@ -174,23 +115,10 @@ class S3Objects:
         One paginated listing that starts near the first name and stops after the last one. It starts a little early
         because SeaweedFS, unlike S3, leaves out the whole folder that the start names.
         """
-        try:
-            return self._ask(lambda: list(self._folders_with(f"{self.prefix}{folder}/", prefix, first, last, file)))
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(self.name, _reason(error)) from None
+        return self._ask(lambda: list(self._folders_with(f"{self.prefix}{folder}/", prefix, first, last, file)))
 
-    def paths(self, folder: str) -> list[str]:
-        """The objects below a folder, relative to the store's root; one paginated listing."""
-        pages = self._client.get_paginator("list_objects_v2")
-
-        def listed() -> list[str]:
-            found = pages.paginate(Bucket=self.bucket, Prefix=f"{self.prefix}{folder}/")
-            return [item["Key"].removeprefix(self.prefix) for page in found for item in page.get("Contents", [])]
-
-        try:
-            return self._ask(listed)
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(self.name, _reason(error)) from None
+    def _object(self, path: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.prefix + path}
 
     def _folders_with(self, start: str, prefix: str, first: str, last: str, file: str) -> Iterator[str]:
         request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
@@ -202,31 +130,46 @@ class S3Objects:
                 if rest == file and name >= prefix + first:
                     yield name
 
-    def _ask(self, request: Callable[[], _Result]) -> _Result:
-        answer = self._retrying(request)
+    def _ask(
+        self,
+        request: Callable[[], _Result],
+        failure: type[StoreUnreadableError | StoreUnwritableError] = StoreUnreadableError,
+    ) -> _Result:
+        """The answer to a request.
+
+        Raises:
+            FileNotFoundError: a request to read an object that does not exist.
+            StoreUnreadableError, StoreUnwritableError: `failure`, with a reason that holds no keys.
+        """
+        try:
+            answer = self._retrying(request)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in ("NoSuchKey", "404") and failure is StoreUnreadableError:
+                raise FileNotFoundError from None
+            raise failure(self.name, _reason(error)) from None
         self._is_away = False
         return answer
 
-    def _tell_once(self, state: RetryCallState) -> None:
+    def _log_outage(self, state: RetryCallState) -> None:
+        """Log an outage once."""
         if not self._is_away and state.outcome is not None:
             self._is_away = True
             error = state.outcome.exception()
             assert isinstance(error, ClientError | BotoCoreError)
-            _log.warning("%s: %s. It is asked again for %g s.", self.name, _reason(error), self._patience_s)
+            _log.warning("%s: %s. Requests are repeated for %g s.", self.name, _reason(error), self._patience_s)
 
     def _require_bucket(self) -> None:
         """A HEAD answers 404 for a missing object and a missing bucket alike."""
-        if self._bucket_exists:
-            return
-        try:
-            self._ask(lambda: self._client.head_bucket(Bucket=self.bucket))
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(self.name, _reason(error)) from None
-        self._bucket_exists = True
+        if not self._bucket_exists:
+            try:
+                self._ask(lambda: self._client.head_bucket(Bucket=self.bucket))
+            except FileNotFoundError:
+                raise StoreUnreadableError(self.name, "no such bucket") from None
+            self._bucket_exists = True
 
 
 def _is_temporary(error: BaseException) -> bool:
-    """Whether the server is away or busy, so that asking again may help."""
+    """Whether the server is away or busy, so that a repeated request may succeed."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or status == 429 or _code(error) == "RequestTimeout"
@@ -240,6 +183,6 @@ def _code(error: ClientError | BotoCoreError) -> str:
 
 
 def _reason(error: ClientError | BotoCoreError) -> str:
-    """Why, without keys; the error itself is not handed on, as it would be shown with them."""
+    """The reason without keys; the error itself may hold them."""
     redaction = Redaction(environment_secrets(os.environ))
     return _REASONS.get(_code(error)) or redaction.shortened(str(error), MAX_REASON_CHARACTERS)

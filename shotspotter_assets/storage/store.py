@@ -30,6 +30,8 @@ Dimension = Literal["date", "fold"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LAST_NAME = "~"
+"""Sorts after all names of cities."""
 _LOCAL_THREADS = 4
 _S3_THREADS = 16
 
@@ -42,13 +44,11 @@ class _Objects(Protocol):
 
     def uri(self, path: str) -> str: ...
     def write(self, path: str, data: bytes) -> None: ...
-    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None: ...
     def alone(self, name: str) -> AbstractContextManager[None]: ...
     def read(self, path: str) -> bytes: ...
     def exists(self, path: str) -> bool: ...
     def delete(self, path: str) -> None: ...
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]: ...
-    def paths(self, folder: str) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,18 @@ class Store:
         root: str,
         s3_client: Any = None,
         patience_s: float = 0.0,
-        before_write: Callable[[], None] | None = None,
     ) -> None:
         """Open the store, without contacting it.
 
         Args:
             root: see above.
             s3_client: of a store on S3.
-            patience_s: for how long a server that is away or busy is asked again.
-            before_write: called before each write, which an error of it prevents.
+            patience_s: seconds for which requests to a server that is away or busy are repeated.
 
         Raises:
             ValueError: the root is neither of the two forms, or an S3 root has no client.
         """
         self.root = root
-        self._before_write = before_write or (lambda: None)
         self._threads = _LOCAL_THREADS
         self._objects: _Objects
         if root.startswith("s3://"):
@@ -136,25 +133,14 @@ class Store:
         return self._objects.exists(_path(partition, file))
 
     def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
-        """For writing several files of a city's partitions, so that two runs at once do not mix theirs.
+        """Lock for writing several files of a city's partitions, so that two concurrent runs do not mix theirs.
 
-        Whoever comes second waits, and what it writes stays. On S3 nothing is waited for; there, `before_write` keeps out a
-        run that was made again elsewhere.
+        The second run waits, and its files stay. On S3 there is no lock.
         """
         return self._objects.alone(f"{asset}.{city}")
 
     def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
-        self._before_write()
         self._objects.write(_path(partition, file), data)
-
-    def update_bytes(self, partition: Partition, file: str, change: Callable[[bytes | None], bytes]) -> None:
-        """Replace the file by what `change` makes of its content, None where there is none; called within `alone`.
-
-        Of several writers at once, none loses what another one has written. `change` may be called again, and may see what it
-        has made itself.
-        """
-        self._before_write()
-        self._objects.update(_path(partition, file), change)
 
     def read_bytes(self, partition: Partition, file: str) -> bytes:
         """The file's content.
@@ -170,16 +156,23 @@ class Store:
 
     def delete(self, partition: Partition, file: str) -> None:
         """Remove the file; no error if it is not there."""
-        self._before_write()
         self._objects.delete(_path(partition, file))
 
     def write_table(self, partition: Partition, file: str, table: pa.Table) -> None:
         """Write or replace one Parquet file, the schema's metadata included.
 
         Raises:
-            ValueError: a column is named like one of the folders.
+            ValueError: the table is invalid, or a column is named like one of the folders.
         """
-        self.write_bytes(partition, file, _parquet(partition, file, table))
+        table.validate(full=True)
+        if clashes := {"city", partition.dimension} & set(table.column_names):
+            raise ValueError(
+                f"{partition.asset}/{file}: column {', '.join(sorted(map(str, clashes)))} is given by the folder "
+                "and must not be in the table"
+            )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        self.write_bytes(partition, file, bytes(sink.getvalue().to_pybytes()))
 
     def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
         """Write one Parquet file per day, several at a time; an error stops the rest.
@@ -189,36 +182,6 @@ class Store:
         """
         self._map(lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items())
 
-    def add_to_tables(
-        self,
-        asset: str,
-        city: str,
-        file: str,
-        tables: Mapping[date, pa.Table],
-        merge: Callable[[pa.Table, pa.Table], pa.Table],
-    ) -> None:
-        """Merge one table per day into the Parquet file of the day, or write it where there is none; called within `alone`.
-
-        Of several writers at once, none loses what another one has added. `merge` is given the stored table and the new one,
-        and may be called again; what is stored already must not be added twice.
-
-        Raises:
-            ValueError: a column is named like one of the folders.
-            CorruptObjectError: a stored file cannot be read.
-        """
-
-        def add(item: tuple[date, pa.Table]) -> None:
-            partition, table = Partition(asset, city, "date", item[0]), item[1]
-
-            def change(content: bytes | None) -> bytes:
-                merged = table if content is None else merge(self._table(partition, file, content), table)
-                return _parquet(partition, file, merged)
-
-            self._before_write()
-            self._objects.update(_path(partition, file), change)
-
-        self._map(add, tables.items())
-
     def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One Parquet file, or the named columns of it.
 
@@ -226,9 +189,7 @@ class Store:
             MissingObjectError: the file is not in the store.
             CorruptObjectError: it is not a Parquet file that can be read.
         """
-        return self._table(partition, file, self.read_bytes(partition, file), columns)
-
-    def _table(self, partition: Partition, file: str, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+        data = self.read_bytes(partition, file)
         try:
             parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             if columns is not None:
@@ -238,30 +199,12 @@ class Store:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CorruptObjectError(partition.asset, partition.key, self.uri(partition, file), reason) from error
 
-    def read_of_cities(self, asset: str, *files: str) -> dict[str, dict[str, bytes]]:
-        """What is there of files that belong to no day: the content by file, by city. Asks once for all cities what there is.
-
-        Raises:
-            StoreUnreadableError: the store cannot be read.
-        """
-        found = []
-        for path in self._objects.paths(asset):
-            match path.split("/"):
-                case [_, folder, file] if file in files and folder.startswith("city="):
-                    found.append((folder.removeprefix("city="), file))
-
-        def read(item: tuple[str, str]) -> bytes | None:
-            city, file = item
-            try:
-                return self.read_bytes(Partition(asset, city), file)
-            except MissingObjectError:  # deleted since
-                return None
-
-        contents: dict[str, dict[str, bytes]] = {}
-        for (city, file), content in zip(found, self._map(read, found), strict=True):
-            if content is not None:
-                contents.setdefault(city, {})[file] = content
-        return contents
+    def cities_present(self, asset: str, file: str) -> list[str]:
+        """The sorted cities that have a file without a day."""
+        _check_name("file", file)
+        return sorted(
+            name.removeprefix("city=") for name in self._objects.folders_with(asset, "city=", "", _LAST_NAME, file)
+        )
 
     def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
         """The days (or folds) for which the file is in the store."""
@@ -351,24 +294,6 @@ class Store:
 def _path(partition: Partition, file: str) -> str:
     _check_name("file", file)
     return f"{partition.folder}/{file}"
-
-
-def _parquet(partition: Partition, file: str, table: pa.Table) -> bytes:
-    """The table as a file.
-
-    Raises:
-        ValueError: the table is invalid, or a column is named like one of the folders.
-    """
-    table.validate(full=True)
-    clashes = {"city", partition.dimension} & set(table.column_names)
-    if clashes:
-        raise ValueError(
-            f"{partition.asset}/{file}: column {', '.join(sorted(map(str, clashes)))} is given by the folder "
-            "and must not be in the table"
-        )
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def _check_name(what: str, name: str) -> None:

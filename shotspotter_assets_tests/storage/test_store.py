@@ -1,6 +1,5 @@
 """What the store promises on both backends; what only one of them can do wrong has its own module."""
 
-import tracemalloc
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -35,13 +34,6 @@ def test_bytes_come_back_until_they_are_deleted(store: Store, partition: Partiti
     store.delete(partition, "model.keras")
     store.delete(partition, "model.keras")
     assert not store.exists(partition, "model.keras")
-
-
-def test_a_file_is_changed_by_what_is_made_of_its_content(store: Store) -> None:
-    for _ in range(2):
-        with store.alone(DATE_PARTITION.asset, DATE_PARTITION.city):
-            store.update_bytes(DATE_PARTITION, "trials.json", lambda content: (content or b"first") + b".")
-    assert store.read_bytes(DATE_PARTITION, "trials.json") == b"first.."
 
 
 def test_large_and_empty_objects_come_back_whole(store: Store) -> None:
@@ -172,16 +164,13 @@ def test_days_present_tells_cities_files_and_dimensions_apart(store: Store) -> N
     assert store.days_present("fold_models", "washington_dc", "model.keras") == {DAY}
 
 
-def test_files_of_all_cities_are_read_at_once(store: Store) -> None:
-    assert store.read_of_cities("quality", "a.json", "b.json") == {}
-    for city, file in (("x", "a.json"), ("x", "b.json"), ("y", "a.json"), ("y", "c.json"), ("z", "c.json")):
-        store.write_bytes(Partition("quality", city), file, f"{city} {file}".encode())
+def test_cities_present_are_those_with_a_file_without_a_day(store: Store) -> None:
+    assert store.cities_present("quality", "a.json") == []
+    for city, file in (("y", "a.json"), ("x", "a.json"), ("z", "c.json")):
+        store.write_bytes(Partition("quality", city), file, b"x")
     store.write_bytes(Partition("quality", "z", "date", DAY), "a.json", b"of a day")
     store.write_bytes(Partition("quality_of_others", "z"), "a.json", b"of another asset")
-    assert store.read_of_cities("quality", "a.json", "b.json") == {
-        "x": {"a.json": b"x a.json", "b.json": b"x b.json"},
-        "y": {"a.json": b"y a.json"},
-    }
+    assert store.cities_present("quality", "a.json") == ["x", "y"]
 
 
 def test_a_failing_write_among_many_is_raised(store: Store) -> None:
@@ -189,19 +178,6 @@ def test_a_failing_write_among_many_is_raised(store: Store) -> None:
     tables[DAY + timedelta(days=7)] = pa.table({"city": ["x"]})
     with pytest.raises(ValueError, match="column city"):
         store.write_tables("cleaned_alerts", "washington_dc", "alerts.parquet", tables)
-
-
-def test_five_years_of_a_city_are_one_read(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    days = [date(2014, 1, 1) + timedelta(days=number) for number in range(1826)]
-    store.write_tables("cleaned_alerts", "x", "alerts.parquet", {day: table(*range(60)) for day in days})
-    tracemalloc.start()
-    window = store.read_window("cleaned_alerts", "x", "alerts.parquet", days[0], days[-1])
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(window) == 1826 * 60
-    assert window["user_id"].num_chunks == 1
-    assert peak < 100 * 1024**2
 
 
 @pytest.mark.parametrize("root", ["", " ", "s3://", "s3:///prefix", "s3:/bucket", "s3://UP_CASE/x", "s3://bucket//x",
@@ -246,7 +222,3 @@ def test_no_name_leaves_its_folder_or_hides_itself(name: str) -> None:
 def test_a_partition_has_a_known_dimension_and_a_day_or_neither(wrong: tuple[str | None, date | None]) -> None:
     with pytest.raises(ValueError, match="dimension"):
         Partition("asset", "city", *wrong)  # type: ignore[arg-type]
-
-
-def test_partition_keys_read_as_in_the_ui() -> None:
-    assert (DATE_PARTITION.key, CITY_PARTITION.key) == ("washington_dc|2018-05-01", "washington_dc")

@@ -49,7 +49,7 @@ def _city_pages(
 
     opened = store.open()
     made = make_pages(opened, city)
-    cities = sorted(set(opened.read_of_cities("city_pages", PAGES_RECORD_FILE)) - {ALL_CITIES})
+    cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]
     overview = make_overview(opened, cities)
     card = made.card
     return dg.MaterializeResult(
