@@ -1,4 +1,4 @@
-"""Days that a source has not published yet: visible, nobody's input, and made right when their rows come."""
+"""Days that a source has not published yet: stored as unknown, left out of histories, rebuilt when their rows arrive."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.alerts import cleaned_alerts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, tick
+from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
 START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
@@ -80,22 +80,13 @@ class Town:
         assert run_days("live_city", str(first), str(last), self.resources, self.instance).success
 
     def tick(self) -> list[tuple[str, str]]:
-        """One tick of the polling sensor, with the runs that it requests."""
+        """One tick of the polling sensor, and its runs of the alert assets alone."""
         requests, self.cursor = tick("live_city_polling", self.resources, self.instance, self.cursor)
-        asked = [requested_days(request) for request in requests]
-        for first, last in asked:
+        alerts = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} == set(DAILY)]
+        requested = [requested_days(request) for request in alerts]
+        for first, last in requested:
             self.run(date.fromisoformat(first), date.fromisoformat(last))
-        return asked
-
-    def clock(self, day: date) -> list[tuple[str, str]]:
-        """The daily schedule on the day after `day`."""
-        schedule = self.resources.definitions.resolve_schedule_def("live_city_daily")
-        moment = datetime(day.year, day.month, day.day, 6, 30, tzinfo=ZoneInfo("America/Chicago")) + timedelta(days=1)
-        context = dg.build_schedule_context(
-            instance=self.instance, scheduled_execution_time=moment, resources=self.resources
-        )
-        result = schedule(context)
-        return [requested_days(result)] if isinstance(result, dg.RunRequest) else []
+        return requested
 
     def shown(self, asset: str, day: date) -> dict[str, Any]:
         event = self.instance.fetch_materializations(
@@ -122,18 +113,10 @@ def _no_pictures() -> Iterator[None]:
 
 
 @pytest.fixture
-def town(tmp_path: Path, instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
+def town(tmp_path: Path, stored_instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
     layer = Arcgis(rows_of(START, NEWEST))
     with serving(layer.routes) as server:
-        yield Town(tmp_path, server.url, layer, instance, getattr(request, "param", None))
-
-
-@pytest.fixture
-def clocked_town(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Iterator[Town]:
-    """Three days late by its rule, on an instance that schedules can be asked on."""
-    layer = Arcgis(rows_of(START, NEWEST))
-    with serving(layer.routes) as server:
-        yield Town(tmp_path, server.url, layer, stored_instance, {"days_late": 3})
+        yield Town(tmp_path, server.url, layer, stored_instance, getattr(request, "param", None))
 
 
 class Folder:
@@ -171,7 +154,7 @@ class Folder:
         return CityHistory.load(self.store, self.city, day).lead
 
 
-def test_an_empty_daily_file_is_a_day_without_alerts_and_a_missing_one_is_not_known(
+def test_an_empty_daily_file_is_a_day_without_alerts_and_a_missing_one_is_unknown(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     folder = Folder(tmp_path, instance, START, file_date="%Y-%m-%d")
@@ -183,7 +166,7 @@ def test_an_empty_daily_file_is_a_day_without_alerts_and_a_missing_one_is_not_kn
     assert (folder.lead(days[-2]), folder.lead(days[-1])) == (1, 2)
 
 
-def test_how_late_a_source_is_is_learned_from_when_its_rows_came(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_the_lateness_of_a_source_is_learned(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     now = datetime.now(ZoneInfo("America/New_York")).date()
     days = days_between(now - timedelta(days=40), now - timedelta(days=1))
     folder = Folder(tmp_path, instance, days[0])
@@ -195,7 +178,7 @@ def test_how_late_a_source_is_is_learned_from_when_its_rows_came(tmp_path: Path,
     assert folder.lead(days[-1]) == 4
 
 
-def test_a_city_of_one_alert_a_week_is_not_taken_for_dead(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_city_with_an_alert_a_week_is_silent_and_known(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     folder = Folder(tmp_path, instance, START)
     days = days_between(START, START + timedelta(days=90))
     for day in days[:70:7]:
@@ -205,7 +188,7 @@ def test_a_city_of_one_alert_a_week_is_not_taken_for_dead(tmp_path: Path, instan
     assert folder.lead(days[-1]) == 1
 
 
-def test_days_after_the_newest_row_are_made_but_not_known_and_nobodys_input(town: Town) -> None:
+def test_days_after_the_newest_row_are_unknown_and_in_no_history(town: Town) -> None:
     town.run(START, NEWEST)
     for day in days_between(NEWEST + timedelta(days=1), date(2024, 10, 3)):
         town.run(day, day)
@@ -222,7 +205,7 @@ def test_days_after_the_newest_row_are_made_but_not_known_and_nobodys_input(town
     assert history.daily_counts.sum() == 20 * 30
 
 
-def test_days_are_made_again_once_newer_rows_come_the_silent_gap_included_and_none_more_often(town: Town) -> None:
+def test_unknown_days_are_rebuilt_once_when_newer_rows_arrive(town: Town) -> None:
     assert town.tick() == [(str(START), str(END))]
     assert town.tick() == town.tick() == []
     gap = days_between(date(2024, 10, 1), date(2024, 10, 14))
@@ -238,7 +221,7 @@ def test_days_are_made_again_once_newer_rows_come_the_silent_gap_included_and_no
     assert town.tick() == []
 
 
-def test_a_day_that_turns_out_to_be_silent_makes_what_was_made_of_it_stale(town: Town) -> None:
+def test_a_day_that_becomes_known_makes_its_cleaned_alerts_stale(town: Town) -> None:
     days = days_between(date(2024, 10, 1), date(2024, 10, 4))
     town.run(START, days[-1])
     town.publish(rows_of(days[2], days[2]))
@@ -248,28 +231,9 @@ def test_a_day_that_turns_out_to_be_silent_makes_what_was_made_of_it_stale(town:
     assert town.stale("grid_tensors", [NEWEST, *days]) == []
 
 
-def test_days_that_the_clock_asked_for_are_asked_for_again_when_a_feed_of_three_days_late_has_them(town: Town) -> None:
-    town.tick()
-    town.tick()
-    for at in range(1, 5):
-        day = NEWEST + timedelta(days=at)
-        town.publish(rows_of(day, day))
-        assert town.tick() == [(str(day), str(day))]
-        assert town.tick() == []
-
-
 @pytest.mark.parametrize("town", [{"days_late": 0}], indirect=True)
-def test_what_a_gateway_answers_is_known(town: Town) -> None:
+def test_days_that_a_prompt_source_answers_are_known(town: Town) -> None:
     town.run(START, date(2024, 10, 3))
     assert town.state("grid_tensors", "grid.parquet", date(2024, 10, 3)) == "answered"
     assert town.shown("raw_alerts", date(2024, 10, 3))["known"] is True
     assert CityHistory.load(town.store, town.city, date(2024, 10, 3)).lead == 1
-
-
-def test_the_clock_asks_for_a_silent_day_again_when_by_the_rule_it_has_to_be_there(clocked_town: Town) -> None:
-    town = clocked_town
-    assert town.clock(date(2024, 10, 1)) == [("2024-10-01", "2024-10-01")]
-    town.run(START, date(2024, 10, 3))
-    assert town.clock(date(2024, 10, 3)) == []
-    assert town.clock(date(2024, 10, 4)) == [("2024-10-04", "2024-10-04"), ("2024-10-01", "2024-10-01")]
-    assert town.shown("raw_alerts", date(2024, 10, 3))["publishes"] == "3 days late, as the city's file says"

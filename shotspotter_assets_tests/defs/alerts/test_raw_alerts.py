@@ -1,4 +1,4 @@
-"""Corrections and late rows: which days become stale, when rows were first seen, and what the source took back."""
+"""Corrections and late rows: the days that become stale, and when rows were first received."""
 
 import os
 from collections.abc import Sequence
@@ -52,15 +52,15 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, instance: dg.DagsterInstance) -> Town:
-    return Town(tmp_path, instance)
+def town(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Town:
+    return Town(tmp_path, stored_instance)
 
 
 FIRST = datetime(2024, 3, 6, tzinfo=UTC)
 LATER = datetime(2024, 3, 9, tzinfo=UTC)
 
 
-def test_the_same_rows_again_make_nothing_stale(town: Town) -> None:
+def test_equal_rows_make_nothing_stale(town: Town) -> None:
     town.land(ROWS, FIRST)
     town.run()
     assert town.stale("cleaned_alerts") == town.stale("grid_tensors") == []
@@ -108,7 +108,7 @@ def test_a_file_that_is_tidied_away_or_spoiled_does_not_empty_its_days(town: Tow
     assert town.read("alerts.parquet")[:-1] == stored
 
 
-def test_a_damaged_file_of_the_store_is_made_anew(town: Town) -> None:
+def test_a_damaged_file_of_the_store_is_rebuilt(town: Town) -> None:
     town.land(ROWS, FIRST)
     town.run()
     [path] = (town.file.parents[2] / "store" / "raw_alerts").glob("*/date=2024-03-02/alerts.parquet")

@@ -1,21 +1,17 @@
-"""Hostile and damaged files, on the real sensors: each is named and told of, and the good ones are made."""
+"""Hostile and damaged files in a landing folder: each is named by a check, and the good ones are read."""
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
-from shotspotter_assets.defs.resources import NoticesResource
 from shotspotter_assets.storage.file_names import ALERTS_FILE
-from shotspotter_assets_tests.defs.automation.test_arrivals import Watch, row
-from shotspotter_assets_tests.defs.chain import DEFINITIONS, SENSORS
-from shotspotter_assets_tests.notifications.servers import webhook_server
+from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, with_city
 from shotspotter_assets_tests.sources.landing.hostile_files import (
     COLUMNS,
     GOOD_CSV,
@@ -25,6 +21,7 @@ from shotspotter_assets_tests.sources.landing.hostile_files import (
     zip_bomb,
 )
 
+CITY = "landing_city"
 ALERT = dict(zip(COLUMNS, ("2024-03-02T17:00:00Z", -76.5, 38.5, "Single_Gunshot", 1, "a"), strict=True))
 
 
@@ -46,46 +43,31 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
 NOT_TEXT = b"caf\xe9.csv"
 
 
-@pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Watch]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield Watch(tmp_path, instance)
-
-
-def test_hostile_files_are_named_and_told_of_and_the_good_ones_are_made(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watch.change_source(ignore_zone=True, naive_times="local")
+def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    landing = tmp_path / "landing" / CITY
+    landing.mkdir(parents=True)
+    source = CITIES[CITY].source.model_copy(update={"ignore_zone": True, "naive_times": "local"})
+    on = resources(str(tmp_path / "store"), str(tmp_path / "landing"), with_city(CITY, source=source))
     for name, make in HOSTILE.items():
-        make(watch.landing / name)
-    Path(os.fsdecode(os.fsencode(watch.landing) + b"/" + NOT_TEXT)).write_text(GOOD_CSV)
-    watch.land("good.csv", row("2024-03-02"), row("2024-03-04"))
+        make(landing / name)
+    Path(os.fsdecode(os.fsencode(landing) + b"/" + NOT_TEXT)).write_text(GOOD_CSV)
+    (landing / "good.csv").write_text(GOOD_CSV)
     # Two that are odd and good.
-    _parquet(watch.landing / "ids.parquet", id=pa.array([uuid.uuid4().bytes], pa.uuid()))
-    _parquet(watch.landing / "late.parquet", when=pa.array([2**50], pa.timestamp("ms", "UTC")))
-    with webhook_server() as webhook:
-        monkeypatch.setenv("SHOTSPOTTER_WEBHOOK_URL", webhook.url)
-        assert watch.tick() == [("2024-03-01", "2024-03-04")]
-        context = dg.build_sensor_context(
-            instance=watch.instance,
-            definitions=DEFINITIONS,
-            resources=watch.resources | {"notices_to": NoticesResource(ui_url="http://dagster.city.gov")},
-        )
-        SENSORS["notices"](context)
-        told = "\n".join(post["json"]["text"] for post in webhook.posts)
+    _parquet(landing / "ids.parquet", id=pa.array([uuid.uuid4().bytes], pa.uuid()))
+    _parquet(landing / "late.parquet", when=pa.array([2**50], pa.timestamp("ms", "UTC")))
+    context = dg.build_sensor_context(instance=instance, definitions=on.definitions, resources=dict(on))
+    result = on.definitions.resolve_sensor_def(f"{CITY}_landing")(context)
+    assert isinstance(result, dg.SensorResult)
+    [request] = result.run_requests or []
+    [check] = [event for event in result.asset_events if event.check_name == "files_are_readable"]
+    assert not check.passed
+    text = f"{check.description}\n{check.metadata}"
     for name in [*HOSTILE, "caf\\xe9.csv"]:
-        assert f"landing_city, {name}*" in told
-        assert f"City landing_city: {watch.landing}/{name}" in told
-    assert told.count("cannot be used") == len(HOSTILE) + 1
-    assert "root:" not in told
-    watch.run_asked()
-    stored = (
-        watch.resources["store"]
-        .open()
-        .read_window("raw_alerts", "landing_city", ALERTS_FILE, date(2024, 3, 1), date(2024, 3, 4))
-    )
-    assert sorted(Path(path).name for path in stored["received_from"].to_pylist()) == [
-        "good.csv", "good.csv", "ids.parquet", "late.parquet",
-    ]  # fmt: skip
-    assert watch.tick() == []
-    assert f"{watch.landing}/far.xlsx" in watch.message
+        assert name in text, name
+    assert "root:" not in text
+
+    assert run_days(CITY, *requested_days(request), on, instance).success
+    first, last = map(date.fromisoformat, requested_days(request))
+    stored = on["store"].open().read_window("raw_alerts", CITY, ALERTS_FILE, first, last)
+    received = {Path(path).name for path in stored["received_from"].to_pylist()}
+    assert received == {"good.csv", "ids.parquet", "late.parquet"}

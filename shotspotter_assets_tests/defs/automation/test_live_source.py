@@ -1,83 +1,59 @@
-"""A city with a live source through the chain and its sensor and schedule, against a server that speaks SODA."""
+"""A city with a live source through its sensor, schedule and runs, against a server with Socrata's API."""
 
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
-from shotspotter_assets.defs.automation.automated_cities import NO_CITY
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.defs.automation import arrivals, runs
-from shotspotter_assets.defs.resources import SourcesResource
-from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.protocol import AlertSource, SourceError
+from shotspotter_assets.defs.automation.arrivals import NOT_AUTOMATED
+from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import (
-    CITIES,
-    DAILY,
-    DAILY_CHECKS,
-    DEFINITIONS,
-    SCHEDULES,
-    SENSORS,
-    materialize,
-    resources,
-    run_days,
-)
-from shotspotter_assets_tests.defs.chain import requested_days as asked_days
+from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick, with_city
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
 
-
-class Redirected(SourcesResource):
-    """The sources of the city files, with the test server's address in place of the portal's."""
-
-    url: str
-
-    def readers(self, city: City, left_out: Mapping[str, str] | None = None) -> list[AlertSource]:
-        redirected = city.source.model_copy(update={"domain": self.url})
-        return super().readers(city.model_copy(update={"source": redirected}), left_out)
+CITY = "live_city"
 
 
 class Portal:
-    """The server, the store and the instance."""
+    """The server, and the city's store and instance."""
 
     def __init__(self, folder: Path, server: Server, data: Socrata, instance: dg.DagsterInstance) -> None:
         self.server, self.data, self.instance = server, data, instance
         self.store = Store(str(folder / "store"))
-        self.resources = resources(str(folder / "store")) | {
-            "sources": Redirected(landing_root=str(folder), url=server.url)
-        }
+        source = CITIES[CITY].source.model_copy(update={"domain": server.url})
+        self.on = resources(str(folder / "store"), str(folder), with_city(CITY, source=source))
         self.cursor: str | None = None
+        self.requests: list[dg.RunRequest] = []
 
     def tick(self) -> list[tuple[str, str]]:
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=DEFINITIONS, resources=self.resources
-        )
-        result = SENSORS["polled_arrivals"](context)
-        assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor
-        self.requests = list(result.run_requests)
-        return [asked_days(asked) for asked in self.requests]
+        """One tick of the sensor; the days of runs of the alert assets alone."""
+        requests, self.cursor = tick(f"{CITY}_polling", self.on, self.instance, self.cursor)
+        self.requests = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} == set(DAILY)]
+        return [requested_days(one) for one in self.requests]
 
-    def run_asked(self) -> None:
-        for asked in self.requests:
-            made = materialize(DAILY, self.resources, checks=DAILY_CHECKS, instance=self.instance, tags=asked.tags)
-            assert made.success
+    def run(self) -> None:
+        """Run the alert assets of what was requested last."""
+        for request in self.requests:
+            assert run_days(CITY, *requested_days(request), self.on, self.instance).success
 
-    def clock(self, now: str) -> list[str]:
-        schedule = SCHEDULES["daily_america_chicago"]
-        moment = datetime.fromisoformat(now).replace(tzinfo=ZoneInfo("America/Chicago"))
-        with dg.build_schedule_context(self.instance, moment) as context:  # else it holds the instance beyond the test
-            self.requests = list(schedule.evaluate_tick(context).run_requests)
-        return [asked_days(asked)[0] for asked in self.requests]
+    def schedule(self, now: str) -> list[str]:
+        """The days that the schedule requests at a local time."""
+        schedule = self.on.definitions.resolve_schedule_def(f"{CITY}_daily")
+        moment = datetime.fromisoformat(now).replace(tzinfo=CITIES[CITY].zone)
+        with dg.build_schedule_context(self.instance, moment, resources=dict(self.on)) as context:
+            self.requests = list(schedule.evaluate_tick(context).run_requests or ())
+        return [requested_days(request)[0] for request in self.requests]
+
+    def change(self, changes: str) -> None:
+        """Change the row of 3 March."""
+        self.data.database.execute(f"UPDATE alerts SET {changes} WHERE unique_id = 'SST-2'")
 
     def alerts(self, first: date, last: date) -> pa.Table:
-        return self.store.read_window("cleaned_alerts", "live_city", "alerts.parquet", first, last)
+        return self.store.read_window("cleaned_alerts", CITY, "alerts.parquet", first, last)
 
 
 @pytest.fixture
@@ -100,129 +76,57 @@ def portal(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Iterator[Port
         yield Portal(tmp_path, server, data, stored_instance)
 
 
-def test_from_the_portal_to_the_grid_and_only_what_changed_again(portal: Portal) -> None:
-    # The first look is at the whole of the service, days without alerts included, in one run.
+def test_the_history_is_one_run_and_then_only_changed_days_are_requested(portal: Portal) -> None:
+    # Days without alerts are built too.
     assert portal.tick() == [("2024-03-01", "2024-03-15")]
-    portal.run_asked()
+    portal.run()
     assert portal.alerts(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["SST-1", "SST-2"]
-    # What the run read is what the portal has.
+    # 02:30 of the night that skips that hour is an hour later.
+    assert portal.alerts(date(2024, 3, 10), date(2024, 3, 10))["time_utc"].to_pylist()[0].hour == 8
     assert portal.tick() == []
-    portal.data.database.execute(
-        "UPDATE alerts SET incident_type_description = 'GUNSHOT OR FIRECRACKER', _updated = TIMESTAMPTZ '2024-10-01' "
-        "WHERE unique_id = 'SST-2'"
-    )
+    portal.change("incident_type_description = 'GUNSHOT OR FIRECRACKER', _updated = TIMESTAMPTZ '2024-10-01'")
     assert portal.tick() == [("2024-03-03", "2024-03-03")]
-    portal.run_asked()
+    corrected = [one.run_key for one in portal.requests]
+    portal.run()
     assert portal.alerts(date(2024, 3, 3), date(2024, 3, 3))["gunshot_type"].to_pylist() == [2]
     assert portal.tick() == []
     # A correction that is taken back is a change like any other.
-    portal.data.database.execute(
-        "UPDATE alerts SET incident_type_description = 'MULTIPLE GUNSHOTS', _updated = TIMESTAMPTZ '2024-09-24 10:00:00.123Z' "
-        "WHERE unique_id = 'SST-2'"
-    )
-    asked_before = portal.requests
+    before = "incident_type_description = 'MULTIPLE GUNSHOTS', _updated = TIMESTAMPTZ '2024-09-24 10:00:00.123Z'"
+    portal.change(before)
     assert portal.tick() == [("2024-03-03", "2024-03-03")]
-    assert portal.requests[0].run_key not in {one.run_key for one in asked_before}
+    assert portal.requests[0].run_key not in corrected
 
 
-def test_a_history_that_was_made_by_hand_is_not_made_again(portal: Portal) -> None:
-    assert run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance).success
-    assert [portal.tick() for _ in range(3)] == [[], [], []]
-    portal.data.database.execute(
-        "UPDATE alerts SET rounds = 9, _updated = TIMESTAMPTZ '2024-10-01' WHERE unique_id = 'SST-2'"
-    )
-    assert portal.tick() == [("2024-03-03", "2024-03-03")]
-
-
-def test_a_run_that_failed_is_asked_for_again(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
-    portal.tick()
-    portal.server.faults.extend(["500"] * 50)
-    (asked,) = portal.requests
-    failed = materialize(DAILY, portal.resources, instance=portal.instance, tags=asked.tags, raise_on_error=False)
-    assert not failed.success
-    portal.server.faults.clear()
-    # The second look knows what the source has, and that nothing of it was received.
-    assert portal.tick() == [("2024-03-01", "2024-03-15")]
-    assert portal.tick() == []
-    monkeypatch.setattr(runs, "WAITS", (timedelta(0), timedelta(hours=1)))
-    assert portal.tick() == [("2024-03-01", "2024-03-15")]
-    portal.run_asked()
-    assert portal.tick() == []
-
-
-def test_a_day_that_goes_while_it_is_being_made_is_asked_for_afterwards(portal: Portal) -> None:
-    # The first look, the one that learns the versions, and one that finds them unchanged.
-    assert [bool(portal.tick()) for _ in range(3)] == [True, True, False]
-    portal.data.database.execute("DELETE FROM alerts WHERE unique_id = 'SST-2'")
-    tags = runs.city_tags("live_city", date(2024, 3, 3), date(2024, 3, 3))
-    run = portal.instance.add_run(dg.DagsterRun(job_name="daily", status=dg.DagsterRunStatus.STARTED, tags=tags))
-    assert [portal.tick() for _ in range(3)] == [[], [], []]
-    portal.instance.delete_run(run.run_id)
-    assert portal.tick() == [("2024-03-03", "2024-03-03")]
-    assert portal.tick() == []
-
-
-def test_a_city_that_does_not_answer_stops_no_other(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = CITIES["live_city"]
-    portal.resources["cities"] = {"live_city": live, "twin": live.model_copy(update={"name": "twin"})}
-    monkeypatch.setattr(arrivals, "SECONDS_PER_TICK", 1.0)
-    monkeypatch.setattr(arrivals, "MAX_SECONDS", 2.0)
-    portal.tick()
-    assert {asked.tags[runs.CITY_TAG] for asked in portal.requests} == {"live_city", "twin"}
-    portal.server.faults.append("slow 3")
-    assert portal.tick() == [("2024-03-01", "2024-03-15")]
-    (answered,) = portal.requests
-    # The other one's answer counts in the next tick, without being asked for again.
-    asked_before = len(portal.server.requests)
-    assert portal.tick() == [("2024-03-01", "2024-03-15")]
-    assert portal.requests[0].tags[runs.CITY_TAG] != answered.tags[runs.CITY_TAG]
-    assert len(portal.server.requests) == asked_before + 1
-    assert portal.tick() == []
-
-
-def test_a_look_is_less_patient_than_a_run(portal: Portal) -> None:
-    portal.tick()
-    portal.server.faults.extend(["503"] * 50)
-    asked_before = len(portal.server.requests)
-    with pytest.raises(dg.Failure, match="live_city"):
-        portal.tick()
-    assert len(portal.server.requests) - asked_before == 2
-
-
-def test_one_range_is_one_logical_query(portal: Portal) -> None:
-    result = run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance)
-    assert result.success
-    # One for the versions of the days, one for the rows, and as the last days are silent one for the newest row.
+def test_days_that_were_built_by_hand_are_not_requested(portal: Portal) -> None:
+    assert run_days(CITY, "2024-03-01", "2024-03-15", portal.on, portal.instance).success
+    # One query for the versions of the days, one for the rows, and one for the newest row, as the last days are silent.
     assert len(portal.server.requests) == 3
-    # 02:30 of the night that skips that hour is an hour later.
-    assert portal.alerts(date(2024, 3, 10), date(2024, 3, 10))["time_utc"].to_pylist()[0].hour == 8
+    assert [portal.tick() for _ in range(3)] == [[], [], []]
+    portal.change("rounds = 9, _updated = TIMESTAMPTZ '2024-10-01'")
+    assert portal.tick() == [("2024-03-03", "2024-03-03")]
 
 
-def test_the_portal_down_stops_the_run_before_anything_is_written(portal: Portal) -> None:
-    portal.server.faults.extend(["500"] * 50)
-    with pytest.raises(SourceError, match="live_city"):
-        run_days("live_city", "2024-03-01", "2024-03-15", portal.resources, portal.instance)
-    assert portal.store.days_present("raw_alerts", "live_city", "alerts.parquet") == set()
+def test_an_outage_fails_runs_before_they_write_and_polls_after_two_requests(portal: Portal) -> None:
+    portal.server.faults.extend(["503"] * 50)
+    with pytest.raises(SourceError, match=CITY):
+        portal.tick()
+    assert len(portal.server.requests) == 2
+    with pytest.raises(SourceError, match=CITY):
+        run_days(CITY, "2024-03-01", "2024-03-15", portal.on, portal.instance)
+    assert portal.store.days_present("raw_alerts", CITY, "alerts.parquet") == set()
 
 
-def test_the_clock_asks_for_yesterday_once(portal: Portal) -> None:
-    assert portal.clock("2024-03-06T06:30") == ["2024-03-05"]
-    portal.run_asked()
-    assert portal.clock("2024-03-06T06:30") == []
-    # What the sensor had made before is not made again either.
-    portal.tick()
-    portal.run_asked()
-    assert portal.clock("2024-03-04T06:30") == []
+def test_the_schedule_requests_yesterday_once(portal: Portal) -> None:
+    assert portal.schedule("2024-03-06T06:30") == ["2024-03-05"]
+    portal.run()
+    assert portal.schedule("2024-03-06T06:30") == []
     # The service has ended.
-    assert portal.clock("2024-03-20T06:30") == []
+    assert portal.schedule("2024-03-20T06:30") == []
 
 
-def test_the_clock_asks_for_nothing_of_a_manual_city(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
-    city = CITIES["live_city"].model_copy(update={"automation": "manual"})
-    on = resources(str(tmp_path), cities={city.name: city})
-    built = build_definitions(Settings({city.name: city}, store_root="store", landing_root="landing"))
-    moment = datetime(2024, 3, 6, 6, 30, tzinfo=city.zone)
-    for schedule in built.schedules or []:
-        with dg.build_schedule_context(stored_instance, moment, resources=on) as context:
-            result = schedule.evaluate_tick(context)
-        assert (result.run_requests, result.skip_message) == ([], NO_CITY)
+def test_the_schedule_requests_nothing_of_a_manual_city(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
+    on = resources(str(tmp_path), cities=with_city(CITY, automation="manual"))
+    moment = datetime(2024, 3, 6, 6, 30, tzinfo=CITIES[CITY].zone)
+    with dg.build_schedule_context(stored_instance, moment, resources=dict(on)) as context:
+        result = on.definitions.resolve_schedule_def(f"{CITY}_daily").evaluate_tick(context)
+    assert (result.run_requests, result.skip_message) == ([], NOT_AUTOMATED)

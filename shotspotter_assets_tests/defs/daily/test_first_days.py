@@ -1,4 +1,4 @@
-"""A city's first days: what is forecast of them, from what, how uncertain it is said to be, and when its own models follow."""
+"""Forecasts of a city's first days, which start from the shared models, and the change to the city's own models."""
 
 import shutil
 from datetime import date, timedelta
@@ -31,10 +31,10 @@ def run(
 ) -> None:
     names = assets or ("live_models", "risk_forecasts")
     on = resources(str(root), cities=cities)
-    assert materialize(names, on, checks=(), instance=instance, partition_key=f"{CITY}|{day}").success
+    assert materialize(CITY, names, on, checks=(), instance=instance, partition_key=str(day)).success
 
 
-def test_the_first_day_has_a_forecast_that_says_how_uncertain_it_is(root: Path, instance: dg.DagsterInstance) -> None:
+def test_the_first_day_has_a_forecast_with_wide_intervals(root: Path, instance: dg.DagsterInstance) -> None:
     store = Store(str(root))
     for day in (FIRST, LATER):
         run(root, instance, day)
@@ -57,7 +57,7 @@ def test_the_first_day_has_a_forecast_that_says_how_uncertain_it_is(root: Path, 
     assert "of other cities" in load_record(store, CITY, FIRST).interval
 
 
-def test_it_is_made_of_the_days_before_alone(root: Path, instance: dg.DagsterInstance) -> None:
+def test_the_forecast_uses_the_days_before_alone(root: Path, instance: dg.DagsterInstance) -> None:
     store = Store(str(root))
     run(root, instance, FIRST)
     before = next_day_forecasts(store, CITIES[CITY], FIRST, LATER)
@@ -68,7 +68,7 @@ def test_it_is_made_of_the_days_before_alone(root: Path, instance: dg.DagsterIns
     assert next_day_forecasts(store, CITIES[CITY], FIRST, LATER) == before
 
 
-def test_it_is_scored_and_the_rest_of_the_chain_goes_on(root: Path, instance: dg.DagsterInstance) -> None:
+def test_the_first_forecast_is_scored_and_has_pages(root: Path, instance: dg.DagsterInstance) -> None:
     run(root, instance, FIRST, assets=("live_models", "risk_forecasts", "street_risk", "patrol_plans"))
     run(root, instance, FIRST + timedelta(days=1), assets=("forecast_scores", "live_models", "risk_forecasts"))
     record = ScoreRecord.load(Store(str(root)), CITY, FIRST + timedelta(days=1))
@@ -76,10 +76,10 @@ def test_it_is_scored_and_the_rest_of_the_chain_goes_on(root: Path, instance: dg
     assert record.rolling_gate is not None
     assert not record.rolling_gate.decided
     on = resources(str(root))
-    assert materialize(["city_pages"], on, instance=instance, partition_key=CITY).success
+    assert materialize(CITY, ["city_pages"], on, instance=instance).success
 
 
-def test_scores_go_on_when_models_of_its_own_follow(
+def test_scores_continue_when_own_models_follow(
     tiny_city_days: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     last_new = FIRST + timedelta(days=MIN_HISTORY_DAYS - 2)
@@ -96,7 +96,7 @@ def test_scores_go_on_when_models_of_its_own_follow(
     assert not record.rolling_gate.decided
 
 
-def test_a_city_with_few_days_and_no_shared_models_has_no_forecast_and_a_reason(
+def test_a_city_without_days_and_shared_models_has_no_forecast(
     root: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shotspotter_assets.models.shared_models.package_start", lambda city, by: None)

@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
@@ -19,7 +18,7 @@ from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import lead_of
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
-from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, RULES, Chain
+from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
 
 FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
@@ -47,7 +46,7 @@ def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[.
     def make(days_late: int, last: date = DAY, **changes: Any) -> Chain:
         root = tmp_path / f"late_{days_late}_{last}"
         shutil.copytree(days, root)
-        chain = Chain(root, instance, source=LANDED, patrol=RULES, **changes)
+        chain = Chain(root, instance, source=LANDED, **changes)
         silence(chain, last - timedelta(days=days_late - 1), last)
         return chain
 
@@ -55,23 +54,14 @@ def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[.
 
 
 def silence(chain: Chain, first: date, last: date) -> None:
-    """Store days as an earlier version stored those that a source had not published."""
+    """Store days without alerts."""
     stored = chain.store.read_table(Partition("grid_tensors", CITY, "date", DAY - timedelta(days=40)), "grid.parquet")
     for at in range((last - first).days + 1):
         day = Partition("grid_tensors", CITY, "date", first + timedelta(days=at))
         chain.store.write_table(day, "grid.parquet", stored.slice(0, 0))
 
 
-def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    [event] = result.asset_materializations_for_node(asset)
-    return {name: value.value for name, value in event.metadata.items()}
-
-
-def day_rows(forecast: pa.Table) -> pa.Table:
-    return forecast.filter(pa.array(forecast["horizon"].to_numpy(zero_copy_only=False) == "day"))
-
-
-def test_two_days_late_the_forecast_expects_what_is_usual_and_states_its_lead(late: Callable[..., Chain]) -> None:
+def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callable[..., Chain]) -> None:
     widths = {}
     for days_late in (0, 2):
         chain = late(days_late)
@@ -83,29 +73,24 @@ def test_two_days_late_the_forecast_expects_what_is_usual_and_states_its_lead(la
         serving = ServingRecord.load(chain.store, CITY, DAY)
         assert (serving.lead, serving.last_known) == (record.lead, record.last_known)
         assert serving.validation[1] == record.last_known
-        shown = metadata_of(result, "risk_forecasts")
+        shown = metadata_of(result)["risk_forecasts"]
         assert (shown["lead"], shown["last_known"]) == (record.lead, str(record.last_known))
         forecast = chain.forecast(DAY)
         assert lead_of(forecast) == record.lead
         assert len(set(forecast["horizon"].to_pylist())) == (6 if days_late == 0 else 1)
         assert ("days after 2023-12-08 are not known" in record.hours) == bool(days_late)
         widths[days_late] = serving.level[1] - serving.level[0]
-        plan = chain.store.read_table(Partition("patrol_plans", CITY, "date", DAY), "plan.parquet")
-        assert plan["units"].to_numpy().sum() == 4
+        assert chain.read("patrol_plans", DAY, "plan.parquet")["units"].to_numpy().sum() == 4
         scores = ScoreRecord.load(chain.store, CITY, DAY)
         assert ("not known yet" in (scores.note or "")) == bool(days_late)
     assert widths[2] >= 0.9 * widths[0]
 
 
-def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late: Callable[..., Chain]) -> None:
+def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason(late: Callable[..., Chain]) -> None:
     issued_on = DAY - timedelta(days=20)
     chain = late(0)
     chain.run(issued_on, ["live_models", "risk_forecasts"])
     silence(chain, issued_on + timedelta(days=1), DAY)
-    # What an earlier version had issued from these silent days goes.
-    chain.store.write_table(
-        Partition("risk_forecasts", CITY, "date", DAY), "forecast.parquet", chain.forecast(issued_on)
-    )
     result = chain.run(DAY)
     why = (
         f"No forecast is issued. The last known day is {issued_on}, 21 days before {NEXT}, and publication.longest_lead of "
@@ -114,11 +99,10 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late:
     record = load_record(chain.store, CITY, DAY)
     assert isinstance(record, NoForecast)
     assert (record.no_forecast, record.lead, record.last_issued) == (why, 21, issued_on)
-    shown = metadata_of(result, "risk_forecasts")
+    shown = metadata_of(result)["risk_forecasts"]
     assert shown["no_forecast"] == why
     assert shown["out_of_date"] == f"The forecast issued on {issued_on} is the last one, and out of date."
-    partition = Partition("risk_forecasts", CITY, "date", DAY)
-    assert not chain.store.exists(partition, "forecast.parquet")
+    assert not chain.store.exists(Partition("risk_forecasts", CITY, "date", DAY), "forecast.parquet")
     plans = Partition("patrol_plans", CITY, "date", DAY)
     assert chain.store.read_table(plans, "plan.parquet").num_rows == 0
     assert json.loads(chain.store.read_bytes(plans, "audit.json"))["note"] == f"No plan, as there is no forecast. {why}"
@@ -128,7 +112,8 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late:
     note = ScoreRecord.load(chain.store, CITY, DAY).note
     assert note == f"What happened on {DAY} is not known yet: the last known day is {issued_on}."
     # A city whose file allows it gets one.
-    chain.change_city(source=LANDED, publication=chain.cities[CITY].publication.model_copy(update={"longest_lead": 21}))
+    longer = chain.cities[CITY].publication.model_copy(update={"longest_lead": 21})
+    chain.change_city(source=LANDED, publication=longer)
     chain.run(DAY, ["live_models", "risk_forecasts"])
     record = load_record(chain.store, CITY, DAY)
     assert isinstance(record, ForecastRecord)
@@ -136,10 +121,8 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_everything_says_why(late:
     assert 0.7 * ALERTS_PER_DAY < record.expected_alerts < 1.3 * ALERTS_PER_DAY
 
 
-def test_when_the_rows_come_models_are_fitted_for_the_new_lead_and_say_so(
-    late: Callable[..., Chain], days: Path
-) -> None:
-    chain = late(2, last=DAY - timedelta(days=1), retraining="weekly")
+def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[..., Chain], days: Path) -> None:
+    chain = late(2, last=DAY - timedelta(days=1))
     shutil.rmtree(chain.root / "grid_tensors" / f"city={CITY}" / f"date={DAY}")
     before = DAY - timedelta(days=1)
     chain.run(before, ["live_models", "risk_forecasts"])
@@ -147,10 +130,10 @@ def test_when_the_rows_come_models_are_fitted_for_the_new_lead_and_say_so(
     for day in (DAY - timedelta(days=2), before, DAY):
         folder = f"grid_tensors/city={CITY}/date={day}"
         shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
-    # The models of the day before were fitted for three days ahead; its forecast made again is the same.
-    issued = day_rows(chain.forecast(before))
+    # The models of the day before were fitted for three days ahead, so its forecast rebuilt is the same.
+    issued = at_horizon(chain.forecast(before), "day")
     chain.run(before, ["risk_forecasts"])
-    np.testing.assert_array_equal(day_rows(chain.forecast(before))["probability"], issued["probability"])
+    np.testing.assert_array_equal(at_horizon(chain.forecast(before), "day")["probability"], issued["probability"])
     chain.run(DAY)
     serving = ServingRecord.load(chain.store, CITY, DAY)
     assert (serving.trained, serving.lead, serving.next_day.fitted_on) == (True, 1, DAY)
@@ -160,11 +143,9 @@ def test_when_the_rows_come_models_are_fitted_for_the_new_lead_and_say_so(
     assert scores.scores is not None
 
 
-def test_models_of_a_lead_that_was_trained_for_within_the_week_serve_again(
-    late: Callable[..., Chain], days: Path
-) -> None:
+def test_models_of_an_earlier_lead_serve_again_within_the_week(late: Callable[..., Chain], days: Path) -> None:
     first, second = DAY - timedelta(days=2), DAY - timedelta(days=1)
-    chain = late(1, last=second, retraining="weekly", serves="ewma", time_precision="day")
+    chain = late(1, last=second, serves="ewma", time_precision="day")
     shutil.rmtree(chain.root / "grid_tensors" / f"city={CITY}" / f"date={DAY}")
     chain.run(first, ["live_models"])
     chain.run(second, ["live_models"])

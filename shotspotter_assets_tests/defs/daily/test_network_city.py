@@ -1,4 +1,4 @@
-"""A city whose file says that a network serves: trained, judged and forecast with by the assets of every day."""
+"""A city served by a network, trained and scored by the daily assets."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("network", ["residual_conv_lstm", pytest.param("conv_lstm", marks=pytest.mark.slow)])
-def test_a_network_serves_its_city_as_any_forecaster_does(
+def test_a_network_serves_a_city(
     network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
 ) -> None:
     chain = Chain(

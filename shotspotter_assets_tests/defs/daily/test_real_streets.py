@@ -17,18 +17,16 @@ import shapely
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.streets import Streets
-from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.partitions import range_tags
 from shotspotter_assets.serving.stored_streets import StreetRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
-from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets.streets.segments import read_segments
+from shotspotter_assets_tests.defs.chain import DAILY, materialize, resources
 from shotspotter_assets_tests.quality.real_cities import cities
 
 DAYS = {"cincinnati_oh": date(2020, 6, 21), "washington_dc": date(2018, 6, 16)}
-"""That are scored: busy ones."""
+"""Busy days, which are scored."""
 BEFORE = {"cincinnati_oh": timedelta(days=40), "washington_dc": timedelta(days=130)}
 """Cincinnati's first weeks start at the models of other cities, so that nothing is trained; there were none yet in 2018."""
 ONE = timedelta(days=1)
@@ -91,29 +89,18 @@ def made(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pyte
     streets = Streets.model_validate({**settings, "path": path, "name": "name"})
     city = cities()[name].model_copy(update={"start": first, "patrol": RULES, "streets": streets})
     land_weeks(real_data / f"{name}.parquet", root / "landing" / name, first, day)
-    definitions = build_definitions(Settings({name: city}, str(root / "store"), str(root / "landing")))
-    job = definitions.resolve_implicit_global_asset_job_def()
-
-    def run(tags: dict[str, str], *assets: str) -> None:
-        subset = job.get_subset(asset_selection={dg.AssetKey(asset) for asset in assets}, asset_check_selection=set())
-        assert subset.execute_in_process(instance=instance, tags=tags).success
-
+    on = resources(str(root / "store"), str(root / "landing"), {name: city})
+    daily = ("live_models", "risk_forecasts", "street_risk", "patrol_plans")
     with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
-        run(range_tags(name, first, day), "raw_alerts", "cleaned_alerts", "grid_tensors")
+        materialize(name, DAILY, on, checks=(), instance=instance, days=(str(first), str(day)))
         for issue_date in (day - 2 * ONE, day - ONE):
-            run(
-                {"dagster/partition": f"{name}|{issue_date}"},
-                "live_models",
-                "risk_forecasts",
-                "street_risk",
-                "patrol_plans",
-            )
-        run({"dagster/partition": f"{name}|{day}"}, "street_scores")
-        run({"dagster/partition": name}, "city_pages")
+            materialize(name, daily, on, checks=(), instance=instance, partition_key=str(issue_date))
+        materialize(name, ["street_scores"], on, instance=instance, partition_key=str(day))
+        materialize(name, ["city_pages"], on, instance=instance)
     return Made(city, Store(str(root / "store")))
 
 
-def test_what_was_observed_is_the_street_of_each_alert(made: Made) -> None:
+def test_each_alert_counts_on_its_nearest_street(made: Made) -> None:
     alerts = made.store.read_table(Partition("cleaned_alerts", made.city.name, "date", made.day), "alerts.parquet")
     box = made.city.box
     points = np.column_stack([alerts[name].to_numpy() for name in ("longitude", "latitude")])
@@ -141,7 +128,7 @@ def test_what_was_observed_is_the_street_of_each_alert(made: Made) -> None:
     assert scores.log_loss == pytest.approx(loss, rel=0.15)
 
 
-def test_pages_draw_streets_and_say_where_points_hardly_tell_them(made: Made) -> None:
+def test_pages_draw_streets_and_warn_of_rounded_points(made: Made) -> None:
     pages = Partition("city_pages", made.city.name)
     script = made.store.read_bytes(pages, "tomorrow.js").decode()
     data = json.loads(script.partition(", ")[2].rstrip().removesuffix(");"))
@@ -155,11 +142,8 @@ def test_pages_draw_streets_and_say_where_points_hardly_tell_them(made: Made) ->
         assert (coordinates <= [plane.width + 1, plane.height + 1]).all()
     hardly_known = made.city.name == "washington_dc"
     assert bool(made.ranking.caution) == hardly_known == (not data["streets_shown"])
-    told = "is hardly known here: points are rounded to 87 x 111 m"
+    warning = "is hardly known here: points are rounded to 87 x 111 m"
     for file in ("index.html", "track_record.html"):
-        assert (told in made.store.read_bytes(pages, file).decode()) == hardly_known
+        assert (warning in made.store.read_bytes(pages, file).decode()) == hardly_known
 
-
-def test_the_file_of_streets_is_the_real_one(made: Made) -> None:
     assert made.ranking.segments > 1_000
-    assert pq.read_metadata(made.city.streets.path).num_rows > 1_000

@@ -1,4 +1,4 @@
-"""The models of all cities as runs: who takes part, which of them a fold and a day start at, and when they are asked for."""
+"""Shared models as runs: the cities that take part, the folds and days that start from them, and their schedule."""
 
 import json
 import shutil
@@ -14,15 +14,7 @@ from shotspotter_assets.models.shared_models import read_shared, shared_partitio
 from shotspotter_assets.models.stored_models import read_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import (
-    CITIES,
-    SCHEDULES,
-    copy_days,
-    materialize,
-    resources,
-    run_fold,
-    with_city,
-)
+from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table
 
 CITY, OTHER = "tiny_city", "washington_dc"
@@ -37,21 +29,19 @@ def root(tiny_city_days: Path, tmp_path: Path) -> Path:
 
 
 def made(root: Path, week: date, instance: dg.DagsterInstance, **cities: Any) -> SharedModels:
-    """The models of a week, made by a run."""
+    """The models of a week, trained by a run."""
     on = resources(str(root), **cities)
-    assert materialize(["shared_models"], on, instance=instance, partition_key=f"all-cities|{week}").success
+    assert materialize("", ["shared_models"], on, instance=instance, partition_key=str(week)).success
     return SharedModels.model_validate_json(Store(str(root)).read_bytes(shared_partition(week), "record.json"))
 
 
 def give_others(root: Path, week: date, models: SharedModels) -> None:
-    """Models of a week that others have made, in which the tiny city takes no part."""
+    """Store models of a week in which the tiny city takes no part."""
     given = models.model_copy(update={"cutoff": week, "cities": ["another_city"]})
     Store(str(root)).write_bytes(shared_partition(week), "record.json", given.model_dump_json().encode())
 
 
-def test_a_week_is_made_from_the_days_before_it_of_the_cities_that_share(
-    root: Path, instance: dg.DagsterInstance
-) -> None:
+def test_a_week_is_trained_on_earlier_days_of_the_cities_that_share(root: Path, instance: dg.DagsterInstance) -> None:
     models = made(root, WEEK, instance)
     assert models.cities == [CITY]
     assert models.cutoff == WEEK
@@ -72,7 +62,7 @@ def test_a_city_that_lacks_a_day_is_left_out_with_the_day(root: Path, instance: 
     assert "2023-11-03" in made(root, WEEK, instance).left_out[CITY]
 
 
-def test_a_city_starts_at_the_latest_models_that_could_be_known(root: Path, instance: dg.DagsterInstance) -> None:
+def test_a_city_starts_from_the_latest_models_of_others(root: Path, instance: dg.DagsterInstance) -> None:
     store, city = Store(str(root)), CITIES[CITY]
     assert read_shared(store, city, DAY).origin == "package|2023-01-01"
     models = made(root, WEEK, instance)
@@ -82,14 +72,14 @@ def test_a_city_starts_at_the_latest_models_that_could_be_known(root: Path, inst
     for week in ("2023-12-25", "2024-01-08", "2024-01-22"):
         give_others(root, date.fromisoformat(week), models)
     assert read_shared(store, city, DAY).origin == "all-cities|2024-01-08"
-    # Models of a version with other inputs are passed over.
+    # Models with other inputs are passed over.
     slopes = {f"old_{name}": slope for name, slope in models.everyone.slopes.items()}
     old = models.model_copy(update={"everyone": models.everyone.model_copy(update={"slopes": slopes})})
     give_others(root, date(2024, 1, 8), old)
     assert read_shared(store, city, DAY).origin == "all-cities|2023-12-25"
 
 
-def test_folds_and_days_start_there_and_say_so(root: Path, instance: dg.DagsterInstance) -> None:
+def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.DagsterInstance) -> None:
     store, on = Store(str(root)), resources(str(root))
     assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
     alone = read_record(store, CITY, FOLD).models["regime_regression"]
@@ -103,39 +93,30 @@ def test_folds_and_days_start_there_and_say_so(root: Path, instance: dg.DagsterI
     # The card of a city says where its forecast starts.
     table = forecasts_table(FOLD, 91, (8, 8), regime_regression=0.7)
     store.write_table(Partition("evaluation_reports", CITY, "fold", FOLD), "forecasts.parquet", table)
-    config = {"ops": {"walk_forward_reports": {"config": {"candidate": "regime_regression"}}}}
-    assert materialize(["walk_forward_reports"], on, instance=instance, partition_key=CITY, run_config=config).success
+    config = {"walk_forward_reports": {"candidate": "regime_regression"}}
+    assert materialize(CITY, ["walk_forward_reports"], on, instance=instance, config=config).success
     report = Partition("walk_forward_reports", CITY)
     assert json.loads(store.read_bytes(report, "report.json"))["shared"] == {str(FOLD): "all-cities|2023-12-25"}
     card = store.read_bytes(report, "model_card.md").decode()
     assert f"Fold {FOLD}: shrunk towards the model of all cities, all-cities|2023-12-25" in card
 
-    days = {"ops": {"live_models": {"config": {"validation_days": 28}}}}
-    key = f"{CITY}|{DAY}"
-    assert materialize(["live_models"], on, instance=instance, partition_key=key, run_config=days).success
+    config = {"live_models": {"validation_days": 28}}
+    assert materialize(CITY, ["live_models"], on, instance=instance, partition_key=str(DAY), config=config).success
     settings = ServingRecord.load(store, CITY, DAY).next_day.models["stack"].settings
     assert settings["shared"] == "all-cities|2023-12-25"
     assert settings["members"]["residual_boosting"]["shared"] == settings["shared"]
     assert "shared" not in settings["members"]["ew_kde"]
 
 
-@pytest.mark.parametrize(("sharing", "asked"), [(True, ["all-cities|2024-01-15"]), (False, [])])
-def test_the_present_week_is_asked_for_once_on_mondays(
-    root: Path, instance: dg.DagsterInstance, sharing: bool, asked: list[str]
+@pytest.mark.parametrize(("sharing", "requested"), [(True, ["2024-01-15"]), (False, [])])
+def test_the_schedule_requests_the_current_week(
+    root: Path, stored_instance: dg.DagsterInstance, sharing: bool, requested: list[str]
 ) -> None:
     cities = {
         name: city.model_copy(update={"automation": "recent", "shared": sharing}) for name, city in CITIES.items()
     }
-    schedule = SCHEDULES["weekly_shared_models"]
-    at = dg.build_schedule_context(
-        instance,
-        scheduled_execution_time=datetime.fromisoformat("2024-01-15T16:00+00:00"),
-        resources=resources(str(root), cities=cities),
-    )
-    requests = schedule.evaluate_tick(at).run_requests or []
-    assert [request.run_key for request in requests] == asked
-    for request in requests:
-        assert materialize(
-            ["shared_models"], resources(str(root), cities=cities), instance=instance, tags=request.tags
-        ).success
-        assert Store(str(root)).exists(shared_partition(WEEK), "record.json")
+    on, moment = resources(str(root), cities=cities), datetime.fromisoformat("2024-01-15T16:00+00:00")
+    schedule = on.definitions.resolve_schedule_def("weekly_shared_models")
+    with dg.build_schedule_context(stored_instance, moment, resources=dict(on)) as context:
+        requests = schedule.evaluate_tick(context).run_requests or []
+    assert [request.partition_key for request in requests] == requested

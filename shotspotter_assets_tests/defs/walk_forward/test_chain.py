@@ -1,4 +1,4 @@
-"""The whole chain on a small simulated city, on a local path and on S3: from raw alerts to a report that can be recomputed."""
+"""Folds of a small simulated city, on a local path and on S3: from raw alerts to a report that can be recomputed."""
 
 import hashlib
 import json
@@ -10,7 +10,6 @@ import dagster as dg
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import model_names
@@ -30,14 +29,14 @@ PLOTS = {"forecast", "reliability", "hit_rate"}
 
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
-    """What a user sets to work with an S3 server."""
+    """Set the variables that a user sets to work with an S3 server."""
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
 
 
 def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
     root, trained, reported = reported_fold
-    refuse_wrong_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"})
+    check_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"})
 
 
 def test_from_raw_alerts_to_the_report_on_s3(
@@ -55,13 +54,13 @@ def test_from_raw_alerts_to_the_report_on_s3(
     assert run_days(CITY, "2024-03-01", "2024-03-31", on, instance).success
     trained = run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["residual_boosting"]})
     reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
-    refuse_wrong_report(Store(s3_store_root, client), trained, reported, {"residual_boosting"})
+    check_report(Store(s3_store_root, client), trained, reported, {"residual_boosting"})
 
 
-def refuse_wrong_report(
+def check_report(
     store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult, models: set[str]
 ) -> None:
-    """The models and the report of the fold are whole, and what the report says can be recomputed."""
+    """Check that the models and the report of the fold are complete, and recompute the scores."""
     partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
     record = json.loads(store.read_bytes(partition, "record.json"))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
@@ -72,7 +71,7 @@ def refuse_wrong_report(
         for file, digest in model["files"].items():
             assert hashlib.sha256(store.read_bytes(partition, f"{name}.{file}")).hexdigest() == digest
     [event] = trained.get_asset_materialization_events()
-    assert event.partition == f"{CITY}|{FOLD}"
+    assert event.partition == FOLD
 
     partition = Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1))
     report, scores = read_fold_report(store, CITY, date(2024, 1, 1))
@@ -94,14 +93,14 @@ def refuse_wrong_report(
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
 
 
-def test_what_is_missing_or_stale_is_named(
+def test_missing_and_stale_inputs_are_named(
     tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path, reported_fold: ReportedFold
 ) -> None:
     on = resources(str(tmp_path / "store"))
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .* 184 of the 184 days"):
         run_fold("fold_models", CITY, FOLD, on, instance)
     copy_days(tiny_city_days, tmp_path / "store", "2023-12-15")
-    with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*Materialise grid_tensors"):
+    with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*tiny_city/grid_tensors"):
         run_fold("fold_models", CITY, FOLD, on, instance)
     shutil.rmtree(tmp_path / "store")
     copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
@@ -109,7 +108,7 @@ def test_what_is_missing_or_stale_is_named(
         run_fold(
             "fold_models", CITY, FOLD, on, instance, {"settings": {"conv_lstm": {"days": 64, "recurrent_layers": 2}}}
         )
-    with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city\|2024-01-01"):
+    with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city on 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
     shutil.copytree(reported_fold.root / "fold_models", tmp_path / "store" / "fold_models")
@@ -124,13 +123,6 @@ def test_what_is_missing_or_stale_is_named(
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ValueError, match="again"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
-
-
-def test_grids_on_the_store_keep_their_dense_shape(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    run_days(CITY, "2023-11-05", "2023-11-05", resources(str(tmp_path / "store")), instance)
-    file = tmp_path / "store" / "grid_tensors" / "city=tiny_city" / "date=2023-11-05" / "grid.parquet"
-    shape = json.loads(pq.read_schema(file).metadata[b"shape"])
-    assert shape == {"hours": 25, "gunshot_types": 4, "rows": 8, "columns": 8}
 
 
 def test_a_landing_folder_on_s3(
@@ -176,9 +168,9 @@ def test_the_city_is_judged_by_its_folds(
     store = Store(str(tmp_path / "store"))
     forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1)), "forecasts.parquet")
     candidate = next(name for name in model_names(forecasts) if name not in baselines_in(forecasts))
-    config = {"ops": {"walk_forward_reports": {"config": {"candidate": candidate}}}}
+    config = {"walk_forward_reports": {"candidate": candidate}}
     on = resources(str(tmp_path / "store"))
-    result = materialize(["walk_forward_reports"], on, instance=instance, partition_key=CITY, run_config=config)
+    result = materialize(CITY, ["walk_forward_reports"], on, instance=instance, config=config)
     [event] = result.get_asset_materialization_events()
     [check] = result.get_asset_check_evaluations()
     metadata = event.step_materialization_data.materialization.metadata

@@ -1,4 +1,4 @@
-"""Walk-forward reports of the tables that folds leave in the store."""
+"""Walk-forward reports of the forecasts that folds have stored, as runs."""
 
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from shotspotter_assets.evaluation.report_files import read_walk_forward_report
 from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import DEFINITIONS, materialize, resources
+from shotspotter_assets_tests.defs.chain import materialize, resources
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.serving.town import serving_record
 
@@ -36,14 +36,9 @@ def write(store: Store, cutoff: date, table: Any) -> None:
 def run(
     tmp_path: Path, instance: dg.DagsterInstance, candidate: str | None = None
 ) -> tuple[dg.ExecuteInProcessResult, dg.AssetMaterialization, dg.AssetCheckEvaluation]:
-    config = {"ops": {"walk_forward_reports": {"config": {"candidate": candidate}}}} if candidate else None
-    result = materialize(
-        ["walk_forward_reports"],
-        resources(str(tmp_path / "store")),
-        instance=instance,
-        partition_key=CITY,
-        run_config=config,
-    )
+    config = {"walk_forward_reports": {"candidate": candidate}} if candidate else None
+    on = resources(str(tmp_path / "store"))
+    result = materialize(CITY, ["walk_forward_reports"], on, instance=instance, config=config)
     [event] = result.get_asset_materialization_events()
     [check] = result.get_asset_check_evaluations()
     return result, event.step_materialization_data.materialization, check
@@ -55,7 +50,6 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     report, scores = read_walk_forward_report(store, CITY)
     assert report.folds == FOLDS
     assert report.verdict.served == made.metadata["served"].value == "stack"
-    assert made.partition == CITY
     card = store.read_bytes(partition, "model_card.md").decode()
     assert made.metadata["model_card"].value == card
     assert card.startswith("# Model card: next-day alert forecast of tiny_city")
@@ -65,8 +59,8 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
     assert set(rows) == set(scores.models())
     assert rows["stack"]["low"] == pytest.approx(report.verdict.gain.low, abs=1e-5)
-    assert (check.passed, check.blocking, check.partition) == (True, False, CITY)
-    assert check.description.startswith("tiny_city: stack is served. ")
+    assert (check.passed, check.blocking) == (True, False)
+    assert check.description.startswith("stack is served. ")
 
 
 def test_the_card_and_the_panel_name_what_is_in_service(
@@ -81,19 +75,6 @@ def test_the_card_and_the_panel_name_what_is_in_service(
     assert "Over the folds the verdict is another one: **stack**" in card
 
 
-def test_a_combination_within_chance_is_served_and_warns(
-    tmp_path: Path, instance: dg.DagsterInstance, store: Store
-) -> None:
-    for seed, cutoff in enumerate(FOLDS):
-        table = store.read_table(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
-        mean, noise = table["historical_mean"].to_numpy(), np.random.default_rng(seed).normal(0, 0.02, len(table))
-        write(store, cutoff, with_column(table, "stack", mean * np.exp(noise)))
-    _, made, check = run(tmp_path, instance)
-    assert made.metadata["served"].value == "stack"
-    assert made.metadata["verdict"].value == "not worse, not shown to be better"
-    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-
-
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     for cutoff in FOLDS:
         partition = Partition("evaluation_reports", CITY, "fold", cutoff)
@@ -102,34 +83,15 @@ def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg
     result, made, check = run(tmp_path, instance)
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "tiny_city: historical_mean is served." in check.description
+    assert check.description.startswith("historical_mean is served. ")
     assert "Worse than the best simple method, historical_mean (-" in check.description
     assert check.metadata["served"].value == made.metadata["served"].value == "historical_mean"
 
 
-def test_what_is_missing_is_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
+def test_missing_forecasts_and_reports_are_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     with pytest.raises(ValueError, match=r"tiny_city, fold 2024-01-01: no forecast of conv_lstm"):
         run(tmp_path, instance, candidate="conv_lstm")
     for cutoff in FOLDS:
         store.delete(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
     with pytest.raises(ValueError, match=r"tiny_city: no fold has an evaluation report\. Materialise"):
         run(tmp_path, instance)
-
-
-def test_the_report_of_a_city_is_made_from_all_its_folds() -> None:
-    graph = DEFINITIONS.resolve_asset_graph()
-    report, folds = dg.AssetKey("walk_forward_reports"), dg.AssetKey("evaluation_reports")
-    mapping = graph.get_partition_mapping(report, folds)
-    upstream, downstream = graph.get(folds).partitions_def, graph.get(report).partitions_def
-    assert upstream is not None
-    assert downstream is not None
-    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
-        downstream.subset_with_partition_keys([CITY]), downstream, upstream
-    )
-    keys = set(found.partitions_subset.get_partition_keys())
-    assert keys == {key for key in upstream.get_partition_keys() if key.startswith(f"{CITY}|")}
-    assert f"{CITY}|2024-01-01" in keys
-    back = mapping.get_downstream_partitions_for_partitions(
-        upstream.subset_with_partition_keys([f"{CITY}|2024-01-01"]), upstream, downstream
-    )
-    assert set(back.get_partition_keys()) == {CITY}
