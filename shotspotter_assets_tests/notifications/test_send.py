@@ -7,20 +7,14 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from shotspotter_assets.notifications.messages import (
-    Message,
-    corrupt_file,
-    drift,
-    failed_gate,
-    late_city,
-    run_failure,
-)
+from shotspotter_assets.notifications.messages import Message, corrupt_file, failed_check, late_city, run_failure
 from shotspotter_assets.notifications.send import Notifier
 from shotspotter_assets.notifications.settings import NotificationSettings
 from shotspotter_assets_tests.notifications.servers import PATH, Mailbox, Webhook, smtp_server, webhook_server
@@ -30,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiri
 
 NOW = datetime(2024, 5, 2, 12, tzinfo=UTC)
 RUN = "http://dagster.city.gov/runs/1234"
-LATE = late_city("washington_dc", date(2024, 5, 1), NOW, RUN)
+LATE = replace(late_city("washington_dc", "No alerts for 9 days."), run_url=RUN)
 SENDER = {"SHOTSPOTTER_MAIL_FROM": "risk@city.gov", "SHOTSPOTTER_MAIL_TO": "a@city.gov, b@city.gov"}
 
 
@@ -80,7 +74,7 @@ class TestWebhook:
         (post,) = webhook.posts
         assert (post["path"], post["type"]) == (PATH, "application/json")
         text = post["json"]["text"]
-        assert text.startswith("*Late city: washington_dc*\nThe last day that arrived is 2024-05-01")
+        assert text.startswith("*Late city: washington_dc*\nNo alerts for 9 days. Look at")
         assert text.endswith(f"<{RUN}|Open the run>")
 
     def test_tries_again_after_a_server_error(self, webhook):
@@ -152,7 +146,7 @@ class TestDuplicates:
         assert list(notifier_for(webhook).send([LATE], state, NOW).state["webhook"]) == [LATE.key]
 
     def test_many_problems_go_out_in_one_post(self, webhook):
-        messages = [late_city(f"city_{number}", None, NOW) for number in range(200)]
+        messages = [late_city(f"city_{number}", "Late.") for number in range(200)]
         outcome = notifier_for(webhook).send(messages, {}, NOW)
         assert len(outcome.sent["webhook"]) == 200
         (post,) = webhook.posts
@@ -164,7 +158,7 @@ class TestMail:
     def test_sends_to_all_receivers(self):
         with smtp_server() as mailbox:
             outcome = notifier_for(smtp_url=smtp_url(mailbox)).send(
-                [LATE, drift("x", date(2024, 5, 1), ["More alerts."])], {}, NOW
+                [LATE, failed_check("x", "rolling_gate", "2024-05-01", "More alerts.")], {}, NOW
             )
         assert outcome.failures == {}
         (mail,) = mailbox.mails
@@ -172,7 +166,7 @@ class TestMail:
         assert (mail["From"], mail["To"]) == ("risk@city.gov", "a@city.gov, b@city.gov")
         assert mail["Message-ID"].endswith("@city.gov>")
         assert f"Run: {RUN}" in mail.get_content()
-        assert "2024-05-01: More alerts." in mail.get_content()
+        assert "rolling_gate: More alerts." in mail.get_content()
 
     def test_tries_again_after_a_temporary_refusal(self):
         with smtp_server() as mailbox:
@@ -298,7 +292,8 @@ class TestMessages:
         assert mailbox.mails[0]["Subject"] == "Corrupt file: dc, a<!channel> Bcc: x@y.z?.csv"
 
     def test_a_link_cannot_end_early(self, webhook):
-        notifier_for(webhook).send([drift("dc", date(2024, 5, 1), ["More alerts."], "http://h/r?a=1&b=x|y>z")], {}, NOW)
+        message = failed_check("dc", "rolling_gate", "2024-05-01", "More alerts.", "http://h/r?a=1&b=x|y>z")
+        notifier_for(webhook).send([message], {}, NOW)
         assert webhook.posts[0]["json"]["text"].endswith("<http://h/r?a=1&amp;b=x%7Cy%3Ez|Open the run>")
 
     def test_a_long_error_is_shortened(self, webhook):
@@ -307,16 +302,15 @@ class TestMessages:
 
     def test_kinds_have_their_own_keys(self):
         messages: list[Message] = [
-            run_failure("daily", "dc|2024-05-01", "grid", "no"),
-            run_failure("daily", "dc|2024-05-02", "grid", "no"),
-            late_city("dc", None, NOW),
-            failed_gate("dc", date(2024, 5, 1), "historical mean", "Log loss is 2% worse than the baseline's."),
-            drift("dc", date(2024, 5, 1), ["More alerts."]),
-            drift("oakland", date(2024, 5, 1), ["More alerts."]),
+            run_failure("dc/grid_tensors", "2024-05-01", "grid", "no"),
+            run_failure("dc/grid_tensors", "2024-05-02", "grid", "no"),
+            late_city("dc", "Late."),
+            failed_check("dc", "rolling_gate", "2024-05-01", "More alerts."),
+            failed_check("dc", "forecast_beats_best_baseline", None, "Worse."),
+            failed_check("oakland", "rolling_gate", "2024-05-01", "More alerts."),
             corrupt_file("dc", "x.csv", "no table"),
         ]
         assert len({message.key for message in messages}) == len(messages)
-        assert failed_gate("dc", date(2024, 5, 1), "a", "B.").text == "2024-05-01: B. Serving now: a."
 
 
 class TestSettings:
