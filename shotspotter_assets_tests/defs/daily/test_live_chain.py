@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import shapely
-from shotspotter_assets.cities.nowcast_rules import NowcastRules
 
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.publication import Publication
+from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.models.forecaster import OtherInputsError
