@@ -1,7 +1,7 @@
 """Cleaned alerts of a city by local day: the tidy table of usable rows, and the rejected rows with their reasons."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[cleaned_alerts], asset_checks=[rows_are_conserved, data_quality])
 
 
-def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: Sequence[date]) -> None:
+def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
     """Clean and store the days of a run."""
     from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
     from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
@@ -106,7 +106,7 @@ def _with_days_before(store: "Store", raw: "pa.Table", city: City, first: date, 
     return raw if before is None else pa.concat_tables([before, raw])
 
 
-def _other_alerts(store: "Store", city: City, days: Sequence[date]) -> int:
+def _other_alerts(store: "Store", city: City, days: list[date]) -> int:
     """Alerts stored for other days, if the city's first day, where rows without a date are filed, is among `days`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -117,7 +117,7 @@ def _other_alerts(store: "Store", city: City, days: Sequence[date]) -> int:
     return 0 if alerts is None else int(pc.sum(pc.invert(pc.is_in(alerts["date"], pa.array(list(days))))).as_py() or 0)
 
 
-def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetCheckResult:
+def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheckResult:
     from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
 
     first, last = days[0], days[-1]
@@ -132,7 +132,7 @@ def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetC
     )
 
 
-def _quality(store: "Store", city: City, days: Sequence[date]) -> Iterator[dg.AssetCheckResult]:
+def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
     from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.pictures import city_picture
     from shotspotter_assets.quality.window import Window
@@ -173,7 +173,7 @@ def _metadata(account: "Account") -> panel.Metadata:
     return metadata
 
 
-def _add_pictures(context: dg.AssetExecutionContext, store: "Store", city: City, days: Sequence[date]) -> None:
+def _add_pictures(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
     """A small map and the hours of the last days of a range."""
     from shotspotter_assets.quality.pictures import BEFORE_DAYS, COLUMNS, PICTURED_DAYS, day_pictures
 

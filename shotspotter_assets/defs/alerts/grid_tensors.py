@@ -1,6 +1,5 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
-from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -50,7 +49,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[grid_tensors], asset_checks=[counts_equal_alerts])
 
 
-def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: Sequence[date]) -> None:
+def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
     """Grid and store the days of a run."""
     from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
     from shotspotter_assets.gridding.tensors import sparse_tensors
@@ -77,7 +76,7 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: S
     context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
 
 
-def _conservation(store: "Store", city: City, days: Sequence[date]) -> dg.AssetCheckResult:
+def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheckResult:
     from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
 
     tensors = store.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])

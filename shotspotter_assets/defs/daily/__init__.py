@@ -1,1 +1,1 @@
-"""The daily chain: models in force, forecasts, patrol plans, scores."""
+"""The daily chain: live models, forecasts, patrol plans, scores and pages."""

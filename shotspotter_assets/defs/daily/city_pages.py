@@ -1,4 +1,4 @@
-"""City pages, by city: the static site that analysts and shift commanders open."""
+"""City pages: the static site for analysts and shift commanders."""
 
 import dagster as dg
 
@@ -32,10 +32,10 @@ def definitions(city: City) -> dg.Definitions:
     def city_pages(
         context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource
     ) -> dg.MaterializeResult:
-        """Pages of the city that open by double click: tomorrow, shift plans, past days, track record, alerts, data.
+        """Pages that open by double click: tomorrow, shift plans, past days, track record, alerts, data.
 
-        Made from what is stored, whatever of it there is, with the overview of all cities; files that would be the same are not
-        written again. Streets and districts come from `layers` of the city's file.
+        Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
+        districts come from `layers` of the city's file.
         """
         return _city_pages(context, store, pages, city)
 

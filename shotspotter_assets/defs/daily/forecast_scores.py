@@ -1,4 +1,4 @@
-"""Forecast scores, by city and day: the forecast issued the day before against what happened, and the last weeks."""
+"""Forecast scores of a city by day: the forecast issued the day before, and the last weeks."""
 
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -32,10 +32,10 @@ def definitions(city: City) -> dg.Definitions:
         automation_condition=corrected_days(city),
     )
     def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """How the forecast issued the day before did, with rolling skill, calibration, the gate on issued forecasts, and drift.
+        """Scores of the forecast issued the day before, with rolling skill, calibration, gate and drift.
 
-        The first day has no forecast and a record that tells so, and so has a day that is not known yet. All is of forecasts
-        issued at the lead of the last one. Made again when alerts of the last fortnight are corrected.
+        A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
+        issued at the same lead. Rebuilt when alerts of the last fortnight are corrected.
         """
         return _forecast_scores(context, store, city)
 
@@ -89,7 +89,7 @@ def _rolling_gate(store: StoreResource, city: City, day: date) -> dg.AssetCheckR
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
-    """Numbers, each of which the UI plots by the day that was forecast, and words; the record has all that is scored."""
+    """Numbers that the UI plots by day, and notes; the stored record has all scores."""
     from shotspotter_assets.serving.drift import BLOCK_DAYS
     from shotspotter_assets.serving.forecast_scores import REFERENCE
 

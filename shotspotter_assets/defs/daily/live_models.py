@@ -1,4 +1,4 @@
-"""Live models, by city and day: trained when due and accepted by the gate, or those of an earlier day."""
+"""Live models of a city by day: trained when due and accepted by the gate, or those of an earlier day."""
 
 from datetime import UTC, date, datetime
 
@@ -18,7 +18,7 @@ Sections = sections(SERVABLE)
 
 
 class LiveModelConfig(dg.Config):
-    """How live models are trained, and by hand: that they are, or which ones serve."""
+    """Settings of the training, a forced training, or a rollback."""
 
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field(
@@ -46,12 +46,11 @@ def definitions(city: City) -> dg.Definitions:
     def live_models(
         context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """The models in force after the day, trained on the days to it, and why those: the candidate has to pass the gate.
+        """The models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 
-        The last 91 known days are for validation. Models are fitted for the day's lead: for the day after it, from the
-        days known by then, which may end earlier. Where training is not due, the record points to the files of an earlier
-        day. They start from the latest `shared_models` that end no later than the day, and so does a city with too few
-        days for models of its own.
+        The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
+        forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
+        latest `shared_models` that end no later than the day; a city with too few days serves these.
         """
         return _live_models(context, config, store, city)
 

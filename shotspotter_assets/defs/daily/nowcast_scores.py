@@ -1,4 +1,4 @@
-"""Nowcast scores, by city and day: the nowcasts of the next minutes against the incidents that came."""
+"""Nowcast scores of a city by day: nowcasts of the next minutes compared with the observed incidents."""
 
 import dagster as dg
 
@@ -25,7 +25,7 @@ def definitions(city: City) -> dg.Definitions:
         automation_condition=corrected_days(city),
     )
     def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """How the nowcasts of the day did beside the hour's forecast spread evenly, everywhere and near the last incidents.
+        """Scores of the day's nowcasts, compared with the hour's forecast spread evenly, everywhere and near incidents.
 
         Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
         """

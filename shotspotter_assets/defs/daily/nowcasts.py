@@ -1,4 +1,4 @@
-"""Nowcasts, by city: the next 15 to 60 minutes and 1 to 12 hours from now."""
+"""Nowcasts of a city: the next 15 to 60 minutes and the next hours."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from shotspotter_assets.serving.columns import RISK_COLUMNS
 
 
 class NowcastConfig(dg.Config):
-    """From when a nowcast is."""
+    """The instant that a nowcast starts from."""
 
     now: str = Field("", description="Instant with a zone (ISO 8601); empty for the present one.")
 
@@ -37,9 +37,9 @@ def definitions(city: City) -> dg.Definitions:
     def nowcasts(
         context: dg.AssetExecutionContext, config: NowcastConfig, store: StoreResource, sources: SourcesResource
     ) -> dg.MaterializeResult:
-        """Risk of the next 15, 30 and 60 minutes from now and of 1 to 12 hours, from the stored days and the source's since.
+        """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 
-        Hours are forecast from the end of the running one on, which counts with what it has had so far.
+        Hours are forecast from the end of the current one, whose alerts so far count.
         """
         return _nowcasts(context, config, store, sources, city)
 

@@ -1,4 +1,4 @@
-"""Patrol plans, by city and issue date: for the day after it."""
+"""Patrol plans of a city by issue date, for the day after it."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -35,10 +35,10 @@ def definitions(city: City) -> dg.Definitions:
         metadata=panel.column_schema(DISPATCH_COLUMNS),
     )
     def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """How many units to send to which cells in each shift of the day after the issue date, by the city's patrol rules.
+        """Units by cell and shift for the day after the issue date, by the city's patrol rules.
 
-        As a table, as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A city without
-        rules has an empty plan, and so has a day without a forecast.
+        Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
+        city without rules, or a day without a forecast, has an empty plan.
         """
         return _patrol_plans(context, store, city)
 

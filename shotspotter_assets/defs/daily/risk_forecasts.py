@@ -1,4 +1,4 @@
-"""Risk forecasts, by city and issue date: of the day after it."""
+"""Risk forecasts of a city by issue date, for the day after it."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -37,11 +37,11 @@ def definitions(city: City) -> dg.Definitions:
         metadata=panel.column_schema(RISK_COLUMNS),
     )
     def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """Risk of the next local day and of the 1 to 12 hours from its midnight, by cell, from the known days to the issue date.
+        """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
 
-        Beside it the expected alerts by hour, the 20 places with the highest risk and why, and the map as GeoJSON. Automation
-        leaves what was issued on past days as it was. Where the source publishes late, the forecast has a lead of more than a
-        day: it states the last known day, and has no next hours and types. Beyond the city's longest lead nothing is issued.
+        Beside it the expected alerts by hour, the 20 places with the highest risk and the reasons, and the map as GeoJSON.
+        A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
+        lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
         """
         return _risk_forecasts(context, store, city)
 
@@ -132,7 +132,7 @@ def _of_nothing(record: "NoForecast") -> panel.Metadata:
 
 
 def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow and a row should be one line high; the files have all of them."""
+    """Few columns, as the panel is narrow; the files have all of them."""
     from shotspotter_assets.gridding.cells import cell_name
 
     return [

@@ -1,4 +1,4 @@
-"""Risk of the streets, by city and issue date: of the day after it."""
+"""Street risk of a city by issue date, for the day after it."""
 
 from datetime import date
 from typing import TYPE_CHECKING
@@ -34,10 +34,10 @@ def definitions(city: City) -> dg.Definitions:
         metadata=panel.column_schema(STREET_COLUMNS),
     )
     def street_risk(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """Risk of every street between two crossings on the next local day and in each shift, and the 50 highest with reasons.
+        """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
 
-        The forecast of each cell is divided among its streets by their past, so that it adds up. A city whose file names no
-        streets has none, and so has a day without a forecast; plans do without them where their file cannot be used.
+        The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
+        `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
         """
         return _street_risk(context, store, city)
 
@@ -94,7 +94,7 @@ def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: 
 
 
 def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow and a row should be one line high; the files have all of them."""
+    """Few columns, as the panel is narrow; the files have all of them."""
     return [
         {
             "rank": row["rank"],

@@ -1,4 +1,4 @@
-"""Street scores, by city and day: the streets ranked the day before against the alerts that came."""
+"""Street scores of a city by day: the streets ranked the day before."""
 
 import dagster as dg
 
@@ -27,10 +27,9 @@ def definitions(city: City) -> dg.Definitions:
         automation_condition=corrected_days(city),
     )
     def street_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """How the streets ranked the day before did on the day, compared with the mean of each one's past.
+        """Scores of the streets ranked the day before, compared with the mean of each street's past.
 
-        Made by itself for cities with `streets`, and again when alerts are corrected. A day without a forecast, or whose streets
-        are others by now, has a record that tells so.
+        Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
         """
         return _street_scores(context, store, city)
 

@@ -1,1 +1,1 @@
-"""Folds: their models, the report of each, and the report of a city over all of its folds."""
+"""Walk-forward folds: their models, their reports, and the report over all folds of a city."""

@@ -1,4 +1,4 @@
-"""Evaluation reports, by city and fold whose test window is over."""
+"""Evaluation reports of a city by fold whose test window is over."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ReportConfig(dg.Config):
-    """What a report forecasts beside the next day."""
+    """Forecasts that a report scores in addition to the next day."""
 
     horizons: list[int] = Field(
         default=[4],

@@ -1,4 +1,4 @@
-"""Fold models, by city and cutoff."""
+"""Fold models of a city by cutoff."""
 
 import dagster as dg
 from pydantic import Field
@@ -20,7 +20,7 @@ Sections = sections()
 
 
 class FoldModelConfig(dg.Config):
-    """Which models are trained, on how much of the days before the cutoff, and with which settings."""
+    """The forecasters to train, their settings, and the share of days for validation."""
 
     models: list[str] = Field(
         default=[],
@@ -52,7 +52,7 @@ def definitions(city: City) -> dg.Definitions:
     def fold_models(
         context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """The forecasters, fitted on the days before the fold's cutoff; the last of them are for validation and calibration.
+        """Forecasters fitted on the days before the cutoff; the last of these days are for validation and calibration.
 
         The report's network of a killed run continues after its last finished epoch when the run is started again with
         the same settings.

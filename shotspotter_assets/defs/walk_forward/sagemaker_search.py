@@ -1,4 +1,4 @@
-"""The step from the asset `tuned_settings` to a tuning job of SageMaker, and its part of the launchpad."""
+"""A search of settings by a tuning job on SageMaker, and its part of the launchpad."""
 
 from datetime import date
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SageMakerConfig(dg.Config):
-    """On what training jobs run, where `engine` is sagemaker."""
+    """Machines of the training jobs, where `engine` is sagemaker."""
 
     instance_type: str = Field(
         default="ml.m5.xlarge", pattern=r"^ml\.", description="Of each training job; the account needs a quota of it."

@@ -1,4 +1,4 @@
-"""Tuned settings, by city and cutoff: what a search of a forecaster's settings finds before the cutoff."""
+"""Tuned settings of a city by cutoff: the result of a search on the days before the cutoff."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 
 
 class TuningConfig(dg.Config):
-    """Whose settings are searched, for how long, and what the search starts at."""
+    """The forecaster, the budget and the starting point of a search."""
 
     forecaster: str = Field(
         default="residual_boosting", description=f"Whose settings are searched: {', '.join(TUNABLE)}."
@@ -85,10 +85,10 @@ def definitions(city: City) -> dg.Definitions:
     def tuned_settings(
         context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
     ) -> dg.MaterializeResult:
-        """The settings of a forecaster with the least log loss of the validation window, by Bayesian search before the cutoff.
+        """The settings of a forecaster with the lowest log loss in the validation window, found by Bayesian search.
 
-        The storage keeps every finished trial: a killed search goes on with them, and so does a run with more trials. The
-        asset prints and stores YAML for the city's file; nothing is adopted automatically.
+        The storage keeps every finished trial, so that a killed search continues. The asset stores YAML for the city's
+        file; nothing is adopted automatically.
         """
         return _tuned_settings(context, config, store, sagemaker, city)
 

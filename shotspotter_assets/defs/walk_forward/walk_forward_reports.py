@@ -1,4 +1,4 @@
-"""Walk-forward reports, by city: all of its folds together, with the verdict and the model card."""
+"""Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class WalkForwardConfig(dg.Config):
-    """What a walk-forward report judges."""
+    """The candidates that a walk-forward report judges."""
 
     candidate: str = Field(
         "",
@@ -55,9 +55,9 @@ def definitions(city: City) -> dg.Definitions:
     def walk_forward_reports(
         context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """All reported folds of the city as one: gains over every baseline with intervals, the verdict, and the model card.
+        """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card.
 
-        The gains are also given by fold and area, with the burden of the flags.
+        Gains are also given by fold and area, with the burden of the flags.
         """
         return _walk_forward_reports(context, config, store, city)
 
@@ -152,7 +152,7 @@ def _metadata(
     pictures: Mapping[str, bytes],
     path: str,
 ) -> panel.Metadata:
-    """The verdict, what is in service, the card, the table of models, numbers, and the pictures."""
+    """Verdict, model card, table of models, numbers and pictures for the panel."""
     from shotspotter_assets.evaluation.report_views import walk_forward_rows
 
     verdict = report.verdict
