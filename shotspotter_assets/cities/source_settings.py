@@ -139,7 +139,7 @@ class LandingSource(TabularSource):
 
 
 class SimulatedCitySource(SourceSettings):
-    """The embedded simulation with known true intensity."""
+    """The embedded simulation."""
 
     kind: Literal["simulated"]
     seed: int = Field(default=0, ge=0)
@@ -284,15 +284,6 @@ class Paging(StrictModel):
         return self
 
 
-class Corrections(StrictModel):
-    """The address for corrections of earlier alerts; each is a whole alert with the id of the earlier one."""
-
-    url: SafeUrl
-    """With `{since}`: the instant from which corrections are asked for."""
-    rows: JmesPath | None = None
-    """Path of the list of corrections; null if it is that of the alerts."""
-
-
 class AlertsApiSource(ApiSource):
     """A JSON API of alerts with a token. If a `source_id` has several versions, the latest is used."""
 
@@ -311,18 +302,15 @@ class AlertsApiSource(ApiSource):
     version: JmesPath | None = None
     """Path of the number or time of an alert's version; null where later answers hold later versions."""
     withdrawn: JmesPath | None = None
-    """Path that is true for an alert that was taken back, such as `status == 'dismissed'`."""
-    corrections: Corrections | None = None
+    """Path that is true for an alert that was withdrawn, such as `status == 'dismissed'`."""
 
     @model_validator(mode="after")
-    def _knows_what_is_corrected(self) -> "AlertsApiSource":
-        if (self.corrections or self.version or self.withdrawn) and self.columns.source_id is None:
-            raise ValueError("corrections, version and withdrawn need columns.source_id")
+    def _fills_in_known_instants(self) -> "AlertsApiSource":
+        if self.version and self.columns.source_id is None:
+            raise ValueError("alerts with a version need columns.source_id")
         unknown = set(re.findall(r"{\w*}", self.url)) - {"{first}", "{last}"}
         if unknown:
             raise ValueError(f"url has {', '.join(sorted(unknown))} (allowed: {{first}}, {{last}})")
-        if self.corrections and "{since}" not in self.corrections.url:
-            raise ValueError("corrections.url must hold {since}")
         return self
 
 

@@ -17,7 +17,7 @@ from shotspotter_assets.sources.registry import Access, open_sources
 
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier
-    from shotspotter_assets.sources.protocol import AlertSource
+    from shotspotter_assets.sources.alert_source import AlertSource
     from shotspotter_assets.storage.store import Store
 
 

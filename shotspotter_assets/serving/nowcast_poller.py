@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.serving.nowcasts import Nowcast, days_to_read, nowcast, record_in_force, with_rows
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
-from shotspotter_assets.sources.api.json_rows import versions_of_days
-from shotspotter_assets.sources.protocol import AlertSource
+from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.receive import read_sources
+from shotspotter_assets.sources.schema import versions_of_days
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.known_days import (
     YEAR_DAYS,
     DayState,
@@ -18,7 +19,6 @@ from shotspotter_assets.sources.known_days import (
     learned_days_late,
     silent_at_end,
 )
-from shotspotter_assets.sources.protocol import AlertSource, DatedSource, FileSource
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Partition, Store
@@ -57,13 +57,13 @@ def day_states(
     silent = silent_at_end(rows["date"], days)
     if not silent:
         return DayStates({}, "", publishes)
-    told = readers[0].newest_day() if isinstance(readers[0], DatedSource) and not answers_fully(city) else None
+    told = None if answers_fully(city) else readers[0].newest_day()
     yesterday = today(city.zone) - timedelta(days=1)
     # Of a source that tells its newest row, the days after the run are silent too.
     last = days[-1] if told is None or told > days[-1] else max(days[-1], min(yesterday, city.end or yesterday))
     with_rows = max(rows["date"].unique().to_pylist(), default=None)
     newest = max((day for day in (told, with_rows, _newest_stored(store, city, days[-1])) if day), default=None)
-    named = readers[0].named_days() if isinstance(readers[0], FileSource) else set()
+    named = readers[0].named_days()
     answered = {day for day in silent if answers_fully(city) or day in named or (newest is not None and day <= newest)}
     states: dict[date, DayState] = dict.fromkeys(answered, "answered")
     if len(answered) == len(silent):

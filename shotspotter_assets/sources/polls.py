@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import ApiSource, Patience
+from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, stored_states
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.protocol import ChangingSource, SourceError
 from shotspotter_assets.sources.receive import joined_versions
 from shotspotter_assets.sources.registry import Access, Arrival, open_sources
 from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
@@ -81,7 +81,7 @@ def poll(city: City, arrival: Arrival, access: Access, known: Mapping[str, str],
     """
     last, readers = last_day_over(city), open_sources(impatient(city), access)
     if arrival == "polled":
-        return _poll_live(city, [reader for reader in readers if isinstance(reader, ChangingSource)], store, last)
+        return _poll_live(city, [reader for reader in readers if reader.is_live], store, last)
     return _poll_landed(city, [reader for reader in readers if isinstance(reader, LandingFolder)], known, store, last)
 
 
@@ -243,7 +243,7 @@ def _is_just_complete(city: City, day: date) -> bool:
     return complete is not None and before is not None and before < day <= complete
 
 
-def _poll_live(city: City, sources: Sequence[ChangingSource], store: Store, last: date) -> Poll:
+def _poll_live(city: City, sources: Sequence[AlertSource], store: Store, last: date) -> Poll:
     """Compare the versions of the last `LOOK_BACK_DAYS` with those of the stored days; older days are due if not stored."""
     first = max(city.start, last - timedelta(days=LOOK_BACK_DAYS))
     of_source = joined_versions([source.changed_days(first, last) for source in sources])

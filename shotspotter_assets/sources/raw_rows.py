@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import TabularSource
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.coordinate_systems import refusal_of_points, to_degrees
-from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times
 

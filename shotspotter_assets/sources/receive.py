@@ -9,9 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.sources.api.json_rows import versions_of_days
-from shotspotter_assets.sources.protocol import AlertSource, ChangingSource, FileSource, NoFilesError
-from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA
+from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError
+from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA, versions_of_days
 from shotspotter_assets.storage.fingerprints import row_hashes
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def receive(readers: Sequence[AlertSource], first: date, last: date, before: pa.
     Raises:
         SourceError: a source cannot be read, or not understood.
     """
-    changing = {number: reader for number, reader in enumerate(readers) if isinstance(reader, ChangingSource)}
+    changing = {number: reader for number, reader in enumerate(readers) if reader.is_live}
     # Versions first: rows that come in between then make the day look changed, not the other way round.
     versions = {number: reader.changed_days(first, last) for number, reader in changing.items() if reader.counts_by_day}
     tables = _tables(readers, first, last)
@@ -89,7 +88,7 @@ def _tables(readers: Sequence[AlertSource], first: date, last: date) -> dict[int
 def _unread(readers: Sequence[AlertSource], before: pa.Table) -> list[str]:
     """The files of earlier rows that cannot be read now."""
     files = before["received_from"].unique().to_pylist()
-    return sorted({file for reader in readers if isinstance(reader, FileSource) for file in reader.unread(files)})
+    return sorted({file for reader in readers for file in reader.unread(files)})
 
 
 def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:

@@ -1,7 +1,7 @@
 """The kinds of source: for each `kind` that a city's file may name, its reader and how its new days become known.
 
-A new kind is a model of its settings in `cities.source_settings` (and its place in `Source` there), a module with its
-reader, and a row here. Readers are imported when they are opened, as definitions must load quickly.
+A new kind is a model of its settings in `cities.source_settings` (and its place in `Source` there), a reader, and a row
+here. Readers are imported when they are opened, as definitions must load quickly.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,16 +18,15 @@ from shotspotter_assets.cities.source_settings import (
 )
 
 if TYPE_CHECKING:
-    from shotspotter_assets.sources.protocol import AlertSource
+    from shotspotter_assets.sources.alert_source import AlertSource
 
 Arrival = Literal["landed", "polled", "daily"]
-"""How new days become known: as files (a `LandingFolder`), by asking for changes (a `ChangingSource`), or not at all, so
-that each day is asked for once it is over."""
+"""How new days become known: as files (`landed`), by polls of a live source (`polled`), or by the clock alone (`daily`)."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """What readers need beside the city's file."""
+    """The deployment's part of what readers need: folders, secrets and clients."""
 
     landing_root: str
     """Folder of the landing folders: a local path or `s3://bucket/prefix`."""
@@ -40,14 +39,12 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row of the registry of sources."""
+class Kind:
+    """One row of the registry."""
 
     open: "Callable[[City, Any, Access], AlertSource]"
     """Makes the reader of a city's source from its settings."""
     arrival: Arrival
-    knows_truth: bool = False
-    """Whether the reader is a `SimulatedTruth`; such a source is its city's only one."""
 
 
 def _landing(city: City, settings: LandingSource, access: Access) -> "AlertSource":
@@ -66,17 +63,13 @@ def _socrata(city: City, settings: SocrataSource, access: Access) -> "AlertSourc
 def _arcgis(city: City, settings: ArcgisSource, access: Access) -> "AlertSource":
     from shotspotter_assets.sources.api.arcgis import ArcgisLayer
 
-    return ArcgisLayer(city, settings, _secret(settings, access))
+    return ArcgisLayer(city, settings, access.environ.get(settings.token.variable if settings.token else ""))
 
 
 def _alerts_api(city: City, settings: AlertsApiSource, access: Access) -> "AlertSource":
     from shotspotter_assets.sources.api.alerts_api import AlertsApi
 
-    return AlertsApi(city, settings, _secret(settings, access))
-
-
-def _secret(settings: ArcgisSource | AlertsApiSource, access: Access) -> str | None:
-    return None if settings.token is None else access.environ.get(settings.token.variable)
+    return AlertsApi(city, settings, access.environ.get(settings.token.variable if settings.token else ""))
 
 
 def _simulated(city: City, _settings: SimulatedCitySource, _access: Access) -> "AlertSource":
@@ -85,12 +78,12 @@ def _simulated(city: City, _settings: SimulatedCitySource, _access: Access) -> "
     return SimulatedSource(city)
 
 
-KINDS: Final[dict[str, Entry]] = {
-    "landing": Entry(_landing, "landed"),
-    "socrata": Entry(_socrata, "polled"),
-    "arcgis": Entry(_arcgis, "polled"),
-    "alerts_api": Entry(_alerts_api, "polled"),
-    "simulated": Entry(_simulated, "daily", knows_truth=True),
+KINDS: Final = {
+    "landing": Kind(_landing, "landed"),
+    "socrata": Kind(_socrata, "polled"),
+    "arcgis": Kind(_arcgis, "polled"),
+    "alerts_api": Kind(_alerts_api, "polled"),
+    "simulated": Kind(_simulated, "daily"),
 }
 """The registry, by `kind`."""
 

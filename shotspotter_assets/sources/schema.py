@@ -1,16 +1,31 @@
 """The table that every source returns: alerts as received, filed under local civil days."""
 
+from datetime import date
 from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.sources.columns import RAW_COLUMNS
 from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.fingerprints import day_fingerprints
 
 RAW_SCHEMA: Final = arrow_schema(RAW_COLUMNS, required=["date"])
 
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
 )  # fmt: skip
-"""The columns that come from the publisher; the others tell how a row was received."""
+"""The columns that come from the publisher; the others describe how a row was received."""
 
 ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
 """How rows are sorted."""
+
+RANKED: Final = (
+    "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",
+)  # fmt: skip
+"""The columns by which rows of APIs are ranked and days are versioned. Rows that are equal in all are interchangeable."""
+
+
+def versions_of_days(raw: pa.Table) -> dict[date, str]:
+    """Hash each day's rows, without when and from where they were received."""
+    return day_fingerprints(raw.select(RANKED), pc.unique(raw["date"]).to_pylist())

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, TabularSource
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 
 Moments = npt.NDArray[np.datetime64]
 """datetime64[us], shape (rows,); NaT where a row has none."""

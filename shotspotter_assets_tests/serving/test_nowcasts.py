@@ -18,8 +18,8 @@ from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcasts import UntilNow, history_until, nowcast, record_in_force
 from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingModels
+from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record

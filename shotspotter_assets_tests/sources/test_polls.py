@@ -12,10 +12,10 @@ from shotspotter_assets.calendar.local_time import days_between, rows_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.sources import polls
+from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, mark_states
 from shotspotter_assets.sources.polls import LOOK_BACK_DAYS, Poll
-from shotspotter_assets.sources.protocol import AlertSource
 from shotspotter_assets.sources.receive import receive
 from shotspotter_assets.sources.registry import Access, Arrival, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA
@@ -231,10 +231,10 @@ def test_unreadable_files_are_stored_for_the_runs(tmp_path: Path) -> None:
     assert unreadable_versions(store, "dale") == {"b.csv": "2"}
 
 
-class Layer:
+class Layer(AlertSource):
     """A live source with a version of each day that has rows."""
 
-    counts_by_day = True
+    is_live, counts_by_day = True, True
 
     def __init__(self, *days: int) -> None:
         self.versions = {date(2024, 3, day): "1 row" for day in days}

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import Columns, NaiveTimes, TabularSource
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times

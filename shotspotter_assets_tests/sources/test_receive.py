@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.sources.protocol import AlertSource, NoFilesError
+from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError
 from shotspotter_assets.sources.receive import Received, keep_first_seen, receive
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
@@ -26,7 +26,7 @@ def table(*source_ids: str, at: datetime = FIRST_READ, file: str = "a.csv") -> p
     return pa.Table.from_pylist(rows, RAW_SCHEMA)
 
 
-class Files:
+class Files(AlertSource):
     """A source of landed files, of which only a.csv can be read."""
 
     def __init__(self, readable: pa.Table) -> None:
@@ -49,8 +49,10 @@ class NoFiles(Files):
         raise NoFilesError("the folder is missing")
 
 
-class Portal:
-    """A source that counts its rows itself."""
+class Portal(AlertSource):
+    """A live source that counts its rows by day."""
+
+    is_live = True
 
     def __init__(self, *, counts_by_day: bool = True) -> None:
         self.calls: list[str] = []

@@ -3,52 +3,51 @@
 Protocol: https://developers.arcgis.com/rest/services-reference/enterprise/query-feature-service-layer/
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ArcgisSource
-from shotspotter_assets.sources.api.http import JsonApi, sent_token
+from shotspotter_assets.cities.source_settings import ArcgisSource
+from shotspotter_assets.sources.alert_source import AlertSource
+from shotspotter_assets.sources.api.http import JsonApi
 from shotspotter_assets.sources.api.json_rows import (
     ONE_DAY,
     AskedDays,
     Row,
+    both,
     day_of,
+    epoch_literal,
     to_raw_rows,
     top_level_keys,
-    versions_of_days,
 )
-from shotspotter_assets.sources.protocol import SourceError
 
-ATTEMPTS = 3
-"""How often a range is read from its start because the publisher changes rows in the meantime."""
+GEOMETRY: Final = "geometry"
 
-GEOMETRY = "geometry"
-
-NUMBERS = ("esriFieldTypeDouble", "esriFieldTypeSingle", "esriFieldTypeInteger", "esriFieldTypeBigInteger")
+NUMBERS: Final = (
+    "esriFieldTypeDouble", "esriFieldTypeSingle", "esriFieldTypeInteger", "esriFieldTypeBigInteger",
+)  # fmt: skip
 
 
 class Layer(NamedTuple):
-    """A layer's description: field types by name, the field that numbers its rows, and how it is paged."""
+    """A layer's description: field types by name, the field that numbers its rows, and the rows of a page."""
 
     fields: dict[str, str]
     row_id: str
-    max_rows: int
-    has_pages: bool
+    page_size: int
 
 
-class ArcgisLayer:
+class ArcgisLayer(AlertSource):
     """A layer that is asked for all days of a range in one query, page by page.
 
     Rows are filed under the local day of their time. Rows without a usable time, from before the city's start or
     from the future are filed under the city's first day.
     """
 
-    counts_by_day = False
+    is_live = True
 
     def __init__(self, city: City, source: ArcgisSource, token: str | None = None) -> None:
         """`token` is the content of the variable that the city's file names."""
@@ -61,148 +60,97 @@ class ArcgisLayer:
         """See `AlertSource.read`.
 
         Raises:
-            SourceError: the server cannot be asked, refuses the query, or changes the rows with every attempt.
+            SourceError: the server cannot be asked, or refuses the query.
         """
         asked = AskedDays.from_city(self.city, first, last)
         with self._api() as api:
             layer = self._layer(api)
-            where = self._condition(layer, asked)
-            for _ in range(ATTEMPTS):
-                rows = self._rows(api, layer, where)
-                if rows is not None:
-                    return to_raw_rows(rows, self.city, self.source, self.address, asked)
-        raise SourceError(
-            f"City {self.city.name}: {self.address}: the publisher changed rows between the pages, {ATTEMPTS} times in a "
-            f"row; try again later, or ask for fewer days than {first} to {last}."
-        )
-
-    def changed_days(self, first: date, last: date) -> dict[date, str]:
-        """See `ChangingSource.changed_days`: the rows are read, as a layer does not tell its changes by day."""
-        return versions_of_days(self.read(first, last))
+            literal = self._literal(layer)
+            days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
+            rows = self._pages(api, layer, both(self.source.where, days) or "1=1")
+        return to_raw_rows(rows, self.city, self.source, self.address, asked)
 
     def newest_day(self) -> date | None:
-        """See `DatedSource.newest_day`; None of a layer without pages, or whose times cannot be compared."""
+        """See `AlertSource.newest_day`; None for a layer whose times cannot be compared."""
         with self._api() as api:
             layer = self._layer(api)
             literal = self._literal(layer)
-            if literal is None or not layer.has_pages:
+            if literal is None:
                 return None
             time = self.source.columns.time
             begun = f"{time} < {literal(today(self.city.zone) + ONE_DAY)}"
-            where = f"({self.source.where}) AND {begun}" if self.source.where else begun
-            newest: dict[str, int | str] = {"resultOffset": 0, "resultRecordCount": 1, "orderByFields": f"{time} DESC"}
-            features, _ = self._features(api, layer, where, newest)
-        if not features:
-            return None
-        row = features[0]["attributes"] | {GEOMETRY: features[0].get(GEOMETRY)}
-        return day_of(row, self.city, self.source, self.address)
+            newest: dict[str, int | str] = {"resultRecordCount": 1, "orderByFields": f"{time} DESC"}
+            rows, _ = self._rows(api, layer, both(self.source.where, begun), newest)
+        return day_of(rows[0], self.city, self.source, self.address) if rows else None
 
     def _api(self) -> JsonApi:
-        token = sent_token(self.city.name, self.address, self.source.token, self._token)
-        return JsonApi(self.city, self.source.patience, token)
+        return JsonApi(self.city, self.source.patience, self.source.token, self._token)
 
     def _layer(self, api: JsonApi) -> Layer:
         description = api.get(self.address, {"f": "json"}).content
         fields = description.get("fields") if isinstance(description, dict) else None
         if not fields:
-            raise api.error(
-                self.address,
-                None,
-                "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N",
-            )
+            problem = "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N"
+            raise api.error(self.address, None, problem)
         types = {field["name"]: field["type"] for field in fields}
         numbering = (name for name, kind in types.items() if kind == "esriFieldTypeOID")
         row_id = description.get("objectIdField") or next(numbering, None)
-        if row_id is None:
-            raise api.error(self.address, None, "the layer has no field that numbers its rows, so it cannot be paged")
-        missing = [name for name in top_level_keys(self.source) if name not in types and name != GEOMETRY]
+        capabilities = description | (description.get("advancedQueryCapabilities") or {})
+        if row_id is None or not capabilities.get("supportsPagination", False):
+            problem = "the layer cannot be read page by page (supportsPagination); export it to files and read these"
+            raise api.error(self.address, None, problem)
+        missing = ", ".join(name for name in top_level_keys(self.source) if name not in types and name != GEOMETRY)
         if missing:
-            raise api.error(
-                self.address,
-                None,
-                f"the layer has no field {', '.join(missing)} (it has: {', '.join(types)}); correct source.columns in the "
-                "city's file",
-            )
+            problem = f"the layer has no field {missing} (it has: {', '.join(types)}); correct source.columns in the city's file"
+            raise api.error(self.address, None, problem)
         max_rows = description.get("maxRecordCount") or 1000
-        capabilities = description.get("advancedQueryCapabilities") or {}
-        has_pages = bool(capabilities.get("supportsPagination", description.get("supportsPagination", False)))
-        return Layer(types, row_id, min(max_rows, self.source.page_size or max_rows), has_pages)
+        return Layer(types, row_id, min(max_rows, self.source.page_size or max_rows))
 
-    def _rows(self, api: JsonApi, layer: Layer, where: str) -> list[Row] | None:
-        """All rows; None where those of the pages are not those that the layer has."""
-        pages = list(self._pages(api, layer, where) if layer.has_pages else self._ranges(api, layer, where))
-        features = [feature for page in pages for feature in page]
-        if len(pages) > 1:
-            ids = {feature["attributes"][layer.row_id] for feature in features}
-            count = api.get(self._query, {"where": where, "returnCountOnly": "true", "f": "json"}).content["count"]
-            if not len(ids) == len(features) == count:
-                return None
-        return [feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features]
+    def _pages(self, api: JsonApi, layer: Layer, where: str) -> list[Row]:
+        """Return the rows of all pages, each after the last row number of the page before.
 
-    def _pages(self, api: JsonApi, layer: Layer, where: str) -> Iterator[list[Row]]:
-        offset = 0
-        while True:
-            page = {"resultOffset": offset, "resultRecordCount": layer.max_rows}
-            features, has_more = self._features(api, layer, where, page)
-            yield features
-            offset += len(features)
-            # Servers before 10.3.1 do not tell that there is more after a page.
-            if not features or (len(features) < layer.max_rows and not has_more):
-                return
+        Unlike offsets, row numbers leave no gap where the publisher deletes rows in the meantime.
+        """
+        rows: list[Row] = []
+        page, has_more = where, True
+        while has_more:
+            found, is_cut = self._rows(
+                api, layer, page, {"resultRecordCount": layer.page_size, "orderByFields": layer.row_id}
+            )
+            rows += found
+            # Servers before 10.3.1 do not say that there is more after a page.
+            has_more = bool(found) and (is_cut or len(found) >= layer.page_size)
+            page = both(where, f"{layer.row_id} > {rows[-1][layer.row_id]}") if has_more else ""
+        return rows
 
-    def _ranges(self, api: JsonApi, layer: Layer, where: str) -> Iterator[list[Row]]:
-        """The pages of a layer without paging: all row numbers, which have no limit, and then ranges of these."""
-        query = {"where": where, "returnIdsOnly": "true", "f": "json"}
-        ids = sorted(api.get(self._query, query).content.get("objectIds") or ())
-        for start in range(0, len(ids), layer.max_rows):
-            part = ids[start : start + layer.max_rows]
-            within = f"({where}) AND {layer.row_id} >= {part[0]} AND {layer.row_id} <= {part[-1]}"
-            yield self._features(api, layer, within, {})[0]
-
-    def _features(
-        self, api: JsonApi, layer: Layer, where: str, page: Mapping[str, int | str]
-    ) -> tuple[list[Row], bool]:
+    def _rows(self, api: JsonApi, layer: Layer, where: str, page: Mapping[str, int | str]) -> tuple[list[Row], bool]:
+        """Return (rows, whether the server has more) of one page."""
         keys = top_level_keys(self.source)
         query = {
             "where": where,
             "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in keys if key != GEOMETRY)])),
             "returnGeometry": "true" if GEOMETRY in keys else "false",
             "outSR": 4326,
-            "orderByFields": layer.row_id,
             "f": "json",
-        } | dict(page)
-        if not layer.has_pages:
-            del query["orderByFields"]
+            **page,
+        }
         content = api.get(self._query, query).content
         features = content.get("features") if isinstance(content, dict) else None
         if features is None:
             raise api.error(self._query, query, "the answer has no features; check source.layer in the city's file")
-        return features, bool(content.get("exceededTransferLimit"))
+        rows = [feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features]
+        return rows, bool(content.get("exceededTransferLimit"))
 
     @property
     def _query(self) -> str:
         return f"{self.address}/query"
 
-    def _condition(self, layer: Layer, asked: AskedDays) -> str:
-        """The rows wanted, in the layer's SQL; all rows of the layer where times are text."""
-        conditions = [self.source.where] if self.source.where else []
-        literal = self._literal(layer)
-        if literal is not None:
-            conditions.append(asked.condition(self.source.columns.time, literal))
-        return " AND ".join(f"({condition})" for condition in conditions) or "1=1"
-
     def _literal(self, layer: Layer) -> Callable[[date], str] | None:
+        """Return a function that writes the beginning of a day in the layer's SQL; None where times are text."""
         kind = layer.fields.get(self.source.columns.time)
         if kind == "esriFieldTypeDateOnly":
             return lambda day: f"DATE '{day.isoformat()}'"
         if kind == "esriFieldTypeDate":
             keyword = {"timestamp": "TIMESTAMP ", "date": "DATE ", "text": ""}[self.source.time_literal]
             return lambda day: f"{keyword}'{day.isoformat()} 00:00:00'"
-        if kind in NUMBERS:
-            unit = EPOCH_UNITS.get(self.source.time_format or "")
-            return None if unit is None else lambda day: str(_seconds(day) * unit)
-        return None
-
-
-def _seconds(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+        return epoch_literal(self.source.time_format) if kind in NUMBERS else None

@@ -1,63 +1,49 @@
-"""JSON over HTTP for all live sources: retries, time-outs, tokens that stay secret, errors with a remedy.
-
-What the answers of one platform mean belongs to its own module.
-"""
+"""JSON over HTTP for all live sources: retries, time-outs, tokens that stay secret, errors with a remedy."""
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, Final, NamedTuple, NoReturn, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
+import urllib3.exceptions
 from urllib3.util import Retry
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import MEGABYTE, Patience, SentToken
 from shotspotter_assets.redaction import Redaction
-from shotspotter_assets.sources.api.deadlines import Deadline, PunctualAdapter
-from shotspotter_assets.sources.api.http_errors import REMEDIES, publisher_message, unreachable
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 
-RETRIED = (202, 429, 500, 502, 503, 504)
-"""Statuses that are asked again. Socrata answers 202 while it still works on a query."""
+RETRIED: Final = (202, 429, 500, 502, 503, 504)
+"""Statuses that are retried. Socrata answers 202 while it still works on a query."""
 
-JSON_TYPES = ("json", "text/plain")
+JSON_TYPES: Final = ("json", "text/plain")
 """Parts of content types that may hold JSON; ArcGIS servers call their JSON plain text."""
 
-MAX_MESSAGE_CHARACTERS = 300
-"""Of a publisher's own message, and of whatever else of an answer an error names."""
+MAX_MESSAGE_CHARACTERS: Final = 200
+"""Maximum length of a publisher's own message in an error."""
 
-LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
-"""Loggers that write whole addresses, their query parameters included."""
+CHUNK_BYTES: Final = 1 << 16
 
+NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
-class Token(NamedTuple):
-    """A secret and how it is sent: in a header, or as a query parameter where `header` is null."""
+REMEDIES: Final = {
+    202: "try again later",
+    400: "check the columns and `where` in the city's file against the publisher's names",
+    401: "check the token",
+    403: "check the token, and that it may read this data set",
+    404: "check the address in the city's file; the publisher may have moved or withdrawn the data set",
+    429: "the publisher limits requests; set a token if it offers one, or ask for fewer days",
+    498: NEEDS_LOG_IN,
+    499: NEEDS_LOG_IN,
+}
+"""Remedies by HTTP status, or by ArcGIS's own code."""
 
-    secret: str
-    header: str | None
-    parameter: str | None = None
-    prefix: str = ""
-
-
-def sent_token(city: str, address: str, sent: SentToken | None, secret: str | None) -> Token | None:
-    """The token that a city's file names, with the content of its variable.
-
-    Raises:
-        SourceError: the variable is not set.
-    """
-    if sent is None:
-        return None
-    if not secret:
-        raise SourceError(
-            f"City {city}: {address}: no token; set the environment variable {sent.variable} where Dagster runs."
-        )
-    if sent.sent_as == "parameter":
-        return Token(secret, header=None, parameter=sent.name)
-    return Token(secret, header=sent.name, prefix=sent.prefix)
+LOGGER: Final = logging.getLogger("urllib3.connectionpool")
+"""Logs whole addresses, their query parameters included."""
 
 
 class Answer(NamedTuple):
@@ -67,118 +53,113 @@ class Answer(NamedTuple):
     next_url: str | None
 
 
-class _BrokenAnswerError(Exception):
-    """An answer that may well be whole when it is asked for again."""
+class _ProblemError(Exception):
+    """A failed request, in words without address; `retry_after` (seconds) is None where a retry cannot help."""
+
+    def __init__(self, problem: str, retry_after: float | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
 
 
 class JsonApi:
     """One publisher's API, for one `with` block.
 
-    urllib3 repeats requests after 429 and 5xx, and honours Retry-After; tenacity repeats them after answers that end early
-    or are not JSON, and after temporary errors that come as HTTP 200. Redirects are not followed, so that a token is only
-    sent to the host in the city's file.
+    Redirects are not followed, so that a token is only sent to the host in the city's file.
     """
 
-    def __init__(self, city: City, patience: Patience, token: Token | None = None) -> None:
-        """`city` has the name that messages have, and the limits of answers.
+    def __init__(
+        self, city: City, patience: Patience, sent: SentToken | None = None, secret: str | None = None
+    ) -> None:
+        """Prepare requests.
+
+        Args:
+            city: its name stands in errors; its limits bound the answers.
+            patience: time-outs and retries.
+            sent: how the token is sent; None without a token.
+            secret: the token.
 
         Raises:
-            SourceError: the token cannot be sent.
+            SourceError: the token is missing, or cannot be sent.
         """
-        self._city, self._limits = city.name, city.limits
-        self._deadline = Deadline(patience.answer_seconds)
-        self._expanded_bytes = 0
-        self._patience = patience
-        self._token = token
-        if token is not None and not (token.secret.isascii() and token.secret.isprintable() and token.secret.strip()):
+        if sent is not None and not secret:
+            raise SourceError(
+                f"City {city.name}: no token; set the environment variable {sent.variable} where Dagster runs."
+            )
+        if secret and not (secret.isascii() and secret.isprintable() and secret.strip()):
             raise SourceError(
                 f"City {city.name}: the token is empty or has characters that no token has; set it again."
             )
-        self._redaction = Redaction([token.secret] if token is not None else [])
-        self._filter = _WithoutToken(self.clean)
+        self._city, self._limits, self._patience = city.name, city.limits, patience
+        self._sent, self._secret = sent, secret or ""
+        self._redaction = Redaction([secret] if secret else [])
+        self._received_bytes = 0
 
     def __enter__(self) -> Self:
-        patience = self._patience
         self._session = requests.Session()
         self._session.auth = self._authorise
-        retries = Retry(
-            total=patience.retries,
-            status_forcelist=RETRIED,
-            allowed_methods=("GET",),
-            backoff_factor=patience.backoff_seconds,
-            backoff_jitter=patience.backoff_seconds,
-            backoff_max=patience.longest_wait_seconds,
-            retry_after_max=int(patience.longest_wait_seconds),
-            raise_on_status=False,
-        )
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, PunctualAdapter(self._deadline, retries))
-        for name in LOGGERS:
-            logging.getLogger(name).addFilter(self._filter)
+        LOGGER.addFilter(self._redact_record)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for name in LOGGERS:
-            logging.getLogger(name).removeFilter(self._filter)
+    def __exit__(self, *_: object) -> None:
+        LOGGER.removeFilter(self._redact_record)
         self._session.close()
 
     def get(self, url: str, parameters: Mapping[str, str | int] | None = None) -> Answer:
-        """The JSON at an address.
+        """Return the JSON at an address.
 
         Raises:
             SourceError: no usable answer after all retries; the message has status, address without token, and remedy.
         """
-        patience = self._patience
-        # Not left to urllib3, which hands over bodies before they are whole.
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_BrokenAnswerError),
-            stop=tenacity.stop_after_attempt(patience.retries + 1),
-            wait=tenacity.wait_random_exponential(
-                multiplier=2 * patience.backoff_seconds, max=patience.longest_wait_seconds
-            ),
+            retry=tenacity.retry_if_exception(lambda error: getattr(error, "retry_after", None) is not None),
+            stop=tenacity.stop_after_attempt(self._patience.retries + 1),
+            wait=self._wait_seconds,
             reraise=True,
         )
         try:
             return retrying(self._get_once, url, parameters or {})
-        except _BrokenAnswerError as broken:
-            problem = f"{broken} {patience.retries + 1} times in a row; try again later"
+        except _ProblemError as error:
+            problem = str(error)
+        # Raised outside the handler: a caught error may hold the token and would be shown as the context of this one.
         raise self.error(url, parameters, problem)
 
     def same_host(self, url: str, base: str) -> str:
-        """`url`, which may be relative to `base`.
+        """Return `url`, which may be relative to `base`, as a whole address.
 
         Raises:
             SourceError: it leads to another host, where the token must not go.
         """
         absolute = urljoin(base, url)
         if urlsplit(absolute)[:2] != urlsplit(base)[:2]:
-            raise self.error(base, None, f"the next page is said to be on another host: {self.clean(absolute)}")
+            raise self.error(base, None, f"the next page is said to be on another host: {urlsplit(absolute).hostname}")
         return absolute
 
     def error(self, url: str, parameters: Mapping[str, str | int] | None, problem: str) -> SourceError:
-        """The error of an address, without the token."""
+        """Return the error of an address, without the token."""
         query = "&".join(f"{name}={value}" for name, value in (parameters or {}).items())
         address = f"{url}{'&' if '?' in url else '?'}{query}" if parameters else url
-        return SourceError(self.clean(f"City {self._city}: {address}: {problem}."))
+        return SourceError(self._redaction.clean(f"City {self._city}: {address}: {problem}."))
 
-    def clean(self, text: str) -> str:
-        """`text` without the token."""
-        return self._redaction.clean(text)
-
-    def _quoted(self, text: str) -> str:
-        """A text of the publisher's, without the token, and then cut."""
-        return self._redaction.shortened(text, MAX_MESSAGE_CHARACTERS)
+    def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
+        first, longest = self._patience.backoff_seconds, self._patience.longest_wait_seconds
+        error = state.outcome.exception() if state.outcome else None
+        asked_for = getattr(error, "retry_after", None) or 0.0
+        return min(
+            max(tenacity.wait_exponential_jitter(multiplier=first, max=longest, jitter=first)(state), asked_for),
+            longest,
+        )
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # An `auth` of our own also keeps requests from sending what a netrc file has for the host.
-        token = self._token
-        if token is not None and token.header is not None:
-            request.headers[token.header] = token.prefix + token.secret
-        elif token is not None:
-            request.prepare_url(request.url, {token.parameter: token.secret})
+        if self._sent is not None and self._sent.sent_as == "header":
+            request.headers[self._sent.name] = self._sent.prefix + self._secret
+        elif self._sent is not None:
+            request.prepare_url(request.url, {self._sent.name: self._secret})
         return request
+
+    def _redact_record(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redaction.clean(record.getMessage()), ()
+        return True
 
     def _get_once(self, url: str, parameters: Mapping[str, str | int]) -> Answer:
         patience = self._patience
@@ -190,102 +171,105 @@ class JsonApi:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = self._body(response, url, parameters)
-        except requests.exceptions.RequestException as error:
-            ended_early = isinstance(
-                error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
-            )
-            if ended_early and not self._deadline.is_over:
-                failure: Exception = _BrokenAnswerError("the answer ended early")
-            else:
-                late = requests.exceptions.ReadTimeout()
-                failure = self.error(url, parameters, unreachable(late if self._deadline.is_over else error, patience))
-        else:
-            return self._parsed(response, body, url, parameters)
-        finally:
-            self._deadline.stop()
-        # Raised outside the handlers, as the errors that they caught may hold the token and would be shown with this one.
-        raise failure
+                body = self._body(response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._no_answer(error) from None
+        return self._answer(response, body)
 
-    def _body(self, response: requests.Response, url: str, parameters: Mapping[str, str | int]) -> bytearray:
-        body = bytearray()
-        for part in response.iter_content(1 << 16):  # which unpacks no more than that at a time
-            body += part
-            self._expanded_bytes += len(part)
-            if self._deadline.is_over:
-                break
-            for limit, size in (("max_answer_mb", len(body)), ("max_expanded_mb", self._expanded_bytes)):
-                allowed = getattr(self._limits, limit)
-                if size > allowed * MEGABYTE:
+    def _body(self, response: requests.Response) -> bytearray:
+        until, body = monotonic() + self._patience.answer_seconds, bytearray()
+        # Unlike `iter_content`, `read1` returns what has arrived, so that a server that drips is given up in time.
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+            body += chunk
+            self._received_bytes += len(chunk)
+            for limit, size in (("max_answer_mb", len(body)), ("max_expanded_mb", self._received_bytes)):
+                if size > (most := getattr(self._limits, limit)) * MEGABYTE:
                     what = "the answer is" if limit == "max_answer_mb" else "the answers together are"
-                    raise self.error(url, parameters, f"{what} larger than {allowed:,} MB; {self._remedy(limit)}")
-        if self._deadline.is_over:
-            raise requests.exceptions.ReadTimeout
+                    raise _ProblemError(f"{what} larger than {most:,} MB; raise limits.{limit} in the city's file")
+            if monotonic() > until:
+                raise _ProblemError(self._too_late)
         return body
 
-    def _content(self, body: bytearray, url: str, parameters: Mapping[str, str | int]) -> Any:
-        values = sum(body.count(mark) for mark in (b"{", b"[", b","))
-        if values > self._limits.max_cells:
-            limit = f"more than {self._limits.max_cells:,} values"
-            raise self.error(url, parameters, f"the answer has {limit}; {self._remedy('max_cells')}")
-        try:
-            return json.loads(body)
-        except RecursionError:
-            raise self.error(url, parameters, "the answer is nested too deeply; check the address") from None
-        except ValueError:
-            raise _BrokenAnswerError(f"the answer is not whole JSON ({len(body)} bytes)") from None
-
-    @staticmethod
-    def _remedy(limit: str) -> str:
-        return f"raise limits.{limit} in the city's file, or ask for fewer rows at a time"
-
-    def _parsed(
-        self, response: requests.Response, body: bytearray, url: str, parameters: Mapping[str, str | int]
-    ) -> Answer:
+    def _answer(self, response: requests.Response, body: bytearray) -> Answer:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
         if response.is_redirect:
-            target = self._quoted(response.headers["Location"].split("?")[0])
-            raise self.error(
-                url, parameters, f"HTTP {status}: moved to {target}; write the new address in the city's file"
-            )
+            host = urlsplit(response.headers["Location"]).hostname or "another path"
+            raise _ProblemError(f"HTTP {status}: moved to {host}; write the new address in the city's file")
         if status >= 400 or status == 202:
-            remedy = REMEDIES.get(status, "try again later" if status >= 500 or status == 202 else "see the message")
-            raise self.error(url, parameters, f"HTTP {status}: {self._quoted(publisher_message(body))}; {remedy}")
+            self._refuse(f"HTTP {status}", status, _content(body), response.headers.get("Retry-After"))
         if kind and not any(name in kind.lower() for name in JSON_TYPES):
-            raise self.error(
-                url,
-                parameters,
-                f"HTTP {status}: answered with {self._quoted(kind)} instead of JSON ({self._quoted(publisher_message(body))}); "
-                "check that the address in the city's file is that of an API and needs no log-in",
+            raise _ProblemError(
+                f"HTTP {status}: answered with {self._quoted(kind.partition(';')[0])} instead of JSON; check that the address in "
+                "the city's file is that of an API and needs no log-in"
             )
-        content = self._content(body, url, parameters)
+        content = _content(body)
+        if content is None:
+            raise _ProblemError(f"the answer is not whole JSON ({len(body)} bytes); try again later", 0)
         if isinstance(content, dict) and content.get("error"):
-            self._refuse(content, url, parameters)
-        link = response.links.get("next", {}).get("url")
-        return Answer(content, link)
+            error = content["error"]
+            code = error.get("code") if isinstance(error, dict) else content.get("code")
+            number = code if isinstance(code, int) else 0
+            self._refuse(f"HTTP {status} with error {self._quoted(str(code))}", number, content)
+        return Answer(content, response.links.get("next", {}).get("url"))
 
-    def _refuse(self, content: Mapping[str, Any], url: str, parameters: Mapping[str, str | int]) -> None:
-        error = content["error"]
-        code = error.get("code") if isinstance(error, dict) else content.get("code")
-        number = code if isinstance(code, int) else 0
-        code, message = self._quoted(str(code)), self._quoted(publisher_message(json.dumps(content).encode()))
-        if number >= 500 or number == 429:
-            raise _BrokenAnswerError(f"HTTP 200 with error {code}: {message}")
-        remedy = (
-            "the layer needs a log-in: name its token in source.token"
-            if number in (498, 499)
-            else REMEDIES.get(number, "see the message")
+    def _refuse(self, what: str, code: int, content: Any, retry_after: str | None = None) -> NoReturn:
+        """Raise the error of a status, or of an error that comes with another status."""
+        remedy = REMEDIES.get(code, "try again later" if code >= 500 else "see the publisher's documentation")
+        message = self._quoted(_publisher_message(content))
+        try:
+            wait = Retry().parse_retry_after(retry_after) if retry_after else 0
+        except urllib3.exceptions.InvalidHeader:
+            wait = 0
+        is_temporary = code in RETRIED or code > 504
+        raise _ProblemError(f"{what}{message and ': '}{message}; {remedy}", wait if is_temporary else None)
+
+    def _no_answer(self, error: Exception) -> _ProblemError:
+        """Describe why a request had no answer. The texts of such errors may hold the token and are not used."""
+        times = f"asked {self._patience.retries + 1} times"
+        match error:
+            case requests.exceptions.SSLError():
+                return _ProblemError(
+                    "the host's certificate cannot be verified; check the address and the certificates here"
+                )
+            case requests.exceptions.ConnectTimeout():
+                return _ProblemError(f"no connection within {self._patience.connect_seconds:g} s, {times}", 0)
+            case requests.exceptions.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
+                return _ProblemError(self._too_late, 0)
+            case urllib3.exceptions.HTTPError():
+                return _ProblemError(f"the answer ended early, {times}; try again later", 0)
+            case requests.exceptions.ConnectionError():
+                return _ProblemError(
+                    f"cannot be reached, {times}; check the network, the proxy settings and the address in the city's file",
+                    0,
+                )
+        return _ProblemError(f"cannot be asked ({type(error).__name__}); check the address in the city's file")
+
+    @property
+    def _too_late(self) -> str:
+        patience = self._patience
+        return (
+            f"no whole answer in time ({patience.read_seconds:g} s without data, {patience.answer_seconds:g} s in all); "
+            "raise source.patience in the city's file, or ask for fewer days"
         )
-        raise self.error(url, parameters, f"HTTP 200 with error {code}: {message}; {remedy}")
+
+    def _quoted(self, text: str) -> str:
+        return self._redaction.shortened(text, MAX_MESSAGE_CHARACTERS)
 
 
-class _WithoutToken(logging.Filter):
-    """Takes the token out of log records."""
+def _content(body: bytearray) -> Any:
+    """Parse JSON; None where the body is none, or is nested too deeply."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
-    def __init__(self, clean: Callable[[str], str]) -> None:
-        super().__init__()
-        self._clean = clean
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._clean(record.getMessage()), ()
-        return True
+def _publisher_message(content: Any) -> str:
+    """Return the publisher's own message in the JSON of an error, whole, so that it is redacted before it is cut."""
+    error = content.get("error") if isinstance(content, dict) else None
+    fields = error if isinstance(error, dict) else content
+    if not isinstance(fields, dict):
+        return ""
+    details = fields.get("details")
+    texts = [fields.get("message") or error, *(details if isinstance(details, list) else ())]
+    return " ".join(" ".join(text.split()) for text in texts if isinstance(text, str))

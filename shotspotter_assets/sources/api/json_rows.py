@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jmespath
 import numpy as np
@@ -12,17 +12,13 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import PLAIN_KEY, ApiSource
+from shotspotter_assets.cities.source_settings import EPOCH_UNITS, PLAIN_KEY, ApiSource
 from shotspotter_assets.sources.raw_rows import to_raw
-from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.storage.fingerprints import day_fingerprints
+from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
 
 Row = dict[str, Any]
 
-ORDER = ("date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received")
-"""How the rows of a day are sorted. Rows that are equal in all of these are interchangeable."""
-
-ONE_DAY = timedelta(days=1)
+ONE_DAY: Final = timedelta(days=1)
 
 
 class AskedDays(NamedTuple):
@@ -47,9 +43,9 @@ class AskedDays(NamedTuple):
         return self.first <= self.start <= self.last
 
     def condition(self, field: str, literal: Callable[[date], str]) -> str:
-        """The condition, in SQL, on rows that may be filed under these days.
+        """Return the SQL condition on rows that may be filed under these days.
 
-        It has one day more on each side, so that it holds in whatever zone the field is.
+        The condition has one day more on each side, so that it holds in whatever zone the field is.
 
         Args:
             field: the field of the rows' time.
@@ -62,83 +58,82 @@ class AskedDays(NamedTuple):
         return condition
 
 
-def to_raw_rows(rows: Sequence[Row], city: City, source: ApiSource, received_from: str, asked: AskedDays) -> pa.Table:
-    """The rows that are filed under the days asked for, as `RAW_SCHEMA`, sorted by day.
+def epoch_literal(time_format: str | None) -> Callable[[date], str] | None:
+    """Return a function that writes the beginning of a day (UTC) as a number; None unless times are such numbers."""
+    unit = EPOCH_UNITS.get(time_format or "")
+    return None if unit is None else lambda day: str((day - date(1970, 1, 1)).days * 86_400 * unit)
 
-    `received_row` is a row's rank within its day by `ORDER`, which is the same whatever the range and the paging.
+
+def both(condition: str | None, other: str) -> str:
+    """Join two SQL conditions, either of which may be missing."""
+    return " AND ".join(f"({one})" for one in (condition, other) if one)
+
+
+def to_raw_rows(rows: Sequence[Row], city: City, source: ApiSource, received_from: str, asked: AskedDays) -> pa.Table:
+    """Return the rows that are filed under the days asked for, as `RAW_SCHEMA`, sorted by day.
+
+    `received_row` is a row's rank within its day by `RANKED`, which is the same whatever the range and the paging.
 
     Raises:
         SourceError: see `raw_rows.to_raw`.
     """
     if not rows:
         return RAW_SCHEMA.empty_table()
-    table = pa.table({path: _column([find(row) for row in rows]) for path, find in _finders(source).items()})
-    raw = to_raw(table, 0, city, source, received_from, datetime.now(UTC), city.start, (asked.start, asked.today))
-    raw = raw.set_column(raw.schema.get_field_index("as_received"), RAW_SCHEMA.field("as_received"), _texts(raw, rows))
-    days = raw["date"]
-    raw = raw.filter(
-        pc.and_(pc.greater_equal(days, pa.scalar(asked.first)), pc.less_equal(days, pa.scalar(asked.last)))
-    )
-    raw = raw.sort_by([(name, "ascending") for name in ORDER])
+    raw = _raw(rows, city, source, received_from, (asked.start, asked.today))
+    # The whole row where a part of it could not be read, not only the columns that the city's file names.
+    texts = [
+        None if text is None else json.dumps(row, sort_keys=True)
+        for text, row in zip(raw["as_received"].to_pylist(), rows, strict=True)
+    ]
+    raw = _with_column(raw, "as_received", pa.array(texts, pa.string()))
+    raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
+    raw = raw.sort_by([(name, "ascending") for name in RANKED])
     dates = raw["date"].to_numpy().astype("datetime64[D]")
-    ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
-    return raw.set_column(
-        raw.schema.get_field_index("received_row"), RAW_SCHEMA.field("received_row"), pa.array(ranks, pa.int64())
+    return _with_column(
+        raw, "received_row", pa.array(np.arange(len(dates)) - np.searchsorted(dates, dates), pa.int64())
     )
 
 
 def day_of(row: Row, city: City, source: ApiSource, received_from: str) -> date:
-    """The local day of one row, today at the latest; the city's first day for one without a readable time.
+    """Return the local day of one row, today at the latest; the city's first day for one without a readable time.
 
     Raises:
         SourceError: see `raw_rows.to_raw`.
     """
-    table = pa.table({path: _column([find(row)]) for path, find in _finders(source).items()})
     now = today(city.zone)
     plausible = (city.start, now + 2 * ONE_DAY)  # the field may be in another zone than the city
-    raw = to_raw(table, 0, city, source, received_from, datetime.now(UTC), city.start, plausible)
-    return min(raw["date"][0].as_py(), now)
+    return min(_raw([row], city, source, received_from, plausible)["date"][0].as_py(), now)
 
 
 def finder(path: str) -> Callable[[Any], Any]:
-    """A function that looks up a plain key, or a JMESPath, in a row; it returns None where there is nothing."""
+    """Return a function that looks up a plain key, or a JMESPath, in a row; it returns None where there is nothing."""
     if PLAIN_KEY.fullmatch(path):
         return lambda row: row.get(path) if isinstance(row, dict) else None
     return jmespath.compile(path).search
 
 
 def top_level_keys(source: ApiSource) -> list[str]:
-    """The top-level keys of a row that hold the columns of a source, each once."""
+    """Return the top-level keys of a row that hold the columns of a source, each once."""
     return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in source.columns.named().values()))
 
 
-def _finders(source: ApiSource) -> dict[str, Callable[[Any], Any]]:
-    return {path: finder(path) for path in source.columns.named().values()}
+def _raw(rows: Sequence[Row], city: City, source: ApiSource, address: str, plausible: tuple[date, date]) -> pa.Table:
+    finders = {path: finder(path) for path in source.columns.named().values()}
+    table = pa.table({path: _column([find(row) for row in rows]) for path, find in finders.items()})
+    return to_raw(table, 0, city, source, address, datetime.now(UTC), city.start, plausible)
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Values as they are where they have one type, else as text; objects and lists as JSON."""
+    """Return values as they are where they have one type, else as text; objects and lists as JSON."""
     try:
         column = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         column = pa.nulls(0)
     if pa.types.is_string(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         return column
-    return pa.array(
-        [value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string()
-    )
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return pa.array(texts, pa.string())
 
 
-def _texts(raw: pa.Table, rows: Sequence[Row]) -> pa.Array:
-    """The whole row where a part of it could not be read, not only the columns that the city's file names."""
-    is_unread = raw["as_received"].is_valid().to_pylist()
-    return pa.array(
-        [json.dumps(row, sort_keys=True) if unread else None for row, unread in zip(rows, is_unread, strict=True)],
-        pa.string(),
-    )
-
-
-def versions_of_days(raw: pa.Table) -> dict[date, str]:
-    """A hash of each day's rows, without when and from where they were received."""
-    days = pc.unique(raw["date"]).to_pylist()
-    return day_fingerprints(raw.select(ORDER), days)
+def _with_column(raw: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return raw.set_column(raw.schema.get_field_index(name), RAW_SCHEMA.field(name), values)

@@ -15,12 +15,12 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
+from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing.files import UNFINISHED, ListedFile, LocalFolder, S3Folder
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.one_file import LandedFile
 from shotspotter_assets.sources.landing.reader_process import Batch, Task
 from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
-from shotspotter_assets.sources.protocol import NoFilesError, SourceError
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -32,7 +32,7 @@ FILES_PER_BATCH: Final = 50
 log = logging.getLogger(__name__)
 
 
-class LandingFolder:
+class LandingFolder(AlertSource):
     """A landing folder of a city.
 
     Rows are filed under the local day of their time. Rows without a usable time, from before the city's start or from the

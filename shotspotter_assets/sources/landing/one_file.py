@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS, refuse_large_file, refuse_many_rows
 from shotspotter_assets.sources.landing.text_formats import WrongContentError
-from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.raw_rows import to_raw
 
 

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.one_file import LandedFile, read_rows
-from shotspotter_assets.sources.protocol import SourceError
 
 IDLE_SECONDS: Final = 60.0
 """A process without work ends after this."""

@@ -21,9 +21,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing import reader_process
 from shotspotter_assets.sources.landing.reader_process import Batch, Task
-from shotspotter_assets.sources.protocol import SourceError
 
 MAX_IDLE: Final = 2
 """Processes that are kept for the next batch."""

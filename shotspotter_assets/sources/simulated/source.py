@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.simulated.background import (
     DAY_STREAM,
@@ -67,7 +68,7 @@ class Alerts(NamedTuple):
         return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
 
 
-class SimulatedSource:
+class SimulatedSource(AlertSource):
     """The alerts of a city whose `source.kind` is "simulated", and the truth about them.
 
     Everything is a function of the city alone: a day has the same alerts and the same truth whatever range it is

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.errors import MissingPartitionsError, StoreUnwritableError
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 

@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.cities.city import Box
 from shotspotter_assets.cleaning.refusal import MIN_ROWS, MostRowsRejectedError
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 
 HEADER = "when,lon,lat,kind,rounds,id\n"

@@ -17,7 +17,7 @@ from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcast_poller import Snapshot
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import CITIES, resources, with_city
 

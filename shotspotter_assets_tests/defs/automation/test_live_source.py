@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.defs.automation.arrivals import NOT_AUTOMATED
-from shotspotter_assets.sources.protocol import SourceError
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick, with_city
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -252,9 +252,6 @@ class Arcgis:
         try:
             if asked.get("returnCountOnly") == "true":
                 return _arcgis_json({"count": self._sql(f"SELECT count(*) FROM features WHERE {where}")[0][0]})
-            if asked.get("returnIdsOnly") == "true":
-                ids = [row[0] for row in self._sql(f"SELECT OBJECTID FROM features WHERE {where} ORDER BY random()")]
-                return _arcgis_json({"objectIdFieldName": "OBJECTID", "objectIds": ids or None})
             return self._features(asked, where)
         except duckdb.Error as error:
             return _arcgis_error("Unable to complete operation.", str(error))
@@ -297,16 +294,16 @@ def _arcgis_error(message: str, *details: str) -> Response:
 
 
 class Alerts:
-    """An alerts API with a token: alerts between two instants and corrections since one, paged in four styles."""
+    """An alerts API with a token: alerts between two instants, paged in four styles."""
 
     MAX_ROWS = 3
     """Rows of a page, however many are asked for."""
 
-    def __init__(self, alerts: list[dict[str, Any]], corrections: list[dict[str, Any]], token: str) -> None:
-        """Alerts have their time at `detected.at`, corrections at `issued` when they were made (ISO 8601 in UTC)."""
-        self.alerts, self.corrections, self.token = alerts, corrections, token
+    def __init__(self, alerts: list[dict[str, Any]], token: str) -> None:
+        """Alerts have their time at `detected.at` (ISO 8601 in UTC)."""
+        self.alerts, self.token = alerts, token
         self.longest_days: int | None = None
-        self.routes = [Route("/{style}/alerts", self.list_alerts), Route("/{style}/corrections", self.list_corrections)]
+        self.routes = [Route("/{style}/alerts", self.list_alerts)]
 
     async def list_alerts(self, request: Request) -> Response:
         asked = request.query_params
@@ -315,10 +312,6 @@ class Alerts:
             return JSONResponse({"message": f"at most {self.longest_days} days"}, 400)
         rows = [row for row in self.alerts if begin <= datetime.fromisoformat(row["detected"]["at"]) < end]
         return self._page(request, rows)
-
-    async def list_corrections(self, request: Request) -> Response:
-        since = datetime.fromisoformat(request.query_params["since"])
-        return self._page(request, [row for row in self.corrections if datetime.fromisoformat(row["issued"]) >= since])
 
     def _page(self, request: Request, rows: list[dict[str, Any]]) -> Response:
         asked = request.query_params
@@ -341,8 +334,3 @@ class Alerts:
         if style == "link_header" and more:
             headers["Link"] = f'<{request.url.include_query_params(after=after)}>; rel="next"'
         return JSONResponse(content, headers=headers)
-
-
-def utc(text: str) -> datetime:
-    """An instant from ISO text without a zone."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""ArcGIS layers, against a server on loopback that speaks ArcGIS REST: paging with and without, times, failures."""
+"""ArcGIS layers, against a server on loopback that speaks ArcGIS REST: paging, times, failures."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -12,8 +12,8 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import ArcgisSource
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.arcgis import ArcgisLayer
-from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, serving
 
@@ -50,10 +50,9 @@ def layer(server: Server, **source: Any) -> ArcgisLayer:
 MANY = features(DATETIME=[str(pd.Timestamp("2018-03-01T05:00") + pd.Timedelta(minutes=20 * at)) for at in range(1100)])
 
 
-@pytest.mark.parametrize(("has_pages", "says_more"), [(True, True), (True, False), (False, True)])
-@pytest.mark.parametrize("most_rows", [100, 110, 5000])
-def test_a_range_over_many_pages_is_the_whole_range(has_pages: bool, says_more: bool, most_rows: int) -> None:
-    with serving(Arcgis(MANY, most_rows, has_pages, says_more).routes) as server:
+@pytest.mark.parametrize(("says_more", "most_rows"), [(True, 110), (False, 100), (False, 110), (True, 5000)])
+def test_a_range_over_many_pages_is_whole(says_more: bool, most_rows: int) -> None:
+    with serving(Arcgis(MANY, most_rows, says_more=says_more).routes) as server:
         raw = layer(server).read(FIRST, LAST)
     assert raw.schema == RAW_SCHEMA
     assert sorted(raw["source_id"].to_pylist()) == sorted(MANY["ID"].to_pylist())
@@ -81,13 +80,12 @@ def test_a_token_is_sent_with_every_question_and_never_written(sent: dict[str, s
         ArcgisLayer(unset.city, unset.source).read(FIRST, LAST)
 
 
-@pytest.mark.parametrize("has_pages", [True, False])
-@pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8), (11, 12)])
-def test_a_day_has_the_same_rows_whatever_range_and_paging(has_pages: bool, first: int, last: int) -> None:
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8)])
+def test_rows_of_a_day_depend_on_neither_range_nor_paging(first: int, last: int) -> None:
     first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
     with serving(Arcgis(MANY).routes) as server:
         whole = layer(server).read(FIRST, LAST).to_pandas()
-    with serving(Arcgis(MANY, 40, has_pages).routes) as other:
+    with serving(Arcgis(MANY, 40).routes) as other:
         part = layer(other).read(first_day, last_day).to_pandas()
     expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
     unlike = ["received_at", "received_from"]
@@ -151,24 +149,15 @@ def test_layers_with_times_as_text_or_numbers() -> None:
         assert "DATETIME < 1520035200000" in server.requests[1].query_params["where"]
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "truncated", "not json", "busy 200"])
-def test_passing_failures_are_asked_again(fault: str) -> None:
-    with serving(Arcgis(MANY).routes) as server:
-        server.faults.extend(["ok", "ok", fault])
-        assert layer(server, patience={"longest_wait_seconds": 0.1}).read(FIRST, LAST).num_rows == 1100
-
-
 @pytest.mark.parametrize(
     ("faults", "says"),
     [
         (["ok", "error 200"], "HTTP 200 with error 400: Unable to perform query bad; check the columns"),
-        (["busy 200"] * 3, "HTTP 200 with error 503: Service busy 3 times in a row; try again later"),
-        (["html"], "answered with text/html"),
         (["an object"], "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N"),
         (["ok", "an object"], "the answer has no features; check source.layer"),
     ],
 )
-def test_failures_that_stay_name_city_address_and_remedy(faults: list[str], says: str) -> None:
+def test_unusable_answers_name_city_address_and_remedy(faults: list[str], says: str) -> None:
     with serving(Arcgis(MANY).routes) as server:
         server.faults.extend(faults)
         with pytest.raises(SourceError) as caught:
@@ -192,7 +181,7 @@ def test_a_refused_literal_can_be_changed_in_the_city_file() -> None:
         assert layer(server, time_literal="date").read(FIRST, FIRST).num_rows == 72
 
 
-def test_rows_that_change_between_pages_are_read_again() -> None:
+def test_rows_deleted_between_pages_leave_no_gap() -> None:
     arcgis = Arcgis(MANY, most_rows=200)
 
     def delete_once(server: Server) -> None:
@@ -200,7 +189,22 @@ def test_rows_that_change_between_pages_are_read_again() -> None:
             arcgis.database.execute("DELETE FROM features WHERE OBJECTID < 40")
 
     with serving(arcgis.routes, Server(before=delete_once)) as server:
+        assert layer(server).read(FIRST, LAST).num_rows == 1100
         assert layer(server).read(FIRST, LAST).num_rows == 1090
+
+
+def test_layers_without_paging_are_refused() -> None:
+    with (
+        serving(Arcgis(MANY, has_pages=False).routes) as server,
+        pytest.raises(SourceError, match="export it to files"),
+    ):
+        layer(server).read(FIRST, LAST)
+
+
+def test_the_newest_day_is_one_small_request() -> None:
+    with serving(Arcgis(MANY, most_rows=200).routes) as server:
+        assert layer(server).newest_day() == date(2018, 3, 16)
+        assert len(server.requests) == 2
 
 
 def test_versions_of_days_change_with_the_days_rows_only() -> None:

@@ -24,10 +24,10 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.reader_process import Batch
 from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
-from shotspotter_assets.sources.protocol import SourceError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.s3_server import S3Server
