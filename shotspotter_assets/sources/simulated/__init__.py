@@ -1,1 +1,1 @@
-"""The simulated city, whose true probabilities are known: where clusters begin, their offspring, the truth."""
+"""The simulated city: where and when clusters begin, and their offspring."""

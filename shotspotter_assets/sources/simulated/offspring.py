@@ -1,13 +1,11 @@
 """How one alert of the simulated city triggers others: how many, how much later, how far away."""
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.simulated.background import HOUR, Floats, Integers, cell_metres
+from shotspotter_assets.sources.simulated.background import HOUR, Floats, cell_metres
 
 OFFSPRING = 0.35
 """Expected number of offspring of an alert, those lost outside the sensors' reach included."""
@@ -21,93 +19,40 @@ MAX_SPREAD = 3.0
 
 LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
 SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
-POINTS_PER_PART = 100
+POINTS_PER_SPREAD = 100
+"""Places of parents along `SPREAD_METRES`, over which shares are averaged."""
 
 
 def draw_lags(random: np.random.Generator, number: int) -> Floats:
-    """`number` lags in microseconds, from the truncated exponential distribution."""
+    """Draw `number` lags in microseconds from the truncated exponential distribution."""
     return -MEAN_LAG * np.log1p(-LAG_REACH * random.random(number))
 
 
-def lag_share(lag: Integers) -> Floats:
-    """Share of an alert's offspring that comes within `lag` microseconds of it; a negative lag has none."""
-    return -np.expm1(-np.clip(lag, 0, MAX_LAG) / MEAN_LAG) / LAG_REACH
+def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Floats, Floats]:
+    """Draw steps along (rows, columns), in cells, from `number` alerts to one offspring each."""
+    height, width = cell_metres(city)
+    step = ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
+    return step[0] * SPREAD_METRES / height, step[1] * SPREAD_METRES / width
 
 
-class Steps:
-    """The way from alerts to offspring in space.
+def share_heard(city: City, sensors: npt.NDArray[np.bool_], parents: Floats) -> float:
+    """Return the share of the offspring of `parents` that falls into cells with sensors.
 
-    Where alerts are within their cells decides how many of their offspring leave them. Expected numbers are
-    therefore kept by part of a cell (part rows, part columns): each cell is cut along each axis into as few equal
-    parts as are no longer than `SPREAD_METRES`.
-    `stay` (part rows, part columns) is the share of the offspring of an alert anywhere in a part that falls into
-    the same cell, and `back` the share of its offspring's offspring that returns to this cell after leaving it,
-    where the offspring outside `sensors` (rows, columns) has none.
+    Args:
+        city: the city.
+        sensors: cells with sensors (rows, columns).
+        parents: share of each cell (rows, columns) in the parents, which are anywhere in their cells.
     """
-
-    def __init__(self, city: City, sensors: npt.NDArray[np.bool_]) -> None:
-        height, width = cell_metres(city)
-        self._cut = math.ceil(height / SPREAD_METRES), math.ceil(width / SPREAD_METRES)
-        self._shape = city.shape
-        self._spread = SPREAD_METRES / height, SPREAD_METRES / width
-        # [to, from] share of the offspring of alerts anywhere in one part row (column) that falls into another.
-        self._rows, self._columns = (
-            _between_parts(cells * cut, cut * spread)
-            for cells, cut, spread in zip(self._shape, self._cut, self._spread, strict=True)
-        )
-        row_stay, row_back = _own_cell(self._rows, self._cut[0])
-        column_stay, column_back = _own_cell(self._columns, self._cut[1])
-        self.sensors = self.in_parts(sensors) > 0
-        self.stay = np.outer(row_stay.sum(axis=0), column_stay.sum(axis=0))
-        stay_twice = np.outer((row_stay * row_back).sum(axis=0), (column_stay * column_back).sum(axis=0))
-        self.back = (self._rows * row_back).T @ self.sensors @ (self._columns * column_back) - stay_twice
-
-    def in_parts(self, expected: npt.NDArray[np.float64 | np.bool_]) -> Floats:
-        """Expected numbers by part of alerts that are anywhere in their cells (rows, columns)."""
-        by_row = np.repeat(expected / (self._cut[0] * self._cut[1]), self._cut[0], axis=0)
-        return np.repeat(by_row, self._cut[1], axis=1)
-
-    def in_cells(self, expected: Floats) -> Floats:
-        """Expected numbers by cell (rows, columns) from those by part."""
-        rows, columns = self._shape
-        return expected.reshape(rows, self._cut[0], columns, self._cut[1]).sum(axis=(1, 3))
-
-    def onward(self, expected: Floats) -> Floats:
-        """Where one offspring each of `expected` alerts falls; all by part, sensors or not."""
-        return self._rows @ expected @ self._columns.T
-
-    def draw(self, random: np.random.Generator, number: int) -> tuple[Floats, Floats]:
-        """Steps along (rows, columns) in cells from `number` alerts to one offspring each."""
-        step = ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
-        return step[0] * self._spread[0], step[1] * self._spread[1]
-
-    def shares(self, row: Floats, column: Floats) -> tuple[Floats, Floats]:
-        """Shares of the offspring of alerts by part row (alerts, part rows) and column (alerts, part columns).
-
-        `row`, `column` (alerts) in cells from the box's south-west corner.
-        """
-        return (
-            _into_parts(row * self._cut[0], len(self._rows), self._cut[0] * self._spread[0]),
-            _into_parts(column * self._cut[1], len(self._columns), self._cut[1] * self._spread[1]),
-        )
+    rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
+    return float((rows @ parents @ columns.T)[sensors].sum())
 
 
-def _into_parts(position: Floats, parts: int, spread: float) -> Floats:
-    edges = (np.arange(parts + 1) - position[:, None]) / spread
-    return np.diff(ndtr(np.clip(edges, -MAX_SPREAD, MAX_SPREAD)), axis=1) / SPREAD_REACH
-
-
-def _between_parts(parts: int, spread: float) -> Floats:
-    """Shares [to, from] along one axis, the mean over alerts all along the part they are in."""
-    within = (np.arange(POINTS_PER_PART) + 0.5) / POINTS_PER_PART
-    # From the middle of a line twice as long there is every step that there can be between two parts.
-    steps = _into_parts(parts - 1 + within, 2 * parts - 1, spread).mean(axis=0)
-    to, from_ = np.indices((parts, parts))
-    return steps[parts - 1 + to - from_]
-
-
-def _own_cell(shares: Floats, cut: int) -> tuple[Floats, Floats]:
-    """Along one axis: `shares` [to, from] within a cell only; shares [via, from] from `via` to the cell of `from`."""
-    cell = np.arange(len(shares)) // cut
-    into_cell = np.add.reduceat(shares, np.arange(0, len(shares), cut), axis=0)
-    return shares * (cell[:, None] == cell), into_cell[cell].T
+def _between_cells(cells: int, size: float) -> Floats:
+    """Return the shares [to, from] of offspring along one axis of `cells` that are `size` metres long."""
+    points = POINTS_PER_SPREAD * int(np.ceil(size / SPREAD_METRES))
+    within = cells - 1 + (np.arange(points) + 0.5) / points
+    # From the middle of a line twice as long there is every step that there can be between two cells.
+    edges = (np.arange(2 * cells) - within[:, None]) * size / SPREAD_METRES
+    steps = (np.diff(ndtr(np.clip(edges, -MAX_SPREAD, MAX_SPREAD)), axis=1) / SPREAD_REACH).mean(axis=0)
+    to, from_ = np.indices((cells, cells))
+    return steps[cells - 1 + to - from_]

@@ -1,4 +1,4 @@
-"""The embedded simulated city: alerts of a self-exciting point process whose true probabilities are known.
+"""The embedded simulated city: alerts of a self-exciting point process.
 
 Clusters (Hawkes & Oakes 1974, "A cluster process representation of a self-exciting process"): first alerts are drawn
 from `background`, and every alert has offspring as in `offspring`. A point outside the box or in a cell without
@@ -27,15 +27,12 @@ from shotspotter_assets.sources.simulated.background import (
     Floats,
     Integers,
 )
-from shotspotter_assets.sources.simulated.offspring import MAX_LAG, OFFSPRING, Steps, draw_lags
-from shotspotter_assets.sources.simulated.truth import Oracle
+from shotspotter_assets.sources.simulated.offspring import MAX_LAG, OFFSPRING, draw_lags, draw_steps, share_heard
 
 RECEIVED_FROM = "simulated city"
 
 GENERATIONS = 8
 """Generations of offspring that are followed; fewer than one alert in ten thousand is lost."""
-MAX_LAG_DAYS = timedelta(days=MAX_LAG // (24 * HOUR) + 1)
-"""Alerts of days before this have no offspring left; the extra day covers days of 23 hours."""
 LOOK_BACK = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 """First alerts of days before this have no descendants left; the extra day covers the one they came on."""
 
@@ -69,10 +66,10 @@ class Alerts(NamedTuple):
 
 
 class SimulatedSource(AlertSource):
-    """The alerts of a city whose `source.kind` is "simulated", and the truth about them.
+    """The alerts of a city whose `source.kind` is "simulated".
 
-    Everything is a function of the city alone: a day has the same alerts and the same truth whatever range it is
-    asked for with. The sensors' reports start on `city.start`; the shooting did not, so there is no ramp-up.
+    Everything is a function of the city alone: a day has the same alerts whatever range it is asked for with. The
+    sensors' reports start on `city.start`; the shooting did not, so there is no ramp-up.
     """
 
     def __init__(self, city: City) -> None:
@@ -89,12 +86,9 @@ class SimulatedSource(AlertSource):
         self._city = city
         self._seed = city.source.seed
         self._background = Background(city, self._seed)
-        self._steps = Steps(city, self._background.sensors)
-        self._oracle = Oracle(self._background, self._steps)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
-        usual = self._steps.in_parts(self._background.usual_cells())
-        share_in_coverage = float(self._steps.onward(usual)[self._steps.sensors].sum())
-        self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * share_in_coverage))
+        heard = share_heard(city, self._background.sensors, self._background.usual_cells())
+        self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
 
     def read(self, first: date, last: date) -> pa.Table:
         """Alerts of the local days from `first` to `last`, both included, in the order of time (`RAW_SCHEMA`).
@@ -131,22 +125,6 @@ class SimulatedSource(AlertSource):
             RAW_SCHEMA,
         )
 
-    def true_probability(self, first: date, last: date) -> Floats:
-        """P(at least one alert in the cell on the local day | all alerts before the day).
-
-        (days, rows, columns) for the days from `first` to `last`, both included; zero in cells without sensors
-        and before `city.start`. `truth.Oracle` says what is approximate in it.
-        """
-        truth = np.zeros(((last - first).days + 1, *self._city.shape))
-        reported = max(first, self._city.start)
-        if reported > last:
-            return truth
-        days, alerts = self._alerts(reported - MAX_LAG_DAYS, last)
-        for index, day in enumerate(days[MAX_LAG_DAYS.days :], (reported - first).days):
-            before = slice(*np.searchsorted(alerts.time, [day.start - MAX_LAG, day.start]))
-            truth[index] = self._oracle.probability(day, alerts.time[before], alerts.row[before], alerts.column[before])
-        return truth
-
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
         """The days from `first` to `last`, and their alerts in the order of time."""
         days = self._background.days(first - LOOK_BACK, last)
@@ -179,7 +157,7 @@ class SimulatedSource(AlertSource):
         parents = parents.take(np.repeat(np.arange(len(families)), families))
         number = len(parents.time)
         time = parents.time + draw_lags(random, number).astype(np.int64)
-        row_step, column_step = self._steps.draw(random, number)
+        row_step, column_step = draw_steps(random, number, self._city)
         row, column = parents.row + row_step, parents.column + column_step
         new_kind = _draw(random, ORDINARY_TYPES, number)
         kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, new_kind)
