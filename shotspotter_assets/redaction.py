@@ -1,9 +1,8 @@
-"""Takes secrets out of texts before anybody sees, logs, stores or cuts them.
+"""Takes secrets out of texts before they are logged, stored, shown or cut.
 
-A text is redacted whole and cut afterwards: what a cut leaves of a secret is no longer found by looking for the secret.
+A text is redacted whole and cut afterwards, as a search does not find what a cut leaves of a secret.
 """
 
-import base64
 import html
 import json
 import re
@@ -12,10 +11,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 MARK: Final = "***"
-"""What stands in place of a secret."""
-
-RUN_CHARACTERS: Final = 8
-"""A run of so many characters of a secret, in any of its written forms, is taken out."""
+"""Replaces a secret."""
 
 MIN_SECRET_CHARACTERS: Final = 4
 """Shorter ones would be found everywhere."""
@@ -30,70 +26,35 @@ _SECRET_VARIABLE: Final = re.compile(
 
 
 class Redaction:
-    """Takes some secrets, and runs of their characters, out of texts.
+    """Replaces secrets in texts: as they are, percent-encoded, and escaped for JSON, HTML and Python."""
 
-    Found are the secrets as they stand and as they are written into addresses, JSON, HTML and base64 (whatever stands before
-    them in what is encoded, as in `user:password`).
-    """
-
-    def __init__(self, secrets: Iterable[str], whole: Iterable[str] = ()) -> None:
-        """`whole` are texts such as addresses, parts of which are no secret."""
+    def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS for form in _written_forms(secret)}
-        short = {form for form in forms if len(form) < RUN_CHARACTERS}
-        self._whole = sorted(short | {text for text in whole if len(text) >= MIN_SECRET_CHARACTERS}, key=len)[::-1]
-        self._runs = frozenset(run for form in forms for run in _runs(form))
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
 
     def clean(self, text: str) -> str:
         """`text` without the secrets, and without the user and password of an address."""
-        for whole in self._whole:
-            text = text.replace(whole, MARK)
-        spans: list[tuple[int, int]] = []
-        for at, run in enumerate(_runs(text)) if self._runs else ():
-            if run in self._runs:
-                goes_on = bool(spans) and at <= spans[-1][1]
-                spans.append((spans.pop()[0] if goes_on else at, at + RUN_CHARACTERS))
-        for start, stop in reversed(spans):
-            text = text[:start] + MARK + text[stop:]
-        return _URL_USER.sub(f"{MARK}@", text)
+        return _URL_USER.sub(f"{MARK}@", self._pattern.sub(MARK, text))
 
     def shortened(self, text: str, characters: int, ending: str = "") -> str:
-        """`text` without the secrets, in at most so many characters and the ending of one that was cut."""
+        """`clean(text)`; a longer text is cut to so many characters and gets the ending."""
         cleaned = self.clean(text)
         return cleaned if len(cleaned) <= characters else cleaned[:characters] + ending
 
 
 def without_credentials(text: str) -> str:
-    """`text` without what looks like anybody's credentials (`password=...`, `https://user:password@`)."""
+    """`text` without anything that looks like credentials (`password=...`, `https://user:password@`)."""
     return _NAMED.sub(rf"\1{MARK}", _URL_USER.sub(f"{MARK}@", text))
 
 
 def environment_secrets(environ: Mapping[str, str]) -> list[str]:
-    """Values of the variables whose names say that they hold a secret, such as AWS_SECRET_ACCESS_KEY."""
+    """Values of variables with the name of a secret, such as AWS_SECRET_ACCESS_KEY."""
     return [value for name, value in environ.items() if _SECRET_VARIABLE.fullmatch(name)]
 
 
-def _runs(text: str) -> Iterator[str]:
-    return (text[at : at + RUN_CHARACTERS] for at in range(len(text) - RUN_CHARACTERS + 1))
-
-
 def _written_forms(secret: str) -> Iterator[str]:
-    """The secret as it may be written somewhere."""
-    yield secret
-    yield html.escape(secret)
-    yield repr(secret)[1:-1]
-    for quoted in (quote(secret, safe=""), quote(secret), quote_plus(secret), quote(quote(secret, safe=""), safe="")):
-        yield quoted
-        yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quoted)
-    for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-        yield escaped
-        yield escaped.replace("/", r"\/")
-    for special in (r"[^A-Za-z0-9]", r"[+&<>']"):  # as other languages' JSON writes them
-        yield re.sub(special, lambda sign: f"\\u{ord(sign[0]):04x}", secret)
-        yield re.sub(special, lambda sign: f"\\u{ord(sign[0]):04X}", secret)
-    for before in range(3):
-        # Without the signs that depend on what stands before and after it too.
-        encoded = base64.b64encode(b"\0" * before + secret.encode()).decode().rstrip("=")
-        inner = encoded[(0, 2, 3)[before] : len(encoded) - (0 if (before + len(secret.encode())) % 3 == 0 else 1)]
-        if len(inner) > MIN_SECRET_CHARACTERS:
-            yield inner
-            yield inner.translate(str.maketrans("+/", "-_"))
+    escaped = json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield from (secret, repr(secret)[1:-1], html.escape(secret), json.dumps(secret)[1:-1], escaped)
+    yield escaped.replace("/", r"\/")
+    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote(quote(secret, safe=""), safe=""))

@@ -13,9 +13,6 @@ from shotspotter_assets.evaluation.model_card import model_card
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import AREA
 from shotspotter_assets.markdown import plain
-from shotspotter_assets.notifications.messages import corrupt_file
-from shotspotter_assets.notifications.settings import NotificationSettings
-from shotspotter_assets.notifications.texts import Texts
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import REPORT, SCORES
 
 HOSTILE = [
@@ -69,12 +66,3 @@ def test_names_of_areas_in_the_model_card_show_as_they_are(text: str) -> None:
     html = rendered(model_card(REPORT.model_copy(update={"burden": burden}), ScoreTable(hostile)))
     assert not re.findall(r"<(?:img|script|a|del|code)\b", html)
     assert text_of(html).count(" ".join(text.split())) == 2
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_notices_hold_no_links_mentions_or_tags_of_others(text: str) -> None:
-    message = corrupt_file("dc", f"{text} <!channel> @here.csv", text)
-    html = rendered(Texts(NotificationSettings()).slack([message]))
-    assert not re.findall(r"<(?:img|script|a|code)\b", html)
-    assert "@here" not in html
-    assert "<!" not in html

@@ -1,63 +1,77 @@
-"""The kinds of messages: the text of each, and the key by which a problem is recognised when it is met again."""
+"""The messages about problems: title, text, and a key that a problem keeps from poll to poll."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
-Kind = Literal["run failure", "late city", "failed gate", "corrupt file", "missing folder", "wrong city file"]
+MAX_MESSAGES: Final = 20
+"""Messages in one post; of further ones only the number is sent."""
+MAX_TEXT_CHARACTERS: Final = 1_000
 
 
 @dataclass(frozen=True)
 class Message:
-    """One problem that someone has to know of."""
+    """One problem that needs attention."""
 
-    kind: Kind
-    subject: str
-    """What it is about: a city, a file, a job."""
+    title: str
+    """One line, such as "Late city: washington_dc"."""
     text: str
     """What happened and what to do, in a sentence or two."""
     key: str
-    """The same for the same problem; messages with one key are sent once in a period."""
+    """Messages with one key are sent once in a period."""
     run_url: str | None = None
 
-    @property
-    def title(self) -> str:
-        """One line, such as "Late city: washington_dc"."""
-        return " ".join(f"{self.kind.capitalize()}: {self.subject}".split())
+    def lines(self) -> str:
+        """Title, text and link; a long text is cut."""
+        text = self.text
+        if len(text) > MAX_TEXT_CHARACTERS:
+            text = f"{text[:MAX_TEXT_CHARACTERS]} ... (shortened)"
+        return "\n".join([self.title, text, *([f"Run: {self.run_url}"] if self.run_url else [])])
+
+
+def plain_text(messages: Sequence[Message]) -> str:
+    """All messages as one text."""
+    rest = len(messages) - MAX_MESSAGES
+    parts = [message.lines() for message in messages[:MAX_MESSAGES]]
+    return "\n\n".join([*parts, *([f"And {rest} more."] if rest > 0 else [])])
 
 
 def run_failure(job: str, partition: str | None, step: str | None, error: str, run_url: str | None = None) -> Message:
-    """A run failed; the same job that fails for other partitions is another problem."""
+    """A failed run; failures of one job for other partitions are other problems."""
     subject = f"{job} for {partition}" if partition else job
     where = f"Step {step} failed" if step else "The run failed"
-    return Message("run failure", subject, f"{where}: {error}", f"run failure|{subject}|{step or ''}", run_url)
+    return _message("run failure", subject, f"{where}: {error}", f"{subject}|{step or ''}", run_url)
 
 
 def late_city(city: str, reason: str) -> Message:
-    """A city's newest alerts are older than they should be."""
-    return Message("late city", city, f"{reason} Look at the city's source.", f"late city|{city}")
+    """A city whose newest alerts are older than they should be."""
+    return _message("late city", city, f"{reason} Look at the city's source.")
 
 
 def failed_check(city: str, check: str, day: str | None, reason: str, run_url: str | None = None) -> Message:
-    """A gate failed: the forecast no longer holds, or the alerts drifted."""
+    """A gate that failed: the forecast is no longer shown to be better than the best baseline."""
     subject = f"{city}, {day}" if day else city
-    return Message("failed gate", subject, f"{check}: {reason}", f"failed gate|{check}|{city}|{day}", run_url)
+    return _message("failed gate", subject, f"{check}: {reason}", f"{check}|{city}|{day}", run_url)
 
 
 def corrupt_file(city: str, file: str, reason: str, run_url: str | None = None) -> Message:
-    """A landed file cannot be read; the other files of the city are used."""
-    text = f"{file} cannot be used: {reason}. Drop a mended file under the same name; other files are unaffected."
-    return Message("corrupt file", f"{city}, {file}", text, f"corrupt file|{city}|{file}", run_url)
+    """A landed file that cannot be read; the city's other files are used."""
+    text = f"{file} cannot be used: {reason}. Land a corrected file under the same name; other files are unaffected."
+    return _message("corrupt file", f"{city}, {file}", text, f"{city}|{file}", run_url)
 
 
 def folder_without_files(city: str, folder: str, reason: str) -> Message:
-    """One of a city's landing folders is missing or empty; its other sources are used."""
-    text = f"{reason} Until then, the city's days are made from its other sources alone."
-    return Message("missing folder", f"{city}, {folder}", text, f"missing folder|{city}|{folder}")
+    """A landing folder that is missing or empty; the city's other sources are used."""
+    text = f"{reason} Until then, the city's days come from its other sources alone."
+    return _message("missing folder", f"{city}, {folder}", text, f"{city}|{folder}")
 
 
 def wrong_city_file(city: str, problem: str) -> Message:
-    """A city's file cannot be used; the other cities go on."""
-    text = (
-        f"{problem} {city} stands still until it is corrected and the code location is loaded again; the others go on."
-    )
-    return Message("wrong city file", city, text, f"wrong city file|{city}")
+    """A city file that cannot be used; the other cities run on."""
+    text = f"{problem} {city} stands still until its file is corrected and the code location reloaded."
+    return _message("wrong city file", city, text)
+
+
+def _message(kind: str, subject: str, text: str, key: str | None = None, run_url: str | None = None) -> Message:
+    title = " ".join(f"{kind.capitalize()}: {subject}".split())
+    return Message(title, text, f"{kind}|{key or subject}", run_url)

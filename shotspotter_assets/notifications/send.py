@@ -6,35 +6,34 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+from http import HTTPStatus
+from typing import Final
 
 import requests
-from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from shotspotter_assets.notifications.messages import Message
+from shotspotter_assets.notifications.messages import Message, plain_text
 from shotspotter_assets.notifications.settings import MailServer, NotificationSettings
-from shotspotter_assets.notifications.texts import Texts
+from shotspotter_assets.redaction import without_credentials
 
 State = dict[str, dict[str, str]]
 """By channel, the keys sent within the period and when (ISO 8601): JSON that the caller keeps between calls."""
 
-MAX_KEYS: Final = 2_000
-"""Keys of messages that are remembered per channel."""
-TOO_MANY_REQUESTS: Final = 429
-MAX_ANSWER_BYTES: Final = 1 << 16
-"""Of a webhook's answer; more is shown of none."""
+NO_WIDTH: Final = "\u200b"
+"""An invisible space that breaks links and mentions."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the messages of one call."""
+    """The result of one call."""
 
     state: State
-    """To be handed to the next call."""
+    """The state to pass to the next call."""
     sent: dict[str, list[str]] = field(default_factory=dict)
     """Keys sent, by channel."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -42,7 +41,7 @@ class Outcome:
 
 
 class _RefusedError(Exception):
-    """A server answered no. `temporary` says whether asking again may help."""
+    """A server refused a message."""
 
     def __init__(self, reason: str, *, temporary: bool) -> None:
         super().__init__(reason)
@@ -58,54 +57,62 @@ class Notifier:
 
     settings: NotificationSettings
     period: timedelta = timedelta(hours=24)
-    """A key that was sent is not sent again within this time."""
+    """A key is sent once within this time."""
     timeout_s: float = 5.0
-    """Of connecting, and of waiting for each answer."""
+    """Maximum seconds to connect, and to wait for each answer."""
     attempts: int = 3
     first_wait_s: float = 1.0
-    """Before the second attempt; doubled for each further one."""
+    """Seconds before the second attempt; doubled for each further one."""
 
-    def send(self, messages: Sequence[Message], state: Mapping[str, Any], now: datetime) -> Outcome:
+    def send(self, messages: Sequence[Message], state: State, now: datetime) -> Outcome:
         """Send the messages whose keys were not sent within the period. Never raises.
 
         Args:
-            state: `Outcome.state` of the last call; {}, or anything that is not a state, for none.
+            messages: the current problems.
+            state: `Outcome.state` of the last call; {} for none.
             now: with a time zone.
         """
-        kept, sent, failures, texts = self._recent(state, now), {}, {}, self._texts
-        channels: list[tuple[str, Any, Callable[[Any, list[Message], datetime], str | None]]] = [
-            ("webhook", self.settings.webhook_url, self._post),
-            ("e-mail", self.settings.mail_server, self._mail),
-        ]
-        for channel, target, deliver in channels:
-            known = kept.setdefault(channel, {})
-            due = {key: message for message in messages if (key := texts.redacted(message.key)) not in known}
-            if target is None or not due:
+        current = {message.key: message for message in map(self._redacted, messages)}
+        outcome = Outcome({})
+        channels: dict[str, Callable[[list[Message], datetime], str | None]] = {}
+        if self.settings.webhook_url:
+            channels["webhook"] = self._post
+        if self.settings.mail_server:
+            channels["e-mail"] = self._mail
+        for channel, deliver in channels.items():
+            # A time in the future comes from a wrong clock, and must not silence the problem for long.
+            known = {
+                key: at
+                for key, at in state.get(channel, {}).items()
+                if abs(now - datetime.fromisoformat(at)) < self.period
+            }
+            outcome.state[channel] = known
+            due = [message for key, message in current.items() if key not in known]
+            if not due:
                 continue
             try:
-                complaint = self._retrying()(deliver, target, list(due.values()), now)
-            except Exception as error:  # whatever it is, it must not fail what it tells of
-                failures[channel] = self._reason(error)
+                complaint = self._retrying()(deliver, due, now)
+            except Exception as error:  # must not fail the sensor that reports the problem
+                outcome.failures[channel] = _reason(error)
                 continue
             if complaint:
-                failures[channel] = complaint
-            sent[channel] = list(due)
-            kept[channel] = dict(list((known | dict.fromkeys(due, now.isoformat())).items())[-MAX_KEYS:])
-        return Outcome(kept, sent, failures)
+                outcome.failures[channel] = complaint
+            outcome.sent[channel] = [message.key for message in due]
+            known.update(dict.fromkeys(outcome.sent[channel], now.isoformat()))
+        return outcome
 
-    @property
-    def _texts(self) -> Texts:
-        return Texts(self.settings)
+    def _redacted(self, message: Message) -> Message:
+        def clean(text: str) -> str:
+            text = without_credentials(self.settings.redaction.clean(text))
+            return text.encode(errors="replace").decode()  # lone surrogates, as in odd file names, cannot be sent
 
-    def _recent(self, state: Mapping[str, Any], now: datetime) -> State:
-        recent: State = {}
-        for channel, keys in state.items() if isinstance(state, Mapping) else ():
-            for key, sent_at in keys.items() if isinstance(keys, Mapping) else ():
-                with contextlib.suppress(TypeError, ValueError):
-                    # A time in the future is a clock that was wrong then, and must not silence the problem for long.
-                    if abs(now - datetime.fromisoformat(sent_at)) < self.period:
-                        recent.setdefault(channel, {})[key] = sent_at
-        return recent
+        return replace(
+            message,
+            title=clean(message.title),
+            text=clean(message.text),
+            key=clean(message.key),
+            run_url=clean(message.run_url) if message.run_url else None,
+        )
 
     def _retrying(self) -> Retrying:
         return Retrying(
@@ -115,59 +122,57 @@ class Notifier:
             reraise=True,
         )
 
-    def _post(self, url: SecretStr, messages: list[Message], _now: datetime) -> None:
-        with (
-            _url_kept_out_of_logs(),
-            requests.post(
-                url.get_secret_value(),
-                json={"text": self._texts.slack(messages)},
-                timeout=self.timeout_s,
-                allow_redirects=False,
-                stream=True,
-            ) as response,
-        ):
-            if not response.ok or response.is_redirect:
-                answer = next(response.iter_content(MAX_ANSWER_BYTES), b"").decode(errors="replace")
-                raise _RefusedError(
-                    f"answered {response.status_code} {self._texts.answer(answer)}".strip(),
-                    temporary=response.status_code >= 500 or response.status_code == TOO_MANY_REQUESTS,
-                )
+    def _post(self, messages: list[Message], _now: datetime) -> None:
+        assert self.settings.webhook_url is not None
+        url, text = self.settings.webhook_url.get_secret_value(), _escaped(plain_text(messages))
+        with _url_kept_out_of_logs():
+            answer = requests.post(url, json={"text": text}, timeout=self.timeout_s, allow_redirects=False, stream=True)
+            answer.close()
+        if not answer.ok or answer.is_redirect:
+            # The body is not quoted, as it may hold the address.
+            is_temporary = answer.status_code >= 500 or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+            raise _RefusedError(f"answered {answer.status_code}", temporary=is_temporary)
 
-    def _mail(self, server: MailServer, messages: list[Message], now: datetime) -> str | None:
-        """Returns which receivers were refused where others were not."""
-        email = self._texts.email(messages, now)
-        with _connected(server, self.timeout_s) as smtp:
+    def _mail(self, messages: list[Message], now: datetime) -> str | None:
+        """Send one e-mail; returns a complaint if the server refused some of the receivers."""
+        assert self.settings.mail_server is not None
+        email = EmailMessage()
+        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+        email["Subject"] = messages[0].title + more
+        email["From"] = self.settings.mail_from
+        email["To"] = ", ".join(self.settings.mail_to)
+        email["Date"] = format_datetime(now.astimezone(UTC))
+        email["Message-ID"] = make_msgid(domain=self.settings.mail_from.rpartition("@")[2].rstrip("> "))
+        email.set_content(plain_text(messages) + "\n")
+        with _connected(self.settings.mail_server, self.timeout_s) as smtp:
             refused = smtp.send_message(email)
         return f"refused for {', '.join(sorted(refused))}; sent to the others" if refused else None
 
-    def _reason(self, error: Exception) -> str:
-        """Why sending failed. The texts of connection errors hold the URL, so only their class is named."""
-        if isinstance(error, smtplib.SMTPResponseException):
-            answer = (
-                error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
-            )
-            return f"the server answered {error.smtp_code} {self._texts.answer(answer)}"
-        if isinstance(error, smtplib.SMTPRecipientsRefused):
-            return f"refused for {', '.join(sorted(error.recipients))}"
-        if isinstance(error, _RefusedError):
-            return str(error)
-        if isinstance(error, smtplib.SMTPException):
-            return f"{type(error).__name__}: {self._texts.answer(str(error))}"
-        return type(error).__name__
+
+def _escaped(text: str) -> str:
+    """Text for Slack and services that read Markdown, without mentions, links and code."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")
+
+
+def _reason(error: Exception) -> str:
+    """Why sending failed. Texts of connections and servers may hold the address or the login, so they are not quoted."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"the server answered {error.smtp_code}"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return f"refused for {', '.join(sorted(error.recipients))}"
+    return str(error) if isinstance(error, _RefusedError) else type(error).__name__
 
 
 @contextlib.contextmanager
 def _connected(server: MailServer, timeout_s: float) -> Iterator[smtplib.SMTP]:
     """An SMTP connection, encrypted where the server can, and logged in where there is a login."""
-    context = ssl.create_default_context()
-    own_name = socket.gethostname()
-    if server.implicit_tls:
-        connection: smtplib.SMTP = smtplib.SMTP_SSL(
-            server.host, server.port, own_name, timeout=timeout_s, context=context
-        )
-    else:
-        connection = smtplib.SMTP(server.host, server.port, own_name, timeout_s)
-    with connection as smtp:
+    context, own_name = ssl.create_default_context(), socket.gethostname()
+    with (
+        smtplib.SMTP_SSL(server.host, server.port, own_name, timeout=timeout_s, context=context)
+        if server.implicit_tls
+        else smtplib.SMTP(server.host, server.port, own_name, timeout_s)
+    ) as smtp:
         smtp.ehlo()
         if not server.implicit_tls and smtp.has_extn("starttls"):
             if not server.tls_required:
@@ -198,15 +203,12 @@ def _url_kept_out_of_logs() -> Iterator[None]:
 
 
 def _is_temporary(error: BaseException) -> bool:
-    """Whether trying again may help."""
+    """Whether a further attempt may succeed."""
     if isinstance(error, _RefusedError):
         return error.temporary
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(code < 500 for code, _ in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code < 500
-    if isinstance(error, requests.RequestException):
-        unreachable = isinstance(error, requests.ConnectionError | requests.Timeout)
-        return unreachable and not isinstance(error, requests.exceptions.SSLError)
-    permanent = smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError
+    permanent = smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError | requests.exceptions.SSLError
     return isinstance(error, OSError) and not isinstance(error, permanent)

@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import getaddresses
+from functools import cached_property
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from shotspotter_assets.redaction import environment_secrets
+from shotspotter_assets.redaction import Redaction, environment_secrets
 
 WEBHOOK_URL: Final = "SHOTSPOTTER_WEBHOOK_URL"
 SMTP_URL: Final = "SHOTSPOTTER_SMTP_URL"
 MAIL_FROM: Final = "SHOTSPOTTER_MAIL_FROM"
 MAIL_TO: Final = "SHOTSPOTTER_MAIL_TO"
+
+MIN_PART_CHARACTERS: Final = 12
+"""Parts of a webhook's path that are as long count as secrets; shorter ones, such as `services`, are the same for all."""
 
 _PORTS: Final = {"smtp": 587, "smtps": 465}
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -37,7 +41,7 @@ class MailServer:
 
 
 class NotificationSettings(BaseModel):
-    """Channels of notifications; nothing is sent where there is neither webhook nor e-mail. Never shows its secrets."""
+    """Channels of notifications: webhook, e-mail, both or neither. Never shows its secrets."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -47,7 +51,7 @@ class NotificationSettings(BaseModel):
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
     other_secrets: tuple[SecretStr, ...] = ()
-    """Secrets that the sources and the store are given, which texts must not show either."""
+    """Secrets of sources and store, which texts must not show either."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -81,6 +85,18 @@ class NotificationSettings(BaseModel):
             mail_to=mail_to,
             other_secrets=tuple(map(SecretStr, environment_secrets(environ))),
         )
+
+    @cached_property
+    def redaction(self) -> Redaction:
+        """Takes the secrets of these settings out of texts."""
+        secrets = [secret.get_secret_value() for secret in self.other_secrets]
+        if self.webhook_url is not None:
+            url = urlsplit(self.webhook_url.get_secret_value())
+            parts = [part for part in url.path.split("/") if len(part) >= MIN_PART_CHARACTERS]
+            secrets += [url.geturl(), url.path, url.query, *parts]
+        if self.smtp_url is not None and (server := self.mail_server):
+            secrets += [self.smtp_url.get_secret_value(), server.password or ""]
+        return Redaction(secrets)
 
     @property
     def mail_server(self) -> MailServer | None:

@@ -1,4 +1,5 @@
-import base64
+"""Notices against a real webhook and a real SMTP server."""
+
 import json
 import logging
 import shutil
@@ -7,14 +8,13 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from shotspotter_assets.notifications.messages import Message, corrupt_file, failed_check, late_city, run_failure
+from shotspotter_assets.notifications.messages import corrupt_file, failed_check, late_city, run_failure
 from shotspotter_assets.notifications.send import Notifier
 from shotspotter_assets.notifications.settings import NotificationSettings
 from shotspotter_assets_tests.notifications.servers import PATH, Mailbox, Webhook, smtp_server, webhook_server
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiri
 
 NOW = datetime(2024, 5, 2, 12, tzinfo=UTC)
 RUN = "http://dagster.city.gov/runs/1234"
-LATE = replace(late_city("washington_dc", "No alerts for 9 days."), run_url=RUN)
+LATE = late_city("washington_dc", "The last day that arrived is 2024-05-01.")
+FAILED = failed_check("dc", "rolling_gate", "2024-05-01", "Log loss is 2% worse.", RUN)
 SENDER = {"SHOTSPOTTER_MAIL_FROM": "risk@city.gov", "SHOTSPOTTER_MAIL_TO": "a@city.gov, b@city.gov"}
 
 
@@ -67,15 +68,16 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 
 class TestWebhook:
-    def test_posts_slack_json_with_the_link_to_the_run(self, webhook):
-        outcome = notifier_for(webhook).send([LATE], {}, NOW)
+    def test_posts_json_with_the_link_to_the_run(self, webhook):
+        outcome = notifier_for(webhook).send([LATE, FAILED], {}, NOW)
         assert outcome.failures == {}
-        assert outcome.sent == {"webhook": ["late city|washington_dc"]}
+        assert outcome.sent == {"webhook": ["late city|washington_dc", "failed gate|rolling_gate|dc|2024-05-01"]}
         (post,) = webhook.posts
         assert (post["path"], post["type"]) == (PATH, "application/json")
-        text = post["json"]["text"]
-        assert text.startswith("*Late city: washington_dc*\nNo alerts for 9 days. Look at")
-        assert text.endswith(f"<{RUN}|Open the run>")
+        assert post["json"]["text"] == (
+            "Late city: washington_dc\nThe last day that arrived is 2024-05-01. Look at the city's source.\n\n"
+            f"Failed gate: dc, 2024-05-01\nrolling_gate: Log loss is 2% worse.\nRun: {RUN}"
+        )
 
     def test_tries_again_after_a_server_error(self, webhook):
         webhook.answers = [500, 429]
@@ -93,7 +95,7 @@ class TestWebhook:
         assert notifier.send([LATE], failed.state, NOW).sent == {"webhook": [LATE.key]}
 
     @pytest.mark.parametrize("status", [302, 404])
-    def test_does_not_repeat_what_is_refused_for_good(self, webhook, status):
+    def test_does_not_repeat_a_permanent_refusal(self, webhook, status):
         webhook.answers = [status]
         outcome = notifier_for(webhook).send([LATE], {}, NOW)
         assert len(webhook.posts) == 1
@@ -130,43 +132,33 @@ class TestDuplicates:
             mailbox.answers = ["554 no"]
             notifier = notifier_for(webhook, smtp_url(mailbox))
             first = notifier.send([LATE], {}, NOW)
-            assert first.failures == {"e-mail": "the server answered 554 no"}
+            assert first.failures == {"e-mail": "the server answered 554"}
             second = notifier.send([LATE], first.state, NOW)
             assert second.sent == {"e-mail": [LATE.key]}
             assert (len(webhook.posts), len(mailbox.mails)) == (1, 1)
-
-    @pytest.mark.parametrize(
-        "state", [{"webhook": "x"}, {"webhook": {LATE.key: "no time"}}, {"webhook": {LATE.key: 3}}, [1]]
-    )
-    def test_a_broken_state_counts_as_none(self, webhook, state):
-        assert notifier_for(webhook).send([LATE], state, NOW).sent == {"webhook": [LATE.key]}
 
     def test_the_state_forgets_what_is_over(self, webhook):
         state = {"webhook": {"old": (NOW - timedelta(days=2)).isoformat()}}
         assert list(notifier_for(webhook).send([LATE], state, NOW).state["webhook"]) == [LATE.key]
 
     def test_many_problems_go_out_in_one_post(self, webhook):
-        messages = [late_city(f"city_{number}", "Late.") for number in range(200)]
+        messages = [late_city(f"city_{number}", "No day has arrived.") for number in range(200)]
         outcome = notifier_for(webhook).send(messages, {}, NOW)
         assert len(outcome.sent["webhook"]) == 200
         (post,) = webhook.posts
-        assert post["json"]["text"].endswith("Late city: city_119\n\nAnd 80 more.")
-        assert len(post["json"]["text"]) < 40_000
+        assert post["json"]["text"].endswith("Look at the city's source.\n\nAnd 180 more.")
 
 
 class TestMail:
     def test_sends_to_all_receivers(self):
         with smtp_server() as mailbox:
-            outcome = notifier_for(smtp_url=smtp_url(mailbox)).send(
-                [LATE, failed_check("x", "rolling_gate", "2024-05-01", "More alerts.")], {}, NOW
-            )
+            outcome = notifier_for(smtp_url=smtp_url(mailbox)).send([LATE, FAILED], {}, NOW)
         assert outcome.failures == {}
         (mail,) = mailbox.mails
         assert mail["Subject"] == "Late city: washington_dc (and 1 more)"
         assert (mail["From"], mail["To"]) == ("risk@city.gov", "a@city.gov, b@city.gov")
         assert mail["Message-ID"].endswith("@city.gov>")
         assert f"Run: {RUN}" in mail.get_content()
-        assert "rolling_gate: More alerts." in mail.get_content()
 
     def test_tries_again_after_a_temporary_refusal(self):
         with smtp_server() as mailbox:
@@ -187,7 +179,7 @@ class TestMail:
             outcome = notifier_for(smtp_url=smtp_url(mailbox, mailbox.password)).send([LATE], {}, NOW)
             assert (outcome.failures, len(mailbox.mails)) == ({}, 1)
 
-    def test_a_wrong_login_is_told_without_the_password_and_not_repeated(self):
+    def test_a_wrong_login_is_reported_without_the_password_and_not_repeated(self):
         with smtp_server(login=True) as mailbox:
             outcome = notifier_for(smtp_url=smtp_url(mailbox, "not the password")).send([LATE], {}, NOW)
             assert outcome.failures["e-mail"].startswith("the server answered 535")
@@ -225,7 +217,7 @@ class TestMail:
             silent.listen()
             url = f"smtp://127.0.0.1:{silent.getsockname()[1]}"
             outcome = notifier_for(smtp_url=url, timeout_s=0.1).send([LATE], {}, NOW)
-            assert outcome.failures == {"e-mail": "SMTPServerDisconnected: Connection unexpectedly closed: timed out"}
+            assert outcome.failures == {"e-mail": "SMTPServerDisconnected"}
 
 
 class TestSecrets:
@@ -238,37 +230,17 @@ class TestSecrets:
             error = f"post to {webhook.url} failed, {mailbox.password}, postgresql://me:hunter22@db/x, token=abc123"
             outcome = notifier.send([run_failure("daily", "dc", "grid", error)], {}, NOW)
             sent = mailbox.mails[0].get_content()
-        assert outcome.failures == {"webhook": "answered 403 no service at ***"}
+        assert outcome.failures == {"webhook": "answered 403"}
         shown = "\n".join([repr(notifier), repr(outcome), caplog.text, sent, webhook.posts[0]["json"]["text"]])
         for secret in ("secret-webhook-path", mailbox.password, quote(mailbox.password, safe=""), "hunter22", "abc123"):
             assert secret not in shown
         assert "post to *** failed" in sent
         assert logging.getLogger("urllib3.connectionpool").filters == []
 
-    @pytest.mark.parametrize("length", [0, *range(150, 200, 7)])
-    def test_a_path_across_the_cut_of_an_answer_is_not_shown(self, webhook, length):
-        webhook.answers, webhook.says = [404], "x" * length + f"{PATH} is no service"
-        outcome = notifier_for(webhook).send([LATE], {}, NOW)
-        reason = outcome.failures["webhook"]
-        assert reason.startswith("answered 404 ")
-        assert len(reason) <= len("answered 404 ") + 200
-        secret = PATH.removeprefix("/services/")
-        assert not any(secret[at : at + 8] in reason for at in range(len(secret) - 7))
-
     def test_parts_of_addresses_that_everybody_has_are_shown(self, webhook):
         error = "City x: https://maps.example/rest/services/Alerts/MapServer/29: HTTP 500"
         notifier_for(webhook).send([run_failure("daily", None, None, error)], {}, NOW)
         assert error in webhook.posts[0]["json"]["text"]
-
-    def test_the_servers_answer_does_not_bring_the_password_back(self):
-        with smtp_server(login=True) as mailbox:
-            mailbox.password = "long-Pass/word+of-the-mail"
-            login = base64.b64encode(f"\0{mailbox.user}\0{mailbox.password}".encode()).decode()
-            mailbox.answers = ["550 " + "y" * 170 + f" AUTH PLAIN {login} {mailbox.password}"]
-            reason = notifier_for(smtp_url=smtp_url(mailbox, mailbox.password)).send([LATE], {}, NOW).failures["e-mail"]
-        assert reason.startswith("the server answered 550 yyy")
-        assert not any(mailbox.password[at : at + 8] in reason for at in range(len(mailbox.password) - 7))
-        assert login[-20:-12] not in reason
 
     def test_not_even_where_the_connection_fails(self, caplog):
         caplog.set_level(logging.DEBUG)
@@ -282,35 +254,20 @@ class TestSecrets:
 class TestMessages:
     def test_texts_of_files_cannot_mention_everyone_or_add_headers(self, webhook):
         with smtp_server() as mailbox:
-            message = corrupt_file("dc", "a<!channel>\r\nBcc: x@y.z\udcff.csv", "not a table", "javascript:alert(1)")
+            message = corrupt_file("dc", "a<!channel>\r\nBcc: x@y.z\udcff.csv", "[Log in](http://x) @here")
             outcome = notifier_for(webhook, smtp_url(mailbox)).send([message], {}, NOW)
         assert outcome.failures == {}
         text = webhook.posts[0]["json"]["text"]
         assert "<" not in text
         assert "&lt;!channel&gt;" in text
+        assert "@here" not in text
+        assert "](" not in text
         assert mailbox.mails[0]["Bcc"] is None
         assert mailbox.mails[0]["Subject"] == "Corrupt file: dc, a<!channel> Bcc: x@y.z?.csv"
-
-    def test_a_link_cannot_end_early(self, webhook):
-        message = failed_check("dc", "rolling_gate", "2024-05-01", "More alerts.", "http://h/r?a=1&b=x|y>z")
-        notifier_for(webhook).send([message], {}, NOW)
-        assert webhook.posts[0]["json"]["text"].endswith("<http://h/r?a=1&amp;b=x%7Cy%3Ez|Open the run>")
 
     def test_a_long_error_is_shortened(self, webhook):
         notifier_for(webhook).send([run_failure("daily", None, None, "x" * 100_000)], {}, NOW)
         assert len(webhook.posts[0]["json"]["text"]) < 1_200
-
-    def test_kinds_have_their_own_keys(self):
-        messages: list[Message] = [
-            run_failure("dc/grid_tensors", "2024-05-01", "grid", "no"),
-            run_failure("dc/grid_tensors", "2024-05-02", "grid", "no"),
-            late_city("dc", "Late."),
-            failed_check("dc", "rolling_gate", "2024-05-01", "More alerts."),
-            failed_check("dc", "forecast_beats_best_baseline", None, "Worse."),
-            failed_check("oakland", "rolling_gate", "2024-05-01", "More alerts."),
-            corrupt_file("dc", "x.csv", "no table"),
-        ]
-        assert len({message.key for message in messages}) == len(messages)
 
 
 class TestSettings:

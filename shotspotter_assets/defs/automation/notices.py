@@ -49,7 +49,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     @dg.sensor(
         minimum_interval_seconds=30,
         default_status=sensor_status(cities),
-        description="Sends failed runs, late cities, failed gates, drift and unusable files by webhook and e-mail.",
+        description="Sends failed runs, late cities, failed gates and unusable files by webhook and e-mail.",
     )
     def notices(
         context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource
