@@ -112,7 +112,7 @@ def test_a_failed_run_is_sent_once_with_its_partitions_step_error_and_link(watch
     assert "for 2024-03-02 to 2024-03-03*" in text
     assert "Step landing_city__raw_alerts failed: " in text
     assert "missing or empty" in text
-    assert f"<{UI}/runs/{run_id}|Open the run>" in text
+    assert f"Run: {UI}/runs/{run_id}" in text
     assert watch.tick() == "No new problem."
     assert webhook.url not in (watch.cursor or "")
     assert set(json.loads(watch.cursor or "")) == {"sent", "since"}
