@@ -123,7 +123,9 @@ def of_demo(demo: Demo) -> dict[str, Callable[[], bytes]]:
     }
 
 
-OF_REAL_CITIES: Final = "reliability_by_city.svg"
+RELIABILITY: Final = "reliability_by_city.svg"
+GAINS: Final = "gains_by_city.svg"
+OF_REAL_CITIES: Final = (RELIABILITY, GAINS)
 
 
 def main() -> None:
@@ -144,10 +146,12 @@ def main() -> None:
         for name, make in of_demo(demo).items():
             if not asked.only or name in asked.only:
                 write(name, make())
+    script = str(CHECKOUT / "benchmarks" / "reports" / "gains_figure.py")
+    subprocess.run([sys.executable, script, str(CHECKOUT / "docs" / "results.md"), str(PICTURES / GAINS)], check=True)
     if asked.data and asked.cache:
-        of_real_cities(asked.data, asked.cache, PICTURES / OF_REAL_CITIES)
+        of_real_cities(asked.data, asked.cache, PICTURES / RELIABILITY)
     else:
-        print(f"left as it is, without --data and --cache: {OF_REAL_CITIES}")
+        print(f"left as it is, without --data and --cache: {RELIABILITY}")
 
 
 def write(name: str, content: bytes) -> None:

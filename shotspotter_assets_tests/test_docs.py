@@ -1,0 +1,65 @@
+"""The pages of the documentation: links, pictures, named files and length."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from docs.lineage import lineage
+from docs.make_pictures import OF_REAL_CITIES, PICTURES, Demo, of_demo
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.settings import CHECKOUT, Settings
+from shotspotter_assets.storage.store import Store
+
+PAGES = [
+    CHECKOUT / "README.md",
+    CHECKOUT / "CONTRIBUTING.md",
+    *(page for page in sorted((CHECKOUT / "docs").rglob("*.md")) if "_build" not in page.parts),
+]
+SETTINGS = Settings.from_environment({})
+MAX_WORDS, MAX_CHANGELOG_WORDS, MAX_PICTURE_BYTES = 25_000, 1_500, 300_000
+
+
+def targets(text: str) -> set[str]:
+    """Relative addresses of links and pictures, without their anchors."""
+    found = {address.partition("#")[0] for address in re.findall(r"\]\(([^)\s]+)\)", text)}
+    return {address for address in found if address and "://" not in address}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text()
+    named = re.findall(r"\b(?:benchmarks|deploy|shotspotter_assets|shotspotter_assets_tests)/[\w/.]+\.\w+", text)
+    added = re.findall(r"^<!-- made by the reader: (.+) -->$", text, re.MULTILINE)
+    missing = {target for target in targets(text) if not (page.parent / target).exists()}
+    missing |= {path for path in named if not (CHECKOUT / path).exists()} - {
+        path for line in added for path in line.split(", ")
+    }
+    assert missing == set()
+
+
+def test_pages_stay_short() -> None:
+    assert sum(len(page.read_text().split()) for page in PAGES) <= MAX_WORDS
+    assert len((CHECKOUT / "CHANGELOG.md").read_text().split()) <= MAX_CHANGELOG_WORDS
+
+
+def test_every_picture_is_shown_made_by_one_command_and_small() -> None:
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in targets(page.read_text())
+        if target.endswith((".png", ".svg"))
+    }
+    made = {*of_demo(Demo(SETTINGS, Store("nowhere"), browser=None)), *OF_REAL_CITIES}
+    assert {path.name for path in shown} == made == {path.name for path in PICTURES.iterdir()}
+    assert max(path.stat().st_size for path in shown) <= MAX_PICTURE_BYTES
+
+
+def test_the_lineage_shows_the_assets_of_a_city() -> None:
+    definitions, city = build_definitions(SETTINGS), SETTINGS.cities["simulated_city"]
+    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    assets = {key.path[-1] for key in keys if key.path[0] == city.name}
+    for svg in (lineage(definitions, city), (PICTURES / "lineage.svg").read_bytes()):
+        texts = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+        assert {text.text for text in texts} == assets, "run `make pictures`"
