@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shotspotter_assets.sources.unreadable import read_unreadable
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, with_city
 from shotspotter_assets_tests.sources.landing.hostile_files import (
@@ -61,10 +62,10 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
     [request] = result.run_requests or []
     [check] = [event for event in result.asset_events if event.check_name == "files_are_readable"]
     assert not check.passed
-    text = f"{check.description}\n{check.metadata}"
-    for name in [*HOSTILE, "caf\\xe9.csv"]:
-        assert name in text, name
-    assert "root:" not in text
+    assert check.metadata["unreadable"].value == len(HOSTILE) + 1
+    unreadable = read_unreadable(on["store"].open(), CITY)
+    assert {Path(path).name for path in unreadable} == {*HOSTILE, "caf\\xe9.csv"}
+    assert "root:" not in " ".join(file.error for file in unreadable.values())
 
     assert run_days(CITY, *requested_days(request), on, instance).success
     first, last = map(date.fromisoformat, requested_days(request))

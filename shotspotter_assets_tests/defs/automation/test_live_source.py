@@ -45,7 +45,7 @@ class Portal:
         schedule = self.on.definitions.resolve_schedule_def(f"{CITY}_daily")
         moment = datetime.fromisoformat(now).replace(tzinfo=CITIES[CITY].zone)
         with dg.build_schedule_context(self.instance, moment, resources=dict(self.on)) as context:
-            self.requests = list(schedule.evaluate_tick(context).run_requests or ())
+            self.requests = [one for one in [schedule(context)] if isinstance(one, dg.RunRequest)]
         return [requested_days(request)[0] for request in self.requests]
 
     def change(self, changes: str) -> None:
@@ -128,5 +128,6 @@ def test_the_schedule_requests_nothing_of_a_manual_city(tmp_path: Path, stored_i
     on = resources(str(tmp_path), cities=with_city(CITY, automation="manual"))
     moment = datetime(2024, 3, 6, 6, 30, tzinfo=CITIES[CITY].zone)
     with dg.build_schedule_context(stored_instance, moment, resources=dict(on)) as context:
-        result = on.definitions.resolve_schedule_def(f"{CITY}_daily").evaluate_tick(context)
-    assert (result.run_requests, result.skip_message) == ([], NOT_AUTOMATED)
+        result = on.definitions.resolve_schedule_def(f"{CITY}_daily")(context)
+    assert isinstance(result, dg.SkipReason)
+    assert result.skip_message == NOT_AUTOMATED

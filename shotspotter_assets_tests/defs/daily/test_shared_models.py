@@ -118,5 +118,5 @@ def test_the_schedule_requests_the_current_week(
     on, moment = resources(str(root), cities=cities), datetime.fromisoformat("2024-01-15T16:00+00:00")
     schedule = on.definitions.resolve_schedule_def("weekly_shared_models")
     with dg.build_schedule_context(stored_instance, moment, resources=dict(on)) as context:
-        requests = schedule.evaluate_tick(context).run_requests or []
-    assert [request.partition_key for request in requests] == requested
+        result = schedule(context)
+    assert [one.partition_key for one in [result] if isinstance(one, dg.RunRequest)] == requested
