@@ -104,7 +104,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
         gates = {key.name for key in run.asset_check_selection or ()} | {
             key.path[-1] for key in run.asset_selection or ()
         }
-        if not gates & {*GATES, "forecast_scores", "walk_forward_reports"}:
+        if gates and not gates & {*GATES, "forecast_scores", "walk_forward_reports"}:  # a whole job selects nothing
             continue
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
             check = entry.get_dagster_event().asset_check_evaluation_data
