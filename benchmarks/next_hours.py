@@ -13,7 +13,7 @@ import numpy as np
 from benchmark_cities import HourlyFold, hourly_folds, parser
 from hours_members import hourly_stack_of, kept_hourly
 
-from shotspotter_assets.calendar.weekdays import weeks
+from shotspotter_assets.calendar.dates import weeks
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.models.alert_counts import AlertCounts

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from benchmark_cities import BENCHMARKS, HourlyFold, city_of, dated, hourly_folds, parser, raw_alerts
 
+from shotspotter_assets.calendar.dates import weeks
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.calendar.weekdays import weeks
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain

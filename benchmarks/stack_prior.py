@@ -20,7 +20,7 @@ from scipy.special import expit, logit
 from shared_model import start_of
 from stack_members import MEMBERS, members_of
 
-from shotspotter_assets.calendar.weekdays import WEEK_HOURS
+from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.stack import WEEK

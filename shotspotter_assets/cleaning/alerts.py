@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks, month_days
 from shotspotter_assets.calendar.local_time import local_dates, rows_of_days
-from shotspotter_assets.calendar.year import month_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.cleaning.day_settings import SETTINGS, settings_hash

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
 
 KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")
 """The columns of a forecasts table that are not forecasts."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.weekdays import weeks
+from shotspotter_assets.calendar.dates import weeks
 from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
 from shotspotter_assets.models.probability import log_losses
 

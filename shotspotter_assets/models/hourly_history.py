@@ -7,9 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.hourly_clock import HourlyClock
+from shotspotter_assets.calendar.dates import DAY_HOURS, HourlyClock
 from shotspotter_assets.calendar.local_time import hour_starts
-from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import City
 
 

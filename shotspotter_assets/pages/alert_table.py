@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
+from shotspotter_assets.calendar.dates import hours_of_day
 from shotspotter_assets.calendar.local_time import wall_clock
-from shotspotter_assets.calendar.weekdays import hours_of_day
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store

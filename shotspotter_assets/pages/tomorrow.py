@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from shotspotter_assets.calendar.dates import hours_of_day
 from shotspotter_assets.calendar.local_time import wall_clock
-from shotspotter_assets.calendar.weekdays import hours_of_day
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.pages.ground import STREET_METRES, lines_of

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import WEEKDAYS, hours_of_day, is_holiday_fireworks, weekdays
 from shotspotter_assets.calendar.local_time import rows_of_days, wall_clock
-from shotspotter_assets.calendar.weekdays import WEEKDAYS, hours_of_day, weekdays
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.evaluation.areas import cell_areas
 from shotspotter_assets.evaluation.fold_report import FoldReport

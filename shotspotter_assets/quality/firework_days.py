@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.usual import Usual
 from shotspotter_assets.quality.window import Window

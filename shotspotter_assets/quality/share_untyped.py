@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.quality.finding import Finding, share_finding
 from shotspotter_assets.quality.window import Window, dates_of, rows_by_day
 

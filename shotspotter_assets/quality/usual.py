@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.public_holidays import public_holidays
-from shotspotter_assets.calendar.weekdays import weekdays
-from shotspotter_assets.calendar.year import month_days
+from shotspotter_assets.calendar.dates import month_days, public_holidays, weekdays
 from shotspotter_assets.cities.city import City
 
 if TYPE_CHECKING:

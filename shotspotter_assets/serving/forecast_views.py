@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.calendar.dates import hours_of_day, hours_of_week
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
-from shotspotter_assets.calendar.weekdays import hours_of_day, hours_of_week
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
 
 Array = npt.NDArray[np.float64]

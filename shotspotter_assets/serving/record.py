@@ -184,7 +184,7 @@ class ServingModels:
     @property
     def profile(self) -> "Array":
         """Share of each hour of the week in the alerts, shape (168,); flat where hours are not known."""
-        from shotspotter_assets.calendar.weekdays import WEEK_HOURS
+        from shotspotter_assets.calendar.dates import WEEK_HOURS
 
         return np.ones(WEEK_HOURS) if self.hours is None else self.hours.profile
 

@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError

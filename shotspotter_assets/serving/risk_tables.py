@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit, logit
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
-from shotspotter_assets.calendar.weekdays import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.alert_counts import AlertCounts

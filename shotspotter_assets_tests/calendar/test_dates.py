@@ -7,11 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotspotter_assets.calendar.firework_days import FIREWORK_DAYS, is_holiday_fireworks
+from shotspotter_assets.calendar.dates import (
+    FIREWORK_DAYS,
+    WEEKDAYS,
+    days_of_year,
+    hours_of_week,
+    is_holiday_fireworks,
+    month_days,
+    public_holidays,
+    same_date_last_year,
+    weekdays,
+    weeks,
+)
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.calendar.public_holidays import public_holidays
-from shotspotter_assets.calendar.weekdays import WEEKDAYS, hours_of_week, weekdays, weeks
-from shotspotter_assets.calendar.year import days_of_year, month_days, same_date_last_year
 
 
 @given(st.datetimes(datetime(1960, 1, 1), datetime(2060, 1, 1)))

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks, weekdays
 from shotspotter_assets.calendar.local_time import day_axis
-from shotspotter_assets.calendar.weekdays import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History

@@ -12,10 +12,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.public_holidays import public_holidays
-from shotspotter_assets.calendar.weekdays import WEEKDAYS, weekdays
-from shotspotter_assets.calendar.year import YEAR_DAYS, days_of_year
+from shotspotter_assets.calendar.dates import (
+    WEEKDAYS,
+    YEAR_DAYS,
+    days_of_year,
+    is_holiday_fireworks,
+    public_holidays,
+    weekdays,
+)
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.models.filters import Values, decayed_sums, exponential_mean, smooth_cells

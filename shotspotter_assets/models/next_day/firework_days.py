@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from shotspotter_assets.calendar.year import YEAR_DAYS, month_days
+from shotspotter_assets.calendar.dates import YEAR_DAYS, month_days
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
-from shotspotter_assets.calendar.year import same_date_last_year
+from shotspotter_assets.calendar.dates import is_holiday_fireworks, same_date_last_year
 from shotspotter_assets.models.filters import Array, Booleans, Integers, Values, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import (

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 import numpy as np
 from scipy.special import logit
 
-from shotspotter_assets.calendar.firework_days import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.filters import Array
 from shotspotter_assets.models.forecaster import (
     NO_CONTEXT,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import Booleans, Singles, exponential_mean, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import MODEL_FILE, Numbers

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
-from shotspotter_assets.calendar.hourly_clock import YEAR_HOURS
-from shotspotter_assets.calendar.weekdays import DAY_HOURS, WEEK_HOURS
+from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
 from shotspotter_assets.models.filters import (
     Singles,
     decay_of,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.calendar.weekdays import DAY_HOURS
+from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import Singles, span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored

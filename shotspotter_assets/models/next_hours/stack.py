@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 from scipy.special import logit
 
-from shotspotter_assets.calendar.weekdays import WEEK_HOURS
+from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import ChosenSettings
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError

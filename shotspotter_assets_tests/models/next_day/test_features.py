@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.calendar.weekdays import weekdays
+from shotspotter_assets.calendar.dates import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.forecaster import validation_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from shotspotter_assets.calendar.weekdays import WEEK_HOURS
+from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes, predict_all
 from shotspotter_assets.models.next_hours.stack import (
