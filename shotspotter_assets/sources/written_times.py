@@ -1,10 +1,11 @@
 """Times as publishers write them: text in the usual forms, epoch numbers, or date and time of day in two columns.
 
-What a time without a zone means is not decided here: it is returned as the reading of an unnamed wall clock.
+The meaning of a time without a zone is decided elsewhere: it is returned as the reading of an unnamed wall clock.
 """
 
 import logging
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,41 +19,32 @@ from shotspotter_assets.sources.alert_source import SourceError
 Moments = npt.NDArray[np.datetime64]
 """datetime64[us], shape (rows,); NaT where a row has none."""
 
-ZONE = r"(?:[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)"
+CLOCK: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?:\s*[AaPp]\.?[Mm]\.?)?"
+ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"
+PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*(?P<zone>{ZONE})?)?$"
+"""A date, with a time of day and its zone where there is one."""
+WITH_ZONE: Final = rf"({CLOCK})\s*(?:{ZONE})$"
+"""A zone after a time of day; the last part of a date is never taken for a zone."""
 
-WITH_ZONE = rf"^(.*:\d{{2}}(?:[.,]\d+)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*({ZONE})\s*$"
-"""A time of day followed by a zone; the last part of a date must not be taken for a zone."""
+ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"
+"""The beginning of a time in ISO 8601; pandas would also take a year alone for one."""
 
-DATES = (
-    r"(?P<former>\d{1,2})[/.-](?P<latter>\d{1,2})[/.-](?P<year>\d{4}|\d{2})",
-    r"(?P<year>\d{4})[/.-](?P<month>\d{1,2})[/.-](?P<day>\d{1,2})",
-    r"(?P<day>\d{1,2})[ -](?P<name>[A-Za-z]{3})[a-z.]*[ ,-]+(?P<year>\d{4}|\d{2})",
-    r"(?P<name>[A-Za-z]{3})[a-z.]*[ -](?P<day>\d{1,2})[ ,-]+(?P<year>\d{4}|\d{2})",
-)
-"""Forms of a date beside ISO 8601: 7/13/18 or 13/7/18, 2018/7/13, 13-Jul-2018, Jul 13, 2018. No text has two."""
+DAY_FORMATS: Final = ("%Y-%m-%d", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
+MONTH_FIRST: Final = ("%m-%d-%Y", "%m-%d-%y")
+DAY_FIRST: Final = ("%d-%m-%Y", "%d-%m-%y")
+"""Formats of a date beside ISO 8601, with a hyphen for any separator: 2018/7/13, 13-Jul-18, Jul 13, 2018, 7/13/18."""
 
-CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
-)
+CLOCK_FORMATS: Final = ("%H:%M:%S", "%H:%M", "%I:%M:%S%p", "%I:%M%p", "%H:%M:%S.%f", "%I:%M:%S.%f%p")
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-FIRST_YEAR_OF_1900 = 69
-"""Two-digit years from here on are of the 1900s, as in `strptime`."""
-
-ISO_DAY = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:T|$)"
-"""A calendar day in ISO 8601; pandas would also take a year alone for one."""
-
-NO_TIME = np.datetime64("NaT", "us")
-READABLE = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
+NO_TIME: Final = np.datetime64("NaT", "us")
+READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
 """Range of usable times (end excluded); others cannot be converted and are no time of an alert."""
 
 log = logging.getLogger(__name__)
 
 
 class Readings(NamedTuple):
-    """The times of a column: an instant (UTC) where a row has a zone, else what the wall clock showed."""
+    """The times of a column: an instant (UTC) where a row has a zone, else the reading of the wall clock."""
 
     instants: Moments
     wall_clock: Moments
@@ -61,89 +53,65 @@ class Readings(NamedTuple):
 def read_times(
     column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSource, place: str
 ) -> Readings:
-    """The times of a column; a row whose time cannot be read has neither an instant nor a clock's reading.
+    """Return the times of a column; a row whose time cannot be read has neither an instant nor a wall clock's reading.
 
     Args:
         column: times, or dates where `time_of_day` is given.
         time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
         source: its settings say how times are written; null in `time_format` stands for the usual forms.
         place: city and file, for warnings.
+
+    Raises:
+        SourceError: the times have a zone that is not known.
     """
-    if time_of_day is not None:
-        column = _joined(column, time_of_day, source, place)
     kind = column.type
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        if source.ignore_zone:
-            return _without_zone(_moments(_local(_within_reach(column), place)))
-        return _with_zone(_moments(column.cast(pa.timestamp("us", "UTC"), safe=False)))
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _without_zone(_moments(column))
-    if source.time_format in EPOCH_UNITS:
-        moments = _since_1970(column, EPOCH_UNITS[source.time_format])
-        return _without_zone(moments) if source.ignore_zone else _with_zone(moments)
-    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    if source.time_format is not None:
-        moments = _parsed(text, source.time_format)
-        return _with_zone(moments) if "%z" in source.time_format.lower() else _without_zone(moments)
-    return _in_usual_forms(pc.replace_substring_regex(text, WITH_ZONE, r"\1") if source.ignore_zone else text, place)
-
-
-def _in_usual_forms(text: pa.ChunkedArray, place: str) -> Readings:
-    """Times in ISO 8601, which pandas reads quickly, or else in one of the other forms."""
-    iso = pc.if_else(pc.match_substring_regex(text, ISO_DAY), text, None)
-    zoned = pc.fill_null(pc.match_substring_regex(text, WITH_ZONE), False)
-    instants, wall_clock = (_parsed(pc.if_else(rows, iso, None), "ISO8601") for rows in (zoned, pc.invert(zoned)))
-    written = pc.fill_null(pc.greater(pc.utf8_length(text), 0), False).to_numpy()
-    left = np.isnat(instants) & np.isnat(wall_clock) & written
-    if left.any():
-        rest, with_zone = (values.filter(pa.array(left)) for values in (text, zoned))
-        ahead = np.zeros(len(rest), dtype="timedelta64[us]")
-        if pc.any(with_zone).as_py():
-            ahead = _offsets(pc.if_else(with_zone, pc.replace_substring_regex(rest, WITH_ZONE, r"\2"), ""))
-            rest = pc.replace_substring_regex(rest, WITH_ZONE, r"\1")
-        moments = _written(rest, place)
-        instants[left] = np.where(with_zone.to_numpy(), moments - ahead, NO_TIME)
-        wall_clock[left] = np.where(with_zone.to_numpy(), NO_TIME, moments)
-    return Readings(_readable(instants), _readable(wall_clock))
-
-
-def _written(text: pa.ChunkedArray, place: str) -> Moments:
-    """Dates in the forms of `DATES`, each alone or followed by a time of day, without zone."""
-    moments = _nothing(len(text))
-    left = np.arange(len(text))
-    for form in DATES:
-        pieces = pc.extract_regex(text.take(pa.array(left)), rf"^{form}(?:[T ,]+{CLOCK})?$")
-        matched = pc.is_valid(pieces).to_numpy()
-        if matched.any():
-            names = [pieces.type.field(index).name for index in range(pieces.type.num_fields)]
-            matches = pieces.filter(pa.array(matched))
-            parts = {name: pc.struct_field(matches, name) for name in names}
-            moments[left[matched]] = _days(parts, place) + _clock(parts)
-        left = left[~matched]
-        if not len(left):
-            break
-    return moments
-
-
-def _days(parts: dict[str, pa.ChunkedArray], place: str) -> Moments:
-    year = _number(parts["year"])
-    year = np.where(year < 100, year + np.where(year < FIRST_YEAR_OF_1900, 2000, 1900), year)
-    if "former" in parts:
-        return _in_likely_order(year, _number(parts["former"]), _number(parts["latter"]), place)
-    if "name" in parts:
-        month = pc.index_in(pc.utf8_lower(parts["name"]), pa.array(MONTHS)).fill_null(-1).to_numpy() + 1
+    if time_of_day is not None:
+        text = _joined(column, time_of_day, source, place)
+    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
+        if has_zone and source.ignore_zone:
+            column = _local(column, place)
+        return _readings(column.to_numpy(), with_zone=has_zone and not source.ignore_zone)
+    elif source.time_format in EPOCH_UNITS:
+        return _readings(_since_1970(column, EPOCH_UNITS[source.time_format]), with_zone=not source.ignore_zone)
     else:
-        month = _number(parts["month"])
-    return _calendar(year, month, _number(parts["day"]))
+        text = _text(column)
+    if source.time_format is not None:
+        with_zone = "%z" in source.time_format.lower()
+        return _readings(_parsed(text, [source.time_format]).to_numpy(), with_zone=with_zone)
+    return _in_usual_forms(text, place, ignore_zone=source.ignore_zone)
+
+
+def _in_usual_forms(text: "pd.Series[str]", place: str, *, ignore_zone: bool) -> Readings:
+    """Read times in ISO 8601, which pandas reads quickly, or else in one of the other forms."""
+    if ignore_zone:
+        text = text.str.replace(WITH_ZONE, r"\1", regex=True)
+    zoned = pc.match_substring_regex(pa.array(text, pa.string(), from_pandas=True), WITH_ZONE).fill_null(False)
+    moments = _parsed(text.where(text.str.match(ISO_DAY)), ["ISO8601"])
+    left = moments.isna() & text.str.len().gt(0)
+    if left.any():
+        parts = text[left].str.extract(PARTS)
+        # An offset is how far midnight of its zone is from midnight of UTC.
+        midnight = "1970-01-01T00:00" + parts["zone"].str.upper().replace({"UTC": "Z", "GMT": "Z"})
+        ahead = _since(_parsed(midnight, ["ISO8601"]), "1970-01-01").fillna(pd.Timedelta(0))
+        moments[left] = _days(parts["day"], place) + _clock(parts["clock"]) + ahead
+    return _readings(moments.to_numpy(), with_zone=zoned.to_numpy(zero_copy_only=False))
+
+
+def _days(text: "pd.Series[str]", place: str) -> "pd.Series[pd.Timestamp]":
+    months = text.str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
+    days = months.str.replace(r"[/. ,-]+", "-", regex=True)
+    named = _parsed(days, DAY_FORMATS)
+    left = days.where(named.isna())
+    return named.fillna(_in_likely_order(_parsed(left, MONTH_FIRST), _parsed(left, DAY_FIRST), place))
 
 
 def _in_likely_order(
-    year: npt.NDArray[np.int64], former: npt.NDArray[np.int64], latter: npt.NDArray[np.int64], place: str
-) -> Moments:
-    """The order (month first or day first) under which more of the column's rows are dates; month first in a tie."""
-    month_first, day_first = _calendar(year, former, latter), _calendar(year, latter, former)
-    only_month_first = int((~np.isnat(month_first) & np.isnat(day_first)).sum())
-    only_day_first = int((~np.isnat(day_first) & np.isnat(month_first)).sum())
+    month_first: "pd.Series[pd.Timestamp]", day_first: "pd.Series[pd.Timestamp]", place: str
+) -> "pd.Series[pd.Timestamp]":
+    """Return the order under which more of the column's rows are dates; month first in a tie."""
+    only_month_first = int((month_first.notna() & day_first.isna()).sum())
+    only_day_first = int((day_first.notna() & month_first.isna()).sum())
     if only_month_first and only_day_first:
         log.warning(
             "%s: dates are written in two ways: %d rows can only be month/day, %d only day/month. The more frequent order "
@@ -152,7 +120,7 @@ def _in_likely_order(
             only_month_first,
             only_day_first,
         )
-    elif not only_month_first and not only_day_first and not np.isnat(month_first).all():
+    elif not only_month_first and not only_day_first and month_first.notna().any():
         log.warning(
             "%s: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in the "
             "city's file to be sure.",
@@ -161,86 +129,52 @@ def _in_likely_order(
     return day_first if only_day_first > only_month_first else month_first
 
 
-def _calendar(year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: npt.NDArray[np.int64]) -> Moments:
-    """Days of the calendar; NaT where there is no such day."""
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
-    exists = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
-    return np.where(exists, days.astype("datetime64[us]"), NO_TIME)
+def _clock(text: "pd.Series[str]") -> "pd.Series[pd.Timedelta]":
+    """Return the time since midnight; 0 where no time of day is written, NaT where no clock shows it."""
+    clock = text.str.upper().str.replace(",", ".").str.replace(r"\s*([AP])\.?M\.?$", r"\1M", regex=True)
+    return _since(_parsed(clock, CLOCK_FORMATS), "1900-01-01").mask(text.isna(), pd.Timedelta(0))
 
 
-def _clock(parts: dict[str, pa.ChunkedArray]) -> npt.NDArray[np.timedelta64]:
-    """Time since midnight; 0 where no time of day is written, NaT where no clock shows it."""
-    hour, minute, second = (_number(parts[name]) for name in ("hour", "minute", "second"))
-    half = pc.utf8_lower(parts["half"])
-    has_half = pc.not_equal(half, "").to_numpy()
-    possible = np.where(has_half, (hour >= 1) & (hour <= 12), hour < 24) & (minute < 60) & (second < 60)
-    hour = np.where(has_half, hour % 12 + 12 * pc.equal(half, "p").to_numpy(), hour)
-    micros = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 6, padding="0"), 0, 6))
-    since = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
-    return np.where(possible, since.astype("timedelta64[us]"), np.timedelta64("NaT", "us"))
+def _since(moments: "pd.Series[pd.Timestamp]", day: str) -> "pd.Series[pd.Timedelta]":
+    return (moments - pd.Timestamp(day)).astype("timedelta64[us]")
 
 
-def _offsets(zone: pa.ChunkedArray) -> npt.NDArray[np.timedelta64]:
-    """How far clocks of each zone are ahead of UTC; 0 for a name of UTC."""
-    pieces = pc.extract_regex(zone, r"^(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2})?$")
-    hours, minutes = (_number(pc.struct_field(pieces, name)) for name in ("hours", "minutes"))
-    ahead = np.where(pc.equal(pc.struct_field(pieces, "sign"), "-").fill_null(False).to_numpy(), -1, 1)
-    return (ahead * (hours * 60 + minutes)).astype("timedelta64[m]").astype("timedelta64[us]")
+def _parsed(text: "pd.Series[str]", formats: Sequence[str]) -> "pd.Series[pd.Timestamp]":
+    """Read text by the first format that fits, as datetime64[us]; times with a zone become UTC."""
+    moments = pd.Series(NO_TIME, index=text.index, dtype="datetime64[us]")
+    for form in formats:
+        left = text[moments.isna() & text.notna()]
+        if left.empty:
+            break
+        found = pd.to_datetime(left, format=form, utc=True, errors="coerce").dt.tz_localize(None)
+        moments[left.index] = found.astype("datetime64[us]")
+    return moments
 
 
-def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSource, place: str) -> pa.ChunkedArray:
-    """Text of date and time of day, as one column would have it."""
-    clock = pc.utf8_trim_whitespace(time_of_day.cast(pa.string()))
+def _text(column: pa.ChunkedArray) -> "pd.Series[str]":
+    return pd.Series(column.cast(pa.string()).to_pandas(), dtype="str").str.strip()
+
+
+def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSource, place: str) -> "pd.Series[str]":
+    """Return the text of date and time of day, as one column would have it."""
+    clock = _text(time_of_day)
     if source.time_format is not None:
-        return pc.binary_join_element_wise(pc.utf8_trim_whitespace(days.cast(pa.string())), clock, " ")
-    clock = pc.replace_substring_regex(clock, r"^\d{4}-\d{1,2}-\d{1,2}[T ]+", "")
+        return _text(days) + " " + clock
+    clock = clock.str.replace(r"^\d{4}-\d{1,2}-\d{1,2}[T ]+", "", regex=True)
     # Police exports write 930 or 0930 for half past nine.
-    clock = pc.replace_substring_regex(
-        pc.if_else(pc.match_substring_regex(clock, r"^\d{1,4}$"), pc.utf8_lpad(clock, 4, padding="0"), clock),
-        r"^(\d{2})(\d{2})$",
-        r"\1:\2",
-    )
+    hours = clock.str.zfill(4).str.replace(r"^(\d{2})(\d{2})$", r"\1:\2", regex=True)
+    clock = clock.mask(clock.str.fullmatch(r"\d{1,4}"), hours)
     # The date's own zone, if any, is that of its midnight and does not tell which day is meant.
-    wall_clock = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place).wall_clock
-    text = pa.array(np.datetime_as_string(wall_clock, unit="D"), mask=np.isnat(wall_clock))
-    return pc.binary_join_element_wise(pa.chunked_array([text]), pc.if_else(pc.equal(clock, ""), None, clock), "T")
+    readings = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place)
+    day = pd.Series(readings.wall_clock).dt.strftime("%Y-%m-%d").astype("str")
+    return (day + "T" + clock).where(clock.ne(""))
 
 
 def _since_1970(column: pa.ChunkedArray, units_per_second: int) -> Moments:
     numbers = pd.to_numeric(pd.Series(column.to_pandas()), errors="coerce").to_numpy(dtype=np.float64)
     micros = numbers * (1_000_000 // units_per_second)
     usable = np.isfinite(micros) & (np.abs(micros) < 2.0**62)
-    return np.where(
-        usable,
-        np.where(usable, np.round(micros), 0).astype(np.int64).astype("datetime64[us]"),
-        NO_TIME,
-    )
-
-
-def _parsed(text: pa.ChunkedArray, form: str) -> Moments:
-    if text.null_count == len(text):
-        return _nothing(len(text))
-    series = pd.Series(text.to_pandas(), dtype="str")
-    moments: Moments = pd.to_datetime(series, format=form, utc=True, errors="coerce").dt.tz_localize(None).to_numpy()
-    return moments.astype("datetime64[us]")
-
-
-def _moments(column: pa.ChunkedArray) -> Moments:
-    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
-    moments: Moments = _within_reach(column).cast(pa.timestamp("us", zone), safe=False).to_numpy()
-    return moments
-
-
-def _within_reach(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times and dates without those outside `READABLE`, which another unit may not hold."""
-    kind = column.type
-    ticks = pa.int32() if pa.types.is_date32(kind) else pa.int64()
-    unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(kind)) or kind.unit
-    first, end = (pa.scalar(bound.astype(f"datetime64[{unit}]").astype(int), ticks) for bound in READABLE)
-    numbers = column.cast(ticks)
-    within = pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, end))
-    return column if pc.all(within).as_py() is not False else pc.if_else(within, column, pa.scalar(None, kind))
+    return np.where(usable, np.round(np.where(usable, micros, 0)).astype(np.int64).astype("datetime64[us]"), NO_TIME)
 
 
 def _local(column: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
@@ -253,24 +187,9 @@ def _local(column: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
         ) from None
 
 
-def _number(text: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Whole numbers; 0 where nothing is written."""
-    digits = pc.if_else(pc.equal(text, ""), None, text).cast(pa.int64())
-    return pc.fill_null(digits, 0).to_numpy()
-
-
-def _nothing(rows: int) -> Moments:
-    return np.full(rows, NO_TIME, dtype="datetime64[us]")
-
-
-def _readable(moments: Moments) -> Moments:
-    outside = (moments < READABLE[0]) | (moments >= READABLE[1])
-    return np.where(outside, NO_TIME, moments) if outside.any() else moments
-
-
-def _with_zone(instants: Moments) -> Readings:
-    return Readings(_readable(instants), _nothing(len(instants)))
-
-
-def _without_zone(wall_clock: Moments) -> Readings:
-    return Readings(_nothing(len(wall_clock)), _readable(wall_clock))
+def _readings(moments: npt.NDArray[np.datetime64], *, with_zone: bool | npt.NDArray[np.bool_]) -> Readings:
+    """Sort moments of any unit into those with and without a zone, without those outside `READABLE`."""
+    first, end = (bound.astype(moments.dtype) for bound in READABLE)
+    usable = (moments >= first) & (moments < end)
+    moments = np.where(usable, moments, np.datetime64("NaT")).astype("datetime64[us]")
+    return Readings(np.where(with_zone, moments, NO_TIME), np.where(with_zone, NO_TIME, moments))
