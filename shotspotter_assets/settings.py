@@ -12,8 +12,10 @@ from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, CityFileE
 from shotspotter_assets.models.registry import check_forecasters
 from shotspotter_assets.redaction import without_credentials
 
-_ON_SQLITE: Final = ("SqliteEventLogStorage", "SqliteRunStorage", "SqliteScheduleStorage", "DagsterSqliteStorage")
-_LAUNCHED_HERE: Final = ("DefaultRunLauncher", "LocalRunLauncher")
+_LOCAL_CLASSES: Final = (
+    "SqliteEventLogStorage", "SqliteRunStorage", "SqliteScheduleStorage", "DagsterSqliteStorage",
+    "DefaultRunLauncher", "LocalRunLauncher",
+)  # fmt: skip
 _MACHINES_PAGE: Final = "docs/how-to/many_machines.md"
 
 CHECKOUT = Path(__file__).parents[1]
@@ -21,30 +23,30 @@ CHECKOUT = Path(__file__).parents[1]
 UI_URL = "http://127.0.0.1:3000"
 
 POLL_SECONDS = 900
-"""Between two looks at the live sources; most publish once a day at most."""
+"""Seconds between two polls of the live sources; most publish once a day at most."""
 
 log = logging.getLogger(__name__)
 
 
 class UnsetVariableError(ValueError):
-    """A variable is not set, and its default is a folder that other machines do not have; the message says what to set."""
+    """An unset variable whose default is a folder that other machines do not have; the message says what to set."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the definitions are built from."""
+    """The settings from which the definitions are built."""
 
     cities: Cities
     store_root: str
     """A folder, or an S3 bucket and prefix."""
     landing_root: str
-    """Where each city's landing folder is; a folder, or an S3 bucket and prefix."""
+    """The parent of the landing folders; a folder, or an S3 bucket and prefix."""
     ui_url: str = UI_URL
     """Base of the links in notices."""
     pages_url: str = ""
     """Address at which a web server shows the store's folder `city_pages`; empty where none does."""
     poll_seconds: int = POLL_SECONDS
-    """Between two looks at the live sources."""
+    """Seconds between two polls of the live sources."""
     sagemaker_role: str = ""
     """ARN of the role of training jobs on SageMaker; empty where none run there."""
     sagemaker_image: str = ""
@@ -58,11 +60,6 @@ class Settings:
             CityFileError: the folder of city files cannot be used, or none of its files.
             UnsetVariableError: see `require_shared_folders`.
         """
-        if environ.get("SHOTSPOTTER_AUTOMATION"):
-            log.warning(
-                "SHOTSPOTTER_AUTOMATION is not read: each city's file says what is started for it by itself. Write "
-                "`automation: recent` (or history) in the files of the cities that are to run, and unset the variable."
-            )
         cities = check_forecasters(load_cities(cities_folder(environ)))
         require_shared_folders(environ, cities)
         for file in cities.unusable.values():
@@ -95,7 +92,7 @@ def cities_folder(environ: Mapping[str, str]) -> Path:
 
 
 def require_shared_folders(environ: Mapping[str, str], cities: Cities) -> None:
-    """Refuse folders of this machine that nobody has named, where the instance is one of several machines.
+    """Refuse default folders of this machine where several machines share the instance.
 
     Raises:
         UnsetVariableError: `SHOTSPOTTER_STORE`, or `SHOTSPOTTER_LANDING` where a city has a landing folder, is not set.
@@ -113,22 +110,21 @@ def require_shared_folders(environ: Mapping[str, str], cities: Cities) -> None:
 
 
 def _shared_by(home: str) -> str:
-    """What in the instance's `dagster.yaml` can be of several machines; empty where nothing is."""
+    """Parts of the instance's `dagster.yaml` that several machines may share; empty where there are none."""
     try:
         content = yaml.safe_load(Path(home, "dagster.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return ""  # without a file all is local, and Dagster says what is wrong in one that cannot be read
+        return ""  # without a file all is local, and Dagster reports a file that it cannot read
     config = content if isinstance(content, dict) else {}
     storage = config.get("storage") or {}
     found = [f"storage: {name}" for name in storage if name not in ("sqlite", "custom")]
-    classes = {
+    parts = {
         name: config.get(name) for name in ("event_log_storage", "run_storage", "schedule_storage", "run_launcher")
     }
-    for name, given in {**classes, "storage": storage.get("custom")}.items():
-        of_class = str(given.get("class", "")) if isinstance(given, dict) else ""
-        known = _LAUNCHED_HERE if name == "run_launcher" else _ON_SQLITE
-        if of_class and not of_class.endswith(known):
-            found.append(f"{name}: {of_class}")
+    for name, part in {**parts, "storage": storage.get("custom")}.items():
+        class_name = str(part.get("class", "")) if isinstance(part, dict) else ""
+        if class_name and not class_name.endswith(_LOCAL_CLASSES):
+            found.append(f"{name}: {class_name}")
     return ", ".join(found)
 
 

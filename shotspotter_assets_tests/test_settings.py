@@ -29,19 +29,12 @@ def test_each_variable_is_read() -> None:
     assert Settings.from_environment(environ) == expected
 
 
-def test_the_variable_that_once_switched_automation_on_gets_one_message(caplog: pytest.LogCaptureFixture) -> None:
-    Settings.from_environment({"SHOTSPOTTER_AUTOMATION": "on"})
-    [message] = caplog.messages
-    assert "SHOTSPOTTER_AUTOMATION is not read" in message
-    assert "`automation: recent`" in message
-
-
 def test_a_folder_without_cities_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CityFileError, match="add one file per city"):
         Settings.from_environment({"SHOTSPOTTER_CITIES": str(tmp_path)})
 
 
-def test_seconds_between_looks_are_read_and_must_be_whole() -> None:
+def test_seconds_between_polls_must_be_whole() -> None:
     assert Settings.from_environment({"SHOTSPOTTER_POLL_SECONDS": "60"}).poll_seconds == 60
     for wrong in ("0", "1.5", "often"):
         with pytest.raises(ValueError, match=f"SHOTSPOTTER_POLL_SECONDS must be whole seconds.*{wrong}"):
@@ -60,7 +53,7 @@ POSTGRES = "event_log_storage: {module: m, class: BatchedPostgresEventLogStorage
         ("storage: {custom: {module: m, class: CompositeStorage}}", "storage: CompositeStorage"),
     ],
 )
-def test_folders_of_this_machine_are_refused_where_the_instance_is_of_several(
+def test_default_folders_are_refused_where_machines_share_the_instance(
     instance: str, shared_by: str, tmp_path: Path
 ) -> None:
     (tmp_path / "dagster.yaml").write_text(instance)
@@ -78,7 +71,7 @@ def test_folders_of_this_machine_are_refused_where_the_instance_is_of_several(
 @pytest.mark.parametrize(
     "instance", [None, "", "storage: {sqlite: {base_dir: x}}", "- no mapping", "\x00", "the shipped one"]
 )
-def test_on_one_machine_the_folders_beside_the_checkout_will_do(instance: str | None, tmp_path: Path) -> None:
+def test_one_machine_may_use_the_folders_beside_the_checkout(instance: str | None, tmp_path: Path) -> None:
     if instance == "the shipped one":
         instance = (CHECKOUT / ".dagster_home" / "dagster.yaml").read_text()
     if instance is not None:
@@ -86,7 +79,7 @@ def test_on_one_machine_the_folders_beside_the_checkout_will_do(instance: str | 
     assert Settings.from_environment({"DAGSTER_HOME": str(tmp_path)}).store_root == str(CHECKOUT / "store")
 
 
-def test_a_landing_folder_is_asked_for_only_where_a_city_has_one(tmp_path: Path) -> None:
+def test_a_landing_folder_is_required_only_for_cities_that_have_one(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text(POSTGRES)
     simulated = load_cities(TEST_CITIES)["tiny_city"]
     require_shared_folders({"DAGSTER_HOME": str(tmp_path), "SHOTSPOTTER_STORE": "/shared"}, {"tiny_city": simulated})

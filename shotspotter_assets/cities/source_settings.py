@@ -25,18 +25,12 @@ class Limits(StrictModel):
     """Limits of one landed file, or of one answer of an API. Memory and time are those of the process that reads a file."""
 
     max_rows: int = Field(default=15_000_000, ge=1)
-    max_cells: int = Field(default=20_000_000, ge=1)
-    """Values in an answer."""
     max_expanded_mb: int = Field(default=1_024, ge=1)
     """Megabytes of a file, or of all answers of one request for days."""
     max_answer_mb: int = Field(default=256, ge=1)
     """Megabytes of one unpacked answer."""
     memory_mb: int = Field(default=4_096, ge=64)
     seconds: float = Field(default=300, gt=0)
-
-    def expanded_bytes(self) -> int:
-        """`max_expanded_mb` in bytes."""
-        return self.max_expanded_mb * MEGABYTE
 
 
 class Columns(StrictModel):

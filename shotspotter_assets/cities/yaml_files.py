@@ -58,7 +58,7 @@ def _refuse_surprises(text: str) -> None:
         elif getattr(event, "tag", None):
             problem = "tags (!) are not allowed here; quote the value if it is a text"
         if problem:
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type]
 
 
 class _PlainLoader(yaml.CSafeLoader):
