@@ -96,7 +96,7 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("blocked", ["store", "store/fold_models", "store/fold_models/city=x/fold=2018-01-01"])
-def test_a_file_in_place_of_a_folder_makes_the_store_unwritable(tmp_path: Path, blocked: str) -> None:
+def test_a_file_instead_of_a_folder_makes_the_store_unwritable(tmp_path: Path, blocked: str) -> None:
     (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / blocked).write_bytes(b"")
     store = Store(str(tmp_path / "store"))
@@ -130,7 +130,7 @@ except StoreUnwritableError as error:
     assert names_in(Path(store.uri(PARTITION, "model.keras")).parent) == {"model.keras"}
 
 
-def test_no_permission_is_said_so(tmp_path: Path) -> None:
+def test_missing_permission_is_named(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     store.write_bytes(PARTITION, "model.keras", b"old")
     folder = Path(store.uri(PARTITION, "model.keras")).parent
@@ -146,7 +146,7 @@ def test_no_permission_is_said_so(tmp_path: Path) -> None:
         folder.chmod(0o755)
 
 
-def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_unreadable(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     Path(store.uri(PARTITION, "model.keras")).mkdir(parents=True)
     assert not store.exists(PARTITION, "model.keras")

@@ -24,7 +24,7 @@ PARTITION = Partition("grid_tensors", "x", "date", DAY)
 
 
 def fails(store: Store, reason: str) -> None:
-    """All methods say that the store is at fault, not that an object is missing."""
+    """All methods blame the store, not a missing object."""
     with pytest.raises(StoreUnwritableError, match=f"{store.root}: {reason}.*SHOTSPOTTER_STORE"):
         store.write_bytes(PARTITION, "grid.parquet", b"x")
     with pytest.raises(StoreUnwritableError, match=reason):
@@ -39,7 +39,7 @@ def fails(store: Store, reason: str) -> None:
         store.read_window("grid_tensors", "x", "grid.parquet", DAY, DAY)
 
 
-def test_a_missing_bucket_is_said_so(s3_server: S3Server) -> None:
+def test_a_missing_bucket_is_named(s3_server: S3Server) -> None:
     store = Store("s3://no-such-bucket/prefix", s3_server.client())
     fails(store, "(no such bucket|access denied)")
     with pytest.raises(StoreUnreadableError, match="no such bucket"):
@@ -48,7 +48,7 @@ def test_a_missing_bucket_is_said_so(s3_server: S3Server) -> None:
         store.read_bytes(PARTITION, "grid.parquet")
 
 
-def test_pages_are_stored_as_what_a_browser_shows(s3_server: S3Server, s3_store_root: str) -> None:
+def test_pages_have_the_content_type_that_browsers_need(s3_server: S3Server, s3_store_root: str) -> None:
     client = s3_server.client()
     store, partition = Store(s3_store_root, client), Partition("city_pages", "x")
     for file, kind in {
@@ -63,7 +63,7 @@ def test_pages_are_stored_as_what_a_browser_shows(s3_server: S3Server, s3_store_
 
 
 @pytest.mark.parametrize(("code", "reason"), [("NoSuchBucket", "no such bucket"), ("SlowDown", "SlowDown")])
-def test_what_the_server_says_about_a_write_is_passed_on(s3_server: S3Server, code: str, reason: str) -> None:
+def test_the_reason_of_a_refused_write_is_shown(s3_server: S3Server, code: str, reason: str) -> None:
     client = s3_server.client()
     store = Store("s3://bucket/prefix", client)
     with Stubber(client) as stubber:
@@ -72,11 +72,11 @@ def test_what_the_server_says_about_a_write_is_passed_on(s3_server: S3Server, co
             store.write_bytes(PARTITION, "grid.parquet", b"x")
 
 
-def test_wrong_keys_are_said_so(s3_server: S3Server) -> None:
+def test_wrong_keys_are_named(s3_server: S3Server) -> None:
     fails(Store(f"s3://{s3_server.bucket}/prefix", s3_server.client("wrong")), "(wrong secret key|access denied)")
 
 
-def test_a_server_that_does_not_answer_is_said_so(s3_server: S3Server) -> None:
+def test_a_server_that_does_not_answer_is_named(s3_server: S3Server) -> None:
     client = boto3.client(
         "s3", endpoint_url="http://127.0.0.1:1", aws_access_key_id="a", aws_secret_access_key="b",
         region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, proxies={}),
@@ -98,7 +98,7 @@ def without_retries(s3_server: S3Server, line: Line) -> Any:
     )  # fmt: skip
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(
+def test_requests_are_repeated_during_an_outage(
     s3_server: S3Server, s3_store_root: str, line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Store(s3_store_root, without_retries(s3_server, line), patience_s=30)
@@ -119,15 +119,13 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
         mended.join()
     window = store.read_window("grid_tensors", "x", "grid.parquet", min(tables), max(tables))
     assert window["a"].to_pylist() == [number for number in range(200) for _ in range(1000)]
-    told = [record.getMessage() for record in caplog.records if "repeated for 30 s" in record.getMessage()]
-    assert 1 <= len(told) < 20
-    assert told[0].startswith(f"{s3_store_root}: ")
+    logged = [record.getMessage() for record in caplog.records if "repeated for 30 s" in record.getMessage()]
+    assert 1 <= len(logged) < 20
+    assert logged[0].startswith(f"{s3_store_root}: ")
 
 
 @pytest.mark.parametrize("patience_s", [0.0, 0.6])
-def test_a_server_that_stays_away_is_said_so_in_the_end(
-    patience_s: float, s3_server: S3Server, s3_store_root: str, line: Line
-) -> None:
+def test_a_lasting_outage_is_an_error(patience_s: float, s3_server: S3Server, s3_store_root: str, line: Line) -> None:
     line.cut()
     began = time.monotonic()
     with pytest.raises(StoreUnwritableError, match="Could not connect"):
@@ -140,9 +138,7 @@ def test_a_server_that_stays_away_is_said_so_in_the_end(
     [(503, "SlowDown", True), (500, "InternalError", True), (400, "RequestTimeout", True), (429, "Slow", True),
      (403, "AccessDenied", False), (404, "NoSuchBucket", False), (400, "SlowDown", False)],
 )  # fmt: skip
-def test_what_asking_again_cannot_mend_is_said_at_once(
-    status: int, code: str, is_asked_again: bool, s3_server: S3Server
-) -> None:
+def test_only_temporary_errors_are_repeated(status: int, code: str, is_asked_again: bool, s3_server: S3Server) -> None:
     client = s3_server.client()
     store = Store("s3://bucket/prefix", client, patience_s=30)
     with Stubber(client) as stubber:

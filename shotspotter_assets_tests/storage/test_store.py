@@ -82,7 +82,7 @@ def test_a_column_that_the_folder_gives_is_refused(store: Store, column: str) ->
         store.write_table(DATE_PARTITION, "alerts.parquet", pa.table({column: [1]}))
 
 
-def test_a_missing_object_says_what_to_materialise(store: Store) -> None:
+def test_the_error_of_a_missing_object_has_the_command(store: Store) -> None:
     with pytest.raises(MissingObjectError) as caught:
         store.read_table(DATE_PARTITION, "alerts.parquet")
     message = str(caught.value)
@@ -153,7 +153,7 @@ def test_a_window_whose_days_do_not_fit_together_is_refused(store: Store) -> Non
         store.read_window("cleaned_alerts", "washington_dc", "alerts.parquet", min(tables), max(tables))
 
 
-def test_days_present_tells_cities_files_and_dimensions_apart(store: Store) -> None:
+def test_days_present_distinguishes_cities_files_and_dimensions(store: Store) -> None:
     assert store.days_present("fold_models", "washington_dc", "model.keras", "fold") == set()
     store.write_bytes(FOLD_PARTITION, "model.keras", b"x")
     store.write_bytes(FOLD_PARTITION, "record.json", b"x")

@@ -45,7 +45,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         started.wait()
 
 
-def test_the_files_of_a_partition_are_of_one_process_at_every_moment(tmp_path: Path) -> None:
+def test_the_files_of_a_partition_come_from_one_process(tmp_path: Path) -> None:
     store, seen = Store(str(tmp_path)), set()
     with (
         process(WRITER, str(tmp_path), "writer_a") as first,
@@ -63,7 +63,7 @@ def test_the_files_of_a_partition_are_of_one_process_at_every_moment(tmp_path: P
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
     held = tmp_path / "held"
     waiting = f"""
 import time
@@ -82,7 +82,7 @@ with Store({str(tmp_path)!r}).alone("cleaned_alerts", "town"):
             pass
 
 
-def test_other_cities_and_assets_are_not_waited_for(tmp_path: Path) -> None:
+def test_other_cities_and_assets_have_their_own_locks(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with (
         store.alone("cleaned_alerts", "town"),
@@ -92,7 +92,7 @@ def test_other_cities_and_assets_are_not_waited_for(tmp_path: Path) -> None:
         store.write_bytes(PARTITION, "alerts", b"1")
 
 
-def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_an_unwritable_store_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(b"")
     with pytest.raises(StoreUnwritableError, match="store"), Store(str(tmp_path / "store")).alone("raw_alerts", "town"):
         pass
