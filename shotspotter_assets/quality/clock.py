@@ -37,7 +37,7 @@ MAX_SHIFT_OF_NEWEST: Final = 1
 """Hours by which a city's night may differ from its own before; a change of three or more is told."""
 
 MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST: Final = 10.0
-"""Beyond what sound cities reach on any day of some years; see `benchmarks/detection.py`."""
+"""Beyond what sound cities reach on any day of some years."""
 
 TIMES_THE_MEAN_HOUR: Final = 2
 """Alerts of one hour, in mean hours, beyond which they are a burst that says nothing about the clock; one at least is kept."""
