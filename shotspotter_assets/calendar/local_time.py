@@ -36,7 +36,9 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
 
 def day_starts(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
     """`day_start` of many days, as datetime64[us] in UTC, shape (days,)."""
-    return np.array([day_start(day, zone).replace(tzinfo=None) for day in days], dtype="datetime64[us]")
+    midnights = pa.array(days, pa.date32()).cast(pa.timestamp("us"))
+    instants = pc.assume_timezone(midnights, zone.key, ambiguous="earliest", nonexistent="latest")
+    return instants.cast(pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False).astype("datetime64[us]")
 
 
 def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.int64]:
@@ -83,10 +85,26 @@ def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Se
     return wall.dt.tz_localize(zone, ambiguous=first, nonexistent=pd.Timedelta(hours=1)).dt.tz_convert("UTC")
 
 
+def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:
+    """The local `date` of each row, as datetime64[D]."""
+    return table["date"].to_numpy().astype("datetime64[D]")
+
+
+def rows_by_day(dates: npt.NDArray[np.datetime64], days: Sequence[date]) -> list[int]:
+    """Number of rows of each of sorted days, given the day of each row; rows of other days do not count."""
+    wanted = np.array(days, dtype="datetime64[D]")
+    at = np.searchsorted(wanted, dates)
+    is_wanted = np.r_[wanted, np.datetime64("NaT", "D")][at] == dates
+    return np.bincount(at[is_wanted], minlength=len(days)).tolist()  # type: ignore[no-any-return]
+
+
 def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
     """The rows of each of sorted `days` in a table sorted by `date`, without that column; a day may have no rows."""
-    numbers = table["date"].to_numpy().astype("datetime64[D]")
-    wanted = np.array(days, dtype="datetime64[D]")
+    numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")
     starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
-    table = table.drop_columns(["date"]).combine_chunks()
-    return {day: table.slice(start, stop - start) for day, start, stop in zip(days, starts, stops, strict=True)}
+    [batch] = table.drop_columns(["date"]).combine_chunks().to_batches() or [None]
+    empty = table.drop_columns(["date"]).slice(0, 0)
+    return {
+        day: pa.Table.from_batches([batch.slice(start, stop - start)]) if stop > start else empty
+        for day, start, stop in zip(days, starts.tolist(), stops.tolist(), strict=True)
+    }

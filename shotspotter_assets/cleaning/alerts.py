@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks, month_days
-from shotspotter_assets.calendar.local_time import local_dates, rows_of_days
+from shotspotter_assets.calendar.local_time import dates_of, local_dates, rows_by_day, rows_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.cleaning.day_settings import SETTINGS, settings_hash
@@ -129,30 +129,34 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
     raw = raw.filter(pc.is_in(raw["date"], pa.array(read, pa.date32())))
     reasons = _reasons(raw, city)
-    rejected_by_day = rows_of_days(_rejected(raw, reasons), days)
+    rejected = _rejected(raw, reasons)
     usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
     alerts = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
-    spellings_by_day = rows_of_days(alerts.select(["date", AS_SPELLED]), days)
-    alerts_by_day = rows_of_days(alerts.drop_columns([AS_SPELLED]), days)
-    has_unknown_types = bool(unknown_spellings(alerts[AS_SPELLED], alerts["gunshot_type"], city))
-    usable_dates = usable["date"].to_numpy()
-    edges = (np.searchsorted(usable_dates, np.array(days, "datetime64[D]"), side) for side in ("left", "right"))
+    spellings, alerts = alerts.select(["date", AS_SPELLED]), alerts.drop_columns([AS_SPELLED])
+    has_unknown_types = bool(unknown_spellings(spellings[AS_SPELLED], alerts["gunshot_type"], city))
+    untyped = alerts["gunshot_type"].is_null().to_numpy()
+    begins = pc.equal(alerts["incident_id"], alerts["user_id"]).to_numpy(zero_copy_only=False)
+    counts = [
+        rows_by_day(dates_of(table)[chosen], days)
+        for table, chosen in ((usable, ...), (rejected, ...), (alerts, ...), (alerts, untyped), (alerts, begins))
+    ]
+    alerts_by_day, rejected_by_day = rows_of_days(alerts, days), rows_of_days(rejected, days)
+    spellings_by_day = rows_of_days(spellings, days) if has_unknown_types else {}
     cleaned = {}
-    for day, first, end in zip(days, *edges, strict=True):
-        of_day, rejected = alerts_by_day[day], rejected_by_day[day]
-        begins = pc.equal(of_day["incident_id"], of_day["user_id"])
+    for day, of_usable, of_rejected, of_cleaned, of_untyped, of_incidents in zip(days, *counts, strict=True):
+        of_day, left_out = alerts_by_day[day], rejected_by_day[day]
         account = Account(
-            received=int(end - first) + rejected.num_rows,
-            cleaned=of_day.num_rows,
-            duplicates=int(end - first) - of_day.num_rows,
-            untyped=of_day["gunshot_type"].null_count,
-            incidents=pc.sum(begins, min_count=0).as_py(),
-            rejected=dict(Counter(rejected["reason"].to_pylist())),
+            received=of_usable + of_rejected,
+            cleaned=of_cleaned,
+            duplicates=of_usable - of_cleaned,
+            untyped=of_untyped,
+            incidents=of_incidents,
+            rejected=dict(Counter(left_out["reason"].to_pylist())) if of_rejected else {},
             unknown_types=unknown_spellings(spellings_by_day[day][AS_SPELLED], of_day["gunshot_type"], city)
-            if has_unknown_types
+            if of_untyped and has_unknown_types
             else {},
         )
-        cleaned[day] = CleanedDay(of_day, rejected, account)
+        cleaned[day] = CleanedDay(of_day, left_out, account)
     return cleaned
 
 
@@ -175,10 +179,10 @@ def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
     Args:
         rows: usable rows, sorted as by `_in_order`; the file received first is the earlier one.
     """
-    same_time = np.diff(rows["time_utc"].cast(pa.int64()).to_numpy()) == 0
     repeated = np.zeros(rows.num_rows, dtype=bool)
-    at = np.flatnonzero(np.r_[False, same_time] | np.r_[same_time, False]) if rows.num_rows else np.empty(0, int)
-    repeated[at] = rows.select(list(CONTENT)).take(pa.array(at, pa.int64())).to_pandas().duplicated().to_numpy()
+    at = np.flatnonzero(_has_equal_neighbour(rows["time_utc"].cast(pa.int64()).to_numpy()))
+    if len(at):
+        repeated[at] = rows.select(list(CONTENT)).take(pa.array(at)).to_pandas().duplicated().to_numpy()
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
         at = np.flatnonzero(~repeated)
         names = [*CONTENT, "received_from", "received_at"]
@@ -240,8 +244,21 @@ def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
 
 
 def _in_order(usable: pa.Table) -> pa.Table:
-    """The rows by `CONTENT`, then by place in the source."""
-    return usable.sort_by([(name, "ascending") for name in (*CONTENT, "received_from", "received_row")])
+    """The rows by `CONTENT`, then by place in the source; the local date follows from the time."""
+    time = usable["time_utc"].cast(pa.int64()).to_numpy()
+    order = np.argsort(time, kind="stable")
+    tied = _has_equal_neighbour(time[order])
+    if tied.any():
+        keys = [(name, "ascending") for name in (*CONTENT[1:], "received_from", "received_row")]
+        of_ties = usable.select([name for name, _ in keys]).take(pa.array(order[tied]))
+        order[tied] = order[tied][pc.sort_indices(of_ties, keys).to_numpy()]
+    return usable.take(pa.array(order))
+
+
+def _has_equal_neighbour(values: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Flag sorted values that occur more than once, shape (values,)."""
+    equal = values[1:] == values[:-1]
+    return np.r_[False, equal] | np.r_[equal, False] if len(values) else np.zeros(0, dtype=bool)
 
 
 def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
