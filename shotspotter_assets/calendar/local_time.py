@@ -90,12 +90,12 @@ def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:
     return table["date"].to_numpy().astype("datetime64[D]")
 
 
-def rows_by_day(dates: npt.NDArray[np.datetime64], days: Sequence[date]) -> list[int]:
+def rows_by_day(dates: npt.NDArray[np.datetime64], days: Sequence[date]) -> dict[date, int]:
     """Number of rows of each of sorted days, given the day of each row; rows of other days do not count."""
     wanted = np.array(days, dtype="datetime64[D]")
     at = np.searchsorted(wanted, dates)
     is_wanted = np.r_[wanted, np.datetime64("NaT", "D")][at] == dates
-    return np.bincount(at[is_wanted], minlength=len(days)).tolist()  # type: ignore[no-any-return]
+    return dict(zip(days, np.bincount(at[is_wanted], minlength=len(days)).tolist(), strict=True))
 
 
 def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:

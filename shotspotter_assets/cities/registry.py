@@ -18,7 +18,7 @@ from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.cities.shape_files import read_areas
-from shotspotter_assets.cities.streets import BlockPoints, Streets
+from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.cities.yaml_files import MAX_FILE_BYTES, YamlFileError, read_yaml
 from shotspotter_assets.redaction import without_credentials
 
@@ -36,7 +36,7 @@ MAX_KEY_CHARACTERS: Final = 100
 
 _AUTOMATED: Final = re.compile(rb"^automation:\s*['\"]?(recent|history)\b", re.MULTILINE)
 
-_Part = TypeVar("_Part", Layer, Factor, Streets, BlockPoints)
+_Part = TypeVar("_Part", Layer, Factor, Streets)
 
 
 class CityFileError(ValueError):
@@ -161,13 +161,10 @@ def _with_paths(file: Path, city: City) -> City:
         return part.model_copy(update={"path": path})
 
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
-    streets = city.streets and located("streets", city.streets)
-    if streets and streets.blocks:
-        streets = streets.model_copy(update={"blocks": located("streets.blocks", streets.blocks)})
     changes = {
         "layers": city.layers.model_copy(update=layers),
         "factors": {name: located(f"factors.{name}", factor) for name, factor in city.factors.items()},
-        "streets": streets,
+        "streets": city.streets and located("streets", city.streets),
         "coverage": city.coverage and _with_areas(file, city.coverage),
     }
     return city.model_copy(update=changes)

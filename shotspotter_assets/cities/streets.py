@@ -10,21 +10,6 @@ from pydantic import Field, model_validator
 from shotspotter_assets.cities.source_settings import StrictModel
 
 
-class BlockPoints(StrictModel):
-    """A file of points that stand for blocks, for house numbers of lines that have none: CSV, Parquet, or a file of shapes."""
-
-    path: Path
-    """A relative path starts at the folder of the city's file."""
-    street: str = Field(min_length=1)
-    """The column with the street's name."""
-    number_from: str = Field(min_length=1)
-    number_to: str = Field(min_length=1)
-    """Columns of the lowest and highest house number of the block."""
-    longitude: str = "longitude"
-    latitude: str = "latitude"
-    """Columns of a file without geometry, in WGS84 degrees."""
-
-
 class Streets(StrictModel):
     """A file of street lines: GeoParquet, GeoPackage, GeoJSON, a shapefile or an OpenStreetMap extract."""
 
@@ -35,8 +20,6 @@ class Streets(StrictModel):
     number_from: str | None = None
     number_to: str | None = None
     """Columns of the lowest and highest house number along a line, for names by blocks; null where there are none."""
-    blocks: BlockPoints | None = None
-    """Where house numbers are, if the lines have none."""
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Values that a column must have, by its name; other lines, such as freeways, are left out."""
 

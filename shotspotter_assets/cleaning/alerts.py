@@ -127,11 +127,11 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
         return {}
     days = sorted(days)
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
-    raw = raw.filter(pc.is_in(raw["date"], pa.array(read, pa.date32())))
+    raw = _chosen(raw, np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]")))
     reasons = _reasons(raw, city)
     rejected = _rejected(raw, reasons)
-    usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
-    alerts = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
+    usable = _in_order(_chosen(raw, reasons == USABLE))
+    alerts = _tidy(_chosen(usable, ~duplicate_rows(usable)), city)
     spellings, alerts = alerts.select(["date", AS_SPELLED]), alerts.drop_columns([AS_SPELLED])
     has_unknown_types = bool(unknown_spellings(spellings[AS_SPELLED], alerts["gunshot_type"], city))
     untyped = alerts["gunshot_type"].is_null().to_numpy()
@@ -143,7 +143,9 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     alerts_by_day, rejected_by_day = rows_of_days(alerts, days), rows_of_days(rejected, days)
     spellings_by_day = rows_of_days(spellings, days) if has_unknown_types else {}
     cleaned = {}
-    for day, of_usable, of_rejected, of_cleaned, of_untyped, of_incidents in zip(days, *counts, strict=True):
+    for day, of_usable, of_rejected, of_cleaned, of_untyped, of_incidents in zip(
+        days, *(count.values() for count in counts), strict=True
+    ):
         of_day, left_out = alerts_by_day[day], rejected_by_day[day]
         account = Account(
             received=of_usable + of_rejected,
@@ -229,7 +231,9 @@ def _reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
         "no_point": np.isnan(longitude) | np.isnan(latitude),
         "swapped_point": ~inside & swapped,
         "outside_box": ~inside,
-        "other_event": _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
+        "other_event": _flags(are_unlisted(raw["gunshot_type"], city))
+        if city.event_types
+        else np.zeros(len(raw), bool),
     }
     return np.select([applies[reason] for reason in REASONS], range(len(REASONS)), USABLE)
 
@@ -284,15 +288,15 @@ def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
 
 def _tidy(rows: pa.Table, city: City) -> pa.Table:
     """`CLEANED_SCHEMA` of usable rows by day and time, with the `date` and the type `AS_SPELLED`."""
-    dates = rows["date"].to_numpy().astype("datetime64[D]")
-    number = np.arange(len(dates)) - np.searchsorted(dates, dates)
-    if len(number) and number.max() >= MAX_ALERTS_A_DAY:
-        day = dates[number.argmax()]
+    dates = dates_of(rows)
+    starts = np.flatnonzero(np.r_[True, dates[1:] != dates[:-1]][: len(dates)])
+    days, alerts = dates[starts], np.diff(np.r_[starts, len(dates)])
+    if len(days) and alerts.max() > MAX_ALERTS_A_DAY:
         raise ValueError(
-            f"City {city.name}, {day}: {(dates == day).sum():,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can be "
-            "numbered. Check the source: a whole file may carry one date."
+            f"City {city.name}, {days[alerts.argmax()]}: {alerts.max():,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can "
+            "be numbered. Check the source: a whole file may carry one date."
         )
-    user_id = _yyyymmdd(dates) * 100_000 + number
+    user_id = np.repeat(_yyyymmdd(days) * 100_000 - starts, alerts) + np.arange(len(dates))
     longitude, latitude = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()
     codes = type_codes(rows["gunshot_type"], city)
     gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
@@ -315,11 +319,16 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
         "gunshot_type": codes,
         "rounds": rows["rounds"],
         "incident_id": incident_id,
-        "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
+        "is_holiday_fireworks": np.repeat(is_holiday_fireworks(days), alerts) & gunshot,
     }
     metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, "cleaned_alerts")}
     fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
     return pa.table(columns).cast(pa.schema(fields, metadata))
+
+
+def _chosen(table: pa.Table, chosen: npt.NDArray[np.bool_]) -> pa.Table:
+    """The rows of a mask, shape (rows,); without a copy where it has all."""
+    return table if chosen.all() else table.filter(pa.array(chosen))
 
 
 def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,4 @@
-"""Every check of a city's cleaned days, in the order in which their results are shown.
-
-A check is the function of its name in the file of its name here. Checks are imported when they are run, as definitions
-must load quickly.
-"""
+"""Every check of a city's cleaned days, in the order in which their results are shown."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -29,7 +25,16 @@ ALL_CHECKS: Final = {
 """Name and meaning, as the catalog shows them."""
 
 
+MODULES: Final = {
+    **dict.fromkeys(("share_rejected", "share_untyped", "share_outside_coverage", "duplicates"), "shares"),
+    **dict.fromkeys(("unusual_days", "silent_days", "firework_days"), "volume"),
+    **dict.fromkeys(("level_change", "new_area"), "quarters"),
+}
+"""Module of each check that shares one; others have a module of their name. Modules load when a check runs."""
+
+
 def check_of(name: str) -> "Callable[[Window], Finding]":
     """The check of a name."""
-    check: Callable[[Window], Finding] = getattr(import_module(f"shotspotter_assets.quality.{name}"), name)
+    module = import_module(f"shotspotter_assets.quality.{MODULES.get(name, name)}")
+    check: Callable[[Window], Finding] = getattr(module, name)
     return check

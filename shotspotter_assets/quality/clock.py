@@ -5,13 +5,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import wall_clock
-from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.calendar.local_time import dates_of, wall_clock
+from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.window import Window, dates_of
+from shotspotter_assets.quality.window import Window
 
 GUNFIRE_HOURS: Final = np.array(
     [98, 87, 83, 63, 43, 26, 10, 9, 7, 8, 11, 14, 12, 16, 18, 20, 21, 28, 41, 47, 68, 84, 95, 89], dtype=np.float64
@@ -63,40 +62,43 @@ DAY_SECONDS: Final = 86_400
 def clock(window: Window) -> Finding:
     """Times are as exact as the city's file says, and on the city's clock."""
     city, alerts = window.city, window.alerts
-    seconds, dates = _second_of_day(alerts, city), dates_of(alerts)
+    dates = dates_of(alerts)
+    seconds = (wall_clock(alerts["time_utc"], city.zone).astype(np.int64) % (DAY_SECONDS * 10**6)) / 1e6
+    hours, ordinary = (seconds // 3600).astype(np.int64), ~is_holiday_fireworks(dates)
     kind = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
     problems: dict[str, list[str]] = {}
-    numbers: dict[str, float | int | str] = {}
     days: dict[date, float] = {}
+    precision = None
     for block in window.blocks:
         inside = block.holds(dates)
         if inside.sum() < MIN_ALERTS:
             continue
         precision = _precision(seconds[inside])
-        numbers["precision"] = precision
-        ordinary = inside & ~is_holiday_fireworks(dates)
-        for problem in (
-            _wrong_precision(precision, city) if precision in {"hour", "day"} else _filled_in(seconds[inside]),
-            None if precision == "day" else _wrong_hours((seconds[ordinary] // 3600).astype(np.int64), kind[ordinary]),
-        ):
-            if problem is not None:
-                problems.setdefault(problem, []).append(str(block))
-                days[block.last] = float(inside.sum())
+        found = [] if precision == "day" else [_wrong_hours(hours[inside & ordinary], kind[inside & ordinary])]
+        if precision in {"hour", "day"} and precision != city.time_precision:
+            found.append(
+                f"all times are whole {precision}s, but the city's file says time_precision: {city.time_precision}; set it to "
+                f"{precision}, so that shorter horizons are refused"
+            )
+        elif precision not in {"hour", "day"}:
+            found.append(_filled_in(seconds[inside]))
+        for problem in filter(None, found):
+            problems.setdefault(problem, []).append(str(block))
+            days[block.last] = float(inside.sum())
     if city.time_precision != "day" and not any(CORRECT_CLOCK in problem for problem in problems):
-        ordinary = ~is_holiday_fireworks(dates)
-        changed = changed_hours((seconds[ordinary] // 3600).astype(np.int64), dates[ordinary])
+        changed = changed_hours(hours[ordinary], dates[ordinary])
         if changed is not None:
-            problem, since = changed
-            problems[problem] = [f"{since} to {window.judged[-1]}"]
+            problems[changed[0]] = [f"{changed[1]} to {window.judged[-1]}"]
             days[window.judged[-1]] = float(len(dates))
+    numbers: dict[str, float | int | str] = {} if precision is None else {"precision": precision}
     message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
-    if not numbers and not problems:
-        message = f"Fewer than {MIN_ALERTS} alerts a year: nothing to say about the clock."
-    elif not problems:
-        message = f"Times are exact to the {numbers['precision']}, as the city's file allows, and on the city's clock."
-    else:
-        message = message[0].upper() + message[1:] + "."
-    return Finding(not problems, message, numbers, days)
+    if problems:
+        return Finding(False, message[0].upper() + message[1:] + ".", numbers, days)
+    if precision is None:
+        return Finding(True, f"Fewer than {MIN_ALERTS} alerts a year: too few for a judgement of the clock.")
+    return Finding(
+        True, f"Times are exact to the {precision}, as the city's file allows, and on the city's clock.", numbers
+    )
 
 
 def best_shift(
@@ -140,7 +142,7 @@ def changed_hours(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64
 def _without_bursts(
     hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.datetime64]]:
-    """The first alerts of each hour: one episode with many tells the hour no better than one with few."""
+    """The first alerts of each hour: one episode with many alerts is no more evidence of the clock than one with few."""
     if len(hours) == 0:
         return hours, dates
     # The hour that comes twice when the clock is put back must not break the order.
@@ -151,25 +153,11 @@ def _without_bursts(
     return hours[kept], dates[kept]
 
 
-def _second_of_day(alerts: pa.Table, city: City) -> npt.NDArray[np.float64]:
-    micros = wall_clock(alerts["time_utc"], city.zone).astype(np.int64)
-    return (micros % (DAY_SECONDS * 1_000_000)) / 1e6
-
-
 def _precision(seconds: npt.NDArray[np.float64]) -> str:
     for name, step in (("day", DAY_SECONDS), ("hour", 3600), ("minute", 60)):
         if np.mean(seconds % step == 0) >= MIN_COARSE_SHARE:
             return name
     return "second"
-
-
-def _wrong_precision(precision: str, city: City) -> str | None:
-    if city.time_precision == precision:
-        return None
-    return (
-        f"all times are whole {precision}s, but the city's file says time_precision: {city.time_precision}; set it to "
-        f"{precision}, so that shorter horizons are refused"
-    )
 
 
 def _filled_in(seconds: npt.NDArray[np.float64]) -> str | None:

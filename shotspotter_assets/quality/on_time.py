@@ -8,11 +8,10 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.usual import MIN_SILENT_DAYS, Usual, probability_of_silence, usual_volume
-from shotspotter_assets.quality.window import dates_of, rows_by_day
 from shotspotter_assets.sources.known_days import MIN_CHANCE, learned_days_late, silence_chance
 from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets.storage.file_names import ALERTS_FILE, QUALITY, RHYTHM_FILE

@@ -7,10 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.calendar.local_time import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import cell_metres, rounding_step
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.window import Window, dates_of
+from shotspotter_assets.quality.window import Window
 
 MIN_INCIDENTS: Final = 20
 """Incidents at one point that are worth a question."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, CONTENT
 from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
@@ -35,13 +35,6 @@ the year before, and the quarter from which silences in that one are known as su
 
 BLOCK_DAYS: Final = 365
 """Checks that need many rows (clock, points) judge a year at a time, so that a defect of one year is not diluted."""
-
-QUARTER_DAYS: Final = 91
-YEAR_DAYS: Final = 364
-"""Whole weeks, so that the same weekdays and the same season are compared."""
-
-MIN_INCIDENTS: Final = 30
-"""Fewer incidents in a quarter tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,21 +100,15 @@ class Window:
     @cached_property
     def received(self) -> dict[date, int]:
         """Rows received on each judged day, without those from before the city's start."""
-        received, earlier = (rows_by_day(dates_of(rows), self.judged) for rows in (self.raw, self._rows_before_start))
-        return {day: rows - earlier[day] for day, rows in received.items()}
+        return self._without_early(self.raw)
 
     @cached_property
     def rejected(self) -> dict[date, int]:
         """Rows of `received` that cannot be used, on each judged day."""
-        rejected, earlier = (
-            rows_by_day(dates_of(rows), self.judged) for rows in (self.rejected_rows, self._rows_before_start)
-        )
-        return {day: rows - earlier[day] for day, rows in rejected.items()}
+        return self._without_early(self.rejected_rows)
 
     @cached_property
     def judged_alerts(self) -> pa.Table:
-        if self.stored[0] == self.judged[0]:
-            return self.alerts
         return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.judged[0])))
 
     @cached_property
@@ -155,14 +142,10 @@ class Window:
         number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
         return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))
 
-    @property
-    def counts(self) -> dict[date, float]:
-        """Alerts of each stored day, NaN of one that is not known."""
-        return dict.fromkeys(self.unknown, np.nan) | self._counts(self.alerts)
-
-    @cached_property
-    def _rows_before_start(self) -> pa.Table:
-        return self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], BEFORE_START))
+    def _without_early(self, rows: pa.Table) -> dict[date, int]:
+        early = self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], BEFORE_START))
+        of_all, of_early = (rows_by_day(dates_of(table), self.judged) for table in (rows, early))
+        return {day: of_all[day] - of_early[day] for day in self.judged}
 
     @cached_property
     def _silences(self) -> npt.NDArray[np.bool_]:
@@ -175,22 +158,6 @@ class Window:
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
         return {day: counts[day] for day in self.stored if day not in self.unknown}
-
-
-def dates_of(table: pa.Table) -> npt.NDArray[np.datetime64]:
-    """The local `date` of each row, as datetime64[D]."""
-    return table["date"].to_numpy().astype("datetime64[D]")
-
-
-def rows_by_day(dates: npt.NDArray[np.datetime64], days: Sequence[date]) -> dict[date, int]:
-    """Number of rows of each of contiguous days.
-
-    Args:
-        dates: day of each row; rows of other days are not counted.
-    """
-    at = (dates.astype("datetime64[D]") - np.datetime64(days[0])).astype(np.int64)
-    counts = np.bincount(at[(at >= 0) & (at < len(days))], minlength=len(days))
-    return {day: int(count) for day, count in zip(days, counts, strict=True)}
 
 
 def yearly_blocks(stored: Sequence[date], judged: Sequence[date]) -> list[Block]:
@@ -206,13 +173,3 @@ def yearly_blocks(stored: Sequence[date], judged: Sequence[date]) -> list[Block]
         edges.append(edges[-1] - timedelta(days=BLOCK_DAYS))
     edges.append(first)
     return [Block(start, end - timedelta(days=1)) for end, start in pairwise(edges)][::-1]
-
-
-def quarter_ends(window: Window) -> npt.NDArray[np.int64]:
-    """Positions in `window.known_incidents` of the last day, and of those a quarter, two quarters, ... before it.
-
-    Only quarters that end within the judged days, in order.
-    """
-    days = window.known_incidents.days
-    last, first = len(days) - 1, days.index(window.judged[0])
-    return np.arange(last, max(first, QUARTER_DAYS - 1) - 1, -QUARTER_DAYS)[::-1]

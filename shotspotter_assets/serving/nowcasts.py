@@ -25,8 +25,7 @@ from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts
 from shotspotter_assets.serving.record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.day_states import day_states
-from shotspotter_assets.sources.known_days import silent_at_end
+from shotspotter_assets.sources.known_days import day_states, silent_at_end
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 from shotspotter_assets.storage.file_names import (

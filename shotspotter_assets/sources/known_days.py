@@ -1,4 +1,4 @@
-"""Which of a city's days are known: of which the source has said what happened, be it nothing.
+"""The known days of a city: days for which the source has reported, be it no alerts.
 
 A day is known if it has rows or a later day has, if it came in a daily file or from a simulation, if the source answers
 at once, or if the silence since the last row is plausible at the city's usual rate and the rule of publication does not
@@ -14,8 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import local_dates
+from shotspotter_assets.calendar.local_time import dates_of, local_dates, today
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import AlertSource
+from shotspotter_assets.storage.errors import CorruptObjectError
+from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 KNOWN: Final = "known"
@@ -25,9 +28,12 @@ DayState = Literal["answered", "silent", "unknown"]
 """`answered`: the source has said what happened; `silent`: it had no row, which was plausible then; `unknown`: not yet."""
 
 MIN_CHANCE: Final = 1e-3
-"""Of a silence, below which it is taken for days that are not published yet."""
+"""Silences less likely than this count as days that are not published yet."""
 
 YEAR_DAYS: Final = 365
+ARRIVAL_DAYS: Final = 120
+"""Stored days from whose arrivals lateness is learned."""
+
 LEVEL_DAYS: Final = 56
 MIN_DISPERSION: Final = 0.05
 MAX_DISPERSION: Final = 2.0
@@ -90,7 +96,7 @@ def answers_fully(city: City) -> bool:
 
 
 def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
-    """Of so many days without a row after days with `counts`, whose last year tells what is usual.
+    """Probability of so many days without a row after days with `counts`, of which the last year is usual.
 
     Negative binomial: days vary around the mean of the eight weeks about them by more than chance does.
     """
@@ -155,3 +161,101 @@ def silent_at_end(dates: pa.ChunkedArray, days: Sequence[date]) -> list[date]:
 def state_version(version: str, state: str | None) -> str:
     """The data version of a day: another one as long as it is not known, though it has the rows of a day without any."""
     return f"{version} unknown" if state == "unknown" else version
+
+
+RAW: Final = "raw_alerts"
+
+
+@dataclass(frozen=True)
+class DayStates:
+    """The days without rows at the end of a run, and how late the source publishes."""
+
+    states: dict[date, DayState]
+    why: str
+    """Why those days are known, or not."""
+    publishes: str
+    """In words; empty where nothing is known of it."""
+
+
+def day_states(
+    store: Store, city: City, readers: Sequence[AlertSource], rows: pa.Table, days: Sequence[date]
+) -> DayStates:
+    """The states of contiguous days that were read just now, before they are stored.
+
+    Of several sources, the first one decides which days are known.
+
+    Args:
+        rows: `RAW_SCHEMA`, all rows of the days.
+
+    Raises:
+        SourceError: the source cannot be read, or not understood.
+    """
+    late, publishes = _lateness(store, city, rows, days)
+    silent = silent_at_end(rows["date"], days)
+    if not silent:
+        return DayStates({}, "", publishes)
+    reported = None if answers_fully(city) else readers[0].newest_day()
+    yesterday = today(city.zone) - timedelta(days=1)
+    # If a source reports its newest row, the days after the run are silent too.
+    last = days[-1] if reported is None or reported > days[-1] else max(days[-1], min(yesterday, city.end or yesterday))
+    with_rows = max(rows["date"].unique().to_pylist(), default=None)
+    newest = max((day for day in (reported, with_rows, _newest_stored(store, city, days[-1])) if day), default=None)
+    named = readers[0].named_days()
+    answered = {day for day in silent if answers_fully(city) or day in named or (newest is not None and day <= newest)}
+    states: dict[date, DayState] = dict.fromkeys(answered, "answered")
+    if len(answered) == len(silent):
+        return DayStates(states, "The source has said that there was nothing.", publishes)
+    first, counts = _counts(store, city, rows, days, last)
+    complete = city.publication.complete_through(yesterday + timedelta(days=1))
+    if complete is None and late is not None:
+        complete = yesterday - timedelta(days=late)
+    known = known_days(city, first, counts, states, complete)
+    states |= {day: "silent" if day <= known.through else "unknown" for day in silent if day not in answered}
+    return DayStates(states, known.why, publishes)
+
+
+def _lateness(store: Store, city: City, rows: pa.Table, days: Sequence[date]) -> tuple[int | None, str]:
+    """(days late as learned from the arrivals, in words); None where the city's file has a rule of publication."""
+    publication = city.publication
+    if publication.is_given:
+        period = publication.every or (f"{publication.period_days} days" if publication.period_days else None)
+        together = f", a {period} at a time" if period else ""
+        return None, f"{publication.days_late or 0} days late{together}, as the city's file says"
+    if city.source.kind == "simulated":
+        return None, ""
+    stored = _stored_before(store, city, days[0], ARRIVAL_DAYS, "received_at")
+    seen = rows.select(["date", "received_at"])
+    if stored is not None:
+        seen = pa.concat_tables([stored.cast(seen.schema), seen])
+    late = learned_days_late(dates_of(seen), seen["received_at"], city)
+    return late, "" if late is None else f"about {late} days late, as its rows have come so far"
+
+
+def _newest_stored(store: Store, city: City, after: date) -> date | None:
+    """The newest stored day with rows after those of the run; None without one."""
+    later = sorted((day for day in store.days_present(RAW, city.name, ALERTS_FILE) if day > after), reverse=True)
+    partitions = {day: Partition(RAW, city.name, "date", day) for day in later}
+    return next(
+        (day for day in later if store.read_table(partitions[day], ALERTS_FILE, ["received_row"]).num_rows), None
+    )
+
+
+def _counts(
+    store: Store, city: City, rows: pa.Table, days: Sequence[date], last: date
+) -> tuple[date, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """(first day, rows of each day to `last`), from the stored days of the year before and those of the run."""
+    stored = _stored_before(store, city, days[0], YEAR_DAYS, "received_row")
+    since = days[0] if stored is None else max(city.start, days[0] - timedelta(days=YEAR_DAYS))
+    tables = [rows] if stored is None else [stored, rows]
+    dates = np.concatenate([dates_of(table) for table in tables])
+    at = (dates - np.datetime64(since, "D")).astype(np.int64)
+    return since, np.bincount(at[at >= 0], minlength=(last - since).days + 1).astype(np.int64)
+
+
+def _stored_before(store: Store, city: City, day: date, days: int, column: str) -> pa.Table | None:
+    """A column of the stored rows of the days before a day; None without any, or where a file is damaged."""
+    first, last = max(city.start, day - timedelta(days=days)), day - timedelta(days=1)
+    try:
+        return store.read_present(RAW, city.name, ALERTS_FILE, first, last, [column]) if first <= last else None
+    except CorruptObjectError:
+        return None

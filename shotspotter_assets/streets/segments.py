@@ -12,7 +12,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.shape_files import read_shapes
 from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.streets.block_points import numbers_by_points
 
 if TYPE_CHECKING:
     import geopandas
@@ -107,7 +106,7 @@ def read_segments(city: City) -> Segments:
         edges = _cut(city, city.streets, frame)
     except ValueError as error:
         raise StreetsFileError(f"City {city.name}, streets: {city.streets.path} {error}.") from None
-    return _joined(city, city.streets, edges, left_out)
+    return _joined(edges, left_out)
 
 
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
@@ -205,7 +204,7 @@ def _lines_of_edges(lines: Lines, edges: Lines) -> tuple[Integers, Integers, Int
     return line[np.unique(edge, return_index=True)[1]], edge, line
 
 
-def _joined(city: City, streets: Streets, edges: _Edges, left_out: tuple[str, ...]) -> Segments:
+def _joined(edges: _Edges, left_out: tuple[str, ...]) -> Segments:
     """Edges of one street and block that meet where no other edge does, as one segment each, with its name."""
     import shapely
     from scipy.sparse import coo_array
@@ -227,14 +226,7 @@ def _joined(city: City, streets: Streets, edges: _Edges, left_out: tuple[str, ..
     lines = shapely.line_merge(shapely.multilinestrings(edges.lines[by_segment], indices=segment[by_segment]))
     _, first = np.unique(segment, return_index=True)
     of_segments = [str(edges.streets[at]) for at in first]
-    house_numbers = edges.numbers[first]
-    if streets.blocks is not None:
-        try:
-            of_points = numbers_by_points(city, streets.blocks, np.asarray(lines), of_segments)
-        except ValueError as error:
-            raise StreetsFileError(f"City {city.name}, streets.blocks: {streets.blocks.path} {error}.") from None
-        house_numbers = np.where(np.isfinite(house_numbers), house_numbers, of_points)
-    names = _names(edges, segment, of_segments, house_numbers, passed)
+    names = _names(edges, segment, of_segments, edges.numbers[first], passed)
     return Segments(of_segments, names, np.asarray(lines), left_out)
 
 

@@ -99,11 +99,6 @@ def test_exact_duplicates_are_dropped_and_near_ones_kept() -> None:
     assert (account.received, account.cleaned, account.duplicates) == (6, 4, 2)
 
 
-def test_edges_of_the_box_belong_to_it() -> None:
-    corners = [{"longitude": x, "latitude": y} for x in (-77.0, -76.0) for y in (38.0, 39.0)]
-    assert clean_alerts(raw(*corners), [DAY], CITY)[DAY].account.cleaned == 4
-
-
 def test_too_many_alerts_on_a_day_are_refused() -> None:
     table = raw({}).take(pa.array(np.zeros(100_001, dtype=np.int64)))
     table = table.set_column(
@@ -283,11 +278,6 @@ def test_an_alert_of_two_files_is_counted_once(copy: dict[str, Any], alerts: int
         assert cleaned.account.cleaned == alerts
         assert cleaned.alerts.filter(pc.equal(cleaned.alerts["rounds"], 2)).num_rows == alerts, "the first file counts"
         assert unaccounted_rows(rows, stacked({DAY: cleaned}, "alerts"), stacked({DAY: cleaned}, "rejected")) == {}
-
-
-def test_alerts_of_one_file_are_all_counted() -> None:
-    rows = [{}, {"rounds": 3}, {"source_id": None}, {"source_id": None, "rounds": 3}]
-    assert clean_alerts(raw(*rows), [DAY], CITY)[DAY].account.cleaned == 4
 
 
 def test_real_alerts_of_washington(real_data: Path, tmp_path: Path) -> None:

@@ -62,12 +62,6 @@ def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str,
         assert days_of_other_settings(metadata, DAYS, city, asset) == (DAYS if asset[0] in stale else [])
 
 
-def test_only_the_days_of_other_settings_are_refused() -> None:
-    present, other = stored("grid_tensors")[0], grid_schema(24, changed(counted="incidents")).metadata
-    metadata = gather_metadata(DAYS, [None, other, present])
-    assert days_of_other_settings(metadata, DAYS, CITY, "grid_tensors") == [DAYS[1]]
-
-
 @pytest.mark.parametrize(
     ("asset", "rebuilt"),
     [

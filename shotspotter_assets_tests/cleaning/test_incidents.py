@@ -63,8 +63,3 @@ def test_many_alerts_of_one_hour_at_few_points_need_little_memory() -> None:
     longitude = np.repeat([0.0, 0.001, 0.1], 20_000)
     found = incident_numbers(np.zeros(60_000, dtype=int), seconds, longitude, np.zeros(60_000), 0.0)
     assert np.unique(found).tolist() == [0, 40_000]
-
-
-def test_no_alerts() -> None:
-    nothing = np.empty(0)
-    assert incident_numbers(nothing.astype(np.int64), nothing, nothing, nothing, 38.9).tolist() == []

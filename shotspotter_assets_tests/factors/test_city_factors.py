@@ -123,11 +123,6 @@ def test_models_know_what_their_factors_said_of_the_days_they_were_fitted_on() -
     assert history().data_sha256() == counts_sha256(history().counts)
 
 
-def test_a_history_without_the_factors_of_its_city_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"small_city: its factors were not read"):
-        replace(history(), city=TOWN)
-
-
 @pytest.mark.parametrize("name", ["regime_regression", "residual_boosting"])
 def test_noise_in_a_factor_published_after_the_cutoff_changes_no_forecast(name: str) -> None:
     def forecast(known_from: date, seed: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import Box, City, Coverage, Grid
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.gridding.coverage import (
-    coverage_of,
     estimate_coverage,
     estimate_first_days,
     in_coverage,
@@ -67,13 +66,6 @@ def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> 
     assert inside.tolist() == [True, True, False, True, False, False]
 
 
-def test_published_coverage_comes_before_the_estimate(published: City) -> None:
-    days = days_between(date(2024, 3, 1), date(2024, 3, 30))
-    daily = np.ones((30, 4, 4), dtype=np.uint16)
-    assert np.array_equal(coverage_of(published, daily, days), published_first_days(published), equal_nan=True)
-    assert (coverage_of(CITY, daily, days) == np.datetime64("2024-03-01")).all()
-
-
 def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:
     daily = np.zeros((4, 2, 3), dtype=np.uint16)
     daily[0, 0, 0], daily[3, 0, 0] = 1, 2  # three alerts on two days
@@ -106,11 +98,6 @@ def test_quiet_cells_of_a_constant_rate_do_not_seem_to_start_late(rate: float) -
     in_coverage = ~np.isnat(first)
     assert in_coverage.sum() > 300
     assert (first[in_coverage] > np.datetime64(days[0])).mean() <= 0.005
-
-
-def test_a_window_of_one_day_starts_on_it() -> None:
-    assert estimate_first_days(np.full((1, 1, 1), 5), [date(2024, 1, 1)]) == np.datetime64("2024-01-01")
-    assert np.isnat(estimate_first_days(np.zeros((1, 1, 1), dtype=int), [date(2024, 1, 1)])).all()
 
 
 def real_daily(file: Path, days: list[date], box: Box) -> npt.NDArray[np.int64]:

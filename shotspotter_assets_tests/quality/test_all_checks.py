@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
-from shotspotter_assets.quality.level_change import level_change
-from shotspotter_assets.quality.share_untyped import share_untyped
+from shotspotter_assets.quality.quarters import level_change
+from shotspotter_assets.quality.shares import share_untyped
 from shotspotter_assets_tests.quality.sound_city import LAST, city_of, firing, local_day, sound
 
 

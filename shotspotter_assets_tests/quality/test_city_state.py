@@ -71,7 +71,3 @@ def test_many_warnings_are_quoted_by_the_newest(store: Store) -> None:
     assert "(2024-03-09)" in message
     assert "(2024-03-01)" not in message
     assert message.endswith("And 6 older warnings.")
-
-
-def test_a_city_that_was_never_checked_has_no_state(store: Store) -> None:
-    assert CityState.load(store, "town") is None

@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.clock import clock
-from shotspotter_assets.quality.share_outside_coverage import share_outside_coverage
+from shotspotter_assets.quality.shares import share_outside_coverage
 from shotspotter_assets_tests.quality.real_cities import RealCity, all_findings, cities, load, of_raw
 
 FIRING = {

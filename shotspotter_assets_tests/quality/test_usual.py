@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.finding import binomial_at_least
-from shotspotter_assets.quality.usual import all_silences, runs, special_days, usual_volume
+from shotspotter_assets.quality.usual import all_silences, special_days, usual_volume
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST
 
 
@@ -18,11 +18,6 @@ def test_holidays_are_expected_to_be_unusual() -> None:
     assert {date(2024, 7, 4), date(2024, 1, 1), date(2024, 11, 28), date(2024, 7, 6)} <= named
     assert date(2024, 3, 9) not in named
     assert np.nanmax(usual_volume(counts, days, CITY).mean) == pytest.approx(10)
-
-
-def test_runs_are_the_stretches_of_true_flags() -> None:
-    assert runs(np.array([True, True, False, True])).tolist() == [[0, 2], [3, 4]]
-    assert runs(np.zeros(3, dtype=bool)).tolist() == []
 
 
 @pytest.mark.parametrize(("per_day", "is_missing"), [(10, True), (1, True), (0.2, False)])

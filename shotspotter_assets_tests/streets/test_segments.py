@@ -145,16 +145,6 @@ def test_what_is_left_out_is_told(tmp_path):
     assert len(cut) == AVENUES
 
 
-@pytest.mark.parametrize("file", ["streets.gpkg", "streets.geojson", "streets.shp", "streets.zip"])
-def test_other_formats_are_read(tmp_path, file):
-    if file.endswith("zip"):
-        town().to_file(tmp_path / "streets.shp.zip", driver="ESRI Shapefile")
-        path = (tmp_path / "streets.shp.zip").rename(tmp_path / file)
-    else:
-        path = written(tmp_path, town(), file)
-    assert len(read_segments(city_with(path))) == PIECES
-
-
 def test_an_openstreetmap_extract_is_read(tmp_path):
     nodes, ways = [], []
     for name, line in zip(*street_rows(), strict=True):

@@ -134,21 +134,16 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
 
 def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
     from shotspotter_assets.quality.city_state import keep_findings
-    from shotspotter_assets.quality.pictures import city_picture
     from shotspotter_assets.quality.window import Window
 
     window = Window.load(store, city, days)
     findings = {name: check_of(name)(window) for name in ALL_CHECKS}
-    named = {name: set(finding.days or [days[-1]]) for name, finding in findings.items() if not finding.passed}
-    for at, (name, finding) in enumerate(keep_findings(store, city.name, days, findings, city.start).items()):
-        metadata = panel.finding_metadata(finding)
-        if at == len(ALL_CHECKS) - 1:
-            metadata["its days"] = panel.picture(city.name, city_picture(window.counts, named))
+    for name, finding in keep_findings(store, city.name, days, findings, city.start).items():
         yield dg.AssetCheckResult(
             passed=finding.passed,
             check_name=name,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=metadata,
+            metadata=panel.finding_metadata(finding),
             description=finding.message,
         )
 

@@ -17,7 +17,7 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.sources.day_states import DayStates
+    from shotspotter_assets.sources.known_days import DayStates
     from shotspotter_assets.sources.unreadable import Unreadable
     from shotspotter_assets.storage.store import Store
 
@@ -112,8 +112,7 @@ def _read(
     """Read and store the days of a run."""
     from shotspotter_assets.calendar.local_time import rows_of_days
     from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days, with_settings
-    from shotspotter_assets.sources.day_states import day_states
-    from shotspotter_assets.sources.known_days import mark_states, state_version
+    from shotspotter_assets.sources.known_days import day_states, mark_states, state_version
     from shotspotter_assets.sources.receive import receive
     from shotspotter_assets.sources.schema import PUBLISHED
     from shotspotter_assets.sources.unreadable import unreadable_versions

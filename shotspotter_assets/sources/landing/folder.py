@@ -18,8 +18,7 @@ from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing.files import UNFINISHED, ListedFile, LocalFolder, S3Folder
 from shotspotter_assets.sources.landing.formats import FORMATS
-from shotspotter_assets.sources.landing.one_file import LandedFile
-from shotspotter_assets.sources.landing.reader_process import Batch, Task
+from shotspotter_assets.sources.landing.reader_process import Batch, LandedFile, Task
 from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256

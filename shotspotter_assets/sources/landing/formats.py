@@ -43,12 +43,7 @@ def read_parquet(path: Path, source: LandingSource) -> pa.Table:
                 f"the column {name} is of the type {kind}, not text, number or time. Write it as one of these, or correct "
                 "source.columns in the city's file."
             )
-    table = file.read(columns=columns)
-    for place, column in enumerate(table.schema):
-        if isinstance(column.type, pa.UuidType):
-            texts = [None if value is None else str(value) for value in table[place].to_pylist()]
-            table = table.set_column(place, column.name, pa.array(texts, pa.string()))
-    return table
+    return file.read(columns=columns)
 
 
 def refuse_large_file(size: int, limits: Limits) -> None:

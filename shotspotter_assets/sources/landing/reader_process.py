@@ -5,7 +5,6 @@ streams: nothing that was made from a foreign file is unpickled.
 """
 
 import json
-import logging
 import os
 import pickle
 import resource
@@ -13,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from multiprocessing.connection import Connection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -23,13 +22,26 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.landing.one_file import LandedFile, read_rows
+from shotspotter_assets.sources.landing.formats import FORMATS, refuse_large_file, refuse_many_rows
+from shotspotter_assets.sources.landing.text_formats import WrongContentError
+from shotspotter_assets.sources.raw_rows import to_raw
 
 IDLE_SECONDS: Final = 60.0
 """A process without work ends after this."""
 
-MAX_KEPT_MB: Final = 512
-"""A process whose memory has grown by more than this ends after its batch."""
+
+class LandedFile(NamedTuple):
+    """One file of the landing folder, and the local days of its rows."""
+
+    path: str
+    """As the rows name it (`received_from`)."""
+    modified: datetime
+    named_day: date | None
+    """The day in the file's name, where the city's file says that names have one (`file_date`)."""
+    filing_day: date
+    """The day of rows without a usable date: the day in the name, kept within the city's days, else the first day."""
+    plausible_days: tuple[date, date]
+    """First and last local day that a row's own time may name; other rows are filed under `filing_day`."""
 
 
 class Task(NamedTuple):
@@ -55,36 +67,48 @@ class Batch:
         return read_rows(task.content, task.file, self.city, self.source, task.days)
 
 
-class _Records(logging.Handler):
-    """Collects log records for the process that started this one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[tuple[str, int, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append((record.name, record.levelno, record.getMessage()))
-
-    def take(self) -> list[tuple[str, int, str]]:
-        taken, self.records = self.records, []
-        return taken
-
-
 def main() -> None:
     """Work on batches until the connection ends."""
-    connection, records = Connection(int(sys.argv[1])), _Records()
-    logging.getLogger().addHandler(records)
-    logging.captureWarnings(True)
-    at_start, peak_at_start = _data_bytes(), _peak_mb()
+    connection, at_start = Connection(int(sys.argv[1])), _data_bytes()
     connection.send_bytes(b"ready")
     with suppress(EOFError, OSError):
-        while _peak_mb() < peak_at_start + MAX_KEPT_MB and connection.poll(IDLE_SECONDS):
+        while connection.poll(IDLE_SECONDS):
             batch: Batch = pickle.loads(connection.recv_bytes())  # noqa: S301  # from the process that started this one
             _limit_memory(at_start + batch.city.limits.memory_mb * MEGABYTE)
             for task in batch.tasks:
                 table, answer = _answer(batch, task)
-                connection.send_bytes(json.dumps(answer | {"log": records.take()}).encode())
+                connection.send_bytes(json.dumps(answer).encode())
                 connection.send_bytes(table)
+
+
+def read_rows(content: Path, file: LandedFile, city: City, source: LandingSource, days: tuple[date, date]) -> pa.Table:
+    """The rows of a file that are filed under the days (first and last), as `RAW_SCHEMA`.
+
+    Args:
+        content: local path with the content of the file.
+
+    Raises:
+        SourceError: the file cannot be read, cannot be understood, or exceeds the city's limits.
+    """
+    kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
+    try:
+        refuse_large_file(content.stat().st_size, city.limits)
+        table = kind.read(content, source)
+        refuse_many_rows(table.num_rows, city.limits.max_rows)
+    except WrongContentError as error:
+        text = str(error)
+        raise SourceError(f"City {city.name}: {file.path}{'' if text.startswith('has ') else ':'} {text}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a library makes of a foreign file
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise SourceError(
+            f"City {city.name}: {file.path} cannot be read as {kind.name} ({reason}). If its transfer is not over, wait and "
+            "run again; else replace the file or move it out of the landing folder."
+        ) from None
+    rows = to_raw(table, 0, city, source, file.path, file.modified, file.filing_day, file.plausible_days)
+    first, last = (pa.scalar(day) for day in days)
+    return rows.filter((pa.compute.field("date") >= first) & (pa.compute.field("date") <= last))
 
 
 def _answer(batch: Batch, task: Task) -> tuple[bytes, dict[str, Any]]:
@@ -124,10 +148,6 @@ def _data_bytes() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), 0)
     return 0
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

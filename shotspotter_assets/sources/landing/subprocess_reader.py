@@ -6,7 +6,6 @@ an answer. The files after it are read by a new process. A process is kept for t
 
 import atexit
 import json
-import logging
 import os
 import pickle
 import signal
@@ -125,8 +124,6 @@ class _Process:
             raise TimeoutError
         answer = json.loads(self._connection.recv_bytes())
         table = self._connection.recv_bytes()
-        for name, level, message in answer["log"]:
-            logging.getLogger(name).log(level, "%s", message)
         if "error" in answer:
             return SourceError(answer["error"])
         return str(answer["reason"]) if "reason" in answer else pa.ipc.open_stream(table).read_all()

@@ -109,28 +109,6 @@ def test_rows_without_a_usable_date_are_filed_under_the_first_day(tmp_path: Path
     assert "yesterday" in "".join(text or "" for text in first_day["as_received"].to_pylist())
 
 
-def test_times_without_zone_need_a_word_in_the_citys_file(tmp_path: Path) -> None:
-    write(tmp_path, [{**row, "when": "2024-03-10 02:30:00"} for row in ROWS], "csv")
-    with pytest.raises(SourceError, match=r"a\.csv, row 0: the time '2024-03-10 02:30:00' has no zone.*naive_times"):
-        folder(tmp_path).read(FIRST, LAST)
-    utc = folder(tmp_path, naive_times="utc").read(FIRST, LAST)
-    assert utc["time_utc"].to_pylist() == [datetime(2024, 3, 10, 2, 30, tzinfo=UTC)] * 3
-    local = folder(tmp_path, naive_times="local").read(FIRST, LAST)
-    assert local["time_utc"].to_pylist() == [datetime(2024, 3, 10, 7, 30, tzinfo=UTC)] * 3
-
-
-def test_single_times_without_zone_are_kept_for_rejection(tmp_path: Path) -> None:
-    write(tmp_path, [{**ROWS[0], "when": "2024-03-10 02:30:00"}, *ROWS], "csv")
-    assert folder(tmp_path).read(FIRST, LAST)["time_utc"].null_count == 1
-
-
-def test_written_times_of_another_form(tmp_path: Path) -> None:
-    write(tmp_path, [{**ROWS[0], "when": "04/01/2024 11:58:53 PM"}], "csv")
-    raw = folder(tmp_path, time_format="%m/%d/%Y %I:%M:%S %p", naive_times="local").read(FIRST, date(2024, 4, 2))
-    assert raw["time_utc"].to_pylist() == [datetime(2024, 4, 2, 3, 58, 53, tzinfo=UTC)]
-    assert raw["date"].to_pylist() == [date(2024, 4, 1)]
-
-
 def test_daily_files_are_chosen_by_their_name(tmp_path: Path) -> None:
     for day in ("2024-03-02", "2024-03-03", "2024-03-20"):
         pd.DataFrame([{**ROWS[0], "when": f"{day}T12:00:00Z", "id": day}]).to_csv(
@@ -141,15 +119,6 @@ def test_daily_files_are_chosen_by_their_name(tmp_path: Path) -> None:
     assert landing.read(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["2024-03-02", "2024-03-03"]
     with pytest.raises(SourceError, match="drop_2024-03-21"):
         landing.read(date(2024, 3, 20), date(2024, 3, 20))
-
-
-def test_a_date_far_from_the_daily_files_own_is_filed_under_the_files(tmp_path: Path) -> None:
-    rows = [{**ROWS[0], "when": f"2024-03-{day:02}T12:00:00Z"} for day in (9, 10, 15)]
-    pd.DataFrame(rows).to_csv(tmp_path / "20240310.csv", index=False)
-    landing = folder(tmp_path, file_date="%Y%m%d")
-    assert landing.read(FIRST, LAST)["date"].to_pylist() == [date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 10)]
-    with pytest.raises(SourceError, match="file_date"):
-        folder(tmp_path, file_date="drop_%Y%m%d").read(FIRST, LAST)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +156,6 @@ def test_unusable_file_is_named_with_what_to_do(tmp_path: Path, name: str, conte
     with pytest.raises(SourceError, match=says) as caught:
         folder(tmp_path).read(FIRST, LAST)
     assert "landing_city" in str(caught.value)
-
-
-def test_header_only_file_has_no_alerts(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n")
-    assert folder(tmp_path).read(FIRST, LAST).num_rows == 0
 
 
 def test_missing_or_empty_folder(tmp_path: Path) -> None:
@@ -236,30 +200,6 @@ def test_an_unmatched_quote_does_not_swallow_the_lines_that_follow(tmp_path: Pat
         folder(tmp_path).read(FIRST, LAST)
 
 
-@pytest.mark.parametrize(
-    ("when", "utc"),
-    [
-        ("2024-03-05 12:30:00+00", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
-        ("2024-03-05 12:30:00-04", datetime(2024, 3, 5, 16, 30, tzinfo=UTC)),
-        ("2024-03-05T12:30:00.250+0100", datetime(2024, 3, 5, 11, 30, 0, 250_000, tzinfo=UTC)),
-        ("2024-03-05T12:30:00 UTC", datetime(2024, 3, 5, 12, 30, tzinfo=UTC)),
-        ("2024-03-05T12:30:00 Mars", None),
-    ],
-)
-def test_zones_as_databases_write_them(tmp_path: Path, when: str, utc: datetime | None) -> None:
-    write(tmp_path, [{**ROWS[0], "when": when}, *ROWS[:1]], "csv")
-    found = folder(tmp_path).read(FIRST, LAST)["time_utc"].to_pylist()
-    assert found.count(utc) == 1
-
-
-def test_the_year_at_the_end_of_a_time_is_no_zone(tmp_path: Path) -> None:
-    write(tmp_path, [{**ROWS[0], "when": "12:30 05-03-2024"}], "csv")
-    raw = folder(tmp_path, time_format="%H:%M %d-%m-%Y", naive_times="local").read(FIRST, LAST)
-    assert raw["time_utc"].to_pylist() == [datetime(2024, 3, 5, 17, 30, tzinfo=UTC)]
-    with pytest.raises(SourceError, match="has no zone"):
-        folder(tmp_path, time_format="%H:%M %d-%m-%Y").read(FIRST, LAST)
-
-
 def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
     for name in ("20240101", "20990101"):
         pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
@@ -285,13 +225,6 @@ def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
     text = (tmp_path / "a.geojson").read_text().replace('"properties": {', '"properties": {"lon": null, "lat": null, ')
     (tmp_path / "a.geojson").write_text(text)
     assert folder(tmp_path).read(FIRST, LAST)["longitude"].to_pylist() == [-76.5, -76.4, -76.3]
-
-
-def test_real_alerts_of_a_year_are_all_read(real_data: Path, tmp_path: Path) -> None:
-    shutil.copy2(real_data / "washington_dc.parquet", tmp_path / "washington_dc.parquet")
-    washington = load_city(TEST_CITIES / "washington_dc.yaml")
-    raw = LandingFolder(washington, str(tmp_path)).read(date(2018, 1, 1), date(2018, 12, 31))
-    assert raw.num_rows == 4_637
 
 
 def write_workbook(file: Path, rows: list[list[Any]], sheet: str = "Alerts", second: str = "Notes") -> None:
@@ -364,12 +297,6 @@ def test_shapefile_in_any_system_gives_longitude_and_latitude(tmp_path: Path, sy
     assert raw["source_id"].to_pylist() == ["a", "b", None]
 
 
-def test_shapefile_whose_own_columns_have_the_points(tmp_path: Path) -> None:
-    write_shapefile(tmp_path, "EPSG:26985", {**ATTRIBUTES, "lon": [-76.9, None, -76.7], "lat": [38.9, None, 38.7]})
-    raw = folder(tmp_path).read(FIRST, LAST)
-    assert raw["longitude"].to_pylist() == pytest.approx([-76.9, -76.4, -76.7], abs=2e-5)
-
-
 def projected(system: str) -> list[dict[str, Any]]:
     """`ROWS` with their points in a system."""
     points = geopandas.GeoSeries.from_xy([row["lon"] for row in ROWS], [row["lat"] for row in ROWS], crs="EPSG:4326")
@@ -401,16 +328,6 @@ def test_points_in_metres_with_their_columns_interchanged_are_named(tmp_path: Pa
     write(tmp_path, [{**row, "lon": row["lat"], "lat": row["lon"]} for row in projected("EPSG:3857")], "csv")
     with pytest.raises(SourceError, match=r"Set source\.crs: EPSG:3857 and interchange source\.columns\.longitude"):
         folder(tmp_path).read(FIRST, LAST)
-
-
-def test_points_of_no_known_system_or_among_degrees_are_left_to_cleaning(tmp_path: Path) -> None:
-    write(tmp_path, [{**row, "lon": 5e8, "lat": 5e8} for row in ROWS], "csv")
-    assert folder(tmp_path).read(FIRST, LAST)["longitude"].to_pylist() == [5e8] * 3
-    write(tmp_path, [*projected("EPSG:3857")[:2], ROWS[2]], "csv")
-    assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
-    # Far outside the system, a point has no place.
-    raw = folder(tmp_path, crs="EPSG:26918").read(FIRST, LAST)
-    assert raw.num_rows == 3
 
 
 @pytest.mark.parametrize("system", ["EPSG:26985", None])
@@ -464,12 +381,6 @@ def test_csv_in_the_encodings_and_with_the_separators_of_vendors(tmp_path: Path,
     assert raw["time_utc"].null_count == 0
 
 
-def test_an_encoding_that_only_shows_far_into_the_file(tmp_path: Path) -> None:
-    rows = [ROWS[0]] * 3000 + [{**ROWS[0], "kind": "Zündung"}]
-    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding="latin-1")
-    assert "Zündung" in folder(tmp_path).read(FIRST, LAST)["gunshot_type"].to_pylist()
-
-
 def test_an_unmatched_quote_in_a_column_that_is_not_used(tmp_path: Path) -> None:
     head, line = "when,note,lon,lat,kind,rounds,id\n", "2024-03-02T12:00:00Z,{},-76.5,38.5,SG,1,a\n"
     for notes in ('"open', "x", "y"), ('"open', '"closed"', "y"), ("x", '"open', 'y"'):
@@ -498,13 +409,6 @@ def test_json_rows_with_nested_values_and_names_with_dots(tmp_path: Path) -> Non
     assert raw["rounds"].null_count == 3
     with pytest.raises(SourceError, match=r"no column info\.when \(source\.columns\.time\); it has: event\.time, id"):
         folder(tmp_path, columns=columns.model_copy(update={"time": "info.when"})).read(FIRST, LAST)
-
-
-def test_the_order_of_day_and_month_is_one_for_all_row_groups(tmp_path: Path) -> None:
-    rows = [{**ROWS[0], "when": when} for when in ("01/03/2024 10:00", "02/03/2024 10:00", "31/03/2024 10:00")]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=1)
-    raw = folder(tmp_path, naive_times="local").read(FIRST, LAST)
-    assert raw["date"].to_pylist() == [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 31)]
 
 
 def settled(path: Path, seconds: float) -> None:
@@ -573,25 +477,6 @@ def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
     assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
 
 
-def test_real_rows_of_the_chicago_export(real_data: Path, tmp_path: Path) -> None:
-    rows = json.loads((real_data / "api_samples" / "chicago_shotspotter_csv_export_head.json").read_text())["rows"]
-    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False)
-    settled(tmp_path / "a.csv", 60)
-    chicago = CITY.model_copy(update={"time_zone": "America/Chicago", "start": date(2017, 1, 1)})
-    source = LandingSource(
-        kind="landing", naive_times="local",
-        columns=Columns(
-            time="DATE", longitude="LONGITUDE", latitude="LATITUDE", gunshot_type="INCIDENT_TYPE_DESCRIPTION",
-            rounds="ROUNDS", source_id="UNIQUE_ID",
-        ),
-    )  # fmt: skip
-    raw = LandingFolder(chicago, str(tmp_path), source).read(chicago.start, date(2024, 9, 5))
-    found = {row["source_id"]: row["time_utc"] for row in raw.to_pylist()}
-    assert found["SST-359776"] == datetime(2021, 4, 8, 17, 25, 50, tzinfo=UTC)
-    assert len(found) == len(rows)
-    assert raw["rounds"].null_count == 0
-
-
 @pytest.mark.parametrize(("name", "rows"), [("oakland_ca", 17_173), ("cincinnati_oh", 10_631)])
 def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, name: str, rows: int) -> None:
     shutil.copy2(real_data / f"{name}.parquet", tmp_path / "a.parquet")
@@ -602,14 +487,6 @@ def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, nam
     assert box.west <= pc.min(raw["longitude"]).as_py() <= pc.max(raw["longitude"]).as_py() <= box.east
     assert box.south <= pc.min(raw["latitude"]).as_py() <= pc.max(raw["latitude"]).as_py() <= box.north
     assert raw["date"].to_pylist()[0] == shipped.start
-
-
-def test_geojson_that_names_wgs84(tmp_path: Path) -> None:
-    write(tmp_path, ROWS, "geojson")
-    content = json.loads((tmp_path / "a.geojson").read_text())
-    for name in ("urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4326"):
-        (tmp_path / "a.geojson").write_text(json.dumps({**content, "crs": {"properties": {"name": name}}}))
-        assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
 
 
 def test_links_that_leave_the_folder_are_refused_by_name(tmp_path: Path) -> None:
@@ -653,13 +530,6 @@ def test_links_that_leave_the_folder_are_refused_by_name(tmp_path: Path) -> None
     assert read.num_rows == 3
 
 
-def test_a_landing_folder_that_is_a_link_itself_is_read(tmp_path: Path) -> None:
-    (tmp_path / "files").mkdir()
-    write(tmp_path / "files", ROWS, "csv")
-    (tmp_path / "landed").symlink_to(tmp_path / "files")
-    assert folder(tmp_path / "landed").read(FIRST, LAST).num_rows == 3
-
-
 def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")).write_text("when\n")
@@ -697,15 +567,6 @@ def test_parquet_columns_that_cannot_be_read_are_named(
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=rf"City landing_city: {tmp_path}/a\.parquet.*{says}"):
         folder(tmp_path, ignore_zone=True, naive_times="local").read(FIRST, LAST)
-
-
-def test_uuids_are_ids(tmp_path: Path) -> None:
-    name = uuid.uuid4()
-    ids = pa.array([name.bytes], pa.uuid())
-    pq.write_table(
-        pa.table({**{key: pa.array([value]) for key, value in ROWS[0].items()}, "id": ids}), tmp_path / "a.parquet"
-    )
-    assert folder(tmp_path).read(FIRST, LAST)["source_id"].to_pylist() == [str(name)]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

@@ -15,8 +15,7 @@ from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.landing.one_file import LandedFile
-from shotspotter_assets.sources.landing.reader_process import Task
+from shotspotter_assets.sources.landing.reader_process import LandedFile, Task
 from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.sources.landing.hostile_files import (
