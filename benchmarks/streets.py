@@ -36,8 +36,7 @@ from shotspotter_assets.evaluation.street_scores import (
     mean_rates,
     soft_losses,
 )
-from shotspotter_assets.streets.parts import Parts, parts_of
-from shotspotter_assets.streets.segments import Segments, read_segments
+from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
 from shotspotter_assets.streets.shares import StreetShares
 from shotspotter_assets.streets.spread import Alerts, Ambiguity, Inexactness, spread
 

@@ -102,9 +102,9 @@ def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
     """The rows of each of sorted `days` in a table sorted by `date`, without that column; a day may have no rows."""
     numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")
     starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
-    [batch] = table.drop_columns(["date"]).combine_chunks().to_batches() or [None]
-    empty = table.drop_columns(["date"]).slice(0, 0)
+    rows = table.drop_columns(["date"]).combine_chunks()
+    batches, empty = rows.to_batches(), rows.slice(0, 0)
     return {
-        day: pa.Table.from_batches([batch.slice(start, stop - start)]) if stop > start else empty
+        day: pa.Table.from_batches([batches[0].slice(start, stop - start)]) if stop > start else empty
         for day, start, stop in zip(days, starts.tolist(), stops.tolist(), strict=True)
     }

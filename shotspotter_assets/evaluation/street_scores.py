@@ -14,7 +14,7 @@ import numpy.typing as npt
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.streets.parts import Integers, Parts
+from shotspotter_assets.streets.segments import Integers, Parts
 from shotspotter_assets.streets.spread import Alerts, Inexactness, spread
 
 if TYPE_CHECKING:

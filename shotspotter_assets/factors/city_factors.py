@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import SeriesFactor
-from shotspotter_assets.factors.cell_values import cell_values
-from shotspotter_assets.factors.series import daily_values
+from shotspotter_assets.factors.cell_values import MISSING_FIGURES, cell_values
 from shotspotter_assets.storage.fingerprints import sha256
 
 Array = npt.NDArray[np.float64]
@@ -85,7 +84,7 @@ class CityFactors:
         for name, factor in city.factors.items():
             try:
                 if isinstance(factor, SeriesFactor):
-                    days, values = daily_values(factor)
+                    days, values = _daily_values(factor)
                     of_days.append(OfDays(factor.input_name(name), factor.known_from, days, values, factor.days_late))
                 else:
                     values = cell_values(city, factor)
@@ -127,3 +126,37 @@ class CityFactors:
 
 
 NO_FACTORS: Final = CityFactors()
+
+
+def _daily_values(factor: SeriesFactor) -> tuple[Days, Array]:
+    """(contiguous days from the first to the last of the file, the number of each; NaN where there is none).
+
+    Raises:
+        ValueError: the file cannot be used, with the reason and the remedy.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(factor.path) if factor.path.suffix.lower() == ".csv" else pd.read_parquet(factor.path)
+    except Exception as error:
+        raise ValueError(
+            f"cannot be read as CSV or Parquet: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        ) from None
+    missing = [column for column in (factor.day, factor.column) if column not in table.columns]
+    if missing:
+        raise ValueError(f"has no column {' or '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    try:
+        days = pd.to_datetime(table[factor.day]).to_numpy(dtype="datetime64[D]")
+        numbers = table[factor.column].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"has days or numbers that cannot be read ({factor.day}, {factor.column}): {str(error).splitlines()[0]}"
+        ) from None
+    if not len(days) or np.isnat(days).any():
+        raise ValueError(f"has no day, or rows without one ({factor.day})")
+    if len(np.unique(days)) < len(days):
+        raise ValueError(f"has several rows of a day ({factor.day}). Sum or average them by local day")
+    axis = np.arange(days.min(), days.max() + np.timedelta64(1, "D"))
+    values = np.full(len(axis), np.nan)
+    values[(days - axis[0]).astype(np.int64)] = np.where(np.isin(numbers, MISSING_FIGURES), np.nan, numbers)
+    return axis, values

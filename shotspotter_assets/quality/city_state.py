@@ -5,7 +5,7 @@ The light of a Dagster check shows its newest run. A run over other days must no
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final
 
 from pydantic import BaseModel
@@ -36,13 +36,7 @@ class CityState(BaseModel):
 
     first: date
     last: date
-    checked_at: datetime
     warnings: dict[str, list[Warned]] = {}
-
-    @property
-    def problems(self) -> dict[str, str]:
-        """Messages of each check that warns."""
-        return {check: _message(warned) for check, warned in self.warnings.items()}
 
     @classmethod
     def load(cls, store: Store, city: str) -> "CityState | None":
@@ -68,7 +62,7 @@ def keep_findings(
     first, last = judged[0], judged[-1]
     together: dict[str, Finding] = {}
     with store.alone(QUALITY, city):
-        state = CityState.load(store, city) or CityState(first=first, last=last, checked_at=datetime.now(UTC))
+        state = CityState.load(store, city) or CityState(first=first, last=last)
         warnings = dict(state.warnings)
         for check, finding in findings.items():
             earlier = [
@@ -86,7 +80,6 @@ def keep_findings(
         state = CityState(
             first=max(min(state.first, first), start),
             last=max(state.last, last),
-            checked_at=datetime.now(UTC),
             warnings=warnings,
         )
         store.write_bytes(Partition(QUALITY, city), CITY_STATE_FILE, state.model_dump_json(indent=1).encode())

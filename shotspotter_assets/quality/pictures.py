@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import dates_of, wall_clock
 from shotspotter_assets.calendar.dates import hours_of_day
+from shotspotter_assets.calendar.local_time import dates_of, wall_clock
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.tensors import cells
 

@@ -23,10 +23,8 @@ from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, NoStreetRisk, StreetForecast, StreetRecord
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.streets.parts import parts_of
-from shotspotter_assets.streets.segment_risk import CellRisk, SegmentRisk, segment_risk
-from shotspotter_assets.streets.segments import Segments, StreetsFileError, read_segments
-from shotspotter_assets.streets.shares import StreetShares
+from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
+from shotspotter_assets.streets.shares import CellRisk, SegmentRisk, StreetShares, segment_risk
 from shotspotter_assets.streets.spread import Alerts
 
 Array = npt.NDArray[np.float64]

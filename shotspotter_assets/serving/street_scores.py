@@ -17,8 +17,7 @@ from shotspotter_assets.serving.risk_tables import is_replayed, lead_of
 from shotspotter_assets.serving.stored_streets import NoStreetRisk, StreetRecord, find_streets_record, read_streets
 from shotspotter_assets.serving.street_risk import past_alerts
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.streets.parts import parts_of
-from shotspotter_assets.streets.segments import StreetsFileError, read_segments
+from shotspotter_assets.streets.segments import StreetsFileError, parts_of, read_segments
 
 STREET_SCORES: Final = "street_scores"
 ONE_DAY: Final = timedelta(days=1)

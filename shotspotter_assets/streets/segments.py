@@ -11,7 +11,7 @@ import numpy.typing as npt
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.shape_files import read_shapes
 from shotspotter_assets.cities.streets import Streets
-from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.gridding.cells import Plane, cell_metres
 
 if TYPE_CHECKING:
     import geopandas
@@ -26,7 +26,6 @@ before the street that it meets."""
 MAX_LINES: Final = 300_000
 """Within a city's box; New York has some 120,000."""
 LINE_KINDS: Final = ("LineString", "MultiLineString")
-
 
 HUNDRED: Final = 100
 """House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
@@ -289,3 +288,43 @@ def _between_crossings(street: str, at_start: Collection[str], at_end: Collectio
     if start and end and start != end:
         return f"between {min(start, end)} and {max(start, end)}"
     return f"at {start or end}" if start or end else ""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Pieces of segments within one cell each.
+
+    Attributes:
+        segment: that each belongs to, shape (parts,).
+        cell: in which it lies, as row x columns + column, shape (parts,).
+        lines: Shapely lines in metres of the city's `Plane`, shape (parts,).
+        metres: length of each, shape (parts,).
+        segments: number of segments.
+        cells: number of cells of the grid.
+    """
+
+    segment: Integers
+    cell: Integers
+    lines: npt.NDArray[np.object_]
+    metres: Array
+    segments: int
+    cells: int
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+
+def parts_of(city: City, segments: Segments) -> Parts:
+    """The parts of all segments in all cells of the city's grid."""
+    import shapely
+
+    height, width = cell_metres(city)
+    row, column = (index.ravel() for index in np.indices(city.shape))
+    cells = shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
+    cell, segment = shapely.STRtree(segments.lines).query(cells, predicate="intersects")
+    lines = shapely.intersection(cells[cell], segments.lines[segment])
+    metres = shapely.length(lines)
+    # A line along an edge lies in both cells; it is the first one's.
+    _, first = np.unique(shapely.to_wkb(shapely.normalize(lines)), return_index=True)
+    kept = np.intersect1d(np.flatnonzero(metres > 0), first)
+    return Parts(segment[kept], cell[kept], lines[kept], metres[kept], len(segments), len(cells))

@@ -10,7 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
 from shotspotter_assets.gridding.cells import Plane, rounding_step
 from shotspotter_assets.gridding.tensors import cells
-from shotspotter_assets.streets.parts import Integers, Parts
+from shotspotter_assets.streets.segments import Integers, Parts
 
 if TYPE_CHECKING:
     from scipy import sparse

@@ -12,8 +12,7 @@ from shotspotter_assets.evaluation.street_scores import (
     hits,
     mean_rates,
 )
-from shotspotter_assets.streets.parts import Parts, parts_of
-from shotspotter_assets.streets.segments import Segments, read_segments
+from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
 from shotspotter_assets.streets.spread import Alerts, Inexactness
 from shotspotter_assets_tests.streets.town import city_with, town, written
 

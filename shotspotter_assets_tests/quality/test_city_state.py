@@ -37,7 +37,7 @@ def test_warnings_of_later_years_outlive_a_run_over_an_earlier_one(store: Store,
     state = CityState.load(store, "cincinnati_oh")
     assert state is not None
     assert (state.first, state.last) == (earlier[0], later[-1])
-    assert set(state.problems) == {"level_change", "new_area"}
+    assert set(state.warnings) == {"level_change", "new_area"}
 
 
 def test_a_warning_ends_when_its_days_are_found_well(store: Store) -> None:
@@ -50,7 +50,7 @@ def test_a_warning_ends_when_its_days_are_found_well(store: Store) -> None:
     assert keep_findings(store, "town", DAYS[5:6], {"silent_days": WELL})["silent_days"].passed
     after = CityState.load(store, "town")
     assert after is not None
-    assert after.problems == {}
+    assert after.warnings == {}
 
 
 def test_a_later_start_ends_warnings_about_the_days_before_it(store: Store) -> None:

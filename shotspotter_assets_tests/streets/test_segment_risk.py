@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.streets.parts import Parts, parts_of
-from shotspotter_assets.streets.segment_risk import CellRisk, segment_risk
-from shotspotter_assets.streets.segments import read_segments
-from shotspotter_assets.streets.shares import USUAL, StreetShares
+from shotspotter_assets.streets.segments import Parts, parts_of, read_segments
+from shotspotter_assets.streets.shares import USUAL, CellRisk, StreetShares, segment_risk
 from shotspotter_assets.streets.spread import Alerts
 from shotspotter_assets_tests.streets.town import city_with, town, written
 

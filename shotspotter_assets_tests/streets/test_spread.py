@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.streets.parts import Parts, parts_of
-from shotspotter_assets.streets.segments import Segments, read_segments
+from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
 from shotspotter_assets.streets.spread import MAX_METRES_AWAY, Alerts, Ambiguity, Inexactness, spread
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
