@@ -45,10 +45,7 @@ class Network:
     @classmethod
     def of(cls, parts: Parts, in_coverage: npt.NDArray[np.bool_]) -> "Network":
         """The streets of covered cells, given in any shape in row-major order."""
-        covered = in_coverage.ravel()[parts.cell]
-        metres: Array = np.bincount(parts.segment[covered], parts.metres[covered], minlength=parts.segments).astype(
-            float
-        )
+        metres = np.bincount(parts.segment, parts.metres * in_coverage.ravel()[parts.cell], minlength=parts.segments)
         shown = np.flatnonzero(metres)
         return cls(shown, metres[shown], in_coverage.ravel())
 
@@ -57,12 +54,7 @@ class Network:
         return alerts.chosen(self.in_coverage[alerts.cells(city)])
 
     def alert_days(
-        self,
-        city: City,
-        parts: Parts,
-        alerts: Alerts,
-        inexactness: Inexactness,
-        days: npt.NDArray[np.datetime64],
+        self, city: City, parts: Parts, alerts: Alerts, inexactness: Inexactness, days: npt.NDArray[np.datetime64]
     ) -> "sparse.csr_array":
         """How likely each segment had an alert on each of contiguous days, shape (days, shown): 0 or 1 of exact points."""
         from scipy import sparse
@@ -71,9 +63,8 @@ class Network:
         alerts = self.covered(city, alerts.chosen(chosen))
         weights = spread(city, parts, alerts, inexactness).tocoo()
         alert, part = weights.coords
-        per_segment = sparse.coo_array(
-            (weights.data, (alert, parts.segment[part])), shape=(len(alerts), parts.segments)
-        ).tocsr()[:, self.shown]
+        shape = (len(alerts), parts.segments)
+        per_segment = sparse.coo_array((weights.data, (alert, parts.segment[part])), shape=shape).tocsr()[:, self.shown]
         per_segment.data = np.log1p(-np.minimum(per_segment.data, 1 - 1e-12))
         day = (alerts.days - days[0]).astype(np.int64)
         of_day = sparse.csr_array((np.ones(len(day)), (day, np.arange(len(day)))), shape=(len(days), len(day)))
@@ -82,33 +73,33 @@ class Network:
         return likely
 
 
-def mean_rates(seen: Array, days: int, metres: Array, prior: float) -> Array:
-    """Alert days per day of each segment, shrunk to the network's mean per metre with the weight of `prior` alert days.
+def mean_rates(alert_days: Array, days: int, metres: Array, prior: float) -> Array:
+    """Alert days per day of each segment, shrunk to the network's mean per metre; all of shape (segments,).
 
     Args:
-        seen: alert days of each segment, shape (segments,), in so many `days`.
-        days: see `seen`.
-        metres: length of each segment, same shape.
-        prior: in alert days.
+        alert_days: of each segment in so many `days`.
+        days: their number.
+        metres: length of each segment.
+        prior: weight of the mean, in alert days.
     """
-    per_metre = seen.sum() / days / metres.sum()
+    per_metre = alert_days.sum() / days / metres.sum()
     if not per_metre:
         return np.zeros(len(metres))
-    return np.asarray((seen + prior) / (days + prior / (per_metre * metres)))
+    return np.asarray((alert_days + prior) / (days + prior / (per_metre * metres)))
 
 
-def best_prior(seen: Array, days: int, later: Array, later_days: int, metres: Array) -> float:
+def best_prior(alert_days: Array, days: int, later: Array, later_days: int, metres: Array) -> float:
     """The strength of `PRIOR_ALERT_DAYS` with which the mean of the earlier days has the least loss on the later ones."""
-    return min(
-        PRIOR_ALERT_DAYS,
-        key=lambda prior: constant_loss(mean_rates(seen, days, metres, prior), later, later_days),
-    )
+
+    def loss(prior: float) -> float:
+        return constant_loss(mean_rates(alert_days, days, metres, prior), later, later_days)
+
+    return min(PRIOR_ALERT_DAYS, key=loss)
 
 
-def constant_loss(rates: Array, seen: Array, days: int) -> float:
+def constant_loss(rates: Array, alert_days: Array, days: int) -> float:
     """Log loss, summed over all segment-days, of alert days per day that are constant; see `mean_rates`."""
-    yes, no = _outcome_losses(-np.expm1(-rates))
-    return float(seen @ yes + (days - seen) @ no)
+    return float(soft_losses(-np.expm1(-rates), alert_days / days).sum() * days)
 
 
 def historical_mean(by_day: "sparse.csr_array", metres: Array) -> Array:
@@ -121,55 +112,46 @@ def historical_mean(by_day: "sparse.csr_array", metres: Array) -> Array:
         metres: length of each segment.
     """
     days = by_day.shape[0]
-    later = min(365, days // 3)
-    seen, seen_later = (
-        np.asarray(part.sum(axis=0), dtype=np.float64) for part in (by_day[: days - later], by_day[days - later :])
-    )
-    prior = best_prior(seen, days - later, seen_later, later, metres)
-    return np.asarray(-np.expm1(-mean_rates(seen + seen_later, days, metres, prior)))
-
-
-def _outcome_losses(probability: Array) -> tuple[Array, Array]:
-    """Log losses if there is an alert, and if there is none."""
-    yes, no = (log_losses(probability, np.full(probability.shape, outcome)) for outcome in (True, False))
-    return yes, no
+    split = days - min(365, days // 3)
+    earlier, later = (np.asarray(part.sum(axis=0), dtype=np.float64) for part in (by_day[:split], by_day[split:]))
+    prior = best_prior(earlier, split, later, days - split, metres)
+    return np.asarray(-np.expm1(-mean_rates(earlier + later, days, metres, prior)))
 
 
 def soft_losses(probability: Array, observed: Array) -> Array:
     """Log loss of each segment-day; `observed` is a probability, see `Network.alert_days`."""
-    yes, no = _outcome_losses(probability)
+    yes, no = (log_losses(probability, np.full(probability.shape, outcome)) for outcome in (True, False))
     return np.asarray(observed * yes + (1 - observed) * no)
 
 
 def hits(expected: Array, observed: Array, metres: Array) -> dict[int, float]:
-    """Alert days on the streets that are flagged each day: those with most expected per metre, up to a length.
+    """Alert days on the streets that are flagged each day, by share of the network's length (`LENGTHS`).
+
+    Streets with most expected per metre are flagged, up to a length.
 
     Args:
-        expected: alerts or alert days, shape (days, segments), or (segments,) where it is the same on all days.
+        expected: alerts or alert days, shape (days, segments), or (segments,) where all days have the same.
         observed: see `Network.alert_days`, shape (days, segments).
         metres: length of each segment.
-
-    Returns:
-        By share of the network's length, see `LENGTHS`.
     """
     found = dict.fromkeys(LENGTHS, 0.0)
-    for of_day, seen in zip(np.broadcast_to(expected, observed.shape), observed, strict=True):
+    for of_day, came in zip(np.broadcast_to(expected, observed.shape), observed, strict=True):
         order = np.argsort(-of_day / metres, kind="stable")
         through = np.cumsum(metres[order])
         for length in LENGTHS:
             limit = length / 100 * through[-1]
-            found[length] += float(seen[order] @ np.clip((limit - (through - metres[order])) / metres[order], 0, 1))
+            found[length] += float(came[order] @ np.clip((limit - (through - metres[order])) / metres[order], 0, 1))
     return found
 
 
 @dataclass(frozen=True)
 class StreetScores:
-    """Scores of one day's forecast of the segments; None where not defined, and where there is no historical mean.
+    """Scores of one day's forecast of the segments, and of the historical mean of each; None where not defined.
 
     Attributes:
         segments: number that was forecast.
         log_loss: mean over the segments.
-        log_loss_of_mean: of the historical mean of each segment.
+        log_loss_of_mean: of the historical mean.
         gain_over_historical_mean: in nats per segment with an alert.
         observed: segments with an alert; an alert whose point is rounded counts in part for each that it may belong to.
         predicted: sum of the probabilities.
@@ -179,42 +161,34 @@ class StreetScores:
 
     segments: int
     log_loss: float
-    log_loss_of_mean: float | None
+    log_loss_of_mean: float
     gain_over_historical_mean: float | None
     observed: float
     predicted: float
     hit_rate: dict[int, float | None]
-    hit_rate_of_mean: dict[int, float | None] | None
+    hit_rate_of_mean: dict[int, float | None]
 
     @classmethod
-    def of(cls, probability: Array, mean: Array | None, observed: Array, metres: Array) -> "StreetScores":
+    def of(cls, probability: Array, mean: Array, observed: Array, metres: Array) -> "StreetScores":
         """Scores of the issued `probability` and the historical `mean`, given `observed`, all of shape (segments,)."""
-        seen, number = float(observed.sum()), len(observed)
-
-        def scored(p: Array) -> tuple[float, dict[int, float | None]]:
-            found = hits(-np.log1p(-p), observed[None], metres)
-            return float(soft_losses(p, observed).sum()), {length: ratio(hit, seen) for length, hit in found.items()}
-
-        (loss, hit_rate), (loss_of_mean, hit_rate_of_mean) = scored(probability), (None, None)
-        if mean is not None:
-            loss_of_mean, hit_rate_of_mean = scored(mean)
+        alerts = float(observed.sum())
+        loss, loss_of_mean = (float(soft_losses(p, observed).sum()) for p in (probability, mean))
+        hit_rate, hit_rate_of_mean = (
+            {length: ratio(hit, alerts) for length, hit in hits(-np.log1p(-p), observed[None], metres).items()}
+            for p in (probability, mean)
+        )
         return cls(
-            segments=number,
-            log_loss=loss / number,
-            log_loss_of_mean=None if loss_of_mean is None else loss_of_mean / number,
-            gain_over_historical_mean=None if loss_of_mean is None else ratio(loss_of_mean - loss, seen),
-            observed=seen,
+            segments=len(observed),
+            log_loss=loss / len(observed),
+            log_loss_of_mean=loss_of_mean / len(observed),
+            gain_over_historical_mean=ratio(loss_of_mean - loss, alerts),
+            observed=alerts,
             predicted=float(probability.sum()),
             hit_rate=hit_rate,
             hit_rate_of_mean=hit_rate_of_mean,
         )
 
     @property
-    def predicted_over_observed(self) -> float | None:
-        """1 is calibrated in the large."""
-        return ratio(self.predicted, self.observed)
-
-    @property
     def pai(self) -> dict[int, float | None]:
-        """Hit rate over share of the length; 1 is what streets chosen at random have."""
+        """Hit rate over share of the length; streets chosen at random have 1."""
         return {length: None if rate is None else rate / (length / 100) for length, rate in self.hit_rate.items()}

@@ -24,7 +24,15 @@ MIN_CANDIDATES_FOR_CAUTION: Final = 2.0
 
 
 class StreetRecord(BaseModel):
-    """The stated facts of a forecast of streets; stored as `record.json`."""
+    """The stated facts of a forecast of streets; stored as `record.json`.
+
+    Attributes:
+        expected_alerts: on the ranked streets; with `expected_on_no_street` the sum over the cells.
+        points: exactness of the points of past alerts in words; `inexactness` has the numbers.
+        prior_days: the prior's weight of a street's length, in days with alerts in the cell.
+        left_out: lines of the file that are no segments.
+        ambiguity: streets on which past alerts may have been; None without alerts.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,19 +42,12 @@ class StreetRecord(BaseModel):
     segments: int
     kilometres: float
     expected_alerts: float
-    """On the streets that are ranked."""
     expected_on_no_street: float
-    """With `expected_alerts` it adds up to the expected alerts of the cells."""
     points: str
-    """How exact the points of past alerts are."""
     prior_days: float
-    """The prior's weight of a street's length, in days with alerts in the cell."""
     left_out: tuple[str, ...]
-    """Lines of the file that are no segments."""
     inexactness: Inexactness
-    """`points` in numbers."""
     ambiguity: Ambiguity | None
-    """On which streets past alerts may have been; None without any."""
 
     @property
     def caution(self) -> str:
@@ -60,21 +61,17 @@ class StreetRecord(BaseModel):
 
 
 class NoStreetRisk(BaseModel):
-    """Why no street is ranked on a day; stored as `record.json` instead of a `StreetRecord`."""
+    """The reason for no ranking on a day; stored as `record.json`. `is_wrong`: the city's file of streets cannot be used."""
 
     model_config = ConfigDict(frozen=True)
 
     city: str
     issue_date: date
     no_streets: str
-    """The reason, in a sentence."""
     is_wrong: bool = False
-    """Whether the city's file of streets cannot be used."""
 
 
-StreetsRecord = StreetRecord | NoStreetRisk
-
-_RECORD: Final[TypeAdapter[StreetsRecord]] = TypeAdapter(StreetsRecord)
+_RECORD: Final[TypeAdapter[StreetRecord | NoStreetRisk]] = TypeAdapter(StreetRecord | NoStreetRisk)
 
 
 @dataclass(frozen=True)
@@ -83,10 +80,8 @@ class StreetForecast:
 
     Attributes:
         table: of the day and of each shift, by segment (`STREET_SCHEMA`).
-        top: the segments with the highest probability on the day, ranked, with reasons.
-        geojson: their lines as a map.
+        top: the segments with the highest probability on the day, ranked, with reasons; `geojson` has their lines.
         segments: all of the city.
-        record: stated facts.
     """
 
     table: pa.Table
@@ -113,24 +108,22 @@ def streets_partition(city: str, issue_date: date) -> Partition:
 
 def write_streets(store: Store, forecast: StreetForecast | NoStreetRisk) -> str:
     """Write the files of ranked streets, or why none are; returns where they are."""
-    record = forecast if isinstance(forecast, NoStreetRisk) else forecast.record
+    is_ranked = isinstance(forecast, StreetForecast)
+    record = forecast.record if isinstance(forecast, StreetForecast) else forecast
     partition = streets_partition(record.city, record.issue_date)
-    content = record.model_dump_json(indent=1).encode()
     with store.alone(partition.asset, partition.city):
-        if isinstance(forecast, NoStreetRisk):
-            store.write_bytes(partition, RECORD_FILE, content)
-            for file in (STREETS_FILE, TOP_STREETS_FILE, STREETS_MAP_FILE):
-                store.delete(partition, file)
-            return store.uri(partition, RECORD_FILE)
-        store.write_table(partition, TOP_STREETS_FILE, forecast.top)
-        store.write_bytes(partition, STREETS_MAP_FILE, forecast.geojson)
-        store.write_table(partition, STREETS_FILE, forecast.table)
-        # Last, as its presence means that the other files are there.
-        store.write_bytes(partition, RECORD_FILE, content)
-    return store.uri(partition, STREETS_FILE)
+        if isinstance(forecast, StreetForecast):
+            store.write_table(partition, TOP_STREETS_FILE, forecast.top)
+            store.write_bytes(partition, STREETS_MAP_FILE, forecast.geojson)
+            store.write_table(partition, STREETS_FILE, forecast.table)
+        # The last write, as a record means that the other files are there.
+        store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+        for file in () if is_ranked else (STREETS_FILE, TOP_STREETS_FILE, STREETS_MAP_FILE):
+            store.delete(partition, file)
+    return store.uri(partition, STREETS_FILE if is_ranked else RECORD_FILE)
 
 
-def find_streets_record(store: Store, city: str, issue_date: date) -> StreetsRecord | None:
+def find_streets_record(store: Store, city: str, issue_date: date) -> StreetRecord | NoStreetRisk | None:
     """The record of a day's ranked streets, or of the reason for none; None where the day was not made."""
     partition = streets_partition(city, issue_date)
     if not store.exists(partition, RECORD_FILE):

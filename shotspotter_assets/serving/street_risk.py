@@ -1,7 +1,6 @@
 """The risk of the next day and of each shift by street, from the forecast of the cells and the past of the streets."""
 
 import json
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -50,6 +49,11 @@ def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
     return Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude).chosen(chosen)
 
 
+def no_streets(city: City) -> str:
+    """Why a city has no ranked streets, in words."""
+    return f"City {city.name} names no streets; give its file a section streets to have them ranked."
+
+
 def street_forecast(
     store: Store, city: City, issue_date: date, forecast: IssueRecord | None
 ) -> StreetForecast | NoStreetRisk:
@@ -63,7 +67,7 @@ def street_forecast(
         return NoStreetRisk(city=city.name, issue_date=issue_date, no_streets=reason, is_wrong=is_wrong)
 
     if city.streets is None:
-        return nothing(f"City {city.name} names no streets; give its file a section streets to have them ranked.")
+        return nothing(no_streets(city))
     if forecast is None or isinstance(forecast, NoForecast):
         why = "" if forecast is None else f" {forecast.no_forecast}"
         return nothing(f"No street is ranked, as there is no forecast.{why}")
@@ -101,30 +105,47 @@ def rank_streets(
     shares = StreetShares.fit(city, parts, alerts)
     cells = _of_cells(city, next_day)
     day = segment_risk(shares, cells, ENDS)
-    shown, cell_of = np.flatnonzero(day.expected > 0), _main_cells(segments, shares, cells)
+    shown, main_part = np.flatnonzero(day.expected > 0), _main_parts(len(segments), shares, cells)
+    row, column = np.divmod(parts.cell[main_part], city.grid.columns)
+    longitude, latitude = np.round(segments.middles(city), DECIMALS).T
+
+    def columns(at: Integers, risk: SegmentRisk) -> dict[str, Any]:
+        return {
+            "segment": at.astype(np.int32),
+            "name": [segments.names[segment] for segment in at],
+            "street": [segments.streets[segment] for segment in at],
+            "longitude": longitude[at],
+            "latitude": latitude[at],
+            "metres": np.round(segments.metres[at], 1),
+            "row": row[at].astype(np.int16),
+            "column": column[at].astype(np.int16),
+            **{name: getattr(risk, name)[at] for name in ("probability", "low", "high", "expected")},
+        }
+
     network = Network.of(parts, covered_mask(list(zip(*cells_of(next_day), strict=True)), city.shape))
     days = np.array(days_between(city.start, forecast.last_known), dtype="datetime64[D]")
     mean = np.zeros(len(segments))
-    by_day = network.alert_days(city, parts, alerts, shares.inexactness, days)
-    mean[network.shown] = historical_mean(by_day, network.metres)
-    tables = [_table(city, segments, cell_of, shown, day) | {"historical_mean": mean[shown]}]
+    mean[network.shown] = historical_mean(
+        network.alert_days(city, parts, alerts, shares.inexactness, days), network.metres
+    )
+    no_shift, no_mean = pa.nulls(len(shown), pa.string()), pa.nulls(len(shown), pa.float64())
+    tables = [columns(shown, day) | {"shift": no_shift, "historical_mean": mean[shown]}]
     if city.patrol is not None:
         shifts = shift_forecasts(hourly, city, forecast.day)
         for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
             risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
             name = pa.repeat(shift.name, len(shown))
-            tables.append(_table(city, segments, cell_of, shown, risk) | {"shift": name})
+            tables.append(columns(shown, risk) | {"shift": name, "historical_mean": no_mean})
     best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(shown))]
-    top = {"rank": np.arange(1, len(best) + 1, dtype=np.int32)} | _table(city, segments, cell_of, best, day)
-    top["why"] = _reasons(city, shares, cells, cell_of, best, forecast)
-    top_table = pa.table({name: pa.array(values) for name, values in top.items()})
+    top = pa.table(
+        {"rank": np.arange(1, len(best) + 1, dtype=np.int32)}
+        | columns(best, day)
+        | {"why": _reasons(city, shares, cells, main_part[best], forecast)}
+    )
     return StreetForecast(
-        table=pa.concat_tables(
-            pa.table([_column(table, field, len(shown)) for field in STREET_SCHEMA], schema=STREET_SCHEMA)
-            for table in tables
-        ),
-        top=top_table,
-        geojson=_geojson(city, segments, top_table),
+        table=pa.concat_tables(pa.table(table, schema=STREET_SCHEMA) for table in tables),
+        top=top,
+        geojson=_geojson(city, segments, top),
         segments=segments,
         record=StreetRecord(
             city=city.name,
@@ -162,54 +183,26 @@ def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
     return CellRisk(expected, probability, low, high)
 
 
-@dataclass(frozen=True)
-class _MainCells:
-    """The part of each segment with most of its expected alerts, and its cell; shape (segments,)."""
-
-    part: Integers
-    cell: Integers
-
-
-def _main_cells(segments: Segments, shares: StreetShares, cells: CellRisk) -> _MainCells:
+def _main_parts(segments: int, shares: StreetShares, cells: CellRisk) -> Integers:
+    """The part of each segment with most of its expected alerts, shape (segments,)."""
     parts = shares.parts
     expected = cells.expected[parts.cell] * shares.share[: len(parts)]
     order = np.lexsort((-expected, parts.segment))
-    _, first = np.unique(parts.segment[order], return_index=True)
-    main_part = np.full(len(segments), -1)
-    main_part[parts.segment[order][first]] = order[first]
-    return _MainCells(main_part, parts.cell[main_part])
-
-
-def _table(city: City, segments: Segments, main: _MainCells, at: Integers, risk: SegmentRisk) -> dict[str, Any]:
-    """Columns of chosen segments in one period."""
-    longitude, latitude = np.round(segments.middles(city)[at], DECIMALS).T
-    row, column = np.divmod(main.cell[at], city.grid.columns)
-    return {
-        "segment": at.astype(np.int32),
-        "name": [segments.names[segment] for segment in at],
-        "street": [segments.streets[segment] for segment in at],
-        "longitude": longitude,
-        "latitude": latitude,
-        "metres": np.round(segments.metres[at], 1),
-        "row": row.astype(np.int16),
-        "column": column.astype(np.int16),
-        **{name: getattr(risk, name)[at] for name in ("probability", "low", "high", "expected")},
-    }
-
-
-def _column(table: dict[str, Any], field: pa.Field, rows: int) -> pa.Array:
-    return pa.array(table[field.name]) if field.name in table else pa.nulls(rows, field.type)
+    segment, first = np.unique(parts.segment[order], return_index=True)
+    main_part = np.full(segments, -1)
+    main_part[segment] = order[first]
+    return main_part
 
 
 def _reasons(
-    city: City, shares: StreetShares, cells: CellRisk, main: _MainCells, best: Integers, forecast: ForecastRecord
+    city: City, shares: StreetShares, cells: CellRisk, main_parts: Integers, forecast: ForecastRecord
 ) -> list[str]:
-    """The reasons for the risk of each segment, in words."""
+    """The reasons for the risk of each segment, in words, given its main part."""
     drivers, parts = forecast.cell_drivers(), shares.parts
     street_metres = np.bincount(parts.cell, parts.metres, minlength=parts.cells)
     why = []
-    for segment in best.tolist():
-        part, cell = int(main.part[segment]), int(main.cell[segment])
+    for part in main_parts.tolist():
+        cell = int(parts.cell[part])
         row, column = divmod(cell, city.grid.columns)
         share = float(shares.share[part])
         by_length = float(parts.metres[part] / street_metres[cell])

@@ -15,7 +15,7 @@ from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.risk_tables import is_replayed, lead_of
 from shotspotter_assets.serving.stored_streets import NoStreetRisk, StreetRecord, find_streets_record, read_streets
-from shotspotter_assets.serving.street_risk import past_alerts
+from shotspotter_assets.serving.street_risk import no_streets, past_alerts
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.segments import StreetsFileError, parts_of, read_segments
 
@@ -24,44 +24,33 @@ ONE_DAY: Final = timedelta(days=1)
 
 
 class StreetScoreRecord(DailyRecord):
-    """The scores of a city's day; stored as `record.json`."""
+    """The scores of a city's day, or a `note` why there are none; stored as `record.json`. `caution`: see `StreetRecord`."""
 
     asset = STREET_SCORES
 
     note: str = ""
-    """Why the day has no scores; empty where it has."""
     lead: int = 1
-    """Days from the last known day to the forecast day."""
     replayed: bool = False
     """Whether the forecast was made after its day."""
     caution: str = ""
-    """See `StreetRecord.caution`."""
     scores: StreetScores | None = None
-
-
-def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
-    """The scores of a local day that is over, or the reason for none.
-
-    Args:
-        store: with the forecast issued on the day before, and the day.
-        city: the city.
-        day: the day.
-    """
-    try:
-        return _scored(store, city, day)
-    except (_NotScoredError, StreetsFileError) as error:
-        return StreetScoreRecord(city=city.name, day=day, note=str(error))
 
 
 class _NotScoredError(Exception):
     """A day's streets cannot be scored; the message says why."""
 
 
+def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
+    """The scores of a local day that is over, for which a forecast was issued on the day before; or the reason for none."""
+    try:
+        return _scored(store, city, day)
+    except (_NotScoredError, StreetsFileError) as error:
+        return StreetScoreRecord(city=city.name, day=day, note=str(error))
+
+
 def _scored(store: Store, city: City, day: date) -> StreetScoreRecord:
     if city.streets is None:
-        raise _NotScoredError(
-            f"City {city.name} names no streets; give its file a section streets to have them ranked."
-        )
+        raise _NotScoredError(no_streets(city))
     issue_date = day - ONE_DAY
     ranked = find_streets_record(store, city.name, issue_date)
     table = read_streets(store, city.name, issue_date)

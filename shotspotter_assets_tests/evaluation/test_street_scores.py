@@ -89,7 +89,6 @@ def test_scores_of_a_period_are_those_by_hand() -> None:
     assert scores.log_loss_of_mean == pytest.approx(losses[1].mean())
     assert scores.gain_over_historical_mean == pytest.approx((losses[1] - losses[0]).sum() / 1.25)
     assert (scores.segments, scores.observed, scores.predicted) == (4, 1.25, pytest.approx(0.611))
-    assert scores.predicted_over_observed == pytest.approx(0.611 / 1.25)
     # The first has the most per metre and is 1% of the length, the second is two more; of the third 2 of 60 m are left.
     assert scores.hit_rate == {
         1: pytest.approx(0.8),
@@ -102,10 +101,9 @@ def test_scores_of_a_period_are_those_by_hand() -> None:
 
 
 def test_a_day_without_alerts_has_a_loss_and_no_rates() -> None:
-    scores = StreetScores.of(np.array([0.5, 0.1]), None, np.zeros(2), np.ones(2))
+    scores = StreetScores.of(np.array([0.5, 0.1]), np.array([0.5, 0.1]), np.zeros(2), np.ones(2))
     assert scores.log_loss == pytest.approx(-np.log([0.5, 0.9]).mean())
-    assert scores.gain_over_historical_mean is scores.log_loss_of_mean is scores.hit_rate_of_mean is None
-    assert scores.predicted_over_observed is None
+    assert scores.gain_over_historical_mean is None
     assert scores.hit_rate == {1: None, 2: None, 5: None}
     assert scores.pai == scores.hit_rate
 
