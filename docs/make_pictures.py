@@ -34,7 +34,7 @@ from shotspotter_assets.evaluation.report_files import fold_partition
 from shotspotter_assets.pages.site import make_overview, make_pages, pages_partition
 from shotspotter_assets.pages.tomorrow import newest_issue
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
-from shotspotter_assets.serving.maps import risk_map
+from shotspotter_assets.serving.pictures import risk_map
 from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.file_names import FORECAST_FILE, REPORT_FILE, picture_file

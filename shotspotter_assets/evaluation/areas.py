@@ -15,20 +15,26 @@ OUTSIDE: Final = "outside the published areas"
 
 @dataclass(frozen=True)
 class CellAreas:
-    """Areas of a grid.
-
-    Attributes:
-        kind: what the areas are, for people.
-        names: the area of each cell, shape (rows, columns).
-    """
+    """Areas of a grid: their kind in words, and the name for each cell, shape (rows, columns)."""
 
     kind: str
     names: npt.NDArray[np.str_]
 
 
 def cell_areas(city: City) -> CellAreas:
-    """The areas of the city's coverage file, which is read, or the quadrants of the grid if there is none."""
-    return quadrants(city.shape) if city.coverage is None else published_areas(city)
+    """The areas of the city's coverage file, or the quadrants of the grid without one.
+
+    A published area has the cells whose middle it holds; of several, the first one in the file.
+    """
+    if city.coverage is None:
+        return quadrants(city.shape)
+    import shapely
+
+    longitude, latitude = cell_middles(city, *np.indices(city.shape))
+    names = np.full(city.shape, OUTSIDE, dtype=object)
+    for name, area in reversed(read_polygons(city.coverage.file, city.coverage.name_property)):
+        names[shapely.intersects_xy(area, longitude, latitude)] = name
+    return CellAreas("published area", names.astype(np.str_))
 
 
 def quadrants(shape: tuple[int, int]) -> CellAreas:
@@ -38,15 +44,3 @@ def quadrants(shape: tuple[int, int]) -> CellAreas:
     east = np.where(np.arange(columns) < columns / 2, "west", "east")
     names = np.char.add(np.char.add(north, "-")[:, None], east[None])
     return CellAreas("quadrant of the grid, as no areas are published", names)
-
-
-def published_areas(city: City) -> CellAreas:
-    """The area of `City.coverage` that holds the middle of each cell; if several do, the first one in the file."""
-    import shapely
-
-    assert city.coverage is not None
-    longitude, latitude = cell_middles(city, *np.indices(city.shape))
-    names = np.full(city.shape, OUTSIDE, dtype=object)
-    for name, area in reversed(read_polygons(city.coverage.file, city.coverage.name_property)):
-        names[shapely.intersects_xy(area, longitude, latitude)] = name
-    return CellAreas("published area", names.astype(np.str_))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.areas import CellAreas
@@ -31,31 +30,15 @@ class AreaBurden:
 
 
 @dataclass(frozen=True)
-class TopCell:
-    """The cell that is flagged most often."""
-
-    row: int
-    column: int
-    share_of_days_flagged: float
-    share_of_days_with_alert: float
-
-
-@dataclass(frozen=True)
 class Burden:
     """The burden of a model's flags: of ten flagged cells, `empty_of_ten` see nothing.
 
     Attributes:
-        flagged_percent: share of the covered cells that is flagged.
-        flagged_cells_per_day: mean.
+        flagged_percent: share of the covered cells that is flagged; `flagged_cells_per_day` is the mean number.
         precision: flagged cell-days with an alert / flagged cell-days.
-        empty_of_ten: flagged cells without an alert.
         hit_rate: flagged cell-days with an alert / all cell-days with an alert; None without any.
-        by_area: by name.
         cells: covered on any day.
-        cells_never_flagged: of these.
         cells_flagged_almost_always: on at least `ALMOST_ALWAYS` of the days.
-        longest_run_days: contiguous days on which one cell was flagged, the most of all cells.
-        top_cell: flagged most often.
     """
 
     model: str
@@ -68,8 +51,6 @@ class Burden:
     cells: int
     cells_never_flagged: int
     cells_flagged_almost_always: int
-    longest_run_days: int
-    top_cell: TopCell
 
 
 def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLAGGED_PERCENT) -> Burden:
@@ -92,15 +73,8 @@ def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLA
     )
     precision = float(hits.sum() / flags.sum())
 
-    grid_columns = areas.names.shape[1]
-    cells, cell = np.unique(row * grid_columns + column, return_inverse=True)
-    share_flagged, share_with_alert = (
-        np.bincount(cell, weights=weights) / np.bincount(cell) for weights in (flagged, observed)
-    )
-    day = (days - days.min()).astype(np.int64)
-    is_flagged = np.zeros((day.max() + 1, len(cells)), dtype=bool)
-    is_flagged[day, cell] = flagged >= 0.5
-    top = int(share_flagged.argmax())
+    _, cell = np.unique(row * areas.names.shape[1] + column, return_inverse=True)
+    share_flagged = np.bincount(cell, weights=flagged) / np.bincount(cell)
     return Burden(
         model=model,
         flagged_percent=percent,
@@ -117,20 +91,7 @@ def burden(forecasts: pa.Table, model: str, areas: CellAreas, percent: int = FLA
             )
             for number, name in enumerate(names)
         },
-        cells=len(cells),
+        cells=len(share_flagged),
         cells_never_flagged=int((share_flagged == 0).sum()),
         cells_flagged_almost_always=int((share_flagged >= ALMOST_ALWAYS).sum()),
-        longest_run_days=int(_longest_runs(is_flagged).max()),
-        top_cell=TopCell(
-            int(cells[top] // grid_columns),
-            int(cells[top] % grid_columns),
-            float(share_flagged[top]),
-            float(share_with_alert[top]),
-        ),
     )
-
-
-def _longest_runs(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Longest run of True along the first axis (contiguous days), shape (cells,)."""
-    count = np.cumsum(flags, axis=0)
-    return (count - np.maximum.accumulate(np.where(flags, 0, count), axis=0)).max(axis=0)

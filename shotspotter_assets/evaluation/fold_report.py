@@ -43,19 +43,17 @@ class EvaluatedFold:
         """Index of the first test day."""
         return self.windows[2].start
 
-    @cached_property
+    @property
     def test_days(self) -> npt.NDArray[np.datetime64]:
-        """The days that are forecast, shape (test days,)."""
+        """Shape (test days,); as in `observed` (test days, covered cells) and `alerts` (test days, rows, columns)."""
         return self.history.days()[self.cutoff :]
 
-    @cached_property
+    @property
     def observed(self) -> npt.NDArray[np.bool_]:
-        """Whether a covered cell had an alert, shape (test days, cells)."""
         return self.history.observed[self.cutoff :]
 
-    @cached_property
+    @property
     def alerts(self) -> npt.NDArray[np.integer]:
-        """Alerts of the test days, shape (test days, rows, columns)."""
         return self.history.alerts[self.cutoff :]
 
 
@@ -90,14 +88,9 @@ class FoldReport(BaseModel):
 def fold_forecasts(
     files: Mapping[str, Mapping[str, bytes]], fold: EvaluatedFold, log: Callable[[str], None]
 ) -> dict[str, ModelForecast]:
-    """Forecasts of the test days by model: the fold's own models, then the baselines.
+    """Forecasts of the test days by model: the fold's own models from their `files`, then the baselines.
 
     Baselines that are members of a stored combination are taken from it.
-
-    Args:
-        files: of the fold's own models, content by model and file.
-        fold: with the record of these models.
-        log: called with a line before each slow step.
 
     Raises:
         ValueError: the days before the cutoff, or their factors, are not those that the models were trained on.
@@ -125,9 +118,7 @@ def fold_forecasts(
 def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold.
 
-    Args:
-        fold: with the days that are forecast.
-        models: forecasts of the test days by model, `historical_mean` among them; shape (test days, covered cells).
+    `models` are forecasts of the test days, `historical_mean` among them, each of shape (test days, covered cells).
     """
     record, in_coverage, observed = fold.record, fold.history.in_coverage, fold.observed
     # Kept as they are scored, so that the scores can be computed from the table alone.

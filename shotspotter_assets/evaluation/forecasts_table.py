@@ -34,7 +34,7 @@ def forecasts_table(
         cells: (row, column) of the cells, each of shape (cells,).
         observed: whether a cell had an alert in the period, shape (periods, cells).
         probabilities: of at least one alert by model, each of the shape of `observed`.
-        hours: local hour at which each period was issued, shape (periods,); None for days.
+        hours: local hour at which each period was issued; None for days.
         horizon: hours of each period; None for days.
     """
     periods, number = observed.shape

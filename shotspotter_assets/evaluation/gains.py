@@ -22,15 +22,9 @@ MIN_WEEKS_FOR_INTERVAL: Final = 4
 
 @dataclass(frozen=True)
 class Gain:
-    """Gain of one forecast over another in nats per positive.
+    """Gain of one forecast over another in nats per positive; None without positives.
 
-    Attributes:
-        gain: None without positives.
-        low: lower end of the interval; None without positives, and of fewer than `MIN_WEEKS_FOR_INTERVAL` weeks.
-        high: upper end, likewise.
-        level: share of the draws that the interval holds.
-        weeks: number of whole weeks that were drawn from.
-        draws: of the bootstrap.
+    The interval holds the share `level` of the draws of whole weeks; None for fewer than `MIN_WEEKS_FOR_INTERVAL` weeks.
     """
 
     gain: float | None
@@ -59,12 +53,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class WeeklySums:
-    """What a weekly block bootstrap draws from.
-
-    Attributes:
-        positives: number of each week, shape (weeks,).
-        losses: model to its summed losses of each week, shape (weeks,).
-    """
+    """The draws of a weekly block bootstrap: positives, and summed losses by model, of each week, shape (weeks,)."""
 
     positives: Array
     losses: dict[str, Array]
@@ -99,10 +88,8 @@ def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
     positive has no gain and is left out.
     """
     difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
-    if not positives.sum():
-        return Gain(None, None, None, LEVEL, weeks, DRAWS)
-    gain = float(difference.sum() / positives.sum())
-    if weeks < MIN_WEEKS_FOR_INTERVAL:
+    gain = float(difference.sum() / positives.sum()) if positives.sum() else None
+    if gain is None or weeks < MIN_WEEKS_FOR_INTERVAL:
         return Gain(gain, None, None, LEVEL, weeks, DRAWS)
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
     gained, drawn_positives = times_drawn @ difference, times_drawn @ positives

@@ -37,15 +37,14 @@ class Verdict:
 
     Attributes:
         passed: whether the candidate is served: it is better, or it is a combination and not worse.
-        served: name of the candidate, or of the best baseline.
-        candidate: name.
+        served: the candidate, or the best baseline.
         best_baseline: the servable baseline with the least log loss.
-        gain: of the candidate over the best baseline; see `evaluation.gains.Gain`.
-        gain_over_constant: the same over the observed frequency of these very days as the forecast of every cell and
-            day, which any useful forecast beats.
+        gain: of the candidate over the best baseline.
+        gain_over_constant: over the observed frequency of these very days as the forecast of every cell and day, which any
+            useful forecast beats.
         predicted_over_observed: None without positives.
         positives: cell-days with an alert.
-        reasons: sentences: the verdict, what keeps it from being better, and the rule that serves it all the same.
+        reasons: sentences: the verdict, conditions that fail, and the rule that serves the candidate all the same.
         outcome: see `judge`.
     """
 
@@ -122,12 +121,10 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     elif gain.is_shown and not failed:
         outcome = "better"
     simple = f"the best simple method, {best} ({_percent(gain)})"
-    if outcome == "worse":
-        reasons = [f"Worse than {simple}.", *failed]
-    elif gain.is_shown:
-        reasons = [f"Better than {simple}.", *failed]
-    else:
-        reasons = [f"Not worse than {simple}, and not shown to be better.", *failed]
+    verdict = f"Not worse than {simple}, and not shown to be better."
+    if outcome == "worse" or gain.is_shown:
+        verdict = f"{'Worse' if outcome == 'worse' else 'Better'} than {simple}."
+    reasons = [verdict, *failed]
     entry = FORECASTERS.get(candidate)
     combines = entry is not None and entry.combines
     passed = outcome == "better" or (combines and outcome != "worse")

@@ -41,9 +41,9 @@ def hour_forecasts(
 
     Args:
         history: up to the last test hour at least.
-        train: indices of hours; `validation` starts where it ends, and `test` where that ends.
-        validation: see `train`.
-        test: see `train`.
+        train: indices of hours; `validation` and `test` follow it.
+        validation: hours.
+        test: hours.
         horizons: in hours.
         changed: by name, forecasters with other settings than their defaults; they forecast these horizons.
 
@@ -110,11 +110,7 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
 def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[str, pa.Table]:
     """The tables of a fold's next hours and types by file name, as far as the city's times and types allow.
 
-    Args:
-        stored: all days to the last test day.
-        record: of the fold.
-        horizons: in hours; empty for no table of hours.
-        types: whether a table of types is wanted.
+    `stored` are all days to the last test day; `types` asks for a table of types, `horizons` in hours for one of hours.
     """
     city, tables = stored.city, {}
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
@@ -129,11 +125,7 @@ def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int]
 
 
 def hourly_windows(stored: CityHistory, record: FoldRecord) -> HourlyWindows:
-    """The history and the windows of a fold by hour.
-
-    Args:
-        stored: all days to the last test day.
-        record: of the fold.
+    """The history and the windows of a fold by hour; `stored` are all days to the last test day.
 
     Raises:
         HourlyHistoryError: the city publishes days only.

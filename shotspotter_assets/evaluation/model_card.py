@@ -29,14 +29,7 @@ NOT_FOR: Final = """\
 
 @dataclass(frozen=True)
 class InService:
-    """The forecaster that makes a city's daily forecasts.
-
-    Attributes:
-        forecaster: its name.
-        since: first day of its service without a break.
-        day: the last day for which this is known.
-        reasons: sentences.
-    """
+    """The forecaster that makes a city's daily forecasts, `since` when without a break, as of `day`."""
 
     forecaster: str
     since: date
@@ -45,13 +38,9 @@ class InService:
 
 
 def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InService | None = None) -> str:
-    """Markdown for people who decide whether to use the forecast.
+    """Markdown for people who decide whether to use the forecast; without daily forecasts, none is `in_service`.
 
-    Args:
-        report: of a city.
-        scores: of the report.
-        in_service: None if no daily forecasts are made. The scores of the card are those of the forecast that the
-            report's verdict serves, whatever is in service.
+    The scores of the card are those of the forecast that the report's verdict serves, whatever is in service.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

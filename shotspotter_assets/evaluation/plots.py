@@ -21,18 +21,9 @@ COLOUR_LIMIT_QUANTILE: Final = 0.995
 
 
 def forecast_beside_observed(
-    probability: Array, alerts: npt.NDArray[np.integer], in_coverage: Booleans, box: Box, *, day: date, model: str
+    probability: Array, alerts: npt.NDArray[np.integer], in_coverage: Booleans, box: Box, day: date, model: str
 ) -> bytes:
-    """The forecast map of one day beside the alerts of that day.
-
-    Args:
-        probability: of at least one alert, shape (covered cells,), row-major.
-        alerts: of that day, shape (rows, columns).
-        in_coverage: shape (rows, columns).
-        box: the city's box.
-        day: local day.
-        model: name for the title.
-    """
+    """The forecast map of one day, shape (covered cells,), beside the alerts of that day, shape (rows, columns)."""
     figure = new_figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
     left, right = figure.subplots(1, 2)
     percent = np.full(in_coverage.shape, np.nan)
@@ -41,20 +32,14 @@ def forecast_beside_observed(
     left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=9)
     draw_map(right, box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
     row, column = np.nonzero(alerts)
-    number = alerts[row, column].astype(np.int64)
     longitude = box.west + (column + 0.5) * (box.east - box.west) / in_coverage.shape[1]
     latitude = box.south + (row + 0.5) * (box.north - box.south) / in_coverage.shape[0]
-    right.scatter(
-        longitude, latitude, s=22.0 * np.minimum(number, 8), color=COLOURS[1], edgecolors="black", linewidths=0.5
-    )
-    hit = int((alerts > 0)[in_coverage].sum())
-    outside = int((alerts > 0)[~in_coverage].sum())
-    right.set_title(
-        f"Observed: {int(number.sum())} alerts, in {hit} covered cells\n"
-        + (f"and {outside} others " if outside else "")
-        + "(size: alerts)",
-        fontsize=9,
-    )
+    size = 22.0 * np.minimum(alerts[row, column], 8)
+    right.scatter(longitude, latitude, s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
+    hit, outside = (int((alerts > 0)[cells].sum()) for cells in (in_coverage, ~in_coverage))
+    others = f"and {outside} others " if outside else ""
+    title = f"Observed: {int(alerts.sum())} alerts, in {hit} covered cells\n{others}(size: alerts)"
+    right.set_title(title, fontsize=9)
     return as_png(figure)
 
 
@@ -105,12 +90,7 @@ def hit_rate_against_area(hit_rates: Mapping[str, Mapping[int, float]]) -> bytes
 
 
 def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
-    """Gain of models over `over` in each fold, with intervals.
-
-    Args:
-        gains: model to fold to its gain (see `evaluation.gains.Gain`); folds without one are left out.
-        over: name of what the gains are over.
-    """
+    """Gain of models over `over` in each fold, with intervals, by model and fold; folds without a gain are left out."""
     figure = new_figure(7.6, 4.6)
     axes = figure.add_subplot()
     folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))

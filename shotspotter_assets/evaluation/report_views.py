@@ -32,13 +32,7 @@ def fold_rows(scores: ScoreTable) -> list[Row]:
 
 
 def fold_pictures(fold: EvaluatedFold, scores: ScoreTable, forecasts: pa.Table) -> Pictures:
-    """The forecast map of the first own model beside the alerts of a day, reliability and hit rates.
-
-    Args:
-        fold: with its test days.
-        scores: of the fold.
-        forecasts: its forecasts table.
-    """
+    """The forecast map of the first own model beside the alerts of a day, reliability and hit rates."""
     trained, history, alerts = list(fold.record.models), fold.history, fold.alerts
     drawn = [*trained, *(name for name in DRAWN_IN_FOLDS if name in scores.models() and name not in trained)]
     # The median day is neither a quiet one nor a firework one.
@@ -47,12 +41,7 @@ def fold_pictures(fold: EvaluatedFold, scores: ScoreTable, forecasts: pa.Table) 
     observed = observed_of(forecasts)
     return {
         "forecast": plots.forecast_beside_observed(
-            probability,
-            alerts[shown],
-            history.in_coverage,
-            history.city.box,
-            day=fold.test_days[shown].item(),
-            model=trained[0],
+            probability, alerts[shown], history.in_coverage, history.city.box, fold.test_days[shown].item(), trained[0]
         ),
         "reliability": plots.reliability_curve(
             {name: reliability(forecasts[name].to_numpy(), observed) for name in drawn}

@@ -1,6 +1,6 @@
 """Scores of reports as one tidy table: (facet, group, model, score) to a value and the ends of its interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from shotspotter_assets.evaluation.columns import SCORES_COLUMNS
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain, weekly_gain, weekly_losses
-from shotspotter_assets.evaluation.scores import decisions, flat_scores, ratio, score_table
+from shotspotter_assets.evaluation.scores import Decisions, decisions, flat_scores, ratio, score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.arrow_schema import arrow_schema
@@ -85,30 +85,23 @@ def all_rows(
     forecasts: pa.Table, baselines: Sequence[str], facet: str = ALL, group: str = ALL, reference: str = HISTORICAL_MEAN
 ) -> Rows:
     """All scores of all rows of a forecasts table, with gains over each baseline, and those of never and always."""
-    rows: Rows = {}
     if not len(forecasts):
-        return rows
-    scores, observed = score_table(forecasts, reference), observed_of(forecasts)
-    rows |= _gains(forecasts, dict.fromkeys(baselines), facet, group)
+        return {}
+    observed, rows = observed_of(forecasts), _gains(forecasts, baselines, facet, group)
+    scores: dict[str, Decisions] = dict(score_table(forecasts, reference))
+    for name, constant in (("never", 0.0), ("always", 1.0)):
+        scores[name] = decisions(np.full(len(observed), constant), observed)
     for name, own in scores.items():
         rows |= {(facet, group, name, score): Score(value) for score, value in flat_scores(own).items()}
-    for name, constant in (("never", 0.0), ("always", 1.0)):
-        flat = flat_scores(decisions(np.full(len(observed), constant), observed))
-        rows |= {(facet, group, name, score): Score(value) for score, value in flat.items()}
     return rows
 
 
 def grouped_rows(
     forecasts: pa.Table, facet: str, groups: npt.NDArray[Any], best: str, reference: str = HISTORICAL_MEAN
 ) -> Rows:
-    """The scores that stay meaningful on a part of the cell-days, by group in the order of the labels.
+    """The scores that stay meaningful on a part of the cell-days, by group: `groups` has the label of each row.
 
-    Args:
-        forecasts: a forecasts table.
-        facet: name of the grouping.
-        groups: label of each row, which becomes text.
-        best: model that gains are over, besides the reference.
-        reference: see there.
+    Gains are over the `best` model and the reference.
     """
     rows: Rows = {}
     for label in np.unique(groups):
@@ -117,18 +110,16 @@ def grouped_rows(
         for name in model_names(part):
             p = clip_probability(part[name].to_numpy())
             rows[facet, group, name, "predicted_over_observed"] = Score(ratio(p.sum(), observed.sum()))
-        rows |= _gains(part, dict.fromkeys((reference, best)), facet, group)
+        rows |= _gains(part, (reference, best), facet, group)
     return rows
 
 
-def _gains(forecasts: pa.Table, over: Mapping[str, None], facet: str, group: str) -> Rows:
+def _gains(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:
     observed, names = observed_of(forecasts), model_names(forecasts)
     weekly = weekly_losses(forecasts, names)
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}
-    rows = {
-        (facet, group, NO_MODEL, name): Score(float(value))
-        for name, value in (size | {"weeks": len(weekly.positives)}).items()
-    }
+    size["weeks"] = len(weekly.positives)
+    rows = {(facet, group, NO_MODEL, name): Score(float(value)) for name, value in size.items()}
     for name in names:
         rows[facet, group, name, "log_loss"] = Score(float(weekly.losses[name].sum() / len(observed)))
         for other in over:

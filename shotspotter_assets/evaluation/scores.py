@@ -103,13 +103,9 @@ def score_cell_days(
     reference: npt.NDArray[np.floating],
     day: npt.NDArray[Any],
 ) -> Scores:
-    """All scores of cell-days in any order; days may differ in their number of covered cells.
+    """All scores of cell-days in any order, all of shape (cell-days,); days may differ in their number of covered cells.
 
-    Args:
-        probability: forecast probability of at least one alert, shape (cell-days,).
-        observed: whether there was one, same shape.
-        reference: probability of the historical mean, same shape.
-        day: any sortable label of the day of each; cells are ranked among those of the same label.
+    `day` is any sortable label; cells are ranked among those of the same label. `reference` is the historical mean.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -117,7 +113,9 @@ def score_cell_days(
     positives = int(observed.sum())
     losses, brier = log_losses(p, observed), float(np.mean((p - observed) ** 2))
     slope, intercept = calibration(p, observed)
-    hit_rate, pai = _area_scores(p, observed, day)
+    hits = {area: share[observed].sum() for area, share in flagged_shares(p, day).items()}
+    cells = np.unique(day, return_counts=True)[1]
+    flagged = {area: _flagged_cells(cells, area).sum() / cells.sum() for area in AREAS}
     return Scores(
         log_loss=float(losses.mean()),
         gain_nats_per_positive=ratio((log_losses(r, observed) - losses).sum(), positives),
@@ -125,8 +123,8 @@ def score_cell_days(
         brier_skill=float(1 - brier / np.mean((r - observed) ** 2)),
         average_precision=float(average_precision_score(observed, p)) if positives else None,
         roc_auc=float(roc_auc_score(observed, p)) if 0 < positives < len(observed) else None,
-        hit_rate=hit_rate,
-        pai=pai,
+        hit_rate={area: ratio(number, positives) for area, number in hits.items()},
+        pai={area: ratio(number / flagged[area], positives) for area, number in hits.items()},
         predicted_over_observed=ratio(p.sum(), positives),
         calibration_slope=slope,
         calibration_intercept=intercept,
@@ -136,15 +134,13 @@ def score_cell_days(
 
 def decisions(probability: Array, observed: Booleans) -> Decisions:
     """The decisions of a forecast by weight: yes where p >= 1 / (1 + weight)."""
-    counts: dict[int, tuple[int, ...]] = {}
-    for weight in WEIGHTS:
-        yes = probability >= 1 / (1 + weight)
-        counts[weight] = tuple(
-            int((said & came).sum())
-            for said, came in ((yes, observed), (~yes, ~observed), (yes, ~observed), (~yes, observed))
-        )
-    accuracy = {w: (w * tp + tn) / (w * (tp + fn) + tn + fp) for w, (tp, tn, fp, fn) in counts.items()}
-    return Decisions(accuracy, *({w: count[at] for w, count in counts.items()} for at in range(4)))
+    positives, negatives = int(observed.sum()), int((~observed).sum())
+    tp = {weight: int((probability[observed] >= 1 / (1 + weight)).sum()) for weight in WEIGHTS}
+    fp = {weight: int((probability[~observed] >= 1 / (1 + weight)).sum()) for weight in WEIGHTS}
+    tn = {weight: negatives - number for weight, number in fp.items()}
+    fn = {weight: positives - number for weight, number in tp.items()}
+    accuracy = {w: (w * tp[w] + tn[w]) / (w * positives + negatives) for w in WEIGHTS}
+    return Decisions(accuracy, tp, tn, fp, fn)
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
@@ -169,11 +165,7 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
     """The share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below, (cell-days,).
 
-    Tied cells share the places left to them equally: what row order or one seed would give is luck.
-
-    Args:
-        probability: shape (cell-days,).
-        day: label of the day of each; cells are ranked among those of the same label.
+    Tied cells share the places left to them equally, as row order or a seed would be luck.
     """
     _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
     order = np.lexsort((-probability, day_at))
@@ -196,29 +188,11 @@ def _flagged_cells(cells: npt.NDArray[np.integer], area: int) -> Array:
     return np.maximum(np.floor(cells * area / 100 + 0.5), 1)
 
 
-def _area_scores(
-    p: Array, observed: Booleans, day: npt.NDArray[Any]
-) -> tuple[dict[int, float | None], dict[int, float | None]]:
-    """(hit rate, PAI) by area."""
-    cells = np.unique(day, return_counts=True)[1]
-    hit_rate: dict[int, float | None] = {}
-    pai: dict[int, float | None] = {}
-    for area, share in flagged_shares(p, day).items():
-        hits, flagged_share = share[observed].sum(), _flagged_cells(cells, area).sum() / cells.sum()
-        hit_rate[area] = ratio(hits, observed.sum())
-        pai[area] = ratio(hits / flagged_share, observed.sum())
-    return hit_rate, pai
-
-
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of equally many cell-days by rising forecast, a value of each; equal forecasts share a bin.
+    """Bins of equally many cell-days by rising forecast; equal forecasts share a bin.
 
-    Attributes:
-        mean_forecast: mean probability.
-        observed_frequency: share with an alert.
-        low: lower end of the 95% Wilson interval of that share.
-        high: upper end.
+    `low` and `high` are the ends of the 95% Wilson interval of the observed frequency, the share with an alert.
     """
 
     mean_forecast: list[float]
@@ -232,10 +206,9 @@ def reliability(probability: Array, observed: Booleans, bins: int = 10, z: float
     edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
     number = np.bincount(which).astype(np.float64)
-    frequency = np.bincount(which, weights=observed) / number
+    mean, frequency = (np.bincount(which, weights=values) / number for values in (probability, observed))
     centre = (frequency + z**2 / (2 * number)) / (1 + z**2 / number)
     half = z / (1 + z**2 / number) * np.sqrt(frequency * (1 - frequency) / number + z**2 / (4 * number**2))
-    mean = np.bincount(which, weights=probability) / number
     return Reliability(mean.tolist(), frequency.tolist(), (centre - half).tolist(), (centre + half).tolist())
 
 

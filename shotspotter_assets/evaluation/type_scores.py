@@ -52,15 +52,15 @@ def type_rows(tables: Sequence[pa.Table]) -> Rows:
     weekly = weekly_sums(days_of(typed), np.ones(len(typed)), losses)
     one_hot = np.eye(len(GUNSHOT_TYPES))[gunshot_type]
     numbers: dict[tuple[str, str], float | None] = {
-        (NO_MODEL, "alerts"): len(typed),
-        (NO_MODEL, "alerts_of_unknown_type"): len(pooled) - len(typed),
-        (NO_MODEL, "weeks"): len(weekly.positives),
+        (NO_MODEL, "alerts"): float(len(typed)),
+        (NO_MODEL, "alerts_of_unknown_type"): float(len(pooled) - len(typed)),
+        (NO_MODEL, "weeks"): float(len(weekly.positives)),
     }
     for name, values in {NO_MODEL: one_hot, **probability}.items():
         numbers |= {(name, f"share_of_type_{code}"): _mean(values[:, code]) for code in GUNSHOT_TYPES}
     for name, p in probability.items():
         numbers[name, "log_loss"], numbers[name, "brier"] = _mean(losses[name]), _mean(((p - one_hot) ** 2).sum(axis=1))
-    rows = {(TYPES, ALL, *key): Score(None if value is None else float(value)) for key, value in numbers.items()}
+    rows = {(TYPES, ALL, *key): Score(value) for key, value in numbers.items()}
     for name in models:
         gain = weekly_gain(weekly, name, TRAILING_MIX)
         rows[TYPES, ALL, name, gain_name(TRAILING_MIX)] = Score(gain.gain, gain.low, gain.high)

@@ -45,15 +45,11 @@ class WalkForwardReport(BaseModel):
 
     Attributes:
         positives: cell-days with an alert.
-        covered_cells: number by fold.
-        coverage: the origin of the coverage, in words.
-        grid: rows and columns.
-        shared: of folds whose candidate starts at a model of all cities, that model and its cutoff.
-        weights: of folds whose candidate combines other forecasts, their weights in words.
-        baselines: names.
-        reliability: by model.
+        coverage: the origin of the coverage, in words; `covered_cells` is the number by fold.
+        shared: the model of all cities, with its cutoff, that the candidate of a fold starts at.
+        weights: in words, for folds whose candidate combines other forecasts.
         burden: of the forecast that the verdict serves, and of the candidate.
-        areas: what the areas are, in words.
+        areas: their kind, in words.
         horizons: verdicts by horizon in hours; empty where hours are not forecast.
     """
 
@@ -100,12 +96,11 @@ def walk_forward_report(
         folds: next-day forecasts tables (see `evaluation.forecasts_table`).
         candidate: the forecast that is to be served, named before its scores were seen.
         areas: of the city's cells.
-        hourly: forecasts tables of shorter horizons, with `climatology` (the cell's rate at any hour) among the models. A
-            model that does not forecast a horizon has nulls there.
+        hourly: forecasts tables of shorter horizons, `climatology` among the models; null where a model has no forecast.
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
-        shared: see `WalkForwardReport`.
-        weights: see `WalkForwardReport`.
+        shared: see `WalkForwardReport`, as for `weights`.
+        weights: by fold.
 
     Raises:
         ValueError: there is no fold, a fold lacks the candidate or a baseline of others, or two forecast the same day.

@@ -99,10 +99,13 @@ def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
     from scipy.sparse import csc_array
 
     rows, columns = city.shape
-    height_m, width_m = cell_metres(city)
-    # Offsets of the cells within reach from the first cell of a group, and of their middles from the group's.
-    row_offset, north_m = _offsets(height_m, group, radius_m)
-    column_offset, east_m = _offsets(width_m, group, radius_m)
+    margins = [math.ceil(radius_m / cell_m) for cell_m in cell_metres(city)]
+    # Offsets of the cells that may be within reach from the first cell of a group, and of their middles from the group's.
+    row_offset, column_offset = (np.arange(-margin, group + margin) for margin in margins)
+    north_m, east_m = (
+        (offset + 0.5 - group / 2) * cell_m
+        for offset, cell_m in zip((row_offset, column_offset), cell_metres(city), strict=True)
+    )
     reached = north_m[:, None] ** 2 + east_m[None] ** 2 <= radius_m**2
     reached[np.ix_((row_offset >= 0) & (row_offset < group), (column_offset >= 0) & (column_offset < group))] = True
     row_at, column_at = np.nonzero(reached)
@@ -113,13 +116,6 @@ def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
     cell, cell_group = np.broadcast_arrays(row * columns + column, groups)
     shape = (rows * columns, groups.size)
     return csc_array((np.ones(int(inside.sum())), (cell[inside], cell_group[inside])), shape=shape)
-
-
-def _offsets(cell_m: float, group: int, radius_m: float) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]:
-    """Along one axis: offsets of cells that may be within reach, and distances of their middles from the group's."""
-    margin = math.ceil(radius_m / cell_m)
-    offset = np.arange(-margin, group + margin)
-    return offset, (offset + 0.5 - group / 2) * cell_m
 
 
 def by_group(values: npt.NDArray, group: int) -> npt.NDArray:

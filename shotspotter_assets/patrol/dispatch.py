@@ -52,7 +52,7 @@ def dispatch_table(
     """
     size = plan.group
     names = None if areas is None else by_group(nearest_areas(areas), size)
-    records = []
+    reasons, records = reasons or {}, []
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
         alerts, chance = (
@@ -64,7 +64,7 @@ def dispatch_table(
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             first_row, first_column, cell = row * size, column * size, int(hottest[row, column])
-            west, south, east, north = cell_edges(city, first_row, first_column, size)
+            west, south, east, north = edges = cell_edges(city, first_row, first_column, size)
             best = [
                 post
                 for post in posts
@@ -86,17 +86,14 @@ def dispatch_table(
                     "probability": float(1 - np.prod(1 - chance[row, column].astype(np.float64))),
                     "longitude": round((west + east) / 2, DECIMALS),
                     "latitude": round((south + north) / 2, DECIMALS),
-                    "reasons": list((reasons or {}).get((first_row + cell // size, first_column + cell % size), ())),
+                    "reasons": list(reasons.get((first_row + cell // size, first_column + cell % size), ())),
                     "streets": [post["name"] for post in best],
                     "post_longitude": best[0]["longitude"] if best else None,
                     "post_latitude": best[0]["latitude"] if best else None,
                     "row": first_row,
                     "column": first_column,
                     "cells": size,
-                    "west": west,
-                    "south": south,
-                    "east": east,
-                    "north": north,
+                    **dict(zip(("west", "south", "east", "north"), edges, strict=True)),
                 }
             )
     return pa.Table.from_pylist(records, schema=DISPATCH_SCHEMA)
@@ -134,7 +131,7 @@ def dispatch_geojson(table: pa.Table) -> bytes:
     """A dispatch table as GeoJSON (RFC 7946): one polygon per row, its other columns as properties."""
     features = []
     for record in table.to_pylist():
-        edges = (record.pop("west"), record.pop("south"), record.pop("east"), record.pop("north"))
+        edges = tuple(record.pop(side) for side in ("west", "south", "east", "north"))
         record["day"] = record["day"].isoformat()
         name = f"{record['day']}/{record['shift']}/{record['cell']}"
         features.append(polygon_feature(edges, record, id=name, bbox=edges))

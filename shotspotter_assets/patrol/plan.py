@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,12 +67,10 @@ class ShiftPlan:
     """Units of one shift. Arrays have the shape (group rows, group columns); a group is a cell where `group` is 1.
 
     Attributes:
-        shift: with its hours.
         units: placed in each group.
         recommended: those of `units` that are worth placing, see `ShiftTotals`.
         rank: 1 for the group whose first unit adds most, then 2 and so on; 0 for groups without units.
         added: expected alerts that the units of a group add to those that are placed before them.
-        totals: of the shift.
     """
 
     shift: Shift
@@ -85,14 +83,7 @@ class ShiftPlan:
 
 @dataclass(frozen=True)
 class DayPlan:
-    """The plans of the shifts that begin on one local day.
-
-    Attributes:
-        day: local.
-        group: side, in cells, of the groups that units are sent to.
-        shifts: in the order of the rules.
-        audit: see there.
-    """
+    """The plans of the shifts that begin on one local day, for groups of `group` x `group` cells."""
 
     day: date
     group: int
@@ -110,8 +101,7 @@ class DayPlan:
         return (self.units > 0).repeat(self.group, axis=0).repeat(self.group, axis=1)
 
 
-@dataclass(frozen=True)
-class _Groups:
+class _Groups(NamedTuple):
     """The groups of a day's plan: open for units, resting after too many patrols, and their areas; shape (groups,)."""
 
     is_open: Booleans
@@ -172,8 +162,11 @@ def plan_day(
 
 def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[int, int]) -> ShiftPlan:
     order, added = greedy(problem, shift.units)
-    units, recommended, rank = (np.zeros_like(problem.max_units) for _ in range(3))
-    missing = problem.min_units.copy()
+    recommended, rank, missing = (
+        np.zeros_like(problem.max_units),
+        np.zeros_like(problem.max_units),
+        problem.min_units.copy(),
+    )
     for group, gain in zip(order, added, strict=True):
         area = problem.area[group]
         is_needed = area >= 0 and missing[area] > 0
@@ -181,8 +174,7 @@ def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[
             missing[area] -= 1
         recommended[group] += (gain > 0 and gain >= floor) or is_needed
         rank[group] = rank[group] or rank.max() + 1
-        units[group] += 1
-    by_group_added = np.bincount(order, added, minlength=len(units)).astype(np.float64)
+    units = np.bincount(np.array(order, np.int64), minlength=len(rank))
     totals = ShiftTotals(
         shift=shift.name,
         units=shift.units,
@@ -197,7 +189,7 @@ def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[
         units=units.reshape(shape),
         recommended=recommended.reshape(shape),
         rank=rank.reshape(shape),
-        added=by_group_added.reshape(shape),
+        added=np.bincount(np.array(order, np.int64), added, minlength=len(rank)).astype(np.float64).reshape(shape),
         totals=totals,
     )
 
@@ -236,6 +228,7 @@ def _groups(
 def _require_room(city: City, day: date, shift: Shift, per_cell: int, problem: CoverProblem, groups: _Groups) -> None:
     """Refuse rules that leave no room for the shift's units; the last rule that takes it away is the one named."""
     units = f"shift {shift.name} has {shift.units} units"
+    more_room = "Allow {}more units per cell or fewer units."
     if int(problem.min_units.sum()) > shift.units:
         wishes = f"{np.count_nonzero(problem.min_units)} areas want at least {problem.min_units.max()} each"
         raise _refused(city, day, "least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
@@ -247,12 +240,11 @@ def _require_room(city: City, day: date, shift: Shift, per_cell: int, problem: C
         room, resting = int(groups.is_open[inside].sum()) * per_cell, int(groups.is_resting[inside].sum())
         if room < wanted <= room + resting * per_cell:
             cells = f"{resting} cells were patrolled as often as allowed and the others have room for {room}"
-            remedy = "Allow more repeats, more units per cell or fewer units."
-            raise _refused(city, day, "repeats", f"{units}, {wanted} of them for {place}, where {cells}", remedy)
+            problem_there = f"{units}, {wanted} of them for {place}, where {cells}"
+            raise _refused(city, day, "repeats", problem_there, more_room.format("more repeats, "))
         if room < wanted:
-            cells = f"{wanted} of them for {place}, where covered cells have room for {room}"
-            remedy = "Allow more units per cell or fewer units."
-            raise _refused(city, day, "most_units_per_cell", f"{units}, {cells}", remedy)
+            problem_there = f"{units}, {wanted} of them for {place}, where covered cells have room for {room}"
+            raise _refused(city, day, "most_units_per_cell", problem_there, more_room.format(""))
 
 
 def _refused(city: City, day: date, rule: str, problem: str, remedy: str) -> ValueError:

@@ -1,11 +1,13 @@
 """Drift of a city's alerts: the last 28 days compared with blocks of 28 days of the year before them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import median_abs_deviation
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_axis
@@ -19,8 +21,6 @@ MIN_BLOCKS: Final = 6
 """Minimum of blocks before the last one for a verdict."""
 MAX_Z: Final = 3.5
 """Modified z-score from which a block is an outlier (Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers)."""
-ROBUST_DEVIATION: Final = 1.4826
-"""Standard deviation of a normal distribution per median absolute deviation."""
 MIN_MIX_CHANGE: Final = 0.1
 MAX_SHARE_OUTSIDE: Final = 0.1
 """Share of the last block's alerts outside the covered cells above which the coverage has drifted."""
@@ -68,25 +68,25 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, in_coverage: npt.
     days, codes = day_axis(first_day, len(counts)), list(city.forecast_codes)
     alerts = counts[:, codes].sum(axis=(2, 3), dtype=np.int64)
     ordinary = ~is_holiday_fireworks(days)
-    starts = range(len(days) - BLOCK_DAYS, -1, -BLOCK_DAYS)[: BLOCKS + 1]
-    kept = [slice(start, start + BLOCK_DAYS) for start in starts]
-    totals = np.array([alerts[block][ordinary[block]].sum(axis=0) for block in kept]).reshape(len(kept), len(codes))
-    rates = totals.sum(axis=1) / np.maximum([ordinary[block].sum() for block in kept], 1)
-    usual_rate = max(float(np.median(rates[1:])), 1e-9) if len(rates) > 1 else float(BLOCK_DAYS)
-    rate = _outlier(rates, np.sqrt(usual_rate / BLOCK_DAYS))
-    shares = totals / np.maximum(totals.sum(axis=1, keepdims=True), 1)
-    mix: dict[str, Outlier] = {}
-    for at, code in enumerate(codes):
-        usual = float(np.median(shares[1:, at])) if len(shares) > 1 else 0.0
-        chance = np.sqrt(max(usual * (1 - usual), 1e-3) / max(int(totals[:1].sum()), 1))
-        mix[city.type_names[code]] = _outlier(shares[:, at], chance, min_change=MIN_MIX_CHANGE)
+    ends = range(len(days), BLOCK_DAYS - 1, -BLOCK_DAYS)[: BLOCKS + 1]
+    blocks = [np.flatnonzero(ordinary[end - BLOCK_DAYS : end]) + end - BLOCK_DAYS for end in ends]
+    totals = np.array([alerts[block].sum(axis=0) for block in blocks]).reshape(len(blocks), len(codes))
+    rates = totals.sum(axis=1) / np.maximum([len(block) for block in blocks], 1)
+    rate = _outlier(rates, lambda usual: np.sqrt(max(usual, 1e-9) / BLOCK_DAYS))
+    shares, recent = totals / np.maximum(totals.sum(axis=1, keepdims=True), 1), max(int(totals[:1].sum()), 1)
+    mix = {
+        city.type_names[code]: _outlier(
+            shares[:, at], lambda usual: np.sqrt(max(usual * (1 - usual), 1e-3) / recent), MIN_MIX_CHANGE
+        )
+        for at, code in enumerate(codes)
+    }
     cell_alerts = counts[-BLOCK_DAYS:, codes].sum(axis=(0, 1), dtype=np.int64)
     outside, total = int(cell_alerts[~in_coverage].sum()), int(cell_alerts.sum())
     share_outside = outside / total if total else 0.0
     recently = f"in the last {BLOCK_DAYS} days"
-    reasons = []
-    if rate.drifted:
-        reasons.append(f"{rate.recent:.2f} alerts a day {recently}, {rate.usual:.2f} in the year before.")
+    reasons = (
+        [f"{rate.recent:.2f} alerts a day {recently}, {rate.usual:.2f} in the year before."] if rate.drifted else []
+    )
     reasons += [
         f"Share of {name}: {share.recent:.0%} {recently}, {share.usual:.0%} in the year before."
         for name, share in mix.items()
@@ -99,11 +99,13 @@ def drift_of(counts: npt.NDArray[np.integer], first_day: date, in_coverage: npt.
     return Drift(rate, mix, outside, share_outside, bool(reasons), tuple(reasons))
 
 
-def _outlier(values: npt.NDArray[np.float64], min_deviation: float, min_change: float = 0.0) -> Outlier:
+def _outlier(
+    values: npt.NDArray[np.float64], deviation_by_chance: Callable[[float], float], min_change: float = 0.0
+) -> Outlier:
     """Whether the first value is an outlier among the others; not decided where there are few."""
     if len(values) <= MIN_BLOCKS:
         return Outlier(False, False, float(values[0]) if len(values) else 0.0, 0.0, None)
     recent, usual = float(values[0]), float(np.median(values[1:]))
-    deviation = max(ROBUST_DEVIATION * float(np.median(np.abs(values[1:] - usual))), float(min_deviation))
-    z = (recent - usual) / deviation
+    robust = float(median_abs_deviation(values[1:], scale="normal"))
+    z = (recent - usual) / max(robust, float(deviation_by_chance(usual)))
     return Outlier(abs(z) > MAX_Z and abs(recent - usual) >= min_change, True, recent, usual, z)

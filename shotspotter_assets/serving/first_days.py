@@ -6,17 +6,15 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.city_history import CityHistory, covered_cells
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
-from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.record import NEXT_HOURS, TYPES, ModelSet, ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, model_set
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, model_set, serving_record
 
 BASELINE: Final = "historical_mean"
 """Stored beside the forecaster, as scores are given over it."""
@@ -43,7 +41,9 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
         ValueError: there is no model of all cities.
     """
     city, day, days = stored.city, stored.issue_date, stored.days
-    in_coverage = _in_coverage(city, stored)
+    in_coverage = np.ones(city.shape, dtype=bool)
+    if city.coverage is not None and (published := stored.in_coverage(day + timedelta(days=1))).any():
+        in_coverage = published
     history, all_days = stored.daily(in_coverage), range(len(days))
     started = perf_counter()
     new_city = NewCityForecaster().fit(history, all_days, all_days, context)
@@ -67,31 +67,14 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
         reasons=(why,),
         outcome="not worse, not shown to be better",
     )
-    record = ServingRecord(
-        city=city.name,
-        day=day,
-        served=NewCityForecaster.name,
-        since=day,
-        reasons=(why, uncertain),
-        last_trained=day,
+    record = serving_record(
+        stored,
+        history,
+        verdict,
+        (why, uncertain),
         next_day=next_day,
         hours=ModelSet(fitted_on=day, version="none", models={}, without={NEXT_HOURS: why, TYPES: why}),
-        lead=stored.lead,
-        last_known=stored.last_known,
-        inputs=input_names(city),
         validation=(days[0], days[-1]),
-        covered=covered_cells(in_coverage),
         level=(0.0, 0.0),
-        data_sha256=history.data_sha256(),
-        versions=installed_versions(),
-        gate=verdict,
     )
     return record, files
-
-
-def _in_coverage(city: City, stored: CityHistory) -> np.ndarray:
-    covered = np.ones(city.shape, dtype=bool)
-    if city.coverage is None:
-        return covered
-    published = stored.in_coverage(stored.issue_date + timedelta(days=1))
-    return published if published.any() else covered

@@ -16,7 +16,7 @@ from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.drift import Drift, drift_of
 from shotspotter_assets.serving.record import ServingRecord
@@ -33,12 +33,7 @@ MIN_SHARE_SCORED: Final = 0.5
 
 @dataclass(frozen=True)
 class DayScores:
-    """Scores of one day; None where a score is not defined.
-
-    Attributes:
-        predicted_cells: sum of the probabilities; `observed_cells` is the number of cells with an alert.
-        expected_alerts: of all forecast cells; `observed_alerts` came in them.
-    """
+    """Scores of one day; None where a score is not defined. `predicted_cells` is the sum of the probabilities."""
 
     log_loss: float
     brier: float
@@ -53,10 +48,9 @@ class DayScores:
 
 @dataclass(frozen=True)
 class RollingScores:
-    """Scores of the served forecasts of a window, and their gain over each baseline."""
+    """Scores of the served forecasts of a window of so many scored `days`, and their gain over each baseline."""
 
     days: int
-    """Scored days of the window."""
     positives: int
     log_loss: float
     hit_rate: dict[int, float | None]
@@ -86,16 +80,16 @@ class ScoreRecord(DailyRecord):
     asset = FORECAST_SCORES
 
     lead: int
-    """Days from the last known day to the forecast day; all scores are of forecasts with this lead."""
+    """Days from the last known day to the forecast day, of all scored forecasts."""
     last_known: date
     note: str | None
-    """Why the day has no score."""
+    """The reason for no score of the day."""
     scores: DayScores | None
     rolling: dict[int, RollingScores]
-    """By number of days, see `WINDOWS`; windows with too few scored days are left out."""
+    """By number of days (`WINDOWS`), for windows with enough scored days."""
     rolling_gate: RollingVerdict | None
     level_is_off: bool
-    """`RollingScores.is_off` of the longest window that is stated."""
+    """`RollingScores.is_off` of the longest window."""
     drift: Drift
 
     def warnings(self) -> list[str]:
@@ -114,8 +108,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     """Scores of the issue date, if it is known, and of the weeks to it: of forecasts issued at the lead of the last one.
 
     Args:
-        stored: `drift.DRIFT_DAYS` to the day that is scored, or as many as there are and are known.
-        forecasts: next-day rows of issued forecasts, by the day that they are for.
+        stored: the last `drift.DRIFT_DAYS` days, or fewer.
+        forecasts: next-day rows of issued forecasts, by forecast day.
         serving: the record of the latest of them; None where there are none.
     """
     city, day, alerts = stored.city, stored.issue_date, stored.alerts
@@ -128,7 +122,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         cells = cells_of(known[day])
         expected = float(known[day]["expected"].to_numpy().sum())
         scores = day_scores(scored[day], expected, int(alerts[-1][cells].sum()))
-        in_coverage = covered_mask(list(zip(*cells, strict=True)), city.shape)
+        in_coverage = np.zeros(city.shape, dtype=bool)
+        in_coverage[cells] = True
     else:
         note = (
             f"What happened on {day} is not known yet: the last known day is {stored.last_known}."
@@ -157,8 +152,8 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
     """A day's forecast with the outcome, as a forecasts table (see `evaluation.forecasts_table`).
 
     Args:
-        forecast: the rows of the next day of an issued forecast.
-        day: the day that it is for.
+        forecast: the next-day rows of an issued forecast for `day`.
+        day: forecast day.
         alerts: of the forecast types on that day, shape (rows, columns).
         candidate: name of the candidate's column in the table.
     """
@@ -178,10 +173,7 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
     """`scored_day` of all known days as one forecasts table, with their common models; None without any.
 
-    Args:
-        forecasts: next-day rows of issued forecasts, by the day that they are for.
-        history: from the first of these days on.
-        candidate: see `scored_day`.
+    `history` starts on the first forecast day or before; the other arguments are those of `score` and `scored_day`.
     """
     tables = [
         scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
@@ -192,13 +184,7 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
 
 
 def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
-    """Scores of one day.
-
-    Args:
-        scored: see `scored_day`.
-        expected: alerts that the forecast expected in all its cells.
-        alerts: that came in them.
-    """
+    """Scores of a `scored_day`, with the expected and the observed number of alerts in its cells."""
     p, observed = scored[SERVED].to_numpy(), observed_of(scored)
     scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
     return DayScores(
@@ -217,13 +203,9 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
 def rolling_scores(
     scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
 ) -> dict[int, RollingScores]:
-    """Scores of the windows to `last` that are filled enough, by number of days.
+    """Scores of the windows to `last` with enough `scored_days`, by number of days.
 
-    Args:
-        scored: see `scored_days`.
-        last: the last day.
-        candidate: its column is no baseline.
-        replayed: days whose forecast was made after them.
+    The candidate's column is no baseline; `replayed` are days whose forecast was made after them.
     """
     rolling = {}
     for days in WINDOWS:

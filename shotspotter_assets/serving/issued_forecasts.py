@@ -31,22 +31,20 @@ class ForecastRecord(BaseModel):
     models_from: date
     why_served: tuple[str, ...]
     expected_alerts: float
-    """Of the day: the sum over its cells, and over its hours in the hourly table."""
+    """Sum over the cells of the day."""
     expected_alerts_low: float
     expected_alerts_high: float
     interval: str
     hours: str
-    """How the day is divided into hours."""
+    """Division of the day into hours, in words."""
     lead: int
-    """Days from the last known day to `day`: nothing of those between was used."""
+    """Days from `last_known`, the last day that was used, to `day`."""
     last_known: date
-    """The last day that was used."""
     drivers: dict[str, tuple[str, ...]]
     """By "row,column": phrases for what lifts the candidate's odds there most over the average cell's; empty without reasons."""
     issued_at: str
-    """Instant (ISO 8601)."""
     replayed: bool = False
-    """Whether it was made after its day was over."""
+    """Whether the forecast was made after its day was over."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """`drivers` by (row, column)."""
@@ -58,7 +56,10 @@ class ForecastRecord(BaseModel):
 
 
 class NoForecast(BaseModel):
-    """Why nothing is forecast on a day; stored as `record.json` instead of a `ForecastRecord`."""
+    """The reason for no forecast on a day; stored as `record.json` instead of a `ForecastRecord`.
+
+    `last_issued` is the issue date of the last forecast, which is out of date.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,9 +69,7 @@ class NoForecast(BaseModel):
     lead: int
     last_known: date
     no_forecast: str
-    """The reason, in a sentence."""
     last_issued: date | None
-    """Issue date of the last forecast, which is out of date."""
 
 
 IssueRecord = ForecastRecord | NoForecast
@@ -84,12 +83,9 @@ class Forecast:
     """One issued forecast.
 
     Attributes:
-        next_day: the rows of the next day.
-        table: those and the ones of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
-        hourly: the day's alerts by hour, `forecast_views.HOURLY_SCHEMA`.
+        table: rows of `next_day` and of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
+        hourly: the day's alerts by hour, `risk_tables.HOURLY_SCHEMA`.
         top: the places with the highest risk, with reasons.
-        geojson: the next day's cells as a map.
-        record: stated facts.
     """
 
     next_day: pa.Table
@@ -156,11 +152,7 @@ def write_forecast(store: Store, forecast: Forecast) -> str:
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
-    """The record of a day on which nothing is issued.
-
-    Args:
-        why: the reason; by default that the last known day is too long ago.
-    """
+    """The record of a day on which nothing is issued; by default as the last known day is too long ago."""
     city, issue_date = stored.city, stored.issue_date
     issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
     return NoForecast(

@@ -18,13 +18,7 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class LiveModels:
-    """The models in force after a day.
-
-    Attributes:
-        record: None where the city has too few days.
-        files: new ones, by stored name; empty where earlier models stay in force.
-        why_none: the reason for no record, in words.
-    """
+    """The models in force after a day, with new files by stored name; without a record, `why_none` has the reason."""
 
     record: ServingRecord | None
     files: ModelFiles = field(default_factory=dict)
@@ -77,7 +71,7 @@ def live_models(
         context: of the fits, with the model of all cities, if there is one.
         retrain: train although the cadence does not ask for it.
         serve_from: roll back to the models in force after this earlier day.
-        validation_days: the last days are for choices and the gate.
+        validation_days: number of last days for choices and the gate.
 
     Raises:
         ValueError: see `rolled_back`.
@@ -129,23 +123,16 @@ def outdated(city: City, before: ServingRecord) -> str:
 def training_reason(
     city: City, day: date, before: ServingRecord | None, *, by_hand: bool = False, lead: int = 1
 ) -> str:
-    """Why models are trained on the day, in words; empty where they are not.
-
-    Args:
-        before: the latest record before the day.
-        by_hand: whether training is asked for.
-        lead: days from the last known day to the forecast day.
-    """
+    """Why models are trained on the day, in words, given the latest record before it; empty where they are not."""
     if before is None:
         return "trained for the first time"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
-    if cause := outdated(city, before):
-        return f"retrained, as {cause}"
-    if before.lead != lead:
-        return f"retrained for a lead of {lead} days, as the models in force were fitted for {before.lead}"
-    is_week_over = day - before.last_trained >= WEEK
+    cause, is_week_over = outdated(city, before), day - before.last_trained >= WEEK
     due = {
+        f"retrained, as {cause}": bool(cause),
+        f"retrained for a lead of {lead} days, as the models in force were fitted for {before.lead}": before.lead
+        != lead,
         "retrained by hand": by_hand,
         "retrained, as every day": city.retraining == "daily",
         f"retrained, a week after {before.last_trained}": city.retraining == "weekly" and is_week_over,

@@ -16,12 +16,10 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The inputs of the last nowcast."""
+    """The inputs of the last nowcast: a hash of the sources' rows, and the hour (UTC)."""
 
     rows: str = ""
-    """A hash of the sources' rows."""
     hour: str = ""
-    """The hour (UTC) in which it was made."""
 
 
 @dataclass
@@ -38,11 +36,7 @@ class _Loaded:
 class NowcastPoller:
     """Nowcasts of one city in one process, which loads models and stored days once an hour.
 
-    Attributes:
-        city: the city.
-        open_store: opens a store, which may cache what it reads; called once an hour.
-        readers: opens the city's sources.
-        clock: returns the present instant.
+    `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources.
     """
 
     city: City

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.gridding.cells import Plane, cell_middles
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
 from shotspotter_assets.models.probability import log_losses
@@ -20,6 +21,8 @@ from shotspotter_assets.serving.nowcasts import NOWCASTS
 from shotspotter_assets.storage.file_names import ISSUED_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
+Booleans = npt.NDArray[np.bool_]
+
 NOWCAST_SCORES: Final = "nowcast_scores"
 NEAR_METRES: Final = 500.0
 NEAR_MINUTES: Final = 15
@@ -27,19 +30,21 @@ NEAR_MINUTES: Final = 15
 
 
 class MinutesScores(BaseModel):
-    """Forecasts of one length compared with the outcome, in all covered cells or in some."""
+    """Forecasts of one length compared with the outcome, in all covered cells or in some.
+
+    Attributes:
+        came: cells in which an incident began within the minutes, over all nowcasts.
+        expected: sum of the probabilities; `expected_even` of those by the hour's forecast alone.
+        gain_over_even: in nats per cell in which an incident began; None where there was none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     nowcasts: int
     came: int
-    """Cells in which an incident began within the minutes, over all nowcasts."""
     expected: float
-    """The sum of the probabilities."""
     expected_even: float
-    """The sum of the probabilities by the hour's forecast alone."""
     gain_over_even: float | None
-    """In nats per cell in which an incident began; None where there was none."""
 
 
 class NowcastScoreRecord(DailyRecord):
@@ -48,14 +53,13 @@ class NowcastScoreRecord(DailyRecord):
     asset = NOWCAST_SCORES
 
     note: str = ""
-    """Why there are no scores; empty where there are."""
+    """The reason for no scores."""
     nowcasts: int = 0
     incidents: int = 0
-    """Incidents of the day, in all cells."""
+    """Of the day, in all cells."""
     scores: dict[str, MinutesScores] = Field(default_factory=dict)
-    """By minutes, as 15m."""
+    """By minutes, as 15m; `near` for cells within 500 m of an incident of the 15 minutes before."""
     near: dict[str, MinutesScores] = Field(default_factory=dict)
-    """`scores` of the cells within 500 m of an incident of the 15 minutes before."""
 
 
 def issued_minutes(store: Store, city: City, day: date) -> pa.Table | None:
@@ -79,28 +83,21 @@ def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: In
         return NowcastScoreRecord(
             city=city.name, day=day, note="No nowcast of the next minutes was made on the day.", incidents=of_day
         )
-    everywhere: dict[str, MinutesScores] = {}
-    near: dict[str, MinutesScores] = {}
+    everywhere, near = dict[str, MinutesScores](), dict[str, MinutesScores]()
     for minutes in sorted(issued["minutes"].unique().to_pylist()):
         of_length = issued.filter(pc.equal(issued["minutes"], minutes))
         made = seconds_of(of_length["starts_utc"].to_numpy())
         of_length = of_length.filter(pa.array(made + 60 * minutes <= end))
-        rows = came_and_near(city, of_length, incidents)
-        everywhere[f"{minutes}m"] = _scores(of_length, rows, np.ones(len(of_length), bool))
-        near[f"{minutes}m"] = _scores(of_length, rows, rows[1])
+        came, is_near = came_and_near(city, of_length, incidents)
+        everywhere[f"{minutes}m"] = _scores(of_length, came)
+        near[f"{minutes}m"] = _scores(of_length, came, is_near)
+    nowcasts = len(issued["starts_utc"].unique())
     return NowcastScoreRecord(
-        city=city.name,
-        day=day,
-        nowcasts=len(issued["starts_utc"].unique()),
-        incidents=of_day,
-        scores=everywhere,
-        near=near,
+        city=city.name, day=day, nowcasts=nowcasts, incidents=of_day, scores=everywhere, near=near
     )
 
 
-def came_and_near(
-    city: City, issued: pa.Table, incidents: Incidents
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def came_and_near(city: City, issued: pa.Table, incidents: Incidents) -> tuple[Booleans, Booleans]:
     """(whether an incident began in the cell within the minutes, whether one had begun near it before), each (rows,)."""
     made = seconds_of(issued["starts_utc"].to_numpy())
     minutes, row, column = (issued[name].to_numpy() for name in ("minutes", "row", "column"))
@@ -114,18 +111,15 @@ def came_and_near(
     return came, near
 
 
-def _scores(
-    issued: pa.Table, rows: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]], chosen: npt.NDArray[np.bool_]
-) -> MinutesScores:
-    came = rows[0][chosen]
+def _scores(issued: pa.Table, came: Booleans, chosen: Booleans | slice = slice(None)) -> MinutesScores:
     probability, even = (issued[name].to_numpy()[chosen] for name in ("probability", "even"))
-    gain = float((log_losses(even, came) - log_losses(probability, came)).sum())
+    came = came[chosen]
     return MinutesScores(
         nowcasts=len(issued["starts_utc"].unique()),
         came=int(came.sum()),
         expected=float(probability.sum(dtype=np.float64)),
         expected_even=float(even.sum(dtype=np.float64)),
-        gain_over_even=gain / int(came.sum()) if came.any() else None,
+        gain_over_even=ratio(float((log_losses(even, came) - log_losses(probability, came)).sum()), int(came.sum())),
     )
 
 

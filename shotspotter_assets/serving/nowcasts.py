@@ -58,42 +58,39 @@ class NowcastRecord(BaseModel):
     city: str
     now: str
     starts: str = Field(alias="from")
-    """The instant at which the forecast begins: the end of the running hour."""
+    """Begin of the forecast hours: the end of the running hour."""
     models_from: date
     weights: dict[str, str]
-    """The weights of the combined forecasters by horizon, in words."""
+    """By horizon, in words."""
     alerts_since_midnight: int
     untyped_since_midnight: int
-    """Alerts since midnight whose type is not known yet."""
     incidents_last_hour: int
     """Incidents that began in the hour before now."""
     without_minutes: str
-    """Why there is no forecast of the next minutes; empty where there is one."""
+    """The reason for no forecast of the next minutes, or ""."""
 
 
 class UntilNow(NamedTuple):
-    """The history to now."""
+    """The history to now: the days to the current one, and the incidents of yesterday and today."""
 
     history: CityHistory
-    """The days to the current one."""
     alerts_since_midnight: int
     untyped_since_midnight: int
     incidents: Incidents
-    """Of yesterday and today."""
 
 
 @dataclass(frozen=True)
 class Nowcast:
-    """Risk of the next hours, `risk_tables.RISK_SCHEMA`, and minutes, `MINUTES_SCHEMA`, and stated facts."""
+    """Risk of the next hours, `risk_tables.RISK_SCHEMA`, and minutes, `MINUTES_SCHEMA`, and stated facts.
+
+    A city without models of minutes has no rows of these. The incidents are of the local `day` of now and the one before.
+    """
 
     table: pa.Table
     minutes: pa.Table
-    """Without rows where the city has no models of minutes."""
     record: NowcastRecord
     day: date
-    """The local day on which it was made."""
     incidents: Incidents
-    """Of that day and the one before."""
 
     @property
     def longest(self) -> pa.Table:
@@ -102,11 +99,9 @@ class Nowcast:
     @property
     def expected_cells(self) -> dict[str, float]:
         """Expected number of cells with an alert, by horizon."""
-        found: dict[str, float] = {}
-        for table in (self.minutes, self.table):
-            by_horizon = table.group_by("horizon", use_threads=False).aggregate([("probability", "sum")])
-            found |= dict(zip(*(column.to_pylist() for column in by_horizon.columns), strict=True))
-        return found
+        both = pa.concat_tables(table.select(["horizon", "probability"]) for table in (self.minutes, self.table))
+        by_horizon = both.group_by("horizon", use_threads=False).aggregate([("probability", "sum")])
+        return dict(zip(*(column.to_pylist() for column in by_horizon.columns), strict=True))
 
 
 def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
@@ -180,19 +175,14 @@ def with_rows(
     yesterday = today - timedelta(days=1)
     if len(alerts) == 1 and yesterday >= city.start:
         recent = pa.concat_tables([stored_alerts(store, city, yesterday, yesterday), recent])
-    of_today = alerts[-1]
-    untyped = of_today["gunshot_type"].null_count
-    return UntilNow(until_now, of_today.num_rows, untyped, Incidents.of_alerts(recent, city))
+    untyped = alerts[-1]["gunshot_type"].null_count
+    return UntilNow(until_now, alerts[-1].num_rows, untyped, Incidents.of_alerts(recent, city))
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
     """The next minutes from now, and the next hours from the end of the current one, whose alerts so far count.
 
-    Args:
-        record: the record in force.
-        models: the models that it names.
-        until_now: see `history_until`.
-        now: an instant with a zone.
+    `models` are those of the record in force, `until_now` is from `history_until`.
 
     Raises:
         ValueError: the city has no models of hours.
@@ -204,9 +194,11 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
-    minutes = MINUTES_SCHEMA.empty_table()
-    if models.minutes is not None:
-        minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
+    minutes = (
+        MINUTES_SCHEMA.empty_table()
+        if models.minutes is None
+        else _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
+    )
     return Nowcast(
         next_hours_table(record, models, history, first_hour, probability, mixes),
         minutes,
@@ -258,7 +250,10 @@ def write_nowcast(store: Store, nowcast: Nowcast) -> str:
             issued = Partition(NOWCASTS, nowcast.record.city, "date", nowcast.day)
             rows = nowcast.minutes.select(ISSUED_SCHEMA.names).cast(ISSUED_SCHEMA)
             if store.exists(issued, ISSUED_FILE):
-                rows = _once(store.read_table(issued, ISSUED_FILE), rows)
+                before = store.read_table(issued, ISSUED_FILE)
+                # A tick that dies after its write is repeated.
+                is_stored = pc.is_in(rows["starts_utc"][0], before["starts_utc"]).as_py()
+                rows = before if is_stored else pa.concat_tables([before, rows])
             store.write_table(issued, ISSUED_FILE, rows)
     return store.uri(partition, FORECAST_FILE)
 
@@ -271,11 +266,6 @@ def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Inci
     record = NowcastRecord.model_validate_json(store.read_bytes(partition, RECORD_FILE))
     incidents = Incidents.of_table(store.read_table(partition, RECENT_FILE))
     return record, store.read_table(partition, MINUTES_FILE), incidents
-
-
-def _once(before: pa.Table, rows: pa.Table) -> pa.Table:
-    """Both tables, unless the nowcast is stored already: a tick that dies after its write is repeated."""
-    return before if pc.is_in(rows["starts_utc"][0], before["starts_utc"]).as_py() else pa.concat_tables([before, rows])
 
 
 def _dated(table: pa.Table, day: date) -> pa.Table:

@@ -40,12 +40,12 @@ class ModelSet(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fitted_on: date
-    """The day whose partition has the files; the models use the days to that one only."""
+    """The last day that the models use, in whose partition the files are."""
     version: str
     """Part of the files' names: a day that is trained again leaves the files alone that later days point to."""
     models: dict[str, TrainedModel]
     without: dict[str, str] = {}
-    """Models that the city cannot have, by name, with the reason."""
+    """Reasons by name for models that the city cannot have."""
 
     def files(self, store: Store, city: str) -> dict[str, dict[str, bytes]]:
         """The content of all files, by model and file.
@@ -66,13 +66,12 @@ class ServingRecord(DailyRecord):
     asset = LIVE_MODELS
 
     served: str
-    """The next-day forecaster that forecasts are made with."""
+    """The next-day forecaster in service, `since` the first day of an unbroken run."""
     since: date
-    """First day of the unbroken run of days after which it has served."""
     candidate_since: date | None = None
-    """First day of the unbroken run of days with this candidate; None where the city never had another one."""
+    """First day of the unbroken run with this candidate; None where the city never had another one."""
     reasons: tuple[str, ...]
-    """In words: why that forecaster, and why (not) retrained."""
+    """Sentences: why that forecaster, and why (not) retrained."""
     last_trained: date
     """The last day on which models were trained or rolled back; the cadence counts from it."""
     next_day: ModelSet
@@ -82,9 +81,8 @@ class ServingRecord(DailyRecord):
     lead: int
     """Days from the last known day to the forecast day for which `next_day` was fitted."""
     last_known: date
-    """The last day for which the source had reported."""
     inputs: tuple[str, ...]
-    """Names of the inputs of `next_day`."""
+    """Names, of `next_day`."""
     validation: tuple[date, date]
     """First and last day of the validation window; training days are all days of the city before it."""
     covered: list[tuple[int, int]]
@@ -133,13 +131,11 @@ class ServingRecord(DailyRecord):
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
         """This record with `since` and `candidate_since` as they follow from the latest record before it."""
-        if before is None:
-            return self.model_copy(update={"since": self.day, "candidate_since": None})
-        changes = {
-            "since": before.since if before.served == self.served else self.day,
-            "candidate_since": before.candidate_since if before.candidate == self.candidate else self.day,
-        }
-        return self.model_copy(update=changes)
+        since, candidate_since = self.day, None
+        if before is not None:
+            since = before.since if before.served == self.served else self.day
+            candidate_since = before.candidate_since if before.candidate == self.candidate else self.day
+        return self.model_copy(update={"since": since, "candidate_since": candidate_since})
 
     def loaded(self, store: Store) -> "ServingModels":
         """All models that the record names.
@@ -171,13 +167,14 @@ class ServingRecord(DailyRecord):
 
 @dataclass(frozen=True)
 class ServingModels:
-    """The models that a forecast is made with."""
+    """The models that a forecast is made with: `next_day` by name, the candidate and its members first.
+
+    Without hours, or with too few alerts, a city has no `hours`, `types` and `minutes`.
+    """
 
     next_day: "Mapping[str, Fitted]"
-    """By name, the candidate first, and after it its members, if it combines others."""
     counts: "AlertCounts"
     hours: "FittedHourlyStack | None"
-    """None where the city publishes no hours, or has too few alerts; so are `types` and `minutes`."""
     types: "GunshotTypes | None"
     minutes: "LiftTable | None" = None
 

@@ -12,14 +12,16 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.forecaster import predict_all
-from shotspotter_assets.serving.forecast_views import hourly_table, risk_geojson, top_locations
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import (
     LEAD_KEY,
     REPLAYED_KEY,
+    hourly_table,
     next_day_table,
     next_hours_table,
+    risk_geojson,
+    top_locations,
     type_mixes,
 )
 
@@ -36,13 +38,14 @@ NEW_CITY_INTERVAL: Final = (
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now: datetime | None = None) -> Forecast:
     """The forecast for the day after the issue date from the known days, and for the hours from its midnight.
 
-    Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only.
+    Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only. A forecast that is
+    issued after its day is marked as replayed.
 
     Args:
         record: of the models in force.
         models: that it names.
         stored: the known days.
-        now: when the forecast is issued, by default now; after its day it is marked as replayed.
+        now: instant of issue.
 
     Raises:
         OtherInputsError: the models were fitted on other inputs than this version has.

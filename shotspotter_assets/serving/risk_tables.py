@@ -1,8 +1,8 @@
-"""The tables of a forecast: risk by horizon and cell with intervals and types."""
+"""The tables of a forecast: risk by horizon and cell with intervals and types, by hour, the top places, and GeoJSON."""
 
 import json
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit, logit
 
-from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
+from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_day, hours_of_week, is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
@@ -46,6 +47,20 @@ TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 
 RISK_SCHEMA: Final = arrow_schema(RISK_COLUMNS, required=set(RISK_COLUMNS) - set(TYPE_COLUMNS))
 """The interval is one of the probability itself (`INTERVAL`); types are those of an alert, given that there is one."""
+
+NOON: Final = 12
+"""Local hour of the day after the forecast day to which alerts by hour go, for shifts over midnight."""
+MAX_PLACES: Final = 20
+
+HOURLY_SCHEMA: Final = pa.schema(
+    [
+        pa.field("starts_utc", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("row", pa.int16(), nullable=False),
+        pa.field("column", pa.int16(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("expected", pa.float64(), nullable=False),
+    ]
+)
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
@@ -129,7 +144,7 @@ def next_hours_table(
 def type_mixes(types: GunshotTypes | None, history: HourlyHistory, issue: int, hours: int) -> Array | None:
     """Type probabilities of an alert in each of the hours from `issue` on and each cell, shape (hours, cells, types).
 
-    None without a forecaster. `issue` is at most `len(history)`; of it and later hours nothing is used.
+    Hours before `issue` are used, which is at most `len(history)`. None without a forecaster.
     """
     if types is None:
         return None
@@ -205,3 +220,72 @@ def profile_of_day(profile: Array, day: date) -> Array:
     first = day.weekday() * DAY_HOURS
     hours = profile[first : first + DAY_HOURS]
     return hours / hours.sum()
+
+
+def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> pa.Table:
+    """`HOURLY_SCHEMA`: the day's expected alerts by hour of its local clock, and those to noon of the day after.
+
+    A cell's day is divided by the city's hour-of-week profile, so that its 24 hours add up to the day. No forecast reaches two
+    days ahead: the hours after the next midnight have the day's level and the profile of their own weekday.
+
+    Args:
+        next_day: the rows of the next day.
+        profile: shape (168,), 0 is Monday 0:00; flat for a city that publishes no hours.
+    """
+    days = [day, day + timedelta(days=1)]
+    starts = np.concatenate(
+        [
+            start + np.arange(hours) * np.timedelta64(1, "h")
+            for start, hours in zip(day_starts(days, city.zone), hours_of_days(days, city.zone), strict=True)
+        ]
+    )
+    wall = wall_clock(starts, city.zone)
+    is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(day)
+    kept = is_forecast_day | (hours_of_day(wall) < NOON)
+    rate = profile[hours_of_week(wall)]
+    share = (rate / rate[is_forecast_day].sum())[kept]
+    expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
+    cells, hours = len(expected), int(kept.sum())
+    values = [
+        pa.array(np.repeat(starts[kept], cells), pa.timestamp("us", "UTC")),
+        pa.array(np.tile(next_day["row"].to_numpy(), hours)),
+        pa.array(np.tile(next_day["column"].to_numpy(), hours)),
+        pa.array((1 - (1 - probability) ** share[:, None]).ravel()),
+        pa.array((expected * share[:, None]).ravel()),
+    ]
+    return pa.table(values, schema=HOURLY_SCHEMA)
+
+
+def top_locations(
+    next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City, number: int = MAX_PLACES
+) -> pa.Table:
+    """The cells with the highest probability, ranked, with the middle of each and its main drivers, if the model has some."""
+    probability = next_day["probability"].to_numpy()
+    best = np.argsort(-probability, kind="stable")[:number]
+    row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
+    longitude, latitude = cell_middles(city, row, column)
+    values = {
+        "rank": np.arange(1, len(best) + 1, dtype=np.int32),
+        "row": row.astype(np.int16),
+        "column": column.astype(np.int16),
+        "longitude": np.round(longitude, 6),
+        "latitude": np.round(latitude, 6),
+        **{name: next_day[name].to_numpy()[best] for name in ("probability", "low", "high", "expected")},
+        "why": [
+            "the model gives no reasons" if drivers is None else "; ".join(drivers[at]) or "close to the average cell"
+            for at in best
+        ],
+    }
+    return pa.table(values)
+
+
+def risk_geojson(next_day: pa.Table, city: City) -> bytes:
+    """The next day's cells as GeoJSON polygons (RFC 7946) with probability, interval and expected alerts."""
+    shown = ("row", "column", "probability", "low", "high", "expected")
+    features = [
+        polygon_feature(
+            cell_edges(city, cell["row"], cell["column"]), {name: round(value, 6) for name, value in cell.items()}
+        )
+        for cell in next_day.select(shown).to_pylist()
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()

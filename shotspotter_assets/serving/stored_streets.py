@@ -14,7 +14,6 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 from shotspotter_assets.storage.file_names import RECORD_FILE, STREETS_FILE, STREETS_MAP_FILE, TOP_STREETS_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets.streets.segments import Segments
 from shotspotter_assets.streets.spread import Ambiguity, Inexactness
 
 STREET_RISK: Final = "street_risk"
@@ -81,13 +80,11 @@ class StreetForecast:
     Attributes:
         table: of the day and of each shift, by segment (`STREET_SCHEMA`).
         top: the segments with the highest probability on the day, ranked, with reasons; `geojson` has their lines.
-        segments: all of the city.
     """
 
     table: pa.Table
     top: pa.Table
     geojson: bytes
-    segments: Segments
     record: StreetRecord
 
     @property

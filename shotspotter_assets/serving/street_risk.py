@@ -146,7 +146,6 @@ def rank_streets(
         table=pa.concat_tables(pa.table(table, schema=STREET_SCHEMA) for table in tables),
         top=top,
         geojson=_geojson(city, segments, top),
-        segments=segments,
         record=StreetRecord(
             city=city.name,
             issue_date=forecast.issue_date,

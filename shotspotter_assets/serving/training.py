@@ -13,7 +13,7 @@ from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.gate import judge
+from shotspotter_assets.evaluation.gate import Verdict, judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, validation_of
@@ -103,26 +103,52 @@ def train(
     next_day, files = model_set(day, {name: fitted[name] for name in seconds}, counts, seconds)
     history.clear_cache()
     hours, hour_files = _hours(stored, in_coverage, windows, before, incidents, context.log)
-    record = ServingRecord(
-        city=city.name,
-        day=day,
+    combined = fitted[candidate]
+    weights = [f"Weights: {combined.in_words}."] if isinstance(combined, FittedStack) else []
+    record = serving_record(
+        stored,
+        history,
+        gate,
+        (f"{reason[:1].upper()}{reason[1:]}.", *weights, *gate.reasons),
+        next_day=next_day,
+        hours=hours,
+        validation=(windows.validation_first, days[-1]),
+        level=weekly_offset(served, observed, axis),
+    )
+    return record, files | hour_files
+
+
+def serving_record(
+    stored: CityHistory,
+    history: History,
+    gate: Verdict,
+    reasons: tuple[str, ...],
+    *,
+    next_day: ModelSet,
+    hours: ModelSet,
+    validation: tuple[date, date],
+    level: tuple[float, float],
+) -> ServingRecord:
+    """The record of models that were trained on the issue date, on the `history` of its covered cells."""
+    return ServingRecord(
+        city=stored.city.name,
+        day=stored.issue_date,
         served=gate.served,
-        since=day,
-        reasons=(f"{reason[:1].upper()}{reason[1:]}.", *_weights(fitted[candidate]), *gate.reasons),
-        last_trained=day,
+        since=stored.issue_date,
+        reasons=reasons,
+        last_trained=stored.issue_date,
         next_day=next_day,
         hours=hours,
         lead=stored.lead,
         last_known=stored.last_known,
-        inputs=input_names(city),
-        validation=(windows.validation_first, days[-1]),
-        covered=covered_cells(in_coverage),
-        level=weekly_offset(served, observed, axis),
+        inputs=input_names(stored.city),
+        validation=validation,
+        covered=covered_cells(history.in_coverage),
+        level=level,
         data_sha256=history.data_sha256(),
         versions=installed_versions(),
         gate=gate,
     )
-    return record, files | hour_files
 
 
 def model_set(
@@ -130,15 +156,26 @@ def model_set(
 ) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
     """(the set, its files by stored name) of the next-day forecasters and the distribution of counts."""
     files = {name: model.files() for name, model in models.items()} | {COUNTS: counts.files()}
-    settings: dict[str, ChosenSettings] = {name: model.settings for name, model in models.items()}
-    trained = {
-        name: _trained_model(settings.get(name, {}), content, seconds.get(name, 0.0)) for name, content in files.items()
-    }
+    settings = {name: model.settings for name, model in models.items()}
+    return _as_set(day, files, settings, seconds, {})
+
+
+def _as_set(
+    day: date,
+    files: ModelFiles,
+    settings: Mapping[str, ChosenSettings],
+    seconds: Mapping[str, float],
+    without: dict[str, str],
+) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
     version = version_of(files)
-    stored_files: dict[str, Mapping[str, bytes]] = {
-        stored_name(name, version): content for name, content in files.items()
+    models = {
+        name: TrainedModel(
+            settings=settings.get(name, {}), files=files_sha256(content), seconds_to_train=seconds.get(name, 0.0)
+        )
+        for name, content in files.items()
     }
-    return ModelSet(fitted_on=day, version=version, models=trained), stored_files
+    stored_files = {stored_name(name, version): content for name, content in files.items()}
+    return ModelSet(fitted_on=day, version=version, models=models, without=without), stored_files
 
 
 def _fit_next_day(
@@ -160,11 +197,6 @@ def _fit_next_day(
         seconds[name] = perf_counter() - started
         models |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
     return models, seconds
-
-
-def _weights(candidate: Fitted) -> tuple[str, ...]:
-    """A sentence about the weights of a candidate that combines others."""
-    return (f"Weights: {candidate.in_words}.",) if isinstance(candidate, FittedStack) else ()
 
 
 def _hours(
@@ -192,7 +224,8 @@ def _hours(
     )
     training, validation = range(first, middle), range(middle, last)
     files: dict[str, Mapping[str, bytes]] = {}
-    models: dict[str, TrainedModel] = {}
+    settings: dict[str, ChosenSettings] = {}
+    seconds: dict[str, float] = {}
     without: dict[str, str] = {}
 
     def fit(name: str, make: Callable[[], _Model]) -> _Model | None:
@@ -202,10 +235,9 @@ def _hours(
         except HourlyHistoryError as error:
             without[name] = str(error)
             return None
-        files[name] = fitted.files()
-        settings: ChosenSettings = {} if isinstance(fitted, GunshotTypes) else fitted.settings
-        models[name] = _trained_model(settings, files[name], perf_counter() - started)
-        log(f"{city.name}|{day}: {name} fitted in {models[name].seconds_to_train:.1f} s")
+        files[name], seconds[name] = fitted.files(), perf_counter() - started
+        settings[name] = {} if isinstance(fitted, GunshotTypes) else fitted.settings
+        log(f"{city.name}|{day}: {name} fitted in {seconds[name]:.1f} s")
         return fitted
 
     stack = fit(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
@@ -214,13 +246,7 @@ def _hours(
     else:
         fit(NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack))
     fit(TYPES, lambda: GunshotTypes.fit(history, training, validation))
-    version = version_of(files)
-    stored_files = {stored_name(name, version): content for name, content in files.items()}
-    return ModelSet(fitted_on=day, version=version, models=models, without=without), stored_files
-
-
-def _trained_model(settings: ChosenSettings, files: Mapping[str, bytes], seconds: float) -> TrainedModel:
-    return TrainedModel(settings=settings, files=files_sha256(files), seconds_to_train=seconds)
+    return _as_set(day, files, settings, seconds, without)
 
 
 def version_of(files: ModelFiles) -> str:

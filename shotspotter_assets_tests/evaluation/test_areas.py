@@ -2,10 +2,9 @@ import json
 from datetime import date
 
 import numpy as np
-import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.areas import OUTSIDE, cell_areas, quadrants
+from shotspotter_assets.evaluation.areas import OUTSIDE, cell_areas
 from shotspotter_assets_tests.evaluation.cities import made_up_city
 
 
@@ -45,8 +44,3 @@ def test_without_published_areas_the_quadrants_say_that_they_are_quadrants():
     assert found.names[0, 3] == "south-east"
     assert found.names[3, 3] == "north-east"
     assert list(np.unique(found.names, return_counts=True)[1]) == [4, 4, 4, 4]
-
-
-@pytest.mark.parametrize("shape", [(5, 3), (36, 36)])
-def test_every_cell_has_a_quadrant(shape):
-    assert quadrants(shape).names.shape == shape

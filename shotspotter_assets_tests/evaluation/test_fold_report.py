@@ -9,7 +9,6 @@ import pytest
 
 from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.report_views import fold_rows
-from shotspotter_assets.evaluation.scores import flat_scores
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
@@ -28,7 +27,6 @@ from shotspotter_assets_tests.evaluation.cities import (
     fold_record,
     made_up_city,
 )
-from shotspotter_assets_tests.evaluation.forecasts import score_days
 
 NETWORK, NAME = "conv_lstm", "regime_regression"
 CELLS = int(COVERED.sum())
@@ -120,16 +118,6 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     assert (line["date"], line["row"], line["column"]) == (date(2021, 11, 24), row, column)
     assert line["observed"] == int(alerts[7, :, row, column].sum() > 0)
     assert line[NETWORK] == pytest.approx(float(given["models"][NETWORK].probability[7, 4]))
-
-
-def test_scores_can_be_computed_again_from_the_table():
-    _, scores, table = fold_report(**arguments())
-    observed = counts()[TEST.start :].max(axis=1)[:, COVERED] > 0
-    assert (table["observed"].to_numpy().reshape(observed.shape) == observed).all()
-    reference = table["historical_mean"].to_numpy().reshape(observed.shape)
-    for name in (NETWORK, "never", "historical_mean"):
-        again = flat_scores(score_days(table[name].to_numpy().reshape(observed.shape), observed, reference))
-        assert {score: scores.value(score, name) for score in again} == again
 
 
 def test_alerts_outside_the_coverage_do_not_count():

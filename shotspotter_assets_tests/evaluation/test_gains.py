@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.forecasts import random_table
@@ -31,11 +31,6 @@ def test_bootstrap_finds_the_gain_and_a_sane_interval():
     assert [result.low, result.high] == pytest.approx(list(loop), abs=0.15 * spread)
 
 
-def test_bootstrap_of_a_model_over_itself_is_nothing():
-    result = table_gain(random_table(date(2021, 1, 1), 30, 20), "network", "network")
-    assert (result.gain, result.low, result.high) == (0, 0, 0)
-
-
 def test_bootstrap_without_positives_has_no_gain():
     forecasts = random_table(date(2021, 1, 1), 10, 5)
     silent = forecasts.set_column(3, "observed", pa.array(np.zeros(50, dtype=np.int8)))
@@ -52,11 +47,6 @@ def test_a_few_weeks_give_a_gain_without_an_interval(days: int, weeks: int, word
     assert result.text() == f"{result.gain:+.4f} (no interval from {words})"
     of_four = table_gain(random_table(date(2021, 1, 4), 28, 60), "network", "historical_mean")
     assert of_four.low < of_four.gain < of_four.high
-
-
-def test_gain_without_any_week_is_unknown():
-    empty = weekly_losses(random_table(date(2021, 1, 4), 7, 5).slice(0, 0), ("network", "historical_mean"))
-    assert weekly_gain(empty, "network", "historical_mean").gain is None
 
 
 def test_a_gain_is_shown_if_its_whole_interval_is_above_zero():

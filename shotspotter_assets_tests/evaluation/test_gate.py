@@ -24,16 +24,6 @@ def shuffled(table: pa.Table, within_days: bool, seed: int = 0) -> pa.Table:
     return with_column(table, "observed", mixed)
 
 
-def weighted(p: np.ndarray, weight: float = 10) -> np.ndarray:
-    """What a network learns whose loss weighs alerts `weight` times."""
-    return weight * p / (1 + (weight - 1) * p)
-
-
-def yesterdays_map(table: pa.Table) -> np.ndarray:
-    observed = table["observed"].to_numpy().reshape(len(table["date"].unique()), -1).astype(float)
-    return np.vstack([observed[:1], observed[:-1]]).ravel()
-
-
 def test_a_better_forecast_is_served_and_the_reasons_say_so():
     verdict = judge(FORECASTS, "better")
     assert verdict.passed
@@ -65,21 +55,6 @@ def test_shuffled_labels_fail_even_without_a_baseline_that_knows_no_place():
     assert any("one constant probability" in reason for reason in verdict.reasons)
 
 
-def test_yesterdays_map_fails():
-    verdict = judge(with_column(FORECASTS, "yesterday", yesterdays_map(FORECASTS)), "yesterday")
-    assert not verdict.passed
-    assert verdict.served == "historical_mean"
-    assert verdict.gain.high < 0
-
-
-def test_a_weighted_forecast_that_is_called_a_probability_fails():
-    table = with_column(FORECASTS, "network", weighted(FORECASTS["truth"].to_numpy()))
-    verdict = judge(table.drop_columns("truth"), "network")
-    assert not verdict.passed
-    assert verdict.predicted_over_observed > 3
-    assert any("Predicted / observed is" in reason for reason in verdict.reasons)
-
-
 @pytest.mark.parametrize("factor", [0.7, 1.4])
 def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
     p = np.clip(factor * FORECASTS["truth"].to_numpy(), 0, 0.99)
@@ -96,18 +71,6 @@ def test_an_equal_forecast_fails():
     assert not judge(with_column(FORECASTS, "same", same), "same").passed
     noise = np.random.default_rng(1).normal(0, 0.02, len(same))
     assert not judge(with_column(FORECASTS, "nearly_same", same * np.exp(noise)), "nearly_same").passed
-
-
-def test_equal_forecasts_rarely_pass_by_chance():
-    # Forecasts that differ from the baseline by noise about the truth are no better; some seeds look it.
-    passed = 0
-    for seed in range(40):
-        table = forecasts_table(date(2021, 1, 4), 98, seed=seed)
-        truth, noise = table["truth"].to_numpy(), np.random.default_rng(1000 + seed).normal(0, 0.2, (2, len(table)))
-        one, other = (truth * np.exp(of - 0.02) for of in noise)
-        table = with_column(with_column(table, "ewma", np.clip(one, 0, 0.99)), "network", np.clip(other, 0, 0.99))
-        passed += judge(table.drop_columns("truth"), "network").passed
-    assert passed <= 6  # 5% are expected to
 
 
 def test_too_little_to_judge_serves_the_baseline():
@@ -150,14 +113,6 @@ def test_a_combination_within_chance_is_served_but_not_called_better():
     assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
     assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
     assert verdict.reasons[-1] == "stack combines the simple methods and is served unless it is worse."
-
-
-def test_a_combination_is_served_on_too_few_days_to_tell():
-    table = forecasts_table(date(2021, 1, 4), 8, stack=0.7).drop_columns("truth")
-    verdict = judge(table, "stack")
-    assert verdict.gain.weeks < 3
-    assert (verdict.passed, verdict.outcome) == (True, "not worse, not shown to be better")
-    assert judge(with_column(table, "observed", np.zeros(len(table), dtype=np.int8)), "stack").passed
 
 
 def test_never_is_not_served():

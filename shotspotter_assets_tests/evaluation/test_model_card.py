@@ -67,15 +67,6 @@ def test_a_city_without_an_alert_still_has_a_card():
     assert "**10.0 of ten flagged cells see nothing**" in model_card(found, scores)
 
 
-def test_the_card_names_the_forecast_in_service_and_since_when():
-    since, day = date(2021, 5, 1), date(2021, 9, 30)
-    card = model_card(REPORT, SCORES, InService("residual_boosting", since, day, ("Retrained, as every day.",)))
-    assert "In service since 2021-05-01 (as of 2021-09-30): **residual_boosting**, because:\n\n- Retrained," in card
-    assert "\n\nOver the folds the verdict is the same: **residual_boosting**, the candidate.\n\n- Better" in card
-    assert "| **residual_boosting** (verdict, in service) |" in card
-    assert "The scores below" not in card
-
-
 def test_the_card_says_if_another_forecast_is_in_service_than_the_verdict_of_the_folds():
     reasons = ("The forecasts to 2021-09-29 fail the rolling gate, so historical_mean serves.",)
     card = model_card(REPORT, SCORES, InService("historical_mean", date(2021, 9, 30), date(2021, 9, 30), reasons))

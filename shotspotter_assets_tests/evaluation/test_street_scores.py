@@ -7,9 +7,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.street_scores import (
     Network,
     StreetScores,
-    best_prior,
-    historical_mean,
-    hits,
     mean_rates,
 )
 from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
@@ -117,26 +114,3 @@ def test_the_mean_is_between_the_own_past_and_the_length() -> None:
     assert by_length[0] < between[0] < 0.08
     assert 0 < between[1] < by_length[1]
     assert mean_rates(np.zeros(3), 100, metres, 1.0).tolist() == [0, 0, 0]
-
-
-def test_the_prior_of_the_mean_is_weak_where_segments_keep_their_level_and_strong_where_they_do_not() -> None:
-    from scipy import sparse
-
-    random, metres = np.random.default_rng(4), np.full(200, 100.0)
-    lasting = np.where(np.arange(200) < 20, 0.1, 0.0)
-    by_day = random.random((600, 200)) < lasting
-    seen, later = by_day[:400].sum(axis=0), by_day[400:].sum(axis=0)
-    assert best_prior(seen, 400, later, 200, metres) == 0.1
-    anywhere = (random.random((200, 200)) < 0.01).sum(axis=0)
-    assert best_prior(seen, 400, anywhere, 200, metres) == 3.0
-    p = historical_mean(sparse.csr_array(by_day.astype(float)), metres)
-    np.testing.assert_allclose(p[:20].mean(), 0.095, atol=0.01)
-    assert p[20:].max() < 0.001
-
-
-def test_hits_are_of_each_days_own_streets() -> None:
-    metres, observed = np.ones(100), np.eye(2, 100)
-    expected = np.zeros((2, 100))
-    expected[0, 0] = expected[1, 1] = 1
-    assert hits(expected, observed, metres) == {1: 2.0, 2: 2.0, 5: 2.0}
-    assert hits(expected[0], observed, metres)[1] == 1.0

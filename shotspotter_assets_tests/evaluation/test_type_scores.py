@@ -62,21 +62,6 @@ def test_scores_are_the_multiclass_log_loss_and_brier_score_of_known_types():
     assert found.value("share_of_type_2", "knowing", TYPES) == pytest.approx(p[:, 2].mean())
 
 
-def test_folds_are_pooled_with_the_models_that_all_have():
-    found = scores_of(table(), table(date(2021, 4, 14), seed=1).drop_columns(["knowing_2"]))
-    assert found.models(TYPES) == ["trailing_mix"]
-    assert found.value("alerts", facet=TYPES) + found.value("alerts_of_unknown_type", facet=TYPES) == 1600
-
-
-def test_forecasts_are_scaled_to_sum_to_one_and_kept_off_zero():
-    doubled, certain = (
-        scores_of(with_types(table(), change)).value("log_loss", "knowing", TYPES)
-        for change in (lambda _, p: 2 * p, lambda code, p: np.full(len(p), float(code == 0)))
-    )
-    assert doubled == pytest.approx(scores_of(table()).value("log_loss", "knowing", TYPES))
-    assert 1 < certain < 14
-
-
 def test_no_typed_alert_gives_no_score():
     found = scores_of(table().set_column(4, "gunshot_type", pa.nulls(800, pa.int8())))
     assert (found.value("alerts", facet=TYPES), found.value("log_loss", "knowing", TYPES)) == (0, None)

@@ -118,24 +118,6 @@ def test_groups_hold_all_cell_days(facet):
         assert sum(SCORES.value(size, facet=facet, group=group) for group in SCORES.groups(facet)) == total
 
 
-def test_the_gain_of_a_fold_is_that_of_its_table():
-    second = table_gain(FOLDS[SECOND], "residual_boosting", "historical_mean")
-    assert SCORES.gain("historical_mean", "residual_boosting", FOLD, "2021-06-01") == second
-    losses = [SCORES.value("log_loss", "better", FOLD, group) for group in SCORES.groups(FOLD)]
-    assert np.average(losses, weights=[90, 91]) == pytest.approx(SCORES.value("log_loss", "better"))
-
-
-def test_reliability_is_close_to_the_diagonal_for_the_truth():
-    bins = REPORT.reliability["truth"]
-    forecast, low, high = (np.array(values) for values in (bins.mean_forecast, bins.low, bins.high))
-    assert ((low <= forecast) & (forecast <= high)).mean() >= 0.7
-
-
-def test_models_that_some_folds_lack_are_left_out():
-    _, scores = report({FIRST: FOLDS[FIRST].drop_columns("better"), SECOND: FOLDS[SECOND]})
-    assert "better" not in scores.models()
-
-
 @pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])
 def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
     with pytest.raises(ValueError, match=rf"made_up, fold 2021-06-01: no forecast of {lost}, only of"):

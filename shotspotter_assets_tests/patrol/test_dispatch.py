@@ -14,7 +14,6 @@ from shotspotter_assets.patrol.dispatch import (
     dispatch_csv,
     dispatch_geojson,
     dispatch_table,
-    nearest_areas,
     patrolled_cells,
 )
 from shotspotter_assets.patrol.plan import plan_day
@@ -118,29 +117,8 @@ class TestTable:
         ).to_pylist()
         assert (row["expected_alerts"], row["probability"], row["reasons"]) == (0.5, 0.5, ["heard"])
 
-    def test_without_units_there_are_no_rows(self):
-        city = patrol_city(6, 6, 0)
-        plan = plan_day(city, DAY, expected_alerts(1), IN_COVERAGE)
-        table = dispatch_table(plan, city, ShiftForecasts(*2 * [expected_alerts(1)], IN_COVERAGE))
-        assert (len(table), table.schema) == (0, DISPATCH_SCHEMA)
-        assert json.loads(dispatch_geojson(table))["features"] == []
-
-    def test_cells_without_an_area_get_the_nearest(self):
-        areas = np.array([["a", "", "", "", "b"]])
-        assert nearest_areas(areas)[0, [0, 1, 3, 4]].tolist() == ["a", "a", "b", "b"]
-        assert nearest_areas(np.array([[""]])).tolist() == [[""]]
-
 
 class TestCsv:
-    def test_reads_back(self):
-        _, _, table = made()
-        rows = list(csv.DictReader(io.StringIO(dispatch_csv(table).decode(), newline="")))
-        assert len(rows) == len(table)
-        for row, record in zip(rows, table.to_pylist(), strict=True):
-            assert float(row["longitude"]) == record["longitude"]
-            assert int(row["units"]) == record["units"]
-            assert row["day"] == "2024-05-01"
-
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\uff1d"])
     def test_no_text_is_a_formula(self, start):
         _, _, table = made()
@@ -152,12 +130,6 @@ class TestCsv:
         assert len(rows) == len(table)
         assert all(row["area"] == "'" + evil[0] for row in rows)
         assert all(row["reasons"] == "'+2 alerts in 7 days; Friday night" for row in rows)
-
-    def test_negative_degrees_stay_numbers(self):
-        _, _, table = made()
-        at = table.column_names.index("longitude")
-        table = table.set_column(at, "longitude", [[-77.01] * len(table)])
-        assert next(csv.DictReader(io.StringIO(dispatch_csv(table).decode())))["longitude"] == "-77.01"
 
 
 class TestGeoJson:

@@ -59,9 +59,3 @@ def test_hours_without_a_forecast_are_named():
     table = hourly("2024-05-01T04", "2024-05-02T04")
     with pytest.raises(ValueError, match=r"Shift 22-6 of 2024-05-01 .* 8 hours, and 6 of them .* 2024-05-02T04:00:00"):
         shift_forecasts(table, city_with(22, 6, "America/New_York"), DAY)
-
-
-def test_a_city_without_rules_has_no_shifts():
-    city = city_with(6, 14).model_copy(update={"patrol": None})
-    with pytest.raises(ValueError, match="no patrol rules"):
-        shift_forecasts(hourly("2024-05-01", "2024-05-02"), city, DAY)

@@ -42,12 +42,6 @@ def test_a_rate_drifts_beyond_three_and_a_half_deviations(more: int, drifted: bo
     assert len(drift.reasons) == int(drifted)
 
 
-@pytest.mark.parametrize(("blocks", "decided"), [(6, False), (7, True)])
-def test_a_rate_needs_six_earlier_blocks_for_a_verdict(blocks: int, decided: bool) -> None:
-    drift = drift_to_ordinary(daily_alerts(7, days=28 * blocks + 27))
-    assert (drift.rate.decided, drift.drifted) == (decided, False)
-
-
 @pytest.mark.parametrize(("single", "drifted"), [(54, False), (56, True)])
 def test_a_mix_drifts_from_a_tenth_on(single: int, drifted: bool) -> None:
     # Many alerts, so that chance is small; half of them single gunshots before, and now this many of a hundred.

@@ -1,7 +1,6 @@
 """Scores of issued forecasts, and the rolling gate on them."""
 
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +9,12 @@ import pytest
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.forecast_scores import (
-    ScoreRecord,
     day_scores,
     rolling_gate,
     rolling_scores,
     score,
     scored_day,
 )
-from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import ALL_CELLS, CANDIDATE, TOWN, serving_record
 
 FIRST = date(2024, 1, 1)
@@ -127,14 +124,6 @@ def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -
     known = score(history, forecasts | late, serving_record())
     assert (known.lead, known.note) == (3, None)
     assert known.rolling[28].days == 28
-
-
-def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    store, (history, forecasts) = Store(str(tmp_path)), forecast_of(days=30)
-    record = score(history, forecasts, serving_record())
-    record.write(store)
-    assert ScoreRecord.load(store, TOWN.name, LAST) == record
-    assert ScoreRecord.of_days(store, TOWN.name, FIRST, LAST) == [record]
 
 
 def test_forecasts_made_after_their_day_are_counted() -> None:

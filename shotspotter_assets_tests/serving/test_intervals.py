@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.serving.intervals import day_offset, weekly_offset
+from shotspotter_assets.serving.intervals import weekly_offset
 
 
 def test_the_offset_of_weeks_without_firework_days() -> None:
@@ -36,10 +36,3 @@ def test_four_of_five_later_weeks_lie_within_the_weekly_offset() -> None:
         later = np.log(random.binomial(7 * 500, min(0.1 * level[13], 1)) / (7 * 500 * 0.1))
         within.append(low <= later <= high)
     assert np.mean(within) == pytest.approx(0.8, abs=0.05)
-
-
-def test_the_offset_of_firework_days_is_less_sure() -> None:
-    assert day_offset((-0.2, 0.3), fireworks=False) == (-0.2, 0.3)
-    low, high = day_offset((-0.2, 0.3), fireworks=True)
-    assert -1.1 < low < -0.9 < 0.9 < high < 1.1
-    assert high > -low

@@ -1,12 +1,15 @@
 """The tables of one forecast."""
 
+import json
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.serving.risk_tables import RISK_SCHEMA, risk_table
-from shotspotter_assets_tests.serving.town import SOME_CELLS
+from shotspotter_assets.serving.risk_tables import RISK_SCHEMA, hourly_table, risk_geojson, risk_table, top_locations
+from shotspotter_assets_tests.serving.town import SOME_CELLS, TOWN
 
 CELLS = int(SOME_CELLS.sum())
 COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
@@ -30,3 +33,38 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table["count_low"].to_numpy().max() == 0
     assert table["count_high"].to_numpy()[p > 0.2].min() >= 1
     assert table["type_0"].null_count == CELLS
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2024, 3, 10), 23), (date(2024, 6, 1), 24), (date(2024, 11, 3), 25)])
+def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
+    profile = 1 + np.cos(2 * np.pi * np.arange(168) / 24) ** 2 + np.arange(168) / 168
+    table = next_day(np.linspace(0.05, 0.5, CELLS))
+    hourly = hourly_table(table, profile, TOWN, day)
+    assert hourly.num_rows == (hours + 12) * CELLS
+    expected, probability = (hourly[name].to_numpy().reshape(-1, CELLS) for name in ("expected", "probability"))
+    np.testing.assert_allclose(expected[:hours].sum(axis=0), table["expected"].to_numpy())
+    np.testing.assert_allclose(1 - np.prod(1 - probability[:hours], axis=0), table["probability"].to_numpy())
+    starts = hourly["starts_utc"].to_numpy()[::CELLS]
+    assert (np.diff(starts) == np.timedelta64(1, "h")).all()
+    local = [instant.astimezone(TOWN.zone) for instant in hourly["starts_utc"].to_pylist()[::CELLS]]
+    assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
+    levels = np.array([profile[hour.weekday() * 24 + hour.hour] for hour in local])
+    np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
+
+
+def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
+    p = np.linspace(0.01, 0.6, CELLS)
+    top = top_locations(next_day(p), [("near",)] * (CELLS - 1) + [()], TOWN, number=3).to_pylist()
+    assert [row["probability"] for row in top] == list(p[::-1][:3])
+    assert (top[0]["row"], top[0]["column"], top[0]["longitude"], top[0]["latitude"]) == (3, 3, -76.125, 38.875)
+    assert [row["why"] for row in top] == ["close to the average cell", "near", "near"]
+    [first] = top_locations(next_day(p), None, TOWN, number=1).to_pylist()
+    assert first["why"] == "the model gives no reasons"
+
+
+def test_the_map_has_a_polygon_for_each_cell() -> None:
+    features = json.loads(risk_geojson(next_day(np.full(CELLS, 0.2)), TOWN))["features"]
+    assert len(features) == CELLS
+    [ring] = features[0]["geometry"]["coordinates"]
+    assert ring == [[-77.0, 38.0], [-76.75, 38.0], [-76.75, 38.25], [-77.0, 38.25], [-77.0, 38.0]]
+    assert features[0]["properties"]["probability"] == 0.2

@@ -17,7 +17,6 @@ from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.gridding.tensors import sparse_tensors
-from shotspotter_assets.serving.forecast_views import hourly_table
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,
     ForecastRecord,
@@ -25,7 +24,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
     write_forecast,
 )
-from shotspotter_assets.serving.risk_tables import risk_table
+from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.stored_streets import (
     STREET_SCHEMA,
     NoStreetRisk,

@@ -8,7 +8,7 @@ import pytest
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import next_day_inputs
 from shotspotter_assets.models.next_day.lag_features import lag_features
-from shotspotter_assets.serving.training import input_names, live_windows, version_of
+from shotspotter_assets.serving.training import input_names, live_windows
 from shotspotter_assets_tests.serving.town import TOWN
 
 
@@ -35,9 +35,3 @@ def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[
     assert input_names(town) == made
     assert "log_nearby_calls_30_days" in made
     assert made != input_names(TOWN)
-
-
-def test_versions_differ_with_any_byte_and_not_with_the_order() -> None:
-    one = {"a": {"x": b"1", "y": b"2"}, "b": {"x": b"3"}}
-    assert version_of(one) == version_of({"b": {"x": b"3"}, "a": {"y": b"2", "x": b"1"}})
-    assert version_of(one) != version_of(one | {"b": {"x": b"4"}})

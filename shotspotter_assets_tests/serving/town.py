@@ -9,8 +9,6 @@ from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.serving.drift import Drift, Outlier
-from shotspotter_assets.serving.forecast_scores import RollingVerdict, ScoreRecord
 from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingRecord
 
 TOWN = City(
@@ -42,31 +40,6 @@ def verdict(passed: bool = True, served: str = CANDIDATE, *reasons: str) -> dict
         "reasons": reasons,
         "outcome": "better" if passed else "worse",
     }
-
-
-def rolling_verdict(passed: bool = True, served: str = CANDIDATE, *reasons: str) -> RollingVerdict:
-    """A verdict on issued forecasts."""
-    return RollingVerdict(**verdict(passed, served, *reasons), decided=True)
-
-
-def score_record(
-    drift_reasons: tuple[str, ...] = (), gate: RollingVerdict | None = None, level_is_off: bool = False, **changes: Any
-) -> ScoreRecord:
-    """A record of `DAY` without scores."""
-    calm = Outlier(False, True, 1.0, 1.0, 0.0)
-    record = ScoreRecord(
-        city=TOWN.name,
-        day=DAY,
-        lead=1,
-        last_known=DAY,
-        note=None,
-        scores=None,
-        rolling={},
-        rolling_gate=gate,
-        level_is_off=level_is_off,
-        drift=Drift(calm, {}, 0, 0.0, bool(drift_reasons), drift_reasons),
-    )
-    return record.model_copy(update=changes)
 
 
 def serving_record(**changes: Any) -> ServingRecord:

@@ -52,8 +52,8 @@ def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, ci
     from shotspotter_assets.serving.drift import DRIFT_DAYS
     from shotspotter_assets.serving.forecast_scores import WINDOWS, ScoreRecord, score
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+    from shotspotter_assets.serving.pictures import scores_by_day
     from shotspotter_assets.serving.record import ServingRecord
-    from shotspotter_assets.serving.score_plot import scores_by_day
 
     day = run_day(context)
     opened = store.open()

@@ -49,8 +49,8 @@ def definitions(city: City) -> dg.Definitions:
 def _nowcasts(
     context: dg.AssetExecutionContext, config: NowcastConfig, store: StoreResource, sources: SourcesResource, city: City
 ) -> dg.MaterializeResult:
-    from shotspotter_assets.serving.maps import risk_map
     from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
+    from shotspotter_assets.serving.pictures import risk_map
     from shotspotter_assets.sources.unreadable import unreadable_versions
 
     opened = store.open()

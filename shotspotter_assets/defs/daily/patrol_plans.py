@@ -52,7 +52,7 @@ def _patrol_plans(context: dg.AssetExecutionContext, store: StoreResource, city:
     from shotspotter_assets.patrol.shifts import shift_forecasts
     from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
-    from shotspotter_assets.serving.maps import patrol_map
+    from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.serving.stored_streets import read_streets
     from shotspotter_assets.storage.fingerprints import sha256
 

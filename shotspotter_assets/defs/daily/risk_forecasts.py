@@ -58,7 +58,7 @@ def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, cit
         write_forecast,
         write_no_forecast,
     )
-    from shotspotter_assets.serving.maps import risk_map
+    from shotspotter_assets.serving.pictures import risk_map
     from shotspotter_assets.serving.record import ServingRecord
     from shotspotter_assets.serving.risk_forecasts import serve
 

@@ -51,7 +51,6 @@ def definitions(city: City) -> dg.Definitions:
 
 def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.serving.issued_forecasts import load_record
-    from shotspotter_assets.serving.maps import street_map
     from shotspotter_assets.serving.stored_streets import NoStreetRisk, streets_partition, write_streets
     from shotspotter_assets.serving.street_risk import street_forecast
 
@@ -68,7 +67,6 @@ def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: 
         )
     path = write_streets(opened, ranked)
     facts = ranked.record
-    title = f"Risk of {facts.day} on {facts.segments:,} streets between crossings"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(ranked.version),
         metadata={
@@ -82,7 +80,6 @@ def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: 
                     "expected_on_no_street": facts.expected_on_no_street,
                 }
             ),
-            "map": panel.picture("map", street_map(ranked, city, title)),
             "top_streets": panel.table(_narrow(ranked.top)),
             "why_there": panel.bullets([f"{row['name']}: {row['why']}" for row in ranked.top.to_pylist()]),
             "points": facts.points,
