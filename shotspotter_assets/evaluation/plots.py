@@ -127,18 +127,13 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
     image = axes.pcolormesh(
         longitude, latitude, np.ma.masked_invalid(values), edgecolors="0.8", linewidth=0.35, **style
     )
-    draw_frame(axes, box)
-    return image
-
-
-def draw_frame(axes: Any, box: Box) -> None:
-    """The edges of a map of the box, in degrees."""
     axes.set(xlim=(box.west, box.east), ylim=(box.south, box.north), xlabel="longitude", ylabel="latitude")
     # A degree of longitude is shorter than one of latitude.
     axes.set_aspect(1 / np.cos(np.radians((box.south + box.north) / 2)))
     axes.ticklabel_format(useOffset=False)
     axes.tick_params(labelsize=8)
     axes.locator_params(axis="x", nbins=6)
+    return image
 
 
 def draw_risk(figure: Any, axes: Any, box: Box, values: Array, label: str) -> None:

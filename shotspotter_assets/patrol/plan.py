@@ -95,11 +95,6 @@ class DayPlan:
         """Of all shifts, shape (group rows, group columns)."""
         return np.sum([plan.units for plan in self.shifts], axis=0)
 
-    @property
-    def patrolled(self) -> Booleans:
-        """Cells to whose group any shift sends a unit, shape (rows, columns)."""
-        return (self.units > 0).repeat(self.group, axis=0).repeat(self.group, axis=1)
-
 
 class _Groups(NamedTuple):
     """The groups of a day's plan: open for units, resting after too many patrols, and their areas; shape (groups,)."""
@@ -127,7 +122,7 @@ def plan_day(
         expected: expected alerts of each shift, shape (shifts, rows, columns).
         in_coverage: cells that the sensors hear, shape (rows, columns); units go nowhere else.
         areas: name of the area (district) of each cell, "" for none, shape (rows, columns).
-        history: cells patrolled on days before, `DayPlan.patrolled`; days that are absent had no patrols.
+        history: cells patrolled on days before, `dispatch.patrolled_cells`; days that are absent had no patrols.
 
     Raises:
         ValueError: the rules cannot all be kept; the message names the rule that is in the way.

@@ -24,10 +24,7 @@ def weekly_offset(
 
     How far a week was off as a whole; chance is in it beside the model's own error, so that it is rather too wide.
 
-    Args:
-        probability: forecasts that were made without these days, shape (days, cells).
-        observed: same shape.
-        days: shape (days,).
+    `probability` are forecasts made without these days; it and `observed` have the shape (days, cells).
     """
     ordinary = ~is_holiday_fireworks(days)
     whole = np.flatnonzero(ordinary)

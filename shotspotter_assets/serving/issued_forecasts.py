@@ -138,17 +138,22 @@ def forecast_partition(city: str, issue_date: date) -> Partition:
     return Partition(RISK_FORECASTS, city, "date", issue_date)
 
 
-def write_forecast(store: Store, forecast: Forecast) -> str:
-    """Write the files of a forecast; returns where its table is."""
-    partition = forecast_partition(forecast.record.city, forecast.record.issue_date)
+def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
+    """Write the files of a forecast, or why nothing is issued instead of an earlier forecast; returns where they are."""
+    record = forecast.record if isinstance(forecast, Forecast) else forecast
+    partition = forecast_partition(record.city, record.issue_date)
     with store.alone(partition.asset, partition.city):
-        store.write_table(partition, HOURLY_FILE, forecast.hourly)
-        store.write_table(partition, TOP_FILE, forecast.top)
-        store.write_bytes(partition, MAP_FILE, forecast.geojson)
-        store.write_bytes(partition, RECORD_FILE, forecast.record.model_dump_json(indent=1).encode())
-        # Last, as its presence means that the forecast is complete.
-        store.write_table(partition, FORECAST_FILE, forecast.table)
-    return store.uri(partition, FORECAST_FILE)
+        if isinstance(forecast, NoForecast):
+            for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
+                store.delete(partition, file)
+        store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+        if isinstance(forecast, Forecast):
+            store.write_table(partition, HOURLY_FILE, forecast.hourly)
+            store.write_table(partition, TOP_FILE, forecast.top)
+            store.write_bytes(partition, MAP_FILE, forecast.geojson)
+            # The last write, as a table means that the forecast is complete.
+            store.write_table(partition, FORECAST_FILE, forecast.table)
+    return store.uri(partition, FORECAST_FILE if isinstance(forecast, Forecast) else RECORD_FILE)
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
@@ -164,16 +169,6 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
         no_forecast=f"No forecast is issued. {why or stored.lateness}",
         last_issued=max(issued, default=None),
     )
-
-
-def write_no_forecast(store: Store, record: NoForecast) -> str:
-    """Write why nothing is issued, instead of what may have been issued; returns where it is."""
-    partition = forecast_partition(record.city, record.issue_date)
-    with store.alone(partition.asset, partition.city):
-        for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
-            store.delete(partition, file)
-        store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
-    return store.uri(partition, RECORD_FILE)
 
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:

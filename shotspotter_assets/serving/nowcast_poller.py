@@ -23,16 +23,6 @@ class Snapshot:
 
 
 @dataclass
-class _Loaded:
-    """Inputs that all nowcasts of an hour share; a corrected day or a new model counts from the next hour on."""
-
-    hour: str
-    store: Store
-    record: ServingRecord
-    models: ServingModels
-
-
-@dataclass
 class NowcastPoller:
     """Nowcasts of one city in one process, which loads models and stored days once an hour.
 
@@ -43,7 +33,8 @@ class NowcastPoller:
     open_store: Callable[[], Store]
     readers: Callable[[], Sequence[AlertSource]]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _loaded: _Loaded | None = field(default=None, init=False)
+    _loaded: tuple[str, Store, ServingRecord, ServingModels] | None = field(default=None, init=False)
+    """All nowcasts of an hour share these; a corrected day or a new model counts from the next hour on."""
 
     def poll(self, last: Snapshot) -> tuple[Nowcast | None, Snapshot]:
         """(nowcast, its snapshot) if the sources' rows differ from the last snapshot or a new hour has begun.
@@ -54,29 +45,27 @@ class NowcastPoller:
             ValueError: the city has no models of hours, or the source has not reported the last days yet.
             SourceError: a source cannot be read.
         """
-        loaded = self._load(self.clock())
-        days = days_to_read(loaded.store, self.city, self.clock())
+        store, record, models = self._load(self.clock())
+        days = days_to_read(store, self.city, self.clock())
         readers = self.readers()
         rows = read_sources(readers, days[0], days[-1])
         # The clock is read after the answer: rows that arrived during the request must not lie in the future.
         now = self.clock()
         versions = sorted(versions_of_days(rows).items())
         found = Snapshot(sha256(*(f"{day}{version}" for day, version in versions))[:16], _hour_of(now))
-        if found == last or days != days_to_read(loaded.store, self.city, now):
+        if found == last or days != days_to_read(store, self.city, now):
             return None, last
-        until_now = with_rows(loaded.store, readers, self.city, now, days, rows)
-        return nowcast(loaded.record, loaded.models, until_now, now), found
+        until_now = with_rows(store, readers, self.city, now, days, rows)
+        return nowcast(record, models, until_now, now), found
 
-    def _load(self, now: datetime) -> _Loaded:
-        before = self._loaded
-        if before is not None and before.hour == _hour_of(now):
-            return before
-        store = self.open_store()
-        record = record_in_force(store, self.city, now)
-        is_same = before is not None and before.record.data_version == record.data_version
-        models = before.models if before is not None and is_same else record.loaded(store)
-        self._loaded = _Loaded(_hour_of(now), store, record, models)
-        return self._loaded
+    def _load(self, now: datetime) -> tuple[Store, ServingRecord, ServingModels]:
+        if self._loaded is None or self._loaded[0] != _hour_of(now):
+            store = self.open_store()
+            record = record_in_force(store, self.city, now)
+            is_same = self._loaded is not None and self._loaded[2].data_version == record.data_version
+            models = self._loaded[3] if self._loaded is not None and is_same else record.loaded(store)
+            self._loaded = (_hour_of(now), store, record, models)
+        return self._loaded[1:]
 
 
 def _hour_of(instant: datetime) -> str:

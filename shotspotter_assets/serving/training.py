@@ -53,7 +53,7 @@ MIN_HISTORY_DAYS: Final = 120
 
 @dataclass(frozen=True)
 class Windows:
-    """Days to train and to validate on, as indexes of the days from `first_day` on; the validation days are the last ones."""
+    """Days to train and, after them, to validate on, as indexes of the days from `first_day` on."""
 
     first_day: date
     train: range
@@ -83,10 +83,11 @@ def train(
     """(record, files by stored name) of the models trained on the stored days.
 
     Args:
-        windows: of the stored days.
+        stored: the known days.
+        windows: of these days.
         reason: see `live_models.training_reason`.
         before: a record whose models of hours may stay.
-        incidents: of the stored days, at least of the last two years.
+        incidents: of the last two years, or more.
         context: of the fits.
     """
     city, days, day = stored.city, stored.days, stored.issue_date

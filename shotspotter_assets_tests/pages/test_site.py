@@ -24,7 +24,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     NoForecast,
     forecast_partition,
     next_day_forecasts,
-    write_no_forecast,
+    write_forecast,
 )
 from shotspotter_assets.serving.risk_tables import is_of_grid
 from shotspotter_assets.serving.stored_streets import StreetRecord
@@ -174,7 +174,7 @@ def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: T
 def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_site: TinySite) -> None:
     day = tiny_site.last_issued + timedelta(days=1)
     reason = "No forecast is issued, as <nothing> is known."
-    write_no_forecast(
+    write_forecast(
         copy,
         NoForecast(
             city=CITY, issue_date=day, day=day, lead=20, last_known=tiny_site.last_issued, no_forecast=reason,

@@ -3,9 +3,12 @@
 from datetime import date
 from typing import Any
 
+import numpy as np
+
 from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
+from shotspotter_assets.patrol.plan import DayPlan
 
 CELL_DEGREES = 500 / 111_320
 
@@ -26,3 +29,8 @@ def patrol_city(rows: int, columns: int, units: int | tuple[int, ...] = 2, zone:
         source=SimulatedCitySource(kind="simulated"),
         patrol=PatrolRules(**{"shifts": shifts, **rules}),
     )
+
+
+def patrolled(plan: DayPlan) -> np.ndarray:
+    """Cells to whose group any shift sends a unit, shape (rows, columns)."""
+    return np.kron(plan.units > 0, np.ones((plan.group, plan.group), dtype=bool))

@@ -18,7 +18,7 @@ from shotspotter_assets.patrol.dispatch import (
 )
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
-from shotspotter_assets_tests.patrol.cities import patrol_city
+from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 DAY = date(2024, 5, 1)
 IN_COVERAGE = np.ones((6, 6), dtype=bool)
@@ -57,7 +57,7 @@ class TestTable:
         assert {(row["starts_at"], row["ends_at"]) for row in night} == {
             ("2024-05-01T22:00:00-04:00", "2024-05-02T06:00:00-04:00")
         }
-        assert (patrolled_cells(table, city) == plan.patrolled).all()
+        assert (patrolled_cells(table, city) == patrolled(plan)).all()
 
     def test_a_row_says_what_its_cell_expects(self):
         city, _, table = made()
@@ -105,7 +105,7 @@ class TestTable:
         assert row["expected_alerts"] == pytest.approx(block.sum())
         assert row["probability"] == pytest.approx(1 - np.exp(-block.sum()))
         assert row["east"] - row["west"] == pytest.approx((city.box.east - city.box.west) / 3, abs=1e-6)
-        assert (patrolled_cells(table, city) == plan.patrolled).all()
+        assert (patrolled_cells(table, city) == patrolled(plan)).all()
 
     def test_cells_that_no_sensor_hears_are_left_out_of_their_group(self):
         city, in_coverage = patrol_city(6, 6, 1, group=6), np.zeros((6, 6), dtype=bool)

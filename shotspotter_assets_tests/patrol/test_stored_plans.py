@@ -9,7 +9,7 @@ from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.patrol.cities import patrol_city
+from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 ISSUE = date(2024, 5, 1)
 CITY = patrol_city(3, 3, 1, radius_m=0, repeats=Repeats(most=2, days=7))
@@ -35,7 +35,7 @@ def test_earlier_plans_are_read_by_the_day_that_they_were_for(store):
     write(store, ISSUE - timedelta(days=8))
     history = patrols_before(store, CITY, ISSUE)
     assert list(history) == [ISSUE]
-    assert (history[ISSUE] == plan.patrolled).all()
+    assert (history[ISSUE] == patrolled(plan)).all()
 
 
 def test_an_empty_plan_takes_the_exports_of_an_earlier_one_away(store):

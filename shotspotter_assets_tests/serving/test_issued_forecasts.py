@@ -21,7 +21,6 @@ from shotspotter_assets.serving.issued_forecasts import (
     stored_version,
     withheld,
     write_forecast,
-    write_no_forecast,
 )
 from shotspotter_assets.serving.live_models import made_already
 from shotspotter_assets.storage.store import Store
@@ -89,7 +88,7 @@ def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: Fore
 
 def test_a_day_without_a_forecast_says_why(store: Store, issued: Forecast) -> None:
     late = history_to(DAY, lead=15)
-    write_no_forecast(store, withheld(store, late))
+    write_forecast(store, withheld(store, late))
     record = load_record(store, TOWN.name, late.issue_date)
     assert isinstance(record, NoForecast)
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)

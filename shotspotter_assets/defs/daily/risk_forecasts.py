@@ -56,7 +56,6 @@ def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, cit
         stored_version,
         withheld,
         write_forecast,
-        write_no_forecast,
     )
     from shotspotter_assets.serving.pictures import risk_map
     from shotspotter_assets.serving.record import ServingRecord
@@ -80,7 +79,7 @@ def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, cit
         )
         nothing = withheld(opened, history, why)
         context.log.warning(f"{city.name} {context.partition_key}: {nothing.no_forecast}")
-        path = write_no_forecast(opened, nothing)
+        path = write_forecast(opened, nothing)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
             metadata=_of_nothing(nothing) | {"path": panel.stored(path)},
