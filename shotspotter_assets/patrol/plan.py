@@ -157,11 +157,8 @@ def plan_day(
 
 def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[int, int]) -> ShiftPlan:
     order, added = greedy(problem, shift.units)
-    recommended, rank, missing = (
-        np.zeros_like(problem.max_units),
-        np.zeros_like(problem.max_units),
-        problem.min_units.copy(),
-    )
+    recommended, rank = np.zeros((2, len(problem.max_units)), np.int64)
+    missing = problem.min_units.copy()
     for group, gain in zip(order, added, strict=True):
         area = problem.area[group]
         is_needed = area >= 0 and missing[area] > 0

@@ -124,13 +124,6 @@ def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
         report({FIRST: FOLDS[FIRST], SECOND: FOLDS[SECOND].drop_columns(lost)})
 
 
-def test_the_burden_is_of_the_served_and_of_the_candidate_forecast():
-    assert set(REPORT.burden) == {"residual_boosting"}
-    found, _ = report(with_constant_candidate())
-    assert found.verdict.served == "historical_mean"
-    assert set(found.burden) == {"historical_mean", "residual_boosting"}
-
-
 def test_shorter_horizons_are_scored_apart_and_by_hour():
     found, scores = report(hourly=HOURLY)
     assert list(found.horizons) == [1, 4]
