@@ -30,7 +30,7 @@ PRIOR_ALERT_DAYS: Final = (0.1, 0.3, 1.0, 3.0)
 
 @dataclass(frozen=True)
 class Network:
-    """The streets in covered cells: what is forecast and scored.
+    """The streets in covered cells, which are forecast and scored.
 
     Attributes:
         shown: numbers of the segments.

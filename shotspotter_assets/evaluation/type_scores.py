@@ -19,12 +19,6 @@ TYPES: Final = "gunshot_types"
 """Facet of the type scores."""
 
 
-def type_models(forecasts: pa.Table) -> list[str]:
-    """Models with a column `<model>_<type>` for every gunshot type, in the order of the table."""
-    names = [name.removesuffix("_0") for name in forecasts.column_names if name.endswith("_0")]
-    return [name for name in names if all(f"{name}_{code}" in forecasts.column_names for code in GUNSHOT_TYPES)]
-
-
 def type_rows(tables: Sequence[pa.Table]) -> Rows:
     """Scores of each model over all alerts of known type, pooled over the folds; forecasts are scaled to sum to 1.
 
@@ -38,7 +32,9 @@ def type_rows(tables: Sequence[pa.Table]) -> Rows:
     Raises:
         ValueError: there is no `trailing_mix`, or a forecast is not a number.
     """
-    models = [name for name in type_models(tables[0]) if all(name in type_models(table) for table in tables)]
+    shared = set.intersection(*(set(table.column_names) for table in tables))
+    named = [name.removesuffix("_0") for name in tables[0].column_names if name.endswith("_0")]
+    models = [name for name in named if all(f"{name}_{code}" in shared for code in GUNSHOT_TYPES)]
     if TRAILING_MIX not in models:
         raise ValueError(
             f"The type forecasts have {', '.join(models) or 'no model'} but not the reference {TRAILING_MIX!r}."
