@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,33 +22,19 @@ SHOWN_MINUTES: Final = 60
 """Earlier nowcasts are compared over this many minutes."""
 
 
-@dataclass(frozen=True)
-class LikelyPlace:
-    """A cell of the latest nowcast.
+class LikelyPlace(NamedTuple):
+    """A cell of the latest nowcast, with its chances by the minutes of `LastHours.minutes`.
 
-    Attributes:
-        name: of the place.
-        chances: as "1 in 20", by the minutes of `LastHours.minutes`.
-        times: the chance as a multiple of the chance by the hour's forecast alone, for the shortest minutes.
+    `times` is the chance as a multiple of that by the hour's forecast alone, for the shortest minutes.
     """
 
     name: str
-    chances: tuple[str, ...]
+    chances: list[str]
     times: float
 
 
-@dataclass(frozen=True)
-class ShownNowcast:
-    """An earlier nowcast, for the next hour.
-
-    Attributes:
-        made: day and time on the city's clock.
-        expected: cells with a new incident, expected.
-        even: cells with a new incident, expected by the hour's forecast alone.
-        came: cells with a new incident.
-        likeliest: the name of the cell with the highest chance.
-        is_over: whether its hour was over when the latest nowcast was made.
-    """
+class ShownNowcast(NamedTuple):
+    """An earlier nowcast for the next hour: cells with a new incident as expected, by the hour's forecast alone, and observed."""
 
     made: str
     expected: float
@@ -67,6 +53,7 @@ class LastHours:
     minutes: tuple[int, ...]
     places: list[LikelyPlace]
     nowcasts: list[ShownNowcast]
+    shown_hours: int = SHOWN_HOURS
 
 
 def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
@@ -96,7 +83,7 @@ def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list
     top = np.argsort(-probability[0], kind="stable")[:SHOWN_PLACES]
     names = places.names(*(by_length[0][name].to_numpy()[top] for name in ("row", "column")))
     return [
-        LikelyPlace(name, tuple(chance(float(each[cell])) for each in probability), float(times[cell]))
+        LikelyPlace(name, [chance(each) for each in probability[:, cell].tolist()], float(times[cell]))
         for name, cell in zip(names, top, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,33 +52,6 @@ class PastDay(BaseModel):
             return "none"
         more = self.caught - self.caught_by_mean
         return "more" if more > 0 else "fewer" if more else "same"
-
-
-class MappedAlert(BaseModel):
-    """An alert: metres east and north of the box's south-western corner, clock time and type."""
-
-    x: int
-    y: int
-    what: str
-
-
-class PastDayMap(BaseModel):
-    """The data of a day's maps."""
-
-    title: str
-    sentence: str
-    notes: str
-    cells: list[int]
-    classes: list[int]
-    """Place of each cell in the legend."""
-    words: list[str]
-    says: list[int]
-    """Place of each cell's chance in `words`."""
-    flagged: list[int]
-    """Numbers of the flagged cells."""
-    alerts: list[MappedAlert]
-    came: dict[int, list[str]]
-    """Alerts in words, by the number of their cell."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +113,11 @@ def stamp_of(store: Store, city: str, day: date) -> str:
     return sha256(record.decode(), grid.hex())[:16]
 
 
-def past_day(store: Store, city: City, day: date, stamp: str) -> tuple[PastDay, PastDayMap] | None:
-    """Compare the forecast of a day with its alerts; None where it is of another grid than the city has now."""
+def past_day(store: Store, city: City, day: date, stamp: str) -> tuple[PastDay, dict[str, Any]] | None:
+    """Compare the forecast of a day with its alerts, and return the outcome and the data of the maps (`past.js`).
+
+    None where the forecast is of another grid than the city has now.
+    """
     issue_date = day - timedelta(days=1)
     record = load_record(store, city.name, issue_date)
     table = store.read_table(forecast_partition(city.name, issue_date), FORECAST_FILE)
@@ -166,18 +142,18 @@ def past_day(store: Store, city: City, day: date, stamp: str) -> tuple[PastDay, 
     chances = [chance(value) for value in probability.tolist()]
     words = {text: at for at, text in enumerate(dict.fromkeys(chances))}
     mapped, came = _alerts(store, city, day)
-    return facts, PastDayMap(
-        title=long_day(day),
-        sentence=sentence,
-        notes=_notes(record, day),
-        cells=cells.tolist(),
-        classes=chance_classes(probability).tolist(),
-        words=[f"{text} of an alert was forecast" for text in words],
-        says=[words[text] for text in chances],
-        flagged=cells[flagged].tolist(),
-        alerts=mapped,
-        came=came,
-    )
+    return facts, {
+        "title": long_day(day),
+        "sentence": sentence,
+        "notes": _notes(record, day),
+        "cells": cells.tolist(),
+        "classes": chance_classes(probability).tolist(),
+        "words": [f"{text} of an alert was forecast" for text in words],
+        "says": [words[text] for text in chances],
+        "flagged": cells[flagged].tolist(),
+        "alerts": mapped,
+        "came": came,
+    }
 
 
 def flagged_cells(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -209,8 +185,8 @@ def _counts(store: Store, city: City, day: date, cells: npt.NDArray[np.int64]) -
     return counts[cells].astype(np.int64)
 
 
-def _alerts(store: Store, city: City, day: date) -> tuple[list[MappedAlert], dict[int, list[str]]]:
-    """Return the alerts of the forecast types, and their words by cell."""
+def _alerts(store: Store, city: City, day: date) -> tuple[list[dict[str, object]], dict[int, list[str]]]:
+    """Return the alerts of the forecast types in metres of the city's plane and in words, and their words by cell."""
     columns = ["time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
     alerts = store.read_table(Partition("cleaned_alerts", city.name, "date", day), ALERTS_FILE, columns)
     alerts = counted_alerts(alerts, city)
@@ -223,10 +199,10 @@ def _alerts(store: Store, city: City, day: date) -> tuple[list[MappedAlert], dic
     row = np.clip((north / plane.height * rows).astype(int), 0, rows - 1)
     column = np.clip((east / plane.width * columns_).astype(int), 0, columns_ - 1)
     clock = wall_clock(alerts["time_utc"], city.zone).astype("datetime64[m]").astype(str)
-    mapped, came = [], dict[int, list[str]]()
+    mapped, came = list[dict[str, object]](), dict[int, list[str]]()
     for at, code in enumerate(types.to_pylist()):
         what = city.type_names[code]
         what = f"{clock[at][11:16]}, {what}" if city.time_precision != "day" else what
-        mapped.append(MappedAlert(x=round(east[at]), y=round(north[at]), what=what))
+        mapped.append({"x": round(east[at]), "y": round(north[at]), "what": what})
         came.setdefault(int(row[at] * columns_ + column[at]), []).append(what)
     return mapped, came

@@ -1,6 +1,5 @@
 """Templates and script files: records become HTML and data for the browser."""
 
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -8,7 +7,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 from markupsafe import Markup
-from pydantic import BaseModel
+from pydantic_core import to_json
 
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, short_day
 
@@ -35,14 +34,14 @@ def policy(tiles: str = "") -> str:
     )
 
 
-def render(template: str, values: Mapping[str, Any]) -> bytes:
+def render(template: str, **values: Any) -> bytes:
     """Render a page. Values are escaped, except the output of `rendered_markdown`."""
     return _environment().get_template(template).render(**values).encode()
 
 
-def script_of(name: str, data: BaseModel) -> bytes:
+def script_of(name: str, data: object) -> bytes:
     """Write data as a script: pages from the disk may load scripts, but may not fetch."""
-    return f'CityPages.data("{name}", {data.model_dump_json()});\n'.encode()
+    return f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode()
 
 
 def shared_file(name: str) -> bytes:

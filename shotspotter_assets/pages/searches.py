@@ -20,21 +20,12 @@ ALTS: Final = {
 
 @dataclass(frozen=True)
 class Search:
-    """One search.
-
-    Attributes:
-        found: its stored record.
-        settings: the settings in words.
-        state: whether they apply, in words.
-        pictures: PNG, by name of the file beside the page.
-        alts: text for readers who do not see the picture, by name of the file.
-    """
+    """A stored search, its settings and their state in words, and PNG and alternative text by name of the picture's file."""
 
     found: TunedSettings
     settings: str
     state: str
-    pictures: dict[str, bytes]
-    alts: dict[str, str]
+    pictures: dict[str, tuple[bytes, str]]
 
 
 def searches(store: Store, city: str) -> list[Search]:
@@ -42,14 +33,13 @@ def searches(store: Store, city: str) -> list[Search]:
     newest = {name: folds[-1] for name in TUNABLE if (folds := tuned_folds(store, city, name))}
     shown = []
     for name, fold in newest.items():
-        found, pictures, alts = read_tuned(store, city, fold, name), {}, {}
+        found, pictures = read_tuned(store, city, fold, name), {}
         for picture in PICTURES:
-            file = f"search_{name}_{picture}.png"
             with suppress(MissingObjectError):
-                pictures[file] = store.read_bytes(tuned_partition(city, fold), picture_file(f"{name}.{picture}"))
-                alts[file] = ALTS[picture]
+                png = store.read_bytes(tuned_partition(city, fold), picture_file(f"{name}.{picture}"))
+                pictures[f"search_{name}_{picture}.png"] = png, ALTS[picture]
         state = "They apply once the city's file has them."
         if not found.settings:
             state = "Nothing better than the current settings was found."
-        shown.append(Search(found, in_words(found.settings), state, pictures, alts))
+        shown.append(Search(found, in_words(found.settings), state, pictures))
     return shown

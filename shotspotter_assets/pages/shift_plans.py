@@ -1,27 +1,26 @@
 """The page of shift plans: where units go in each shift, and how the day's forecast becomes that of the shifts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Final, Literal
+from datetime import date, datetime
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.ground import Area, Ground
+from shotspotter_assets.pages.hours import Hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance, chance_classes, reasons, tenths
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
-from shotspotter_assets.patrol.plan import PatrolAudit, ShiftTotals
+from shotspotter_assets.patrol.plan import ShiftTotals
 from shotspotter_assets.patrol.stored_plans import NoPlan, read_plan
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.stored_streets import streets_caution
 from shotspotter_assets.storage.errors import MissingObjectError
-from shotspotter_assets.storage.file_names import HOURLY_FILE
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
@@ -38,23 +37,6 @@ Density = Literal["few", "some", "many"]
 
 
 @dataclass(frozen=True)
-class PlannedPlace:
-    """A place with units of a shift; `x` and `y` of its middle in metres from the west and north of the city's box."""
-
-    rank: int
-    name: str
-    streets: str
-    """The streets with the highest risk; "" where none are ranked."""
-    units: int
-    recommended: int
-    chance: str
-    covered: float
-    why: str
-    x: int
-    y: int
-
-
-@dataclass(frozen=True)
 class ShiftSheet:
     """One shift, printed on one sheet."""
 
@@ -64,7 +46,8 @@ class ShiftSheet:
     audit: ShiftTotals
     expected: float
     """Expected alerts in tenths, which add up to the sum over the shifts."""
-    places: list[PlannedPlace]
+    places: list[Mapping[str, Any]]
+    """Rows of the plan with words; `x` and `y` of the middle in metres from the west and north of the city's box."""
     left_out: int
     """Number of places that a sheet has no room for; the files have them."""
     density: Density
@@ -84,11 +67,6 @@ class DayToShifts:
     after: float
     """In hours after midnight, which belong to the next day."""
     shifts: float
-    within_reach: float
-    """Of `shifts`, in cells that any unit reaches."""
-    covered: float
-    """Of `within_reach`, each cell counted by the shares of the units that reach it."""
-    latest_end: datetime
 
 
 @dataclass(frozen=True)
@@ -98,6 +76,8 @@ class ShiftPlans:
     day: date
     sheets: list[ShiftSheet]
     way: DayToShifts
+    totals: dict[str, Any]
+    """Sums over the shifts (`PatrolAudit.totals`)."""
     areas: list[tuple[str, int, float, float]]
     """Name, units, share of the units and of the expected alerts."""
     view: tuple[int, int, int, int]
@@ -120,7 +100,7 @@ def shift_plans(
         return audit
     if not len(table):
         return NoPlan("No unit is placed in any shift.")
-    hourly = _Hours.of(store.read_table(forecast_partition(city.name, record.issue_date), HOURLY_FILE), city)
+    hourly = Hours.read(store, city, record)
     named = table.append_column("place", pa.array(_names(table, places)))
     expected = tenths([shift.expected_alerts for shift in audit.shifts])
     sheets = [
@@ -131,7 +111,8 @@ def shift_plans(
     return ShiftPlans(
         day=record.day,
         sheets=sheets,
-        way=_way(record, sheets, hourly, audit),
+        way=_way(record, sheets, hourly),
+        totals=audit.totals(),
         areas=[(name, area.units, area.share_of_units, area.share_of_expected_alerts)
                for name, area in audit.areas.items() if name],
         view=_view(ground),
@@ -155,43 +136,6 @@ def svg_path(areas: Iterable[Area], height: int) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Hours:
-    """The forecast of hours.
-
-    Attributes:
-        cells: number (row * columns + column) of each cell.
-        starts: instants (UTC) at which hours begin, shape (hours,).
-        expected: alerts, shape (hours, cells).
-        hazard: -log(1 - probability), same shape.
-        is_of_day: whether an hour is of the day that is forecast, shape (hours,).
-    """
-
-    cells: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.datetime64]
-    expected: Array
-    hazard: Array
-    is_of_day: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, hourly: pa.Table, city: City) -> "_Hours":
-        starts = hourly["starts_utc"].unique().to_numpy()
-        size = len(hourly) // len(starts)
-        row, column = (hourly[name].to_numpy()[:size].astype(np.int64) for name in ("row", "column"))
-        days = wall_clock(starts, city.zone).astype("datetime64[D]")
-        return cls(
-            row * city.grid.columns + column,
-            starts,
-            hourly["expected"].to_numpy().reshape(-1, size),
-            -np.log1p(-hourly["probability"].to_numpy().reshape(-1, size)),
-            days == days[0],
-        )
-
-    def within(self, starts: datetime, ends: datetime) -> npt.NDArray[np.bool_]:
-        first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us") for moment in (starts, ends))
-        return (self.starts >= first) & (self.starts < last)
-
-
 def _names(table: pa.Table, places: Places) -> list[str]:
     row, column, cells = (table[name].to_numpy().astype(np.int64) for name in ("row", "column", "cells"))
     names = np.full(len(row), "", dtype=object)
@@ -200,34 +144,28 @@ def _names(table: pa.Table, places: Places) -> list[str]:
     return names.tolist()
 
 
-def _sheet(shift: ShiftTotals, expected: float, rows: pa.Table, hours: _Hours, ground: Ground) -> ShiftSheet:
-    records = rows.to_pylist()
-    starts, ends = (datetime.fromisoformat(records[0][name]) for name in ("starts_at", "ends_at"))
-    probability = -np.expm1(-hours.hazard[hours.within(starts, ends)].sum(axis=0))
+def _sheet(shift: ShiftTotals, expected: float, rows: pa.Table, hours: Hours, ground: Ground) -> ShiftSheet:
+    places = rows.to_pylist()
+    starts, ends = (datetime.fromisoformat(places[0][name]) for name in ("starts_at", "ends_at"))
+    probability = hours.probability(hours.within(starts, ends))
     side_x, side_y = ground.width / ground.columns, ground.height / ground.rows
+    for place in places:
+        place |= {
+            "streets": "; ".join(place.get("streets") or ()),
+            "chance": chance(place["probability"]),
+            "why": reasons(place["reasons"]),
+            "x": round((place["column"] + place["cells"] / 2) * side_x),
+            "y": round(ground.height - (place["row"] + place["cells"] / 2) * side_y),
+        }
     return ShiftSheet(
         name=shift.shift,
         starts=starts,
         ends=ends,
         audit=shift,
         expected=expected,
-        places=[
-            PlannedPlace(
-                rank=record["rank"],
-                name=record["place"],
-                streets="; ".join(record.get("streets") or ()),
-                units=record["units"],
-                recommended=record["recommended_units"],
-                chance=chance(record["probability"]),
-                covered=record["covered_alerts"],
-                why=reasons(record["reasons"]),
-                x=round((record["column"] + record["cells"] / 2) * side_x),
-                y=round(ground.height - (record["row"] + record["cells"] / 2) * side_y),
-            )
-            for record in records[:MAX_ROWS]
-        ],
-        left_out=max(len(records) - MAX_ROWS, 0),
-        density=density_of(len(records)),
+        places=places[:MAX_ROWS],
+        left_out=max(len(places) - MAX_ROWS, 0),
+        density=density_of(len(places)),
         fills=_fills(hours.cells, probability, ground),
     )
 
@@ -242,23 +180,14 @@ def _fills(cells: npt.NDArray[np.int64], probability: Array, ground: Ground) -> 
     return [(number, "".join(boxes[of_class == number])) for number in np.unique(of_class).tolist()]
 
 
-def _way(record: ForecastRecord, sheets: Sequence[ShiftSheet], hours: _Hours, audit: PatrolAudit) -> DayToShifts:
-    by_hour, totals = hours.expected.sum(axis=1), audit.totals()
+def _way(record: ForecastRecord, sheets: Sequence[ShiftSheet], hours: Hours) -> DayToShifts:
+    by_hour = hours.expected.sum(axis=1)
     times = np.sum([hours.within(sheet.starts, sheet.ends) for sheet in sheets], axis=0)
     uncovered = float(by_hour[hours.is_of_day & (times == 0)].sum())
     twice = float((by_hour * np.maximum(times - 1, 0)).sum())
     after = float(by_hour[~hours.is_of_day & (times > 0)].sum())
     day, minus, twice, after = tenths([record.expected_alerts, -uncovered, twice, after])
-    return DayToShifts(
-        day=day,
-        uncovered=-minus,
-        twice=twice,
-        after=after,
-        shifts=sum(sheet.expected for sheet in sheets),
-        within_reach=totals["within_reach"],
-        covered=totals["covered"],
-        latest_end=max(sheet.ends for sheet in sheets),
-    )
+    return DayToShifts(day, -minus, twice, after, sum(sheet.expected for sheet in sheets))
 
 
 def _view(ground: Ground) -> tuple[int, int, int, int]:

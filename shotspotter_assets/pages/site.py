@@ -15,9 +15,9 @@ from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.pages.alert_table import alert_table
-from shotspotter_assets.pages.data_state import data_state
+from shotspotter_assets.pages.data_state import data_values
 from shotspotter_assets.pages.ground import Ground
-from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
+from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, PastDay, Summary, forecast_days, past_day, stamp_of
 from shotspotter_assets.pages.places import Places
@@ -96,43 +96,36 @@ class Made:
 
 @dataclass
 class _Site:
-    """The files of one partition, of which only the changed ones are written."""
+    """The files of a city, or of the overview, of which only the changed ones are written."""
 
     store: Store
-    city: City
+    name: str
     before: PagesRecord
-    tabs: dict[str, str]
     hashes: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, store: Store, city: City) -> "_Site":
-        has_nowcasts = city.nowcasts is not None or read_latest(store, city) is not None
-        tabs = {file: title for file, title in TABS.items() if file != LAST_HOURS or has_nowcasts}
-        before = read_pages_record(store, city.name) or PagesRecord(card=CityCard(name=city.name))
-        return cls(store, city, before, tabs)
+    def of(cls, store: Store, name: str) -> "_Site":
+        return cls(store, name, read_pages_record(store, name) or PagesRecord(card=CityCard(name=name)))
 
-    def put(self, name: str, content: bytes) -> None:
-        self.hashes[name] = sha256(content)
-        if self.before.files.get(name) != self.hashes[name]:
-            self.store.write_bytes(pages_partition(self.city.name), name, content)
-            self.written.append(name)
+    def put(self, file: str, content: bytes) -> None:
+        self.hashes[file] = sha256(content)
+        if self.before.files.get(file) != self.hashes[file]:
+            self.store.write_bytes(pages_partition(self.name), file, content)
+            self.written.append(file)
 
-    def put_data(self, name: str, data: BaseModel) -> None:
+    def put_data(self, name: str, data: object) -> None:
         self.put(f"{name}.js", script_of(name, data))
 
-    def put_page(self, file: str, **values: Any) -> None:
-        self.put(file, city_page(self.city, self.tabs, file, values))
-
-    def keep(self, name: str) -> bool:
+    def keep(self, file: str) -> bool:
         """Leave a file as it is, if it was written before."""
-        if name in self.before.files:
-            self.hashes[name] = self.before.files[name]
-        return name in self.before.files
+        if file in self.before.files:
+            self.hashes[file] = self.before.files[file]
+        return file in self.before.files
 
-    def write_record(self, record: PagesRecord) -> None:
-        content = record.model_dump_json(indent=1).encode()
-        self.store.write_bytes(pages_partition(self.city.name), PAGES_RECORD_FILE, content)
+    def write_record(self, **changes: Any) -> None:
+        record = self.before.model_copy(update={"files": self.hashes, **changes})
+        self.store.write_bytes(pages_partition(self.name), PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
 
 
 def pages_partition(city: str) -> Partition:
@@ -147,21 +140,28 @@ def read_pages_record(store: Store, city: str) -> PagesRecord | None:
     return None
 
 
-def city_page(city: City, tabs: dict[str, str], file: str, values: dict[str, Any]) -> bytes:
+def city_tabs(store: Store, city: City) -> dict[str, str]:
+    """Return the title of each page of a city by its file; the last hours only where there are nowcasts."""
+    has_nowcasts = city.nowcasts is not None or read_latest(store, city) is not None
+    return {file: title for file, title in TABS.items() if file != LAST_HOURS or has_nowcasts}
+
+
+def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> bytes:
     """Render a page of the city."""
-    common = {
-        "city": city,
-        "city_title": title_of(city.name),
-        "file": file,
-        "tabs": tabs,
-        "csp": policy("" if city.base_map is None else city.base_map.tiles),
-        "shared": f"../city={ALL_CITIES}/",
-        "index": INDEX_FILE,
-        "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
-        "past_days_command": past_days_command(city),
-    }
     template = "tomorrow.html" if file == TOMORROW else file
-    return render(f"{template}.jinja", common | values)
+    return render(
+        f"{template}.jinja",
+        city=city,
+        city_title=title_of(city.name),
+        file=file,
+        tabs=tabs,
+        csp=policy("" if city.base_map is None else city.base_map.tiles),
+        shared=f"../city={ALL_CITIES}/",
+        index=INDEX_FILE,
+        cell_size="{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
+        past_days_command=f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
+        **values,
+    )
 
 
 def make_pages(store: Store, city: City) -> Made:
@@ -178,29 +178,32 @@ def make_pages(store: Store, city: City) -> Made:
         issue = of_another_grid(issue)
     ground = Ground.of(city, layers, places, _in_coverage(store, city, forecast))
     with store.alone(CITY_PAGES, city.name):
-        site = _Site.of(store, city)
-        known = last_known(store, city)
+        site, tabs, known = _Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
+        plans = None if forecast is None else shift_plans(store, city, forecast.record, ground, places)
+        past, alerts = _past_days(site, city, known), alert_table(store, city, known or city.start)
         site.put_data("ground", ground)
+        site.put_data("alerts", alerts)
         if forecast is not None:
             site.put_data("tomorrow", forecast.data)
-        nothing = issue if isinstance(issue, NoForecast) else None
-        not_for = rendered_markdown(NOT_FOR.partition("\n")[2])
-        site.put_page(TOMORROW, forecast=forecast, nothing=nothing, not_for=not_for)
-        if LAST_HOURS in site.tabs:
-            _put_last_hours(site, places)
-        plans = None if forecast is None else shift_plans(store, city, forecast.record, ground, places)
         if isinstance(plans, ShiftPlans):
             site.put("plan.csv", plans.csv)
             site.put("plan.geojson", plans.geojson)
-        site.put_page(PLANS, **plans_values(city, ground, plans))
-        past = _put_past_days(site, known)
-        alerts = alert_table(store, city, known or city.start)
-        site.put_data("alerts", alerts)
-        site.put_page(ALERTS, alerts=alerts)
-        _put_track_record(site, known, places)
-        site.put_page(DATA, state=data_state(store, city, known), covered=len(ground.places))
-        card = _card(city, issue, forecast)
-        site.write_record(PagesRecord(card=card, files=site.hashes, past=past))
+        nothing = issue if isinstance(issue, NoForecast) else None
+        not_for = rendered_markdown(NOT_FOR.partition("\n")[2])
+        pages: dict[str, dict[str, Any]] = {
+            TOMORROW: {"forecast": forecast, "nothing": nothing, "not_for": not_for},
+            PLANS: plans_values(city, ground, plans),
+            PAST: {"past": Summary.of(past), "flagged_percent": FLAGGED_PERCENT},
+            TRACK: _track_record(site, city, known, places),
+            ALERTS: {"alerts": alerts},
+            DATA: {**data_values(store, city, known), "covered": len(ground.places)},
+        }
+        if LAST_HOURS in tabs:
+            pages[LAST_HOURS] = {"hours": last_hours(store, city, places)}
+        for file, values in pages.items():
+            site.put(file, city_page(city, tabs, file, **values))
+        card = _card(city.name, issue, forecast)
+        site.write_record(card=card, past=past)
     index = store.uri(pages_partition(city.name), INDEX_FILE)
     return Made(index, card, site.written, len(site.hashes) - len(site.written))
 
@@ -208,31 +211,29 @@ def make_pages(store: Store, city: City) -> Made:
 def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
     """Make the page of the last hours alone, where the city has pages; return its address."""
     with store.alone(CITY_PAGES, city.name):
-        site = _Site.of(store, city)
+        site = _Site.of(store, city.name)
         if not site.before.files:
             return None
-        site.hashes = dict(site.before.files)
-        _put_last_hours(site, places)
-        site.write_record(site.before.model_copy(update={"files": site.hashes}))
+        site.hashes |= site.before.files
+        hours = last_hours(store, city, places)
+        site.put(LAST_HOURS, city_page(city, city_tabs(store, city), LAST_HOURS, hours=hours))
+        site.write_record()
     return store.uri(pages_partition(city.name), LAST_HOURS)
 
 
 def make_overview(store: Store, names: list[str]) -> str:
     """Make the overview of the cities that have pages, with the files that all pages share; return its address."""
-    partition = pages_partition(ALL_CITIES)
     with store.alone(CITY_PAGES, ALL_CITIES):
-        before = read_pages_record(store, ALL_CITIES) or PagesRecord(card=CityCard(name=ALL_CITIES))
+        site = _Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := read_pages_record(store, name)) is not None]
-        values = {"cards": cards, "titles": {card.name: title_of(card.name) for card in cards}}
-        overview = render("overview.html.jinja", values | {"csp": policy(), "shared": "", "index": INDEX_FILE})
-        files = {INDEX_FILE: overview} | {name: shared_file(name) for name in (*SHARED_FILES, PLOTLY_FILE)}
-        hashes = {name: sha256(content) for name, content in files.items()}
-        for name, content in files.items():
-            if before.files.get(name) != hashes[name]:
-                store.write_bytes(partition, name, content)
-        record = before.model_copy(update={"files": hashes})
-        store.write_bytes(partition, PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
-    return store.uri(partition, INDEX_FILE)
+        overview = render(
+            "overview.html.jinja", cards=cards, title_of=title_of, csp=policy(), shared="", index=INDEX_FILE
+        )
+        site.put(INDEX_FILE, overview)
+        for name in (*SHARED_FILES, PLOTLY_FILE):
+            site.put(name, shared_file(name))
+        site.write_record()
+    return store.uri(pages_partition(ALL_CITIES), INDEX_FILE)
 
 
 def plans_values(city: City, ground: Ground, plans: ShiftPlans | NoPlan | None) -> dict[str, Any]:
@@ -247,47 +248,36 @@ def plans_values(city: City, ground: Ground, plans: ShiftPlans | NoPlan | None) 
     }
 
 
-def _put_last_hours(site: _Site, places: Places) -> None:
-    site.put_page(LAST_HOURS, hours=last_hours(site.store, site.city, places), shown_hours=SHOWN_HOURS)
-
-
-def _put_past_days(site: _Site, known: date | None) -> dict[date, PastDay]:
-    """Put the page of past days, and the maps of the days that are new or have changed."""
+def _past_days(site: _Site, city: City, known: date | None) -> dict[date, PastDay]:
+    """Put the maps of the past days that are new or have changed, and return all past days."""
     past: dict[date, PastDay] = {}
-    for day in [] if known is None else forecast_days(site.store, site.city.name, known):
-        stamp, name, before = stamp_of(site.store, site.city.name, day), f"day-{day}", site.before.past.get(day)
+    for day in [] if known is None else forecast_days(site.store, city.name, known):
+        stamp, name, before = stamp_of(site.store, city.name, day), f"day-{day}", site.before.past.get(day)
         if before is not None and before.stamp == stamp and site.keep(f"{name}.js"):
             past[day] = before
-        elif (made := past_day(site.store, site.city, day, stamp)) is not None:
+        elif (made := past_day(site.store, city, day, stamp)) is not None:
             past[day], maps = made
             site.put_data(name, maps)
-    site.put_page(PAST, past=Summary.of(past), flagged_percent=FLAGGED_PERCENT)
     return past
 
 
-def _put_track_record(site: _Site, known: date | None, places: Places) -> None:
-    store, city = site.store, site.city
-    track, of_folds = None if known is None else issued_track(store, city, places, known), folds(store, city.name)
+def _track_record(site: _Site, city: City, known: date | None, places: Places) -> dict[str, Any]:
+    """Put charts and pictures of the track record, and return the values of its page."""
+    store, of_folds, found = site.store, folds(site.store, city.name), searches(site.store, city.name)
+    track = None if known is None else issued_track(store, city, places, known)
     if track is not None:
         site.put_data("track", track.charts)
-    shown = searches(store, city.name)
-    for search in shown:
-        for name, png in search.pictures.items():
+    for search in found:
+        for name, (png, _) in search.pictures.items():
             site.put(name, png)
-    site.put_page(
-        TRACK,
-        track=track,
-        streets=None if known is None else street_track(store, city.name, known),
-        folds=of_folds,
-        searches=shown,
-        card=None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card),
-        min_weeks=MIN_WEEKS_FOR_INTERVAL,
-    )
-
-
-def past_days_command(city: City) -> str:
-    """Name the backfill that forecasts past days of a city."""
-    return f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}"
+    return {
+        "track": track,
+        "streets": None if known is None else street_track(store, city.name, known),
+        "folds": of_folds,
+        "searches": found,
+        "card": None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card),
+        "min_weeks": MIN_WEEKS_FOR_INTERVAL,
+    }
 
 
 def last_known(store: Store, city: City) -> date | None:
@@ -299,11 +289,11 @@ def last_known(store: Store, city: City) -> date | None:
     return None
 
 
-def _card(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:
+def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:
     if forecast is not None:
         record = forecast.record
         return CityCard(
-            name=city.name,
+            name=city,
             day=record.day,
             expected=record.expected_alerts,
             low=record.expected_alerts_low,
@@ -312,14 +302,14 @@ def _card(city: City, issue: IssueRecord | None, forecast: IssuedForecast | None
             last_known=record.last_known,
         )
     if isinstance(issue, NoForecast):
-        return CityCard(name=city.name, last_known=issue.last_known, note=issue.no_forecast)
-    return CityCard(name=city.name, note="No forecast has been made yet.")
+        return CityCard(name=city, last_known=issue.last_known, note=issue.no_forecast)
+    return CityCard(name=city, note="No forecast has been made yet.")
 
 
 def _in_coverage(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDArray[np.bool_]:
     """Return the cells that maps may show, shape (rows, columns): those forecast, else those with alerts so far."""
     if forecast is not None:
-        row, column = np.divmod(np.array(forecast.data.cells), city.grid.columns)
+        row, column = np.divmod(np.array(forecast.data["cells"]), city.grid.columns)
         return covered_mask(list(zip(row, column, strict=True)), city.shape)
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     with suppress(DaysNotKnownError, MissingPartitionsError):

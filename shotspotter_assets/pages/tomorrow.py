@@ -1,21 +1,19 @@
 """The first page of a city: the newest forecast, by hours and types, with the likeliest places and reasons."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.calendar.dates import hours_of_day
-from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.pages.ground import STREET_METRES, lines_of
+from shotspotter_assets.pages.hours import Hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import amount, chance, chance_classes, reasons, tenths
 from shotspotter_assets.serving.issued_forecasts import (
@@ -28,7 +26,7 @@ from shotspotter_assets.serving.issued_forecasts import (
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_streets import streets_caution, top_street_lines
-from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
+from shotspotter_assets.storage.file_names import FORECAST_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
@@ -44,39 +42,6 @@ BANDS: Final = {
 }
 """First and last local hours."""
 WHOLE_DAY: Final = "Whole day"
-
-
-class View(BaseModel):
-    """The map of one band of hours and one type, by cell."""
-
-    model_config = ConfigDict(frozen=True)
-
-    words: str
-    """Sum over all cells, in words."""
-    classes: list[int]
-    """Place in the legend."""
-    says: list[int]
-    """Place of chance and expected alerts in `TomorrowData.phrases`."""
-    top: list[int]
-    """Numbers of the likeliest cells, the first one first."""
-
-
-class TomorrowData(BaseModel):
-    """The data of the map."""
-
-    model_config = ConfigDict(frozen=True)
-
-    cells: list[int]
-    """row * columns + column of each forecast cell."""
-    views: dict[str, View]
-    """By "band/type", as the form numbers them; type -1 stands for all types."""
-    phrases: list[str]
-    why: list[int]
-    """Place of each cell's reasons in `phrases`."""
-    streets: list[dict[str, object]]
-    """The likeliest streets, ranked: lines, class of the legend, lines of text."""
-    streets_shown: bool
-    """Whether the map shows streets at first: not where points hardly tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +60,8 @@ class IssuedForecast:
     """The newest forecast as its page shows it."""
 
     record: ForecastRecord
-    data: TomorrowData
+    data: dict[str, Any]
+    """The data of the map, as `tomorrow.js` reads them."""
     bands: list[str]
     types: list[str]
     """Empty where types are not forecast."""
@@ -148,7 +114,7 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
         f"{text}.{f' Chance between {first} and {last}.' if first != last else ''}"
         for text, first, last in zip(why, low, high, strict=True)
     ]
-    bands = _bands(store.read_table(partition, HOURLY_FILE), day, city, record.day)
+    bands = _bands(Hours.read(store, city, record), day, city)
     types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
     phrases = {text: at for at, text in enumerate(dict.fromkeys(why))}
     reason = [phrases[text] for text in why]
@@ -168,12 +134,12 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
                 for one, number in zip(chances, (expected * share).tolist(), strict=True)
             ]
             key = f"{at}/{code}"
-            views[key] = View(
-                words=f"{band}{kind}: {amount(total)} alerts expected in the whole area.",
-                classes=chance_classes(of_type).tolist(),
-                says=[phrases.setdefault(text, len(phrases)) for text in says],
-                top=cells[best].tolist(),
-            )
+            views[key] = {
+                "words": f"{band}{kind}: {amount(total)} alerts expected in the whole area.",
+                "classes": chance_classes(of_type).tolist(),
+                "says": [phrases.setdefault(text, len(phrases)) for text in says],
+                "top": cells[best].tolist(),
+            }
             text = whole if key == "0/-1" else [f"{one}." for one in why]
             lists[key] = [Ranked(names[one], chances[one], text[one], int(cells[one])) for one in best]
     caution = streets_caution(store, city.name, record.issue_date)
@@ -181,9 +147,14 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
     expected = np.sort(day["expected"].to_numpy())[::-1].cumsum()
     return IssuedForecast(
         record=record,
-        data=TomorrowData(
-            cells=cells.tolist(), views=views, phrases=list(phrases), why=reason, streets=mapped, streets_shown=not caution
-        ),
+        data={
+            "cells": cells.tolist(),
+            "views": views,
+            "phrases": list(phrases),
+            "why": reason,
+            "streets": mapped,
+            "streets_shown": not caution,
+        },
         bands=[name for name, *_ in bands],
         types=types,
         lists=lists,
@@ -216,16 +187,11 @@ def _streets(store: Store, city: City, record: ForecastRecord) -> tuple[list[dic
     return mapped, ranked
 
 
-def _bands(hourly: pa.Table, day: pa.Table, city: City, of: date) -> Sequence[tuple[str, Array, Array]]:
+def _bands(hours: Hours, day: pa.Table, city: City) -> list[tuple[str, Array, Array]]:
     """Return name, probability and expected alerts by cell of the whole day and of its bands of hours, if any."""
     bands = [(WHOLE_DAY, day["probability"].to_numpy(), day["expected"].to_numpy())]
-    if city.time_precision == "day":
-        return bands
-    wall = wall_clock(hourly["starts_utc"], city.zone).reshape(-1, len(day))[:, 0]
-    hour, is_of_day = hours_of_day(wall), wall.astype("datetime64[D]") == np.datetime64(of)
-    by_hour = hourly["expected"].to_numpy().reshape(-1, len(day))
-    hazard = -np.log1p(-hourly["probability"].to_numpy().reshape(-1, len(day)))
-    for name, (first, last) in BANDS.items():
-        chosen = is_of_day & (hour >= first) & (hour < last)
-        bands.append((name, -np.expm1(-hazard[chosen].sum(axis=0)), by_hour[chosen].sum(axis=0)))
+    for name, (first, last) in BANDS.items() if city.time_precision != "day" else ():
+        hour = hours_of_day(hours.wall)
+        chosen = hours.is_of_day & (hour >= first) & (hour < last)
+        bands.append((name, hours.probability(chosen), hours.expected[chosen].sum(axis=0)))
     return bands

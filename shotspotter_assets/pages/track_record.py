@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.calendar.dates import WEEKDAYS, hours_of_day, is_holiday_fireworks, weekdays
 from shotspotter_assets.calendar.local_time import rows_of_days, wall_clock
@@ -82,30 +80,6 @@ class GroupRow:
     skill: Skill | None = None
 
 
-class Curve(BaseModel):
-    """A line of a chart, with the ends of its intervals if it has any."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str = ""
-    x: list[float] | list[str]
-    y: list[float]
-    low: list[float] = []
-    high: list[float] = []
-
-
-class TrackCharts(BaseModel):
-    """The data of the charts; shares in percent."""
-
-    model_config = ConfigDict(frozen=True)
-
-    months: Curve
-    """Skill over the long-run mean."""
-    reliability: Curve
-    hits: list[Curve]
-    """Share of the cells with an alert by share of the area."""
-
-
 @dataclass(frozen=True)
 class IssuedTrack:
     """Scores of the issued forecasts of the last year."""
@@ -124,25 +98,17 @@ class IssuedTrack:
     """Cells with an alert by group, by the title of the grouping."""
     counts: dict[str, list[GroupRow]]
     """Alerts by hours and by kind."""
-    charts: TrackCharts
-
-
-@dataclass(frozen=True)
-class FoldRow:
-    """One fold's report."""
-
-    first: date
-    last: date
-    best: str
-    over_mean: Skill | None
-    expected_over_came: float | None
+    charts: dict[str, Any]
+    """Skill over the long-run mean by month, reliability, and the share of the cells with an alert by share of the area, in
+    percent, as `track.js` draws them."""
 
 
 @dataclass(frozen=True)
 class Folds:
     """The reports of a city's folds."""
 
-    rows: list[FoldRow]
+    rows: list[tuple[FoldReport, str, Skill | None, float | None]]
+    """Each with its best forecast, the skill of that over the long-run mean, and expected alerts over those that came."""
     report: WalkForwardReport | None
     card: str | None
     """Model card in Markdown."""
@@ -151,18 +117,6 @@ class Folds:
     horizon: int | None
     type_skill: Skill | None
     """Skill of the forecast of types over the recent mix of types."""
-
-
-@dataclass(frozen=True)
-class LengthRow:
-    """The streets with most expected alerts per metre, up to a share of the network's length."""
-
-    length: int
-    """Percent."""
-    hit_rate: float
-    """Share of the segments with an alert."""
-    mean_hit_rate: float | None
-    """Share by a ranking by the mean of each street's own past."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +130,9 @@ class StreetTrack:
     """Skill over the mean of each street's own past."""
     expected: float
     came: float
-    lengths: list[LengthRow]
+    lengths: list[tuple[int, float | None, float | None]]
+    """Percent of the network's length, and the share of segments with an alert on the riskiest streets of that length:
+    by the forecast, and by the mean of each street's own past."""
     caution: str
     """A sentence where points hardly tell streets apart, else ""."""
 
@@ -207,15 +163,12 @@ def street_track(store: Store, city: str, last: date) -> StreetTrack | None:
         expected=sum(of_day.predicted for of_day in scores),
         came=came,
         lengths=[
-            LengthRow(
-                length,
-                _pooled((of_day.observed, of_day.hit_rate[length]) for of_day in scores) or 0.0,
-                _pooled((observed, of_mean[length]) for observed, of_mean in with_mean),
-            )
+            (length, _pooled((each.observed, each.hit_rate[length]) for each in scores),
+             _pooled((observed, of_mean[length]) for observed, of_mean in with_mean))
             for length in (LENGTHS if came else ())
         ],
         caution=records[-1].caution,
-    )
+    )  # fmt: skip
 
 
 def _pooled(rates: Iterable[tuple[float, float | None]]) -> float | None:
@@ -240,9 +193,67 @@ def issued_track(store: Store, city: City, places: Places, last: date) -> Issued
     table = scored_days(known, history, "candidate" if serving is None else serving.candidate)
     if table is None:
         return None
+    observed, probability, days = observed_of(table), table[SERVED].to_numpy(), days_of(table)
+    scores = score_table(table)
+    baselines = [name for name in model_names(table) if name not in (SERVED, NEVER)]
+    best = min(baselines, key=lambda name: scores[name].log_loss)
+    if serving is not None and serving.gate.best_baseline in baselines:
+        best = serving.gate.best_baseline
     leads = np.repeat([lead_of(each) for each in known.values()], [len(each) for each in known.values()])
+    groups = {
+        **_rows_by_area(city, places, table),
+        "Weekday": _rows(table, np.array(WEEKDAYS)[weekdays(days)], WEEKDAYS),
+        "Kind of day": _rows(table, np.where(is_holiday_fireworks(days), "days of fireworks", "other days")),
+        "Days ahead": _rows(table, leads.astype(str)),
+    }
     counts = {"Hours": _by_hours(store, history, known), "Kind of gunfire": _by_kind(history, known)}
-    return _track(city, places, table, leads, serving, {name: rows for name, rows in counts.items() if rows})
+    months = [(row.name, row.skill) for row in _rows(table, days.astype("datetime64[M]").astype(str)) if row.skill]
+    calibration = reliability(probability, observed)
+    return IssuedTrack(
+        first=days.min().astype(date),
+        last=days.max().astype(date),
+        days=len(np.unique(days)),
+        over_mean=Skill.of(table_gain(table, SERVED, HISTORICAL_MEAN)),
+        over_best=Skill.of(table_gain(table, SERVED, best)),
+        best_baseline=best,
+        expected=float(probability.sum()),
+        came=int(observed.sum()),
+        hit_5=scores[SERVED].hit_rate[5],
+        mean_hit_5=scores[HISTORICAL_MEAN].hit_rate[5],
+        groups={name: rows for name, rows in groups.items() if len(rows) > 1},
+        counts={name: rows for name, rows in counts.items() if rows},
+        charts={
+            "months": {
+                "x": [name for name, _ in months],
+                "y": [skill.factor for _, skill in months],
+                "low": [skill.low or skill.factor for _, skill in months],
+                "high": [skill.high or skill.factor for _, skill in months],
+            },
+            "reliability": {
+                "x": _percent(calibration.mean_forecast),
+                "y": _percent(calibration.observed_frequency),
+                "low": _percent(calibration.low),
+                "high": _percent(calibration.high),
+            },
+            "hits": [
+                {
+                    "name": {SERVED: "what was served", HISTORICAL_MEAN: "long-run mean"}.get(name, name.replace("_", " ")),
+                    "x": [0.0, *AREAS, 100.0],
+                    "y": [0.0, *_percent(scores[name].hit_rate[area] or 0.0 for area in AREAS), 100.0],
+                }
+                for name in dict.fromkeys([SERVED, best, HISTORICAL_MEAN])
+            ],
+        },
+    )  # fmt: skip
+
+
+def _rows_by_area(city: City, places: Places, table: pa.Table) -> dict[str, list[GroupRow]]:
+    """Score by district; without districts by the areas of reports."""
+    cells, at = np.unique(np.stack(cells_of(table), axis=1), axis=0, return_inverse=True)
+    districts = places.districts(*cells.T)
+    if any(districts):
+        return {"District": _rows(table, np.array([name or NO_DISTRICT for name in districts])[at.ravel()])}
+    return {"Area": _rows(table, cell_areas(city).names[tuple(cells.T)][at.ravel()])}
 
 
 def _by_kind(history: CityHistory, forecasts: Mapping[date, pa.Table]) -> list[GroupRow]:
@@ -286,70 +297,6 @@ def _by_hours(store: Store, history: CityHistory, forecasts: Mapping[date, pa.Ta
     ]
 
 
-def _track(
-    city: City,
-    places: Places,
-    table: pa.Table,
-    leads: npt.NDArray[np.int64],
-    serving: ServingRecord | None,
-    counts: dict[str, list[GroupRow]],
-) -> IssuedTrack:
-    observed, probability, days = observed_of(table), table[SERVED].to_numpy(), days_of(table)
-    scores = score_table(table)
-    baselines = [name for name in model_names(table) if name not in (SERVED, NEVER)]
-    best = min(baselines, key=lambda name: scores[name].log_loss)
-    if serving is not None and serving.gate.best_baseline in baselines:
-        best = serving.gate.best_baseline
-    calibration = reliability(probability, observed)
-    cells, at = np.unique(np.stack(cells_of(table), axis=1), axis=0, return_inverse=True)
-    districts = [name or NO_DISTRICT for name in places.districts(*cells.T)]
-    has_districts = set(districts) != {NO_DISTRICT}
-    names = districts if has_districts else cell_areas(city).names[tuple(cells.T)].tolist()
-    groups = {
-        "District" if has_districts else "Area": _rows(table, np.array(names)[at.ravel()]),
-        "Weekday": _rows(table, np.array(WEEKDAYS)[weekdays(days)], WEEKDAYS),
-        "Kind of day": _rows(table, np.where(is_holiday_fireworks(days), "days of fireworks", "other days")),
-        "Days ahead": _rows(table, leads.astype(str)),
-    }
-    months = [(row.name, row.skill) for row in _rows(table, days.astype("datetime64[M]").astype(str)) if row.skill]
-    return IssuedTrack(
-        first=days.min().astype(date),
-        last=days.max().astype(date),
-        days=len(np.unique(days)),
-        over_mean=Skill.of(table_gain(table, SERVED, HISTORICAL_MEAN)),
-        over_best=Skill.of(table_gain(table, SERVED, best)),
-        best_baseline=best,
-        expected=float(probability.sum()),
-        came=int(observed.sum()),
-        hit_5=scores[SERVED].hit_rate[5],
-        mean_hit_5=scores[HISTORICAL_MEAN].hit_rate[5],
-        groups={name: rows for name, rows in groups.items() if len(rows) > 1},
-        counts=counts,
-        charts=TrackCharts(
-            months=Curve(
-                x=[name for name, _ in months],
-                y=[skill.factor for _, skill in months],
-                low=[skill.low or skill.factor for _, skill in months],
-                high=[skill.high or skill.factor for _, skill in months],
-            ),
-            reliability=Curve(
-                x=_percent(calibration.mean_forecast),
-                y=_percent(calibration.observed_frequency),
-                low=_percent(calibration.low),
-                high=_percent(calibration.high),
-            ),
-            hits=[
-                Curve(
-                    name={SERVED: "what was served", HISTORICAL_MEAN: "long-run mean"}.get(name, name.replace("_", " ")),
-                    x=[0.0, *map(float, AREAS), 100.0],
-                    y=[0.0, *_percent(scores[name].hit_rate[area] or 0.0 for area in AREAS), 100.0],
-                )
-                for name in dict.fromkeys([SERVED, best, HISTORICAL_MEAN])
-            ],
-        ),
-    )  # fmt: skip
-
-
 def _percent(shares: Iterable[float]) -> list[float]:
     return [100 * share for share in shares]
 
@@ -374,29 +321,22 @@ def folds(store: Store, city: str) -> Folds | None:
     cutoffs = sorted(store.days_present("evaluation_reports", city, REPORT_FILE, "fold"))
     if not cutoffs:
         return None
-    report = scores = card = None
-    with suppress(MissingObjectError):
+    rows = []
+    for fold, scores in (read_fold_report(store, city, cutoff) for cutoff in cutoffs):
+        best = scores.models()[0]
+        gain = scores.value("gain_nats_per_positive", best)
+        over_mean = None if gain is None else Skill(math.exp(gain))
+        rows.append((fold, best, over_mean, scores.value("predicted_over_observed", best)))
+    try:
         report, scores = read_walk_forward_report(store, city)
         card = store.read_bytes(walk_forward_partition(city), CARD_FILE).decode()
-    horizon = min(report.horizons, default=None) if report is not None else None
-    types = [] if scores is None else [name for name in scores.models(TYPES) if name != TRAILING_MIX]
-    return Folds(
-        rows=[_fold_row(*read_fold_report(store, city, fold)) for fold in cutoffs],
-        report=report,
-        card=card,
-        by_hour=[]
-        if report is None or scores is None or horizon is None
-        else _by_hour_of_issue(report, scores, horizon),
-        horizon=horizon,
-        type_skill=Skill.of(scores.gain(TRAILING_MIX, types[0], TYPES)) if scores is not None and types else None,
-    )
-
-
-def _fold_row(report: FoldReport, scores: ScoreTable) -> FoldRow:
-    best = scores.models()[0]
-    gain = scores.value("gain_nats_per_positive", best)
-    over_mean = None if gain is None else Skill(math.exp(gain))
-    return FoldRow(report.test_first, report.test_last, best, over_mean, scores.value("predicted_over_observed", best))
+    except MissingObjectError:
+        return Folds(rows, report=None, card=None, by_hour=[], horizon=None, type_skill=None)
+    types = [name for name in scores.models(TYPES) if name != TRAILING_MIX]
+    horizon = min(report.horizons, default=None)
+    by_hour = [] if horizon is None else _by_hour_of_issue(report, scores, horizon)
+    type_skill = Skill.of(scores.gain(TRAILING_MIX, types[0], TYPES)) if types else None
+    return Folds(rows, report, card, by_hour, horizon, type_skill)
 
 
 def _by_hour_of_issue(report: WalkForwardReport, scores: ScoreTable, horizon: int) -> list[GroupRow]:

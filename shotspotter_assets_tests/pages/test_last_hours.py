@@ -59,9 +59,9 @@ def test_nowcasts_stand_beside_what_came_of_them(tmp_path: Path) -> None:
     assert found is not None
     assert (found.minutes, found.record.incidents_last_hour) == ((15, 60), 2)
     assert [place.chances for place in found.places] == [
-        ("1 in 10", "4 in 10"),
-        ("1 in 20", "1 in 5"),
-        ("1 in 40", "1 in 10"),
+        ["1 in 10", "4 in 10"],
+        ["1 in 20", "1 in 5"],
+        ["1 in 40", "1 in 10"],
     ]
     assert [round(place.times, 3) for place in found.places] == [40, 20, 10]
     latest, first = found.nowcasts

@@ -115,7 +115,7 @@ def test_the_track_record_pools_the_scores_of_streets(tiny_site: TinySite) -> No
     assert track.came == pytest.approx(came)
     assert track.expected == pytest.approx(sum(of_day.predicted for of_day in scores))
     caught = sum(of_day.observed * (of_day.hit_rate[5] or 0.0) for of_day in scores) / came
-    assert track.lengths[-1].hit_rate == pytest.approx(caught)
+    assert track.lengths[-1][1] == pytest.approx(caught)
     gained = sum((of_day.log_loss_of_mean or 0.0) - of_day.log_loss for of_day in scores) * scores[0].segments / came
     assert track.over_mean is not None
     assert track.over_mean.factor == pytest.approx(math.exp(gained))
@@ -141,7 +141,7 @@ def test_the_shown_numbers_add_up_from_the_day_to_the_shifts(tiny_site: TinySite
     assert sum(steps) == pytest.approx(float(amount(way.shifts)))
     assert sum(float(amount(sheet.expected)) for sheet in plans.sheets) == pytest.approx(float(amount(way.shifts)))
     assert way.day == pytest.approx(float(page(tiny_site.store).partition("About <strong>")[2].split()[0]))
-    assert 0 < way.covered < way.within_reach < way.shifts
+    assert 0 < plans.totals["covered"] < plans.totals["within_reach"] < way.shifts
 
 
 def test_a_warning_stays_on_the_page_after_a_run_over_other_days(copy: Store, tiny_site: TinySite) -> None:
