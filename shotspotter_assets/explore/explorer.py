@@ -8,6 +8,7 @@ from typing import Final
 
 import ipywidgets as ipw
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
@@ -18,6 +19,7 @@ from shotspotter_assets.explore.figures import Ground, alerts_map, forecast_besi
 from shotspotter_assets.explore.stored import (
     NEXT_DAY,
     Target,
+    alerts_between,
     forecast_sources,
     stored_alerts,
     stored_cities,
@@ -50,7 +52,7 @@ class Explorer:
         self._store, self._cities, self._is_quiet = store, cities, False
         self._days = cache(lambda name: stored_days(store, cities[name]))
         self._alerts = cache(lambda name: stored_alerts(store, cities[name]))
-        self._ground = cache(lambda name: Ground.of(cities[name]))
+        self._ground = cache(lambda name: Ground(cities[name]))
         self._trained: dict[tuple[str, tuple[int, ...], int], dict[str, Callable[[], pa.Table | None]]] = {}
         self._sources: dict[str, Callable[[], pa.Table | None]] = {}
         self.table: pa.Table | None = None
@@ -178,8 +180,7 @@ class Explorer:
 
     def _draw_alerts(self) -> None:
         first, last = (one.value or day for one, day in zip((self.first_day, self.last_day), self.days, strict=True))
-        alerts = self._alerts(self.city.name).of_types(self.city.forecast_codes)
-        shown = alerts.between(np.datetime64(first), np.datetime64(last) + np.timedelta64(1, "D"))
+        shown = self._alerts_from(np.datetime64(first), 24 * ((last - first).days + 1))
         draw(self.alerts_box, alerts_map(self._ground(self.city.name), shown))
 
     def _draw_forecast(self) -> None:
@@ -193,11 +194,13 @@ class Explorer:
         self.note.value = "" if len(rows) else sentence(f"Nothing is forecast at {hour}:00 on {day}.")
         if len(rows):
             first = np.datetime64(day) + np.timedelta64(hour or 0, "h")
-            alerts = self._alerts(self.city.name).of_types(self.city.forecast_codes)
-            alerts = alerts.between(first, first + np.timedelta64(hours or 24, "h"))
+            alerts = self._alerts_from(first, hours or 24)
             when = f"{day}" if hour is None else f"{day}, {hour}:00 and the {hours} h from then on"
             ground = self._ground(self.city.name)
             draw(self.forecast_box, forecast_beside_observed(ground, rows, self.model_list.value, alerts, when))
+
+    def _alerts_from(self, first: np.datetime64, hours: int) -> pd.DataFrame:
+        return alerts_between(self._alerts(self.city.name), self.city.forecast_codes, first, hours)
 
     def _remedy(self) -> str:
         hours = self.horizon

@@ -3,7 +3,6 @@
 Maps are plain axes of degrees over the city's layers: nothing is fetched from a map server.
 """
 
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Final
@@ -21,7 +20,6 @@ from shotspotter_assets.evaluation.forecasts_table import cells_of, model_names,
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.plots import COLOUR_LIMIT_QUANTILE, COLOURS
 from shotspotter_assets.evaluation.scores import score_table
-from shotspotter_assets.explore.stored import Alerts
 from shotspotter_assets.gridding.cells import cell_middles
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_hours.baseline import Climatology
@@ -35,26 +33,16 @@ OUTSIDE: Final = "#eeeeee"
 """Colour of the plot where nothing is forecast."""
 
 
-@dataclass(frozen=True)
 class Ground:
-    """The lines under a city's maps, and the names of its places."""
+    """The lines under a city's maps, and the names of its places.
 
-    city: City
-    layers: CityLayers
+    Raises:
+        ValueError: a file of the city's layers cannot be used.
+    """
 
-    @classmethod
-    def of(cls, city: City) -> "Ground":
-        """Read the layers that the city's file names.
-
-        Raises:
-            ValueError: a file cannot be used.
-        """
-        return cls(city, CityLayers.read(city))
-
-    @cached_property
-    def places(self) -> Places:
-        """Names of places."""
-        return Places(self.city, self.layers)
+    def __init__(self, city: City) -> None:
+        self.city, self.layers = city, CityLayers.read(city)
+        self.places = Places(city, self.layers)
 
     @cached_property
     def lines(self) -> list[go.Scattergl]:
@@ -74,11 +62,11 @@ class Ground:
         figure.update_layout(height=HEIGHT, width=WIDTH, margin={"l": 60, "r": 20, "t": 80, "b": 50})
 
 
-def alerts_map(ground: Ground, alerts: Alerts) -> go.Figure:
+def alerts_map(ground: Ground, alerts: pd.DataFrame) -> go.Figure:
     """Draw all of the alerts as points, a colour for each type."""
     figure = go.Figure(ground.lines)
     for number, (code, name) in enumerate(ground.city.type_names.items()):
-        of_type = alerts.of_types((code,))
+        of_type = alerts[alerts["code"] == code]
         if len(of_type):
             figure.add_trace(_points(of_type, f"{name} ({len(of_type):,})", COLOURS[number % len(COLOURS)], size=5))
     ground.style_axes(figure)
@@ -86,7 +74,7 @@ def alerts_map(ground: Ground, alerts: Alerts) -> go.Figure:
     return figure
 
 
-def forecast_beside_observed(ground: Ground, table: pa.Table, model: str, alerts: Alerts, when: str) -> go.Figure:
+def forecast_beside_observed(ground: Ground, table: pa.Table, model: str, alerts: pd.DataFrame, when: str) -> go.Figure:
     """Draw the forecast of one period as a map, and beside it the alerts of that period.
 
     Args:
@@ -163,11 +151,10 @@ def _gaps(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
     return [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
 
 
-def _points(alerts: Alerts, name: str, colour: str, size: int) -> go.Scattergl:
-    times = np.char.replace(np.datetime_as_string(alerts.wall.astype("datetime64[m]")), "T", " ")
+def _points(alerts: pd.DataFrame, name: str, colour: str, size: int) -> go.Scattergl:
     return go.Scattergl(
-        x=alerts.longitude, y=alerts.latitude, text=times, hovertemplate="%{text}", mode="markers", name=name,
-        marker={"color": colour, "size": size, "opacity": 0.7},
+        x=alerts["longitude"], y=alerts["latitude"], text=alerts["wall"].dt.strftime("%Y-%m-%d %H:%M"), mode="markers",
+        hovertemplate="%{text}", name=name, marker={"color": colour, "size": size, "opacity": 0.7},
     )  # fmt: skip
 
 

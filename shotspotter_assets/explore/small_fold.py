@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
-from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
@@ -50,26 +49,6 @@ class SmallFold:
     changes: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A setting of a forecaster."""
-
-    name: str
-    value: Any
-    description: str = ""
-
-
-def parameters_of(city: City, horizon: int, model: str) -> list[Parameter]:
-    """List the settings of a forecaster with their values for the city; forecasters of hours have none."""
-    if horizon:
-        return []
-    values = city_settings(city, model)
-    return [
-        Parameter(name, getattr(values, name), field.description or "")
-        for name, field in type(values).model_fields.items()
-    ]
-
-
 def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[str], None]) -> pa.Table:
     """Return the forecasts table of the test days: of the model and of every baseline, fitted on the same days.
 
@@ -90,7 +69,9 @@ def train_small_fold(store: Store, city: City, fold: SmallFold, log: Callable[[s
     stored = CityHistory.load(store, city, last, max(first, city.start)).complete()
     before = CityHistory.load(store, city, fold.cutoff - timedelta(days=1), stored.days[0]).complete()
     settings = {} if fold.horizon else {fold.model: city_settings(city, fold.model, fold.changes)}
-    windows = split_days(len(before.days), VALIDATION_SHARE, _input_days(settings))
+    # The input window of the reference network; other forecasters need one day.
+    input_days = max((getattr(one, "days", 1) for one in settings.values()), default=1)
+    windows = split_days(len(before.days), VALIDATION_SHARE, input_days)
     context = FitContext(
         read_shared(store, city, fold.cutoff), log=log, changes={fold.model: fold.changes} if settings else {}
     )
@@ -113,8 +94,3 @@ def beside_stored(store: Store, city: City, fold: SmallFold, table: pa.Table) ->
     renamed = stored.rename_columns([name if name in keys else f"{STORED}{name}" for name in stored.column_names])
     joined = table.join(renamed, keys, join_type="inner")
     return joined.sort_by([(name, "ascending") for name in keys]) if len(joined) else None
-
-
-def _input_days(settings: Mapping[str, BaseModel]) -> int:
-    """Return the days in an input window of the reference network; other forecasters need one day."""
-    return max((getattr(one, "days", 1) for one in settings.values()), default=1)

@@ -1,13 +1,13 @@
 """Stored data of a city for the notebook: targets, alerts, and forecasts to show beside what happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -77,37 +77,6 @@ def with_target(city: City, target: Target) -> City:
     return CityOfTarget(**{name: getattr(city, name) for name in City.model_fields}, target_codes=target.codes)
 
 
-@dataclass(frozen=True)
-class Alerts:
-    """Counted alerts of a city by time; all arrays have the shape (alerts,).
-
-    Attributes:
-        wall: reading of the city's clock, datetime64[us].
-        longitude: in WGS84 degrees.
-        latitude: in WGS84 degrees.
-        code: of the type.
-    """
-
-    wall: npt.NDArray[np.datetime64]
-    longitude: npt.NDArray[np.float64]
-    latitude: npt.NDArray[np.float64]
-    code: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.wall)
-
-    def between(self, first: np.datetime64, end: np.datetime64) -> "Alerts":
-        """Select from one reading of the clock until before another one."""
-        return self._where((self.wall >= first) & (self.wall < end))
-
-    def of_types(self, codes: tuple[int, ...]) -> "Alerts":
-        """Select any of the type codes."""
-        return self._where(np.isin(self.code, codes))
-
-    def _where(self, chosen: npt.NDArray[np.bool_]) -> "Alerts":
-        return Alerts(self.wall[chosen], self.longitude[chosen], self.latitude[chosen], self.code[chosen])
-
-
 def stored_cities(store: Store, cities: Cities) -> list[str]:
     """Name the cities with stored days.
 
@@ -129,16 +98,25 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
     return min(days), max(days)
 
 
-def stored_alerts(store: Store, city: City) -> Alerts:
-    """Read the counted alerts of all stored days."""
+def stored_alerts(store: Store, city: City) -> pd.DataFrame:
+    """Read the counted alerts of all stored days: `wall` of the city's clock, `longitude`, `latitude` and `code` of the type."""
     table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, *stored_days(store, city), COLUMNS)
     if table is None:
-        empty = np.zeros(0)
-        return Alerts(empty.astype("datetime64[us]"), empty, empty, empty.astype(np.int64))
+        return pd.DataFrame({"wall": [], "longitude": [], "latitude": [], "code": []}).astype(
+            {"wall": "datetime64[us]"}
+        )
     table = counted_alerts(table, city)
-    codes = table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
-    wall = wall_clock(table["time_utc"], city.zone)
-    return Alerts(wall, table["longitude"].to_numpy(), table["latitude"].to_numpy(), codes)
+    codes = table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE)
+    columns = {"longitude": table["longitude"], "latitude": table["latitude"], "code": codes}
+    return pd.DataFrame(
+        {"wall": wall_clock(table["time_utc"], city.zone)} | {k: v.to_numpy() for k, v in columns.items()}
+    )
+
+
+def alerts_between(alerts: pd.DataFrame, codes: Sequence[int], first: np.datetime64, hours: int) -> pd.DataFrame:
+    """Select alerts of any of the type codes in so many hours from a reading of the clock on."""
+    wall = alerts["wall"]
+    return alerts[alerts["code"].isin(codes) & (wall >= first) & (wall < first + np.timedelta64(hours, "h"))]
 
 
 def fold_cutoffs(store: Store, city: City, horizon: int = NEXT_DAY) -> list[date]:
@@ -149,9 +127,10 @@ def fold_cutoffs(store: Store, city: City, horizon: int = NEXT_DAY) -> list[date
 
 def fold_table(store: Store, city: City, cutoff: date, horizon: int) -> pa.Table | None:
     """Read the forecasts table of a fold's report at a horizon; None where the report has none."""
-    if cutoff not in fold_cutoffs(store, city, horizon):
+    partition, file = fold_partition(city.name, cutoff), FOLD_HOURS_FILE if horizon else FOLD_FORECASTS_FILE
+    if not store.exists(partition, file):
         return None
-    table = store.read_table(fold_partition(city.name, cutoff), FOLD_HOURS_FILE if horizon else FOLD_FORECASTS_FILE)
+    table = store.read_table(partition, file)
     if horizon:
         table = table.filter(pc.field("horizon") == horizon)
     # A model without forecasts of this horizon has only nulls there.

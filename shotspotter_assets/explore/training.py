@@ -6,25 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets as ipw
 
-from shotspotter_assets.explore.small_fold import (
-    STORED,
-    Parameter,
-    SmallFold,
-    beside_stored,
-    parameters_of,
-    train_small_fold,
-)
+from shotspotter_assets.explore.small_fold import STORED, SmallFold, beside_stored, train_small_fold
 from shotspotter_assets.explore.stored import fold_cutoffs
 from shotspotter_assets.explore.widgets import (
     WIDE,
-    parameter_value,
-    parameter_widget,
     score_table_html,
     sentence,
     set_options,
+    setting_widget,
+    widget_value,
 )
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.registry import BASELINES, SERVABLE
+from shotspotter_assets.models.registry import BASELINES, SERVABLE, city_settings
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Store
 
@@ -44,19 +37,19 @@ class Training:
 
     def __init__(self, store: Store, explorer: "Explorer") -> None:
         self._store, self._explorer = store, explorer
-        self._parameters: list[Parameter] = []
+        self._before: dict[str, Any] = {}
         self.cutoff_list = ipw.Dropdown(options=["-"], description="First test day", **WIDE)
         self.model_list = ipw.Dropdown(options=["-"], description="Model", **WIDE)
         self.days_box = ipw.BoundedIntText(DAYS, min=MIN_DAYS, max=10_000, description="Days before it", **WIDE)
         self.test_days_box = ipw.BoundedIntText(TEST_DAYS, min=MIN_TEST_DAYS, max=92, description="Test days", **WIDE)
-        self.parameter_box = ipw.VBox()
+        self.setting_box = ipw.VBox()
         self.button = ipw.Button(description="Train", button_style="primary", icon="play")
         self.progress = ipw.IntProgress(layout={"width": "60%"})
         self.status, self.scores = ipw.HTML(), ipw.HTML()
         of_fold = ipw.VBox([self.cutoff_list, self.days_box, self.test_days_box])
-        of_model = ipw.VBox([self.model_list, self.parameter_box])
+        of_model = ipw.VBox([self.model_list, self.setting_box])
         self.box = ipw.VBox([ipw.HBox([of_fold, of_model]), self.button, self.progress, self.status, self.scores])
-        self.model_list.observe(lambda _: self._offer_parameters(), "value")
+        self.model_list.observe(lambda _: self._offer_settings(), "value")
         self.button.on_click(lambda _: self.train())
 
     def offer(self) -> None:
@@ -71,13 +64,13 @@ class Training:
         self.progress.value = 0
         if self.button.disabled:
             self.status.value = sentence(f"{MIN_DAYS + MIN_TEST_DAYS} stored days are needed to train a small fold.")
-        self._offer_parameters()
+        self._offer_settings()
 
     def train(self) -> None:
         """Train the chosen fold and show its scores; an error is shown as a sentence."""
         started, fold = monotonic(), self._fold()
         self.button.disabled = True
-        self.progress.max = STEPS + len(BASELINES) + int(self._settings().get("epochs", 0))
+        self.progress.max = STEPS + len(BASELINES) + int(self._values().get("epochs", 0))
         self.progress.value = 0
 
         def report(message: str) -> None:
@@ -114,22 +107,22 @@ class Training:
         ]
         return [cutoff for cutoff in dict.fromkeys([*cutoffs, latest]) if (cutoff - first).days >= MIN_DAYS]
 
-    def _offer_parameters(self) -> None:
-        explorer = self._explorer
-        self._parameters = parameters_of(explorer.city, explorer.horizon, self.model_list.value)
-        self.parameter_box.children = [parameter_widget(one) for one in self._parameters]
+    def _offer_settings(self) -> None:
+        self.setting_box.children = []
+        if not self._explorer.horizon:  # forecasters of hours have no settings
+            settings = city_settings(self._explorer.city, self.model_list.value)
+            self.setting_box.children = [setting_widget(settings, name) for name in type(settings).model_fields]
+        self._before = self._values()
 
-    def _settings(self) -> dict[str, Any]:
-        pairs = zip(self._parameters, self.parameter_box.children, strict=True)
-        return {parameter.name: parameter_value(parameter, widget) for parameter, widget in pairs}
+    def _values(self) -> dict[str, Any]:
+        return {widget.description: widget_value(widget) for widget in self.setting_box.children}
 
     def _fold(self) -> SmallFold:
-        default = {parameter.name: parameter.value for parameter in self._parameters}
         return SmallFold(
             cutoff=self.cutoff_list.value,
             days=self.days_box.value,
             test_days=self.test_days_box.value,
             horizon=self._explorer.horizon,
             model=self.model_list.value,
-            changes={name: value for name, value in self._settings().items() if value != default[name]},
+            changes={name: value for name, value in self._values().items() if value != self._before[name]},
         )

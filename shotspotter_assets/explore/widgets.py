@@ -7,10 +7,10 @@ from typing import Any, Final
 import ipywidgets as ipw
 import pyarrow as pa
 from plotly import graph_objects as go
+from pydantic import BaseModel
 
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.explore.figures import reference_of, scores_of
-from shotspotter_assets.explore.small_fold import Parameter
 
 WIDE: Final = {"style": {"description_width": "110px"}}
 
@@ -43,22 +43,25 @@ def score_table_html(title: str, table: pa.Table, note: str = "") -> str:
     return f"<b>{heading}</b>{scores_of(table).to_html(index=False, border=0, justify='left')}"
 
 
-def parameter_widget(parameter: Parameter) -> Any:
-    """Return a widget that changes a setting of a forecaster."""
-    of: dict[str, Any] = {"description": parameter.name, "tooltip": parameter.description, **WIDE}
-    match parameter.value:
+def setting_widget(settings: BaseModel, name: str) -> Any:
+    """Return a widget that changes a setting of a forecaster; items of lists are written with commas between them."""
+    value, tooltip = getattr(settings, name), type(settings).model_fields[name].description or ""
+    of: dict[str, Any] = {"description": name, "tooltip": tooltip, **WIDE}
+    match value:
         case bool():
-            return ipw.Checkbox(parameter.value, indent=False, **of)
+            return ipw.Checkbox(value, indent=False, **of)
         case int():
-            return ipw.IntText(parameter.value, **of)
+            return ipw.IntText(value, **of)
         case float():
-            return ipw.FloatText(parameter.value, step=None, **of)
+            return ipw.FloatText(value, step=None, **of)
         case _:
-            return ipw.Text(", ".join(map(str, parameter.value)), **of)
+            return ipw.Text(", ".join(map(str, value)), **of)
 
 
-def parameter_value(parameter: Parameter, widget: Any) -> Any:
-    """Read the widget of a setting; lists are written with commas between their items."""
-    if isinstance(parameter.value, bool | int | float):
-        return widget.value
-    return [item.strip() for item in widget.value.split(",") if item.strip()]
+def widget_value(widget: Any) -> Any:
+    """Read the widget of a setting."""
+    return (
+        [item.strip() for item in widget.value.split(",") if item.strip()]
+        if isinstance(widget, ipw.Text)
+        else widget.value
+    )

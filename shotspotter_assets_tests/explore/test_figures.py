@@ -3,10 +3,11 @@
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shotspotter_assets.explore.figures import Ground, alerts_map, forecast_beside_observed, rows_of_period
-from shotspotter_assets.explore.stored import NEXT_DAY, Alerts, fold_table, stored_alerts
+from shotspotter_assets.explore.stored import NEXT_DAY, alerts_between, fold_table, stored_alerts
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import with_city
 from shotspotter_assets_tests.explore.conftest import CITY, FOLD, HORIZON, MODEL
@@ -15,12 +16,12 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import layers
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground.of(with_city(CITY, layers=layers(tmp_path_factory.mktemp("layers")))[CITY])
+    return Ground(with_city(CITY, layers=layers(tmp_path_factory.mktemp("layers")))[CITY])
 
 
-def of_day(explored: Store, ground: Ground, day: date) -> Alerts:
-    start = np.datetime64(day)
-    return stored_alerts(explored, ground.city).between(start, start + np.timedelta64(1, "D"))
+def of_day(explored: Store, ground: Ground, day: date) -> pd.DataFrame:
+    city = ground.city
+    return alerts_between(stored_alerts(explored, city), city.forecast_codes, np.datetime64(day), 24)
 
 
 def test_layers_lie_under_the_alerts_and_maps_are_as_long_as_on_the_ground(explored: Store, ground: Ground) -> None:

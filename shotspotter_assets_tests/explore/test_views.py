@@ -5,22 +5,24 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
 from plotly import graph_objects as go
+from pydantic import BaseModel
 
 from shotspotter_assets.explore.explorer import Explorer
-from shotspotter_assets.explore.small_fold import Parameter
 from shotspotter_assets.explore.stored import (
     ALL_ALERTS,
     NEXT_DAY,
     NothingStoredError,
+    alerts_between,
     fold_table,
     stored_alerts,
     targets_of,
     with_target,
 )
-from shotspotter_assets.explore.widgets import parameter_value, parameter_widget
+from shotspotter_assets.explore.widgets import setting_widget, widget_value
 from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -31,6 +33,10 @@ TINY = CITIES[CITY]
 
 def choose_target(explorer: Explorer, target: str) -> None:
     explorer.target_list.value = dict(explorer.target_list.options)[target]
+
+
+def came(explored: Store, first: np.datetime64, hours: int) -> pd.DataFrame:
+    return alerts_between(stored_alerts(explored, TINY), TINY.forecast_codes, first, hours)
 
 
 def shown_alerts(explorer: Explorer) -> go.FigureWidget:
@@ -63,15 +69,14 @@ def test_targets_are_the_files_own_then_all_alerts_and_each_type() -> None:
 
 
 def test_alerts_between_two_days_are_on_the_map(explorer: Explorer, explored: Store) -> None:
-    alerts = stored_alerts(explored, TINY)
     assert explorer.last_day.value - explorer.first_day.value == timedelta(days=89)
     explorer.first_day.value = explorer.last_day.value
-    of_day = alerts.between(np.datetime64("2024-03-31"), np.datetime64("2024-04-01"))
+    of_day = came(explored, np.datetime64("2024-03-31"), 24)
     assert sum(len(trace.x) for trace in shown_alerts(explorer).data) == len(of_day) > 0
     assert shown_alerts(explorer).layout.title.text == f"{len(of_day)} alerts"
     choose_target(explorer, "multiple gunshots")
     [trace] = shown_alerts(explorer).data
-    assert sorted(trace.x) == sorted(of_day.of_types((1,)).longitude)
+    assert sorted(trace.x) == sorted(of_day["longitude"][of_day["code"] == 1])
 
 
 def test_another_city_is_drawn_on_its_own_axes_by_new_widgets(explored: Store, tmp_path: Path) -> None:
@@ -101,8 +106,9 @@ def test_the_forecast_of_the_chosen_day_and_model_is_on_the_map(explorer: Explor
         percent = shown_percent(explorer)
         np.testing.assert_allclose(percent[rows["row"], rows["column"]], 100 * rows[model].to_numpy())
         assert np.isfinite(percent).sum() == len(rows)
-        alerts = stored_alerts(explored, TINY).between(np.datetime64(day), np.datetime64(day) + np.timedelta64(1, "D"))
-        np.testing.assert_array_equal(shown_forecast(explorer).data[-1].x, alerts.longitude)
+        np.testing.assert_array_equal(
+            shown_forecast(explorer).data[-1].x, came(explored, np.datetime64(day), 24)["longitude"]
+        )
         assert shown_forecast(explorer).layout.title.text == day
     assert f"<td>{MODEL}</td>" in explorer.scores.value
 
@@ -113,8 +119,7 @@ def test_hours_have_a_slider_of_their_own(explorer: Explorer, explored: Store) -
     assert explorer.hour_slider.layout.display == ""
     explorer.day_slider.value, explorer.hour_slider.value = "2024-01-05", 18
     start = np.datetime64("2024-01-05T18:00")
-    came = stored_alerts(explored, TINY).between(start, start + np.timedelta64(HORIZON, "h"))
-    np.testing.assert_array_equal(shown_forecast(explorer).data[-1].y, came.latitude)
+    np.testing.assert_array_equal(shown_forecast(explorer).data[-1].y, came(explored, start, HORIZON)["latitude"])
     assert "climatology" in explorer.scores.value
 
 
@@ -154,19 +159,24 @@ def test_a_small_fold_is_trained_compared_and_shown(explorer: Explorer) -> None:
 def test_a_wrong_setting_is_explained(explorer: Explorer) -> None:
     training = explorer.train
     training.model_list.value = "residual_boosting"
-    names = [widget.description for widget in training.parameter_box.children]
+    names = [widget.description for widget in training.setting_box.children]
     assert names == list(ResidualBoostingSettings.model_fields)
-    training.parameter_box.children[names.index("max_trees")].value = 5
+    training.setting_box.children[names.index("max_trees")].value = 5
     training.button.click()
     assert "max_trees" in training.status.value
     assert training.scores.value == ""
     assert not training.button.disabled
 
 
-@pytest.mark.parametrize("value", [True, 3, 0.5, ["ewma", "kde"]])
-def test_a_setting_has_the_value_of_its_widget(value: object) -> None:
-    parameter = Parameter("setting", value)
-    assert parameter_value(parameter, parameter_widget(parameter)) == value
+def test_a_setting_keeps_its_value_in_its_widget() -> None:
+    class Settings(BaseModel):
+        flag: bool = True
+        number: int = 3
+        rate: float = 0.5
+        names: list[str] = ["ewma", "kde"]
+
+    for name, value in Settings():
+        assert widget_value(setting_widget(Settings(), name)) == value
 
 
 def test_an_empty_store_is_explained_in_a_sentence(tmp_path: Path) -> None:
