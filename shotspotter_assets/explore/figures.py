@@ -5,7 +5,7 @@ Maps are plain axes of degrees over the city's layers: nothing is fetched from a
 
 from datetime import date
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,12 @@ from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.gridding.cells import cell_middles
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_hours.baseline import Climatology
-from shotspotter_assets.pages.layers import CityLayers, NamedShapes
+from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
+
+if TYPE_CHECKING:
+    from geopandas import GeoSeries
 
 WIDTH, HEIGHT = 1000, 560
 """Size of figures, in pixels."""
@@ -158,11 +161,11 @@ def _points(alerts: pd.DataFrame, name: str, colour: str, size: int) -> go.Scatt
     )  # fmt: skip
 
 
-def _lines(shapes: NamedShapes, colour: str, width: float) -> go.Scattergl:
+def _lines(shapes: "GeoSeries", colour: str, width: float) -> go.Scattergl:
     """Draw all lines of a layer as one trace, with a gap (NaN) between them."""
     import shapely
 
-    parts = shapely.get_parts(shapes.shapes)
+    parts = shapely.get_parts(shapes.to_numpy())
     parts = shapely.get_parts(np.where(shapely.get_dimensions(parts) == 2, shapely.boundary(parts), parts))
     points, at = shapely.get_coordinates(parts, return_index=True)
     x, y = np.insert(points, np.flatnonzero(np.diff(at)) + 1, np.nan, axis=0).T

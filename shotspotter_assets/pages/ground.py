@@ -1,6 +1,6 @@
 """The ground of a city's maps, as the browser draws it: districts, parks and streets in whole metres."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.pages.layers import CityLayers, NamedShapes
+from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
+
+if TYPE_CHECKING:
+    from geopandas import GeoSeries
 
 DISTRICT_METRES: Final = 15.0
 STREET_METRES: Final = 8.0
@@ -81,12 +84,12 @@ class Ground(BaseModel):
         )
 
 
-def _areas(plane: Plane, layer: NamedShapes | None) -> list[Area]:
+def _areas(plane: Plane, layer: "GeoSeries | None") -> list[Area]:
     import shapely
 
     if layer is None:
         return []
-    shapes: Any = shapely.transform(layer.shapes, plane.metres)
+    shapes: Any = shapely.transform(layer.to_numpy(), plane.metres)
     # Neighbours keep a common border where they are simplified together.
     is_coverage = shapely.coverage_is_valid(shapes)
     simplify = shapely.coverage_simplify if is_coverage else shapely.simplify
@@ -94,18 +97,18 @@ def _areas(plane: Plane, layer: NamedShapes | None) -> list[Area]:
     labels = shapely.get_coordinates(shapely.point_on_surface(shapes)).round().astype(int).tolist()
     return [
         Area(name=name, lines=lines_of(shapely.boundary(shape)), label=(label[0], label[1]))
-        for name, shape, label in zip(layer.names, shapes, labels, strict=True)
+        for name, shape, label in zip(layer.index, shapes, labels, strict=True)
     ]
 
 
-def _streets(plane: Plane, layer: NamedShapes | None) -> list[Area]:
+def _streets(plane: Plane, layer: "GeoSeries | None") -> list[Area]:
     import shapely
 
     if layer is None:
         return []
     by_name: dict[str, list[Line]] = {}
-    shapes = shapely.simplify(shapely.transform(layer.shapes, plane.metres), STREET_METRES)
-    for name, shape in zip(layer.names, shapes, strict=True):
+    shapes = shapely.simplify(shapely.transform(layer.to_numpy(), plane.metres), STREET_METRES)
+    for name, shape in zip(layer.index, shapes, strict=True):
         by_name.setdefault(name, []).extend(lines_of(shape))
     return [Area(name=name, lines=lines, label=_middle(lines)) for name, lines in by_name.items() if lines]
 

@@ -1,14 +1,14 @@
 """The stored forecast of hours: its alerts and chances over bands of hours and over shifts."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
+from shotspotter_assets.serving.issued_forecasts import forecast_partition
 from shotspotter_assets.storage.file_names import HOURLY_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -36,15 +36,15 @@ class Hours:
     is_of_day: npt.NDArray[np.bool_]
 
     @classmethod
-    def read(cls, store: Store, city: City, record: ForecastRecord) -> "Hours":
-        """Read the hours of a forecast."""
-        hourly = store.read_table(forecast_partition(city.name, record.issue_date), HOURLY_FILE)
+    def read(cls, store: Store, city: City, day: date) -> "Hours":
+        """Read the forecast of a day's hours."""
+        hourly = store.read_table(forecast_partition(city.name, day - timedelta(days=1)), HOURLY_FILE)
         starts = hourly["starts_utc"].unique().to_numpy()
         size = len(hourly) // len(starts)
         row, column = (hourly[name].to_numpy()[:size].astype(np.int64) for name in ("row", "column"))
         wall = wall_clock(starts, city.zone)
         expected, probability = (hourly[name].to_numpy().reshape(-1, size) for name in ("expected", "probability"))
-        is_of_day = wall.astype("datetime64[D]") == np.datetime64(record.day)
+        is_of_day = wall.astype("datetime64[D]") == np.datetime64(day)
         return cls(row * city.grid.columns + column, starts, wall, expected, -np.log1p(-probability), is_of_day)
 
     def within(self, starts: datetime, ends: datetime) -> npt.NDArray[np.bool_]:

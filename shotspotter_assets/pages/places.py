@@ -1,14 +1,17 @@
 """Names of places: the nearest crossing or street and the district, or the direction from the middle of the city."""
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
-from shotspotter_assets.pages.layers import CityLayers, NamedShapes
+from shotspotter_assets.pages.layers import CityLayers
+
+if TYPE_CHECKING:
+    from geopandas import GeoSeries
 
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.integer]
@@ -71,7 +74,7 @@ class Places:
 
         names = np.full(len(longitude), "", dtype=object)
         if self._districts is not None:
-            for name, area in zip(reversed(self._districts.names), reversed(self._districts.shapes), strict=True):
+            for name, area in self._districts[::-1].items():
                 shapely.prepare(area)
                 names[shapely.contains_xy(area, longitude, latitude)] = name
         return [str(name) for name in names]
@@ -80,12 +83,12 @@ class Places:
 class _Streets:
     """Crossings and streets of a city by their distance, in metres."""
 
-    def __init__(self, plane: Plane, streets: NamedShapes) -> None:
+    def __init__(self, plane: Plane, streets: "GeoSeries") -> None:
         import shapely
         from scipy.spatial import KDTree
 
-        self._names = np.array(streets.names, dtype=object)
-        self._lines = shapely.transform(streets.shapes, plane.metres)
+        self._names = streets.index.to_numpy(dtype=object)
+        self._lines = shapely.transform(streets.to_numpy(), plane.metres)
         self._tree = shapely.STRtree(self._lines)
         one, other = self._tree.query(self._lines, predicate="intersects")
         crossing = (one < other) & (self._names[one] != self._names[other])

@@ -13,11 +13,6 @@ from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, sho
 
 PACKAGE: Final = "shotspotter_assets.pages"
 
-SHARED_FILES: Final = (
-    "pages.css", "pages.js", "map.js", "tomorrow.js", "past.js", "alerts.js", "track.js", "leaflet.js", "leaflet.css",
-    "leaflet.LICENSE",
-)  # fmt: skip
-"""All cities share these files, and Plotly beside them."""
 PLOTLY_FILE: Final = "plotly.min.js"
 
 
@@ -44,13 +39,12 @@ def script_of(name: str, data: object) -> bytes:
     return f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode()
 
 
-def shared_file(name: str) -> bytes:
-    """Return a script or style file that all pages share."""
-    if name == PLOTLY_FILE:
-        from plotly.offline import get_plotlyjs
+def shared_files() -> dict[str, bytes]:
+    """Return the scripts and styles that the pages of all cities share, by name."""
+    from plotly.offline import get_plotlyjs
 
-        return get_plotlyjs().encode()
-    return (files(PACKAGE) / "static" / name).read_bytes()
+    static = {file.name: file.read_bytes() for file in (files(PACKAGE) / "static").iterdir()}
+    return static | {PLOTLY_FILE: get_plotlyjs().encode()}
 
 
 def rendered_markdown(text: str) -> Markup:

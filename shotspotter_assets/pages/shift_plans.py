@@ -100,7 +100,7 @@ def shift_plans(
         return audit
     if not len(table):
         return NoPlan("No unit is placed in any shift.")
-    hourly = Hours.read(store, city, record)
+    hourly = Hours.read(store, city, record.day)
     named = table.append_column("place", pa.array(_names(table, places)))
     expected = tenths([shift.expected_alerts for shift in audit.shifts])
     sheets = [

@@ -21,15 +21,7 @@ from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, PastDay, Summary, forecast_days, past_day, stamp_of
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.rendering import (
-    PLOTLY_FILE,
-    SHARED_FILES,
-    policy,
-    render,
-    rendered_markdown,
-    script_of,
-    shared_file,
-)
+from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, script_of, shared_files
 from shotspotter_assets.pages.searches import searches
 from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
@@ -230,8 +222,8 @@ def make_overview(store: Store, names: list[str]) -> str:
             "overview.html.jinja", cards=cards, title_of=title_of, csp=policy(), shared="", index=INDEX_FILE
         )
         site.put(INDEX_FILE, overview)
-        for name in (*SHARED_FILES, PLOTLY_FILE):
-            site.put(name, shared_file(name))
+        for name, content in shared_files().items():
+            site.put(name, content)
         site.write_record()
     return store.uri(pages_partition(ALL_CITIES), INDEX_FILE)
 

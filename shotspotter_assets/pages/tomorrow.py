@@ -114,7 +114,7 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
         f"{text}.{f' Chance between {first} and {last}.' if first != last else ''}"
         for text, first, last in zip(why, low, high, strict=True)
     ]
-    bands = _bands(Hours.read(store, city, record), day, city)
+    bands = _bands(Hours.read(store, city, record.day), day, city)
     types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
     phrases = {text: at for at, text in enumerate(dict.fromkeys(why))}
     reason = [phrases[text] for text in why]

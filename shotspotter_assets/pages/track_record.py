@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import WEEKDAYS, hours_of_day, is_holiday_fireworks, weekdays
-from shotspotter_assets.calendar.local_time import rows_of_days, wall_clock
+from shotspotter_assets.calendar.local_time import rows_of_days
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.evaluation.areas import cell_areas
 from shotspotter_assets.evaluation.fold_report import FoldReport
@@ -32,21 +32,21 @@ from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport,
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_hours.baseline import Climatology
+from shotspotter_assets.pages.hours import Hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.tomorrow import BANDS
 from shotspotter_assets.serving.forecast_scores import SERVED, scored_days
-from shotspotter_assets.serving.issued_forecasts import forecast_partition, next_day_forecasts
+from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, lead_of
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.file_names import CARD_FILE, HOURLY_FILE, REPORT_FILE
+from shotspotter_assets.storage.file_names import CARD_FILE, REPORT_FILE
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365
 """Days of issued forecasts that are scored: each season once."""
 
-ONE_DAY: Final = timedelta(days=1)
 NO_DISTRICT: Final = "outside of all districts"
 
 
@@ -282,10 +282,9 @@ def _by_hours(store: Store, history: CityHistory, forecasts: Mapping[date, pa.Ta
     frames = history.frames.filter(pc.is_in(history.frames["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
     by_day = rows_of_days(frames, list(forecasts))
     for day, table in forecasts.items():
-        hourly = store.read_table(forecast_partition(city.name, day - ONE_DAY), HOURLY_FILE, ["starts_utc", "expected"])
-        wall = wall_clock(hourly["starts_utc"], city.zone)
-        of_day = wall.astype("datetime64[D]") == np.datetime64(day)
-        expected += np.bincount(hours_of_day(wall)[of_day], hourly["expected"].to_numpy()[of_day], minlength=24)
+        hours = Hours.read(store, city, day)
+        by_hour = hours.expected.sum(axis=1) * hours.is_of_day
+        expected += np.bincount(hours_of_day(hours.wall), by_hour, minlength=24)
         rows = by_day[day]
         covered = covered_mask(list(zip(*cells_of(table), strict=True)), city.shape)[cells_of(rows)]
         # Hours since midnight: on two days a year an hour off the clock.

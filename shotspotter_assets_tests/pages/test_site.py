@@ -165,10 +165,6 @@ def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: T
     layers = tiny_site.city.layers.model_copy(update={"streets": None})
     written = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers})).written
     assert not {"ground.js", "index.html", "plans.html"} & set(written)
-    wrong = tiny_site.city.streets.model_copy(update={"name": "title"})
-    city = tiny_site.city.model_copy(update={"layers": layers, "streets": wrong})
-    with pytest.raises(ValueError, match=r"City tiny_city, streets: .* has no column title; it has street"):
-        make_pages(copy, city)
 
 
 def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_site: TinySite) -> None:
