@@ -31,7 +31,7 @@ def test_tiles_lie_under_the_cells_and_no_other_server_is_asked(
         route.fulfill(body=black.getvalue(), content_type="image/png")
 
     page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
-    page.route("https://**", answer)
+    page.route("https://**/*", answer)
     for base_map in (None, BaseMap(tiles=SERVER + "{z}/{x}/{y}.png", attribution=ATTRIBUTION)):
         make_pages(store, tiny_site.city.model_copy(update={"base_map": base_map}))
         make_overview(store, [CITY])
