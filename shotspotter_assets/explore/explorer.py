@@ -18,7 +18,6 @@ from shotspotter_assets.evaluation.forecasts_table import days_of, model_names
 from shotspotter_assets.explore.figures import Ground, alerts_map, forecast_beside_observed, rows_of_period
 from shotspotter_assets.explore.stored import (
     NEXT_DAY,
-    Target,
     alerts_between,
     forecast_sources,
     stored_alerts,
@@ -104,12 +103,6 @@ class Explorer:
         return cls(StoreResource(root=settings.store_root).open(), settings.cities)
 
     @property
-    def target(self) -> Target:
-        """The chosen target."""
-        target: Target = self.target_list.value
-        return target
-
-    @property
     def horizon(self) -> int:
         """The chosen horizon in hours, or `NEXT_DAY`."""
         horizon: int = self.horizon_list.value
@@ -118,7 +111,7 @@ class Explorer:
     @property
     def city(self) -> City:
         """The chosen city with the chosen target."""
-        return with_target(self._cities[self.city_list.value], self.target)
+        return with_target(self._cities[self.city_list.value], self.target_list.value)
 
     @property
     def days(self) -> tuple[date, date]:
@@ -128,11 +121,11 @@ class Explorer:
     @property
     def is_target_of_file(self) -> bool:
         """Whether the city's file forecasts the target, so that there may be stored forecasts."""
-        return self.target.codes == self._cities[self.city_list.value].forecast_codes
+        return self.target_list.value == self._cities[self.city_list.value].forecast_codes
 
     def show(self, title: str, table: pa.Table) -> None:
         """Offer the forecasts of a small fold of the current choice, and show them."""
-        self._trained.setdefault((self.city.name, self.target.codes, self.horizon), {})[title] = lambda: table
+        self._trained.setdefault((self.city.name, self.target_list.value, self.horizon), {})[title] = lambda: table
         self._choose_source(title)
 
     def _unless_quiet(self, react: Callable[[], None]) -> Callable[[object], None]:
@@ -143,7 +136,7 @@ class Explorer:
         first, last = self._days(city.name)
         hours = [] if city.time_precision == "day" else [(f"next {hours} h", hours) for hours in HORIZONS]
         self._is_quiet = True
-        set_options(self.target_list, [(target.name, target) for target in targets_of(city)])
+        set_options(self.target_list, [*targets_of(city).items()])
         set_options(self.horizon_list, [("next day", NEXT_DAY), *hours])
         self.first_day.value = max(first, last - timedelta(days=SHOWN_DAYS - 1))
         self.last_day.value = last
@@ -157,7 +150,7 @@ class Explorer:
 
     def _choose_source(self, title: str) -> None:
         stored = forecast_sources(self._store, self.city, self.horizon) if self.is_target_of_file else {}
-        self._sources = stored | self._trained.get((self.city.name, self.target.codes, self.horizon), {})
+        self._sources = stored | self._trained.get((self.city.name, self.target_list.value, self.horizon), {})
         self._is_quiet = True
         set_options(self.source_list, list(self._sources), title)
         self._is_quiet = False
@@ -208,4 +201,4 @@ class Explorer:
         if self.is_target_of_file:
             remedy += ", or materialise evaluation_reports" + (f" with horizons: [{hours}]" if hours else "")
         horizon = f"next {hours} h" if hours else "next day"
-        return f"No forecasts of {self.target.name}, {horizon}, are stored of {self.city.name}: {remedy}."
+        return f"No forecasts of {self.target_list.label}, {horizon}, are stored of {self.city.name}: {remedy}."

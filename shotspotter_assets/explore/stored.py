@@ -1,7 +1,6 @@
 """Stored data of a city for the notebook: targets, alerts, and forecasts to show beside what happened."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Final
@@ -43,14 +42,6 @@ class NothingStoredError(Exception):
         return [str(self)]
 
 
-@dataclass(frozen=True)
-class Target:
-    """A target of forecasts: alerts with any of some type codes."""
-
-    name: str
-    codes: tuple[int, ...]
-
-
 class CityOfTarget(City):
     """A city with another target than that of its file."""
 
@@ -62,19 +53,19 @@ class CityOfTarget(City):
         return self.target_codes
 
 
-def targets_of(city: City) -> list[Target]:
-    """List the targets of a city: the one of its file, then all gunshot alerts and every single type."""
-    own = Target(" or ".join(city.forecast) or ALL_ALERTS, city.forecast_codes)
-    types = [Target(name, (code,)) for code, name in city.type_names.items() if code != UNKNOWN_TYPE_CODE]
-    every = Target(ALL_ALERTS, tuple(range(FIRST_EVENT_CODE)))
-    return [own, *(target for target in (every, *types) if target.codes != own.codes)]
+def targets_of(city: City) -> dict[str, tuple[int, ...]]:
+    """Return type codes by the name of a target: the one of the city's file, then all gunshot alerts and every single type."""
+    targets = {" or ".join(city.forecast) or ALL_ALERTS: city.forecast_codes}
+    types = {name: (code,) for code, name in city.type_names.items() if code != UNKNOWN_TYPE_CODE}
+    others = {ALL_ALERTS: tuple(range(FIRST_EVENT_CODE)), **types}
+    return targets | {name: codes for name, codes in others.items() if codes != city.forecast_codes}
 
 
-def with_target(city: City, target: Target) -> City:
-    """Return the city as if its file forecast the target."""
-    if target.codes == city.forecast_codes:
+def with_target(city: City, codes: tuple[int, ...]) -> City:
+    """Return the city as if its file forecast alerts with any of the type codes."""
+    if codes == city.forecast_codes:
         return city
-    return CityOfTarget(**{name: getattr(city, name) for name in City.model_fields}, target_codes=target.codes)
+    return CityOfTarget(**{name: getattr(city, name) for name in City.model_fields}, target_codes=codes)
 
 
 def stored_cities(store: Store, cities: Cities) -> list[str]:

@@ -17,7 +17,7 @@ from shotspotter_assets.explore.widgets import (
     widget_value,
 )
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.registry import BASELINES, SERVABLE, city_settings
+from shotspotter_assets.models.registry import SERVABLE, city_settings
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Store
 
@@ -28,12 +28,10 @@ if TYPE_CHECKING:
 QUICK_MODEL: Final = "residual_boosting"
 """The model chosen at first: the stack fits seven others."""
 DAYS, TEST_DAYS, MIN_DAYS, MIN_TEST_DAYS = 240, 28, 60, 7
-STEPS: Final = 5
-"""Number of messages of a training, without those of baselines and epochs."""
 
 
 class Training:
-    """Model, settings and days of a small fold, a button, progress, and scores."""
+    """Model, settings and days of a small fold, a button, messages of progress, and scores."""
 
     def __init__(self, store: Store, explorer: "Explorer") -> None:
         self._store, self._explorer = store, explorer
@@ -44,11 +42,10 @@ class Training:
         self.test_days_box = ipw.BoundedIntText(TEST_DAYS, min=MIN_TEST_DAYS, max=92, description="Test days", **WIDE)
         self.setting_box = ipw.VBox()
         self.button = ipw.Button(description="Train", button_style="primary", icon="play")
-        self.progress = ipw.IntProgress(layout={"width": "60%"})
         self.status, self.scores = ipw.HTML(), ipw.HTML()
         of_fold = ipw.VBox([self.cutoff_list, self.days_box, self.test_days_box])
         of_model = ipw.VBox([self.model_list, self.setting_box])
-        self.box = ipw.VBox([ipw.HBox([of_fold, of_model]), self.button, self.progress, self.status, self.scores])
+        self.box = ipw.VBox([ipw.HBox([of_fold, of_model]), self.button, self.status, self.scores])
         self.model_list.observe(lambda _: self._offer_settings(), "value")
         self.button.on_click(lambda _: self.train())
 
@@ -61,7 +58,6 @@ class Training:
         )
         self.button.disabled = self.cutoff_list.disabled
         self.status.value = self.scores.value = ""
-        self.progress.value = 0
         if self.button.disabled:
             self.status.value = sentence(f"{MIN_DAYS + MIN_TEST_DAYS} stored days are needed to train a small fold.")
         self._offer_settings()
@@ -70,22 +66,17 @@ class Training:
         """Train the chosen fold and show its scores; an error is shown as a sentence."""
         started, fold = monotonic(), self._fold()
         self.button.disabled = True
-        self.progress.max = STEPS + len(BASELINES) + int(self._values().get("epochs", 0))
-        self.progress.value = 0
 
         def report(message: str) -> None:
-            self.progress.value = min(self.progress.value + 1, self.progress.max - 1)
             self.status.value = sentence(f"{monotonic() - started:.0f} s: {message}")
 
         try:
             table = train_small_fold(self._store, self._explorer.city, fold, report)
         except (ValueError, StoreError) as error:
             self.status.value = sentence(str(error), "#c00")
-            self.progress.value = 0
             return
         finally:
             self.button.disabled = False
-        self.progress.value = self.progress.max
         self.status.value = sentence(f"Trained and scored in {monotonic() - started:.0f} s.")
         joined = None
         if self._explorer.is_target_of_file:

@@ -10,7 +10,7 @@ from shotspotter_assets.explore.figures import Ground, alerts_map, forecast_besi
 from shotspotter_assets.explore.stored import NEXT_DAY, alerts_between, fold_table, stored_alerts
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import with_city
-from shotspotter_assets_tests.explore.conftest import CITY, FOLD, HORIZON, MODEL
+from shotspotter_assets_tests.explore.conftest import CITY, FOLD, MODEL
 from shotspotter_assets_tests.pages.site_of_tiny_city import layers
 
 
@@ -47,11 +47,3 @@ def test_cells_have_the_names_of_their_places(explored: Store, ground: Ground) -
     assert {trace.xaxis for trace in figure.data[1:]} == {"x2"}
     observed = int(rows["observed"].to_numpy().sum())
     assert figure.layout.annotations[1].text.endswith(f"in {observed} of these cells")
-
-
-def test_rows_of_an_hour_are_those_of_its_issue(explored: Store, ground: Ground) -> None:
-    table = fold_table(explored, ground.city, FOLD, HORIZON)
-    assert table is not None
-    rows = rows_of_period(table, FOLD, 12)
-    assert set(zip(rows["date"].to_pylist(), rows["hour"].to_pylist(), strict=True)) == {(FOLD, 12)}
-    assert len(rows_of_period(table, FOLD, None)) == 4 * len(rows)
