@@ -73,5 +73,5 @@ def _environment() -> jinja2.Environment:
         "ratio": "{:.2f}".format,
         "words": lambda name: name.replace("_", " "),
     }
-    environment.globals["classes"] = CHANCE_CLASSES
+    environment.globals["classes"] = [*CHANCE_CLASSES.values()]
     return environment

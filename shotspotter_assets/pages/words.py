@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -20,25 +19,17 @@ NO_REASON: Final = "Close to the average place"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
 
 
-@dataclass(frozen=True)
-class ChanceClass:
-    """One colour of the legend of a map: the minimum probability, and its words."""
-
-    at_least: float
-    words: str
-
-
-CHANCE_CLASSES: Final = (
-    ChanceClass(0.0, "less than 1 in 200"),
-    ChanceClass(1 / 200, "1 in 200"),
-    ChanceClass(1 / 100, "1 in 100"),
-    ChanceClass(1 / 50, "1 in 50"),
-    ChanceClass(1 / 20, "1 in 20"),
-    ChanceClass(1 / 10, "1 in 10"),
-    ChanceClass(1 / 5, "1 in 5"),
-    ChanceClass(1 / 2, "1 in 2 or more"),
-)
-"""All maps share these classes; `pages.css` holds the colours."""
+CHANCE_CLASSES: Final = {
+    0.0: "less than 1 in 200",
+    1 / 200: "1 in 200",
+    1 / 100: "1 in 100",
+    1 / 50: "1 in 50",
+    1 / 20: "1 in 20",
+    1 / 10: "1 in 10",
+    1 / 5: "1 in 5",
+    1 / 2: "1 in 2 or more",
+}
+"""Words of the legend by minimum probability. All maps share these classes; `pages.css` holds the colours."""
 
 
 def chance(probability: float) -> str:
@@ -53,7 +44,7 @@ def chance(probability: float) -> str:
 
 def chance_classes(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the place of each probability in `CHANCE_CLASSES`."""
-    return np.searchsorted([one.at_least for one in CHANCE_CLASSES], probability, side="right") - 1
+    return np.searchsorted([*CHANCE_CLASSES], probability, side="right") - 1
 
 
 def amount(number: float) -> str:
