@@ -57,7 +57,22 @@ class LocalFolder:
         Raises:
             OSError: the folder cannot be listed.
         """
-        return sorted(self._walk())
+        found: list[ListedFile] = []
+
+        def refuse(error: OSError) -> None:
+            if error.filename == self.folder:
+                raise error
+            reason = f"is a folder that cannot be listed ({error.strerror}). Correct its rights."
+            found.append(_refused(error.filename, reason))
+
+        root = os.path.realpath(self.folder)
+        for within, folders, files in os.walk(self.folder, onerror=refuse) if Path(self.folder).exists() else ():
+            folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+            links = [name for name in folders if Path(within, name).is_symlink()]
+            for name in [*files, *links]:
+                if not name.startswith(HIDDEN):
+                    found += _listed(os.path.join(within, name), root)  # noqa: PTH118  # names may not be UTF-8
+        return sorted(found)
 
     def current(self, path: str) -> ListedFile | None:
         """The file as it is now; None where it is gone."""
@@ -66,27 +81,6 @@ class LocalFolder:
     def fetch(self, file: ListedFile, _target: Path) -> Path:
         """A local path with the content of the file."""
         return Path(file.path)
-
-    def _walk(self) -> Iterator[ListedFile]:
-        root = os.path.realpath(self.folder)
-        folders = [self.folder] if Path(self.folder).exists() else []
-        while folders:
-            within = folders.pop()
-            try:
-                entries = list(os.scandir(within))
-            except OSError as error:
-                if within == self.folder:
-                    raise
-                reason = f"is a folder that cannot be listed ({error.strerror}). Correct its rights."
-                yield _refused(within, reason)
-                continue
-            for entry in entries:
-                if entry.name.startswith(HIDDEN):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    yield from _listed(entry.path, root)
 
 
 class S3Folder:

@@ -63,8 +63,31 @@ class Batch:
     tasks: Sequence[Task]
 
     def read(self, task: Task) -> pa.Table:
-        """The rows of one file; see `read_rows`."""
-        return read_rows(task.content, task.file, self.city, self.source, task.days)
+        """The rows of a file that are filed under the task's days, as `RAW_SCHEMA`.
+
+        Raises:
+            SourceError: the file cannot be read, cannot be understood, or exceeds the city's limits.
+        """
+        file, city = task.file, self.city
+        kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
+        try:
+            refuse_large_file(task.content.stat().st_size, city.limits)
+            table = kind.read(task.content, self.source)
+            refuse_many_rows(table.num_rows, city.limits.max_rows)
+        except WrongContentError as error:
+            text = str(error)
+            raise SourceError(f"City {city.name}: {file.path}{'' if text.startswith('has ') else ':'} {text}") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a library makes of a foreign file
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise SourceError(
+                f"City {city.name}: {file.path} cannot be read as {kind.name} ({reason}). If its transfer is not over, wait "
+                "and run again; else replace the file or move it out of the landing folder."
+            ) from None
+        rows = to_raw(table, 0, city, self.source, file.path, file.modified, file.filing_day, file.plausible_days)
+        first, last = (pa.scalar(day) for day in task.days)
+        return rows.filter((pa.compute.field("date") >= first) & (pa.compute.field("date") <= last))
 
 
 def main() -> None:
@@ -79,36 +102,6 @@ def main() -> None:
                 table, answer = _answer(batch, task)
                 connection.send_bytes(json.dumps(answer).encode())
                 connection.send_bytes(table)
-
-
-def read_rows(content: Path, file: LandedFile, city: City, source: LandingSource, days: tuple[date, date]) -> pa.Table:
-    """The rows of a file that are filed under the days (first and last), as `RAW_SCHEMA`.
-
-    Args:
-        content: local path with the content of the file.
-
-    Raises:
-        SourceError: the file cannot be read, cannot be understood, or exceeds the city's limits.
-    """
-    kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
-    try:
-        refuse_large_file(content.stat().st_size, city.limits)
-        table = kind.read(content, source)
-        refuse_many_rows(table.num_rows, city.limits.max_rows)
-    except WrongContentError as error:
-        text = str(error)
-        raise SourceError(f"City {city.name}: {file.path}{'' if text.startswith('has ') else ':'} {text}") from None
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a library makes of a foreign file
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise SourceError(
-            f"City {city.name}: {file.path} cannot be read as {kind.name} ({reason}). If its transfer is not over, wait and "
-            "run again; else replace the file or move it out of the landing folder."
-        ) from None
-    rows = to_raw(table, 0, city, source, file.path, file.modified, file.filing_day, file.plausible_days)
-    first, last = (pa.scalar(day) for day in days)
-    return rows.filter((pa.compute.field("date") >= first) & (pa.compute.field("date") <= last))
 
 
 def _answer(batch: Batch, task: Task) -> tuple[bytes, dict[str, Any]]:
