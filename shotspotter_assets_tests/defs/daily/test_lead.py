@@ -16,25 +16,24 @@ from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import lead_of
+from shotspotter_assets.sources.known_days import mark_states
 from shotspotter_assets.storage.store import Partition
-from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
+from shotspotter_assets_tests.defs.chain import resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
 
 FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
 NEXT = DAY + timedelta(days=1)
 ALERTS_PER_DAY = 20.0
-LANDED = CITIES["landing_city"].source
-"""A source that does not say of a day without rows whether it is complete."""
+SOURCE = SimulatedCitySource(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with days of 20 alerts to `DAY`."""
     root = tmp_path_factory.mktemp("twenty_a_day") / "store"
-    source = SimulatedCitySource(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
-        cities = with_city(CITY, source=source)
+        cities = with_city(CITY, source=SOURCE)
         assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
     return root
 
@@ -46,7 +45,7 @@ def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[.
     def make(days_late: int, last: date = DAY, **changes: Any) -> Chain:
         root = tmp_path / f"late_{days_late}_{last}"
         shutil.copytree(days, root)
-        chain = Chain(root, instance, source=LANDED, **changes)
+        chain = Chain(root, instance, source=SOURCE, **changes)
         silence(chain, last - timedelta(days=days_late - 1), last)
         return chain
 
@@ -54,11 +53,12 @@ def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[.
 
 
 def silence(chain: Chain, first: date, last: date) -> None:
-    """Store days without alerts."""
+    """Store days that the source has not published."""
     stored = chain.store.read_table(Partition("grid_tensors", CITY, "date", DAY - timedelta(days=40)), "grid.parquet")
     for at in range((last - first).days + 1):
-        day = Partition("grid_tensors", CITY, "date", first + timedelta(days=at))
-        chain.store.write_table(day, "grid.parquet", stored.slice(0, 0))
+        day = first + timedelta(days=at)
+        unknown = mark_states({day: stored.slice(0, 0)}, {day: "unknown"})
+        chain.store.write_tables("grid_tensors", CITY, "grid.parquet", unknown)
 
 
 def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callable[..., Chain]) -> None:
@@ -113,7 +113,7 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason
     assert note == f"What happened on {DAY} is not known yet: the last known day is {issued_on}."
     # A city whose file allows it gets one.
     longer = chain.cities[CITY].publication.model_copy(update={"longest_lead": 21})
-    chain.change_city(source=LANDED, publication=longer)
+    chain.change_city(source=SOURCE, publication=longer)
     chain.run(DAY, ["live_models", "risk_forecasts"])
     record = load_record(chain.store, CITY, DAY)
     assert isinstance(record, ForecastRecord)
