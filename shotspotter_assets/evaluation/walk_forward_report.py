@@ -174,6 +174,6 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
         if needed - names:
             raise ValueError(
                 f"City {city.name}, fold {cutoff}: no forecast of {', '.join(sorted(needed - names))}, only of "
-                f"{', '.join(sorted(names))}. Materialise evaluation_reports for {city.name}|{cutoff} again, or name "
+                f"{', '.join(sorted(names))}. Materialise evaluation_reports for {city.name} {cutoff} again, or name "
                 f"another candidate in the run's configuration."
             )

@@ -34,7 +34,7 @@ def train_fold(
     days, (train, validation) = stored.days, windows
     in_coverage = stored.in_coverage(cutoff)
     context.log(
-        f"{stored.city.name}|{cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
+        f"{stored.city.name} {cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
     history = stored.daily(in_coverage)
@@ -45,7 +45,7 @@ def train_fold(
         files[name] = fitted.files()
         seconds = monotonic() - started
         models[name] = TrainedModel(settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=seconds)
-        context.log(f"{stored.city.name}|{cutoff}: {name} fitted in {seconds:.0f} s")
+        context.log(f"{stored.city.name} {cutoff}: {name} fitted in {seconds:.0f} s")
     record = FoldRecord(
         city=stored.city.name,
         fold=cutoff,

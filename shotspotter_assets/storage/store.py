@@ -70,8 +70,8 @@ class Partition:
 
     @property
     def key(self) -> str:
-        """The partition key as the UI shows it: `city|day`, or `city`."""
-        return self.city if self.day is None else f"{self.city}|{self.day}"
+        """City and day as messages name them."""
+        return self.city if self.day is None else f"{self.city} {self.day}"
 
     @property
     def folder(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
@@ -18,14 +19,15 @@ from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import lead_of
 from shotspotter_assets.sources.known_days import mark_states
 from shotspotter_assets.storage.store import Partition
-from shotspotter_assets_tests.defs.chain import resources, run_days, with_city
+from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
 
 FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
 NEXT = DAY + timedelta(days=1)
 ALERTS_PER_DAY = 20.0
-SOURCE = SimulatedCitySource(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
+SIMULATED = SimulatedCitySource(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
+SOURCE = CITIES["landing_city"].source
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,17 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with days of 20 alerts to `DAY`."""
     root = tmp_path_factory.mktemp("twenty_a_day") / "store"
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
-        cities = with_city(CITY, source=SOURCE)
+        cities = with_city(CITY, source=SIMULATED)
         assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
+    # The days of a simulation are always known; those of a landing folder may not be. Tables without settings fit any source.
+    for file in root.glob("*/city=*/date=*/*.parquet"):
+        pq.write_table(pq.read_table(file, partitioning=None).replace_schema_metadata(_without_settings(file)), file)
     return root
+
+
+def _without_settings(file: Path) -> dict[bytes, bytes]:
+    metadata = pq.read_schema(file).metadata or {}
+    return {key: value for key, value in metadata.items() if key != b"settings"}
 
 
 @pytest.fixture

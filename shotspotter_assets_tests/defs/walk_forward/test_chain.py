@@ -116,10 +116,10 @@ def test_missing_and_stale_inputs_are_named(
     day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
     day.write_bytes(other.read_bytes())
-    with pytest.raises(ValueError, match=r"materialise fold_models for tiny_city\|2024-01-01"):
+    with pytest.raises(ValueError, match=r"materialise fold_models for tiny_city 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
     day.write_bytes(content)
-    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.reference.keras"
+    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.network.keras"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ValueError, match="again"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
@@ -142,7 +142,7 @@ def test_a_landing_folder_on_s3(
         "raw_alerts", "landing_city", "alerts.parquet", date(2024, 3, 1), date(2024, 3, 3)
     )
     assert raw["date"].to_pylist() == [date(2024, 3, 2)]
-    assert raw["received_from"].to_pylist() == [f"{bucket}/{prefix}/landing_city/drops/a.csv"]
+    assert raw["received_from"].to_pylist() == [f"s3://{bucket}/{prefix}/landing_city/drops/a.csv"]
 
 
 def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
