@@ -45,7 +45,8 @@ class Network:
     @classmethod
     def of(cls, parts: Parts, in_coverage: npt.NDArray[np.bool_]) -> "Network":
         """The streets of covered cells, given in any shape in row-major order."""
-        metres = np.bincount(parts.segment, parts.metres * in_coverage.ravel()[parts.cell], minlength=parts.segments)
+        covered = parts.metres * in_coverage.ravel()[parts.cell]
+        metres = np.bincount(parts.segment, covered, minlength=parts.segments).astype(np.float64)
         shown = np.flatnonzero(metres)
         return cls(shown, metres[shown], in_coverage.ravel())
 
