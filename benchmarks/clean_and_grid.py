@@ -153,10 +153,12 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
             result.alerts.add_column(0, "date", pa.repeat(pa.scalar(day), result.alerts.num_rows))
             for day, result in cleaned.items()
         ]
-        tensors = sparse_tensors(pa.concat_tables(tables), days, city)
+        stacked = pa.concat_tables(tables)
         marks.append(time.process_time())
-        for name, before, after in zip(seconds, marks[1:], marks[2:], strict=False):
-            seconds[name] += after - before
+        tensors = sparse_tensors(stacked, days, city)
+        marks.append(time.process_time())
+        seconds["cleaning"] += marks[2] - marks[1]
+        seconds["gridding"] += marks[4] - marks[3]
         reading += marks[1] - marks[0]
         alerts += sum(result.account.received for result in cleaned.values())
         for day in days:

@@ -33,7 +33,7 @@ NEWEST: Final = (100, 200)
 """So many of the newest alerts are judged by themselves against those before them, every day."""
 
 MAX_SHIFT_OF_NEWEST: Final = 1
-"""Hours by which a city's night may differ from its own before; a change of three or more is told."""
+"""Hours by which a city's night may differ from its own before; a change of three or more is reported."""
 
 MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST: Final = 10.0
 """Beyond what sound cities reach on any day of some years."""

@@ -88,7 +88,7 @@ def share_untyped(window: Window) -> Finding:
 
 
 def _untyped(alerts: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return alerts["gunshot_type"].is_null().to_numpy()  # type: ignore[no-any-return]
+    return alerts["gunshot_type"].is_null().to_numpy()
 
 
 def _of_alerts(

@@ -89,7 +89,7 @@ class LandingFolder(AlertSource):
                 ", ".join(file.path for file in waiting),
                 self.source.settle_seconds,
             )
-        files = [file for file in ready if not self._is_left_out(file)]
+        files = [file for file in ready if self._is_read(file)]
         tables = [RAW_SCHEMA.empty_table()]
         for _, rows in self._read(files, first, last):
             if isinstance(rows, SourceError):
@@ -130,12 +130,12 @@ class LandingFolder(AlertSource):
         Raises:
             SourceError: the folder cannot be listed, or a name does not have the form of `file_date`.
         """
-        files = [self._landed(file) for file in self._listing()[0] if not self._is_left_out(file)]
+        files = [self._landed(file) for file in self._listing()[0] if self._is_read(file)]
         return {file.named_day for file in files if file.named_day is not None}
 
     def unread(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
-        read = {file.path for file in self._listing()[0] if not self._is_left_out(file)}
+        read = {file.path for file in self._listing()[0] if self._is_read(file)}
         return {path for path in paths if path.startswith(f"{self.folder}/")} - read
 
     @property
@@ -236,8 +236,8 @@ class LandingFolder(AlertSource):
         plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
         return LandedFile(file.path, modified, day, min(max(day, start), last_day), plausible_days)
 
-    def _is_left_out(self, file: ListedFile) -> bool:
-        return self._left_out.get(file.path) == self._version(file)
+    def _is_read(self, file: ListedFile) -> bool:
+        return self._left_out.get(file.path) != self._version(file)
 
     def _version(self, file: ListedFile) -> str:
         return f"{file.version}:{self._description_hash}"

@@ -200,15 +200,6 @@ def test_an_unmatched_quote_does_not_swallow_the_lines_that_follow(tmp_path: Pat
         folder(tmp_path).read(FIRST, LAST)
 
 
-def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
-    for name in ("20240101", "20990101"):
-        pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
-    landing = folder(tmp_path, file_date="%Y%m%d")
-    assert landing.read(FIRST, FIRST).num_rows == 1
-    today = datetime.now(UTC).astimezone(CITY.zone).date()
-    assert landing.read(today, today).num_rows == 1
-
-
 def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path) -> None:
     rows = [{**ROWS[0], "rounds": 3_000_000_000}, {**ROWS[0], "kind": "\ud800"}]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n" + "[" * 200_000 + "\n")
@@ -322,25 +313,6 @@ def test_points_in_metres_or_feet_are_named_and_read_where_the_file_says_so(
     raw = folder(tmp_path, crs=system).read(FIRST, LAST)
     assert raw["longitude"].to_pylist() == pytest.approx([-76.5, -76.4, -76.3], abs=2e-5)
     assert raw["latitude"].to_pylist() == pytest.approx([38.5, 38.4, 38.3], abs=2e-5)
-
-
-def test_points_in_metres_with_their_columns_interchanged_are_named(tmp_path: Path) -> None:
-    write(tmp_path, [{**row, "lon": row["lat"], "lat": row["lon"]} for row in projected("EPSG:3857")], "csv")
-    with pytest.raises(SourceError, match=r"Set source\.crs: EPSG:3857 and interchange source\.columns\.longitude"):
-        folder(tmp_path).read(FIRST, LAST)
-
-
-@pytest.mark.parametrize("system", ["EPSG:26985", None])
-def test_shapefile_of_a_source_that_says_its_system(tmp_path: Path, system: str | None) -> None:
-    """The points may be those of its own columns, in the same feet, or of the geometry, whose .prj may be missing."""
-    feet = projected("EPSG:2248")
-    own = {name: [row[name] for row in feet] for name in ("lon", "lat")}
-    for attributes in (ATTRIBUTES, {**ATTRIBUTES, **own}):
-        write_shapefile(tmp_path, system, attributes)
-        says = "EPSG:2248" if system or attributes is not ATTRIBUTES else "EPSG:4326"
-        raw = folder(tmp_path, crs=says).read(FIRST, LAST)
-        assert raw["longitude"].to_pylist() == pytest.approx([-76.5, -76.4, -76.3], abs=2e-5)
-        (tmp_path / "unzipped").rmdir()
 
 
 def test_shapefiles_that_cannot_be_used(tmp_path: Path) -> None:
@@ -611,3 +583,21 @@ def test_objects_on_s3_are_read_and_do_not_wait(s3_server: S3Server) -> None:
     assert raw["received_from"].unique().to_pylist() == list(versions)
     with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
         LandingFolder(CITY, "s3://no-such-bucket/landing", s3_client=s3_server.client).read(FIRST, LAST)
+
+
+def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
+    for name in ("20240101", "20990101"):
+        pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
+    landing = folder(tmp_path, file_date="%Y%m%d")
+    assert landing.read(FIRST, FIRST).num_rows == 1
+    today = datetime.now(UTC).astimezone(CITY.zone).date()
+    assert landing.read(today, today).num_rows == 1
+
+
+def test_dates_far_from_the_day_of_a_daily_file_are_filed_under_that_day(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "when": f"2024-03-{day:02}T12:00:00Z"} for day in (9, 10, 15)]
+    pd.DataFrame(rows).to_csv(tmp_path / "20240310.csv", index=False)
+    landing = folder(tmp_path, file_date="%Y%m%d")
+    assert landing.read(FIRST, LAST)["date"].to_pylist() == [date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 10)]
+    with pytest.raises(SourceError, match="file_date"):
+        folder(tmp_path, file_date="drop_%Y%m%d").read(FIRST, LAST)
