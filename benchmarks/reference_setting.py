@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 from benchmark_cities import Fold, city_of, history_of, parser
+from reference_network import FULL_SIZE
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import observed_of
@@ -30,7 +31,7 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.networks.config import FULL_SIZE, NetworkConfig
+from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.next_day.conv_lstm import NetworkForecaster
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster

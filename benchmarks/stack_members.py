@@ -15,7 +15,7 @@ from benchmark_cities import Fold
 from scipy.special import logit
 
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, SharedStart, validation_of
+from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import FittedStack, combined
@@ -66,7 +66,7 @@ def members_of(
             continue
         started = time.process_time()
         fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(shared))
-        forecasts[f"validation_{name}"] = validation_of(fitted).astype(np.float32)
+        forecasts[f"validation_{name}"] = fitted.validation_probability.astype(np.float32)
         forecasts[f"test_{name}"] = fitted.predict(fold.history, fold.test).astype(np.float32)
         forecasts[f"cpu_{name}"] = np.array(time.process_time() - started)
         shown = {key: fitted.settings.get(key) for key in ("trees", "shared") if key in fitted.settings}

@@ -121,8 +121,7 @@ def walked(past: Past, weights: Array, weight_precision: float, offset_precision
     """Forecasts of each week with what the weeks before it taught, those of fireworks without a regime; (periods, cells)."""
     precision = np.diag([*[weight_precision] * len(weights), offset_precision])
     prior = WeightPosterior(tuple(past.members), past.centre, np.append(weights, 0.0), precision)
-    logits, observed, week = (values[past.ordinary] for values in (past.logits, past.observed, past.week))
-    by_week = prior.by_week(logits, observed, week, int(past.week[-1]) + 1)
+    by_week = prior.by_week(past.logits, past.observed, past.week, int(past.week[-1]) + 1, past.ordinary)
     return combine(by_week, past.week, past.logits, ~past.ordinary, ())
 
 

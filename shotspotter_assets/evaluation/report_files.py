@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.models.stored_models import read_record
+from shotspotter_assets.models.fold_models import read_record
 from shotspotter_assets.storage.file_names import RECORD_FILE, REPORT_FILE, SCORES_FILE
 from shotspotter_assets.storage.store import Partition, Store
 

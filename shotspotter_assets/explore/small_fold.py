@@ -13,7 +13,7 @@ from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, hourly_windows
 from shotspotter_assets.explore.stored import NEXT_DAY, fold_table
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.fold_training import train_fold
+from shotspotter_assets.models.fold_models import train_fold
 from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS

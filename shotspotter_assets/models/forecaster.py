@@ -3,14 +3,15 @@
 import getpass
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.model_files import StoredModel, Unstored
 
 Array = npt.NDArray[np.float64]
 ChosenSettings = Mapping[str, object]
@@ -80,19 +81,19 @@ def training_backups() -> Path:
     return folder
 
 
-class Fitted(Protocol):
-    """A fitted forecaster.
+@dataclass(frozen=True)
+class Fitted(StoredModel):
+    """A fitted forecaster: a dataclass of JSON values, `Numbers` and `Unstored` fields.
 
     Attributes:
+        settings: choices of the fit.
         validation_probability: forecasts of the validation window by the model fitted on the training window alone,
-            float64, shape (validation days, cells); None after loading, as it is not kept.
+            float64, shape (validation days, cells); None after loading, as it is not stored.
     """
 
-    @property
-    def settings(self) -> ChosenSettings: ...
-
-    @property
-    def validation_probability(self) -> Array | None: ...
+    _: KW_ONLY
+    settings: ChosenSettings
+    validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
         """Probability of at least one alert of the forecast types, float64, shape (days, cells).
@@ -102,22 +103,48 @@ class Fitted(Protocol):
             days: indexes of its day axis, the day after the last counted one at most. Of each day's own counts, and of
                 those after it, nothing is used.
         """
-        ...
+        raise NotImplementedError
 
-    def files(self) -> dict[str, bytes]:
-        """Content by file name, from which the forecaster's `load` makes the same forecasts."""
-        ...
+    def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
+        """For each covered cell, phrases for the inputs that lift its odds on a day most over the average cell's.
+
+        None where the forecaster gives no reasons.
+        """
+        return None
 
 
-def validation_of(fitted: Fitted) -> Array:
-    """Its forecasts of the validation window by the model fitted on the training window alone.
+class Forecaster:
+    """A way to forecast; its constructor takes its settings (see `registry`).
 
-    Raises:
-        ValueError: it was loaded from files, which do not keep them.
+    Attributes:
+        name: in the registry.
+        fitted: the class of what it fits.
     """
-    if fitted.validation_probability is None:
-        raise ValueError("A forecaster that was loaded has no forecasts of its validation window; fit it again.")
-    return fitted.validation_probability
+
+    name: str
+    fitted: ClassVar[type[Fitted]]
+
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
+        """Fit on `train`, choose and calibrate on `validation`, which follows it.
+
+        Args:
+            history: at least to the end of `validation`; later days are not looked at.
+            train: indexes of the day axis.
+        """
+        raise NotImplementedError
+
+    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
+        """The `validation_probability` of `fit`, for a search of settings, without a second fit where there is one.
+
+        Raises:
+            Exception: raised by `context.after_epoch`.
+        """
+        probability: Array = self.fit(history, train, validation, context).validation_probability
+        return probability
+
+    def load(self, files: Mapping[str, bytes]) -> Any:
+        """The fitted forecaster that `Fitted.files` stored."""
+        return self.fitted.load(files)
 
 
 @dataclass(frozen=True)
@@ -133,53 +160,3 @@ class ModelForecast:
     probability: npt.NDArray[np.floating]
     settings: ChosenSettings | None = None
     seconds: float | None = None
-
-
-@runtime_checkable
-class Tunable(Protocol):
-    """A forecaster whose settings can be searched: it can be validated without the final fit."""
-
-    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """The `validation_probability` of `fit`, without its second fit.
-
-        Raises:
-            Exception: raised by `context.after_epoch`.
-        """
-        ...
-
-
-@runtime_checkable
-class HasDrivers(Protocol):
-    """A fitted forecaster that gives reasons for its forecasts."""
-
-    def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """For each covered cell, phrases for the inputs that lift its odds on a day most over the average cell's."""
-        ...
-
-
-@runtime_checkable
-class HasSpread(Protocol):
-    """A fitted forecaster that starts at another forecast, so that the distance to it widens its intervals."""
-
-    def spread(self, history: History, day: int) -> tuple[Array, Array]:
-        """How far the other forecast of a day lies below (at most 0) and above (at least 0), in log odds, each (cells,)."""
-        ...
-
-
-class Forecaster(Protocol):
-    """A way to forecast; its constructor takes its settings (see `registry`)."""
-
-    name: ClassVar[str]
-
-    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:
-        """Fit on `train`, choose and calibrate on `validation`, which follows it.
-
-        Args:
-            history: at least to the end of `validation`; later days are not looked at.
-            train: indexes of the day axis.
-        """
-        ...
-
-    def load(self, files: Mapping[str, bytes]) -> Fitted:
-        """The fitted forecaster that `Fitted.files` stored."""
-        ...

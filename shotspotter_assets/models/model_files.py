@@ -32,12 +32,12 @@ class StoredModel:
         return TypeAdapter(cls).validate_json(files[MODEL_FILE])
 
 
-def prefixed(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a member as its stack stores them: each starts with the member's name."""
-    return {f"{name}.{file}": content for file, content in files.items()}
+def files_of_members(members: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a stack's fitted members, each name preceded by that of its member."""
+    return {f"{name}.{file}": content for name, one in members.items() for file, content in one.files().items()}
 
 
-def without_prefix(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a member among those of its stack; undoes `prefixed`."""
+def files_of_member(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of one member among those of its stack, as the member named them."""
     start = f"{name}."
     return {file.removeprefix(start): content for file, content in files.items() if file.startswith(start)}

@@ -1,25 +1,230 @@
-"""Models of all cities in the store: fitted from stored days, read as the start of a city's own models."""
+"""One regression of all cities, which each city's own models start at; it holds a number per input and no row of any city.
 
-from collections.abc import Callable, Collection
+It is fitted on the ordinary days before a cutoff: every occupied cell-day, and a tenth of the others, which weigh more. Beside
+the regression of all cities there is one without each of them: a city that starts at what its own alerts have shaped would
+count them twice.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
+from importlib.resources import files
 from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.features import names_of_inputs
-from shotspotter_assets.models.next_day.shared_regression import (
-    SharedModels,
-    SharedRows,
-    fit_shared,
-    package_start,
-    required_inputs,
-)
+from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.models.forecaster import Array, SharedStart
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import MAX_FIT_ROWS, fit_rows, names_of_inputs, ordinary_days
+from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.file_names import ALL_CITIES, GRID_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 SHARED_MODELS: Final = "shared_models"
+PACKAGE: Final = "package"
+PACKAGE_FILE: Final = "shared_models.json"
+"""The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
+PLACES: Final = "factor_"
+"""Start of the names of inputs for contributing factors of places."""
+FACTORS: Final = (PLACES, "series_")
+"""Starts of the names of all contributing factors, which cities with the same factors share."""
+UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
+"""Starts of the names of inputs that only cities with hours, or with other events, have."""
+OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
+EMPTY_SHARE: Final = 0.1
+"""Of the cell-days without alerts that are drawn."""
+MIN_POSITIVES: Final = 50
+"""Minimum of cell-days with alerts of a city that takes part; fewer teach nothing, and might be recognised in the numbers."""
+INVERSE_PENALTY: Final = 1e-3
+"""Variance of the standardised weights around those of the package, or zero."""
+LOG_RATE_SD: Final = 0.8
+PRIOR_CITIES: Final = 3
+"""Prior standard deviation between cities of the logarithm of their rate, and its strength in cities."""
+DIGITS: Final = 6
+"""Significant ones of stored numbers."""
+
+
+@dataclass(frozen=True)
+class SharedRows:
+    """A city's cell-days that the shared regression is fitted on.
+
+    Attributes:
+        names: of the inputs.
+        inputs: shape (rows, inputs).
+        observed: shape (rows,).
+        sample_weight: shape (rows,).
+        days: shape (rows,).
+    """
+
+    names: tuple[str, ...]
+    inputs: npt.NDArray[np.float32]
+    observed: npt.NDArray[np.bool_]
+    sample_weight: Array
+    days: npt.NDArray[np.datetime64]
+
+    @classmethod
+    def of(cls, history: History, first: int = 0) -> "SharedRows":
+        """Of the days of a history, which ends at the cutoff, from the index `first` on."""
+        ordinary = ordinary_days(history)
+        kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
+        days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
+        observed = history.observed[days]
+        # As many of a fine grid as a city's own models are fitted on.
+        share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
+        drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
+        rows = fit_rows(history, days, drawn)
+        names, values = rows.names, rows.values
+        shared = [at for at, name in enumerate(names) if not name.startswith(UNSHARED_INPUTS)]
+        return cls(
+            tuple(names[at] for at in shared),
+            values[:, shared],
+            observed[drawn],
+            np.where(observed[drawn], 1.0, 1 / share),
+            np.broadcast_to(history.days()[days, None], observed.shape)[drawn],
+        )
+
+
+class SharedRegression(BaseModel):
+    """Log odds by unit of each input, and where all are 0; and how busy the cities are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slopes: dict[str, float]
+    intercept: float
+    log_rate: float
+    log_rate_sd: float
+    """See `SharedStart`."""
+
+
+class SharedModels(BaseModel):
+    """The regressions of a cutoff; stored as `record.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cutoff: date
+    """Nothing of it or of later days was used."""
+    cities: list[str]
+    """That took part."""
+    left_out: dict[str, str] = {}
+    """Why other cities did not."""
+    prior: str | None = None
+    """Origin of the regression that these were shrunk towards; None for zero."""
+    everyone: SharedRegression | None
+    """Regression of all cities; None where none took part."""
+    without: dict[str, SharedRegression] = {}
+    """Regressions without one city, by its name, where there are others."""
+
+    def start_of(self, city: str, origin: str) -> SharedStart | None:
+        """The start of a city's models; None where no other city took part."""
+        regression = self.without.get(city) if city in self.cities else self.everyone
+        if regression is None:
+            return None
+        return SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
+
+
+def fit_shared(
+    rows: Mapping[str, SharedRows],
+    cutoff: date,
+    prior: SharedStart | None = None,
+    left_out: Mapping[str, str] | None = None,
+    leave_each_out: bool = True,
+) -> SharedModels:
+    """The regressions of a cutoff, the same whatever the order of the cities.
+
+    Args:
+        rows: by city, of the days before the cutoff, with the same inputs but for factors.
+        cutoff: see `SharedModels`, as is `left_out`.
+        prior: what all regressions are shrunk towards; those of a city that took part in it are so too.
+        leave_each_out: whether each city is to have a regression without its own rows.
+
+    Raises:
+        ValueError: a city has rows from the cutoff on.
+    """
+    for city, own in rows.items():
+        if (own.days >= np.datetime64(cutoff)).any():
+            raise ValueError(f"{city}: rows of {own.days.max()} are not before the cutoff {cutoff}.")
+    left_out = dict(left_out or {}) | {
+        city: f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
+        for city, own in rows.items()
+        if own.observed.sum() < MIN_POSITIVES
+    }
+    cities = sorted(rows.keys() - left_out.keys())
+    origin = None if prior is None else prior.origin
+    if not cities:
+        return SharedModels(cutoff=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
+    names = tuple(dict.fromkeys(name for city in cities for name in rows[city].names))
+    # float64, as nearly equal rates make the fit stiff.
+    inputs = np.zeros((sum(len(rows[city].observed) for city in cities), len(names)))
+    first = 0
+    for city in cities:
+        own = rows[city]
+        # A factor that a city does not have is 0 there, as in its average cell.
+        inputs[first : first + len(own.observed), [names.index(name) for name in own.names]] = own.inputs
+        first += len(own.observed)
+    labels = np.concatenate([rows[city].observed for city in cities])
+    counted = np.concatenate([rows[city].sample_weight for city in cities])
+    of_city = np.repeat(np.arange(len(cities)), [len(rows[city].observed) for city in cities])
+    mean, scale = standardise(inputs, counted)
+    prior_weights = scale * np.array([0.0 if prior is None else prior.slopes.get(name, 0.0) for name in names])
+
+    def fit(sample_weight: Array, start: Array | None = None) -> Array:
+        return np.append(*fit_shrunk_regression(inputs, labels, prior_weights, INVERSE_PENALTY, sample_weight, start))
+
+    def in_units(weights: Array, without: str = "") -> SharedRegression:
+        slopes = weights[:-1] / scale
+        log_rate, log_rate_sd = log_rates([rows[city] for city in cities if city != without])
+        return SharedRegression(
+            slopes={name: _rounded(slope) for name, slope in zip(names, slopes, strict=True)},
+            intercept=_rounded(weights[-1] - mean @ slopes),
+            log_rate=_rounded(log_rate),
+            log_rate_sd=_rounded(log_rate_sd),
+        )
+
+    everyone = fit(counted)
+    without = {
+        city: in_units(fit(np.where(of_city == at, 0.0, counted), everyone), city)
+        for at, city in enumerate(cities)
+        if leave_each_out and len(cities) > 1
+    }
+    return SharedModels(
+        cutoff=cutoff, cities=cities, left_out=left_out, prior=origin, everyone=in_units(everyone), without=without
+    )
+
+
+def log_rates(rows: Sequence[SharedRows]) -> tuple[float, float]:
+    """Mean and standard deviation over cities of the logarithm of the share of cell-days with alerts."""
+    rates = np.log([own.observed.sum() / own.sample_weight.sum() for own in rows])
+    squares = ((rates - rates.mean()) ** 2).sum() + PRIOR_CITIES * LOG_RATE_SD**2
+    return float(rates.mean()), float(np.sqrt(squares / (len(rows) - 1 + PRIOR_CITIES)))
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
+def required_inputs(names: Iterable[str]) -> list[str]:
+    """Names of the inputs that every city has."""
+    return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
+
+
+@cache
+def package_models() -> tuple[SharedModels, ...]:
+    """The regressions that come with the package, by cutoff."""
+    text = (files("shotspotter_assets.models.next_day") / PACKAGE_FILE).read_bytes()
+    return tuple(TypeAdapter(tuple[SharedModels, ...]).validate_json(text))
+
+
+def package_start(city: str, by: date) -> SharedStart | None:
+    """The packaged start that uses no day from `by` on; None where `by` is too early."""
+    known = [models for models in package_models() if models.cutoff <= by]
+    return known[-1].start_of(city, PACKAGE) if known else None
 
 
 def shared_partition(cutoff: date) -> Partition:

@@ -119,7 +119,9 @@ class WeightPosterior:
         drifted = precision - OFFSET_DRIFT * np.outer(column, column) / (1 + OFFSET_DRIFT * column[-1])
         return replace(self, mean=weights, precision=drifted)
 
-    def by_week(self, logits: Array, observed: Booleans, week: Integers, weeks: int) -> list["WeightPosterior"]:
+    def by_week(
+        self, logits: Array, observed: Booleans, week: Integers, weeks: int, ordinary: Booleans
+    ) -> list["WeightPosterior"]:
         """The posterior before the first of `weeks` weeks and after each of them; a week without periods changes nothing.
 
         Args:
@@ -127,10 +129,11 @@ class WeightPosterior:
             observed: shape (periods, cells).
             week: of each period, from 0 on, shape (periods,).
             weeks: number of weeks.
+            ordinary: whether to learn from each period, shape (periods,).
         """
         found = [self]
         for number in range(weeks):
-            rows = week == number
+            rows = ordinary & (week == number)
             last = found[-1]
             if rows.any():
                 last = last.after(logits[rows].reshape(-1, logits.shape[-1]), observed[rows].ravel())

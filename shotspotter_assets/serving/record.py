@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.evaluation.model_card import InService
+from shotspotter_assets.models.fold_models import read_files
 from shotspotter_assets.models.records import TrainedModel
-from shotspotter_assets.models.stored_models import read_files
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256

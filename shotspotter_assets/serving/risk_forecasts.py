@@ -9,7 +9,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster import HasDrivers, OtherInputsError
+from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.forecaster import predict_all
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
@@ -67,7 +67,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
     try:
         next_day = next_day_table(record, models, history, mixes)
         candidate = models.next_day[record.candidate]
-        drivers = candidate.drivers(history, history.next_day) if isinstance(candidate, HasDrivers) else None
+        drivers = candidate.drivers(history, history.next_day)
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(

@@ -16,12 +16,11 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import Verdict, judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted, validation_of
+from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
-from shotspotter_assets.models.next_day.features import blank_history, names_of_inputs
-from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day.features import names_of_inputs
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
@@ -96,7 +95,7 @@ def train(
     fitted, seconds = _fit_next_day(history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)
     axis, observed = history.days()[window], history.observed[window]
-    validated = {name: validation_of(model) for name, model in fitted.items()}
+    validated = {name: model.validation_probability for name, model in fitted.items()}
     candidate = candidate_of(city).name
     gate = judge(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
     served = validated[gate.served]
@@ -258,4 +257,4 @@ def version_of(files: ModelFiles) -> str:
 
 def input_names(city: City) -> tuple[str, ...]:
     """Names of the inputs of the next day, which follow from the city's file, not from its alerts."""
-    return (*names_of_inputs(city), *lag_features(blank_history(city), range(1, 2)).names)
+    return names_of_inputs(city)

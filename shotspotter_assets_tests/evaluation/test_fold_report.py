@@ -9,13 +9,13 @@ import pytest
 
 from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.report_views import fold_rows
+from shotspotter_assets.models.fold_models import model_partition, read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.models.registry import BASELINES, forecaster
-from shotspotter_assets.models.stored_models import model_partition, read_models, write_models
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import (
     COVERED,

@@ -12,8 +12,8 @@ from shotspotter_assets.calendar.local_time import day_axis
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets.models.registry import FORECASTERS, forecaster
+from shotspotter_assets.models.shared_models import SharedRows, fit_shared
 
 CITY = City.model_validate(
     {

@@ -69,20 +69,6 @@ def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
     assert 0.77 < ((total >= low) & (total <= high)).mean() < 0.87
 
 
-def test_one_flag_of_fireworks_stands_for_all_cells(fitted):
-    _, probability = made_up()
-    for flag in (False, True):
-        each = fitted.total_interval(probability[:3], np.full((3, 1), flag))
-        np.testing.assert_array_equal(fitted.total_interval(probability[0], np.array([flag])), [end[0] for end in each])
-
-
-def test_days_on_which_all_cells_move_together_widen_it(fitted):
-    counts, probability = made_up()
-    together = np.random.default_rng(3).gamma(2, 1 / 2, 400)
-    wide = AlertCounts.fit(np.round(counts * together[:, None]).astype(np.int64), probability, NIGHTS)
-    assert wide.city_variance > fitted.city_variance + 0.1
-
-
 def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
     counts, probability = made_up()
     single = AlertCounts.fit(np.minimum(counts, 1), probability, np.zeros(400, dtype=bool))

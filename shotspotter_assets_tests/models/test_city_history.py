@@ -60,12 +60,6 @@ def test_the_hours_of_a_fine_grid_are_those_of_its_last_days(store: Store, monke
     assert last_days.starts[0] == whole.starts[len(whole) - len(last_days)]
 
 
-def test_a_later_first_day_leaves_the_days_before_out(store: Store) -> None:
-    part = CityHistory.load(store, CITY, LAST, date(2021, 3, 1))
-    assert part.days == days_between(date(2021, 3, 1), LAST)
-    np.testing.assert_array_equal(part.alerts, CityHistory.load(store, CITY, LAST).alerts[-31:])
-
-
 def test_a_missing_day_is_named(store: Store) -> None:
     with pytest.raises(MissingPartitionsError, match="2021-04-01"):
         CityHistory.load(store, CITY, date(2021, 4, 1))

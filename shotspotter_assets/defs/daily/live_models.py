@@ -60,9 +60,9 @@ def definitions(city: City) -> dg.Definitions:
 def _live_models(
     context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
+    from shotspotter_assets.models.fold_models import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.shared_models import read_shared
-    from shotspotter_assets.models.stored_models import write_models
     from shotspotter_assets.serving.live_models import known_history, made_already
     from shotspotter_assets.serving.live_models import live_models as models_of_day
     from shotspotter_assets.serving.record import models_partition

@@ -68,7 +68,7 @@ def _evaluation_reports(
     from shotspotter_assets.evaluation.report_files import fold_partition, write_report
     from shotspotter_assets.evaluation.report_views import fold_pictures
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
-    from shotspotter_assets.models.stored_models import read_models, read_record
+    from shotspotter_assets.models.fold_models import read_models, read_record
 
     cutoff = run_day(context)
     opened, partition = store.open(), fold_partition(city.name, cutoff)

@@ -66,11 +66,10 @@ def _fold_models(
     context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
     from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.models.fold_training import train_fold
+    from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.registry import candidate_of, city_settings, storable
     from shotspotter_assets.models.shared_models import read_shared
-    from shotspotter_assets.models.stored_models import model_partition, write_models
 
     cutoff = run_day(context)
     before, _ = fold_days(city, cutoff)

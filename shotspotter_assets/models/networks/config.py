@@ -1,6 +1,6 @@
 """The settings of the network `conv_lstm` and its training, each with its meaning and range; plain types, for any front end."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -8,18 +8,6 @@ from shotspotter_assets.models.next_day.settings import ForecasterSettings
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-FULL_SIZE: Final = {
-    "days": 16,
-    "filters": 16,
-    "recurrent_layers": 3,
-    "train_days": 3653,
-    "learning_rate": 1e-3,
-    "epochs": 100,
-    "patience": 10,
-    "plateau_patience": 4,
-}
-"""Settings of the reference report, which take hours of CPU a fold; the defaults take minutes."""
 
 
 class NetworkConfig(ForecasterSettings):

@@ -15,7 +15,6 @@ from shotspotter_assets.models.networks.quiet_keras import keras
 
 TYPED_LAYERS: Final = (0, 1, 2)
 """Layers of gunshot alerts that have a map; the fourth layer counts untyped alerts."""
-HEAT_MAPS: Final = 1 + len(TYPED_LAYERS)
 
 
 class Windows(keras.utils.PyDataset):

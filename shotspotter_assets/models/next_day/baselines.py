@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final
 
-from shotspotter_assets.models.fold_windows import LAG_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.models.fold_windows import BASELINES_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
@@ -46,7 +46,7 @@ def fit_baselines(
             f"{len(history.counts)} days from {history.first_day}."
         )
     history = history.through(test.stop)
-    fitted_days = after_warm_up(train, LAG_WARM_UP_DAYS)
+    fitted_days = after_warm_up(train, BASELINES_WARM_UP_DAYS)
     require_both_labels(history, train, history.observed[fitted_days.start : fitted_days.stop])
     known = fitted or {}
     forecasts = {}

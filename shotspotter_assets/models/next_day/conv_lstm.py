@@ -7,7 +7,7 @@ their own, and the validation window chooses which share of the addition is used
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext, validation_of
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import StoredModel, Unstored
+from shotspotter_assets.models.model_files import Unstored
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.next_day.features import next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -32,17 +32,38 @@ NETWORK_FILE: Final = "network.keras"
 
 
 @dataclass(frozen=True)
-class FittedNetwork(StoredModel):
-    """See `Fitted`."""
+class FittedNetwork(Fitted):
+    """See `Fitted`.
+
+    Attributes:
+        config: settings of the network.
+        model: the network.
+        regression: the regression that it starts at; None for one that was fitted alone.
+        share: used share of the network's addition to the regression's log odds.
+    """
 
     config: NetworkConfig
-    settings: ChosenSettings
     model: Unstored = None
-    validation_probability: Unstored = None
+    regression: FittedRegression | None = None
+    share: float = 1.0
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`."""
-        return self.predict_maps(history, days)[..., 0]
+        if self.regression is None:
+            return self.predict_maps(history, days)[..., 0]
+        start, added = self.parts(history, days, self.regression)
+        ordinary = expit(start + self.share * added)
+        return clip_probability(with_firework_days(history, days, ordinary, self.regression))
+
+    def parts(self, history: History, days: range, regression: FittedRegression) -> tuple[Array, Array]:
+        """(log odds of the regression, the network's addition to them), each (days, cells)."""
+        start = regression.logit(next_day_inputs(history, days))
+        network = self.predict_maps(history, days, _on_grid(history, days, start))[..., 0]
+        return start, logit(network) - start
+
+    def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
+        """See `Fitted.drivers`; those of the regression that it starts at."""
+        return None if self.regression is None else self.regression.drivers(history, day)
 
     def predict_maps(self, history: History, days: range, start: npt.NDArray[np.float32] | None = None) -> Array:
         """Probability of each map, shape (days, cells, maps): any alert first, then the types by themselves.
@@ -67,51 +88,22 @@ class FittedNetwork(StoredModel):
 
         return super().files() | {NETWORK_FILE: save_model(self.model)}
 
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> Self:
+        """See `StoredModel.load`."""
+        from shotspotter_assets.models.networks.quiet_keras import load_model
 
-@dataclass(frozen=True)
-class FittedStartedNetwork(FittedNetwork):
-    """See `Fitted`; `share` of the network's addition to the regression's log odds is used."""
-
-    regression: FittedRegression | None = None
-    share: float = 1.0
-
-    def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
-        start, added = self.parts(history, days)
-        ordinary = expit(start + self.share * added)
-        return clip_probability(with_firework_days(history, days, ordinary, self._regression))
-
-    def parts(self, history: History, days: range) -> tuple[Array, Array]:
-        """(log odds of the regression, what the network adds to them), each (days, cells)."""
-        start = self._regression.logit(next_day_inputs(history, days))
-        network = self.predict_maps(history, days, _on_grid(history, days, start))[..., 0]
-        return start, logit(network) - start
-
-    def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `HasDrivers.drivers`; those of the regression that it starts at."""
-        return self._regression.drivers(history, day)
-
-    def spread(self, history: History, day: int) -> tuple[Array, Array]:
-        """See `HasSpread.spread`; the other forecast is the regression."""
-        distance = -self.share * self.parts(history, range(day, day + 1))[1][0]
-        return np.minimum(distance, 0), np.maximum(distance, 0)
-
-    @property
-    def _regression(self) -> FittedRegression:
-        assert self.regression is not None
-        return self.regression
+        return replace(super().load(files), model=load_model(files[NETWORK_FILE]))
 
 
-class NetworkForecaster:
+class NetworkForecaster(Forecaster):
     """See the module; a killed training goes on from its backup. The epoch is chosen on the validation window."""
+
+    fitted = FittedNetwork
 
     def __init__(self, settings: NetworkConfig) -> None:
         self.config = settings
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "residual_conv_lstm" if self.config.starts_at_regression else "conv_lstm"
+        self.name = "residual_conv_lstm" if settings.starts_at_regression else "conv_lstm"
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
         """See `Forecaster.fit`."""
@@ -124,8 +116,7 @@ class NetworkForecaster:
         days = range(validation.stop)
         start = _on_grid(history, days, regressions.train.logit(next_day_inputs(history, days)))
         network = self._trained(history, train, validation, context, start, data.ordinary)
-        fitted = FittedStartedNetwork(**vars(network), regression=regressions.train)
-        before, added = fitted.parts(history, validation)
+        before, added = network.parts(history, validation, regressions.train)
         at, observed = data.scoring_days - validation.start, history.observed[data.scoring_days]
 
         def loss(share: float) -> float:
@@ -135,20 +126,10 @@ class NetworkForecaster:
         share = min((0.0, 1.0, best), key=loss)
         chosen = {"share": share, "validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
         origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        fitted = replace(fitted, share=share, settings={**network.settings, **chosen, **origin})
+        settings = {**network.settings, **chosen, **origin}
+        fitted = replace(network, regression=regressions.train, share=share, settings=settings)
         probability = fitted.predict(history, validation)
         return replace(fitted, regression=regressions.both, validation_probability=probability)
-
-    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """See `Tunable.validate`; the network is fitted on the training window alone."""
-        return validation_of(self.fit(history, train, validation, context))
-
-    def load(self, files: Mapping[str, bytes]) -> FittedNetwork:
-        """See `Forecaster.load`."""
-        from shotspotter_assets.models.networks.quiet_keras import load_model
-
-        kind = FittedStartedNetwork if self.config.starts_at_regression else FittedNetwork
-        return replace(kind.load(files), model=load_model(files[NETWORK_FILE]))
 
     def _trained(
         self,
@@ -181,7 +162,7 @@ class NetworkForecaster:
             "history": trained.history,
             "seconds": trained.seconds,
         }
-        return FittedNetwork(self.config, settings, trained.model)
+        return FittedNetwork(self.config, trained.model, settings=settings)
 
 
 def own_maps(city: City) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ fitted, so that a forecast can be made from the first day on; how uncertain it i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 from scipy.special import expit, logit
@@ -16,9 +16,8 @@ from scipy.stats import norm
 
 from shotspotter_assets.calendar.dates import WEEKDAYS
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, ChosenSettings, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import StoredModel, Unstored
 from shotspotter_assets.models.next_day.features import ordinary_days, weekday_and_season
 from shotspotter_assets.models.probability import clip_probability
 
@@ -36,7 +35,7 @@ HIGHEST_QUANTILE: Final = 0.9
 
 
 @dataclass(frozen=True)
-class FittedNewCity(StoredModel):
+class FittedNewCity(Fitted):
     """See `Fitted`.
 
     Attributes:
@@ -48,8 +47,6 @@ class FittedNewCity(StoredModel):
     log_rate: float
     log_rate_sd: float
     slopes: Mapping[str, float]
-    settings: ChosenSettings
-    validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
         rate, _ = self._rates(history, days)
@@ -61,7 +58,7 @@ class FittedNewCity(StoredModel):
         return clip_probability(expit(logit(clip_probability(rate)) + shift))
 
     def spread(self, history: History, day: int) -> tuple[Array, Array]:
-        """See `HasSpread.spread`: the 80% interval of the rate of each cell."""
+        """Distance of the 80% interval of a day's rates below (negative) and above, in log odds, each (cells,)."""
         _, variance = self._rates(history, range(day, day + 1))
         distance = norm.ppf(HIGHEST_QUANTILE) * np.sqrt(variance[0])
         return -distance, distance
@@ -90,10 +87,11 @@ class FittedNewCity(StoredModel):
         return here, LEVEL_VARIANCE + 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
 
 
-class NewCityForecaster:
+class NewCityForecaster(Forecaster):
     """See the module; what it takes from other cities is in the model of all cities."""
 
-    name: ClassVar[str] = "new_city"
+    name = "new_city"
+    fitted = FittedNewCity
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNewCity:
         """See `Forecaster.fit`; no day is looked at.
@@ -109,9 +107,5 @@ class NewCityForecaster:
             )
         names = [name for name, _ in weekday_and_season(history.days()[:1])]
         slopes = {name: shared.slopes[name] for name in names}
-        fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, {"shared": shared.origin})
+        fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, settings={"shared": shared.origin})
         return replace(fitted, validation_probability=fitted.predict(history.through(validation.stop), validation))
-
-    def load(self, files: Mapping[str, bytes]) -> FittedNewCity:
-        """See `Forecaster.load`."""
-        return FittedNewCity.load(files)

@@ -1,14 +1,13 @@
 """L2 logistic regression on the next-day inputs, with firework days as a regime of their own; every model starts here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.filters import Array, Booleans, Integers
@@ -16,27 +15,26 @@ from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_wa
 from shotspotter_assets.models.forecaster import (
     INPUTS_ERROR,
     NO_CONTEXT,
-    ChosenSettings,
     FitContext,
+    Fitted,
+    Forecaster,
     OtherInputsError,
     SharedStart,
     require_both_labels,
-    validation_of,
 )
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
+from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
-from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
 from shotspotter_assets.models.next_day.shrunk_regression import (
     BLOCK_ROWS,
-    MIN_SCALE,
     fit_shrunk_regression,
-    mean_and_scale,
+    standardise,
 )
 from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.shared_models import PLACES, required_inputs
 
 FACTOR_VARIANCE: Final = 1e-2
 """Variance of the standardised weights of factors of places: where no other city has a factor, little is known of it before."""
@@ -91,12 +89,9 @@ class FitData:
         return chosen
 
     @cached_property
-    def _rows(self) -> FitRows:
+    def rows(self) -> FitRows:
+        """The cell-days of all days, or a draw of them."""
         return fit_rows(self.history, np.arange(self.validation.stop), inputs_of=self.inputs_of)
-
-    def rows(self, days: Integers) -> FitRows:
-        """The cell-days of some days, or a draw of them."""
-        return self._rows.of(days)
 
     @property
     def validation_inputs(self) -> Inputs:
@@ -127,7 +122,7 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
 
 
 @dataclass(frozen=True)
-class FittedRegression(StoredModel):
+class FittedRegression(Fitted):
     """See `Fitted`. `slopes`, `mean` and `scale` have one number per input of `names`.
 
     Attributes:
@@ -142,8 +137,6 @@ class FittedRegression(StoredModel):
     intercept: float
     mean: Numbers
     scale: Numbers
-    settings: ChosenSettings
-    validation_probability: Unstored = None
 
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells).
@@ -167,7 +160,7 @@ class FittedRegression(StoredModel):
         return clip_probability(with_firework_days(history, days, ordinary, self))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `HasDrivers.drivers`."""
+        """See `Fitted.drivers`."""
         return main_drivers(next_day_inputs(history, [day]), self.slopes)
 
     def validated(self, data: FitData) -> Array:
@@ -183,13 +176,14 @@ class Regressions(NamedTuple):
     both: FittedRegression
 
 
-class RegimeRegressionForecaster:
+class RegimeRegressionForecaster(Forecaster):
     """Tuned by log loss on the validation window, then fitted on training and validation days together.
 
     Where there is a regression of all cities (`FitContext.shared`), the weights are shrunk towards its, and nothing is tuned.
     """
 
-    name: ClassVar[str] = "regime_regression"
+    name = "regime_regression"
+    fitted = FittedRegression
 
     def __init__(self, settings: RegimeRegressionSettings) -> None:
         self.settings = settings
@@ -201,13 +195,11 @@ class RegimeRegressionForecaster:
         return fit_regressions(FitData.make(history, train, validation), context.shared, self.settings).both
 
     def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """See `Tunable.validate`."""
+        """See `Forecaster.validate`."""
         data = FitData.make(history, train, validation)
-        return validation_of(_tuned(data, context.shared, _tried(context.shared, self.settings))[0])
-
-    def load(self, files: Mapping[str, bytes]) -> FittedRegression:
-        """See `Forecaster.load`."""
-        return FittedRegression.load(files)
+        train_fit, _ = _tuned(data, context.shared, _tried(context.shared, self.settings))
+        probability: Array = train_fit.validation_probability
+        return probability
 
 
 def fit_regressions(
@@ -233,9 +225,8 @@ def fit_regressions(
     def fit() -> Regressions:
         train, penalty = _tuned(data, shared, tried)
         [both] = _fits(data, data.to_fit(data.both), [penalty], shared, train)
-        return Regressions(
-            train, replace(both, settings=train.settings, validation_probability=train.validation_probability)
-        )
+        chosen = {"settings": train.settings, "validation_probability": train.validation_probability}
+        return Regressions(train, replace(both, **chosen))
 
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
     return data.history.cached(f"regressions {tried} {shared and shared.origin}", windows, fit)
@@ -247,7 +238,10 @@ def _tried(shared: SharedStart | None, settings: RegimeRegressionSettings) -> tu
 
 def _tuned(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> tuple[FittedRegression, float]:
     """(regression of the training window, inverse penalty), the penalty being the one that the validation window chooses."""
-    require_same_inputs(data, shared)
+    if shared is not None and required_inputs(shared.slopes) != required_inputs(data.validation_inputs.names):
+        raise OtherInputsError(
+            f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
+        )
     fits = list(_fits(data, data.to_fit(data.train), tried, shared))
     at = data.scoring_days - data.validation.start
     inputs, observed = data.validation_inputs, data.history.observed[data.scoring_days]
@@ -257,14 +251,6 @@ def _tuned(data: FitData, shared: SharedStart | None, tried: Sequence[float]) ->
     origin = {} if shared is None else {"shared": shared.origin}
     probability = fits[best].validated(data)
     return replace(fits[best], settings=settings | origin, validation_probability=probability), tried[best]
-
-
-def require_same_inputs(data: FitData, shared: SharedStart | None) -> None:
-    """Refuse a regression of all cities that was fitted on other inputs, with an OtherInputsError."""
-    if shared is not None and required_inputs(shared.slopes) != required_inputs(data.validation_inputs.names):
-        raise OtherInputsError(
-            f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
-        )
 
 
 def _fits(
@@ -278,29 +264,21 @@ def _fits(
 
     Each fit starts at the one before, the first one at `start`, which saves half of the steps.
     """
-    fit_rows = data.rows(days)
+    fit_rows = data.rows.of(days)
     names, labels, sample_weight = fit_rows.names, fit_rows.observed, fit_rows.sample_weight
     # float64, as nearly equal rates make the fit stiff.
     rows = fit_rows.values.astype(np.float64)
     del fit_rows
-    mean, scale = mean_and_scale(rows, sample_weight)
-    # Inputs that are constant in the training rows (such as the flag of firework days) are dropped.
-    constant = scale < MIN_SCALE
-    scale[constant] = 1.0
-    # In place: a long history has a million rows.
-    rows -= mean
-    rows /= scale
-    rows[:, constant] = 0.0
+    mean, scale = standardise(rows, sample_weight)
     # Cities may differ in their inputs: some publish no hours, some have further events.
     shared_slopes = {} if shared is None else shared.slopes
-    prior_weights = np.where(constant, 0.0, scale * np.array([shared_slopes.get(name, 0.0) for name in names]))
+    slopes = np.array([shared_slopes.get(name, 0.0) for name in names])
+    prior_weights = np.where(rows.any(axis=0), scale * slopes, 0.0)
     guess = None if start is None else np.append(start.slopes * scale, start.intercept + mean @ start.slopes)
     is_of_places = np.array([name.startswith(PLACES) for name in names])
     for inverse_penalty in inverse_penalties:
         variance = np.where(is_of_places, FACTOR_VARIANCE, inverse_penalty)
-        # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
-        with threadpool_limits(1):
-            weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
+        weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
         slopes = weights / scale
-        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, {})
+        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, settings={})

@@ -1,26 +1,25 @@
 """Gradient boosting that starts at the regression's log odds, so that its trees only learn what that misses."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
 from shotspotter_assets.models.filters import Array, Integers
-from shotspotter_assets.models.forecaster import NO_CONTEXT, ChosenSettings, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import StoredModel, Unstored
 from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegression,
-    Regressions,
     fit_regressions,
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
+from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ TREE_STEP: Final = 10
 """Distance between the numbers of trees that are tried on the validation window; 0 is among them."""
 MIN_GAIN: Final = 2.0
 """Nats on the whole validation window below which no tree is taken."""
-TREES_FILE: Final = "trees.txt"
 
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
@@ -41,7 +39,7 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
         else {"bagging_fraction": settings.row_share, "bagging_freq": 1}
     )
     return {
-        "objective": "binary",
+        **PARAMETERS,
         "num_leaves": settings.leaves,
         "learning_rate": settings.learning_rate,
         "min_data_in_leaf": settings.min_leaf_rows,
@@ -50,29 +48,22 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
         "feature_fraction": settings.input_share,
         **rows,
         "max_bin": 63,
-        "num_threads": 1,
-        "force_col_wise": True,
-        "deterministic": True,
         "seed": settings.seed,
-        "verbosity": -1,
     }
 
 
 @dataclass(frozen=True)
-class FittedResidualBoosting(StoredModel):
-    """See `Fitted`; `booster` is None where no tree is better than the regression."""
+class FittedResidualBoosting(FittedTrees):
+    """See `Fitted`; `trees` is None where none is better than the regression."""
 
     regression: FittedRegression
-    settings: ChosenSettings
-    booster: Unstored = None
-    validation_probability: Unstored = None
 
     def logit(self, inputs: Inputs) -> Array:
         """Log odds of an ordinary day, shape (days, cells)."""
         start = self.regression.logit(inputs)
-        if self.booster is None:
+        if self.trees is None:
             return start
-        return start + _added(self.booster, _seen(inputs.values, inputs.names)).reshape(start.shape)
+        return start + sum_of_trees(self.trees, _of_cells(inputs.values, inputs.names)).reshape(start.shape)
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`."""
@@ -80,19 +71,8 @@ class FittedResidualBoosting(StoredModel):
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `HasDrivers.drivers`; those of the regression that it starts at."""
+        """See `Fitted.drivers`; those of the regression that it starts at."""
         return self.regression.drivers(history, day)
-
-    def spread(self, history: History, day: int) -> tuple[Array, Array]:
-        """See `HasSpread.spread`; the other forecast is the regression."""
-        inputs = next_day_inputs(history, [day])
-        distance = (self.regression.logit(inputs) - self.logit(inputs))[0]
-        return np.minimum(distance, 0), np.maximum(distance, 0)
-
-    def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`; trees in LightGBM's own text format, as a pickle could bring code of its own."""
-        trees = {} if self.booster is None else {TREES_FILE: self.booster.model_to_string().encode()}
-        return super().files() | trees
 
 
 class _Chosen(NamedTuple):
@@ -103,10 +83,11 @@ class _Chosen(NamedTuple):
     probability: Array
 
 
-class ResidualBoostingForecaster:
+class ResidualBoostingForecaster(Forecaster):
     """The number of trees is where the validation log loss was least; then fitted on both windows together."""
 
-    name: ClassVar[str] = "residual_boosting"
+    name = "residual_boosting"
+    fitted = FittedResidualBoosting
 
     def __init__(self, settings: ResidualBoostingSettings) -> None:
         self.settings = settings
@@ -116,40 +97,31 @@ class ResidualBoostingForecaster:
     ) -> FittedResidualBoosting:
         """See `Forecaster.fit`."""
         data = FitData.make(history, train, validation)
-        return self.fit_on_regressions(data, fit_regressions(data, context.shared))
+        regressions = fit_regressions(data, context.shared)
+        chosen = self._chosen(data, regressions.train)
+        trees = self._boosted(data, data.to_fit(data.both), regressions.both, chosen.trees) if chosen.trees else None
+        origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
+        counts = {"trees": chosen.trees, "validation_log_loss": chosen.log_loss}
+        return FittedResidualBoosting(
+            regressions.both,
+            settings={**parameters(self.settings), **counts, **origin},
+            validation_probability=chosen.probability,
+            trees=trees,
+        )
 
     def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """See `Tunable.validate`."""
+        """See `Forecaster.validate`."""
         data = FitData.make(history, train, validation)
         return self._chosen(data, fit_regressions(data, context.shared).train).probability
-
-    def load(self, files: Mapping[str, bytes]) -> FittedResidualBoosting:
-        """See `Forecaster.load`."""
-        fitted = FittedResidualBoosting.load(files)
-        if TREES_FILE not in files:
-            return fitted
-        import lightgbm
-
-        return replace(fitted, booster=lightgbm.Booster(model_str=files[TREES_FILE].decode()))
-
-    def fit_on_regressions(self, data: FitData, regressions: Regressions) -> FittedResidualBoosting:
-        """Fitted with trees that start at given regressions."""
-        chosen = self._chosen(data, regressions.train)
-        booster = self._boosted(data, data.to_fit(data.both), regressions.both, chosen.trees) if chosen.trees else None
-        origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        settings = {
-            **parameters(self.settings), "trees": chosen.trees, "validation_log_loss": chosen.log_loss, **origin,
-        }  # fmt: skip
-        return FittedResidualBoosting(regressions.both, settings, booster, chosen.probability)
 
     def _chosen(self, data: FitData, regression: FittedRegression) -> _Chosen:
         booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)
         inputs, at = data.validation_inputs, data.scoring_days - data.validation.start
-        observed, rows = data.history.observed[data.scoring_days], _seen(inputs.values, inputs.names)
+        observed, rows = data.history.observed[data.scoring_days], _of_cells(inputs.values, inputs.names)
         logit = regression.logit(inputs)
         tried = {0: (logit, float(log_losses(expit(logit[at]), observed).sum()))}
         for trees in range(TREE_STEP, self.settings.max_trees + 1, TREE_STEP):
-            logit = logit + _added(booster, rows, trees - TREE_STEP, TREE_STEP).reshape(logit.shape)
+            logit = logit + sum_of_trees(booster, rows, trees - TREE_STEP, TREE_STEP).reshape(logit.shape)
             tried[trees] = logit, float(log_losses(expit(logit[at]), observed).sum())
         best = min(tried, key=lambda trees: tried[trees][1])
         # In a thin city's validation window some number of trees is better by chance.
@@ -162,9 +134,9 @@ class ResidualBoostingForecaster:
     def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
         import lightgbm
 
-        rows = data.rows(days)
+        rows = data.rows.of(days)
         dataset = lightgbm.Dataset(
-            _seen(rows.values, rows.names),
+            _of_cells(rows.values, rows.names),
             rows.observed,
             weight=rows.sample_weight,
             init_score=regression.row_logit(rows.values),
@@ -173,12 +145,7 @@ class ResidualBoostingForecaster:
         return lightgbm.train(parameters(self.settings), dataset, num_boost_round=trees)
 
 
-def _seen(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+def _of_cells(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
     """The inputs that trees see, one row a cell-day. By those that are the same for all cells they would memorise days."""
     seen = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
     return values[..., seen].reshape(-1, len(seen))
-
-
-def _added(booster: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
-    """Sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
-    return np.asarray(booster.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))

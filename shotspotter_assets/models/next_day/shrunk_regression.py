@@ -1,11 +1,12 @@
 """Logistic regression that is shrunk towards given weights, as those of a city towards those of all cities."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 Array = npt.NDArray[np.float64]
 
@@ -61,15 +62,23 @@ def fit_shrunk_regression(
         first_guess = np.append(np.zeros(inputs.shape[1]), level)
     else:
         first_guess = start - np.append(prior_weights, 0.0)
-    found = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
+    # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
+    with threadpool_limits(1):
+        found = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
     return prior_weights + found[:-1], float(found[-1])
 
 
-def mean_and_scale(rows: npt.NDArray[Any], sample_weight: Array | None) -> tuple[Array, Array]:
-    """Mean and standard deviation of each input over all cell-days that `rows` stand for, each (inputs,)."""
-    if sample_weight is None:
-        return rows.mean(axis=0), rows.std(axis=0)
-    total = sample_weight.sum()
-    mean = sample_weight @ rows / total
-    square = np.einsum("r,ri,ri->i", sample_weight, rows, rows) / total
-    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
+def standardise(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+    """Standardise rows of inputs in place, as a long history has a million; return each input's (mean, standard deviation).
+
+    Inputs that are constant, such as the flag of firework days, become 0, with a standard deviation of 1.
+    """
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight
+    mean = weight @ rows / weight.sum()
+    rows -= mean
+    scale = np.sqrt(np.einsum("r,ri,ri->i", weight, rows, rows) / weight.sum())
+    constant = scale < MIN_SCALE
+    scale[constant] = 1.0
+    rows /= scale
+    rows[:, constant] = 0.0
+    return mean, scale

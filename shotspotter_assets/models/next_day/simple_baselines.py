@@ -4,22 +4,22 @@ The setting with the least log loss on the validation window, after learning fro
 both windows together.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.models.filters import Array, exponential_mean, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
+from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses
 
-Settings = dict[str, float]
+Settings = dict[str, Any]
 
 PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
 HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
@@ -33,10 +33,32 @@ HISTORY_SHARES: Final = (0.0, 0.25, 0.5, 0.75)
 """Share of the cell's own mean over all history in the smoothed map."""
 
 
-class SimpleBaseline(ABC):
-    """A forecaster that learns a table of frequencies, or nothing where its rates follow from the history alone."""
+class TunedBaseline(Forecaster):
+    """A forecaster with the setting of least log loss on the validation window, fitted again on both windows together."""
 
-    name: ClassVar[str]
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        """Each setting that is tried, with its forecasts of the validation window by the fit on `train`."""
+        raise NotImplementedError
+
+    def fit_days(self, history: History, days: range, settings: Settings) -> Fitted:
+        """Fitted on `days` with one setting."""
+        raise NotImplementedError
+
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
+        """See `Forecaster.fit`."""
+        history = history.through(validation.stop)
+        labels = history.observed[validation.start : validation.stop]
+        # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
+        # and on an idle one they save little on matrices this narrow.
+        with threadpool_limits(1):
+            settings, probability = best_candidate(self.candidates(history, train, validation), labels)
+            fitted = self.fit_days(history, range(train.start, validation.stop), settings)
+        return replace(fitted, settings=settings, validation_probability=probability)
+
+
+class SimpleBaseline(TunedBaseline):
+    """Learns a table of frequencies, or nothing where its rates follow from the history alone."""
+
     grid: ClassVar[tuple[Settings, ...]] = ({},)
     """The settings that are tried."""
 
@@ -44,43 +66,32 @@ class SimpleBaseline(ABC):
         """The table, of any shape."""
         return np.zeros(0)
 
-    @abstractmethod
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         """Probabilities of `days`, from the table and the days before each, of a shape that broadcasts to (days, cells)."""
+        raise NotImplementedError
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        """Each setting that is tried, with its forecasts of the validation window."""
         for settings in self.grid:
             yield settings, self.forecast(self.learn(history, train, settings), settings, history, validation)
 
-    def fit(
-        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
-    ) -> "FittedBaseline":
-        """See `Forecaster.fit`."""
-        history = history.through(validation.stop)
-        labels = history.observed[validation.start : validation.stop]
-        settings, probability = best_candidate(self.candidates(history, train, validation), labels)
-        table = self.learn(history, range(train.start, validation.stop), settings)
-        return FittedBaseline(self.name, table, settings, probability)
-
-    def load(self, files: Mapping[str, bytes]) -> "FittedBaseline":
-        """See `Forecaster.load`."""
-        return FittedBaseline.load(files)
+    def fit_days(self, history: History, days: range, settings: Settings) -> Fitted:
+        return FittedSimpleBaseline(self.name, self.learn(history, days, settings), settings=settings)
 
 
 @dataclass(frozen=True)
-class FittedBaseline(StoredModel):
+class FittedSimpleBaseline(Fitted):
     """See `Fitted`."""
 
     name: str
     table: Numbers
-    settings: Settings
-    validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`."""
-        forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, self.settings, history, days)
+        forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, dict(self.settings), history, days)
         return clip_probability(np.broadcast_to(forecast, (len(days), int(history.in_coverage.sum()))))
+
+
+SimpleBaseline.fitted = FittedSimpleBaseline
 
 
 def best_candidate(
@@ -98,7 +109,7 @@ def best_candidate(
 class Never(SimpleBaseline):
     """The smallest probability allowed, as the log loss of 0 would be infinite."""
 
-    name: ClassVar[str] = "never"
+    name = "never"
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         return np.full((1, 1), MIN_PROBABILITY)
@@ -107,7 +118,7 @@ class Never(SimpleBaseline):
 class CityMean(SimpleBaseline):
     """The same frequency for every cell and day."""
 
-    name: ClassVar[str] = "city_mean"
+    name = "city_mean"
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
         return np.array([_labels(history, days).mean()])
@@ -119,7 +130,7 @@ class CityMean(SimpleBaseline):
 class HistoricalMean(SimpleBaseline):
     """Frequency of each cell, shrunk towards the city's mean as if that had been observed for some days (a Beta prior)."""
 
-    name: ClassVar[str] = "historical_mean"
+    name = "historical_mean"
     grid = tuple({"pseudo_days": days} for days in PSEUDO_DAYS)
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
@@ -133,7 +144,7 @@ class HistoricalMean(SimpleBaseline):
 class Persistence(SimpleBaseline):
     """The last known day's map: one frequency for the cells with an alert on it, one for the others."""
 
-    name: ClassVar[str] = "persistence"
+    name = "persistence"
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
         labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)
@@ -149,7 +160,7 @@ class Persistence(SimpleBaseline):
 class ExponentialMean(SimpleBaseline):
     """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
 
-    name: ClassVar[str] = "ewma"
+    name = "ewma"
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         return self._mixture(self._rates(history, settings["half_life_days"], days), settings)
@@ -178,7 +189,7 @@ class ExponentialMean(SimpleBaseline):
 class RecencyWeightedMap(SimpleBaseline):
     """A kernel density map in which old days weigh less, mixed with the cell's own mean over all history."""
 
-    name: ClassVar[str] = "ew_kde"
+    name = "ew_kde"
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         recent = exponential_mean(history.observed, settings["half_life_days"], before=history.known_before(days))

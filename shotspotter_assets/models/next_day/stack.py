@@ -9,24 +9,16 @@ Firework days teach nothing, as members differ there in other things than on ord
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import ClassVar, Final
+from typing import Final, Self
 
 import numpy as np
 from scipy.special import logit
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.filters import Array
-from shotspotter_assets.models.forecaster import (
-    NO_CONTEXT,
-    ChosenSettings,
-    FitContext,
-    Fitted,
-    HasDrivers,
-    require_both_labels,
-    validation_of,
-)
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, require_both_labels
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import StoredModel, Unstored, prefixed, without_prefix
+from shotspotter_assets.models.model_files import Unstored, files_of_member, files_of_members
 from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.registry import city_settings, forecaster
@@ -43,31 +35,23 @@ FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK)
 
 
 @dataclass(frozen=True)
-class FittedStack(StoredModel):
+class FittedStack(Fitted):
     """See `Fitted`.
 
     Attributes:
         posterior: of the weights, after the days to `learned_to`.
         learned_to: the last day of the validation window.
-        settings: the weights in numbers and in words, and the settings of each member.
         members: fitted on training and validation days, by name.
     """
 
     posterior: WeightPosterior
     learned_to: date
-    settings: ChosenSettings
     members: Unstored = None
-    validation_probability: Unstored = None
 
     @property
     def in_words(self) -> str:
         """The weights in words."""
         return self.posterior.in_words
-
-    @property
-    def heaviest(self) -> str:
-        """The member with the largest weight."""
-        return self.posterior.members[int(np.argmax(self.posterior.mean[:-1]))]
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`; the weights move on with the weeks that are known before each day."""
@@ -79,30 +63,28 @@ class FittedStack(StoredModel):
         past = logits[start - wanted.start :][: len(learned)] if weeks else logits[:0]
         return _forecast(_learned(self.posterior, past, history, learned), logits[-len(days) :], history, days, start)
 
-    def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `HasDrivers.drivers`; those of the first member that gives reasons."""
-        with_reasons = (member for member in self.members.values() if isinstance(member, HasDrivers))
-        first = next(with_reasons, None)
-        return [()] * int(history.in_coverage.sum()) if first is None else first.drivers(history, day)
-
-    def spread(self, history: History, day: int) -> tuple[Array, Array]:
-        """See `HasSpread.spread`; the other forecast is that of the member that weighs most."""
-        one = range(day, day + 1)
-        distance = (logit(self.members[self.heaviest].predict(history, one)) - logit(self.predict(history, one)))[0]
-        return np.minimum(distance, 0), np.maximum(distance, 0)
+    def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
+        """See `Fitted.drivers`; those of the first member that gives reasons."""
+        of_members = (member.drivers(history, day) for member in self.members.values())
+        return next((drivers for drivers in of_members if drivers is not None), None)
 
     def files(self) -> dict[str, bytes]:
         """See `Fitted.files`; those of a member start with its name."""
-        files = super().files()
-        for name, member in self.members.items():
-            files |= prefixed(name, member.files())
-        return files
+        return super().files() | files_of_members(self.members)
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> Self:
+        """See `StoredModel.load`."""
+        stack = super().load(files)
+        names = stack.posterior.members
+        return replace(stack, members={name: forecaster(name).load(files_of_member(name, files)) for name in names})
 
 
-class StackForecaster:
+class StackForecaster(Forecaster):
     """See the module; its members have the settings of the city's file."""
 
-    name: ClassVar[str] = "stack"
+    name = "stack"
+    fitted = FittedStack
 
     def __init__(self, settings: StackSettings) -> None:
         self.settings = settings
@@ -114,14 +96,8 @@ class StackForecaster:
         for name in self.settings.members:
             chosen = city_settings(history.city, name, context.changes.get(name))
             members[name] = forecaster(name, chosen).fit(history, train, validation, context)
-        logits = logits_of({name: validation_of(member) for name, member in members.items()})
+        logits = logits_of({name: member.validation_probability for name, member in members.items()})
         return combined(members, logits, history, train, validation)
-
-    def load(self, files: Mapping[str, bytes]) -> FittedStack:
-        """See `Forecaster.load`."""
-        stack = FittedStack.load(files)
-        names = stack.posterior.members
-        return replace(stack, members={name: forecaster(name).load(without_prefix(name, files)) for name in names})
 
 
 def prior_weights(members: Collection[str]) -> Mapping[str, float]:
@@ -155,7 +131,7 @@ def combined(
     if origin := next((member.settings["shared"] for member in members.values() if "shared" in member.settings), None):
         settings["shared"] = origin
     learned_to = history.first_day + timedelta(days=validation.stop - 1)
-    return FittedStack(by_week[-1], learned_to, settings, members, probability)
+    return FittedStack(by_week[-1], learned_to, members, settings=settings, validation_probability=probability)
 
 
 def _weeks_known(history: History, days: range, start: int) -> list[int]:
@@ -165,9 +141,8 @@ def _weeks_known(history: History, days: range, start: int) -> list[int]:
 
 def _learned(posterior: WeightPosterior, logits: Array, history: History, days: range) -> list[WeightPosterior]:
     """The posterior before `days` and after each of their weeks, the last of which may be shorter; `logits` are of `days`."""
-    ordinary = np.flatnonzero(ordinary_days(history)[days.start : days.stop])
-    observed = history.observed[days.start : days.stop][ordinary]
-    return posterior.by_week(logits[ordinary], observed, ordinary // WEEK, -(-len(days) // WEEK))
+    ordinary, observed = (of_days[days.start : days.stop] for of_days in (ordinary_days(history), history.observed))
+    return posterior.by_week(logits, observed, np.arange(len(days)) // WEEK, -(-len(days) // WEEK), ordinary)
 
 
 def _forecast(by_week: list[WeightPosterior], logits: Array, history: History, days: range, start: int) -> Array:

@@ -1,23 +1,20 @@
 """Baselines of the next hours by frequencies and rates: tuned by log loss on the validation hours, for each horizon by itself."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import Booleans, Singles, exponential_mean, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.model_files import MODEL_FILE, Numbers
+from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.features import PROFILE_WIDTHS, hour_profile, profile_ahead
-from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes
-from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
+from shotspotter_assets.models.probability import log_losses
 
 SCALE_STEPS: Final = 4
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
@@ -67,57 +64,16 @@ class Fold:
         return self.history.occupied_within(self.horizon)
 
 
-class HorizonModel(Protocol):
-    """A baseline fitted for one horizon: a dataclass of numbers and arrays."""
+class HourlyBaseline(HourlyForecaster):
+    """A baseline, fitted for each horizon by itself."""
 
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """See `FittedHourly.predict`; of a shape that broadcasts to (issues, cells)."""
-        ...
-
-
-@dataclass(frozen=True)
-class FittedBaseline:
-    """See `FittedHourly`."""
-
-    name: str
-    models: Mapping[int, HorizonModel]
-    on_train: "FittedBaseline | None" = None
-
-    def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
-        """See `FittedHourly.predict`."""
-        shape = (len(issues), history.alerts.shape[1])
-        return clip_probability(np.broadcast_to(self.models[horizon](history, issues), shape))
-
-    def files(self) -> dict[str, bytes]:
-        """See `FittedHourly.files`."""
-        [kind] = {type(model) for model in self.models.values()}
-        return {MODEL_FILE: TypeAdapter(dict[int, kind]).dump_json(dict(self.models), indent=1)}  # type: ignore[valid-type]
-
-
-@dataclass(frozen=True)
-class HourlyBaseline(ABC):
-    """A baseline, fitted for each of `horizons` up to `max_horizon`."""
-
-    horizons: tuple[int, ...] = HORIZONS
-    name: ClassVar[str]
-    model: ClassVar[type[Any]]
-    max_horizon: ClassVar[int] = HORIZONS[-1]
-
-    def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedBaseline:
-        """See `HourlyForecaster.fit`."""
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
         horizons = [horizon for horizon in self.horizons if horizon <= self.max_horizon]
-        pairs = {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in horizons}
-        on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
-        return FittedBaseline(self.name, on_both, FittedBaseline(self.name, on_train))
+        return {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in horizons}
 
-    @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> FittedBaseline:
-        """See `HourlyForecaster.load`."""
-        return FittedBaseline(cls.name, TypeAdapter(dict[int, cls.model]).validate_json(files[MODEL_FILE]))  # type: ignore[name-defined]
-
-    @abstractmethod
-    def _fit_horizon(self, fold: Fold) -> tuple[HorizonModel, HorizonModel]:
+    def _fit_horizon(self, fold: Fold) -> tuple[Any, Any]:
         """(fitted on the training hours, fitted on both windows with the same settings)."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -141,53 +97,6 @@ class Climatology(HourlyBaseline):
         days = min(PSEUDO_DAYS, key=lambda days: fold.loss(shrunk_frequency(observed, horizon, days)[None]))
         on_both = shrunk_frequency(fold.observed_in(fold.both), horizon, days)
         return Frequency(shrunk_frequency(observed, horizon, days)), Frequency(on_both)
-
-
-@dataclass(frozen=True)
-class FrequencyByHour:
-    """Expected occupied hours of each cell within the horizon (cells,), and the city's profile of the week (168,).
-
-    `cells` are the covered ones at the fit, as indexes of the grid. The coverage may change before the next fit: a cell that joins
-    has had few alerts, and gets the least rate.
-    """
-
-    horizon: int
-    cells: Numbers
-    rate: Numbers
-    profile: Numbers
-    scale: float
-
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        rate = np.full(history.in_coverage.size, self.rate.min())
-        rate[self.cells] = self.rate
-        ahead = profile_ahead(history, self.profile, self.horizon)[issues, None]
-        return occurrence(rate[history.in_coverage.ravel()] * ahead, self.scale)
-
-
-class ClimatologyHourOfWeek(HourlyBaseline):
-    """The cell's climatology by hour of week: its expected number times the city's profile of the hours ahead."""
-
-    name: ClassVar[str] = "climatology_hour_of_week"
-    model: ClassVar[type[Any]] = FrequencyByHour
-
-    def _fit_horizon(self, fold: Fold) -> tuple[FrequencyByHour, FrequencyByHour]:
-        def loss(settings: tuple[float, float]) -> float:
-            return fold.loss(self._fitted(fold, fold.train, *settings)(fold.history, fold.issues))
-
-        best = min(product(PSEUDO_DAYS, PROFILE_WIDTHS), key=loss)
-        return self._fitted(fold, fold.train, *best), self._fitted(fold, fold.both, *best)
-
-    @staticmethod
-    def _fitted(fold: Fold, hours: range, pseudo_days: float, width: float) -> FrequencyByHour:
-        horizon = fold.horizon
-        observed, issues = fold.observed_in(hours), fold.history.issues(hours, horizon)
-        rate = -np.log1p(-shrunk_frequency(observed, horizon, pseudo_days))
-        profile = hour_profile(fold.history, hours, width)
-        level = profile_ahead(fold.history, profile, horizon)
-        # All issues of one hour of the week are alike.
-        _, first, times = np.unique(fold.history.clock.hour_of_week[issues], return_index=True, return_counts=True)
-        scale = burst_scale(rate * level[issues[first], None], observed.sum(), times[:, None])
-        return FrequencyByHour(horizon, np.flatnonzero(fold.history.in_coverage), rate, profile, scale)
 
 
 @dataclass(frozen=True)
@@ -284,14 +193,12 @@ def occurrence(expected: npt.NDArray[np.floating], scale: float) -> Array:
     return -np.expm1(-scale * expected)
 
 
-def burst_scale(
-    expected: npt.NDArray[np.floating], positives: float, times: npt.NDArray[np.number] | float = 1.0
-) -> float:
-    """The scale with which `occurrence`, each counted `times`, sums to the number of `positives`.
+def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
+    """The scale with which `occurrence` sums to the number of `positives`.
 
     Alerts of a cell come in bursts, so fewer horizons have one than their mean would give.
     """
     scale = 1.0
     for _ in range(SCALE_STEPS if positives else 0):
-        scale *= positives / float((occurrence(expected, scale) * times).sum())
+        scale *= positives / float(occurrence(expected, scale).sum())
     return scale

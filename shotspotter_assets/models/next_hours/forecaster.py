@@ -1,13 +1,17 @@
 """Forecasters of the next hours: fitted on windows of hours, each forecasts from any later hour."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.model_files import MODEL_FILE
+from shotspotter_assets.models.probability import clip_probability
 
 Array = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
@@ -16,45 +20,79 @@ HORIZONS: Final = (1, 2, 4, 6, 12)
 """Hours ahead that are forecast; at most a day."""
 
 
-class FittedHourly(Protocol):
-    """A fitted forecaster; `models` has one entry for each horizon that it forecasts."""
+@dataclass(frozen=True)
+class FittedHourly:
+    """A fitted forecaster.
 
-    @property
-    def name(self) -> str: ...
+    Attributes:
+        name: see `HourlyForecaster`.
+        models: by horizon, a dataclass of numbers and arrays that returns the probabilities of issues, see `predict`.
+        on_train: the forecaster fitted on the training hours alone; None after loading.
+    """
 
-    @property
-    def models(self) -> Mapping[int, Any]: ...
+    name: str
+    models: Mapping[int, Any]
+    on_train: "FittedHourly | None" = None
 
-    @property
-    def on_train(self) -> "FittedHourly | None":
-        """The forecaster fitted on the training hours alone; None after loading."""
-        ...
-
-    def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
         """Probability of at least one alert in the `horizon` hours from each issue on, shape (issues, cells).
 
         Args:
             history: alerts of the hours before each issue are used, none from it on.
             issues: indexes of hours, ascending; `len(history)` is the hour after the last counted one.
             horizon: one of the fitted horizons.
+
+        Raises:
+            HourlyHistoryError: the horizon was not fitted, or an issue lies outside the history.
         """
-        ...
+        at = np.asarray(issues, np.int64)
+        is_valid = len(at) and at[0] >= 0 and at[-1] <= len(history) and (np.diff(at) > 0).all()
+        if horizon not in self.models or not is_valid:
+            raise HourlyHistoryError(
+                f"City {history.city.name}: cannot forecast {horizon} hours at {len(at)} issues; fitted are "
+                f"{list(self.models)} hours, and issues must ascend from 0 to {len(history)}."
+            )
+        shape = (len(at), history.alerts.shape[1])
+        return clip_probability(np.broadcast_to(self.models[horizon](history, at), shape))
 
     def files(self) -> dict[str, bytes]:
         """Content by file name, from which `HourlyForecaster.load` makes the same forecasts."""
-        ...
+        [kind] = {type(model) for model in self.models.values()}
+        return {MODEL_FILE: TypeAdapter(dict[int, kind]).dump_json(dict(self.models), indent=1)}  # type: ignore[valid-type]
 
 
-class HourlyForecaster(Protocol):
-    """A way to forecast; its constructor takes the horizons."""
+@dataclass(frozen=True)
+class HourlyForecaster:
+    """A way to forecast, fitted for each of `horizons` up to `max_horizon`; `model` is the type of `FittedHourly.models`."""
+
+    horizons: tuple[int, ...] = HORIZONS
+    name: ClassVar[str]
+    model: ClassVar[type[Any]]
+    max_horizon: ClassVar[int] = HORIZONS[-1]
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
-        """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used."""
-        ...
+        """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used.
 
-    def load(self, files: Mapping[str, bytes]) -> FittedHourly:
+        Raises:
+            HourlyHistoryError: the ranges do not follow each other within the history, or there is nothing to learn.
+        """
+        if not (train.stop == validation.start and train and validation and validation.stop <= len(history)):
+            raise HourlyHistoryError(
+                f"City {history.city.name}: training hours {train} and validation hours {validation} must follow each "
+                f"other, none empty, within the {len(history)} hours from {history.first_day}."
+            )
+        pairs = self._fit_horizons(history, train, validation)
+        on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
+        return FittedHourly(self.name, on_both, FittedHourly(self.name, on_train))
+
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
+        """By horizon, (fitted on the training hours, fitted on both windows with the same settings)."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> FittedHourly:
         """The forecaster that `FittedHourly.files` stored."""
-        ...
+        return FittedHourly(cls.name, TypeAdapter(dict[int, cls.model]).validate_json(files[MODEL_FILE]))  # type: ignore[name-defined]
 
 
 def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Array:
@@ -67,14 +105,10 @@ def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Arr
 
 
 def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
-    """(the instant from which is forecast, UTC; `predict_all` from there), from today's alerts so far.
+    """(instant at which the forecast begins, UTC; `predict_all` from there), from today's alerts so far.
 
-    The running hour counts as the last hour of the past, with its alerts so far; the forecast begins at its end.
-
-    Args:
-        fitted: forecasts all horizons.
-        history: hours up to now or later; hours that have not begun by `now` are not used.
-        now: an instant with a zone.
+    The running hour counts as the last hour of the past, with its alerts so far; the forecast begins at its end. Hours that have
+    not begun by `now`, an instant with a zone, are not used.
     """
     begun = history.until(now)
     return begun.starts[len(begun)], predict_all(fitted, begun, len(begun))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shotspotter_assets.models.next_hours.baseline import Climatology, ClimatologyHourOfWeek, EwmaHourOfWeek
+from shotspotter_assets.models.next_hours.baseline import Climatology, EwmaHourOfWeek
 from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
@@ -27,6 +27,6 @@ class HourlyEntry:
 HOURLY_FORECASTERS: Final = {
     HourlyStack.name: HourlyEntry(HourlyStack, is_baseline=False),
     NextHours.name: HourlyEntry(NextHours, is_baseline=False),
-    **{kind.name: HourlyEntry(kind) for kind in (Climatology, ClimatologyHourOfWeek, EwmaHourOfWeek, SelfExciting)},
+    **{kind.name: HourlyEntry(kind) for kind in (Climatology, EwmaHourOfWeek, SelfExciting)},
 }
 """By name, which is also the column of its forecasts in reports."""

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import FitContext, Tunable
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import ForecasterSettings
 from shotspotter_assets.models.probability import log_losses
@@ -88,7 +88,7 @@ class TuningTask:
             FloatingPointError: a network diverges, or a forecast is not a number.
         """
         settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
-        built = cast(Tunable, forecaster(self.forecaster, settings))
+        built = forecaster(self.forecaster, settings)
         context = replace(self.context, after_epoch=after_epoch, log=log)
         probability = built.validate(self.history, self.train, self.validation, context)
         wrong = int((~np.isfinite(probability)).sum())

@@ -9,9 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from shotspotter_assets.models.next_day.shared_regression import SharedModels
-from shotspotter_assets.models.shared_models import read_shared, shared_partition
-from shotspotter_assets.models.stored_models import read_record
+from shotspotter_assets.models.fold_models import read_record
+from shotspotter_assets.models.shared_models import SharedModels, read_shared, shared_partition
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city

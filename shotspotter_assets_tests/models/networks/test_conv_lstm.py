@@ -48,10 +48,6 @@ def test_untrained_network_returns_the_initial_rates() -> None:
     np.testing.assert_allclose(answer, np.broadcast_to(RATES, answer.shape), rtol=1e-5)
 
 
-def test_dropout_layers_only_with_dropout() -> None:
-    assert sum(isinstance(layer, keras.layers.Dropout) for layer in build(dropout=0.5).layers) == 2
-
-
 @pytest.mark.parametrize(
     ("days", "layers", "pools"), [(16, 3, [2, 2, 4]), (8, 3, [2, 2, 2]), (32, 2, [2, 16]), (2, 1, [2])]
 )

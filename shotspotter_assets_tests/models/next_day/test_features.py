@@ -4,7 +4,6 @@ import pytest
 from shotspotter_assets.calendar.dates import weekdays
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import validation_of
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import features
 from shotspotter_assets.models.next_day.features import (
@@ -25,13 +24,6 @@ def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
     again = next_day_inputs(changed(past, 110), range(121))
     np.testing.assert_array_equal(again.values[:111], inputs.values[:111])
     assert (again.values[111:] != inputs.values[111:]).any()
-
-
-def test_one_day_alone_has_the_inputs_it_has_among_others():
-    past = history(120)
-    every = next_day_inputs(past, range(121)).values
-    np.testing.assert_allclose(next_day_inputs(past, [120]).values[0], every[120], rtol=1e-6)
-    np.testing.assert_allclose(next_day_inputs(past, np.array([5, 77])).values, every[[5, 77]], rtol=1e-6)
 
 
 def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior():
@@ -112,10 +104,6 @@ def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
         assert (changed[151:, :, at] > inputs.values[151:, :, at]).all()
 
 
-def test_a_city_of_alerts_alone_has_no_such_input():
-    assert not [name for name in next_day_inputs(history(60), [60]).names if "nearby" in name]
-
-
 def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_ahead():
     counts = np.zeros((150, 4, 6, 5), np.uint16)
     counts[:, 0, 3, 3] = 2
@@ -150,13 +138,14 @@ def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_othe
 
 @pytest.mark.parametrize(
     "name",
-    ["regime_regression", "residual_boosting", "logistic_regression", "gradient_boosting"],
+    ["regime_regression", "gradient_boosting"],
 )
 def test_a_fit_on_a_draw_forecasts_as_one_on_all_and_is_calibrated(name, monkeypatch):
     past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)
-    whole = validation_of(build(name).fit(past, train, validation, context_of(name)))
+    whole = build(name).fit(past, train, validation, context_of(name)).validation_probability
     monkeypatch.setattr(features, "MAX_FIT_ROWS", past.observed.size // 2)
-    drawn = validation_of(build(name).fit(history(days=1_200), train, validation, context_of(name)))
+    again = build(name).fit(history(days=1_200), train, validation, context_of(name))
+    drawn = again.validation_probability
     observed = past.observed[validation.start :]
     assert drawn.mean() == pytest.approx(whole.mean(), rel=0.04)
     assert log_losses(drawn, observed).mean() < log_losses(whole, observed).mean() + 0.003

@@ -21,15 +21,6 @@ def forecast(day: str, past: np.ndarray, happened: np.ndarray) -> np.ndarray:
     return firework_probability(np.datetime64(day), LOGIT, past, logits, happened, COVERED)
 
 
-def test_follows_the_level_of_the_same_date():
-    past = days("2019-07-04", "2019-12-31", "2020-07-04", "2020-12-31")
-    happened = np.concatenate([observed(4, 1), observed(0, 1, 1), observed(4, 1, 2), observed(0, 1, 3)])
-    july, december = forecast("2021-07-04", past, happened), forecast("2021-12-31", past, happened)
-    assert july.mean() > 2 * december.mean()
-    # Two days of a date prove a part of its level.
-    assert 3 * expit(LOGIT).mean() < july.mean() < expit(LOGIT + 4).mean()
-
-
 def test_a_level_that_fell_falls_in_the_forecast():
     past = days("2018-07-04", "2019-07-04", "2020-07-04")
     happened = np.concatenate([observed(4, 1), observed(4, 1, 1), observed(4, 1, 2)])

@@ -14,9 +14,9 @@ from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, S
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.regime_regression import FittedRegression
-from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
+from shotspotter_assets.models.shared_models import SharedRows, fit_shared
 from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, fitted, history, shared_start
 from shotspotter_assets_tests.quality.real_cities import cities, load
 
@@ -33,9 +33,10 @@ def test_firework_days_are_forecast_from_earlier_ones(name):
     assert probability[1].mean() > 2 * probability[0].mean()
 
 
-def test_inputs_of_another_city_are_refused():
+@pytest.mark.parametrize("name", ["regime_regression", "logistic_regression", "gradient_boosting"])
+def test_inputs_of_another_city_are_refused(name):
     with pytest.raises(OtherInputsError, match="fit it again"):
-        fitted("regime_regression").predict(history(evening=False), TEST)
+        fitted(name).predict(history(evening=False), TEST)
 
 
 def test_its_weights_lie_between_its_own_and_those_of_all_cities():
@@ -51,17 +52,6 @@ def test_its_weights_lie_between_its_own_and_those_of_all_cities():
     loaded = FittedRegression.load(started.files())
     assert loaded.settings == started.settings
     np.testing.assert_allclose(loaded.predict(history(), TEST), started.predict(history(), TEST), rtol=1e-12)
-
-
-def test_the_more_a_city_knows_the_farther_it_goes_from_the_others():
-    distances = []
-    for days in (120, 1_200):
-        fit = forecaster("regime_regression").fit(
-            history(days=days), range(days - 30), range(days - 30, days), FitContext(shared=shared_start())
-        )
-        shared = np.array([shared_start().slopes.get(name, 0.0) for name in fit.names])
-        distances.append(np.abs((fit.slopes - shared) * fit.scale).sum())
-    assert distances[0] < distances[1] / 2
 
 
 def test_cities_may_differ_in_their_inputs():

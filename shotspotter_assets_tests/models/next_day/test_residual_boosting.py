@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import HasDrivers, HasSpread
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import is_same_for_all_cells, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.features import is_same_for_all_cells, ordinary_days
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.models.histories import (
@@ -37,8 +35,8 @@ def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_sh
     loss = log_losses(boosting.validation_probability[ordinary], observed).mean()
     assert loss < 0.9 * boosting.regression.settings["validation_log_loss"]
     assert boosting.settings["validation_log_loss"] == pytest.approx(loss)
-    assert boosting.settings["trees"] == boosting.booster.num_trees() > 0
-    seen = boosting.booster.feature_name()
+    assert boosting.settings["trees"] == boosting.trees.num_trees() > 0
+    seen = boosting.trees.feature_name()
     assert "log_days_since_last_alert_here" in seen
     assert not [name for name in seen if is_same_for_all_cells(name)]
     # As stored and loaded again.
@@ -48,22 +46,7 @@ def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_sh
     assert again.predict(past, TEST)[1, [2, 9, 20]] == pytest.approx([0.104415, 0.058117, 0.061803], rel=1e-3)
 
 
-def test_the_distance_to_the_regression_widens_intervals_and_its_inputs_are_the_reasons():
-    boosting, day = fitted("residual_boosting"), 270
-    assert isinstance(boosting, HasSpread)
-    assert isinstance(boosting, HasDrivers)
-    below, above = boosting.spread(history(), day)
-    inputs = next_day_inputs(history(), [day])
-    distance = boosting.regression.logit(inputs)[0] - boosting.logit(inputs)[0]
-    np.testing.assert_allclose(below + above, distance)
-    assert (below <= 0).all()
-    assert (above >= 0).all()
-    assert boosting.drivers(history(), day) == boosting.regression.drivers(history(), day)
-    served = boosting.predict(history(), range(day, day + 1))[0]
-    np.testing.assert_allclose(expit(boosting.logit(inputs)[0]), served)
-
-
-def test_means_have_no_reasons_and_start_at_nothing():
-    assert not isinstance(fitted("ewma"), HasDrivers)
-    assert not isinstance(fitted("ewma"), HasSpread)
-    assert not isinstance(fitted("regime_regression"), HasSpread)
+def test_its_reasons_are_those_of_the_regression_and_means_have_none():
+    boosting = fitted("residual_boosting")
+    assert boosting.drivers(history(), 270) == boosting.regression.drivers(history(), 270)
+    assert fitted("ewma").drivers(history(), 270) is None

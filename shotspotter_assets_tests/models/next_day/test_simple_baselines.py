@@ -9,19 +9,11 @@ from shotspotter_assets.models.next_day.simple_baselines import (
     PSEUDO_DAYS,
     SIMPLE_BASELINES,
 )
-from shotspotter_assets.models.probability import MIN_PROBABILITY, log_losses
+from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.cities import TEST, TRAIN, VALIDATION
 from shotspotter_assets_tests.models.next_day.steady_city import HISTORY, changing_city, forecast, loss
 
 OBSERVED = HISTORY.observed
-
-
-def test_never_is_the_smallest_probability():
-    assert (forecast("never")[0] == MIN_PROBABILITY).all()
-
-
-def test_city_mean_is_the_frequency_before_the_cutoff():
-    assert forecast("city_mean")[0] == pytest.approx(OBSERVED[: TEST.start].mean())
 
 
 def test_historical_mean_has_the_best_pseudo_count_of_the_validation_window():

@@ -41,15 +41,6 @@ def test_one_hour_alone_has_the_features_that_it_has_among_others():
     np.testing.assert_allclose(many[-CELLS:], one, rtol=1e-3, atol=1e-5)
 
 
-def test_a_recent_alert_shows_in_its_cell_and_less_in_its_neighbours():
-    one_alert = np.zeros((3000, 4, 6, 6), np.uint16)
-    one_alert[2999, 0, 3, 3] = 1
-    made = of_counts(one_alert)
-    near = features(made, range(3000, 3001))[:, CELL_FEATURES.index("alerts_1_hours_within_0.8_cells")]
-    cell = {(row, column): at for at, (row, column) in enumerate(np.argwhere(COVERED).tolist())}
-    assert near[cell[3, 3]] > near[cell[3, 4]] > near[cell[3, 5]] > 0
-
-
 def test_profile_follows_the_hours_and_ahead_is_their_mean():
     made = history()
     profile = hour_profile(made, range(24 * 200), 1.0)

@@ -5,15 +5,15 @@ import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_hours import next_hours
-from shotspotter_assets.models.next_hours.forecaster import forecast_from, predict_all
-from shotspotter_assets.models.next_hours.next_hours import FittedNextHours, NextHours
+from shotspotter_assets.models.next_hours.forecaster import FittedHourly, forecast_from, predict_all
+from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 from shotspotter_assets_tests.models.next_hours.test_baseline import fitted as baseline_of
 
 
 @pytest.fixture(scope="module")
-def fitted() -> FittedNextHours:
+def fitted() -> FittedHourly:
     return NextHours(horizons=(1, 4)).fit(history(), TRAIN, VALIDATION)
 
 
@@ -46,13 +46,6 @@ def test_longer_horizons_are_not_less_likely_and_agree_with_predict(fitted):
     )
 
 
-def test_nothing_from_the_issue_on_is_used(fitted):
-    changed = counts()
-    changed[TEST.start :] = 3
-    later = of_counts(changed)
-    np.testing.assert_array_equal(fitted.predict(history(), [TEST.start], 4), fitted.predict(later, [TEST.start], 4))
-
-
 def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent(fitted):
     now = datetime(2021, 11, 30, 20, 25, tzinfo=UTC)
     until = history().hour_at(now)
@@ -66,14 +59,6 @@ def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent
     _, after = forecast_from(fitted, of_counts(today), now)
     cell = int(COVERED[:3].sum()) + 3
     assert (after[:, cell] > forecast[:, cell]).all()
-
-
-def test_files_hold_the_whole_forecaster(fitted):
-    loaded = NextHours.load(fitted.files())
-    assert set(loaded.models[4].validation) == {"log_loss", "predicted_over_observed"}
-    np.testing.assert_array_equal(
-        loaded.predict(history(), [TEST.start], 4), fitted.predict(history(), [TEST.start], 4)
-    )
 
 
 def test_refusals_name_the_city(fitted):

@@ -64,6 +64,12 @@ def stack_of(past: HourlyHistory = PAST, **forecasts: Array) -> FittedHourlyStac
     return combined(members, past, BEFORE, JUDGED, (1,))
 
 
+def learned_until(stack: FittedHourlyStack, hour: int, past: HourlyHistory) -> FittedHourlyStack:
+    """A stack whose weights rest on the hours before an earlier or later one."""
+    models = {h: replace(model, learned_until=past.starts[hour]) for h, model in stack.models.items()}
+    return replace(stack, models=models)
+
+
 def later(stack: FittedHourlyStack, past: HourlyHistory = PAST) -> Array:
     return stack.predict(past, past.issues(LATER, 1), 1)
 
@@ -123,7 +129,7 @@ def test_firework_nights_teach_nothing_and_are_half_those_of_the_regression():
     loud[night, 0] = 1
     stack, other = (stack_of(past, next_hours=TRUTH, self_exciting=FLAT) for past in (PAST, replace(PAST, counts=loud)))
     assert stack.settings == other.settings
-    early = replace(stack, learned_until=PAST.starts[night[0]])
+    early = learned_until(stack, night[0], PAST)
     nearly_sure = np.where(np.isin(np.arange(len(TRUTH)), night)[:, None], 0.9, TRUTH)
     sure = replace(early, members={**stack.members, "next_hours": Known(nearly_sure)})
     assert (sure.predict(PAST, night, 1) > 0.45).all()
@@ -155,12 +161,6 @@ def test_a_stored_stack_forecasts_the_same(fitted):
         assert again.models[horizon].counts == fitted.models[horizon].counts
 
 
-def test_a_day_after_midnight_is_forecast_from_the_last_counted_hour(fitted):
-    all_horizons = predict_all(fitted, history(TEST.start), TEST.start)
-    assert all_horizons.shape == (2, COVERED.sum())
-    assert (all_horizons[1] >= all_horizons[0]).all()
-
-
 def test_each_horizon_has_prior_weights_of_the_members_that_can_forecast_it():
     for horizon in HORIZONS:
         able = {name for name, member in MEMBERS.items() if horizon <= getattr(member, "max_horizon", horizon)}
@@ -186,20 +186,3 @@ def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
     assert ((after > 0) & (after < 1)).all()
     # The other cells are forecast as they were, but for what the new neighbours and their share of the city's rate tell.
     np.testing.assert_allclose(after[:, ~joined], before, rtol=0.25)
-
-
-def test_what_is_fitted_on_training_hours_learns_from_the_weeks_of_validation_as_they_pass(
-    fitted: FittedHourlyStack,
-) -> None:
-    before = fitted.on_train
-    assert before is not None
-    at = np.array([VALIDATION.start, VALIDATION.start + 2 * WEEK_HOURS + 1])
-    first, last = before.predict(history(), at, 1)
-    changed = counts().copy()
-    changed[at[1] :] = 7
-    after = of_counts(changed)
-    for known, issue in ((first, at[:1]), (last, at[1:])):
-        np.testing.assert_allclose(before.predict(after, issue, 1)[0], known, rtol=1e-6)
-    unmoved = replace(before, learned_until=history().starts[VALIDATION.stop])
-    assert np.abs(unmoved.predict(history(), at[1:], 1)[0] / last - 1).max() > 1e-3
-    np.testing.assert_allclose(unmoved.predict(history(), at[:1], 1)[0], first)

@@ -40,19 +40,6 @@ def test_events_that_are_not_forecast_are_no_incidents() -> None:
     assert Incidents.of_alerts(table, CITY).seconds.tolist() == [NOON.timestamp() + 60]
 
 
-def test_what_begins_at_an_instant_has_begun_by_it() -> None:
-    found = Incidents.of_alerts(alerts([0, 1, 2], [0, 0, 0], [-1, 0, 1]), CITY)
-    assert len(found.begun_by(NOON)) == 2
-
-
 def test_a_point_that_no_sensor_covers_is_in_no_cell() -> None:
     found = Incidents(np.zeros(3), np.zeros((3, 2)), np.array([[0, 0], [0, 4], [11, 11]]))
     assert found.covered_cells(COVERED).tolist() == [-1, 0, int(COVERED.sum()) - 1]
-
-
-def test_incidents_are_the_same_when_they_are_read() -> None:
-    found = Incidents.of_alerts(alerts([0, 1, 2], [0, 0, 0], [-1, 0.0001, 1]), CITY)
-    again = Incidents.of_table(found.table())
-    np.testing.assert_array_equal(again.seconds, found.seconds)
-    np.testing.assert_array_equal(again.metres, found.metres)
-    np.testing.assert_array_equal(again.places, found.places)

@@ -46,13 +46,6 @@ def test_repeats_lift_young_near_cells_alone(history: HourlyHistory) -> None:
     np.testing.assert_allclose(fitted[3:, 2:], 1, atol=0.35)
 
 
-def test_incidents_without_repeats_lift_nothing(history: HourlyHistory) -> None:
-    even = even_forecast(history, 40.0)
-    fitted = np.array(fit_lifts(simulated(history, even, 0.0), history, range(len(history)), even).lifts)
-    np.testing.assert_allclose(fitted, 1, atol=0.3)
-    np.testing.assert_allclose(fitted[:, 3], 1, atol=0.1)
-
-
 def test_period_averages_the_ages_that_it_crosses(history: HourlyHistory) -> None:
     lifts = table(age_1_ring_3=4.0)
     [found] = {tuple(row) for row in lift(lifts, history, incident(history, 10, (1e6, 1e6))).T}

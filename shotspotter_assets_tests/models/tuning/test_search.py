@@ -66,13 +66,6 @@ def test_nothing_better_changes_nothing() -> None:
     assert yaml.safe_load(tuned.yaml) is None
 
 
-def test_settings_within_the_space_are_the_first_trial() -> None:
-    study = open_study(task_of(REGRESSION, inverse_penalties=[0.01]), None, 0)
-    [trial] = study.trials
-    assert (trial.params, trial.value) == ({"inverse_penalties": 0.01}, study.user_attrs[START_LOSS])
-    assert not open_study(task_of(REGRESSION, inverse_penalties=[0.01, 0.1]), None, 0).trials
-
-
 class Curve(TuningTask):
     """A task whose loss is given: `filters` by epoch, and diverging where the dropout is high."""
 

@@ -6,10 +6,11 @@ from datetime import date
 import numpy as np
 import pytest
 
+from shotspotter_assets.models import shared_models
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day import features, shared_regression
+from shotspotter_assets.models.next_day import features
 from shotspotter_assets.models.next_day.features import names_of_inputs
-from shotspotter_assets.models.next_day.shared_regression import (
+from shotspotter_assets.models.shared_models import (
     MIN_POSITIVES,
     SharedModels,
     SharedRegression,
@@ -60,11 +61,6 @@ def test_a_city_starts_at_what_the_others_have_in_common(three):
     assert fit_shared({"a": rows_of(0)}, CUTOFF).start_of("a", "all-cities") is None
 
 
-def test_the_order_of_the_cities_does_not_matter(three):
-    again = fit_shared({name: rows_of(seed) for name, seed in (("c", 2), ("a", 0), ("b", 1))}, CUTOFF)
-    assert again == three
-
-
 def test_its_file_has_a_number_for_each_input_whatever_the_number_of_rows(three):
     assert SharedModels.model_validate_json(three.model_dump_json()) == three
     inputs = required_inputs(names_of_inputs(CITY))
@@ -83,13 +79,6 @@ def test_a_city_with_few_alerts_takes_no_part(three):
         models.left_out["few"] == models.left_out["none"] == f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
     )
     assert fit_shared({}, CUTOFF).start_of("a", "all-cities") is None
-
-
-def test_rows_that_are_left_out_weigh_as_much_as_all():
-    rows, whole = rows_of(0), history().through(CUT)
-    days = len(np.unique(rows.days))
-    assert rows.observed.sum() > 200
-    assert rows.sample_weight.sum() == pytest.approx(days * whole.in_coverage.sum(), rel=0.1)
 
 
 def test_the_models_of_the_package_know_the_inputs_of_this_version():
@@ -113,7 +102,7 @@ def test_the_models_of_the_package_are_those_that_could_be_known():
 
 def test_the_regression_of_all_cities_takes_a_draw_of_a_fine_grid_too(monkeypatch):
     past, whole = history().through(200), SharedRows.of(history().through(200))
-    for module in (features, shared_regression):
+    for module in (features, shared_models):
         monkeypatch.setattr(module, "MAX_FIT_ROWS", len(whole.observed) // 3)
     fewer = SharedRows.of(past)
     assert fewer.names == whole.names

@@ -1,0 +1,166 @@
+"""Logistic regression and gradient boosting on the next-day inputs: baselines with a model, tuned on the validation window.
+
+The best setting is fitted again on training and validation days together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from shotspotter_assets.models.filters import Array
+from shotspotter_assets.models.fold_windows import BASELINES_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.models.forecaster import INPUTS_ERROR, OtherInputsError, require_both_labels
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs
+from shotspotter_assets.models.next_day.simple_baselines import Settings, TunedBaseline
+from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
+from shotspotter_assets.models.probability import clip_probability
+
+INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
+UNUSED_INPUTS: Final = ("late_", "log_nearby_", "factor_", "series_", "log_shrunk_", "log_city_2_", "log_city_90_")
+"""Starts of the names of inputs that the baselines do without; so are the most and the least local rates."""
+UNUSED_RATES: Final = ("_2_days_", "_3_cells")
+GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
+MAX_TREES: Final = 150
+TREE_STEP: Final = 5
+"""Distance between the numbers of trees that are tried."""
+MIN_LEAF_ROWS: Final = 200
+MAX_ROWS: Final = 200_000
+"""Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more: the same fit in a third of the time."""
+L2_PENALTY: Final = 10.0
+
+
+@dataclass(frozen=True)
+class FittedInputBaseline(FittedTrees):
+    """See `Fitted`: trees, or the log odds by unit of each used input and where all are 0; `names` are of all inputs."""
+
+    name: str
+    names: tuple[str, ...]
+    slopes: Numbers
+    intercept: float = 0.0
+
+    def predict(self, history: History, days: range) -> Array:
+        """See `Fitted.predict`.
+
+        Raises:
+            OtherInputsError: it was fitted on other inputs.
+        """
+        inputs = next_day_inputs(history, days)
+        if inputs.names != self.names:
+            raise OtherInputsError(f"A stored {self.name} {INPUTS_ERROR}")
+        return clip_probability(expit(self.log_odds(inputs)))
+
+    def log_odds(self, inputs: Inputs) -> Array:
+        """Shape (days, cells)."""
+        rows = _used(inputs.values, inputs.names)
+        is_linear = self.trees is None
+        log_odds = (
+            rows.astype(np.float64) @ self.slopes + self.intercept if is_linear else sum_of_trees(self.trees, rows)
+        )
+        return log_odds.reshape(inputs.values.shape[:2])
+
+
+class InputBaseline(TunedBaseline):
+    """Fitted on rows of the next-day inputs."""
+
+    fitted = FittedInputBaseline
+
+    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedInputBaseline:
+        """Fitted with one setting."""
+        raise NotImplementedError
+
+    def fit_days(self, history: History, days: range, settings: Settings) -> FittedInputBaseline:
+        return self.fit_rows(self.rows(history, days), settings)
+
+    @staticmethod
+    def rows(history: History, days: range) -> FitRows:
+        """The rows of some days after the warm-up.
+
+        Raises:
+            ValueError: there is nothing to learn on them.
+        """
+        whole = np.arange(len(history.counts))
+        every = history.cached("rows_of_baselines", whole, lambda: fit_rows(history, whole))
+        rows = every.of(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
+        require_both_labels(history, days, rows.observed)
+        return rows
+
+
+class LogisticRegressionForecaster(InputBaseline):
+    """L2 logistic regression on standardised inputs."""
+
+    name = "logistic_regression"
+
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        inputs = next_day_inputs(history, validation)
+        for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
+            yield dict(fitted.settings), expit(fitted.log_odds(inputs))
+
+    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedInputBaseline:
+        return next(self._fits(rows, [settings["inverse_penalty"]]))
+
+    def _fits(self, rows: FitRows, inverse_penalties: Sequence[float]) -> Iterator[FittedInputBaseline]:
+        """The fit with each penalty, which starts at the one before."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        # float64, as nearly equal rates make the fit stiff.
+        values = _used(rows.values, rows.names).astype(np.float64)
+        scaler = StandardScaler().fit(values, sample_weight=rows.sample_weight)
+        values = scaler.transform(values)
+        model = LogisticRegression(solver="newton-cholesky", warm_start=True)
+        for inverse_penalty in inverse_penalties:
+            model.set_params(C=inverse_penalty).fit(values, rows.observed, rows.sample_weight)
+            slopes = model.coef_[0] / scaler.scale_
+            intercept = float(model.intercept_[0] - slopes @ scaler.mean_)
+            settings = {"inverse_penalty": inverse_penalty}
+            yield FittedInputBaseline(self.name, rows.names, slopes, intercept, settings=settings)
+
+
+class GradientBoostingForecaster(InputBaseline):
+    """LightGBM's trees; their number is where the validation log loss was least."""
+
+    name = "gradient_boosting"
+
+    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+        inputs, rows = next_day_inputs(history, validation), self.rows(history, train)
+        values = _used(inputs.values, inputs.names)
+        for settings in GRID:
+            trees = self.fit_rows(rows, settings | {"iterations": MAX_TREES}).trees
+            log_odds = np.zeros(len(values))
+            for first in range(0, MAX_TREES, TREE_STEP):
+                log_odds += sum_of_trees(trees, values, first, TREE_STEP)
+                yield settings | {"iterations": first + TREE_STEP}, expit(log_odds).reshape(inputs.values.shape[:2])
+
+    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedInputBaseline:
+        import lightgbm
+
+        share = min(MAX_ROWS / len(rows.day), 1.0)
+        drawn = rows.observed | (np.random.default_rng(0).random(len(rows.day)) < share)
+        parameters = PARAMETERS | {
+            "lambda_l2": L2_PENALTY,
+            "num_leaves": settings["leaves"],
+            "learning_rate": settings["learning_rate"],
+            "min_data_in_leaf": round(MIN_LEAF_ROWS * share),
+        }
+        weight = np.where(rows.observed, 1.0, 1 / share) * (1.0 if rows.sample_weight is None else rows.sample_weight)
+        values = _used(rows.values[drawn], rows.names)
+        data = lightgbm.Dataset(values, rows.observed[drawn], weight=weight[drawn])
+        trees = lightgbm.train(parameters, data, num_boost_round=int(settings["iterations"]))
+        return FittedInputBaseline(self.name, rows.names, np.zeros(0), settings=settings, trees=trees)
+
+
+def _used(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The inputs that the baselines use, shape (rows, used inputs)."""
+    used = [
+        at
+        for at, name in enumerate(names)
+        if not name.startswith(UNUSED_INPUTS)
+        and not (name.startswith("log_occupied_") and any(part in name for part in UNUSED_RATES))
+    ]
+    return values[..., used].reshape(-1, len(used))

@@ -1,0 +1,52 @@
+"""Trees of LightGBM: their common parameters, their sum, and the fitted forecasters that are stored with them."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.models.filters import Array
+from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.model_files import Unstored
+
+if TYPE_CHECKING:
+    import lightgbm
+
+TREES_FILE: Final = "trees.txt"
+PARAMETERS: Final = {
+    "objective": "binary",
+    "num_threads": 1,
+    "force_col_wise": True,
+    "deterministic": True,
+    "seed": 0,
+    "verbosity": -1,
+}
+"""LightGBM's; nothing is held out for early stopping, as random cell-days are not independent."""
+
+
+@dataclass(frozen=True)
+class FittedTrees(Fitted):
+    """Stored with its trees in LightGBM's own text format, as a pickle could bring code of its own; None for no trees."""
+
+    _: KW_ONLY
+    trees: Unstored = None
+
+    def files(self) -> dict[str, bytes]:
+        """See `StoredModel.files`."""
+        trees = {} if self.trees is None else {TREES_FILE: self.trees.model_to_string().encode()}
+        return super().files() | trees
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> Self:
+        """See `StoredModel.load`."""
+        import lightgbm
+
+        trees = lightgbm.Booster(model_str=files[TREES_FILE].decode()) if TREES_FILE in files else None
+        return replace(super().load(files), trees=trees)
+
+
+def sum_of_trees(trees: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
+    """Sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
+    return np.asarray(trees.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))
