@@ -152,7 +152,7 @@ class FittedRegression(Fitted):
         """Log odds of rows of inputs, shape (rows,)."""
         # Part by part, as each is copied into double precision.
         parts = [part @ self.slopes for part in np.array_split(rows, len(rows) // BLOCK_ROWS + 1)]
-        return np.concatenate(parts) + self.intercept
+        return np.asarray(np.concatenate(parts) + self.intercept, np.float64)
 
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`."""
@@ -247,8 +247,8 @@ def _tuned(data: FitData, shared: SharedStart | None, tried: Sequence[float]) ->
     inputs, observed = data.validation_inputs, data.history.observed[data.scoring_days]
     losses = [float(log_losses(expit(fit.logit(inputs))[at], observed).mean()) for fit in fits]
     best = int(np.argmin(losses))
-    settings = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
-    origin = {} if shared is None else {"shared": shared.origin}
+    settings: dict[str, object] = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
+    origin: dict[str, object] = {} if shared is None else {"shared": shared.origin}
     probability = fits[best].validated(data)
     return replace(fits[best], settings=settings | origin, validation_probability=probability), tried[best]
 

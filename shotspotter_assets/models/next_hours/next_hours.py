@@ -74,7 +74,7 @@ class HourRegression:
 
     def logit(self, inputs: Singles) -> Array:
         """Log odds of rows of inputs, shape (rows,)."""
-        return inputs @ self.weights + self.intercept
+        return np.asarray(inputs @ self.weights + self.intercept, np.float64)
 
 
 class _Sample(NamedTuple):
