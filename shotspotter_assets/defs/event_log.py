@@ -63,7 +63,7 @@ class _BatchedEventLog(Stock):
         return found
 
     def store_event(self, event: EventLogEntry) -> None:
-        super().store_event(_with_data_version(event))  # type: ignore[safe-super]  # Stock is abstract for mypy only
+        super().store_event(_with_data_version(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         with ExitStack() as stack:

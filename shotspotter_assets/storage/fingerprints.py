@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,8 @@ def sha256(*parts: str | bytes | memoryview) -> str:
     return digest.hexdigest()
 
 
-def row_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
-    """A hash of the values of each row, nulls included; shape (rows,). It depends on the order of the columns."""
+def row_hashes(table: pa.Table) -> npt.NDArray[Any]:
+    """A hash (uint64) of the values of each row, nulls included; shape (rows,). It depends on the order of the columns."""
     import pandas as pd
 
     if table.num_rows == 0:

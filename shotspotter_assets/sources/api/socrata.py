@@ -1,6 +1,6 @@
 """A data set of a Socrata portal as a source, through SODA 2.1 (https://dev.socrata.com/docs/queries/)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -107,10 +107,10 @@ class SocrataDataset(AlertSource):
         sent = SentToken(variable=self.source.token_variable or "TOKEN", name="X-App-Token", prefix="")
         return JsonApi(self.city, self.source.patience, sent if self._token else None, self._token)
 
-    def _pages(self, api: JsonApi, query: dict[str, str | int]) -> list[Row]:
+    def _pages(self, api: JsonApi, query: Mapping[str, str | int]) -> list[Row]:
         rows: list[Row] = []
         while True:
-            page = self._rows(api, query | {"$limit": self.source.page_size, "$offset": len(rows)})
+            page = self._rows(api, {**query, "$limit": self.source.page_size, "$offset": len(rows)})
             rows += page
             if len(page) < self.source.page_size:
                 return rows
