@@ -145,8 +145,8 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
 
 
 def _means(
-    values: Singles, hours: range, sums_before: Mapping[float, Singles], weights: csr_array | None
-) -> Iterator[Singles]:
+    values: Singles, hours: range, sums_before: Mapping[Any, Singles], weights: csr_array | None
+) -> Iterator[npt.NDArray[Any]]:
     """`exponential_mean` before each of `hours` for each half-life of `sums_before`, smoothed in space by `weights`.
 
     Smoothing and filtering commute: the few alerts are smoothed, not the many rates.

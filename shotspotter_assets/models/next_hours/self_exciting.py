@@ -122,7 +122,7 @@ def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
     return np.exp(minimize(loss, np.log(INITIAL_STRENGTHS), jac=True, method="L-BFGS-B", bounds=[(-12, 3)] * 3).x)
 
 
-def _excitation(history: HourlyHistory, hours: range, half_life: float) -> Singles:
-    """Sum over the hours before each of `hours` of a^(hours gone by) x, shape (len(hours), cells)."""
+def _excitation(history: HourlyHistory, hours: range, half_life: float) -> npt.NDArray[Any]:
+    """Sum (float32) over the hours before each of `hours` of a^(hours gone by) x, shape (len(hours), cells)."""
     occupied = history.occupied[: hours.stop].astype(np.float32)
     return exponential_mean(occupied, half_life, before=hours) / np.float32(1 - decay_of(half_life))
