@@ -180,5 +180,7 @@ def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_
 @contextlib.contextmanager
 def dg_instance(world: World) -> Iterator[dg.DagsterInstance]:
     """The instance of the installation."""
-    with dg.DagsterInstance.from_config(str(world.installation.home)) as instance:
-        yield instance
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(world.installation.home))
+        with dg.DagsterInstance.get() as instance:
+            yield instance

@@ -20,6 +20,7 @@ from shotspotter_assets.defs.automation.automated import (
     PRIORITY_TAG,
     UNDER_WAY,
 )
+from shotspotter_assets.defs.automation.conditions import CHAIN_TAGS
 from shotspotter_assets.defs.city_assets import ALERT_ASSETS, daily_chain
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import LOOK_BACK_DAYS, asset_key, contiguous, range_tags
@@ -144,7 +145,7 @@ class Tick:
             )
         if newest is not None and self._is_chain_due(newest, days, stored):
             version = days.pop(newest, "first forecast")
-            tags = {PRIORITY_TAG: NEWEST_DAY_PRIORITY}
+            tags = {PRIORITY_TAG: NEWEST_DAY_PRIORITY, **CHAIN_TAGS}
             yield from self._request([newest], [version], daily_chain(city), tags)
         for stretch in reversed(contiguous(days)):
             assets = [asset_key(city, name) for name in ALERT_ASSETS]
@@ -209,7 +210,7 @@ def newest_day_request(city: City, day: date, source: str) -> dg.RunRequest:
         run_key=f"{city.name} {day} {source}",
         partition_key=str(day),
         asset_selection=daily_chain(city),
-        tags={PRIORITY_TAG: NEWEST_DAY_PRIORITY, CITY_TAG: city.name},
+        tags={PRIORITY_TAG: NEWEST_DAY_PRIORITY, CITY_TAG: city.name, **CHAIN_TAGS},
     )
 
 

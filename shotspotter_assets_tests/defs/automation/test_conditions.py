@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from shotspotter_assets.partitions import days_between
-from shotspotter_assets_tests.defs.chain import resources, with_city
+from shotspotter_assets.defs.automation.conditions import CHAIN_TAGS, corrected_days
+from shotspotter_assets.partitions import day_partitions, days_between
+from shotspotter_assets_tests.defs.chain import CITIES, resources, with_city
 
 CITY = "tiny_city"
 NOW = datetime(2024, 4, 10, 9, tzinfo=ZoneInfo("America/New_York"))
@@ -128,3 +129,28 @@ def test_pages_are_rebuilt_after_their_inputs(history: Ticks) -> None:
     history.tick()
     history.report(["patrol_plans"], [NEWEST], version="2")
     assert history.tick() == {"city_pages": [None]}
+
+
+@pytest.mark.parametrize(("tags", "requested"), [({}, {dg.AssetKey("below")}), (CHAIN_TAGS, set())])
+def test_a_run_of_the_daily_chain_starts_nothing_below_its_assets(
+    stored_instance: dg.DagsterInstance, tags: dict[str, str], requested: set[dg.AssetKey]
+) -> None:
+    city = CITIES[CITY]
+    days = day_partitions(city)
+
+    @dg.asset(partitions_def=days)
+    def above(context: dg.AssetExecutionContext) -> None:
+        context.add_asset_metadata({"data_version": str(sorted(tags))}, partition_key=context.partition_key)
+
+    @dg.asset(partitions_def=days, deps=[above], automation_condition=corrected_days(city))
+    def below() -> None: ...
+
+    definitions, today = dg.Definitions([above, below]), days.get_last_partition_key()
+    for asset in ("above", "below"):
+        for key in days.get_partition_keys()[-20:]:
+            event = dg.AssetMaterialization(asset, partition=key, tags={"dagster/data_version": "1"})
+            stored_instance.report_runless_asset_event(event)
+    first = dg.evaluate_automation_conditions(definitions, stored_instance)
+    dg.materialize([above], partition_key=today, tags=tags, instance=stored_instance)
+    second = dg.evaluate_automation_conditions(definitions, stored_instance, cursor=first.cursor)
+    assert {result.key for result in second.results if not result.true_subset.is_empty} == requested
