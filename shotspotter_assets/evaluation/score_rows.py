@@ -90,7 +90,7 @@ def all_rows(
     observed, rows = observed_of(forecasts), _gains(forecasts, baselines, facet, group)
     scores: dict[str, Decisions] = dict(score_table(forecasts, reference))
     for name, constant in (("never", 0.0), ("always", 1.0)):
-        scores[name] = decisions(np.full(len(observed), constant), observed)
+        scores.setdefault(name, decisions(np.full(len(observed), constant), observed))
     for name, own in scores.items():
         rows |= {(facet, group, name, score): Score(value) for score, value in flat_scores(own).items()}
     return rows

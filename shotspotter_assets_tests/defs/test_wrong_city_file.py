@@ -59,7 +59,7 @@ def test_a_wrong_file_is_sent_as_a_notice(
     assert isinstance(result, dg.SensorResult)
     assert "wrong city file|washington_dc" in str(result.skip_reason)
     [post] = webhook.posts
-    assert "*Wrong city file: washington_dc*" in post["json"]["text"]
+    assert "Wrong city file: washington_dc" in post["json"]["text"]
 
 
 def test_notices_run_where_the_only_automated_city_has_the_wrong_file(folder: Folder) -> None:

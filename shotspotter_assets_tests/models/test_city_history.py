@@ -87,7 +87,7 @@ def test_silent_days_at_the_end_that_are_no_chance_are_cut_off_and_the_lead_grow
     store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
     stored = CityHistory.load(store, LANDED, silent[-1])
     assert (stored.last_known, stored.lead, stored.issue_date) == (LAST, 21, silent[-1])
-    assert len(stored.daily_counts) == 90
+    assert len(stored.days) == 90
     assert CityHistory.load(store, LANDED, silent[0]).lead == 1
     with pytest.raises(DaysNotKnownError, match="2021-03-31"):
         CityHistory.load(store, LANDED, silent[-1], silent[3])

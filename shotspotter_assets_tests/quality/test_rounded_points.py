@@ -35,7 +35,7 @@ def test_cells_smaller_than_two_steps_are_told_what_to_do() -> None:
     assert firing(rounded(3), city.model_copy(update={"grid": Grid(rows=99, columns=99)})) == {}
 
 
-@pytest.mark.parametrize(("decimals", "metres"), [(3, 300), (4, 120), (5, 60), (12, 60)])
+@pytest.mark.parametrize(("decimals", "metres"), [(3, 300), (4, 120), (5, 120), (12, 120)])
 def test_what_is_exact_enough_raises_nothing(decimals: int, metres: float) -> None:
     assert "points" not in firing(rounded(decimals), of_cells(metres))
 

@@ -34,9 +34,9 @@ def test_each_kind_of_settings_has_a_reader() -> None:
     assert set(KINDS) == kinds_of_settings()
 
 
-def test_the_documents_have_each_kind_of_real_source() -> None:
+def test_the_documents_have_each_kind_of_source() -> None:
     table = (HOW_TO / "sources.md").read_text(encoding="utf-8")
-    assert [kind for kind in KINDS if f"| `{kind}` |" not in table] == ["simulated"]
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in table] == []
 
 
 @pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)

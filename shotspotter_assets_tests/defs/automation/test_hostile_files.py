@@ -53,7 +53,7 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
         make(landing / name)
     Path(os.fsdecode(os.fsencode(landing) + b"/" + NOT_TEXT)).write_text(GOOD_CSV)
     (landing / "good.csv").write_text(GOOD_CSV)
-    # Two that are odd and good.
+    # A column type that is not read, and an odd but good file.
     _parquet(landing / "ids.parquet", id=pa.array([uuid.uuid4().bytes], pa.uuid()))
     _parquet(landing / "late.parquet", when=pa.array([2**50], pa.timestamp("ms", "UTC")))
     context = dg.build_sensor_context(instance=instance, definitions=on.definitions, resources=dict(on))
@@ -62,9 +62,9 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
     [request] = result.run_requests or []
     [check] = [event for event in result.asset_events if event.check_name == "files_are_readable"]
     assert not check.passed
-    assert check.metadata["unreadable"].value == len(HOSTILE) + 1
+    assert check.metadata["unreadable"].value == len(HOSTILE) + 2
     unreadable = read_unreadable(on["store"].open(), CITY)
-    assert {Path(path).name for path in unreadable} == {*HOSTILE, "caf\\xe9.csv"}
+    assert {Path(path).name for path in unreadable} == {*HOSTILE, "caf\\xe9.csv", "ids.parquet"}
     assert "root:" not in " ".join(file.error for file in unreadable.values())
 
     assert run_days(CITY, *requested_days(request), on, instance).success
