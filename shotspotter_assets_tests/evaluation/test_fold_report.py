@@ -65,7 +65,7 @@ def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path
     np.testing.assert_array_equal(forecasts[NAME].probability, expected)
     assert (forecasts[NAME].settings, forecasts[NAME].seconds) == ({"chosen": 1}, 2.0)
     assert "pseudo_days" in forecasts["historical_mean"].settings
-    assert lines[0] == f"made_up|{record.fold}: forecasting 40 days with {NAME}"
+    assert lines[0] == f"made_up {record.fold}: forecasting 40 days with {NAME}"
 
 
 def test_baselines_of_a_combination_are_taken_from_it() -> None:

@@ -71,4 +71,4 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
     first, last = map(date.fromisoformat, requested_days(request))
     stored = on["store"].open().read_window("raw_alerts", CITY, ALERTS_FILE, first, last)
     received = {Path(path).name for path in stored["received_from"].to_pylist()}
-    assert received == {"good.csv", "ids.parquet", "late.parquet"}
+    assert received == {"good.csv", "late.parquet"}
