@@ -56,9 +56,17 @@ def url(tmp_path: Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         for command, variables in servers:
             process = subprocess.Popen(command, env=variables, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
+            stack.callback(_end, process)
         yield f"http://127.0.0.1:{port}/graphql"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:  # a code server waits for its clients
+        process.kill()
+        process.wait()
 
 
 def ask(url: str, query: str, **variables: Any) -> Any:
