@@ -46,7 +46,7 @@ CITY_TAG: Final = "shotspotter/city"
 REQUEST_TAG: Final = "shotspotter/request"
 """Of a run that a sensor requested: the days and a hash of their rows."""
 
-WAITS: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 
 

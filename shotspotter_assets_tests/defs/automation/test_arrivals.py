@@ -163,7 +163,7 @@ def test_a_failed_run_is_requested_again_after_a_wait(watch: Watch, monkeypatch:
     watch.run(raise_on_error=False)
     hidden.rename(watch.landing)
     assert watch.tick() == []
-    monkeypatch.setattr(arrivals, "WAITS", (timedelta(0),) * 4)
+    monkeypatch.setattr(arrivals, "WAITS", (timedelta(0),) * 5)
     assert watch.tick() == [("2024-03-02", "2024-03-02")]
     watch.run()
     assert days_only(watch) == []
