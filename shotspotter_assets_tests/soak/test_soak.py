@@ -132,7 +132,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(4200)
+@pytest.mark.timeout(2400)
 def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_files(world: World) -> None:
     installation = world.installation
     world.wait_for(lambda: world.is_built("north") and world.is_built("south"), "the history")
