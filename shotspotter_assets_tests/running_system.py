@@ -12,13 +12,7 @@ from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.installation import Installation, prepare
 from shotspotter_assets_tests.ports import free_port
 
-REPOSITORY = {"repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__"}
-
 RUNS = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
-TICKS = """query($of: SensorSelector!) { sensorOrError(sensorSelector: $of) { ... on Sensor { sensorState {
-  ticks(limit: 50) { status timestamp skipReason error { message } } } } } }"""
-LAUNCH = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
-  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
 
 class RunningSystem(Installation):
@@ -38,28 +32,6 @@ class RunningSystem(Installation):
             tags = {tag["key"]: tag["value"] for tag in run["tags"]}
             found[tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_start")] = run["status"]
         return found
-
-    def ticks(self, sensor: str) -> list[dict[str, Any]]:
-        """The newest ticks of a sensor."""
-        answer = self.ask(TICKS, of={**REPOSITORY, "sensorName": sensor})
-        return answer["sensorOrError"]["sensorState"]["ticks"]
-
-    def status(self, run_id: str) -> str:
-        """Of a run."""
-        runs = self.ask(RUNS)["runsOrError"]["results"]
-        return next(run["status"] for run in runs if run["runId"] == run_id)
-
-    def launch(self, asset: str, city: str, day: str, config: Mapping[str, Any] | None = None) -> str:
-        """Ask for a run as the UI does; its id."""
-        tags = {"dagster/partition": f"{city}|{day}", "dagster/partition/city": city, "dagster/partition/date": day}
-        run = {
-            "selector": {
-                **REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}], "assetCheckSelection": [],
-            },
-            "runConfigData": config or {}, "mode": "default",
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
-        }  # fmt: skip
-        return self.ask(LAUNCH, run=run)["launchPipelineExecution"]["run"]["runId"]
 
     def wait_for(self, what: Callable[[], Any], seconds: float) -> Any:
         """What comes out once it is true; an answer that fails is no answer yet."""
