@@ -136,6 +136,6 @@ class HourlyClock:
             season=since_new_year / YEAR_HOURS,
             fireworks=fireworks,
             firework_peak=np.where(fireworks, 2.0 ** (-distance / FIREWORK_PEAK_HALF_LIFE_HOURS), 0.0),
-            # The shift by whole days keeps the local hour, but for days on which only one of both years changes its clock.
+            # The shift by whole days keeps the local hour, except on days on which only one of both years changes its clock.
             last_year=np.arange(len(hour)) - (day - same_date_last_year(day)).astype(np.int64) * DAY_HOURS,
         )

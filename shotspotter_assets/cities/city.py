@@ -289,7 +289,7 @@ class City(StrictModel):
 
     @property
     def is_automated(self) -> bool:
-        """Whether anything may be started for it by itself."""
+        """Whether sensors and schedules may start runs for the city."""
         return self.automation != "manual"
 
     @property

@@ -1,4 +1,4 @@
-"""The resources that assets ask for: the cities, the store, the sources of alerts, and whom to tell of problems.
+"""The resources that assets ask for: the store, the sources of alerts, and the receivers of notices.
 
 Loading the definitions must stay quick, so what reads, writes and simulates is imported when a run asks for it.
 """
@@ -55,7 +55,7 @@ class StoreResource(S3User):
         return Store(self.root, client, patience_s)
 
     def remembering(self) -> "OpenedStore":
-        """In place of this resource, for many runs in one process: what was read once is not read again."""
+        """A resource for many runs in one process, whose store caches what it reads."""
         from shotspotter_assets.storage.remembering_store import RememberingStore
 
         return OpenedStore(RememberingStore(self.root, _s3_client() if self.root.startswith("s3://") else None))

@@ -2,7 +2,7 @@
 
 An alert whose point is rounded counts in part for each segment that it may belong to, so what is observed of a segment-day
 is a probability. Hit rate and PAI are of the segments with the most expected per metre, up to a share of the network's
-length (Bowers et al. 2004 and Chainey et al. 2008, by length in place of area).
+length (Bowers et al. 2004 and Chainey et al. 2008, by length instead of area).
 """
 
 from dataclasses import dataclass

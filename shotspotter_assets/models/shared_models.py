@@ -139,7 +139,7 @@ def fit_shared(
     """The regressions of a cutoff, the same whatever the order of the cities.
 
     Args:
-        rows: by city, of the days before the cutoff, with the same inputs but for factors.
+        rows: by city, of the days before the cutoff, with the same inputs except factors.
         cutoff: see `SharedModels`, as is `left_out`.
         prior: what all regressions are shrunk towards; those of a city that took part in it are so too.
         leave_each_out: whether each city is to have a regression without its own rows.

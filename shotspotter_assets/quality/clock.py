@@ -30,7 +30,7 @@ MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
 """Against every allowed shift, beyond which the clock is wrong."""
 
 NEWEST: Final = (100, 200)
-"""So many of the newest alerts are judged by themselves against those before them, every day."""
+"""Number of the newest alerts that are compared every day with the alerts before them."""
 
 MAX_SHIFT_OF_NEWEST: Final = 1
 """Hours by which a city's night may differ from its own before; a change of three or more is reported."""

@@ -137,7 +137,7 @@ class Window:
 
     @cached_property
     def known_incidents(self) -> Usual:
-        """`known_alerts` with counts of incidents in place of alerts."""
+        """`known_alerts` with counts of incidents instead of alerts."""
         counts = self._counts(self.incidents)
         number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
         return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))

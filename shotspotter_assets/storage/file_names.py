@@ -47,7 +47,7 @@ AUDIT_FILE: Final = "audit.json"
 INDEX_FILE: Final = "index.html"
 """The first page of a city, and of all cities."""
 PAGES_RECORD_FILE: Final = "pages.json"
-"""What the pages of a city were made from, so that only what has changed is made again."""
+"""Hashes of the inputs of a city's pages, so that only changed pages are rebuilt."""
 
 ARRIVALS: Final = "arrivals"
 """Folder with what the sensors have seen of each city."""

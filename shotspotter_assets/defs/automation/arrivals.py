@@ -1,6 +1,6 @@
 """Sensors that watch the landing folders and poll the live sources, and request runs of the days that changed.
 
-A day is due while its rows at the source differ from those stored, so a request that was lost is made again, and a request
+A day is due while its rows at the source differ from those stored, so a request that was lost is repeated, and a request
 for the same rows has the same run key. The newest day is one run of the whole daily chain; all other days are one run of
 the alert assets for each stretch without a gap.
 """
@@ -44,7 +44,7 @@ MAX_GAP_DAYS: Final = 366
 
 CITY_TAG: Final = "shotspotter/city"
 REQUEST_TAG: Final = "shotspotter/request"
-"""Of a run that a sensor requested: the days and a hash of their rows."""
+"""Tag of a requested run: the days and a hash of their rows."""
 
 WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""

@@ -75,7 +75,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         path = write_nowcast(store.open(), nowcast)
         try:
             renew_last_hours(store.open(), city, places())
-        except Exception:  # a page that cannot be made must not have the nowcast made again and again
+        except Exception:  # a page that fails must not repeat the nowcast at every tick
             context.log.exception(f"{city.name}: the page of the last hours could not be made")
         event = dg.AssetMaterialization(asset_key(city, "nowcasts"), metadata=metadata_of(nowcast, path))
         return dg.SensorResult(

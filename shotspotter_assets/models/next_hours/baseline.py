@@ -1,4 +1,4 @@
-"""Baselines of the next hours by frequencies and rates: tuned by log loss on the validation hours, for each horizon by itself."""
+"""Baselines of the next hours by frequencies and rates: tuned by log loss on the validation hours, separately for each horizon."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -65,7 +65,7 @@ class Fold:
 
 
 class HourlyBaseline(HourlyForecaster):
-    """A baseline, fitted for each horizon by itself."""
+    """A baseline, fitted separately for each horizon."""
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
         horizons = [horizon for horizon in self.horizons if horizon <= self.max_horizon]
