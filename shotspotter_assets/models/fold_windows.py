@@ -5,7 +5,7 @@ from typing import Final
 INPUTS_WARM_UP_DAYS: Final = 60
 """First days of all history that nothing on the next-day inputs is fitted on, as their rates rest on a few days."""
 BASELINES_WARM_UP_DAYS: Final = 90
-"""First days that the baselines on those inputs are not fitted on."""
+"""First days that the baselines on lag features are not fitted on, as their rates are plain means."""
 
 
 def split_days(days_before_cutoff: int, validation_share: float, window: int) -> tuple[range, range]:

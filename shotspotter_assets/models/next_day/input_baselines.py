@@ -1,4 +1,4 @@
-"""Logistic regression and gradient boosting on the next-day inputs: baselines with a model, tuned on the validation window.
+"""Logistic regression and gradient boosting on lag features: baselines with a model, tuned on the validation window.
 
 The best setting is fitted again on training and validation days together.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from shotspotter_assets.models.filters import Array
@@ -16,15 +15,13 @@ from shotspotter_assets.models.fold_windows import BASELINES_WARM_UP_DAYS, after
 from shotspotter_assets.models.forecaster import INPUTS_ERROR, OtherInputsError, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs
+from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows
+from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_day.simple_baselines import Settings, TunedBaseline
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
-UNUSED_INPUTS: Final = ("late_", "log_nearby_", "factor_", "series_", "log_shrunk_", "log_city_2_", "log_city_90_")
-"""Starts of the names of inputs that the baselines do without; so are the most and the least local rates."""
-UNUSED_RATES: Final = ("_2_days_", "_3_cells")
 GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
 MAX_TREES: Final = 150
 TREE_STEP: Final = 5
@@ -37,7 +34,7 @@ L2_PENALTY: Final = 10.0
 
 @dataclass(frozen=True)
 class FittedInputBaseline(FittedTrees):
-    """See `Fitted`: trees, or the log odds by unit of each used input and where all are 0; `names` are of all inputs."""
+    """See `Fitted`: trees, or the log odds by unit of each lag feature and where all are 0."""
 
     name: str
     names: tuple[str, ...]
@@ -50,14 +47,14 @@ class FittedInputBaseline(FittedTrees):
         Raises:
             OtherInputsError: it was fitted on other inputs.
         """
-        inputs = next_day_inputs(history, days)
+        inputs = lag_features(history, days)
         if inputs.names != self.names:
             raise OtherInputsError(f"A stored {self.name} {INPUTS_ERROR}")
         return clip_probability(expit(self.log_odds(inputs)))
 
     def log_odds(self, inputs: Inputs) -> Array:
         """Shape (days, cells)."""
-        rows = _used(inputs.values, inputs.names)
+        rows = inputs.values.reshape(-1, len(inputs.names))
         is_linear = self.trees is None
         log_odds = (
             rows.astype(np.float64) @ self.slopes + self.intercept if is_linear else sum_of_trees(self.trees, rows)
@@ -66,7 +63,7 @@ class FittedInputBaseline(FittedTrees):
 
 
 class InputBaseline(TunedBaseline):
-    """Fitted on rows of the next-day inputs."""
+    """Fitted on rows of lag features."""
 
     fitted = FittedInputBaseline
 
@@ -85,7 +82,7 @@ class InputBaseline(TunedBaseline):
             ValueError: there is nothing to learn on them.
         """
         whole = np.arange(len(history.counts))
-        every = history.cached("rows_of_baselines", whole, lambda: fit_rows(history, whole))
+        every = history.cached("rows_of_baselines", whole, lambda: fit_rows(history, whole, inputs_of=lag_features))
         rows = every.of(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
         require_both_labels(history, days, rows.observed)
         return rows
@@ -97,7 +94,7 @@ class LogisticRegressionForecaster(InputBaseline):
     name = "logistic_regression"
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        inputs = next_day_inputs(history, validation)
+        inputs = lag_features(history, validation)
         for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
             yield dict(fitted.settings), expit(fitted.log_odds(inputs))
 
@@ -110,7 +107,7 @@ class LogisticRegressionForecaster(InputBaseline):
         from sklearn.preprocessing import StandardScaler
 
         # float64, as nearly equal rates make the fit stiff.
-        values = _used(rows.values, rows.names).astype(np.float64)
+        values = rows.values.astype(np.float64)
         scaler = StandardScaler().fit(values, sample_weight=rows.sample_weight)
         values = scaler.transform(values)
         model = LogisticRegression(solver="newton-cholesky", warm_start=True)
@@ -128,8 +125,8 @@ class GradientBoostingForecaster(InputBaseline):
     name = "gradient_boosting"
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        inputs, rows = next_day_inputs(history, validation), self.rows(history, train)
-        values = _used(inputs.values, inputs.names)
+        inputs, rows = lag_features(history, validation), self.rows(history, train)
+        values = inputs.values.reshape(-1, len(inputs.names))
         for settings in GRID:
             trees = self.fit_rows(rows, settings | {"iterations": MAX_TREES}).trees
             log_odds = np.zeros(len(values))
@@ -149,18 +146,6 @@ class GradientBoostingForecaster(InputBaseline):
             "min_data_in_leaf": round(MIN_LEAF_ROWS * share),
         }
         weight = np.where(rows.observed, 1.0, 1 / share) * (1.0 if rows.sample_weight is None else rows.sample_weight)
-        values = _used(rows.values[drawn], rows.names)
-        data = lightgbm.Dataset(values, rows.observed[drawn], weight=weight[drawn])
+        data = lightgbm.Dataset(rows.values[drawn], rows.observed[drawn], weight=weight[drawn])
         trees = lightgbm.train(parameters, data, num_boost_round=int(settings["iterations"]))
         return FittedInputBaseline(self.name, rows.names, np.zeros(0), settings=settings, trees=trees)
-
-
-def _used(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The inputs that the baselines use, shape (rows, used inputs)."""
-    used = [
-        at
-        for at, name in enumerate(names)
-        if not name.startswith(UNUSED_INPUTS)
-        and not (name.startswith("log_occupied_") and any(part in name for part in UNUSED_RATES))
-    ]
-    return values[..., used].reshape(-1, len(used))

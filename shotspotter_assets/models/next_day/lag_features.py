@@ -1,0 +1,79 @@
+"""Lag features for the two baselines with a model: rates of the days before, recency and calendar, as an analyst makes them.
+
+They are simpler than the inputs of the tuned forecasters (see `features`), so that the baselines stay simple methods.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from shotspotter_assets.calendar.dates import is_holiday_fireworks, same_date_last_year
+from shotspotter_assets.models.filters import Array, Integers, exponential_mean, smooth_cells
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.features import (
+    MAX_DAYS_REMEMBERED,
+    Inputs,
+    inputs_from_columns,
+    last_day,
+    last_occupied,
+    weekday_and_season,
+)
+
+HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)
+"""Half-lives of the exponentially weighted rates, in days."""
+WIDTHS: Final = (0.0, 0.7, 1.5)
+"""Standard deviations of the smoothing in space, in cells."""
+CITY_HALF_LIVES: Final = (7, 30)
+FIREWORK_HALF_LIFE: Final = 5
+"""In firework days, about a year's: their level drifts as their alerts are classified differently."""
+MAX_ALERTS_COUNTED: Final = 3
+"""Alerts of one cell and day above this are not counted, so that no firework day dominates a rate."""
+MIN_RATE: Final = 1 / 365
+"""Added to a rate before its logarithm: one alert in a year is the least that tells anything."""
+
+
+def lag_features(history: History, days: Sequence[int] | Integers) -> Inputs:
+    """The lag features of some days, to `History.next_day` at most, made once for both baselines."""
+    wanted = np.asarray(days, dtype=np.int64)
+    cells = int(history.in_coverage.sum())
+    return history.cached(
+        "lag_features", wanted, lambda: inputs_from_columns(_columns(history, wanted), len(wanted), cells)
+    )
+
+
+def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
+    in_coverage, before = history.in_coverage, history.known_before(wanted)
+    days = history.days_to_forecast()
+    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+    occupied = alerts > 0
+    for half_life in HALF_LIVES:
+        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, before=before))
+    for half_life, width in product(HALF_LIVES, WIDTHS):
+        rate = smooth_cells(exponential_mean(occupied, half_life, before=before), in_coverage, width)
+        yield f"log_occupied_{half_life:g}_days_{width:g}_cells", _log(rate)
+    yield "alerts_yesterday", last_day(alerts, before)
+    since = wanted[:, None] - last_occupied(alerts)[before]
+    yield "log_days_since_last_alert", np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
+    # A firework day says nothing about the rate of the ordinary days after it.
+    fireworks, city = is_holiday_fireworks(days), occupied.mean(axis=1)
+    for half_life in CITY_HALF_LIVES:
+        rate = exponential_mean(city, half_life, ~fireworks[: len(occupied)], before)[:, None]
+        yield f"log_city_{half_life}_days", _log(rate)
+    # On firework days alone: the rates of past ones, and the city's on the same date of last year.
+    on_fireworks, counted = fireworks[wanted], np.flatnonzero(fireworks[: len(occupied)])
+    past = exponential_mean(
+        smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1]), FIREWORK_HALF_LIFE
+    )
+    rate = past[np.searchsorted(counted, before)] * on_fireworks[:, None]
+    yield "log_occupied_on_past_firework_days", _log(rate)
+    last_year = (same_date_last_year(days) - days[:1]).astype(np.int64)[wanted]
+    of_last_year = np.where(on_fireworks & (last_year >= 0), city[np.maximum(last_year, 0)], 0.0)
+    yield "log_city_last_year_on_firework_day", _log(of_last_year[:, None])
+    yield from weekday_and_season(days[wanted])
+    yield "is_firework_day", on_fireworks.astype(np.float64)[:, None]
+
+
+def _log(rate: Array) -> Array:
+    return np.asarray(np.log(rate + MIN_RATE))
