@@ -62,11 +62,11 @@ def show(title: str, forecasts: pa.Table) -> None:
     columns = ["model", "log loss", "pred/obs", "slope", "AP", "hit rate 5%", *(f"gain over {name}" for name in over)]
     print(f"| {' | '.join(columns)} |")
     print("| --- " * (6 + len(over)) + "|")
-    for name, own in sorted(scores.items(), key=lambda item: item[1].log_loss):
+    for name, own in sorted(scores.items(), key=lambda item: item[1]["log_loss"]):
         shown = [table_gain(forecasts, name, baseline).text() for baseline in over]
         print(
-            f"| {name} | {own.log_loss:.5f} | {own.predicted_over_observed:.3f} | {own.calibration_slope:.2f} | "
-            f"{own.average_precision:.3f} | {own.hit_rate[5]:.3f} | " + " | ".join(shown) + " |"
+            f"| {name} | {own['log_loss']:.5f} | {own['predicted_over_observed']:.3f} | {own['calibration_slope']:.2f} | "
+            f"{own['average_precision']:.3f} | {own['hit_rate_5']:.3f} | " + " | ".join(shown) + " |"
         )
 
 
@@ -112,8 +112,8 @@ def summary(tables: dict[str, pa.Table]) -> None:
         print(
             f"| {city} | {int(observed.sum()):,} | {best} | {table_gain(table, STACK, HINDSIGHT).text()} | "
             f"{table_gain(without, STACK, HINDSIGHT).text()} | {table_gain(without, BOOSTING, HINDSIGHT).text()} | "
-            f"{on_fireworks} | {own.predicted_over_observed:.2f} | "
-            f"{own.calibration_slope:.2f} |"
+            f"{on_fireworks} | {own['predicted_over_observed']:.2f} | "
+            f"{own['calibration_slope']:.2f} |"
         )
 
 

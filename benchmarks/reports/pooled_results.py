@@ -13,7 +13,7 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.report_files import read_fold_report
-from shotspotter_assets.evaluation.scores import flat_scores, score_table
+from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Partition
 
@@ -64,16 +64,15 @@ def show(table: Any, seconds: dict[str, float]) -> None:
     ]
     print("| " + " | ".join(head) + " |")
     print("| " + " | ".join("---" for _ in head) + " |")
-    for name, scores in sorted(score_table(table).items(), key=lambda item: item[1].log_loss):
-        flat = flat_scores(scores)
-        values = [(flat[key], form) for key, (_, form) in COLUMNS.items()]
+    for name, scores in sorted(score_table(table).items(), key=lambda item: item[1]["log_loss"]):
+        values = [(scores[key], form) for key, (_, form) in COLUMNS.items()]
         numbers = ["-" if value is None else form.format(value) for value, form in values]
         gains = [table_gain(table, name, over).text("+.3f") for over in ("historical_mean", "gradient_boosting")]
         row = [
             name,
             *numbers,
-            f"{scores.hit_rate[5]:.3f}",
-            f"{scores.pai[5]:.2f}",
+            f"{scores['hit_rate_5']:.3f}",
+            f"{scores['pai_5']:.2f}",
             *gains,
             f"{seconds[name]:,.0f} s",
         ]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
-from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
+from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.fold_models import model_partition
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast
@@ -21,9 +21,6 @@ from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.registry import forecaster
-
-WITHOUT_FIREWORKS = "without_firework_days"
-"""Facet of the days that are no firework days; absent where there are none."""
 
 
 @dataclass(frozen=True)

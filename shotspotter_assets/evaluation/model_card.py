@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from shotspotter_assets.evaluation.fold_report import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
-from shotspotter_assets.evaluation.score_rows import ALL, ScoreTable
+from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES
 from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
+FLAGGED_PERCENT: Final = 5
+"""Share of the covered cells that is flagged each day, in percent."""
 NOT_FOR: Final = """\
 ## What it must not be used for
 
@@ -64,7 +65,8 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InServ
         served=served,
         best=report.verdict.best_baseline,
         reference=HISTORICAL_MEAN,
-        flags=report.burden[served],
+        precision=flag_precision(report, scores),
+        flagged_percent=FLAGGED_PERCENT,
         in_service=in_service,
         agree=agree,
         marks=_marks(served, in_service, agree),
@@ -79,6 +81,11 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InServ
         allowed=PREDICTED_OVER_OBSERVED,
         not_for=NOT_FOR,
     )
+
+
+def flag_precision(report: WalkForwardReport, scores: ScoreTable) -> float:
+    """Share of the flagged cell-days with an alert: PAI times the base rate, with the served forecast's highest cells flagged."""
+    return report.base_rate * (scores.value(f"pai_{FLAGGED_PERCENT}", report.verdict.served) or 0.0)
 
 
 def _marks(served: str, in_service: InService | None, agree: bool) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import Box
 from shotspotter_assets.evaluation.gains import Gain
-from shotspotter_assets.evaluation.scores import AREAS, Reliability
+from shotspotter_assets.evaluation.scores import Reliability
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -65,26 +65,6 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
     axes.set(xlabel="mean forecast probability in the bin", ylabel="observed frequency")
     axes.set_title("Reliability, bins of equally many cell-days (bins without an alert left out)", fontsize=10)
     axes.grid(which="both", alpha=0.25)
-    axes.legend(fontsize=8)
-    return as_png(figure)
-
-
-def hit_rate_against_area(hit_rates: Mapping[str, Mapping[int, float]]) -> bytes:
-    """Share of positives in the flagged cells against the flagged share of the covered area, by model."""
-    figure = new_figure(6.6, 5.2)
-    axes = figure.add_subplot()
-    numbers = {name: number for number, name in enumerate(hit_rates)}
-    # The key lists the best model first, in the order in which its lines end.
-    for name, rates in sorted(hit_rates.items(), key=lambda item: -item[1][AREAS[-1]]):
-        percent = [100 * rates[area] for area in AREAS]
-        style = line_style(numbers[name])
-        axes.plot((0, *AREAS), (0, *percent), markersize=5, linewidth=1.2, label=name, **style)
-    axes.plot((0, AREAS[-1]), (0, AREAS[-1]), color="0.5", linestyle="--", linewidth=1, label="chance")
-    axes.set(xlabel="flagged share of the covered cells, each day (%)", ylabel="hit rate (%)")
-    axes.set(xlim=(0, AREAS[-1] * 1.03), ylim=(0, None))
-    axes.set_xticks((0, *AREAS))
-    axes.set_title("Hit rate: share of cells with an alert that were flagged", fontsize=10)
-    axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return as_png(figure)
 

@@ -9,15 +9,12 @@ from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.fold_report import EvaluatedFold
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.score_rows import ScoreTable
-from shotspotter_assets.evaluation.scores import AREAS, reliability
+from shotspotter_assets.evaluation.scores import reliability
 from shotspotter_assets.evaluation.walk_forward_report import FOLD, WalkForwardReport
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
 DRAWN_IN_FOLDS: Final = ("gradient_boosting", "logistic_regression", HISTORICAL_MEAN)
 """Drawn beside the trained models; lines of all the others would hide each other."""
-MAX_DRAWN_BASELINES: Final = 2
-"""Best baselines that are drawn of a city's report, besides the reference."""
-
 Row = dict[str, Any]
 Pictures = dict[str, bytes]
 
@@ -32,7 +29,7 @@ def fold_rows(scores: ScoreTable) -> list[Row]:
 
 
 def fold_pictures(fold: EvaluatedFold, scores: ScoreTable, forecasts: pa.Table) -> Pictures:
-    """The forecast map of the first own model beside the alerts of a day, reliability and hit rates."""
+    """The forecast map of the first own model beside the alerts of a day, and reliability."""
     trained, history, alerts = list(fold.record.models), fold.history, fold.alerts
     drawn = [*trained, *(name for name in DRAWN_IN_FOLDS if name in scores.models() and name not in trained)]
     # The median day is neither a quiet one nor a firework one.
@@ -46,9 +43,6 @@ def fold_pictures(fold: EvaluatedFold, scores: ScoreTable, forecasts: pa.Table) 
         "reliability": plots.reliability_curve(
             {name: reliability(forecasts[name].to_numpy(), observed) for name in drawn}
         ),
-        "hit_rate": plots.hit_rate_against_area(
-            {name: {area: scores.value(f"hit_rate_{area}", name) or 0.0 for area in AREAS} for name in drawn}
-        ),
     }
 
 
@@ -59,14 +53,14 @@ def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[Row
 
 
 def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> Pictures:
-    """Reliability, and the gain over the best baseline by fold, of the candidates, the best baselines and the reference."""
-    best, models = report.verdict.best_baseline, scores.models()
-    baselines = [name for name in models if name in report.baselines]
-    hidden = {*baselines[MAX_DRAWN_BASELINES:]} - {best, HISTORICAL_MEAN}
-    drawn = [name for name in models if name not in hidden]
-    folds = scores.groups(FOLD)
-    gains = {name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds} for name in drawn if name != best}
+    """Reliability, and the gain over the best baseline by fold, of the served forecast and the candidate."""
+    best, folds = report.verdict.best_baseline, scores.groups(FOLD)
+    gains = {
+        name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds}
+        for name in report.reliability
+        if name != best
+    }
     return {
-        "reliability": plots.reliability_curve({name: report.reliability[name] for name in drawn}),
+        "reliability": plots.reliability_curve(report.reliability),
         "gain_by_fold": plots.gain_by_fold(gains, best),
     }

@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.columns import SCORES_COLUMNS
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain, weekly_gain, weekly_losses
-from shotspotter_assets.evaluation.scores import Decisions, decisions, flat_scores, ratio, score_table
+from shotspotter_assets.evaluation.scores import decisions, score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 ALL: Final = "all"
-"""The facet of all cell-days, and its only group."""
+"""The facet of all cell-days, and the only group of a facet that is not divided."""
+WITHOUT_FIREWORKS: Final = "without_firework_days"
+"""Facet of the days that are no firework days; absent where there are none."""
 NO_MODEL: Final = ""
 
 Key = tuple[str, str, str, str]
@@ -87,34 +87,17 @@ def all_rows(
     """All scores of all rows of a forecasts table, with gains over each baseline, and those of never and always."""
     if not len(forecasts):
         return {}
-    observed, rows = observed_of(forecasts), _gains(forecasts, baselines, facet, group)
-    scores: dict[str, Decisions] = dict(score_table(forecasts, reference))
+    observed, rows = observed_of(forecasts), gain_rows(forecasts, baselines, facet, group)
+    scores = score_table(forecasts, reference)
     for name, constant in (("never", 0.0), ("always", 1.0)):
         scores.setdefault(name, decisions(np.full(len(observed), constant), observed))
     for name, own in scores.items():
-        rows |= {(facet, group, name, score): Score(value) for score, value in flat_scores(own).items()}
+        rows |= {(facet, group, name, score): Score(value) for score, value in own.items()}
     return rows
 
 
-def grouped_rows(
-    forecasts: pa.Table, facet: str, groups: npt.NDArray[Any], best: str, reference: str = HISTORICAL_MEAN
-) -> Rows:
-    """The scores that stay meaningful on a part of the cell-days, by group: `groups` has the label of each row.
-
-    Gains are over the `best` model and the reference.
-    """
-    rows: Rows = {}
-    for label in np.unique(groups):
-        part, group = forecasts.filter(pa.array(groups == label)), str(label)
-        observed = observed_of(part)
-        for name in model_names(part):
-            p = clip_probability(part[name].to_numpy())
-            rows[facet, group, name, "predicted_over_observed"] = Score(ratio(p.sum(), observed.sum()))
-        rows |= _gains(part, (reference, best), facet, group)
-    return rows
-
-
-def _gains(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:
+def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:
+    """Size of a forecasts table, and the log loss of each model with its gains over others."""
     observed, names = observed_of(forecasts), model_names(forecasts)
     weekly = weekly_losses(forecasts, names)
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}

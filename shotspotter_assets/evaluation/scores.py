@@ -5,7 +5,7 @@ forecast (the historical mean), sums and means over all covered cells and test d
 (2004) for hit rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,10 +18,13 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
+Scores = dict[str, float | None]
+"""Values by name, see `SCORE_DEFINITIONS`; None where a score is not defined (no positives, constant forecast)."""
+
 AREAS: Final = (1, 5, 10, 20)
-"""Flagged shares of the covered cells in percent."""
+"""Flagged shares of the covered cells in percent, as in `hit_rate_5`."""
 WEIGHTS: Final = (1, 10, 100)
-"""Weights of a positive against a negative in the decisions that accuracy counts."""
+"""Weights of a positive against a negative in the decisions that accuracy counts, as in `accuracy_10`."""
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
@@ -47,43 +50,7 @@ SCORE_DEFINITIONS: Final = {
     "false_positives": "cell-days without an alert that it flags",
     "false_negatives": "cell-days with an alert that it does not flag",
 }
-"""Score name to its formula. A score that is not defined (no positives, constant forecast) is None."""
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """Yes-or-no decisions by weight, see `WEIGHTS`."""
-
-    accuracy: dict[int, float]
-    true_positives: dict[int, int]
-    true_negatives: dict[int, int]
-    false_positives: dict[int, int]
-    false_negatives: dict[int, int]
-
-
-@dataclass(frozen=True)
-class Scores(Decisions):
-    """The scores of `SCORE_DEFINITIONS`; those by area map each share of `AREAS` to its value."""
-
-    log_loss: float
-    gain_nats_per_positive: float | None
-    brier: float
-    brier_skill: float
-    average_precision: float | None
-    roc_auc: float | None
-    hit_rate: dict[int, float | None]
-    pai: dict[int, float | None]
-    predicted_over_observed: float | None
-    calibration_slope: float | None
-    calibration_intercept: float | None
-
-
-def flat_scores(scores: Decisions) -> dict[str, float | None]:
-    """Scores by name, those by area or weight as `hit_rate_5` and `accuracy_10`."""
-    flat: dict[str, float | None] = {}
-    for name, value in asdict(scores).items():
-        flat |= {f"{name}_{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
+"""Score name to its formula; a number at the end of a name is an area or a weight."""
 
 
 def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[str, Scores]:
@@ -113,34 +80,35 @@ def score_cell_days(
     positives = int(observed.sum())
     losses, brier = log_losses(p, observed), float(np.mean((p - observed) ** 2))
     slope, intercept = calibration(p, observed)
-    hits = {area: share[observed].sum() for area, share in flagged_shares(p, day).items()}
-    cells = np.unique(day, return_counts=True)[1]
-    flagged = {area: _flagged_cells(cells, area).sum() / cells.sum() for area in AREAS}
-    return Scores(
-        log_loss=float(losses.mean()),
-        gain_nats_per_positive=ratio((log_losses(r, observed) - losses).sum(), positives),
-        brier=brier,
-        brier_skill=float(1 - brier / np.mean((r - observed) ** 2)),
-        average_precision=float(average_precision_score(observed, p)) if positives else None,
-        roc_auc=float(roc_auc_score(observed, p)) if 0 < positives < len(observed) else None,
-        hit_rate={area: ratio(number, positives) for area, number in hits.items()},
-        pai={area: ratio(number / flagged[area], positives) for area, number in hits.items()},
-        predicted_over_observed=ratio(p.sum(), positives),
-        calibration_slope=slope,
-        calibration_intercept=intercept,
-        **vars(decisions(p, observed)),
-    )
+    scores: Scores = {
+        "log_loss": float(losses.mean()),
+        "gain_nats_per_positive": ratio((log_losses(r, observed) - losses).sum(), positives),
+        "brier": brier,
+        "brier_skill": float(1 - brier / np.mean((r - observed) ** 2)),
+        "average_precision": float(average_precision_score(observed, p)) if positives else None,
+        "roc_auc": float(roc_auc_score(observed, p)) if 0 < positives < len(observed) else None,
+        "predicted_over_observed": ratio(p.sum(), positives),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+    }
+    for area, share in flagged_shares(p, day).items():
+        hits = share[observed].sum()
+        scores[f"hit_rate_{area}"] = ratio(hits, positives)
+        scores[f"pai_{area}"] = ratio(hits / share.mean(), positives)
+    return scores | decisions(p, observed)
 
 
-def decisions(probability: Array, observed: Booleans) -> Decisions:
-    """The decisions of a forecast by weight: yes where p >= 1 / (1 + weight)."""
+def decisions(probability: Array, observed: Booleans) -> Scores:
+    """Accuracy and counts of yes-or-no decisions by weight: yes where p >= 1 / (1 + weight)."""
     positives, negatives = int(observed.sum()), int((~observed).sum())
-    tp = {weight: int((probability[observed] >= 1 / (1 + weight)).sum()) for weight in WEIGHTS}
-    fp = {weight: int((probability[~observed] >= 1 / (1 + weight)).sum()) for weight in WEIGHTS}
-    tn = {weight: negatives - number for weight, number in fp.items()}
-    fn = {weight: positives - number for weight, number in tp.items()}
-    accuracy = {w: (w * tp[w] + tn[w]) / (w * positives + negatives) for w in WEIGHTS}
-    return Decisions(accuracy, tp, tn, fp, fn)
+    scores: Scores = {}
+    for w in WEIGHTS:
+        yes = probability >= 1 / (1 + w)
+        tp, fp = int(yes[observed].sum()), int(yes[~observed].sum())
+        scores[f"accuracy_{w}"] = (w * tp + negatives - fp) / (w * positives + negatives)
+        scores[f"true_positives_{w}"], scores[f"true_negatives_{w}"] = tp, negatives - fp
+        scores[f"false_positives_{w}"], scores[f"false_negatives_{w}"] = fp, positives - tp
+    return scores
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
@@ -177,15 +145,10 @@ def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array
     tie_rank, tie_day, tie_cells = tie_first - first[day_at[tie_first]], day_at[tie_first], np.bincount(tie)
     shares = {}
     for area in AREAS:
-        flagged = _flagged_cells(cells, area)
+        flagged = np.maximum(np.floor(cells * area / 100 + 0.5), 1)
         shares[area] = np.empty(len(p))
         shares[area][order] = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)[tie]
     return shares
-
-
-def _flagged_cells(cells: npt.NDArray[np.integer], area: int) -> Array:
-    """Number of cells that are flagged on each day with so many covered cells."""
-    return np.maximum(np.floor(cells * area / 100 + 0.5), 1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All folds of a city as one report: scores, intervals, groups, burdens and the gate's verdict."""
+"""All folds of a city as one report: scores with intervals, and the gate's verdict."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,9 +9,6 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.areas import CellAreas
-from shotspotter_assets.evaluation.burden import Burden, burden
-from shotspotter_assets.evaluation.fold_report import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
     days_of,
@@ -21,7 +18,7 @@ from shotspotter_assets.evaluation.forecasts_table import (
     without_firework_days,
 )
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, judge
-from shotspotter_assets.evaluation.score_rows import Rows, ScoreTable, all_rows, grouped_rows
+from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.evaluation.type_scores import type_rows
 from shotspotter_assets.models.next_hours.baseline import Climatology
@@ -30,7 +27,6 @@ Folds = Mapping[date, pa.Table]
 """A table of each fold by its cutoff."""
 
 FOLD: Final = "fold"
-AREA: Final = "area"
 HORIZON: Final = "horizon"
 """Facet of the next hours; its groups are the horizons in hours."""
 
@@ -48,8 +44,7 @@ class WalkForwardReport(BaseModel):
         coverage: the origin of the coverage, in words; `covered_cells` is the number by fold.
         shared: the model of all cities, with its cutoff, that the candidate of a fold starts at.
         weights: in words, for folds whose candidate combines other forecasts.
-        burden: of the forecast that the verdict serves, and of the candidate.
-        areas: their kind, in words.
+        reliability: of the served forecast, the candidate and the best baseline.
         horizons: verdicts by horizon in hours; empty where hours are not forecast.
     """
 
@@ -71,8 +66,6 @@ class WalkForwardReport(BaseModel):
     verdict: Verdict
     baselines: list[str]
     reliability: dict[str, Reliability]
-    burden: dict[str, Burden]
-    areas: str
     horizons: dict[int, Verdict]
     score_definitions: dict[str, str]
 
@@ -82,7 +75,6 @@ def walk_forward_report(
     city: City,
     folds: Folds,
     candidate: str,
-    areas: CellAreas,
     hourly: Folds,
     hourly_candidate: str,
     types: Folds,
@@ -95,7 +87,6 @@ def walk_forward_report(
         city: whose folds they are.
         folds: next-day forecasts tables (see `evaluation.forecasts_table`).
         candidate: the forecast that is to be served, named before its scores were seen.
-        areas: of the city's cells.
         hourly: forecasts tables of shorter horizons, `climatology` among the models; null where a model has no forecast.
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
@@ -109,11 +100,10 @@ def walk_forward_report(
     forecasts = pool_tables(list(folds.values()))
     verdict, baselines = judge(forecasts, candidate), baselines_in(forecasts)
     days, observed = days_of(forecasts), observed_of(forecasts)
-    fold_names = np.repeat([cutoff.isoformat() for cutoff in folds], [len(table) for table in folds.values()])
     rows = all_rows(forecasts, baselines)
     rows |= all_rows(without_firework_days(forecasts), baselines, WITHOUT_FIREWORKS)
-    rows |= grouped_rows(forecasts, FOLD, fold_names, verdict.best_baseline)
-    rows |= grouped_rows(forecasts, AREA, areas.names[cells_of(forecasts)], verdict.best_baseline)
+    for cutoff, table in folds.items():
+        rows |= gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
     horizons, horizon_rows = _horizons(hourly, hourly_candidate)
     report = WalkForwardReport(
         city=city.name,
@@ -133,18 +123,14 @@ def walk_forward_report(
         weights=dict(weights),
         verdict=verdict,
         baselines=baselines,
-        reliability={name: reliability(forecasts[name].to_numpy(), observed) for name in model_names(forecasts)},
-        burden={name: burden(forecasts, name, areas) for name in dict.fromkeys((verdict.served, candidate))},
-        areas=areas.kind,
+        reliability={
+            name: reliability(forecasts[name].to_numpy(), observed)
+            for name in dict.fromkeys((verdict.served, candidate, verdict.best_baseline))
+        },
         horizons=horizons,
         score_definitions={**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
     )
     return report, ScoreTable(rows | horizon_rows | (type_rows(list(types.values())) if types else {}))
-
-
-def hour_facet(hours: int) -> str:
-    """Facet of a horizon by local hour of issue."""
-    return f"hour_of_{hours}_hours"
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
@@ -161,9 +147,7 @@ def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
         part = pooled.filter(pa.array(pooled["horizon"].to_numpy() == hours))
         part = part.select([name for name in part.column_names if part[name].null_count < len(part)])
         verdicts[hours] = judge(part, candidate)
-        best, issues = verdicts[hours].best_baseline, part["hour"].to_numpy()
         rows |= all_rows(part, baselines_in(part), HORIZON, str(hours), Climatology.name)
-        rows |= grouped_rows(part, hour_facet(hours), issues, best, Climatology.name)
     return verdicts, rows
 
 

@@ -131,7 +131,7 @@ def reference_of(table: pa.Table) -> str:
 def scores_of(table: pa.Table) -> pd.DataFrame:
     """Score the models of a forecasts table, the best one first; gains in nats per cell and period with an alert."""
     reference = reference_of(table)
-    scores = sorted(score_table(table, reference).items(), key=lambda item: item[1].log_loss)
+    scores = sorted(score_table(table, reference).items(), key=lambda item: item[1]["log_loss"] or 0.0)
 
     def text(value: float | None, form: str) -> str:
         return "-" if value is None else f"{value:{form}}"
@@ -139,11 +139,11 @@ def scores_of(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": name,
-            "log loss": f"{own.log_loss:.5f}",
+            "log loss": f"{own['log_loss']:.5f}",
             "gain over the reference (90% interval)": table_gain(table, name, reference).text("+.3f"),
-            "average precision": text(own.average_precision, ".3f"),
-            "hit rate at 5% of the area": text(own.hit_rate[5], ".0%"),
-            "predicted / observed": text(own.predicted_over_observed, ".2f"),
+            "average precision": text(own["average_precision"], ".3f"),
+            "hit rate at 5% of the area": text(own["hit_rate_5"], ".0%"),
+            "predicted / observed": text(own["predicted_over_observed"], ".2f"),
         }
         for name, own in scores
     )

@@ -24,14 +24,12 @@ from shotspotter_assets.evaluation.report_files import (
     read_walk_forward_report,
     walk_forward_partition,
 )
-from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.evaluation.street_scores import LENGTHS
 from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES
-from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport, hour_facet
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.models.next_hours.baseline import Climatology
 from shotspotter_assets.pages.hours import Hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.tomorrow import BANDS
@@ -112,9 +110,6 @@ class Folds:
     report: WalkForwardReport | None
     card: str | None
     """Model card in Markdown."""
-    by_hour: list[GroupRow]
-    """By hour of issue, for the shortest horizon of hours."""
-    horizon: int | None
     type_skill: Skill | None
     """Skill of the forecast of types over the recent mix of types."""
 
@@ -196,7 +191,7 @@ def issued_track(store: Store, city: City, places: Places, last: date) -> Issued
     observed, probability, days = observed_of(table), table[SERVED].to_numpy(), days_of(table)
     scores = score_table(table)
     baselines = [name for name in model_names(table) if name not in (SERVED, NEVER)]
-    best = min(baselines, key=lambda name: scores[name].log_loss)
+    best = min(baselines, key=lambda name: scores[name]["log_loss"] or 0.0)
     if serving is not None and serving.gate.best_baseline in baselines:
         best = serving.gate.best_baseline
     leads = np.repeat([lead_of(each) for each in known.values()], [len(each) for each in known.values()])
@@ -218,8 +213,8 @@ def issued_track(store: Store, city: City, places: Places, last: date) -> Issued
         best_baseline=best,
         expected=float(probability.sum()),
         came=int(observed.sum()),
-        hit_5=scores[SERVED].hit_rate[5],
-        mean_hit_5=scores[HISTORICAL_MEAN].hit_rate[5],
+        hit_5=scores[SERVED]["hit_rate_5"],
+        mean_hit_5=scores[HISTORICAL_MEAN]["hit_rate_5"],
         groups={name: rows for name, rows in groups.items() if len(rows) > 1},
         counts={name: rows for name, rows in counts.items() if rows},
         charts={
@@ -239,7 +234,7 @@ def issued_track(store: Store, city: City, places: Places, last: date) -> Issued
                 {
                     "name": {SERVED: "what was served", HISTORICAL_MEAN: "long-run mean"}.get(name, name.replace("_", " ")),
                     "x": [0.0, *AREAS, 100.0],
-                    "y": [0.0, *_percent(scores[name].hit_rate[area] or 0.0 for area in AREAS), 100.0],
+                    "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
                 }
                 for name in dict.fromkeys([SERVED, best, HISTORICAL_MEAN])
             ],
@@ -330,19 +325,7 @@ def folds(store: Store, city: str) -> Folds | None:
         report, scores = read_walk_forward_report(store, city)
         card = store.read_bytes(walk_forward_partition(city), CARD_FILE).decode()
     except MissingObjectError:
-        return Folds(rows, report=None, card=None, by_hour=[], horizon=None, type_skill=None)
+        return Folds(rows, report=None, card=None, type_skill=None)
     types = [name for name in scores.models(TYPES) if name != TRAILING_MIX]
-    horizon = min(report.horizons, default=None)
-    by_hour = [] if horizon is None else _by_hour_of_issue(report, scores, horizon)
     type_skill = Skill.of(scores.gain(TRAILING_MIX, types[0], TYPES)) if types else None
-    return Folds(rows, report, card, by_hour, horizon, type_skill)
-
-
-def _by_hour_of_issue(report: WalkForwardReport, scores: ScoreTable, horizon: int) -> list[GroupRow]:
-    served, facet, rows = report.horizons[horizon].served, hour_facet(horizon), []
-    for hour in sorted(scores.groups(facet), key=int):
-        gain = scores.gain(Climatology.name, served, facet, hour).gain
-        came = int(scores.value("positives", facet=facet, group=hour) or 0)
-        expected = (scores.value("predicted_over_observed", served, facet, hour) or 0.0) * came
-        rows.append(GroupRow(f"{hour}:00", expected, came, None if gain is None else Skill(math.exp(gain))))
-    return rows
+    return Folds(rows, report, card, type_skill)

@@ -38,7 +38,7 @@ class DayScores:
     log_loss: float
     brier: float
     gain_over_historical_mean: float | None
-    hit_rate: dict[int, float | None]
+    hit_rate_5: float | None
     predicted_over_observed: float | None
     predicted_cells: float
     observed_cells: int
@@ -53,7 +53,7 @@ class RollingScores:
     days: int
     positives: int
     log_loss: float
-    hit_rate: dict[int, float | None]
+    hit_rate_5: float | None
     predicted_over_observed: float | None
     gain_over: dict[str, Gain]
     replayed: int
@@ -188,11 +188,11 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
     p, observed = scored[SERVED].to_numpy(), observed_of(scored)
     scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
     return DayScores(
-        log_loss=scores.log_loss,
-        brier=float(np.mean((p - observed) ** 2)),
-        gain_over_historical_mean=scores.gain_nats_per_positive,
-        hit_rate=scores.hit_rate,
-        predicted_over_observed=scores.predicted_over_observed,
+        log_loss=scores["log_loss"] or 0.0,
+        brier=scores["brier"] or 0.0,
+        gain_over_historical_mean=scores["gain_nats_per_positive"],
+        hit_rate_5=scores["hit_rate_5"],
+        predicted_over_observed=scores["predicted_over_observed"],
         predicted_cells=float(p.sum()),
         observed_cells=int(observed.sum()),
         expected_alerts=expected,
@@ -218,9 +218,9 @@ def rolling_scores(
             days=len(scored_on),
             replayed=len(replayed & scored_on),
             positives=int(observed.sum()),
-            log_loss=scores.log_loss,
-            hit_rate=scores.hit_rate,
-            predicted_over_observed=scores.predicted_over_observed,
+            log_loss=scores["log_loss"] or 0.0,
+            hit_rate_5=scores["hit_rate_5"],
+            predicted_over_observed=scores["predicted_over_observed"],
             gain_over={name: table_gain(rows, SERVED, name) for name in baselines_in(rows) if name != candidate},
         )
     return rolling

@@ -68,7 +68,7 @@ def scores_by_day(records: Sequence["ScoreRecord"]) -> bytes | None:
     gain.plot(days, gains, "o-", color=COLOURS[0])
     gain.axhline(0, color="grey", linewidth=0.8)
     gain.set_ylabel("nats per alert\nover historical_mean")
-    hits.plot(days, [_or_gap(scores.hit_rate[5]) for _, scores in scored], "o-", color=COLOURS[0])
+    hits.plot(days, [_or_gap(scores.hit_rate_5) for _, scores in scored], "o-", color=COLOURS[0])
     hits.set_ylim(0, 1)
     hits.set_ylabel("share of cells with an\nalert in 5% of the area")
     hits.set_xlabel("day that was forecast")

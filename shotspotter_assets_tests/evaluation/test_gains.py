@@ -13,7 +13,7 @@ from shotspotter_assets_tests.evaluation.forecasts import random_table
 def test_bootstrap_finds_the_gain_and_a_sane_interval():
     forecasts = random_table(date(2021, 1, 4), 182, 60)
     result = table_gain(forecasts, "network", "historical_mean")
-    gain = score_table(forecasts)["network"].gain_nats_per_positive
+    gain = score_table(forecasts)["network"]["gain_nats_per_positive"]
     assert result.gain == pytest.approx(gain)
     assert 0 < result.low < result.gain < result.high
     assert result.weeks == 26

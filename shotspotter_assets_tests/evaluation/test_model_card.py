@@ -4,12 +4,14 @@ from datetime import date
 import numpy as np
 
 from shotspotter_assets.evaluation.model_card import NOT_FOR, InService, model_card
+from shotspotter_assets.evaluation.scores import flagged_shares
 from shotspotter_assets_tests.evaluation.forecasts import with_column
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import (
     FIRST,
     FOLDS,
     HOURLY,
+    POOLED,
     REPORT,
     SCORES,
     SECOND,
@@ -21,9 +23,9 @@ CARD = model_card(REPORT, SCORES)
 
 
 def test_the_card_states_the_numbers_of_the_report():
-    flags = REPORT.burden["residual_boosting"]
-    assert f"**{flags.empty_of_ten:.1f} of ten flagged cells see nothing**" in CARD
-    assert f"precision {flags.precision:.1%}" in CARD
+    flags = flagged_shares(POOLED["residual_boosting"].to_numpy(), POOLED["date"].to_numpy())[5]
+    precision = (flags @ POOLED["observed"].to_numpy()) / flags.sum()
+    assert f"**{10 - 10 * precision:.1f} of ten flagged cells see nothing** (precision {precision:.1%})" in CARD
     assert "Served: **residual_boosting**, the candidate.\n\n- Better than" in CARD
     assert "36 of 36 cells, estimated from the alerts before each cutoff" in CARD
     assert f"Base rate: {REPORT.base_rate:.1%} ({REPORT.positives:,} of 6,516" in CARD

@@ -12,11 +12,10 @@ from shotspotter_assets.evaluation.plots import (
     draw_map,
     forecast_beside_observed,
     gain_by_fold,
-    hit_rate_against_area,
     new_figure,
     reliability_curve,
 )
-from shotspotter_assets.evaluation.scores import AREAS, reliability
+from shotspotter_assets.evaluation.scores import reliability
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
 RANDOM = np.random.default_rng(0)
@@ -40,7 +39,6 @@ PLOTS = {
         {f"model {at}": {"2018-01-01": GAIN, "2018-04-01": SKEWED, "2018-07-01": UNKNOWN} for at in range(9)}, "ewma"
     ),
     "gain of nothing": lambda: gain_by_fold({"model": {"2018-01-01": UNKNOWN}}, "ewma"),
-    "hit rate": lambda: hit_rate_against_area({f"model {at}": dict.fromkeys(AREAS, at / 10) for at in range(10)}),
 }
 
 

@@ -5,8 +5,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.areas import quadrants
-from shotspotter_assets.evaluation.fold_report import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.report_files import (
@@ -14,15 +12,15 @@ from shotspotter_assets.evaluation.report_files import (
     walk_forward_partition,
     write_report,
 )
-from shotspotter_assets.evaluation.scores import flat_scores, score_cell_days
-from shotspotter_assets.evaluation.walk_forward_report import AREA, FOLD, HORIZON, hour_facet, walk_forward_report
+from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS
+from shotspotter_assets.evaluation.scores import score_cell_days
+from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, walk_forward_report
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import made_up_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
 
 CITY = made_up_city()
-AREAS = quadrants((6, 6))
 FIRST, SECOND = date(2021, 1, 4), date(2021, 6, 1)
 # The second fold has a firework day.
 FOLDS = {
@@ -34,7 +32,7 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
     given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "shared": {}, "weights": {}} | more
-    return walk_forward_report(city=CITY, folds=folds, candidate=candidate, areas=AREAS, **given)
+    return walk_forward_report(city=CITY, folds=folds, candidate=candidate, **given)
 
 
 REPORT, SCORES = report()
@@ -93,7 +91,7 @@ def test_the_verdict_is_on_the_named_candidate():
 def test_scores_and_gains_are_those_of_the_pooled_table():
     p, observed, reference = (POOLED[name].to_numpy() for name in ("residual_boosting", "observed", "historical_mean"))
     scores = score_cell_days(p, observed == 1, reference, POOLED["date"].to_numpy())
-    for name, value in flat_scores(scores).items():
+    for name, value in scores.items():
         assert SCORES.value(name, "residual_boosting") == value
     assert SCORES.gain("city_mean", "residual_boosting") == table_gain(POOLED, "residual_boosting", "city_mean")
     ordinary = table_gain(without_firework_days(POOLED), "residual_boosting", "city_mean")
@@ -112,10 +110,11 @@ def test_never_and_always_stand_beside_the_accuracy():
     assert "always" not in SCORES.models()
 
 
-@pytest.mark.parametrize("facet", [FOLD, AREA])
-def test_groups_hold_all_cell_days(facet):
-    for size, total in (("cell_days", REPORT.cell_days), ("positives", REPORT.positives)):
-        assert sum(SCORES.value(size, facet=facet, group=group) for group in SCORES.groups(facet)) == total
+def test_each_fold_has_its_gains_over_the_best_baseline():
+    assert SCORES.groups(FOLD) == [str(cutoff) for cutoff in FOLDS]
+    for cutoff, table in FOLDS.items():
+        gain = table_gain(table, "residual_boosting", REPORT.verdict.best_baseline)
+        assert SCORES.gain(REPORT.verdict.best_baseline, "residual_boosting", FOLD, str(cutoff)) == gain
 
 
 @pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])
@@ -124,11 +123,10 @@ def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
         report({FIRST: FOLDS[FIRST], SECOND: FOLDS[SECOND].drop_columns(lost)})
 
 
-def test_shorter_horizons_are_scored_apart_and_by_hour():
+def test_shorter_horizons_are_scored_apart():
     found, scores = report(hourly=HOURLY)
     assert list(found.horizons) == [1, 4]
     assert scores.value("cell_days", facet=HORIZON, group="1") == 2 * 2 * 30 * 36
-    assert scores.groups(hour_facet(1)) == ["2", "20"]
     assert found.horizons[1].best_baseline == "climatology"
     assert "self_exciting" in scores.models(HORIZON, "1")
     assert "self_exciting" not in scores.models(HORIZON, "4")

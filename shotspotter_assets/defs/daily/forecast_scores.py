@@ -101,7 +101,7 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
             "cells with an alert": scores.observed_cells,
             "cells with an alert, expected": scores.predicted_cells,
             f"gain over {REFERENCE} (nats per alert)": scores.gain_over_historical_mean,
-            "hit rate in 5% of the area": scores.hit_rate[5],
+            "hit rate in 5% of the area": scores.hit_rate_5,
             "log loss": scores.log_loss,
         }
     for days, rolling in record.rolling.items():
@@ -109,7 +109,7 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
         numbers[f"last {days} days: expected / observed"] = rolling.predicted_over_observed
         if REFERENCE in rolling.gain_over:  # it is not where it is the candidate itself
             numbers[f"last {days} days: gain over {REFERENCE}"] = rolling.gain_over[REFERENCE].gain
-        numbers[f"last {days} days: hit rate in 5% of the area"] = rolling.hit_rate[5]
+        numbers[f"last {days} days: hit rate in 5% of the area"] = rolling.hit_rate_5
         numbers[f"last {days} days: made after their day"] = rolling.replayed or None
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed

@@ -55,10 +55,7 @@ def definitions(city: City) -> dg.Definitions:
     def walk_forward_reports(
         context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card.
-
-        Gains are also given by fold and area, with the burden of the flags.
-        """
+        """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
         return _walk_forward_reports(context, config, store, city)
 
     @dg.asset_check(asset=key)
@@ -77,7 +74,6 @@ def definitions(city: City) -> dg.Definitions:
 def _walk_forward_reports(
     context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource, city: City
 ) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.areas import cell_areas
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.evaluation.report_files import (
         read_fold_tables,
@@ -102,7 +98,6 @@ def _walk_forward_reports(
         city=city,
         folds=folds,
         candidate=candidate,
-        areas=cell_areas(city),
         hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
         hourly_candidate=config.hourly_candidate,
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
@@ -153,6 +148,7 @@ def _metadata(
     path: str,
 ) -> panel.Metadata:
     """Verdict, model card, table of models, numbers and pictures for the panel."""
+    from shotspotter_assets.evaluation.model_card import flag_precision
     from shotspotter_assets.evaluation.report_views import walk_forward_rows
 
     verdict = report.verdict
@@ -170,7 +166,7 @@ def _metadata(
         "scores": panel.table(walk_forward_rows(report, scores)),
         "best_baseline": verdict.best_baseline,
         **panel.rounded(gain),
-        "empty_of_ten_flagged_cells": report.burden[verdict.served].empty_of_ten,
+        "empty_of_ten_flagged_cells": 10 - 10 * flag_precision(report, scores),
         **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),
         "folds": dg.MetadataValue.json([str(fold) for fold in report.folds]),
         "path": panel.stored(path),

@@ -25,7 +25,7 @@ CITY, FOLD = "tiny_city", "2024-01-01"
 BASELINES = {
     "never", "city_mean", "historical_mean", "persistence", "ew_kde", "ewma", "logistic_regression", "gradient_boosting",
 }  # fmt: skip
-PLOTS = {"forecast", "reliability", "hit_rate"}
+PLOTS = {"forecast", "reliability"}
 
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
