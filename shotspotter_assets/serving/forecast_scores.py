@@ -1,7 +1,6 @@
 """Scores of issued forecasts: of one day, and rolling over the last weeks."""
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -10,25 +9,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.special import entr
 
 from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.serving.daily_record import DailyRecord
-from shotspotter_assets.serving.drift import Drift, drift_of
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, is_replayed, lead_of
 
 FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
 REFERENCE: Final = "historical_mean"
-WINDOWS: Final = (28, 91)
-"""Days of the rolling scores; the gate judges the longer window."""
-MIN_SHARE_SCORED: Final = 0.5
-"""Minimum share of a window's days with a score for the window to be stated."""
+WINDOW_DAYS: Final = 91
+"""Days of the rolling scores and of the rolling gate."""
+HISTORY_DAYS: Final = 365
+"""Stored days that show how long silences usually last, and so which days are known."""
+MIN_DAYS: Final = 14
+"""Minimum of scored days for rolling scores."""
+MIN_DAYS_OF_LEVEL: Final = 28
+"""Minimum of scored days for a verdict on predicted / observed."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +51,32 @@ class DayScores:
 
 @dataclass(frozen=True)
 class RollingScores:
-    """Scores of the served forecasts of a window of so many scored `days`, and their gain over each baseline."""
+    """Scores of the served forecasts of the last `WINDOW_DAYS`, and their gain over each baseline.
+
+    Attributes:
+        days: that were scored; `replayed` is the number of those whose forecast was made after the day.
+        promised_log_loss: that the forecasts have on average if they are calibrated: the mean entropy of the probabilities.
+    """
 
     days: int
+    replayed: int
     positives: int
     log_loss: float
+    promised_log_loss: float
     hit_rate_5: float | None
     predicted_over_observed: float | None
     gain_over: dict[str, Gain]
-    replayed: int
-    """Scored days whose forecast was made after its day."""
+
+    @property
+    def drift(self) -> float:
+        """Log loss above the promised one, as a share of that."""
+        return self.log_loss / self.promised_log_loss - 1
 
     @property
     def is_off(self) -> bool:
         """Whether predicted / observed leaves the range that the gate allows; False where the days are too few."""
         ratio, (lowest, highest) = self.predicted_over_observed, PREDICTED_OVER_OBSERVED
-        return self.days >= WINDOWS[0] and ratio is not None and not lowest <= ratio <= highest
-
-
-@dataclass(frozen=True)
-class RollingVerdict(Verdict):
-    """The gate on issued forecasts of the candidate, whether it was served or not."""
-
-    decided: bool
-    """False (and passed) where there are too few weeks for a verdict."""
+        return self.days >= MIN_DAYS_OF_LEVEL and ratio is not None and not lowest <= ratio <= highest
 
 
 class ScoreRecord(DailyRecord):
@@ -85,22 +90,18 @@ class ScoreRecord(DailyRecord):
     note: str | None
     """The reason for no score of the day."""
     scores: DayScores | None
-    rolling: dict[int, RollingScores]
-    """By number of days (`WINDOWS`), for windows with enough scored days."""
-    rolling_gate: RollingVerdict | None
-    level_is_off: bool
-    """`RollingScores.is_off` of the longest window."""
-    drift: Drift
+    rolling: RollingScores | None
+    """None for fewer than `MIN_DAYS` scored days."""
+    rolling_gate: Verdict | None
+    """On the candidate's forecasts, whether it was served or not; None for fewer than `MIN_WEEKS` weeks."""
 
     def warnings(self) -> list[str]:
         """Problems of the forecasts of the last weeks, in words."""
         reasons = []
         if self.rolling_gate is not None and not self.rolling_gate.passed:
             reasons.append(f"The rolling gate fails: {' '.join(self.rolling_gate.reasons)}")
-        reasons += self.drift.reasons
-        if self.level_is_off and self.rolling:
-            ratio = self.rolling[max(self.rolling)].predicted_over_observed
-            reasons.append(f"Predicted / observed of the last weeks is {ratio:.2f}.")
+        if self.rolling is not None and self.rolling.is_off:
+            reasons.append(f"Predicted / observed of the last weeks is {self.rolling.predicted_over_observed:.2f}.")
         return reasons
 
 
@@ -108,43 +109,29 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     """Scores of the issue date, if it is known, and of the weeks to it: of forecasts issued at the lead of the last one.
 
     Args:
-        stored: the last `drift.DRIFT_DAYS` days, or fewer.
-        forecasts: next-day rows of issued forecasts, by forecast day.
+        stored: the days to the issue date, the last `HISTORY_DAYS` or fewer.
+        forecasts: next-day rows of issued forecasts, by forecast day, of the last `WINDOW_DAYS`.
         serving: the record of the latest of them; None where there are none.
     """
-    city, day, alerts = stored.city, stored.issue_date, stored.alerts
+    day = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    candidate, since = ("", None) if serving is None else (serving.candidate, serving.candidate_since)
-    known = {at: table for at, table in at_lead(forecasts, lead).items() if stored.days[0] <= at <= stored.last_known}
-    scored = {at: scored_day(table, at, alerts[(at - stored.days[0]).days], candidate) for at, table in known.items()}
-    note = scores = None
-    if day in scored:
-        cells = cells_of(known[day])
-        expected = float(known[day]["expected"].to_numpy().sum())
-        scores = day_scores(scored[day], expected, int(alerts[-1][cells].sum()))
-        in_coverage = np.zeros(city.shape, dtype=bool)
-        in_coverage[cells] = True
-    else:
-        note = (
-            f"What happened on {day} is not known yet: the last known day is {stored.last_known}."
-            if stored.lead > 1
-            else f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
-        )
-        in_coverage = estimate_coverage(alerts)
-    replayed = {at for at, table in known.items() if is_replayed(table)}
-    of_candidate = [rows for at, rows in scored.items() if since is None or at > since]
-    rolling = rolling_scores(pool_tables(list(scored.values())), day, candidate, replayed) if scored else {}
+    known = {at: table for at, table in at_lead(forecasts, lead).items() if at <= stored.last_known}
+    candidate = "" if serving is None else serving.candidate
+    scored = scored_days(known, stored, candidate)
+    note = None
+    if stored.lead > 1:
+        note = f"What happened on {day} is not known yet: the last known day is {stored.last_known}."
+    elif day not in known:
+        note = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
     return ScoreRecord(
-        city=city.name,
+        city=stored.city.name,
         day=day,
         lead=lead,
         last_known=stored.last_known,
         note=note,
-        scores=scores,
-        rolling=rolling,
-        rolling_gate=rolling_gate(pool_tables(of_candidate), day, candidate, replayed) if of_candidate else None,
-        level_is_off=bool(rolling) and rolling[max(rolling)].is_off,
-        drift=drift_of(stored.daily_counts, stored.days[0], in_coverage, city),
+        scores=day_scores(known[day], day, stored.alerts[-1], candidate) if note is None else None,
+        rolling=None if scored is None or len(known) < MIN_DAYS else rolling_scores(scored, known, candidate),
+        rolling_gate=None if scored is None or serving is None else rolling_gate(scored, serving),
     )
 
 
@@ -183,10 +170,11 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
     return pool_tables(tables) if tables else None
 
 
-def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
-    """Scores of a `scored_day`, with the expected and the observed number of alerts in its cells."""
-    p, observed = scored[SERVED].to_numpy(), observed_of(scored)
-    scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
+def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> DayScores:
+    """Scores of one day; arguments as for `scored_day`."""
+    scored, of_cells = scored_day(forecast, day, alerts, candidate), alerts[cells_of(forecast)]
+    p = scored[SERVED].to_numpy()
+    scores = score_cell_days(p, of_cells > 0, scored[REFERENCE].to_numpy(), days_of(scored))
     return DayScores(
         log_loss=scores["log_loss"] or 0.0,
         brier=scores["brier"] or 0.0,
@@ -194,52 +182,33 @@ def day_scores(scored: pa.Table, expected: float, alerts: int) -> DayScores:
         hit_rate_5=scores["hit_rate_5"],
         predicted_over_observed=scores["predicted_over_observed"],
         predicted_cells=float(p.sum()),
-        observed_cells=int(observed.sum()),
-        expected_alerts=expected,
-        observed_alerts=alerts,
+        observed_cells=int((of_cells > 0).sum()),
+        expected_alerts=float(forecast["expected"].to_numpy().sum()),
+        observed_alerts=int(of_cells.sum()),
     )
 
 
-def rolling_scores(
-    scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
-) -> dict[int, RollingScores]:
-    """Scores of the windows to `last` with enough `scored_days`, by number of days.
-
-    The candidate's column is no baseline; `replayed` are days whose forecast was made after them.
-    """
-    rolling = {}
-    for days in WINDOWS:
-        rows = _last_days(scored, last, days)
-        observed, scored_on = observed_of(rows), set(np.unique(days_of(rows)).tolist())
-        if len(scored_on) < MIN_SHARE_SCORED * days:
-            continue
-        scores = score_cell_days(rows[SERVED].to_numpy(), observed, rows[REFERENCE].to_numpy(), days_of(rows))
-        rolling[days] = RollingScores(
-            days=len(scored_on),
-            replayed=len(replayed & scored_on),
-            positives=int(observed.sum()),
-            log_loss=scores["log_loss"] or 0.0,
-            hit_rate_5=scores["hit_rate_5"],
-            predicted_over_observed=scores["predicted_over_observed"],
-            gain_over={name: table_gain(rows, SERVED, name) for name in baselines_in(rows) if name != candidate},
-        )
-    return rolling
+def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candidate: str) -> RollingScores:
+    """Scores of `scored_days` of the forecasts; the candidate's column is no baseline."""
+    p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
+    scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
+    return RollingScores(
+        days=len(forecasts),
+        replayed=sum(is_replayed(table) for table in forecasts.values()),
+        positives=int(observed.sum()),
+        log_loss=scores["log_loss"] or 0.0,
+        promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
+        hit_rate_5=scores["hit_rate_5"],
+        predicted_over_observed=scores["predicted_over_observed"],
+        gain_over={name: table_gain(scored, SERVED, name) for name in baselines_in(scored) if name != candidate},
+    )
 
 
-def rolling_gate(
-    scored: pa.Table, last: date, candidate: str, replayed: AbstractSet[date] = frozenset()
-) -> RollingVerdict:
-    """The gate on the candidate's forecasts of the last 91 days, whether it was served or not; see `rolling_scores`."""
-    rows = _last_days(scored, last, WINDOWS[-1])
-    verdict = vars(judge(rows, candidate))
-    weeks, days = verdict["gain"].weeks, set(np.unique(days_of(rows)).tolist())
-    late = len(replayed & days)
-    words = (f"{late} of the {len(days)} days' forecasts were made after their day.",) if late else ()
-    if weeks >= MIN_WEEKS:
-        return RollingVerdict(**verdict | {"reasons": (*verdict["reasons"], *words)}, decided=True)
-    reasons = (f"{weeks} weeks of forecasts; the gate decides from {MIN_WEEKS} on.", *words)
-    return RollingVerdict(**verdict | {"passed": True, "served": candidate, "reasons": reasons}, decided=False)
-
-
-def _last_days(scored: pa.Table, last: date, days: int) -> pa.Table:
-    return scored.filter(pc.greater(scored["date"], pa.scalar(last - timedelta(days=days), pa.date32())))
+def rolling_gate(scored: pa.Table, serving: ServingRecord) -> Verdict | None:
+    """The gate on the present candidate's forecasts, whether it was served or not; None for too few weeks."""
+    if serving.candidate_since is not None:
+        scored = scored.filter(pc.greater(scored["date"], pa.scalar(serving.candidate_since, pa.date32())))
+    if not len(scored):
+        return None
+    verdict = judge(scored, serving.candidate)
+    return verdict if verdict.gain.weeks >= MIN_WEEKS else None

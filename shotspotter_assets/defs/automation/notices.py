@@ -99,7 +99,7 @@ def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
-    """Gates that failed in finished runs: forecasts no longer shown to be better, and alerts that drifted."""
+    """Gates that failed in finished runs: forecasts no longer shown to be better, or off in their level."""
     for run in _finished(instance, since, dg.DagsterRunStatus.SUCCESS):
         gates = {key.name for key in run.asset_check_selection or ()} | {
             key.path[-1] for key in run.asset_selection or ()

@@ -32,7 +32,7 @@ def definitions(city: City) -> dg.Definitions:
         automation_condition=corrected_days(city),
     )
     def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """Scores of the forecast issued the day before, with rolling skill, calibration, gate and drift.
+        """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
         A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
         issued at the same lead. Rebuilt when alerts of the last fortnight are corrected.
@@ -41,7 +41,7 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset_check(asset=key, partitions_def=days)
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        """The candidate's issued forecasts pass the gate and are calibrated, and the alerts have not drifted."""
+        """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
         return _rolling_gate(store, city, run_day(context))
 
     return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
@@ -49,16 +49,14 @@ def definitions(city: City) -> dg.Definitions:
 
 def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-    from shotspotter_assets.serving.drift import DRIFT_DAYS
-    from shotspotter_assets.serving.forecast_scores import WINDOWS, ScoreRecord, score
+    from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-    from shotspotter_assets.serving.pictures import scores_by_day
     from shotspotter_assets.serving.record import ServingRecord
 
     day = run_day(context)
     opened = store.open()
-    first = max(city.start, day - timedelta(days=DRIFT_DAYS - 1))
-    forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOWS[-1] - 1), day)
+    first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
+    forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)
     try:
         history = CityHistory.load(opened, city, day, first)
@@ -66,14 +64,7 @@ def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, ci
         history = CityHistory.load(opened, city, day)
     record = score(history, forecasts, serving)
     path = record.write(opened)
-    plot = scores_by_day(ScoreRecord.of_days(opened, city.name, day - timedelta(days=WINDOWS[0] - 1), day))
-    return dg.MaterializeResult(
-        metadata={
-            **({} if plot is None else {"scores by day": panel.picture("scores_by_day", plot)}),
-            **panel.rounded(_metadata(record)),
-            "path": panel.stored(path),
-        }
-    )
+    return dg.MaterializeResult(metadata=panel.rounded(_metadata(record)) | {"path": panel.stored(path)})
 
 
 def _rolling_gate(store: StoreResource, city: City, day: date) -> dg.AssetCheckResult:
@@ -90,7 +81,6 @@ def _rolling_gate(store: StoreResource, city: City, day: date) -> dg.AssetCheckR
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
     """Numbers that the UI plots by day, and notes; the stored record has all scores."""
-    from shotspotter_assets.serving.drift import BLOCK_DAYS
     from shotspotter_assets.serving.forecast_scores import REFERENCE
 
     numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
@@ -104,21 +94,17 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
             "hit rate in 5% of the area": scores.hit_rate_5,
             "log loss": scores.log_loss,
         }
-    for days, rolling in record.rolling.items():
-        numbers[f"last {days} days: days scored"] = rolling.days
-        numbers[f"last {days} days: expected / observed"] = rolling.predicted_over_observed
+    if (rolling := record.rolling) is not None:
+        numbers |= {
+            "last weeks: days scored": rolling.days,
+            "last weeks: made after their day": rolling.replayed or None,
+            "last weeks: expected / observed": rolling.predicted_over_observed,
+            "last weeks: hit rate in 5% of the area": rolling.hit_rate_5,
+            "last weeks: drift (log loss above the promised one)": rolling.drift,
+        }
         if REFERENCE in rolling.gain_over:  # it is not where it is the candidate itself
-            numbers[f"last {days} days: gain over {REFERENCE}"] = rolling.gain_over[REFERENCE].gain
-        numbers[f"last {days} days: hit rate in 5% of the area"] = rolling.hit_rate_5
-        numbers[f"last {days} days: made after their day"] = rolling.replayed or None
+            numbers[f"last weeks: gain over {REFERENCE}"] = rolling.gain_over[REFERENCE].gain
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed
         numbers["rolling_gate"] = panel.bullets(record.rolling_gate.reasons)
-    drift = record.drift
-    numbers |= {
-        f"last {BLOCK_DAYS} days: alerts a day": drift.rate.recent,
-        f"last {BLOCK_DAYS} days: alerts outside the coverage": drift.alerts_outside,
-        "drifted": drift.drifted,
-        "drift": panel.bullets(drift.reasons),
-    }
     return {name: value for name, value in numbers.items() if value is not None}

@@ -169,11 +169,11 @@ def test_a_failed_gate_is_sent_with_its_reasons(
     watch: Watch, webhook: Webhook, asset: str, check: str, subject: str
 ) -> None:
     watch.evaluate(asset, check, True, "Calibrated.")
-    run_id = watch.evaluate(asset, check, False, "Alerts drifted.")
+    run_id = watch.evaluate(asset, check, False, "Forecasts are off.")
     watch.tick()
     (text,) = texts(webhook)
     assert text.startswith(subject)
-    assert f"{check}: Alerts drifted." in text
+    assert f"{check}: Forecasts are off." in text
     assert f"/runs/{run_id}" in text
     assert watch.tick() == "No new problem."
 
