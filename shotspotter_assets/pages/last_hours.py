@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
-from shotspotter_assets.serving.nowcast_scores import came_and_near, issued_minutes
+from shotspotter_assets.serving.nowcast_scores import came, issued_minutes
 from shotspotter_assets.serving.nowcasts import NowcastRecord, read_latest
 from shotspotter_assets.storage.store import Store
 
@@ -91,7 +91,7 @@ def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list
 def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, places: Places) -> list[ShownNowcast]:
     since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))
     chosen = issued.filter((pc.field("minutes") == SHOWN_MINUTES) & (pc.field("starts_utc") >= since))
-    came, _ = came_and_near(city, chosen, incidents)
+    has_come = came(chosen, incidents)
     made = seconds_of(chosen["starts_utc"].to_numpy())
     probability, even, row, column = (chosen[name].to_numpy() for name in ("probability", "even", "row", "column"))
     shown = []
@@ -104,7 +104,7 @@ def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, pl
                 made=_clock(instant, city),
                 expected=float(probability[here].sum(dtype=np.float64)),
                 even=float(even[here].sum(dtype=np.float64)),
-                came=int(came[here].sum()),
+                came=int(has_come[here].sum()),
                 likeliest=places.name(int(row[top]), int(column[top])),
                 is_over=instant + timedelta(minutes=SHOWN_MINUTES) <= now,
             )

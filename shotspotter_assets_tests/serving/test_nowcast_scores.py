@@ -41,18 +41,8 @@ def test_an_incident_within_the_minutes_has_come_and_one_before_or_after_has_not
     scores = record.scores["15m"]
     assert (record.nowcasts, record.incidents, scores.nowcasts, scores.came) == (1, 3, 1, 1)
     assert scores.expected == pytest.approx(0.7)
-    assert scores.expected_even == pytest.approx(0.3)
     gain = np.log(0.4 / 0.1) + np.log(0.9 / 0.9) + np.log(0.8 / 0.9)
     assert scores.gain_over_even == pytest.approx(gain, rel=1e-5)
-
-
-def test_cells_near_an_incident_of_the_quarter_before_are_scored_by_themselves() -> None:
-    table = issued(NOON, [0.1, 0.4, 0.2])
-    near = score_nowcasts(CITY, DAY, table, incidents((NOON - timedelta(minutes=15), 0))).near["15m"]
-    assert near.expected == pytest.approx(0.1)
-    assert near.gain_over_even is None
-    earlier = score_nowcasts(CITY, DAY, table, incidents((NOON - timedelta(minutes=16), 0)))
-    assert earlier.near["15m"].expected == 0
 
 
 def test_minutes_that_end_after_midnight_are_not_scored() -> None:
@@ -62,6 +52,6 @@ def test_minutes_that_end_after_midnight_are_not_scored() -> None:
     assert (record.scores["30m"].came, record.scores["60m"].nowcasts) == (1, 0)
 
 
-def test_a_day_without_nowcasts_says_so() -> None:
+def test_a_day_without_nowcasts_has_no_scores() -> None:
     record = score_nowcasts(CITY, DAY, None, incidents((NOON, 0)))
-    assert (record.note, record.incidents) == ("No nowcast of the next minutes was made on the day.", 1)
+    assert (record.nowcasts, record.scores, record.incidents) == (0, {}, 1)

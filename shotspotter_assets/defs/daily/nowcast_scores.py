@@ -1,5 +1,7 @@
 """Nowcast scores of a city by day: nowcasts of the next minutes compared with the observed incidents."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
@@ -25,7 +27,7 @@ def definitions(city: City) -> dg.Definitions:
         automation_condition=corrected_days(city),
     )
     def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """Scores of the day's nowcasts, compared with the hour's forecast spread evenly, everywhere and near incidents.
+        """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
 
         Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
         """
@@ -35,24 +37,18 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.serving.nowcast_scores import (
-        incidents_around,
-        issued_minutes,
-        score_nowcasts,
-    )
+    from shotspotter_assets.models.next_minutes.incidents import Incidents
+    from shotspotter_assets.serving.incidents import stored_alerts
+    from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
 
     day = run_day(context)
     opened = store.open()
-    record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents_around(opened, city, day))
+    incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
+    record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
     path = record.write(opened)
     numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
-    numbers |= {"note": record.note} if record.note else {}
-    for where, scores in (("", record.scores), (" near the last incidents", record.near)):
-        for length, of_length in scores.items():
-            numbers[f"{length}: came{where}"] = of_length.came
-            numbers[f"{length}: expected{where}"] = of_length.expected
-            if of_length.gain_over_even is not None:
-                numbers[f"{length}: gain over the hour, spread evenly{where} (nats per incident)"] = (
-                    of_length.gain_over_even
-                )
+    for length, scores in record.scores.items():
+        numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
+        if scores.gain_over_even is not None:
+            numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
     return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})
