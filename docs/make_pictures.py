@@ -118,7 +118,6 @@ def of_demo(demo: Demo) -> dict[str, Callable[[], bytes]]:
         "reliability.png": partial(demo.of_report, "reliability"),
         "page_tomorrow.png": partial(demo.page, "index.html"),
         "page_past.png": partial(demo.page, "past.html"),
-        "page_alerts.png": partial(demo.page, "alerts.html"),
         "notebook.png": demo.notebook,
     }
 

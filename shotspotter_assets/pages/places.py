@@ -55,10 +55,6 @@ class Places:
         """Name one cell, or one group of cells."""
         return self.names(np.array([row]), np.array([column]), size)[0]
 
-    def districts(self, row: Numbers, column: Numbers) -> list[str]:
-        """Return the district of each cell; "" where there is none."""
-        return self._district_of(*cell_middles(self._city, row, column))
-
     def direction(self, degrees: Array) -> str:
         """Describe a point (longitude, latitude) by its direction from the middle of the city's box."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]

@@ -69,7 +69,6 @@ def _environment() -> jinja2.Environment:
         "short_day": short_day,
         "amount": amount,
         "percent": "{:.0%}".format,
-        "whole": "{:,.0f}".format,
         "ratio": "{:.2f}".format,
         "words": lambda name: name.replace("_", " "),
     }

@@ -12,26 +12,24 @@ from pydantic import BaseModel
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import NOT_FOR
+from shotspotter_assets.evaluation.report_files import walk_forward_partition
 from shotspotter_assets.gridding.cells import cell_metres
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_mask
-from shotspotter_assets.pages.alert_table import alert_table
-from shotspotter_assets.pages.data_state import data_values
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.layers import CityLayers
-from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, PastDay, Summary, forecast_days, past_day, stamp_of
+from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, forecast_days, past_day, stamp_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, script_of, shared_files
-from shotspotter_assets.pages.searches import searches
-from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans, svg_path
+from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
-from shotspotter_assets.pages.track_record import folds, issued_track, street_track
+from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.serving.nowcasts import read_latest
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.file_names import ALL_CITIES, GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
+from shotspotter_assets.storage.file_names import ALL_CITIES, CARD_FILE, GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -40,17 +38,13 @@ CITY_PAGES: Final = "city_pages"
 LOOK_BACK: Final = timedelta(days=60)
 """Longer than the silences of sources that go on."""
 
-TOMORROW, LAST_HOURS, PLANS, PAST, TRACK, ALERTS, DATA = (
-    INDEX_FILE, "last_hours.html", "plans.html", "past.html", "track_record.html", "alerts.html", "data.html",
-)  # fmt: skip
+LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
-    TOMORROW: "Tomorrow",
+    INDEX_FILE: "Tomorrow",
     LAST_HOURS: "Last hours",
-    PLANS: "Shift plans",
-    PAST: "Yesterday and before",
-    TRACK: "Track record",
-    ALERTS: "Alerts",
-    DATA: "Data",
+    "plans.html": "Shift plans",
+    "past.html": "Yesterday and before",
+    "track_record.html": "Track record",
 }
 """Title of each page of a city, by its file."""
 
@@ -69,11 +63,11 @@ class CityCard(BaseModel):
 
 
 class PagesRecord(BaseModel):
-    """The written pages of a city, with the hash of each file; stored as `pages.json`."""
+    """The written pages of a city: the hash of each file, and the stamp of each past day; stored as `pages.json`."""
 
     card: CityCard
     files: dict[str, str] = {}
-    past: dict[date, PastDay] = {}
+    past: dict[date, str] = {}
 
 
 @dataclass(frozen=True)
@@ -109,12 +103,6 @@ class _Site:
     def put_data(self, name: str, data: object) -> None:
         self.put(f"{name}.js", script_of(name, data))
 
-    def keep(self, file: str) -> bool:
-        """Leave a file as it is, if it was written before."""
-        if file in self.before.files:
-            self.hashes[file] = self.before.files[file]
-        return file in self.before.files
-
     def write_record(self, **changes: Any) -> None:
         record = self.before.model_copy(update={"files": self.hashes, **changes})
         self.store.write_bytes(pages_partition(self.name), PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
@@ -140,7 +128,7 @@ def city_tabs(store: Store, city: City) -> dict[str, str]:
 
 def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> bytes:
     """Render a page of the city."""
-    template = "tomorrow.html" if file == TOMORROW else file
+    template = "tomorrow.html" if file == INDEX_FILE else file
     return render(
         f"{template}.jinja",
         city=city,
@@ -168,36 +156,43 @@ def make_pages(store: Store, city: City) -> Made:
     forecast = issued_forecast(store, city, issue, places) if isinstance(issue, ForecastRecord) else None
     if isinstance(issue, ForecastRecord) and forecast is None:
         issue = of_another_grid(issue)
-    ground = Ground.of(city, layers, places, _in_coverage(store, city, forecast))
     with store.alone(CITY_PAGES, city.name):
         site, tabs, known = _Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
-        plans = None if forecast is None else shift_plans(store, city, forecast.record, ground, places)
-        past, alerts = _past_days(site, city, known), alert_table(store, city, known or city.start)
-        site.put_data("ground", ground)
-        site.put_data("alerts", alerts)
+        plans = None if forecast is None else shift_plans(store, city.name, forecast.record, places)
+        past = _past_days(site, city, known)
+        track = None if known is None else issued_track(store, city, known)
+        site.put_data("ground", Ground.of(city, layers, places, _cells(store, city, forecast)))
         if forecast is not None:
-            site.put_data("tomorrow", forecast.data)
+            site.put_data("tomorrow", forecast.data | {"units": _units(plans)})
         if isinstance(plans, ShiftPlans):
             site.put("plan.csv", plans.csv)
             site.put("plan.geojson", plans.geojson)
-        nothing = issue if isinstance(issue, NoForecast) else None
-        not_for = rendered_markdown(NOT_FOR.partition("\n")[2])
-        pages: dict[str, dict[str, Any]] = {
-            TOMORROW: {"forecast": forecast, "nothing": nothing, "not_for": not_for},
-            PLANS: plans_values(city, ground, plans),
-            PAST: {"past": Summary.of(past), "flagged_percent": FLAGGED_PERCENT},
-            TRACK: _track_record(site, city, known, places),
-            ALERTS: {"alerts": alerts},
-            DATA: {**data_values(store, city, known), "covered": len(ground.places)},
+        if track is not None:
+            site.put_data("track", track.charts)
+        card = None
+        with suppress(MissingObjectError):
+            card = rendered_markdown(store.read_bytes(walk_forward_partition(city.name), CARD_FILE).decode())
+        values: dict[str, dict[str, Any]] = {
+            INDEX_FILE: {
+                "forecast": forecast,
+                "nothing": issue if isinstance(issue, NoForecast) else None,
+                "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
+            },
+            LAST_HOURS: {"hours": last_hours(store, city, places)},
+            "plans.html": {
+                "plans": plans if isinstance(plans, ShiftPlans) else None,
+                "note": plans.note if isinstance(plans, NoPlan) else "",
+                "radius": None if city.patrol is None else round(city.patrol.radius_m),
+            },
+            "past.html": {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT},
+            "track_record.html": {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL},
         }
-        if LAST_HOURS in tabs:
-            pages[LAST_HOURS] = {"hours": last_hours(store, city, places)}
-        for file, values in pages.items():
-            site.put(file, city_page(city, tabs, file, **values))
-        card = _card(city.name, issue, forecast)
-        site.write_record(card=card, past=past)
+        for file in tabs:
+            site.put(file, city_page(city, tabs, file, **values[file]))
+        city_card = _card(city.name, issue, forecast)
+        site.write_record(card=city_card, past=past)
     index = store.uri(pages_partition(city.name), INDEX_FILE)
-    return Made(index, card, site.written, len(site.hashes) - len(site.written))
+    return Made(index, city_card, site.written, len(site.hashes) - len(site.written))
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
@@ -228,50 +223,6 @@ def make_overview(store: Store, names: list[str]) -> str:
     return store.uri(pages_partition(ALL_CITIES), INDEX_FILE)
 
 
-def plans_values(city: City, ground: Ground, plans: ShiftPlans | NoPlan | None) -> dict[str, Any]:
-    """Return the values of the page of shift plans, or of why there are none; None without a forecast."""
-    return {
-        "plans": plans if isinstance(plans, ShiftPlans) else None,
-        "note": plans.note if isinstance(plans, NoPlan) else "",
-        "ground": ground,
-        "streets": svg_path(ground.streets, ground.height),
-        "districts": svg_path(ground.districts, ground.height),
-        "radius": None if city.patrol is None else round(city.patrol.radius_m),
-    }
-
-
-def _past_days(site: _Site, city: City, known: date | None) -> dict[date, PastDay]:
-    """Put the maps of the past days that are new or have changed, and return all past days."""
-    past: dict[date, PastDay] = {}
-    for day in [] if known is None else forecast_days(site.store, city.name, known):
-        stamp, name, before = stamp_of(site.store, city.name, day), f"day-{day}", site.before.past.get(day)
-        if before is not None and before.stamp == stamp and site.keep(f"{name}.js"):
-            past[day] = before
-        elif (made := past_day(site.store, city, day, stamp)) is not None:
-            past[day], maps = made
-            site.put_data(name, maps)
-    return past
-
-
-def _track_record(site: _Site, city: City, known: date | None, places: Places) -> dict[str, Any]:
-    """Put charts and pictures of the track record, and return the values of its page."""
-    store, of_folds, found = site.store, folds(site.store, city.name), searches(site.store, city.name)
-    track = None if known is None else issued_track(store, city, places, known)
-    if track is not None:
-        site.put_data("track", track.charts)
-    for search in found:
-        for name, (png, _) in search.pictures.items():
-            site.put(name, png)
-    return {
-        "track": track,
-        "streets": None if known is None else street_track(store, city.name, known),
-        "folds": of_folds,
-        "searches": found,
-        "card": None if of_folds is None or of_folds.card is None else rendered_markdown(of_folds.card),
-        "min_weeks": MIN_WEEKS_FOR_INTERVAL,
-    }
-
-
 def last_known(store: Store, city: City) -> date | None:
     """Return the last day whose outcome is known; None where no day is stored or known."""
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
@@ -281,16 +232,46 @@ def last_known(store: Store, city: City) -> date | None:
     return None
 
 
+def _past_days(site: _Site, city: City, known: date | None) -> dict[date, str]:
+    """Put the maps of the past days that are new or have changed, and return the stamps of all past days."""
+    past: dict[date, str] = {}
+    for day in [] if known is None else forecast_days(site.store, city.name, known):
+        stamp, file = stamp_of(site.store, city.name, day), f"day-{day}.js"
+        if site.before.past.get(day) == stamp:
+            past[day], site.hashes[file] = stamp, site.before.files[file]
+        elif (maps := past_day(site.store, city, day)) is not None:
+            past[day] = stamp
+            site.put_data(f"day-{day}", maps)
+    return past
+
+
+def _units(plans: ShiftPlans | NoPlan | None) -> dict[str, list[dict[str, Any]]]:
+    """The places of units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
+    if not isinstance(plans, ShiftPlans):
+        return {}
+    return {
+        shift.shift: [
+            {
+                "at": [row["latitude"], row["longitude"]],
+                "rank": row["rank"],
+                "what": f"{row['units']} units: {row['place']}",
+            }
+            for row in rows
+        ]
+        for shift, rows in plans.shifts
+    }
+
+
 def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:
     if forecast is not None:
-        record = forecast.record
+        record, top = forecast.record, forecast.top[0]
         return CityCard(
             name=city,
             day=record.day,
             expected=record.expected_alerts,
             low=record.expected_alerts_low,
             high=record.expected_alerts_high,
-            likeliest=f"{forecast.top.name} ({forecast.top.chance})",
+            likeliest=f"{top.name} ({top.chance})",
             last_known=record.last_known,
         )
     if isinstance(issue, NoForecast):
@@ -298,13 +279,12 @@ def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None)
     return CityCard(name=city, note="No forecast has been made yet.")
 
 
-def _in_coverage(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDArray[np.bool_]:
-    """Return the cells that maps may show, shape (rows, columns): those forecast, else those with alerts so far."""
+def _cells(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDArray[np.int64]:
+    """Return the numbers of the cells that maps may show: those forecast, else those with alerts so far."""
     if forecast is not None:
-        row, column = np.divmod(np.array(forecast.data["cells"]), city.grid.columns)
-        return covered_mask(list(zip(row, column, strict=True)), city.shape)
+        return np.array(forecast.data["cells"])
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     with suppress(DaysNotKnownError, MissingPartitionsError):
         if days:
-            return CityHistory.load(store, city, max(days), min(days)).in_coverage(max(days))
-    return np.zeros(city.shape, dtype=bool)
+            return np.flatnonzero(CityHistory.load(store, city, max(days), min(days)).in_coverage(max(days)))
+    return np.empty(0, np.int64)

@@ -1,6 +1,5 @@
-"""The first page of a city: the newest forecast, by hours and types, with the likeliest places and reasons."""
+"""The first page of a city: the newest forecast on a map, by shifts and types, with the likeliest places and reasons."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,13 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.dates import hours_of_day
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
-from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.pages.ground import STREET_METRES, lines_of
-from shotspotter_assets.pages.hours import Hours
+from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import amount, chance, chance_classes, reasons, tenths
+from shotspotter_assets.pages.words import amount, chance, chance_classes, reasons
+from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.issued_forecasts import (
     RISK_FORECASTS,
     ForecastRecord,
@@ -25,61 +22,52 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
-from shotspotter_assets.serving.stored_streets import streets_caution, top_street_lines
-from shotspotter_assets.storage.file_names import FORECAST_FILE, RECORD_FILE
+from shotspotter_assets.serving.stored_streets import top_street_lines
+from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
 
 TOP_PLACES: Final = 10
-TOP_STREETS: Final = 20
-
-BANDS: Final = {
-    "Night, 0 to 6": (0, 6),
-    "Morning, 6 to 12": (6, 12),
-    "Afternoon, 12 to 18": (12, 18),
-    "Evening, 18 to 24": (18, 24),
-}
-"""First and last local hours."""
 WHOLE_DAY: Final = "Whole day"
+QUARTERS: Final = tuple(
+    Shift(name=f"{name} {start} to {start + 6}", start=start, end=start + 6, units=0)
+    for name, start in (("Night", 0), ("Morning", 6), ("Afternoon", 12), ("Evening", 18))
+)
+"""The hours that a map shows where the city has no shifts."""
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """One of the likeliest places or streets."""
+class LikelyPlace:
+    """One of the likeliest places, with the number (row * columns + column) of its cell."""
 
     name: str
     chance: str
     why: str
-    number: int | None = None
-    """Number of the cell of a place."""
+    number: int
 
 
 @dataclass(frozen=True)
 class IssuedForecast:
-    """The newest forecast as its page shows it."""
+    """The newest forecast as its page shows it.
+
+    Attributes:
+        record: of the forecast.
+        data: of the map, as `tomorrow.js` reads them.
+        periods: names of the day and of its shifts.
+        types: empty where types are not forecast.
+        top: the likeliest places of the whole day.
+        half_of_alerts: minimum number of cells that hold half of the expected alerts.
+        ends: end of the day, UTC.
+    """
 
     record: ForecastRecord
     data: dict[str, Any]
-    """The data of the map, as `tomorrow.js` reads them."""
-    bands: list[str]
+    periods: list[str]
     types: list[str]
-    """Empty where types are not forecast."""
-    lists: dict[str, list[Ranked]]
-    """The likeliest places of each view."""
-    streets: list[Ranked]
-    """Empty where no street is ranked."""
-    streets_caution: str
-    """A sentence where points hardly tell streets apart, else ""."""
+    top: list[LikelyPlace]
     half_of_alerts: int
-    """Minimum number of cells that hold half of the expected alerts."""
     ends: datetime
-    """End of the day, UTC."""
-
-    @property
-    def top(self) -> Ranked:
-        """The likeliest place of the whole day."""
-        return self.lists["0/-1"][0]
 
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
@@ -105,93 +93,67 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
         return None
     day = next_day_rows(table)
     row, column = (day[name].to_numpy().astype(np.int64) for name in ("row", "column"))
-    cells = row * city.grid.columns + column
-    drivers = record.cell_drivers()
+    cells, drivers = row * city.grid.columns + column, record.cell_drivers()
     why = [reasons(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
-    names = places.names(row, column)
-    low, high = ([chance(end) for end in day[name].to_numpy()] for name in ("low", "high"))
-    whole = [
-        f"{text}.{f' Chance between {first} and {last}.' if first != last else ''}"
-        for text, first, last in zip(why, low, high, strict=True)
-    ]
-    bands = _bands(Hours.read(store, city, record.day), day, city)
+    periods = _periods(day, store.read_table(partition, HOURLY_FILE), city, record)
     types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
-    phrases = {text: at for at, text in enumerate(dict.fromkeys(why))}
-    reason = [phrases[text] for text in why]
-    totals = [record.expected_alerts, *tenths([float(expected.sum()) for _, _, expected in bands[1:]])]
-    views, lists = {}, {}
-    for at, (band, probability, expected) in enumerate(bands):
-        shares = [(-1, "", np.ones(len(day)))]
-        shares += [(code, f", {kind}", day[TYPE_COLUMNS[code]].to_numpy()) for code, kind in enumerate(types)]
-        for code, kind, share in shares:
-            # The alerts of a type are a share of all alerts, and its chance follows from the chance of none.
-            of_type = -np.expm1(share * np.log1p(-probability))
-            total = totals[at] if code < 0 else float((expected * share).sum())
-            best = np.argsort(-of_type, kind="stable")[:TOP_PLACES].tolist()
-            chances = [chance(value) for value in of_type.tolist()]
-            says = [
-                f"{one} of an alert, {amount(number)} alerts expected"
-                for one, number in zip(chances, (expected * share).tolist(), strict=True)
-            ]
-            key = f"{at}/{code}"
-            views[key] = {
-                "words": f"{band}{kind}: {amount(total)} alerts expected in the whole area.",
-                "classes": chance_classes(of_type).tolist(),
-                "says": [phrases.setdefault(text, len(phrases)) for text in says],
-                "top": cells[best].tolist(),
-            }
-            text = whole if key == "0/-1" else [f"{one}." for one in why]
-            lists[key] = [Ranked(names[one], chances[one], text[one], int(cells[one])) for one in best]
-    caution = streets_caution(store, city.name, record.issue_date)
-    mapped, ranked = _streets(store, city, record)
+    shares = {-1: np.ones(len(day))} | {code: day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
+    views = {
+        f"{at}/{code}": _view(probability, expected, share)
+        for at, (probability, expected) in enumerate(periods.values())
+        for code, share in shares.items()
+    }
+    probability, low, high = (day[name].to_numpy() for name in ("probability", "low", "high"))
+    best = np.argsort(-probability, kind="stable")[:TOP_PLACES]
+    top = [
+        LikelyPlace(name, chance(probability[at]), f"{why[at]}.{_range(low[at], high[at])}", int(cells[at]))
+        for name, at in zip(places.names(row[best], column[best]), best, strict=True)
+    ]
+    streets = [
+        {
+            "geometry": feature["geometry"],
+            "class": int(chance_classes(np.array(facts["probability"]))),
+            "lines": [facts["name"], f"{chance(facts['probability'])} of an alert", facts["why"]],
+        }
+        for feature in top_street_lines(store, city.name, record.issue_date)
+        for facts in [feature["properties"]]
+    ]
     expected = np.sort(day["expected"].to_numpy())[::-1].cumsum()
     return IssuedForecast(
         record=record,
-        data={
-            "cells": cells.tolist(),
-            "views": views,
-            "phrases": list(phrases),
-            "why": reason,
-            "streets": mapped,
-            "streets_shown": not caution,
-        },
-        bands=[name for name, *_ in bands],
+        data={"cells": cells.tolist(), "why": why, "views": views, "streets": streets, "top": cells[best].tolist()},
+        periods=list(periods),
         types=types,
-        lists=lists,
-        streets=ranked[:TOP_STREETS],
-        streets_caution=caution,
+        top=top,
         half_of_alerts=int(np.searchsorted(expected, expected[-1] / 2)) + 1,
         ends=day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py()),
-    )  # fmt: skip
+    )
 
 
-def _streets(store: Store, city: City, record: ForecastRecord) -> tuple[list[dict[str, object]], list[Ranked]]:
-    """Read the ranked streets, for the map and for the list: `serving.street_risk.MAX_STREETS` of them at most."""
-    import shapely
-
-    plane, mapped, ranked = Plane.of(city), [], []
-    for feature in top_street_lines(store, city.name, record.issue_date):
-        facts = feature["properties"]
-        line = shapely.transform(shapely.from_geojson(json.dumps(feature["geometry"])), plane.metres)
-        words, low, high = (chance(facts[name]) for name in ("probability", "low", "high"))
-        between = f" Chance between {low} and {high}." if low != high else ""
-        ranked.append(Ranked(facts["name"], words, f"{facts['why']}.{between}"))
-        says = [
-            f"{len(ranked)}. {facts['name']}",
-            f"{words} of an alert" + (f" ({low} to {high})" if low != high else ""),
-            f"{amount(facts['expected'])} alerts expected",
-            facts["why"],
-        ]
-        lines = lines_of(shapely.simplify(line, STREET_METRES))
-        mapped.append({"lines": lines, "class": int(chance_classes(np.array(facts["probability"]))), "says": says})
-    return mapped, ranked
+def _view(probability: Array, expected: Array, share: Array) -> dict[str, object]:
+    """The data of the map of one period and type; alerts of a type are a `share` of all, which also divides the hazard."""
+    of_type, alerts = -np.expm1(share * np.log1p(-probability)), expected * share
+    return {
+        "words": f"{amount(float(alerts.sum()))} alerts expected in the whole area.",
+        "classes": chance_classes(of_type).tolist(),
+        "chances": [chance(value) for value in of_type.tolist()],
+    }
 
 
-def _bands(hours: Hours, day: pa.Table, city: City) -> list[tuple[str, Array, Array]]:
-    """Return name, probability and expected alerts by cell of the whole day and of its bands of hours, if any."""
-    bands = [(WHOLE_DAY, day["probability"].to_numpy(), day["expected"].to_numpy())]
-    for name, (first, last) in BANDS.items() if city.time_precision != "day" else ():
-        hour = hours_of_day(hours.wall)
-        chosen = hours.is_of_day & (hour >= first) & (hour < last)
-        bands.append((name, hours.probability(chosen), hours.expected[chosen].sum(axis=0)))
-    return bands
+def _range(low: float, high: float) -> str:
+    first, last = chance(low), chance(high)
+    return "" if first == last else f" Chance between {first} and {last}."
+
+
+def _periods(day: pa.Table, hourly: pa.Table, city: City, record: ForecastRecord) -> dict[str, tuple[Array, Array]]:
+    """Probability and expected alerts by cell of the whole day, and of each shift where alerts have hours."""
+    periods = {WHOLE_DAY: (day["probability"].to_numpy(), day["expected"].to_numpy())}
+    if city.time_precision == "day":
+        return periods
+    shifts = QUARTERS if city.patrol is None else city.patrol.shifts
+    forecasts, cells = (
+        shift_forecasts(hourly, city, shifts, record.day),
+        (day["row"].to_numpy(), day["column"].to_numpy()),
+    )
+    of_shifts = zip(shifts, forecasts.probability, forecasts.expected, strict=True)
+    return periods | {shift.name: (probability[cells], expected[cells]) for shift, probability, expected in of_shifts}

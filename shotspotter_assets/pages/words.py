@@ -52,15 +52,6 @@ def amount(number: float) -> str:
     return f"{number:,.1f}" if number >= 0.095 or not number else f"{number:.2f}"
 
 
-def tenths(numbers: Sequence[float]) -> list[float]:
-    """Round to tenths so that the rounded numbers add up to the rounded sum (largest remainders)."""
-    scaled = 10 * np.asarray(numbers, dtype=np.float64)
-    rounded = np.floor(scaled)
-    missing = round(float(scaled.sum())) - int(rounded.sum())
-    rounded[np.argsort(rounded - scaled, kind="stable")[:missing]] += 1
-    return [float(number) for number in rounded / 10]
-
-
 def title_of(city: str) -> str:
     """Write a city's name for readers: Washington DC for washington_dc."""
     words = city.split("_")

@@ -1,5 +1,6 @@
 """The hours of shifts on a city's clock, and the alerts expected in each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -27,19 +28,18 @@ class ShiftForecasts:
     in_coverage: npt.NDArray[np.bool_]
 
 
-def shift_forecasts(hourly: pa.Table, city: City, day: date) -> ShiftForecasts:
-    """The forecasts of a day's shifts from those of hours.
+def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: date) -> ShiftForecasts:
+    """The forecasts of shifts from those of hours.
 
     Args:
         hourly: `starts_utc`, `row`, `column`, `probability` and `expected` of hours and cells.
-        city: with patrol rules.
+        city: with its grid and zone.
+        shifts: of the city.
         day: local, on which the shifts begin.
 
     Raises:
-        ValueError: the city has no patrol rules, or an hour of a shift is not forecast.
+        ValueError: an hour of a shift is not forecast.
     """
-    if city.patrol is None:
-        raise ValueError(f"City {city.name} has no patrol rules: give its file a section patrol.")
     starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))
     in_coverage = np.zeros(city.shape, dtype=bool)
@@ -47,7 +47,7 @@ def shift_forecasts(hourly: pa.Table, city: City, day: date) -> ShiftForecasts:
     hours = np.zeros((2, len(starts), *city.shape))
     hours[0, hour, row, column] = hourly["expected"].to_numpy()
     hours[1, hour, row, column] = -np.log1p(-hourly["probability"].to_numpy())
-    chosen = [_hours_of(shift, day, city.zone, starts) for shift in city.patrol.shifts]
+    chosen = [_hours_of(shift, day, city.zone, starts) for shift in shifts]
     expected, hazard = np.stack([hours[:, of_shift].sum(axis=1) for of_shift in chosen], axis=1)
     return ShiftForecasts(expected, -np.expm1(-hazard), in_coverage)
 

@@ -131,7 +131,7 @@ def rank_streets(
     no_shift, no_mean = pa.nulls(len(shown), pa.string()), pa.nulls(len(shown), pa.float64())
     tables = [columns(shown, day) | {"shift": no_shift, "historical_mean": mean[shown]}]
     if city.patrol is not None:
-        shifts = shift_forecasts(hourly, city, forecast.day)
+        shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.day)
         for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
             risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
             name = pa.repeat(shift.name, len(shown))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import dagster as dg
 import geopandas
-import numpy as np
 import shapely
 
 from shotspotter_assets.cities.city import City
@@ -14,12 +13,7 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.cities.streets import Streets
-from shotspotter_assets.pages.ground import Ground
-from shotspotter_assets.pages.layers import CityLayers
-from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans
 from shotspotter_assets.quality import pictures
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
 
@@ -96,15 +90,3 @@ def layers(folder: Path) -> Layers:
         streets=Layer(path=folder / "streets.parquet", name="street"),
         parks=Layer(path=folder / "parks.gpkg", name="park"),
     )
-
-
-def plans_of(site: TinySite) -> tuple[ShiftPlans, Ground]:
-    """Return the plans of the last day, on maps of all cells."""
-    layers = CityLayers.read(site.city)
-    places = Places(site.city, layers)
-    record = load_record(site.store, CITY, site.last_issued)
-    assert isinstance(record, ForecastRecord)
-    ground = Ground.of(site.city, layers, places, np.ones(site.city.shape, dtype=bool))
-    plans = shift_plans(site.store, site.city, record, ground, places)
-    assert isinstance(plans, ShiftPlans)
-    return plans, ground

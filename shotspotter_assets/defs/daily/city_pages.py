@@ -32,7 +32,7 @@ def definitions(city: City) -> dg.Definitions:
     def city_pages(
         context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource
     ) -> dg.MaterializeResult:
-        """Pages that open by double click: tomorrow, shift plans, past days, track record, alerts, data.
+        """Pages that open by double click: tomorrow, last hours, shift plans, past days, track record.
 
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.

@@ -59,8 +59,9 @@ def _patrol_plans(context: dg.AssetExecutionContext, store: StoreResource, city:
     issue_date = run_day(context)
     opened, partition = store.open(), plan_partition(city.name, issue_date)
     path = opened.uri(partition, PLAN_FILE)
-    forecast = None if city.patrol is None else load_record(opened, city.name, issue_date)
-    if forecast is None or isinstance(forecast, NoForecast):
+    rules = city.patrol
+    forecast = None if rules is None else load_record(opened, city.name, issue_date)
+    if rules is None or forecast is None or isinstance(forecast, NoForecast):
         version = "no rules" if forecast is None else "no forecast"
         note = (
             f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
@@ -72,7 +73,7 @@ def _patrol_plans(context: dg.AssetExecutionContext, store: StoreResource, city:
             data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": panel.stored(path)}
         )
     hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
-    shifts = shift_forecasts(hourly, city, forecast.day)
+    shifts = shift_forecasts(hourly, city, rules.shifts, forecast.day)
     areas, history = cell_areas(city).names, patrols_before(opened, city, issue_date)
     plan = plan_day(city, forecast.day, shifts.expected, shifts.in_coverage, areas=areas, history=history)
     table = dispatch_table(

@@ -1,4 +1,4 @@
-/* Shared by all pages: data beside the page, the theme, the state in the address, and charts in the page's colours.
+/* Shared by all pages: data beside the page, and charts in the page's colours.
    Text is always set as text, never as HTML: names of streets, files and types are whatever users have. */
 "use strict";
 
@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 
 const CityPages = (() => {
-  const values = new Map(), themeListeners = [], charts = new Map();
+  const values = new Map();
 
   function loadScript(address) {
     return new Promise((resolve, reject) => {
@@ -41,73 +41,23 @@ const CityPages = (() => {
     return color;
   }
 
-  /* The choices of a link or a reader, in the part of the address behind #. */
-  function chosen() { return new URLSearchParams(location.hash.slice(1)); }
-
-  function choose(entries) {
-    const params = chosen();
-    for (const [name, value] of Object.entries(entries)) {
-      if (value === "") params.delete(name); else params.set(name, value);
-    }
-    history.replaceState(null, "", params.size ? `#${params}` : location.pathname + location.search);
-  }
-
-  function isDark() {
-    const theme = document.documentElement.dataset.theme;
-    return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
-
-  function setTheme(theme) {
-    if (theme) document.documentElement.dataset.theme = theme;
-    if (byId("theme")) byId("theme").textContent = isDark() ? "Light" : "Dark";
-    themeListeners.forEach((listener) => listener());
-  }
-
-  /* Some browsers forbid storage on file: addresses. */
-  function stored(theme) {
-    try { return theme ? localStorage.setItem("theme", theme) : localStorage.getItem("theme"); } catch { return null; }
-  }
-
-  /* The age of a page is not known when the page is made. */
-  function showAge(note) {
-    const days = Math.floor((Date.now() - new Date(note.dataset.ends)) / 86400000);
-    if (days < 0) return;
-    note.querySelector("p").textContent = `${note.dataset.day} is over${days
-      ? ` (for ${days.toLocaleString("en")} ${days === 1 ? "day" : "days"})` : ""}. There is no newer forecast here: `
-      + "check that the daily runs go on, and reload this page.";
-    note.hidden = false;
-  }
-
-  /* Draw a chart; `make` returns {data, layout} in the current colours. */
-  function draw(id, make) {
-    const text = colour("text"), line = colour("line"), surface = colour("surface"), { data, layout } = make();
-    const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true, fixedrange: true };
-    charts.set(id, make);
-    return Plotly.react(id, data, {
+  function draw(id, data, layout) {
+    const text = colour("text"), line = colour("line"), surface = colour("surface");
+    const axis = { gridcolor: line, zerolinecolor: line, automargin: true, fixedrange: true, rangemode: "tozero" };
+    return Plotly.newPlot(id, data, {
       paper_bgcolor: surface, plot_bgcolor: surface, font: { color: text, family: "system-ui, sans-serif", size: 13 },
-      margin: { l: 50, r: 12, t: 10, b: 40 }, hovermode: "closest", bargap: .08,
-      hoverlabel: { bgcolor: surface, bordercolor: line, font: { color: text } },
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, ...layout,
-      xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, rangemode: "tozero", ...layout.yaxis },
+      margin: { l: 50, r: 12, t: 10, b: 40 }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+      xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
     }, { displayModeBar: false, responsive: true });
   }
 
-  setTheme(stored());
-  themeListeners.push(() => charts.forEach((make, id) => draw(id, make)));
-  document.addEventListener("DOMContentLoaded", () => {
-    const button = byId("theme"), tab = document.querySelector("nav.tabs [aria-current]");
-    button.addEventListener("click", () => { stored(isDark() ? "light" : "dark"); setTheme(isDark() ? "light" : "dark"); });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme());
-    button.hidden = false;
-    setTheme();
-    all("#age").forEach(showAge);
-    // On a phone the tabs are wider than the screen.
-    tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.clientWidth / 2 + tab.offsetWidth / 2;
-    all("button[data-print]").forEach((one) => one.addEventListener("click", () => print()));
-  });
+  /* The age of a page is not known when the page is made. */
+  document.addEventListener("DOMContentLoaded", () => all("#age").forEach((note) => {
+    if (Date.now() < new Date(note.dataset.ends)) return;
+    note.querySelector("p").textContent = `${note.dataset.day} is over. There is no newer forecast here: `
+      + "check that the daily runs go on, and reload this page.";
+    note.hidden = false;
+  }));
 
-  return {
-    data: (name, value) => values.set(name, value), load, loadScript, element, colour, chosen, choose, draw,
-    onTheme: (listener) => themeListeners.push(listener),
-  };
+  return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw };
 })();

@@ -1,45 +1,33 @@
-/* Past days: the forecast beside what happened, by slider, calendar, date or link. */
+/* Past days: the forecast beside what happened. */
 "use strict";
 
 document.addEventListener("DOMContentLoaded", async () => {
-  const slider = byId("slider"), date = byId("date");
-  if (!slider) return;
-  const ground = await CityPages.load("ground"), cells = all("#calendar rect"), days = cells.map((cell) => cell.dataset.day);
+  const choice = byId("day");
+  if (!choice) return;
+  const ground = await CityPages.load("ground"), days = [...choice.options].map((option) => option.value);
   const forecast = new CityMap(byId("forecast"), ground), happened = new CityMap(byId("happened"), ground);
-  let shown = -1;
 
-  async function show(number) {
-    shown = Math.min(Math.max(number, 0), days.length - 1);
-    const name = days[shown], day = await CityPages.load(`day-${name}`);
-    if (days[shown] !== name) return;   // the slider has moved on meanwhile
-    slider.value = shown;
-    slider.setAttribute("aria-valuetext", day.title);
-    date.value = name;
+  async function show(name) {
+    choice.value = name;
+    const day = await CityPages.load(`day-${name}`), place = new Map(day.cells.map((number, at) => [number, at]));
+    if (choice.value !== name) return;   // another day was chosen meanwhile
     for (const id of ["title", "sentence", "notes"]) byId(id).textContent = day[id];
-    byId("before").disabled = shown === 0;
-    byId("after").disabled = shown === days.length - 1;
-    cells.forEach((cell, at) => cell.classList.toggle("on", at === shown));
-    CityPages.choose({ day: name });
-    const place = new Map(day.cells.map((number, at) => [number, at]));
-    forecast.describe = (number) => [ground.places[number], day.words[day.says[place.get(number)]]];
-    happened.describe = (number) => [ground.places[number], ...(day.came[number] || ["no alert"])];
+    byId("before").disabled = name === days[0];
+    byId("after").disabled = name === days[days.length - 1];
+    history.replaceState(null, "", `#day=${name}`);
+    forecast.describe = (number) => [`${day.chances[place.get(number)]} of an alert was forecast`];
+    happened.describe = (number) => [`${day.counts[place.get(number)]} alerts`];
     forecast.setCells(day.cells, day.classes);
     happened.setCells(day.cells, day.cells.map(() => 0));
-    forecast.setFrames(day.flagged);
-    happened.setFrames(day.flagged);
+    for (const map of [forecast, happened]) map.setFrames(day.flagged);
     happened.setRings(day.alerts);
     document.body.dataset.drawn = name;
   }
 
   forecast.link(happened);
-  forecast.onChoose = (number) => happened.choose(number, false);
-  happened.onChoose = (number) => forecast.choose(number, false);
-  slider.addEventListener("input", () => show(Number(slider.value)));
-  byId("before").addEventListener("click", () => show(shown - 1));
-  byId("after").addEventListener("click", () => show(shown + 1));
-  date.addEventListener("change", () => show(days.findLastIndex((day) => day <= date.value)));
-  cells.forEach((cell, at) => cell.addEventListener("click", () => show(at)));
-  const linked = () => { const at = days.indexOf(CityPages.chosen().get("day")); return at < 0 ? days.length - 1 : at; };
-  addEventListener("hashchange", () => { if (linked() !== shown) show(linked()); });
+  choice.addEventListener("change", () => show(choice.value));
+  for (const [id, step] of [["before", -1], ["after", 1]]) byId(id).addEventListener("click", () => show(days[days.indexOf(choice.value) + step]));
+  const linked = () => { const day = location.hash.slice(5); return days.includes(day) ? day : days[days.length - 1]; };
+  addEventListener("hashchange", () => show(linked()));
   show(linked());
 });
