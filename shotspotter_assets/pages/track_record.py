@@ -96,8 +96,8 @@ def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
         last=days.max().astype(date),
         whole=TrackRow.of("All", table),
         months=[TrackRow.of(month, table.filter(pa.array(months == month))) for month in np.unique(months).tolist()],
-        hit_5=scores[SERVED].hit_rate[5],
-        mean_hit_5=scores[HISTORICAL_MEAN].hit_rate[5],
+        hit_5=scores[SERVED]["hit_rate_5"],
+        mean_hit_5=scores[HISTORICAL_MEAN]["hit_rate_5"],
         charts={
             "reliability": {
                 "x": _percent(calibration.mean_forecast),
@@ -109,7 +109,7 @@ def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
                 {
                     "name": title,
                     "x": [0.0, *AREAS, 100.0],
-                    "y": [0.0, *_percent(scores[name].hit_rate[area] or 0.0 for area in AREAS), 100.0],
+                    "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
                 }
                 for name, title in ((SERVED, "what was served"), (HISTORICAL_MEAN, "long-run mean"))
             ],
