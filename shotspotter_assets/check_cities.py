@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shotspotter_assets.cities.registry import CityFileError, load_cities
-from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
+from shotspotter_assets.cities.shape_files import coverage_polygons
+from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.models.registry import check_forecasters
-from shotspotter_assets.settings import UnsetVariableError, cities_folder, require_shared_folders
-from shotspotter_assets.streets.segments import StreetsFileError, read_segments
+from shotspotter_assets.settings import cities_folder
+from shotspotter_assets.streets.segments import read_segments
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -17,8 +18,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         folder = Path(arguments[0]) if arguments else cities_folder(os.environ)
         cities = check_forecasters(load_cities(folder))
-        require_shared_folders(os.environ, cities)
-    except (CityFileError, UnsetVariableError) as error:
+    except CityFileError as error:
         sys.exit(str(error))
     unfit = {}
     for name, city in cities.items():
@@ -26,11 +26,13 @@ def main(arguments: Sequence[str]) -> None:
             CityFactors.read(city)
             if city.streets is not None:
                 read_segments(city)
-        except (FactorFileError, StreetsFileError) as error:
+            if city.coverage is not None:
+                coverage_polygons(city.coverage)
+        except ValueError as error:
             unfit[name] = str(error)
     usable = [name for name in cities if name not in unfit]
     print(f"{folder}: {len(usable)} city files can be used: {', '.join(usable)}.")
-    if problems := [*(file.problem for file in cities.unusable.values()), *unfit.values()]:
+    if problems := [*cities.unusable.values(), *unfit.values()]:
         sys.exit("\n".join(problems))
 
 

@@ -10,7 +10,7 @@ from shotspotter_assets.defs.automation import arrivals, condition_sensors, noti
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.daily import shared_models
 from shotspotter_assets.defs.resources import resources
-from shotspotter_assets.settings import Settings, UnsetVariableError
+from shotspotter_assets.settings import Settings
 
 # Runs of the daily chain have one partition, so that the backfill policies of its assets do not matter.
 warnings.filterwarnings("ignore", "Asset job .* materializes assets with varying BackfillPolicies", UserWarning)
@@ -22,8 +22,8 @@ def defs() -> dg.Definitions:
     """The definitions of the installation that the environment describes."""
     try:
         settings = Settings.from_environment(os.environ)
-    except (CityFileError, UnsetVariableError) as error:
-        raise type(error)(str(error)) from None  # the traceback would be printed below the message
+    except CityFileError as error:
+        raise CityFileError(str(error)) from None  # the traceback would be printed below the message
     return build_definitions(settings)
 
 
@@ -41,7 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 for module in (arrivals, condition_sensors, nowcast_poller, notices, schedules)
             ),
             dg.Definitions(
-                assets=[_wrong_city_file(name, file.problem) for name, file in unusable_files(settings.cities).items()],
+                assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
                 resources=resources(settings),
                 # A run's steps are short compared with the start of a process, which imports everything again.
                 executor=dg.in_process_executor,

@@ -56,15 +56,3 @@ def test_settings_and_files_of_a_city_are_checked(
     write(tmp_path, **changes)
     [problem] = check(tmp_path)
     assert all(part in problem for part in says)
-
-
-def test_variables_that_other_machines_need_are_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("SHOTSPOTTER_STORE", raising=False)
-    main([str(tmp_path)])
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "dagster.yaml").write_text("run_launcher: {module: dagster_aws.ecs, class: EcsRunLauncher}")
-    [problem] = check(tmp_path)
-    assert "SHOTSPOTTER_STORE" in problem
-    assert "EcsRunLauncher" in problem

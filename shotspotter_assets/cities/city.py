@@ -1,12 +1,11 @@
 """The City model: the content of one city's YAML file. `cities.registry` reads the files."""
 
-import re
 from collections import Counter
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -35,19 +34,9 @@ FIRST_EVENT_CODE = 4
 
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 
-MIN_YEAR, MAX_YEAR = 1990, 2099
-"""Limits of a city's dates: sensor networks exist since the 1990s."""
+Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
+"""A plausible day of a city: sensor networks exist since the 1990s."""
 
-
-REGIONS: Final = {
-    "EST": "America/New_York",
-    "CST": "America/Chicago",
-    "MST": "America/Denver",
-    "PST": "America/Los_Angeles",
-    "AKS": "America/Anchorage",
-    "HST": "Pacific/Honolulu",
-}
-"""Suggested zones for abbreviations, which have no daylight saving or none of their own."""
 
 MAX_OFFSET_DEGREES: Final = 30.0
 """Degrees between a city's longitude and the mean meridian of its time zone, 15 for each hour; more is unusual."""
@@ -55,7 +44,7 @@ MAX_OFFSET_DEGREES: Final = 30.0
 
 @cache
 def _time_zones() -> set[str]:
-    """Names of zones with a region; cached, as the search reads thousands of files."""
+    """Names of zones with a region, which have daylight saving; cached, as the search reads thousands of files."""
     return {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")} | {"UTC"}
 
 
@@ -109,7 +98,7 @@ class City(StrictModel):
 
     name: str = Field(pattern=NAME_PATTERN, max_length=60)
     time_zone: str
-    start: date
+    start: Day
     box: Box
     grid: Grid = Grid()
     source: Source
@@ -122,7 +111,7 @@ class City(StrictModel):
     """What one file or answer of its sources may take before it is refused."""
     publication: Publication = Publication()
     """How late and how often the source publishes."""
-    end: date | None = None
+    end: Day | None = None
     """Last day of the service, where it has ended."""
     coverage: Coverage | None = None
     """Null where it is not published; coverage is then estimated from the alerts."""
@@ -140,7 +129,7 @@ class City(StrictModel):
     """What the grid counts: every alert, or each incident once (in the place and hour of its first alert)."""
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
     """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""
-    event_types: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
     forecast: tuple[str, ...] = ()
     """Names of the `event_types` that forecasts are of; empty for gunshot alerts."""
@@ -167,45 +156,9 @@ class City(StrictModel):
     @classmethod
     def _is_a_zone_with_a_region(cls, value: str) -> str:
         if value not in _time_zones():
-            near = get_close_matches(value, _time_zones(), 1) or [REGIONS.get(value[:3].upper(), "America/New_York")]
-            raise ValueError(f"{value!r} is not an IANA time zone with a region (allowed: names such as {near[0]})")
+            near = (get_close_matches(value, _time_zones(), 1) or ["America/New_York"])[0]
+            raise ValueError(f"{value!r} is not an IANA time zone with a region (allowed: names such as {near})")
         return value
-
-    @field_validator("start", "end", mode="before")
-    @classmethod
-    def _is_a_date(cls, value: Any) -> Any:
-        # YAML reads an unquoted 20140101 as a number, which pydantic would take for seconds since 1970.
-        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-            return value
-        try:
-            return date.fromisoformat(value if "-" in value else "")
-        except (TypeError, ValueError):
-            raise ValueError("write the date as YYYY-MM-DD") from None
-
-    @field_validator("automation", mode="before")
-    @classmethod
-    def _is_no_boolean(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # YAML reads an unquoted on, off, yes and no as such
-            wanted = (
-                "`automation: recent`, or `automation: history` for all of its days"
-                if value
-                else "`automation: manual`"
-            )
-            raise ValueError(f"write {wanted}")
-        return value
-
-    @field_validator("start", "end")
-    @classmethod
-    def _is_plausible(cls, value: date | None) -> date | None:
-        if value is not None and not MIN_YEAR <= value.year <= MAX_YEAR:
-            raise ValueError(f"must be a date from {MIN_YEAR} to {MAX_YEAR}")
-        return value
-
-    @model_validator(mode="after")
-    def _ends_after_its_start(self) -> "City":
-        if self.end is not None and self.end < self.start:
-            raise ValueError(f"end ({self.end}) must not be before start ({self.start})")
-        return self
 
     @field_validator("box")
     @classmethod
@@ -216,10 +169,7 @@ class City(StrictModel):
         offset = (winter.utcoffset() or timedelta()) - (winter.dst() or timedelta())
         as_written, swapped = (abs(edge - offset / timedelta(hours=1) * 15) for edge in (box.west, box.south))
         if as_written > MAX_OFFSET_DEGREES >= swapped:
-            raise ValueError(
-                f"longitude and latitude seem to be swapped: west is {box.west:g}, far from {info.data['time_zone']}, and "
-                f"south is {box.south:g}; west and east are longitudes, south and north latitudes"
-            )
+            raise ValueError("longitude and latitude seem to be swapped; west and east are longitudes")
         return box
 
     @field_validator("holidays")
@@ -227,41 +177,29 @@ class City(StrictModel):
     def _is_a_known_calendar(cls, value: str) -> str:
         from holidays.registry import COUNTRIES
 
-        known = {name for names in COUNTRIES.values() for name in names}
-        if value.split("-", maxsplit=1)[0] not in known:
+        if value.split("-", maxsplit=1)[0] not in {name for names in COUNTRIES.values() for name in names}:
             raise ValueError(f"{value!r} is no country with a calendar (allowed: US, CA, GB, or with a state as US-DC)")
         return value
 
     @model_validator(mode="after")
-    def _has_consistent_event_types(self) -> "City":
-        if names := [name for name in self.event_types if not re.fullmatch(NAME_PATTERN, name)]:
-            raise ValueError(f"event_types has {', '.join(names)}; write names like shots_fired_calls")
+    def _is_consistent(self) -> "City":
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
-        if repeated := sorted(spelling for spelling, times in spellings.items() if times > 1):
-            raise ValueError(f"event_types has {', '.join(repeated)} under two names")
-        if unknown := [name for name in self.forecast if name not in self.event_types]:
-            raise ValueError(f"forecast names {', '.join(unknown)}; event_types has: {', '.join(self.event_types)}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_separate_sources(self) -> "City":
-        if any(source.kind == "simulated" for source in self.other_sources):
-            raise ValueError("other_sources cannot be simulated")
         folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
-        if len(set(folders)) < len(folders):
-            raise ValueError(f"two landing sources share a folder ({', '.join(folders)}); give one of them a folder")
-        return self
-
-    @model_validator(mode="after")
-    def _gives_alerts_at_once_for_nowcasts(self) -> "City":
-        if self.nowcasts is None:
-            return self
-        if not self.publication.answers_at_once:
-            raise ValueError(
-                "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does"
-            )
-        if self.time_precision != "second":
-            raise ValueError(f"nowcasts needs times of alerts, and time_precision is {self.time_precision}")
+        problems = {
+            f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
+            "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
+            f"forecast must name event_types: {', '.join(self.event_types)}": not set(self.forecast)
+            <= {*self.event_types},
+            "other_sources cannot be simulated": any(source.kind == "simulated" for source in self.other_sources),
+            "two landing sources share a folder; give one of them a folder": len(set(folders)) < len(folders),
+            "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
+                self.nowcasts is not None and not self.publication.answers_at_once
+            ),
+            "nowcasts needs times of alerts to the second": self.nowcasts is not None
+            and self.time_precision != "second",
+        }
+        if found := [problem for problem, is_there in problems.items() if is_there]:
+            raise ValueError("; ".join(found))
         return self
 
     def require_times(self, hours: int) -> None:

@@ -1,8 +1,9 @@
-"""Reads the files of shapes that a city's file names: layers, factors, streets, and the GeoJSON of published coverage."""
+"""Reads the files of shapes that a city's file names: layers, factors, streets, and published coverage."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from shotspotter_assets.cities.city import Coverage
 
 if TYPE_CHECKING:
     import geopandas
@@ -14,14 +15,8 @@ OSM_SUFFIXES: Final = (".osm", ".pbf")
 def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latitude") -> "geopandas.GeoDataFrame":
     """The shapes of a GeoParquet, GeoPackage, GeoJSON file or shapefile (as it is or zipped) in WGS84, empty ones left out.
 
-    Of an OpenStreetMap extract (.osm, .pbf) its lines.
-
-    Coordinates of a file that names no coordinate system are taken as they are.
-
-    Args:
-        path: of the file.
-        longitude: column of a CSV or Parquet file without geometry, in WGS84 degrees.
-        latitude: see `longitude`.
+    Of an OpenStreetMap extract (.osm, .pbf) the lines; of a CSV or Parquet file without geometry the points in its columns
+    `longitude` and `latitude`. Coordinates of a file that names no coordinate system are taken as they are.
 
     Raises:
         ValueError: the file cannot be read, with the reason in one line.
@@ -49,31 +44,20 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
         raise ValueError(f"cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
 
 
-def read_areas(file: Path, name_property: str) -> list[tuple[str, dict[str, Any]]]:
-    """(name, GeoJSON geometry) of each polygon in the file's order; an area may have several.
+def coverage_polygons(coverage: Coverage) -> list[tuple[str, Any]]:
+    """(name, valid Shapely polygon) of each polygon of the file in its order; an area may have several.
 
     Raises:
-        ValueError: the file is missing or no GeoJSON FeatureCollection of polygons that have the property.
+        ValueError: the file cannot be read, or lacks the property or an area of the coverage.
     """
-    try:
-        features = json.loads(file.read_bytes())["features"]
-        areas = [(feature["properties"] or {}, feature["geometry"]) for feature in features]
-        kinds = {geometry["type"] for _, geometry in areas}
-    except FileNotFoundError:
-        raise ValueError(f"{file} does not exist; a relative path starts at the folder of the city's file") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as a GeoJSON FeatureCollection: {error!r}") from None
-    if not kinds <= {"Polygon", "MultiPolygon"}:
-        raise ValueError(f"{file} holds {', '.join(sorted(kinds))}; coverage is given by Polygon and MultiPolygon")
-    for properties, _ in areas:
-        if name_property not in properties:
-            raise ValueError(f"{file}: a polygon lacks the property {name_property}; it has: {', '.join(properties)}")
-    return [(str(properties[name_property]), geometry) for properties, geometry in areas]
-
-
-def read_polygons(file: Path, name_property: str) -> list[tuple[str, Any]]:
-    """`read_areas` with valid Shapely polygons."""
     import shapely
 
-    areas = read_areas(file, name_property)
-    return [(name, shapely.make_valid(shapely.from_geojson(json.dumps(geometry)))) for name, geometry in areas]
+    frame = read_shapes(coverage.file)
+    if coverage.name_property not in frame.columns:
+        raise ValueError(
+            f"{coverage.file} lacks the property {coverage.name_property}; it has: {', '.join(frame.columns)}"
+        )
+    names = frame[coverage.name_property].astype(str)
+    if unknown := sorted(set(coverage.areas) - set(names)):
+        raise ValueError(f"{coverage.file} has no area {', '.join(unknown)}; it has: {', '.join(sorted(set(names)))}")
+    return list(zip(names, shapely.make_valid(frame.geometry.to_numpy()), strict=True))

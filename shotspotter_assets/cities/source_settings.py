@@ -54,16 +54,7 @@ class Columns(StrictModel):
         return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
 
 
-class SourceSettings(StrictModel):
-    """Settings of every kind of source, beside its `kind`."""
-
-    @property
-    def has_gunshot_types(self) -> bool:
-        """Whether the source gives gunshot types."""
-        return True
-
-
-class TabularSource(SourceSettings):
+class TabularSource(StrictModel):
     """Settings of every source that hands over rows with columns of its own."""
 
     columns: Columns
@@ -78,10 +69,6 @@ class TabularSource(SourceSettings):
     crs: str | None = None
     """The system of the points where they are not WGS84 degrees: `EPSG:2248` for Maryland's feet, `EPSG:3857` for Web
     Mercator, or any other name that PROJ knows. `columns.longitude` is then its x (easting), `columns.latitude` its y."""
-
-    @property
-    def has_gunshot_types(self) -> bool:
-        return self.columns.gunshot_type is not None
 
     @field_validator("crs")
     @classmethod
@@ -100,12 +87,6 @@ class TabularSource(SourceSettings):
     def _times_have_one_meaning(self) -> Self:
         if self.ignore_zone and self.naive_times != "local":
             raise ValueError("ignore_zone needs naive_times: local, which is what the times then are")
-        if self.ignore_zone and self.time_format is not None and "%z" in self.time_format.lower():
-            raise ValueError(
-                "ignore_zone and %z in time_format exclude each other (allowed: the stamp as text, such as Z)"
-            )
-        if self.time_format in EPOCH_UNITS and self.columns.time_of_day is not None:
-            raise ValueError(f"time_format {self.time_format} leaves no place for columns.time_of_day")
         return self
 
 
@@ -115,7 +96,7 @@ class LandingSource(TabularSource):
     kind: Literal["landing"]
     folder: str | None = Field(default=None, pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*$")
     """Path below the landing root; null for the city's name. Two sources never share one."""
-    file_date: str | None = None
+    file_date: str | None = Field(default=None, pattern="%Y")
     """`strptime` pattern of the local date in the names of daily files (`alerts_%Y%m%d`); null where
     files hold any days."""
     sheet: str | None = None
@@ -124,15 +105,8 @@ class LandingSource(TabularSource):
     """A local file that was written to within these seconds is left for later, as its transfer may not be over.
     Objects on S3 appear whole and never wait."""
 
-    @field_validator("file_date")
-    @classmethod
-    def _names_a_day(cls, value: str | None) -> str | None:
-        if value is not None and not ("%Y" in value and ("%j" in value or ("%m" in value and "%d" in value))):
-            raise ValueError("must hold a whole date (allowed: a strptime pattern such as %Y-%m-%d or alerts_%Y%m%d)")
-        return value
 
-
-class SimulatedCitySource(SourceSettings):
+class SimulatedCitySource(StrictModel):
     """The embedded simulation."""
 
     kind: Literal["simulated"]
@@ -155,27 +129,27 @@ class Patience(StrictModel):
     """Maximum wait, whatever the publisher asks for (Retry-After)."""
 
 
+SECRET_NAME: Final = re.compile(
+    r"(?i)token|secret|password|passwd|pwd|signature|credential|(?:api|access|subscription|auth)[-_]?key|^(?:key|sig|auth|code)$"
+)
+PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
+"""A key that is looked up as it is; any other path is a JMESPath."""
+
+
 def _is_safe(url: str) -> str:
     parts = urlsplit(url)
-    loopback = parts.hostname == "localhost" or re.fullmatch(r"127(\.\d+){3}|::1", parts.hostname or "") is not None
-    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and loopback)):
+    is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and is_local)):
         raise ValueError("must be an https:// address (http:// only for this machine's own)")
     if parts.username or parts.password:
         raise ValueError("must not hold a user or password; name an environment variable as the token's instead")
-    secrets = [name for name, value in parse_qsl(parts.query, keep_blank_values=True) if _is_secret(name, value)]
+    secrets = [name for name, value in parse_qsl(parts.query) if SECRET_NAME.search(name) and value[:1] != "{"]
     if secrets:
         raise ValueError(
-            f"must not hold a secret in its query ({', '.join(secrets)}): put it into an environment variable, such as "
-            f"GATEWAY_TOKEN, and name that in the source's token: {{variable: GATEWAY_TOKEN, sent_as: parameter, "
-            f"name: {secrets[0]}}} (token_variable for socrata)"
+            f"must not hold a secret in its query ({', '.join(secrets)}); put it into an environment variable and write "
+            f"token: {{variable: GATEWAY_TOKEN, sent_as: parameter, name: {secrets[0]}}} (token_variable for socrata)"
         )
     return url
-
-
-def _is_secret(name: str, value: str) -> bool:
-    """Whether a parameter of an address is named like a secret, or has a value that is no word, date or number."""
-    is_filled_in = re.fullmatch(r"({\w*})?", value) is not None
-    return not is_filled_in and (SECRET_NAME.search(name) is not None or OPAQUE.fullmatch(value) is not None)
 
 
 def _is_path(path: str) -> str:
@@ -188,15 +162,6 @@ def _is_path(path: str) -> str:
             raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
     return path
 
-
-PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
-"""A key that is looked up as it is; any other path is a JMESPath."""
-
-SECRET_NAME: Final = re.compile(
-    r"(?i)token|secret|password|passwd|pwd|signature|credential|(?:api|access|subscription|auth)[-_]?key|^(?:key|sig|auth|code)$"
-)
-OPAQUE: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.~-]{24,}")
-"""A value as random as tokens are."""
 
 SafeUrl = Annotated[str, AfterValidator(_is_safe)]
 JmesPath = Annotated[str, AfterValidator(_is_path)]
@@ -272,7 +237,7 @@ class Paging(StrictModel):
     false on the last page; null where a page without rows comes after the last."""
 
     @model_validator(mode="after")
-    def _finds_the_next_cursor(self) -> "Paging":
+    def _finds_the_next_cursor(self) -> Self:
         if self.style == "cursor" and self.next is None:
             raise ValueError("style cursor needs next: the JMESPath of the next cursor in an answer")
         return self
@@ -299,7 +264,7 @@ class AlertsApiSource(ApiSource):
     """Path that is true for an alert that was withdrawn, such as `status == 'dismissed'`."""
 
     @model_validator(mode="after")
-    def _fills_in_known_instants(self) -> "AlertsApiSource":
+    def _fills_in_known_instants(self) -> Self:
         if self.version and self.columns.source_id is None:
             raise ValueError("alerts with a version need columns.source_id")
         unknown = set(re.findall(r"{\w*}", self.url)) - {"{first}", "{last}"}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.shape_files import read_polygons
+from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
 OUTSIDE: Final = "outside the published areas"
@@ -32,7 +32,7 @@ def cell_areas(city: City) -> CellAreas:
 
     longitude, latitude = cell_middles(city, *np.indices(city.shape))
     names = np.full(city.shape, OUTSIDE, dtype=object)
-    for name, area in reversed(read_polygons(city.coverage.file, city.coverage.name_property)):
+    for name, area in reversed(coverage_polygons(city.coverage)):
         names[shapely.intersects_xy(area, longitude, latitude)] = name
     return CellAreas("published area", names.astype(np.str_))
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.shape_files import read_polygons
+from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
 MIN_ALERTS: Final = 3
@@ -126,7 +126,7 @@ def _first_days(
 
     assert city.coverage is not None
     first = np.full(len(longitude), np.datetime64("NaT", "D"))
-    for name, area in read_polygons(city.coverage.file, city.coverage.name_property):
+    for name, area in coverage_polygons(city.coverage):
         since = city.coverage.areas.get(name)
         if since is not None:
             shapely.prepare(area)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import CityFileError, CityFiles, shown_value
+from shotspotter_assets.cities.registry import CityFileError, CityFiles
 from shotspotter_assets.models.networks.config import NetworkConfig, StartedNetworkConfig
 from shotspotter_assets.models.next_day.settings import (
     ForecasterSettings,
@@ -198,4 +198,4 @@ def _explain(city: City, name: str, settings: type[BaseModel], problem: Any) -> 
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(settings.model_fields) or f"nothing, {name} has no settings"
         return f"{city.name}.yaml: {key}: unknown key; allowed here: {allowed}"
-    return f"{city.name}.yaml: {key}: {problem['msg']} (got {shown_value(problem['input'])})"
+    return f"{city.name}.yaml: {key}: {problem['msg']} (got {problem['input']!r})"

@@ -64,7 +64,8 @@ def share_untyped(window: Window) -> Finding:
     The share of the quarter that ends with the judged days must not be too large either, nor be above the usual one after a
     year in which it was too large. Firework days, which may have the alerts of months, do not count there.
     """
-    if not window.city.source.has_gunshot_types:
+    source = window.city.source
+    if source.kind != "simulated" and source.columns.gunshot_type is None:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
     what = "have no gunshot type"
     remedy = (

@@ -47,9 +47,9 @@ def test_inputs_are_named_by_factor_and_definition(tmp_path: Path) -> None:
     ("factors", "says"),
     [
         (f"{{poverty: {POVERTY.replace(', known_from: 2016-12-08', '')}}}", "factors.poverty.known_from: is missing"),
-        (f"{{poverty: {POVERTY.replace('2016-12-08', '20161208')}}}", "factors.poverty.known_from: Input should be a valid date"),
+        (f"{{poverty: {POVERTY.replace('2016-12-08', '20161208')}}}", "factors.poverty.known_from: write the date as YYYY-MM-DD"),
         (f"{{poverty: {POVERTY.replace('rate', 'median')}}}", "factors.poverty.figure: Input should be 'count' or 'rate'"),
-        (f"{{poverty: {POVERTY.replace('polygons', 'raster')}}}", "kind: 'raster' is unknown .allowed: polygons, points"),
+        (f"{{poverty: {POVERTY.replace('polygons', 'raster')}}}", "factors.poverty: Input tag 'raster' found"),
         (f"{{poverty: {POVERTY.replace('census', 'none')}}}", "factors.poverty.path: .*none.parquet does not exist"),
         (f"{{Poverty: {POVERTY}}}", "should match pattern"),
         (f"{{hispanic_share: {POVERTY}}}", "hispanic_share cannot be an input: 'hispanic_share' has 'hispanic', and race"),

@@ -62,13 +62,12 @@ def test_a_wrong_file_is_sent_as_a_notice(
     assert "Wrong city file: washington_dc" in post["json"]["text"]
 
 
-def test_notices_run_where_the_only_automated_city_has_the_wrong_file(folder: Folder) -> None:
+def test_notices_run_where_only_a_wrong_file_is_left_to_tell_of(folder: Folder) -> None:
     for file in folder.cities.glob("*.yaml"):
         file.write_text(file.read_text().replace("automation: history\n", ""))
-    folder.append("automation: recent\nbox: 3\n")
-    assert folder.definitions().resolve_sensor_def("notices").default_status is dg.DefaultSensorStatus.RUNNING
-    folder.file.write_text(folder.file.read_text().replace("automation: recent\n", ""))
     assert folder.definitions().resolve_sensor_def("notices").default_status is dg.DefaultSensorStatus.STOPPED
+    folder.append("box: 3\n")
+    assert folder.definitions().resolve_sensor_def("notices").default_status is dg.DefaultSensorStatus.RUNNING
 
 
 def test_an_installation_without_any_usable_file_does_not_load(folder: Folder) -> None:

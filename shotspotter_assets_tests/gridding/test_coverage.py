@@ -30,7 +30,7 @@ NEVER = np.datetime64("NaT", "D")
 
 def rectangle(name: str, west: float, east: float) -> dict[str, object]:
     ring = [[west, 38], [east, 38], [east, 39], [west, 39], [west, 38]]
-    return {"properties": {"name": name}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    return {"type": "Feature", "properties": {"name": name}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def published(tmp_path: Path) -> City:
     """West is covered first, then the middle, which overlaps it; east is published but never covered."""
     areas = [rectangle("west", -77, -76.55), rectangle("middle", -76.7, -76.2), rectangle("east", -76.2, -76)]
     file = tmp_path / "areas.geojson"
-    file.write_text(json.dumps({"features": areas}))
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": areas}))
     starts = {"middle": date(2024, 3, 7), "west": date(2024, 3, 1)}
     return CITY.model_copy(update={"coverage": Coverage(file=file, name_property="name", areas=starts)})
 

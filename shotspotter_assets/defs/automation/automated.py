@@ -32,7 +32,7 @@ def automated(cities: Iterable[City]) -> list[City]:
 
 def is_automated(cities: Cities) -> bool:
     """Whether sensors start switched on; a city whose file cannot be used counts, as someone has to be told."""
-    return bool(automated(cities.values())) or any(file.is_automated for file in unusable_files(cities).values())
+    return bool(automated(cities.values())) or bool(unusable_files(cities))
 
 
 def sensor_status(cities: Cities) -> dg.DefaultSensorStatus:

@@ -75,7 +75,7 @@ def _send(
         *_failed_runs(context.instance, since, notices_to),
         *_failed_gates(context.instance, since, notices_to),
         *_city_problems(cities, store.open()),
-        *(wrong_city_file(name, file.problem) for name, file in unusable_files(cities).items()),
+        *(wrong_city_file(name, problem) for name, problem in unusable_files(cities).items()),
     ]
     outcome = notifier.send(messages, cursor.get("sent", {}), now)
     for channel, reason in outcome.failures.items():
