@@ -3,8 +3,7 @@
 Four quarterly folds of each city: the stack's forecast of the cells, as `next_day.py` makes it, divided among the segments of
 streets by shares that are learned again every four weeks from the alerts before; against the same forecast divided by
 length, a kernel density on the network and the historical mean of each segment, both with settings chosen on the validation
-window. `--data` is a folder of alerts with the files of streets in `layers/`. An alert whose point is rounded counts in
-part for each segment that it may belong to, by the length of street within its step. Prints Markdown: gains in nats per
+window. `--data` is a folder of alerts with the files of streets in `layers/`. Prints Markdown: gains in nats per
 segment-day with an alert, with 90% intervals of a weekly block bootstrap, and hit rates and PAI of the streets with the most
 expected alerts per metre. At last Cincinnati, whose points are exact, learned from points rounded as Washington's are
 and scored on the exact ones.
@@ -36,9 +35,9 @@ from shotspotter_assets.evaluation.street_scores import (
     mean_rates,
     soft_losses,
 )
+from shotspotter_assets.streets.alerts import Alerts
 from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
 from shotspotter_assets.streets.shares import StreetShares
-from shotspotter_assets.streets.spread import Alerts, Ambiguity, Inexactness, spread
 
 Array = np.ndarray
 
@@ -91,10 +90,8 @@ class Town:
         return cls(city, segments, parts_of(city, segments), alerts, alerts)
 
     def alert_days(self, network: Network, alerts: Alerts, days: Array) -> sparse.csr_array:
-        """See `Network.alert_days`; as exact as the points of these days are."""
-        alerts = network.covered(self.city, alerts.chosen((alerts.days >= days[0]) & (alerts.days <= days[-1])))
-        inexactness = Inexactness.of(self.city, alerts, self.parts)
-        return network.alert_days(self.city, self.parts, alerts, inexactness, days)
+        """See `Network.alert_days`."""
+        return network.alert_days(self.city, self.parts, alerts, days)
 
     def rounded(self) -> "Town":
         """What models see is rounded."""
@@ -163,7 +160,7 @@ def forecasts_of(
     for first in range(fold.test.start, fold.test.stop, REFIT_DAYS):
         block = range(first, min(first + REFIT_DAYS, fold.test.stop))
         seen = town.alert_days(network, town.learned, days[:first]).sum(axis=0)
-        shares = StreetShares.fit(town.city, town.parts, town.learned.before(days[first]))
+        shares = StreetShares.fit(town.city, town.parts, town.learned.chosen(town.learned.days < days[first]))
         probability = np.zeros((len(block), town.parts.cells))
         probability[:, network.in_coverage] = cells[first - fold.test.start : block.stop - fold.test.start]
         hazard = -shares.segments_per_day * np.log1p(-probability)
@@ -244,18 +241,6 @@ def show(title: str, scores: Scores) -> None:
         print(f"| {row} |", flush=True)
 
 
-def show_rounding(town: Town) -> None:
-    """How far the points leave a street open."""
-    alerts = town.learned
-    inexactness = Inexactness.of(town.city, alerts, town.parts)
-    ambiguity = Ambiguity.of(spread(town.city, town.parts, alerts, inexactness))
-    assert ambiguity is not None
-    print(
-        f"\nIts {inexactness}; an alert may belong to {ambiguity.candidates:.1f} segments, the likeliest of which "
-        f"has {ambiguity.likeliest:.0%}; {ambiguity.on_no_street:.1%} are on no street."
-    )
-
-
 def main() -> None:
     """Forecast what is not in the cache, and print the tables."""
     chosen = parser(__doc__, cities=CITIES, choices=CITIES).parse_args()
@@ -272,9 +257,8 @@ def main() -> None:
             for title, town in towns.items():
                 for block in forecasts_of(town, fold, cells, distances):
                     scores[title].add(*block)
-        for title, town in towns.items():
-            show(title, scores[title])
-            show_rounding(town)
+        for title, of_town in scores.items():
+            show(title, of_town)
 
 
 if __name__ == "__main__":

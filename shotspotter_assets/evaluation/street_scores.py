@@ -1,7 +1,6 @@
 """Scores of forecasts of street segments, and the mean of each segment's own past, which they are compared with.
 
-An alert whose point is rounded counts in part for each segment that it may belong to, so what is observed of a segment-day
-is a probability. Hit rate and PAI are of the segments with the most expected per metre, up to a share of the network's
+Hit rate and PAI are of the segments with the most expected per metre, up to a share of the network's
 length (Bowers et al. 2004 and Chainey et al. 2008, by length instead of area).
 """
 
@@ -14,8 +13,8 @@ import numpy.typing as npt
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.streets.alerts import Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Integers, Parts
-from shotspotter_assets.streets.spread import Alerts, Inexactness, spread
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -55,23 +54,16 @@ class Network:
         return alerts.chosen(self.in_coverage[alerts.cells(city)])
 
     def alert_days(
-        self, city: City, parts: Parts, alerts: Alerts, inexactness: Inexactness, days: npt.NDArray[np.datetime64]
+        self, city: City, parts: Parts, alerts: Alerts, days: npt.NDArray[np.datetime64]
     ) -> "sparse.csr_array":
-        """How likely each segment had an alert on each of contiguous days, shape (days, shown): 0 or 1 of exact points."""
+        """1 for each segment with an alert on each of contiguous days, else 0; shape (days, shown)."""
         from scipy import sparse
 
-        chosen = (alerts.days >= days[0]) & (alerts.days <= days[-1])
-        alerts = self.covered(city, alerts.chosen(chosen))
-        weights = spread(city, parts, alerts, inexactness).tocoo()
-        alert, part = weights.coords
-        shape = (len(alerts), parts.segments)
-        per_segment = sparse.coo_array((weights.data, (alert, parts.segment[part])), shape=shape).tocsr()[:, self.shown]
-        per_segment.data = np.log1p(-np.minimum(per_segment.data, 1 - 1e-12))
-        day = (alerts.days - days[0]).astype(np.int64)
-        of_day = sparse.csr_array((np.ones(len(day)), (day, np.arange(len(day)))), shape=(len(days), len(day)))
-        likely = of_day @ per_segment
-        likely.data = -np.expm1(likely.data)
-        return likely
+        alerts = self.covered(city, alerts.chosen((alerts.days >= days[0]) & (alerts.days <= days[-1])))
+        part = nearest_parts(city, parts, alerts)
+        day, segment = (alerts.days - days[0]).astype(np.int64)[part >= 0], parts.segment[part[part >= 0]]
+        pairs = np.unique(np.stack([day, np.searchsorted(self.shown, segment)]), axis=1)
+        return sparse.csr_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(len(days), len(self.shown)))
 
 
 def mean_rates(alert_days: Array, days: int, metres: Array, prior: float) -> Array:
@@ -120,7 +112,7 @@ def historical_mean(by_day: "sparse.csr_array", metres: Array) -> Array:
 
 
 def soft_losses(probability: Array, observed: Array) -> Array:
-    """Log loss of each segment-day; `observed` is a probability, see `Network.alert_days`."""
+    """Log loss of each segment-day; `observed` may be the share of many days."""
     yes, no = (log_losses(probability, np.full(probability.shape, outcome)) for outcome in (True, False))
     return np.asarray(observed * yes + (1 - observed) * no)
 
@@ -154,7 +146,7 @@ class StreetScores:
         log_loss: mean over the segments.
         log_loss_of_mean: of the historical mean.
         gain_over_historical_mean: in nats per segment with an alert.
-        observed: segments with an alert; an alert whose point is rounded counts in part for each that it may belong to.
+        observed: segments with an alert.
         predicted: sum of the probabilities.
         hit_rate: share of `observed` on the flagged streets, by share of the network's length in percent.
         hit_rate_of_mean: of the historical mean.

@@ -14,12 +14,9 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 from shotspotter_assets.storage.file_names import RECORD_FILE, STREETS_FILE, STREETS_MAP_FILE, TOP_STREETS_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets.streets.spread import Ambiguity, Inexactness
 
 STREET_RISK: Final = "street_risk"
 STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift", "historical_mean"})
-MIN_CANDIDATES_FOR_CAUTION: Final = 2.0
-"""If an alert may belong to this many segments on average, a ranking of streets is one of places of some blocks."""
 
 
 class StreetRecord(BaseModel):
@@ -27,10 +24,7 @@ class StreetRecord(BaseModel):
 
     Attributes:
         expected_alerts: on the ranked streets; with `expected_on_no_street` the sum over the cells.
-        points: exactness of the points of past alerts in words; `inexactness` has the numbers.
-        prior_days: the prior's weight of a street's length, in days with alerts in the cell.
         left_out: lines of the file that are no segments.
-        ambiguity: streets on which past alerts may have been; None without alerts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,21 +36,7 @@ class StreetRecord(BaseModel):
     kilometres: float
     expected_alerts: float
     expected_on_no_street: float
-    points: str
-    prior_days: float
     left_out: tuple[str, ...]
-    inexactness: Inexactness
-    ambiguity: Ambiguity | None
-
-    @property
-    def caution(self) -> str:
-        """A warning, in words, where points are too rounded to tell streets apart; empty elsewhere."""
-        if self.ambiguity is None or self.ambiguity.candidates < MIN_CANDIDATES_FOR_CAUTION:
-            return ""
-        return (
-            f"Which street it is, is hardly known here: {self.points}, so that an alert may have been on any of "
-            f"{self.ambiguity.candidates:.1f} streets on average. Read these as places of some blocks, not as streets."
-        )
 
 
 class NoStreetRisk(BaseModel):
@@ -141,9 +121,3 @@ def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str
         return []
     features: list[dict[str, Any]] = json.loads(store.read_bytes(partition, STREETS_MAP_FILE))["features"]
     return features
-
-
-def streets_caution(store: Store, city: str, issue_date: date) -> str:
-    """`StreetRecord.caution` of the streets ranked on a day; empty where none are."""
-    record = find_streets_record(store, city, issue_date)
-    return record.caution if isinstance(record, StreetRecord) else ""

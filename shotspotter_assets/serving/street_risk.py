@@ -22,9 +22,9 @@ from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, NoStreetRisk, StreetForecast, StreetRecord
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.streets.alerts import Alerts
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import CellRisk, SegmentRisk, StreetShares, segment_risk
-from shotspotter_assets.streets.spread import Alerts
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -125,9 +125,7 @@ def rank_streets(
     network = Network.of(parts, covered_mask(list(zip(*cells_of(next_day), strict=True)), city.shape))
     days = np.array(days_between(city.start, forecast.last_known), dtype="datetime64[D]")
     mean = np.zeros(len(segments))
-    mean[network.shown] = historical_mean(
-        network.alert_days(city, parts, alerts, shares.inexactness, days), network.metres
-    )
+    mean[network.shown] = historical_mean(network.alert_days(city, parts, alerts, days), network.metres)
     no_shift, no_mean = pa.nulls(len(shown), pa.string()), pa.nulls(len(shown), pa.float64())
     tables = [columns(shown, day) | {"shift": no_shift, "historical_mean": mean[shown]}]
     if city.patrol is not None:
@@ -154,11 +152,7 @@ def rank_streets(
             kilometres=float(segments.metres[shown].sum() / 1000),
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,
-            points=str(shares.inexactness),
-            prior_days=shares.prior_days,
             left_out=segments.left_out,
-            inexactness=shares.inexactness,
-            ambiguity=shares.ambiguity,
         ),
     )
 

@@ -24,7 +24,7 @@ ONE_DAY: Final = timedelta(days=1)
 
 
 class StreetScoreRecord(DailyRecord):
-    """The scores of a city's day, or a `note` why there are none; stored as `record.json`. `caution`: see `StreetRecord`."""
+    """The scores of a city's day, or a `note` why there are none; stored as `record.json`."""
 
     asset = STREET_SCORES
 
@@ -32,7 +32,6 @@ class StreetScoreRecord(DailyRecord):
     lead: int = 1
     replayed: bool = False
     """Whether the forecast was made after its day."""
-    caution: str = ""
     scores: StreetScores | None = None
 
 
@@ -75,14 +74,13 @@ def _scored(store: Store, city: City, day: date) -> StreetScoreRecord:
             "has changed since."
         )
     alerts, days = past_alerts(store, city, day, day), np.array([day], "datetime64[D]")
-    observed = network.alert_days(city, parts, alerts, ranked.inexactness, days).toarray()[0]
+    observed = network.alert_days(city, parts, alerts, days).toarray()[0]
     probability, mean = (table[name].to_numpy() for name in ("probability", "historical_mean"))
     return StreetScoreRecord(
         city=city.name,
         day=day,
         lead=lead_of(forecast),
         replayed=is_replayed(forecast),
-        caution=ranked.caution,
         scores=StreetScores.of(probability, mean, observed, network.metres),
     )
 

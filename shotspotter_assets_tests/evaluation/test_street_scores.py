@@ -9,12 +9,11 @@ from shotspotter_assets.evaluation.street_scores import (
     StreetScores,
     mean_rates,
 )
+from shotspotter_assets.streets.alerts import Alerts
 from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
-from shotspotter_assets.streets.spread import Alerts, Inexactness
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
 DAYS = np.arange("2021-03-01", "2021-03-04", dtype="datetime64[D]")
-EXACT = Inexactness(5.0, 5.0, is_rounded=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +42,12 @@ def on_segments(city: City, segments: Segments, numbers: list[int], days: list[i
     return Alerts(DAYS[days], *Plane.of(city).degrees(points).T)
 
 
-def test_an_exact_alert_is_on_its_segment_and_day_and_a_rounded_one_on_all_in_reach(
-    city: City, segments: Segments, parts: Parts
-) -> None:
+def test_an_alert_is_on_its_segment_and_day(city: City, segments: Segments, parts: Parts) -> None:
     network = Network.of(parts, np.ones(city.shape, dtype=bool))
     alerts = on_segments(city, segments, [41, 41, 40], [0, 0, 2])
-    likely = network.alert_days(city, parts, alerts, EXACT, DAYS).toarray()
     expected = np.zeros((3, len(segments)))
     expected[0, 41] = expected[2, 40] = 1
-    np.testing.assert_allclose(likely, expected, atol=1e-9)
-    rounded = network.alert_days(city, parts, alerts, Inexactness(600.0, 600.0, is_rounded=True), DAYS).toarray()
-    assert (rounded[0] > 0).sum() > 1
-    assert 0 < rounded[2, 40] < 1
-    assert rounded[2].sum() == pytest.approx(1)
-    # Two alerts that may each be elsewhere make no certainty.
-    one = alerts.chosen(np.array([True, False, False]))
-    share = network.alert_days(city, parts, one, Inexactness(600.0, 600.0, is_rounded=True), DAYS).toarray()[0, 41]
-    assert rounded[0, 41] == pytest.approx(1 - (1 - share) ** 2)
+    np.testing.assert_array_equal(network.alert_days(city, parts, alerts, DAYS).toarray(), expected)
 
 
 def test_alerts_and_streets_in_cells_that_are_not_covered_do_not_count(
@@ -72,7 +60,7 @@ def test_alerts_and_streets_in_cells_that_are_not_covered_do_not_count(
     northern = int(np.argmax(segments.middles(city)[:, 1]))
     assert northern not in network.shown
     alerts = on_segments(city, segments, [northern], [0])
-    assert network.alert_days(city, parts, alerts, EXACT, DAYS).sum() == 0
+    assert network.alert_days(city, parts, alerts, DAYS).sum() == 0
 
 
 def test_scores_of_a_period_are_those_by_hand() -> None:

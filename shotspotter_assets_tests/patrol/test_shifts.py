@@ -43,12 +43,13 @@ def test_hours_follow_the_clock_of_the_city(start, end, day, begins, ends, hours
     window = shift_window(city.patrol.shifts[0], day, NEW_YORK)
     assert [moment.isoformat() for moment in window] == [begins, ends]
     # One alert an hour: a shift expects as many as it has hours.
-    forecasts = shift_forecasts(hourly(day, np.datetime64(day) + 3, 1.0), city, day)
+    forecasts = shift_forecasts(hourly(day, np.datetime64(day) + 3, 1.0), city, city.patrol.shifts, day)
     assert forecasts.expected[0, 0, 1] == hours
 
 
 def test_a_shift_sums_its_hours_in_covered_cells():
-    shifts = shift_forecasts(hourly("2024-05-01", "2024-05-02"), city_with(6, 14), DAY)
+    city = city_with(6, 14)
+    shifts = shift_forecasts(hourly("2024-05-01", "2024-05-02"), city, city.patrol.shifts, DAY)
     assert [tuple(cell) for cell in np.argwhere(shifts.in_coverage)] == [(0, 1), (1, 2)]
     assert shifts.expected[0, 0, 1] == pytest.approx(8 * 0.2)
     assert shifts.probability[0, 1, 2] == pytest.approx(1 - 0.9**8)
@@ -56,6 +57,6 @@ def test_a_shift_sums_its_hours_in_covered_cells():
 
 
 def test_hours_without_a_forecast_are_named():
-    table = hourly("2024-05-01T04", "2024-05-02T04")
+    table, city = hourly("2024-05-01T04", "2024-05-02T04"), city_with(22, 6, "America/New_York")
     with pytest.raises(ValueError, match=r"Shift 22-6 of 2024-05-01 .* 8 hours, and 6 of them .* 2024-05-02T04:00:00"):
-        shift_forecasts(table, city_with(22, 6, "America/New_York"), DAY)
+        shift_forecasts(table, city, city.patrol.shifts, DAY)

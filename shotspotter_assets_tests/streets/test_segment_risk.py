@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.streets.alerts import MAX_METRES_AWAY, Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Parts, parts_of, read_segments
-from shotspotter_assets.streets.shares import USUAL, CellRisk, StreetShares, segment_risk
-from shotspotter_assets.streets.spread import Alerts
+from shotspotter_assets.streets.shares import HALF_LIFE_DAYS, CellRisk, StreetShares, segment_risk
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
 CELLS = 16
@@ -94,7 +94,7 @@ def test_alerts_of_long_ago_count_less(city, parts):
     one = np.zeros(len(parts))
     one[at] = 1.0
     old = simulated(city, parts, one, 40)
-    newest = Alerts(old.days + np.timedelta64(int(USUAL.half_life_days), "D"), old.longitude, old.latitude)
+    newest = Alerts(old.days + np.timedelta64(int(HALF_LIFE_DAYS), "D"), old.longitude, old.latitude)
     last = old.days.max() == old.days
     both = Alerts(
         *(
@@ -156,3 +156,23 @@ def test_nothing_is_forecast_where_nothing_is_forecast_of_the_cell(shares):
     assert (risk.probability[inside] > 0).all()
     for values in (risk.probability, risk.expected, risk.low, risk.high):
         assert not values[~inside].any()
+
+
+def test_parts_have_all_of_the_streets_and_lie_in_one_cell_each(city, parts):
+    segments, plane = read_segments(city), Plane.of(city)
+    np.testing.assert_allclose(np.bincount(parts.segment, parts.metres), segments.metres, rtol=1e-6)
+    for line, cell in zip(parts.lines, parts.cell, strict=True):
+        middle = line.interpolate(0.5, normalized=True)
+        assert int(middle.y // (plane.height / 4)) * 4 + int(middle.x // (plane.width / 4)) == cell
+
+
+def test_an_alert_belongs_to_the_nearest_street_of_its_cell(city, parts):
+    degrees = MAX_METRES_AWAY / (Plane.of(city).height / 0.1)
+    latitude = 38.02 + degrees * np.array([0.0, 0.9, 1.1])
+    days = np.full(3, START)
+    near = nearest_parts(city, parts, Alerts(days, np.full(3, -76.985), latitude))
+    names = np.array(read_segments(city).names)[parts.segment]
+    assert [names[at] if at >= 0 else None for at in near] == [*2 * ["B St between 1th Ave and 2th Ave"], None]
+    # Edges of cells lie between the streets: just north of one, the alert stays in its own cell.
+    [part] = nearest_parts(city, parts, Alerts(days[:1], np.array([-76.98]), np.array([38.0251])))
+    assert parts.cell[part] == 4

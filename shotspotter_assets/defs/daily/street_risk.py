@@ -71,7 +71,6 @@ def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: 
         data_version=dg.DataVersion(ranked.version),
         metadata={
             "day": str(facts.day),
-            **({"caution": facts.caution} if facts.caution else {}),
             "segments": facts.segments,
             **panel.rounded(
                 {
@@ -82,7 +81,6 @@ def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: 
             ),
             "top_streets": panel.table(_narrow(ranked.top)),
             "why_there": panel.bullets([f"{row['name']}: {row['why']}" for row in ranked.top.to_pylist()]),
-            "points": facts.points,
             "left_out": panel.bullets(facts.left_out),
             "geojson": panel.stored(opened.uri(streets_partition(city.name, issue_date), STREETS_MAP_FILE)),
             "path": panel.stored(path),

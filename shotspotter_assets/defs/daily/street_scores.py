@@ -43,9 +43,7 @@ def _street_scores(context: dg.AssetExecutionContext, store: StoreResource, city
     opened = store.open()
     record = score_streets(opened, city, day)
     path = record.write(opened)
-    numbers: panel.Metadata = {
-        name: value for name, value in (("note", record.note), ("caution", record.caution)) if value
-    }
+    numbers: panel.Metadata = {"note": record.note} if record.note else {}
     if (scores := record.scores) is not None:
         numbers |= {
             "segments with an alert": scores.observed,

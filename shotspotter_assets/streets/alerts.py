@@ -1,0 +1,57 @@
+"""Alerts by their points, and the street that each belongs to."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.streets.segments import Array, Integers, Parts
+
+MAX_METRES_AWAY: Final = 150.0
+"""An alert further from all streets of its cell is on none of them."""
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """Alerts of a city within its box.
+
+    Attributes:
+        days: local day of each, shape (alerts,).
+        longitude: in WGS84 degrees, same shape.
+        latitude: same.
+    """
+
+    days: npt.NDArray[np.datetime64]
+    longitude: Array
+    latitude: Array
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def chosen(self, chosen: npt.NDArray[np.bool_]) -> "Alerts":
+        """Those of a mask, shape (alerts,)."""
+        return Alerts(self.days[chosen], self.longitude[chosen], self.latitude[chosen])
+
+    def cells(self, city: City) -> Integers:
+        """The grid's cell of each, as row x columns + column."""
+        row, column = cells(self.longitude, self.latitude, city.box, city.grid)
+        return row.astype(np.int64) * city.grid.columns + column
+
+
+def nearest_parts(city: City, parts: Parts, alerts: Alerts) -> Integers:
+    """The nearest part of a segment in the cell of each alert, up to `MAX_METRES_AWAY`; -1 for none; shape (alerts,)."""
+    import shapely
+
+    points = shapely.points(Plane.of(city).metres(np.column_stack([alerts.longitude, alerts.latitude])))
+    alert, part = shapely.STRtree(parts.lines).query(points, predicate="dwithin", distance=MAX_METRES_AWAY)
+    own = parts.cell[part] == alerts.cells(city)[alert]
+    alert, part = alert[own], part[own]
+    order = np.lexsort((shapely.distance(points[alert], parts.lines[part]), alert))
+    alert, first = np.unique(alert[order], return_index=True)
+    nearest = np.full(len(alerts), -1)
+    nearest[alert] = part[order][first]
+    return nearest
