@@ -94,7 +94,7 @@ class SourcesResource(S3User):
 
 
 class NoticesResource(dg.ConfigurableResource):
-    """Who hears of problems: a webhook and e-mail, which environment variables name (`notifications.settings`).
+    """Who hears of problems: a webhook and e-mail, which environment variables name (`notifications.send`).
 
     They are read when a notice may have to be sent, so that a mistake in them stops the notices and nothing else.
     """
@@ -104,10 +104,9 @@ class NoticesResource(dg.ConfigurableResource):
     def open(self) -> "Notifier | None":
         """The notifier; None where nobody is to hear."""
         from shotspotter_assets.notifications.send import Notifier
-        from shotspotter_assets.notifications.settings import NotificationSettings
 
-        settings = NotificationSettings.from_environment(os.environ)
-        return Notifier(settings) if settings.webhook_url or settings.smtp_url else None
+        notifier = Notifier.from_environment(os.environ)
+        return notifier if notifier.webhook_url or notifier.smtp_url else None
 
     def run_url(self, run_id: str) -> str:
         """Where the UI shows a run."""

@@ -1,31 +1,32 @@
-"""Sends messages to a webhook and by e-mail: each problem once per period. Never raises, never shows a secret."""
+"""Sends messages to a webhook and by e-mail: each problem once a day. Never raises, never shows a secret."""
 
-import contextlib
 import logging
 import smtplib
-import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
-from http import HTTPStatus
+from email.utils import formatdate, getaddresses, make_msgid
 from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from shotspotter_assets.notifications.messages import Message, plain_text
-from shotspotter_assets.notifications.settings import MailServer, NotificationSettings
-from shotspotter_assets.redaction import without_credentials
+from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 
 State = dict[str, dict[str, str]]
-"""By channel, the keys sent within the period and when (ISO 8601): JSON that the caller keeps between calls."""
+"""By channel, the keys sent within the last day and when (ISO 8601): JSON that the caller keeps between calls."""
 
+PERIOD: Final = timedelta(hours=24)
+"""A key is sent once within this time."""
 NO_WIDTH: Final = "\u200b"
 """An invisible space that breaks links and mentions."""
+MIN_PART_CHARACTERS: Final = 12
+"""Parts of a webhook's path that are as long count as secrets; shorter ones, such as `services`, are the same for all."""
+
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
 
 
 @dataclass(frozen=True)
@@ -41,28 +42,47 @@ class Outcome:
 
 
 class _RefusedError(Exception):
-    """A server refused a message."""
-
-    def __init__(self, reason: str, *, temporary: bool) -> None:
-        super().__init__(reason)
-        self.temporary = temporary
+    """A server refused the messages; the text holds no secret."""
 
 
 @dataclass(frozen=True)
 class Notifier:
-    """Sends to the channels in `settings`: all messages of one call in one post and in one e-mail.
+    """Sends all messages of a call in one post and in one e-mail, to the channels that are set."""
 
-    A channel that does not answer takes at most attempts x (about two time-outs + waits): 40 s with these defaults.
-    """
-
-    settings: NotificationSettings
-    period: timedelta = timedelta(hours=24)
-    """A key is sent once within this time."""
+    webhook_url: str = field(default="", repr=False)
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+    redaction: Redaction = field(default=Redaction([]), repr=False)
+    """Takes the secrets of channels, sources and store out of texts."""
     timeout_s: float = 5.0
     """Maximum seconds to connect, and to wait for each answer."""
-    attempts: int = 3
-    first_wait_s: float = 1.0
-    """Seconds before the second attempt; doubled for each further one."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":
+        """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; an empty variable is an absent one.
+
+        SMTP URLs read smtp://user:password@host:587 (STARTTLS; without a login, where the server offers it) or
+        smtps://... (TLS from the start), with special characters percent-encoded. Commas separate receivers.
+
+        Raises:
+            ValueError: a variable cannot be used; the message names it and shows no secret.
+        """
+        webhook, smtp, sender, receivers = (
+            environ.get(f"SHOTSPOTTER_{name}", "").strip()
+            for name in ("WEBHOOK_URL", "SMTP_URL", "MAIL_FROM", "MAIL_TO")
+        )
+        mail_to = tuple(address for _, address in getaddresses([receivers]) if address)
+        webhook_parts = _split(webhook, "SHOTSPOTTER_WEBHOOK_URL", ("http", "https"))
+        server = _split(smtp, "SHOTSPOTTER_SMTP_URL", ("smtp", "smtps"))
+        for name, addresses in (("MAIL_FROM", (sender,)), ("MAIL_TO", mail_to or ("",))):
+            if smtp and not all("@" in address and address.isprintable() for address in addresses):
+                raise ValueError(
+                    f"SHOTSPOTTER_{name}: e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov."
+                )
+        secrets = [part for part in webhook_parts.path.split("/") if len(part) >= MIN_PART_CHARACTERS]
+        secrets += [webhook, webhook_parts.path, webhook_parts.query, smtp, unquote(server.password or "")]
+        return cls(webhook, smtp, sender, mail_to, Redaction([*secrets, *environment_secrets(environ)]))
 
     def send(self, messages: Sequence[Message], state: State, now: datetime) -> Outcome:
         """Send the messages whose keys were not sent within the period. Never raises.
@@ -74,141 +94,82 @@ class Notifier:
         """
         current = {message.key: message for message in map(self._redacted, messages)}
         outcome = Outcome({})
-        channels: dict[str, Callable[[list[Message], datetime], str | None]] = {}
-        if self.settings.webhook_url:
-            channels["webhook"] = self._post
-        if self.settings.mail_server:
-            channels["e-mail"] = self._mail
-        for channel, deliver in channels.items():
+        channels = {"webhook": (self.webhook_url, self._post), "e-mail": (self.smtp_url, self._mail)}
+        for channel, (address, deliver) in channels.items():
+            sent_at = state.get(channel, {}).items()
             # A time in the future comes from a wrong clock, and must not silence the problem for long.
-            known = {
-                key: at
-                for key, at in state.get(channel, {}).items()
-                if abs(now - datetime.fromisoformat(at)) < self.period
-            }
+            known = {key: at for key, at in sent_at if abs(now - datetime.fromisoformat(at)) < PERIOD}
+            due = {key: message for key, message in current.items() if key not in known}
+            if not address:
+                continue
             outcome.state[channel] = known
-            due = [message for key, message in current.items() if key not in known]
             if not due:
                 continue
             try:
-                complaint = self._retrying()(deliver, due, now)
+                deliver(list(due.values()))
             except Exception as error:  # must not fail the sensor that reports the problem
-                outcome.failures[channel] = _reason(error)
+                # Texts of connections and servers may hold the address or the login.
+                code = f" {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
+                outcome.failures[channel] = (
+                    str(error) if isinstance(error, _RefusedError) else type(error).__name__ + code
+                )
                 continue
-            if complaint:
-                outcome.failures[channel] = complaint
-            outcome.sent[channel] = [message.key for message in due]
-            known.update(dict.fromkeys(outcome.sent[channel], now.isoformat()))
+            outcome.sent[channel] = list(due)
+            known.update(dict.fromkeys(due, now.isoformat()))
         return outcome
 
     def _redacted(self, message: Message) -> Message:
         def clean(text: str) -> str:
-            text = without_credentials(self.settings.redaction.clean(text))
+            text = without_credentials(self.redaction.clean(text))
             return text.encode(errors="replace").decode()  # lone surrogates, as in odd file names, cannot be sent
 
-        return replace(
-            message,
-            title=clean(message.title),
-            text=clean(message.text),
-            key=clean(message.key),
-            run_url=clean(message.run_url) if message.run_url else None,
-        )
+        return replace(message, subject=clean(message.subject), text=clean(message.text))
 
-    def _retrying(self) -> Retrying:
-        return Retrying(
-            retry=retry_if_exception(_is_temporary),
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential(multiplier=self.first_wait_s, max=30),
-            reraise=True,
-        )
-
-    def _post(self, messages: list[Message], _now: datetime) -> None:
-        assert self.settings.webhook_url is not None
-        url, text = self.settings.webhook_url.get_secret_value(), _escaped(plain_text(messages))
-        with _url_kept_out_of_logs():
-            answer = requests.post(url, json={"text": text}, timeout=self.timeout_s, allow_redirects=False, stream=True)
-            answer.close()
+    def _post(self, messages: list[Message]) -> None:
+        text = plain_text(messages).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        # Without mentions, links and code, in Slack and in services that read Markdown.
+        text = text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")
+        answer = requests.post(self.webhook_url, json={"text": text}, timeout=self.timeout_s, allow_redirects=False)
         if not answer.ok or answer.is_redirect:
-            # The body is not quoted, as it may hold the address.
-            is_temporary = answer.status_code >= 500 or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
-            raise _RefusedError(f"answered {answer.status_code}", temporary=is_temporary)
+            raise _RefusedError(f"answered {answer.status_code}")  # the body may hold the address
 
-    def _mail(self, messages: list[Message], now: datetime) -> str | None:
-        """Send one e-mail; returns a complaint if the server refused some of the receivers."""
-        assert self.settings.mail_server is not None
+    def _mail(self, messages: list[Message]) -> None:
         email = EmailMessage()
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         email["Subject"] = messages[0].title + more
-        email["From"] = self.settings.mail_from
-        email["To"] = ", ".join(self.settings.mail_to)
-        email["Date"] = format_datetime(now.astimezone(UTC))
-        email["Message-ID"] = make_msgid(domain=self.settings.mail_from.rpartition("@")[2].rstrip("> "))
+        email["From"], email["To"] = self.mail_from, ", ".join(self.mail_to)
+        email["Date"], email["Message-ID"] = (
+            formatdate(),
+            make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> ")),
+        )
         email.set_content(plain_text(messages) + "\n")
-        with _connected(self.settings.mail_server, self.timeout_s) as smtp:
-            refused = smtp.send_message(email)
-        return f"refused for {', '.join(sorted(refused))}; sent to the others" if refused else None
-
-
-def _escaped(text: str) -> str:
-    """Text for Slack and services that read Markdown, without mentions, links and code."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")
-
-
-def _reason(error: Exception) -> str:
-    """Why sending failed. Texts of connections and servers may hold the address or the login, so they are not quoted."""
-    if isinstance(error, smtplib.SMTPResponseException):
-        return f"the server answered {error.smtp_code}"
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return f"refused for {', '.join(sorted(error.recipients))}"
-    return str(error) if isinstance(error, _RefusedError) else type(error).__name__
-
-
-@contextlib.contextmanager
-def _connected(server: MailServer, timeout_s: float) -> Iterator[smtplib.SMTP]:
-    """An SMTP connection, encrypted where the server can, and logged in where there is a login."""
-    context, own_name = ssl.create_default_context(), socket.gethostname()
-    with (
-        smtplib.SMTP_SSL(server.host, server.port, own_name, timeout=timeout_s, context=context)
-        if server.implicit_tls
-        else smtplib.SMTP(server.host, server.port, own_name, timeout_s)
-    ) as smtp:
-        smtp.ehlo()
-        if not server.implicit_tls and smtp.has_extn("starttls"):
-            if not server.tls_required:
-                # Without a password to protect, encryption with an unproven server is better than none (RFC 7435).
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            smtp.starttls(context=context)
+        url, context = urlsplit(self.smtp_url), ssl.create_default_context()
+        host, port = url.hostname or "", url.port or (465 if url.scheme == "smtps" else 587)
+        with (
+            smtplib.SMTP_SSL(host, port, timeout=self.timeout_s, context=context)
+            if url.scheme == "smtps"
+            else smtplib.SMTP(host, port, timeout=self.timeout_s)
+        ) as smtp:
             smtp.ehlo()
-        elif not server.implicit_tls and server.tls_required:
-            raise _RefusedError("offers no STARTTLS, and the password is sent over TLS only", temporary=False)
-        if server.user is not None:
-            smtp.login(server.user, server.password or "")
-        yield smtp
+            if url.scheme == "smtp" and smtp.has_extn("starttls"):
+                if not url.username:
+                    # Without a password to protect, encryption with an unproven server is better than none (RFC 7435).
+                    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                smtp.starttls(context=context)
+            elif url.scheme == "smtp" and url.username and host not in ("localhost", "127.0.0.1", "::1"):
+                raise _RefusedError("offers no STARTTLS, and the password is sent over TLS only")
+            if url.username:
+                smtp.login(unquote(url.username), unquote(url.password or ""))
+            smtp.send_message(email)
 
 
-@contextlib.contextmanager
-def _url_kept_out_of_logs() -> Iterator[None]:
-    """urllib3 logs the paths of requests at DEBUG, and the webhook's path is its secret."""
-    thread, logger = threading.get_ident(), logging.getLogger("urllib3.connectionpool")
-
-    def is_from_another_thread(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    logger.addFilter(is_from_another_thread)
+def _split(url: str, variable: str, schemes: tuple[str, str]) -> SplitResult:
+    """The parts of an address; empty for none."""
     try:
-        yield
-    finally:
-        logger.removeFilter(is_from_another_thread)
-
-
-def _is_temporary(error: BaseException) -> bool:
-    """Whether a further attempt may succeed."""
-    if isinstance(error, _RefusedError):
-        return error.temporary
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(code < 500 for code, _ in error.recipients.values())
-    if isinstance(error, smtplib.SMTPResponseException):
-        return error.smtp_code < 500
-    permanent = smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError | requests.exceptions.SSLError
-    return isinstance(error, OSError) and not isinstance(error, permanent)
+        parts = urlsplit(url)
+        is_usable = not url or (parts.scheme in schemes and parts.hostname and (parts.port is None or parts.port > 0))
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError(f"{variable} is not an address of the form {schemes[0]}://host or {schemes[1]}://host.")
+    return parts

@@ -74,7 +74,6 @@ class Mailbox:
     user: str = "risk@city"
     password: str = "pass:word/1"
     answers: list[str] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
     logins: int = 0
     encrypted: list[bool] = field(default_factory=list)
     mails: list[Message] = field(default_factory=list)
@@ -86,8 +85,6 @@ class Mailbox:
         return "250 OK"
 
     async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _: Any) -> str:
-        if address in self.refused:
-            return "550 no such user"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

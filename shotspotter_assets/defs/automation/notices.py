@@ -15,15 +15,7 @@ from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation
 from shotspotter_assets.defs.automation.automated import automated, sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
-from shotspotter_assets.notifications.messages import (
-    Message,
-    corrupt_file,
-    failed_check,
-    folder_without_files,
-    late_city,
-    run_failure,
-    wrong_city_file,
-)
+from shotspotter_assets.notifications.messages import Message
 from shotspotter_assets.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.registry import arrivals
@@ -75,7 +67,12 @@ def _send(
         *_failed_runs(context.instance, since, notices_to),
         *_failed_gates(context.instance, since, notices_to),
         *_city_problems(cities, store.open()),
-        *(wrong_city_file(name, problem) for name, problem in unusable_files(cities).items()),
+        *(
+            Message(
+                "wrong city file", name, f"{problem} The city stands still until it is corrected and the code reloaded."
+            )
+            for name, problem in unusable_files(cities).items()
+        ),
     ]
     outcome = notifier.send(messages, cursor.get("sent", {}), now)
     for channel, reason in outcome.failures.items():
@@ -94,8 +91,10 @@ def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
         if run.tags.get("dagster/will_retry") == "true":
             continue
         step, error = _failure(instance, run.run_id)
-        assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
-        yield run_failure(assets or run.job_name, _partition(run), step, error, to.run_url(run.run_id))
+        assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ())) or run.job_name
+        subject = f"{assets} for {partition}" if (partition := _partition(run)) else assets
+        where = f"Step {step} failed" if step else "The run failed"
+        yield Message("run failure", subject, f"{where}: {error}", to.run_url(run.run_id))
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
@@ -109,8 +108,8 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
             check = entry.get_dagster_event().asset_check_evaluation_data
             if check.check_name in GATES and not check.passed:
-                city, day = check.asset_key.path[0], _partition(run)
-                yield failed_check(city, check.check_name, day, check.description or "", to.run_url(run.run_id))
+                subject = ", ".join(filter(None, [check.asset_key.path[0], _partition(run), check.check_name]))
+                yield Message("failed gate", subject, check.description or "", to.run_url(run.run_id))
 
 
 def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
@@ -120,11 +119,15 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
     for city in automated(cities.values()):
         late = late_evaluation(store, city)
         if not late.passed:
-            yield late_city(city.name, late.description or "")
+            yield Message("late city", city.name, f"{late.description} Look at the city's source.")
         if "landed" in arrivals(city):
             for path, file in sorted(read_unreadable(store, city.name).items()):
-                name = PurePosixPath(path).name
-                yield (folder_without_files if file.is_folder else corrupt_file)(city.name, name, file.error)
+                if file.is_folder:
+                    text = f"{file.error} Until then, the city's days come from its other sources alone."
+                else:
+                    text = f"It cannot be used: {file.error}. Land a corrected file under the same name; others are unaffected."
+                kind = "missing folder" if file.is_folder else "corrupt file"
+                yield Message(kind, f"{city.name}, {PurePosixPath(path).name}", text)
 
 
 def _finished(instance: dg.DagsterInstance, since: datetime, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
