@@ -48,11 +48,11 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     days = history.days_to_forecast()
     alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
     occupied = alerts > 0
-    for half_life in HALF_LIVES:
-        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, before=before))
     for half_life, width in product(HALF_LIVES, WIDTHS):
         rate = smooth_cells(exponential_mean(occupied, half_life, before=before), in_coverage, width)
         yield f"log_occupied_{half_life:g}_days_{width:g}_cells", _log(rate)
+    for half_life in HALF_LIVES:
+        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, before=before))
     yield "alerts_yesterday", last_day(alerts, before)
     since = wanted[:, None] - last_occupied(alerts)[before]
     yield "log_days_since_last_alert", np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
