@@ -55,6 +55,7 @@ ui: .venv/runtime .env ## start the Dagster UI (PORT=3000); its assets are at ht
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)), reuse_port=False).close()' 2>/dev/null || \
 		{ echo 'Port $(PORT) is taken; start the UI on another one: make ui PORT=3001'; exit 1; }
 	@echo 'The assets of every city: http://127.0.0.1:$(PORT)/assets'
+	@$(BIN)/python -m shotspotter_assets.lost_runs
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT) --log-level warning
 
 check-cities: .venv/runtime ## check the city files: one line for each that cannot be used

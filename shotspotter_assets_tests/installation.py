@@ -43,6 +43,8 @@ class Installation:
 
     def start(self) -> None:
         """Start it, for the first time or again."""
+        command = [sys.executable, "-m", "shotspotter_assets.lost_runs"]
+        subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
         self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
 
     def start_second_daemon(self) -> subprocess.Popen[bytes]:

@@ -27,7 +27,7 @@ def test_text_from_outside_is_no_html_in_the_ui(tmp_path: Path) -> None:
         (folder / f"{IMAGE} of {DAY}.csv").write_text(ROWS)
         (folder / f"{IMAGE} bad.csv").write_text(f"{TYPE},b\n1,2\n")
         system.wait_for(lambda: system.runs().get(DAY) == "SUCCESS", seconds=300)
-        run = system.ask(RUNS)["runsOrError"]["results"][-1]
+        run = next(run for run in system.ask(RUNS)["runsOrError"]["results"] if run["status"] == "SUCCESS")
         shown_at = {
             f"/runs/{run['runId']}": TYPE,
             f"/assets/{CITY}/cleaned_alerts?view=overview": TYPE,

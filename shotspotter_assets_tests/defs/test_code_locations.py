@@ -1,7 +1,9 @@
 """Two code locations in one instance, each with its own folder of city files."""
 
 import contextlib
+import functools
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -57,6 +59,9 @@ def url(tmp_path: Path) -> Iterator[str]:
         for command, variables in servers:
             process = subprocess.Popen(command, env=variables, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
             stack.callback(_end, process)
+            # The web server comes last: it shows no location whose code server did not answer as it started.
+            port = int(command[-1])
+            wait_for(functools.partial(listens, port))
         yield f"http://127.0.0.1:{port}/graphql"
 
 
@@ -69,6 +74,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def listens(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port)).close()
+    return True
+
+
 def ask(url: str, query: str, **variables: Any) -> Any:
     return requests.post(url, json={"query": query, "variables": variables}, timeout=30).json()["data"]
 
@@ -76,7 +86,7 @@ def ask(url: str, query: str, **variables: Any) -> Any:
 def wait_for(what: Any, seconds: float = 240) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        with contextlib.suppress(requests.RequestException, KeyError, TypeError):
+        with contextlib.suppress(OSError, KeyError, TypeError):
             if found := what():
                 return found
         time.sleep(1)
