@@ -1,7 +1,5 @@
 """Every check of a city's cleaned days, in the order in which their results are shown."""
 
-from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,8 +10,7 @@ ALL_CHECKS: Final = {
     "share_rejected": "Few rows cannot be used.",
     "share_untyped": "Few alerts have no gunshot type, where the source gives types.",
     "share_outside_coverage": "Few alerts lie where the city publishes no sensors.",
-    "duplicates": "Few rows came twice, or with the identifier of another row of the day.",
-    "landed_twice": "No file repeats the points of another file at other times.",
+    "duplicates": "Few rows came twice, and no file repeats the points of another one.",
     "unusual_days": "No day is far from its usual volume; holidays and fireworks are expected.",
     "silent_days": "No run of days without alerts that the usual rate rules out.",
     "firework_days": "Independence Day and New Year are not mostly fireworks.",
@@ -25,16 +22,10 @@ ALL_CHECKS: Final = {
 """Name and meaning, as the catalog shows them."""
 
 
-MODULES: Final = {
-    **dict.fromkeys(("share_rejected", "share_untyped", "share_outside_coverage", "duplicates"), "shares"),
-    **dict.fromkeys(("unusual_days", "silent_days", "firework_days"), "volume"),
-    **dict.fromkeys(("level_change", "new_area"), "quarters"),
-}
-"""Module of each check that shares one; others have a module of their name. Modules load when a check runs."""
+def all_findings(window: "Window") -> "dict[str, Finding]":
+    """The finding of each check by its name."""
+    from shotspotter_assets.quality import clock, points, quarters, shares, volume
 
-
-def check_of(name: str) -> "Callable[[Window], Finding]":
-    """The check of a name."""
-    module = import_module(f"shotspotter_assets.quality.{MODULES.get(name, name)}")
-    check: Callable[[Window], Finding] = getattr(module, name)
-    return check
+    modules = (shares, volume, quarters, points, clock)
+    checks = {name: check for module in modules for name, check in vars(module).items()}
+    return {name: checks[name](window) for name in ALL_CHECKS}

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import dates_of, wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
-from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.finding import Finding, sentence
 from shotspotter_assets.quality.window import Window
 
 GUNFIRE_HOURS: Final = np.array(
@@ -29,21 +29,6 @@ MAX_SHIFT_HOURS: Final = 2
 MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
 """Against every allowed shift, beyond which the clock is wrong."""
 
-NEWEST: Final = (100, 200)
-"""Number of the newest alerts that are compared every day with the alerts before them."""
-
-MAX_SHIFT_OF_NEWEST: Final = 1
-"""Hours by which a city's night may differ from its own before; a change of three or more is reported."""
-
-MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST: Final = 10.0
-"""Beyond what sound cities reach on any day of some years."""
-
-TIMES_THE_MEAN_HOUR: Final = 2
-"""Alerts of one hour, in mean hours, beyond which they are a burst that says nothing about the clock; one at least is kept."""
-
-PRIOR_ALERTS: Final = 100
-"""Weight of `GUNFIRE_HOURS` in the hours of a city's own alerts, in alerts."""
-
 MORNING_HOURS: Final = range(4, 10)
 """Local hours in which nothing that police or sensors record has its peak."""
 
@@ -54,7 +39,7 @@ MAX_SHARE_AT_ONE_TIME: Final = 0.05
 """Share of alerts at exactly one time of day beyond which the time was filled in; 1.1% is the most that a sound police
 source has (midnight, Philadelphia)."""
 
-CORRECT_CLOCK: Final = "correct time_zone, naive_times or the time rule in the city's file and make these days again"
+CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
 
 DAY_SECONDS: Final = 86_400
 
@@ -76,81 +61,26 @@ def clock(window: Window) -> Finding:
         precision = _precision(seconds[inside])
         found = [] if precision == "day" else [_wrong_hours(hours[inside & ordinary], kind[inside & ordinary])]
         if precision in {"hour", "day"} and precision != city.time_precision:
-            found.append(
-                f"all times are whole {precision}s, but the city's file says time_precision: {city.time_precision}; set it to "
-                f"{precision}, so that shorter horizons are refused"
-            )
+            found.append(f"all times are whole {precision}s: set time_precision in the city's file to {precision}")
         elif precision not in {"hour", "day"}:
             found.append(_filled_in(seconds[inside]))
         for problem in filter(None, found):
             problems.setdefault(problem, []).append(str(block))
             days[block.last] = float(inside.sum())
-    if city.time_precision != "day" and not any(CORRECT_CLOCK in problem for problem in problems):
-        changed = changed_hours(hours[ordinary], dates[ordinary])
-        if changed is not None:
-            problems[changed[0]] = [f"{changed[1]} to {window.judged[-1]}"]
-            days[window.judged[-1]] = float(len(dates))
-    numbers: dict[str, float | int | str] = {} if precision is None else {"precision": precision}
-    message = "; ".join(f"{problem} ({', '.join(when)})" for problem, when in problems.items())
-    if problems:
-        return Finding(False, message[0].upper() + message[1:] + ".", numbers, days)
     if precision is None:
         return Finding(True, f"Fewer than {MIN_ALERTS} alerts a year: too few for a judgement of the clock.")
-    return Finding(
-        True, f"Times are exact to the {precision}, as the city's file allows, and on the city's clock.", numbers
-    )
+    if problems:
+        return Finding(False, sentence(problems), {"precision": precision}, days)
+    return Finding(True, f"Times are exact to the {precision}, and on the city's clock.", {"precision": precision})
 
 
-def best_shift(
-    hours: npt.NDArray[np.int64],
-    shares: npt.NDArray[np.float64] = GUNFIRE_SHARES,
-    allowed: int = MAX_SHIFT_HOURS,
-) -> tuple[int, float]:
-    """(hours by which the times are late, log likelihood ratio against the allowed shifts).
-
-    Args:
-        hours: local hour of each alert, shape (alerts,).
-        shares: usual share of each hour, shape (24,).
-        allowed: hours by which sound times may differ.
-    """
+def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
+    """(hours by which the local hours of alerts are late, log likelihood ratio against the allowed shifts)."""
     shifts = np.arange(-11, 13)
     counts = np.bincount(hours, minlength=24)
-    likelihood = np.array([counts @ np.roll(np.log(shares), shift) for shift in shifts])
-    return int(shifts[likelihood.argmax()]), float(likelihood.max() - likelihood[np.abs(shifts) <= allowed].max())
-
-
-def changed_hours(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]) -> tuple[str, np.datetime64] | None:
-    """Describe a change of the hours of the newest alerts, with the day of the first of them; None if there is none.
-
-    Args:
-        hours, dates: of all alerts of ordinary days, in order of time; both of shape (alerts,).
-    """
-    hours, dates = _without_bursts(hours, dates)
-    for newest in NEWEST:
-        if len(hours) < newest + MIN_ALERTS:
-            return None
-        before = np.bincount(hours[:-newest], minlength=24) + PRIOR_ALERTS * GUNFIRE_SHARES
-        shift, ratio = best_shift(hours[-newest:], before / before.sum(), MAX_SHIFT_OF_NEWEST)
-        if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO_OF_NEWEST:
-            return (
-                f"the newest {newest} alerts are about {abs(shift)} hours too {'late' if shift > 0 else 'early'} against those "
-                f"before: the source has gone over to another clock; {CORRECT_CLOCK}"
-            ), dates[-newest]
-    return None
-
-
-def _without_bursts(
-    hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.datetime64]]:
-    """The first alerts of each hour: one episode with many alerts is no more evidence of the clock than one with few."""
-    if len(hours) == 0:
-        return hours, dates
-    # The hour that comes twice when the clock is put back must not break the order.
-    hour_of_all = np.maximum.accumulate(dates.astype(np.int64) * 24 + hours)
-    number = np.arange(len(hours)) - np.searchsorted(hour_of_all, hour_of_all)
-    per_hour = len(hours) / (hour_of_all[-1] - hour_of_all[0] + 1)
-    kept = number < max(1, int(TIMES_THE_MEAN_HOUR * per_hour))
-    return hours[kept], dates[kept]
+    likelihood = np.array([counts @ np.roll(np.log(GUNFIRE_SHARES), shift) for shift in shifts])
+    allowed = likelihood[np.abs(shifts) <= MAX_SHIFT_HOURS].max()
+    return int(shifts[likelihood.argmax()]), float(likelihood.max() - allowed)
 
 
 def _precision(seconds: npt.NDArray[np.float64]) -> str:
@@ -166,10 +96,7 @@ def _filled_in(seconds: npt.NDArray[np.float64]) -> str | None:
     if share < MAX_SHARE_AT_ONE_TIME:
         return None
     hour, minute = divmod(int(times[counts.argmax()]) // 60, 60)
-    return (
-        f"{share:.0%} of the alerts are at exactly {hour:02d}:{minute:02d}, which is a time that was filled in; these have "
-        "a date only"
-    )
+    return f"{share:.0%} of the alerts are at exactly {hour:02d}:{minute:02d}, a time that was filled in"
 
 
 def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> str | None:
@@ -178,17 +105,11 @@ def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> st
     if gunshots.sum() >= MIN_ALERTS:
         shift, ratio = best_shift(hours[gunshots])
         if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO:
-            return (
-                f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: the times are not on the "
-                f"city's clock; {CORRECT_CLOCK}"
-            )
+            return f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: {CORRECT_CLOCK}"
     others = hours[~gunshots]
     if len(others) >= MIN_ALERTS:
         three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))
         peak = int(np.argmax(three_hours))
         if peak in MORNING_HOURS:
-            return (
-                f"most incidents are at {peak:02d}:00 local time, when there are least: the times are not on the city's "
-                f"clock; {CORRECT_CLOCK}"
-            )
+            return f"most incidents are at {peak:02d}:00 local time, when there are least: {CORRECT_CLOCK}"
     return None

@@ -38,6 +38,12 @@ def named_days(days: Sequence[date]) -> str:
     return shown if len(days) <= MAX_DAYS_SHOWN else f"{shown} and {len(days) - MAX_DAYS_SHOWN:,} more"
 
 
+def sentence(problems: Mapping[str, Sequence[str]]) -> str:
+    """Problems, each with the times at which it was found, as one sentence."""
+    text = "; ".join(f"{problem} ({', '.join(times)})" for problem, times in problems.items())
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def share_finding(
     rows_in_question: Mapping[date, int], all_rows: Mapping[date, int], usual: float, what: str, remedy: str
 ) -> Finding:

@@ -1,6 +1,5 @@
 """The points of alerts: default points, and points rounded too far for the grid's cells."""
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.local_time import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import cell_metres, rounding_step
-from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.finding import Finding, sentence
 from shotspotter_assets.quality.window import Window
 
 MIN_INCIDENTS: Final = 20
@@ -29,8 +28,8 @@ MAX_COARSE_SHARE: Final = 0.1
 MIN_ROUNDED_INCIDENTS: Final = 100
 """Fewer points in a year may have few decimals by chance."""
 
-MAX_RATIO: Final = 1.5
-"""Between the possible points of one row of cells and of another; rows of two steps and more differ by less."""
+MIN_STEPS: Final = 2
+"""Steps of rounding that a cell is wide; the points that narrower cells can hold differ from cell to cell."""
 
 
 def points(window: Window) -> Finding:
@@ -38,104 +37,54 @@ def points(window: Window) -> Finding:
     incidents = window.incidents
     place = np.column_stack([incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy()])
     dates = dates_of(incidents)
-    problems: list[str] = []
-    rounded: dict[_Axis, list[str]] = {}
-    numbers: dict[str, float | int | str] = {}
+    problems: dict[str, list[str]] = {}
     days: dict[date, float] = {}
     for block in window.blocks:
         places = place[block.holds(dates)]
         if len(places) < MIN_INCIDENTS:
             continue
-        distinct, counts = np.unique(places, axis=0, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        most, fifth = int(counts[order[0]]), int(counts[order[min(4, len(order) - 1)]])
-        numbers |= {f"most_at_one_point {block}": most}
-        found = len(problems)
-        if most >= MIN_INCIDENTS and (most >= MIN_TIMES_THE_FIFTH * fifth or len(order) < 5):
-            longitude, latitude = distinct[order[0]]
-            problems.append(
-                f"{most:,} of {len(places):,} incidents of {block} are at exactly {latitude:.6f}, {longitude:.6f}, the fifth "
-                f"busiest point has {fifth}: it looks like a default point. Ask the publisher, and take these alerts out "
-                "of the source if their place is not known"
-            )
-        coarse = float(np.mean(np.all(_is_coarse(places), axis=1)))
-        if coarse >= MAX_COARSE_SHARE:
-            problems.append(
-                f"{coarse:.0%} of the points of {block} have two decimals only (about 1 km), coarser than a cell: ask for "
-                "exact points, or leave this time out of training"
-            )
-        gaps = [axis for axis in _rounded_axes(window.city, places) if axis.has_gaps]
-        if len(places) >= MIN_ROUNDED_INCIDENTS:
-            for axis in gaps:
-                rounded.setdefault(axis, []).append(str(block))
-        if len(problems) > found or (gaps and len(places) >= MIN_ROUNDED_INCIDENTS):
-            days[block.last] = float(most)
-    if rounded:
-        grid = window.city.grid
-        finest = {"rows": grid.rows, "columns": grid.columns} | {axis.name: axis.max_cells for axis in rounded}
-        sides = "; ".join(f"{axis} ({', '.join(blocks)})" for axis, blocks in rounded.items())
-        problems.append(
-            f"points are rounded too far for the cells: {sides}, so that counts differ from cell to cell for no reason on the "
-            f"ground. In the city's file, use grid: {{rows: {finest['rows']}, columns: {finest['columns']}}} or less, or ask "
-            "for exact points"
-        )
-    message = (
-        "; ".join(problems) + "." if problems else "No point stands out, and points are exact enough for the cells."
-    )
-    return Finding(not problems, message[0].upper() + message[1:], numbers, days)
+        for problem in (*_default_point(places), *_coarse(places), *_rounded(window.city, places)):
+            problems.setdefault(problem, []).append(str(block))
+            days[block.last] = float(len(places))
+    if not problems:
+        return Finding(True, "No point stands out, and points are exact enough for the cells.")
+    return Finding(False, sentence(problems), {"problems": len(problems)}, days)
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """The rows or columns of cells from one edge of the box to the other, and the step to which points are rounded."""
-
-    name: str
-    first: float
-    last: float
-    cells: int
-    cell_metres: float
-    step: float
-
-    @property
-    def possible_points(self) -> npt.NDArray[np.int64]:
-        """Number of multiples of the step in each row or column, shape (cells,)."""
-        multiples = np.arange(np.ceil(self.first / self.step), np.floor(self.last / self.step) + 1) * self.step
-        at = np.floor((multiples - self.first) / (self.last - self.first) * self.cells).astype(np.int64)
-        return np.bincount(np.clip(at, 0, self.cells - 1), minlength=self.cells)
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether some rows or columns can hold far fewer points than others."""
-        points = self.possible_points
-        return bool(points.max() > MAX_RATIO * points.min())
-
-    @property
-    def max_cells(self) -> int:
-        """The largest number of cells that are two steps wide."""
-        return min(self.cells, max(int((self.last - self.first) / (2 * self.step)), 2))
-
-    def __str__(self) -> str:
-        points = self.possible_points
-        step_metres = self.step * self.cell_metres * self.cells / (self.last - self.first)
-        return (
-            f"{self.name} of {self.cell_metres:.0f} m hold {points.min()} to {points.max()} steps of {self.step:g} degrees "
-            f"({step_metres:.0f} m)"
-        )
-
-
-def _rounded_axes(city: City, places: npt.NDArray[np.float64]) -> list[_Axis]:
-    box, grid, (height, width) = city.box, city.grid, cell_metres(city)
-    sides = [
-        ("rows", places[:, 1], box.south, box.north, grid.rows, height),
-        ("columns", places[:, 0], box.west, box.east, grid.columns, width),
-    ]
+def _default_point(places: npt.NDArray[np.float64]) -> list[str]:
+    distinct, counts = np.unique(places, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    most, fifth = int(counts[order[0]]), int(counts[order[min(4, len(order) - 1)]])
+    if most < MIN_INCIDENTS or (most < MIN_TIMES_THE_FIFTH * fifth and len(order) >= 5):
+        return []
+    longitude, latitude = distinct[order[0]]
     return [
-        _Axis(name, first, last, number, metres, step)
-        for name, degrees, first, last, number, metres in sides
-        if (step := rounding_step(degrees)) is not None
+        f"{most:,} of {len(places):,} incidents are at {latitude:.6f}, {longitude:.6f}, which looks like a default point: ask "
+        "the publisher, and take alerts without a known place out of the source"
     ]
 
 
-def _is_coarse(degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    steps = degrees / COARSE_STEP_DEGREES
-    return np.abs(steps - np.rint(steps)) < 1e-6
+def _coarse(places: npt.NDArray[np.float64]) -> list[str]:
+    steps = places / COARSE_STEP_DEGREES
+    share = float(np.mean(np.all(np.abs(steps - np.rint(steps)) < 1e-6, axis=1)))
+    if share < MAX_COARSE_SHARE:
+        return []
+    return [f"{share:.0%} of the points have two decimals only (about 1 km): leave this time out of training"]
+
+
+def _rounded(city: City, places: npt.NDArray[np.float64]) -> list[str]:
+    """Sides of the grid whose cells are narrower than `MIN_STEPS` of the points' rounding."""
+    box, grid, (height, width) = city.box, city.grid, cell_metres(city)
+    sides = (
+        ("rows", rounding_step(places[:, 1]), box.north - box.south, grid.rows, height),
+        ("columns", rounding_step(places[:, 0]), box.east - box.west, grid.columns, width),
+    )
+    problems = []
+    for name, step, side, cells, metres in sides:
+        if len(places) < MIN_ROUNDED_INCIDENTS or step is None or side / cells > MIN_STEPS * step * (1 - 1e-9):
+            continue
+        problems.append(
+            f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: use at most "
+            f"{max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
+        )
+    return problems

@@ -59,8 +59,8 @@ def level_change(window: Window) -> Finding:
                 f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}, {rates[1]:.1f} a year before"
             )
     message = (
-        f"The level changed several-fold: {'; '.join(changes)}. Find out whether sensors were added or removed or the "
-        "source changed, and train on the days since then."
+        f"The level changed several-fold: {'; '.join(changes)}. Find out whether sensors or the source changed, and train on "
+        "the days since then."
         if changes
         else "No quarter is several times, or a fraction of, the same quarter a year before."
     )
@@ -106,8 +106,8 @@ def new_area(window: Window) -> Finding:
             )
             days[daily.days[end]] = round(float(new.mean()), 3)
     message = (
-        f"The area grew: {'; '.join(grown)}. Sensors were added: give the dates in `coverage` of the city's file, or train "
-        "on the days since the last one."
+        f"The area grew: {'; '.join(grown)}. Give the dates of new sensors in `coverage` of the city's file, or train on "
+        "the days since."
         if grown
         else "Alerts come from the same area as in the year before."
     )

@@ -25,9 +25,6 @@ MAX_RATIO: Final = 20.0
 """Times the ordinary day's alerts. Where firework sounds are sorted out, the days around 4 July have 1 to 10 times as
 many as others and New Year up to 19 times; where they are not, 20 to 130 times."""
 
-MAX_COMPARABLE_FACTOR: Final = 4.0
-"""Years whose firework days differ by more than this cannot be compared."""
-
 
 def unusual_days(window: Window) -> Finding:
     """No day is far from its usual volume; holidays and fireworks are expected."""
@@ -49,9 +46,7 @@ def unusual_days(window: Window) -> Finding:
         for at in np.flatnonzero(far & ~usual.special)[:MAX_DAYS_DESCRIBED]
     ]
     message = (
-        f"{len(unusual):,} days are far from their usual volume: {', '.join(described)}. Compare them with the publisher; if it "
-        "says otherwise, materialise raw_alerts for them again. If the numbers are right, leave them, and know that they "
-        "weigh on training."
+        f"{len(unusual):,} days are far from their usual volume: {', '.join(described)}. Compare them with the publisher."
         if unusual
         else f"{judged.sum():,} days judged, none is far from its usual volume."
     )
@@ -76,13 +71,13 @@ def silent_days(window: Window) -> Finding:
     unknown = sorted(window.unknown)
     without_alerts = int(sum(usual.counts[at] == 0 for at, day in enumerate(usual.days) if day >= first))
     message = (
-        f"No alert at all from {'; from '.join(described)}: the usual rate rules that out, so the data are missing. Ask the "
-        "publisher; until they come, leave these days out of training and tests."
+        f"No alert at all from {'; from '.join(described)}: the usual rate rules that out. Ask the publisher for the "
+        "missing data."
         if missing
         else "No stretch without alerts that is longer than chance allows."
     )
     if unknown:
-        message += f" What happened from {unknown[0]} to {unknown[-1]} is not known yet, and nothing is made of it."
+        message += f" {unknown[0]} to {unknown[-1]} are not known yet."
     return Finding(
         not missing,
         message,
@@ -105,19 +100,11 @@ def firework_days(window: Window) -> Finding:
     share = float(np.nansum(usual.counts[inside & on_firework_days]) / total) if total else 0.0
     message = "Firework days are not far above others, or the stretch has none."
     if loud:
+        described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, (_, ratio) in loud.items())
         message = (
-            "Mostly fireworks: "
-            + ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, (_, ratio) in loud.items())
-            + f"; {share:.0%} of all alerts are on firework days. Leave is_holiday_fireworks days out of training and scores"
+            f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. Leave is_holiday_fireworks days "
+            "out of training and scores."
         )
-        quiet = [
-            name
-            for name, (_, ratio) in ratios.items()
-            if any(
-                name.split()[0] == other.split()[0] and ratio * MAX_COMPARABLE_FACTOR < loud[other][1] for other in loud
-            )
-        ]
-        message += f"; not comparable with {', '.join(quiet)}." if quiet else "."
     numbers: dict[str, float | int | str] = {"share_on_firework_days": round(share, 4)}
     numbers |= {name: round(ratio, 1) for name, (_, ratio) in judged.items()}
     loud_days = {day: ratio for days, ratio in loud.values() for day in days if first <= day <= last}

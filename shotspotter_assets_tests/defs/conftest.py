@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,6 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.defs.event_log import BatchedSqliteEventLogStorage
-from shotspotter_assets.quality import pictures
 from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
 
 
@@ -34,25 +32,11 @@ def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-@contextmanager
-def few_pictures() -> Iterator[None]:
-    """Pictures of two days of a run; those of many days take longer than the run and have a test of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "PICTURED_DAYS", 2)
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_pictures() -> Iterator[None]:
-    with few_pictures():
-        yield
-
-
 @pytest.fixture(scope="session")
 def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny city's days from 1 July 2023 to 31 March 2024, for `copy_days`."""
     root = tmp_path_factory.mktemp("tiny_city_days") / "store"
-    with few_pictures(), dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
         assert run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(root)), instance).success
     return root
 

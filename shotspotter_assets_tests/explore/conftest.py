@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.explore.explorer import Explorer
-from shotspotter_assets.quality import pictures
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, run_days, run_fold, with_city
 
@@ -23,8 +22,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """With the days from 1 July 2023 to 31 March 2024."""
     root = tmp_path_factory.mktemp("explored")
     on = resources(str(root / "store"), cities=with_city(CITY, serves=MODEL))
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
-        patch.setattr(pictures, "PICTURED_DAYS", 1)
+    with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
         assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
         assert run_fold("fold_models", CITY, str(FOLD), on, instance, {"models": [MODEL]}).success
         assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance, horizons=[HORIZON]).success

@@ -13,7 +13,6 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.registry import Cities
 from shotspotter_assets.cities.streets import Streets
-from shotspotter_assets.quality import pictures
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
 
@@ -54,11 +53,7 @@ def make_store(root: Path) -> TinySite:
     on = resources(str(root / "store"), cities=cities)
     last = ISSUED + timedelta(days=DAYS)
     with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
-        before, pictures.PICTURED_DAYS = pictures.PICTURED_DAYS, 1
-        try:
-            assert run_days(CITY, str(FIRST), str(last), on, instance).success
-        finally:
-            pictures.PICTURED_DAYS = before
+        assert run_days(CITY, str(FIRST), str(last), on, instance).success
         for back in range(DAYS):
             day = ISSUED + timedelta(days=back)
             config = {"live_models": {"validation_days": 28}}

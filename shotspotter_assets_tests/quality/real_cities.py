@@ -17,17 +17,10 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
-from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
-from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.window import HISTORY_DAYS, Window
 from shotspotter_assets.sources.landing.folder import LandingFolder
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
-
-
-def all_findings(window: Window) -> dict[str, Finding]:
-    """The finding of each check by its name."""
-    return {name: check_of(name)(window) for name in ALL_CHECKS}
 
 
 @dataclass(frozen=True)

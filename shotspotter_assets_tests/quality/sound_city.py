@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.clock import GUNFIRE_HOURS
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets_tests.quality.real_cities import RealCity, all_findings, of_raw
+from shotspotter_assets_tests.quality.real_cities import RealCity, of_raw
 
 FIRST, LAST = date(2023, 1, 1), date(2024, 12, 31)
 CITY = City.model_validate(

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.city_state import CityState, keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.quality.real_cities import all_findings, cities, load
+from shotspotter_assets_tests.quality.real_cities import cities, load
 
 DAYS = [date(2024, 3, day) for day in range(1, 11)]
 WELL = Finding(True, "No silence.")

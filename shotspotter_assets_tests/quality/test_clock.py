@@ -1,6 +1,3 @@
-import re
-from datetime import date
-
 import numpy as np
 import pandas as pd
 
@@ -21,23 +18,3 @@ def test_filled_in_times_are_found() -> None:
     noon = rows["time_utc"].dt.tz_convert(CITY.zone).dt.normalize() + pd.Timedelta(hours=12)
     rows["time_utc"] = rows["time_utc"].mask(at, noon.dt.tz_convert("UTC"))
     assert "exactly 12:00" in firing(rows)["clock"].message
-
-
-def test_a_source_that_goes_over_to_utc_is_found_within_two_hundred_alerts() -> None:
-    rows = sound(seed=7)
-    local = rows["time_utc"].dt.tz_convert(CITY.zone)
-    switch = pd.Timestamp("2024-11-10", tz=CITY.zone)
-    after = local >= switch
-    # UTC that is taken for the city's clock.
-    late = (
-        rows["time_utc"]
-        .dt.tz_localize(None)
-        .dt.tz_localize(CITY.zone, ambiguous="NaT", nonexistent="NaT")
-        .dt.tz_convert("UTC")
-    )
-    rows["time_utc"] = rows["time_utc"].mask(after, late)
-    rows = rows[rows["time_utc"].notna()]
-    day = local[after].iloc[200].date()
-    message = firing(rows, days=[day])["clock"].message
-    assert re.search("about [45] hours too late against those before", message)
-    assert firing(rows, days=[date(2024, 11, 9)]) == {}

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between, rows_of_days
+from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, yearly_blocks
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.quality.real_cities import all_findings
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST, city_of, local_day, sound
 
 MARCH = days_between(date(2024, 3, 1), date(2024, 3, 31))
@@ -37,4 +37,4 @@ def test_stored_days_make_the_window_of_their_tables(files: int, tmp_path: Path)
         store.write_tables(asset, CITY.name, file, tables)
     window = Window.load(store, CITY, MARCH)
     assert all_findings(window) == all_findings(city.window(MARCH))
-    assert all_findings(window)["landed_twice"].passed == (files == 1)
+    assert all_findings(window)["duplicates"].passed == (files == 1)

@@ -14,7 +14,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.quality.all_checks import ALL_CHECKS, check_of
+from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
         metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
         metadata |= panel.day_state(states.get(day))
         context.add_asset_metadata(metadata, partition_key=str(day))
-    _add_pictures(context, store, city, days)
     _log_account(context, city, cleaned)
 
 
@@ -133,11 +132,11 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
 
 
 def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
+    from shotspotter_assets.quality.all_checks import all_findings
     from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.window import Window
 
-    window = Window.load(store, city, days)
-    findings = {name: check_of(name)(window) for name in ALL_CHECKS}
+    findings = all_findings(Window.load(store, city, days))
     for name, finding in keep_findings(store, city.name, days, findings, city.start).items():
         yield dg.AssetCheckResult(
             passed=finding.passed,
@@ -166,18 +165,6 @@ def _metadata(account: "Account") -> panel.Metadata:
     if account.unknown_types:
         metadata["unknown_type_spellings"] = account.unknown_types
     return metadata
-
-
-def _add_pictures(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
-    """A small map and the hours of the last days of a range."""
-    from shotspotter_assets.quality.pictures import BEFORE_DAYS, COLUMNS, PICTURED_DAYS, day_pictures
-
-    shown = days[-PICTURED_DAYS:]
-    first = shown[0] - timedelta(days=BEFORE_DAYS)
-    near = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, shown[-1], COLUMNS)
-    if near is not None:
-        for day, png in day_pictures(near, shown, city).items():
-            context.add_asset_metadata({"picture": panel.picture(str(day), png)}, partition_key=str(day))
 
 
 def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mapping[date, CleanedDay]") -> None:
