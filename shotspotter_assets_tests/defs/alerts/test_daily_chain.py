@@ -176,7 +176,7 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     store = tmp_path / "store"
     code = (
         "import sys, dagster as dg; from shotspotter_assets_tests.defs.chain import *;"
-        "run_days('tiny_city', '2024-01-01', '2024-03-31', resources(sys.argv[1]), dg.DagsterInstance.ephemeral())"
+        "run_days('tiny_city', '2023-07-01', '2024-03-31', resources(sys.argv[1]), dg.DagsterInstance.ephemeral())"
     )
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(store)], stderr=subprocess.DEVNULL)
     while len(list(store.glob("cleaned_alerts/*/*/alerts.parquet"))) < 20 and process.poll() is None:
@@ -184,11 +184,11 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(list(store.glob("cleaned_alerts/*/*/alerts.parquet")))
-    assert 20 <= done < 91, "the run was to be killed in the middle"
-    result = run_days("tiny_city", "2024-01-01", "2024-03-31", resources(str(store)), instance)
+    assert 20 <= done < 275, "the run was to be killed in the middle"
+    result = run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(store)), instance)
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 91
+    assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 275
     assert {path.name for path in store.glob("[!.]*/**/*") if path.is_file()} == {
         "alerts.parquet",
         "rejected.parquet",

@@ -17,7 +17,6 @@ from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.alerts import cleaned_alerts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick
@@ -103,13 +102,6 @@ class Town:
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
         key = dg.AssetKey(["live_city", asset])
         return [day for day in days if resolver.get_status(key, str(day)) == StaleStatus.STALE]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_pictures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cleaned_alerts, "_add_pictures", lambda *_: None)
-        yield
 
 
 @pytest.fixture
