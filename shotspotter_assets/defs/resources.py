@@ -21,14 +21,10 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 
-RUN_PATIENCE_S: Final = 120.0
-"""A run waits so long for an S3 server that is away: what it has made so far is worth more."""
-TICK_PATIENCE_S: Final = 5.0
-"""Of sensors and of whoever else opens the store: a tick is over after a minute and comes again."""
-
 RUN_ATTEMPTS: Final = 12
-"""Of each request for landed files on S3 in a run; their waits add up to a minute or two."""
+"""Of each request to S3 in a run; their waits add up to a minute or two."""
 TICK_ATTEMPTS: Final = 3
+"""In sensors and elsewhere: a tick is over after a minute and comes again."""
 
 
 class S3User(dg.ConfigurableResource):
@@ -40,6 +36,12 @@ class S3User(dg.ConfigurableResource):
         """Called by Dagster before a run or a tick."""
         self._is_in_run = context.run is not None
 
+    def _client(self) -> Any:
+        """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
+        from dagster_aws.s3 import S3Resource
+
+        return S3Resource(max_attempts=RUN_ATTEMPTS if self._is_in_run else TICK_ATTEMPTS).get_client()
+
 
 class StoreResource(S3User):
     """The store that all assets read from and write to: `root` is a folder or `s3://bucket/prefix`."""
@@ -50,26 +52,13 @@ class StoreResource(S3User):
         """The store; S3 is only contacted for an `s3://` root."""
         from shotspotter_assets.storage.store import Store
 
-        patience_s = RUN_PATIENCE_S if self._is_in_run else TICK_PATIENCE_S
-        client = _s3_client() if self.root.startswith("s3://") else None
-        return Store(self.root, client, patience_s)
+        return Store(self.root, self._client() if self.root.startswith("s3://") else None)
 
-    def remembering(self) -> "OpenedStore":
-        """A resource for many runs in one process, whose store caches what it reads."""
-        from shotspotter_assets.storage.remembering_store import RememberingStore
+    def caching(self) -> "Store":
+        """The store, which reads each window of days once."""
+        from shotspotter_assets.storage.store import CachingStore
 
-        return OpenedStore(RememberingStore(self.root, _s3_client() if self.root.startswith("s3://") else None))
-
-
-class OpenedStore:
-    """A store resource that hands out one and the same store."""
-
-    def __init__(self, store: "Store") -> None:
-        self._store = store
-
-    def open(self) -> "Store":
-        """The store."""
-        return self._store
+        return CachingStore(self.root, self._client() if self.root.startswith("s3://") else None)
 
 
 class SourcesResource(S3User):
@@ -88,9 +77,6 @@ class SourcesResource(S3User):
     def access(self) -> Access:
         """For the readers of all sources, none of whose files are left out."""
         return Access(self.landing_root, os.environ, self._client)
-
-    def _client(self) -> Any:
-        return _s3_client(RUN_ATTEMPTS if self._is_in_run else TICK_ATTEMPTS)
 
 
 class NoticesResource(dg.ConfigurableResource):
@@ -143,13 +129,6 @@ class SageMakerResource(dg.ConfigurableResource):
         from botocore.config import Config
 
         return boto3.client(service, config=Config(retries={"mode": "adaptive", "max_attempts": 10}))
-
-
-def _s3_client(attempts: int = 5) -> Any:
-    """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
-    from dagster_aws.s3 import S3Resource
-
-    return S3Resource(max_attempts=attempts).get_client()
 
 
 def resources(settings: Settings) -> dict[str, Any]:

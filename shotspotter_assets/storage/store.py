@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,9 @@ from shotspotter_assets.storage.day_metadata import gather_metadata
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
 
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.s3_objects import S3Objects
+
 Dimension = Literal["date", "fold"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -32,23 +35,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"
 """Sorts after all names of cities."""
-_LOCAL_THREADS = 4
-_S3_THREADS = 16
+_THREADS = 10
+"""As many as a boto3 client has connections by default."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-class _Objects(Protocol):
-    """Bytes by relative path; `read` raises FileNotFoundError, all methods raise StoreError."""
-
-    def uri(self, path: str) -> str: ...
-    def write(self, path: str, data: bytes) -> None: ...
-    def alone(self, name: str) -> AbstractContextManager[None]: ...
-    def read(self, path: str) -> bytes: ...
-    def exists(self, path: str) -> bool: ...
-    def delete(self, path: str) -> None: ...
-    def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,6 @@ class Partition:
             _check_name(what, name)
         if (self.dimension is None) != (self.day is None):
             raise ValueError(f"a partition has a dimension and a day, or neither: {self.dimension}, {self.day}")
-        if self.dimension not in (None, "date", "fold"):
-            raise ValueError(f"the dimension is date or fold, not {self.dimension!r}")
 
     @property
     def key(self) -> str:
@@ -87,43 +76,17 @@ class Store:
     `s3://bucket/prefix`, which needs `s3_client`, a boto3 S3 client.
 
     Every write replaces one file in one step, so a run that is killed leaves the old file or the new one. All methods raise
-    StoreUnwritableError or StoreUnreadableError if the store itself fails.
+    StoreError if the store itself fails.
     """
 
-    def __init__(
-        self,
-        root: str,
-        s3_client: Any = None,
-        patience_s: float = 0.0,
-    ) -> None:
+    def __init__(self, root: str, s3_client: Any = None) -> None:
         """Open the store, without contacting it.
-
-        Args:
-            root: see above.
-            s3_client: of a store on S3.
-            patience_s: seconds for which requests to a server that is away or busy are repeated.
 
         Raises:
             ValueError: the root is neither of the two forms, or an S3 root has no client.
         """
         self.root = root
-        self._threads = _LOCAL_THREADS
-        self._objects: _Objects
-        if root.startswith("s3://"):
-            bucket, _, prefix = root.removeprefix("s3://").partition("/")
-            if not _BUCKET.fullmatch(bucket) or "//" in f"/{prefix}":
-                raise _bad_root(root)
-            if s3_client is None:
-                raise ValueError(f"the store {root} is on S3 and needs an S3 client")
-            from shotspotter_assets.storage.s3_objects import S3Objects
-
-            objects = S3Objects(bucket, prefix.strip("/"), s3_client, patience_s)
-            self._threads = min(_S3_THREADS, objects.connections)
-            self._objects = objects
-        elif not root.strip() or "://" in root or root.startswith("s3:"):
-            raise _bad_root(root)
-        else:
-            self._objects = LocalFiles(Path(root).expanduser().absolute())
+        self._objects = _objects(root, s3_client)
 
     def uri(self, partition: Partition, file: str) -> str:
         """Where the file is, or would be: an absolute path or an `s3://` address."""
@@ -151,8 +114,8 @@ class Store:
         try:
             return self._objects.read(_path(partition, file))
         except FileNotFoundError:
-            uri = self.uri(partition, file)
-            raise MissingObjectError(file=file, uri=uri, **vars(partition)) from None
+            place = partition.asset, partition.city, partition.day
+            raise MissingObjectError(*place, file, self.uri(partition, file)) from None
 
     def delete(self, partition: Partition, file: str) -> None:
         """Remove the file; no error if it is not there."""
@@ -282,13 +245,44 @@ class Store:
         return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
 
     def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(_THREADS) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
                 return [future.result() for future in futures]
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+class CachingStore(Store):
+    """Reads the files of a window once, for a process that reads the same days again and again."""
+
+    def __init__(self, root: str, s3_client: Any = None) -> None:
+        super().__init__(root, s3_client)
+        self._cached: dict[tuple[Any, ...], pa.Table] = {}
+
+    def _read_days(
+        self, asset: str, city: str, file: str, days: Sequence[date], columns: Sequence[str] | None
+    ) -> pa.Table:
+        key = (asset, city, file, tuple(days), None if columns is None else tuple(columns))
+        if key not in self._cached:
+            self._cached[key] = super()._read_days(asset, city, file, days, columns)
+        return self._cached[key]
+
+
+def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
+    if root.startswith("s3://"):
+        from shotspotter_assets.storage import s3_objects
+
+        bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        if not _BUCKET.fullmatch(bucket) or "//" in f"/{prefix}":
+            raise _bad_root(root)
+        if s3_client is None:
+            raise ValueError(f"the store {root} is on S3 and needs an S3 client")
+        return s3_objects.S3Objects(bucket, prefix.strip("/"), s3_client)
+    if not root.strip() or "://" in root or root.startswith("s3:"):
+        raise _bad_root(root)
+    return LocalFiles(Path(root).expanduser().absolute())
 
 
 def _path(partition: Partition, file: str) -> str:

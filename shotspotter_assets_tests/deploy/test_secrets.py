@@ -210,7 +210,7 @@ def stored(server: S3Server) -> Iterator[tuple[str, str]]:
 
 def refuse_failures_that_were_not_provoked(said: str) -> None:
     for failure in (
-        "403", "access denied, or wrong credentials", "ACCESS_REFUSED", "Connection refused",
+        "403", "Cannot use the store", "ACCESS_REFUSED", "Connection refused",
         "password authentication failed for user", "could not translate host name", "not sent by webhook: answered 500",
         "not sent by e-mail: SMTPAuthenticationError 535",
     ):  # fmt: skip

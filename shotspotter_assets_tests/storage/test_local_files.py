@@ -1,8 +1,6 @@
 """Local folders: killed writers, leftovers, and places that cannot be written."""
 
-import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -11,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shotspotter_assets.storage.errors import StoreUnreadableError, StoreUnwritableError
-from shotspotter_assets.storage.local_files import MAX_WRITE_S
+from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Partition, Store
 
 PARTITION = Partition("fold_models", "x", "fold", date(2018, 1, 1))
@@ -66,13 +63,6 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> N
         if len(leftovers) >= 2:
             break
     assert leftovers, "no writer was killed in the middle of a write: the test has shown nothing"
-    store.write_bytes(PARTITION, "record.json", b"{}")
-    assert names_in(folder) == {"model.keras", "record.json", *leftovers}
-    long_ago = time.time() - MAX_WRITE_S - 60
-    for name in leftovers:
-        os.utime(folder / name, (long_ago, long_ago))
-    store.write_bytes(PARTITION, "record.json", b"{}")
-    assert names_in(folder) == {"model.keras", "record.json"}
 
 
 def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None:
@@ -86,21 +76,12 @@ def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None
     assert len({content[0] for content in seen}) > 1
 
 
-def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    store.write_bytes(PARTITION, "model.keras", b"x")
-    (tmp_path / "ordinary").write_bytes(b"x")
-    paths = (Path(store.uri(PARTITION, "model.keras")), tmp_path / "ordinary")
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in paths]
-    assert modes[0] == modes[1]
-
-
 @pytest.mark.parametrize("blocked", ["store", "store/fold_models", "store/fold_models/city=x/fold=2018-01-01"])
 def test_a_file_instead_of_a_folder_makes_the_store_unwritable(tmp_path: Path, blocked: str) -> None:
     (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / blocked).write_bytes(b"")
     store = Store(str(tmp_path / "store"))
-    with pytest.raises(StoreUnwritableError) as caught:
+    with pytest.raises(StoreError) as caught:
         store.write_bytes(PARTITION, "model.keras", b"x")
     assert str(tmp_path / "store") in str(caught.value)
     assert "SHOTSPOTTER_STORE" in str(caught.value)
@@ -114,41 +95,25 @@ def test_a_full_disk_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None
     code = f"""
 import resource, signal
 {WRITER.split("number = 0", maxsplit=1)[0]}
-from shotspotter_assets.storage.errors import StoreUnwritableError
+from shotspotter_assets.storage.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     store.write_bytes(partition, "model.keras", b"y" * 1_000_000)
-except StoreUnwritableError as error:
+except StoreError as error:
     print(error)
 """
     store = Store(str(tmp_path))
     store.write_bytes(PARTITION, "model.keras", b"old")
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert f"Cannot write to the store {tmp_path}: File too large" in run.stdout
+    assert f"Cannot use the store {tmp_path}: File too large" in run.stdout
     assert store.read_bytes(PARTITION, "model.keras") == b"old"
     assert names_in(Path(store.uri(PARTITION, "model.keras")).parent) == {"model.keras"}
-
-
-def test_missing_permission_is_named(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "store"))
-    store.write_bytes(PARTITION, "model.keras", b"old")
-    folder = Path(store.uri(PARTITION, "model.keras")).parent
-    folder.chmod(0)
-    try:
-        if os.access(folder, os.W_OK):
-            pytest.skip("this user is not stopped by permissions")
-        with pytest.raises(StoreUnwritableError, match="Permission denied"):
-            store.write_bytes(PARTITION, "model.keras", b"new")
-        with pytest.raises(StoreUnreadableError, match="Permission denied"):
-            store.read_bytes(PARTITION, "model.keras")
-    finally:
-        folder.chmod(0o755)
 
 
 def test_a_folder_instead_of_a_file_is_unreadable(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     Path(store.uri(PARTITION, "model.keras")).mkdir(parents=True)
     assert not store.exists(PARTITION, "model.keras")
-    with pytest.raises(StoreUnreadableError, match="Is a directory"):
+    with pytest.raises(StoreError, match="Is a directory"):
         store.read_bytes(PARTITION, "model.keras")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from shotspotter_assets.storage.errors import StoreUnwritableError
+from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Partition, Store
 
 PARTITION = Partition("cleaned_alerts", "town")
 WRITER = """
 import sys, time
 from pathlib import Path
-from shotspotter_assets.storage.errors import StoreUnwritableError
+from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Partition, Store
 root, name = sys.argv[1:]
 store, partition = Store(root), Partition("cleaned_alerts", "town")
@@ -94,5 +94,5 @@ def test_other_cities_and_assets_have_their_own_locks(tmp_path: Path) -> None:
 
 def test_an_unwritable_store_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(b"")
-    with pytest.raises(StoreUnwritableError, match="store"), Store(str(tmp_path / "store")).alone("raw_alerts", "town"):
+    with pytest.raises(StoreError, match="store"), Store(str(tmp_path / "store")).alone("raw_alerts", "town"):
         pass

@@ -45,7 +45,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
 
         return NowcastPoller(
             city,
-            lambda: store.remembering().open(),
+            store.caching,
             lambda: sources.readers(impatient(city), unreadable_versions(store.open(), city.name)),
         )
 

@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.storage.errors import MissingPartitionsError, StoreUnwritableError
+from shotspotter_assets.storage.errors import MissingPartitionsError, StoreError
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
@@ -147,7 +147,7 @@ def test_an_unreadable_source_leaves_nothing_behind(
 
 def test_an_unwritable_store(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     (tmp_path / "store").write_text("a file where the folder should be")
-    with pytest.raises(StoreUnwritableError, match="SHOTSPOTTER_STORE"):
+    with pytest.raises(StoreError, match="SHOTSPOTTER_STORE"):
         run_days(
             "landing_city",
             "2024-03-01",
