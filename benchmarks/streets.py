@@ -22,11 +22,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 from shared_model import start_of
 from stack_members import members_of, stack_of
-
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.streets import Streets
-from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.evaluation.street_scores import (
+from street_scores import (
     LENGTHS,
     Network,
     best_prior,
@@ -35,6 +31,10 @@ from shotspotter_assets.evaluation.street_scores import (
     mean_rates,
     soft_losses,
 )
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
 from shotspotter_assets.streets.alerts import Alerts
 from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
 from shotspotter_assets.streets.shares import StreetShares

@@ -48,5 +48,4 @@ STREET_COLUMNS: Final = {
     "metres": Column("double", "Its length."),
     "row": Column("int16", "Row of the cell with most of its expected alerts; 0 is the southernmost."),
     "column": Column("int16", "Column of that cell; 0 is the westernmost."),
-    "historical_mean": Column("double", "Probability by the mean of its own past, to compare with; empty for shifts."),
 }

@@ -16,7 +16,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 STREET_RISK: Final = "street_risk"
-STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift", "historical_mean"})
+STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift"})
 
 
 class StreetRecord(BaseModel):

@@ -8,13 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.evaluation.street_scores import Network, historical_mean
 from shotspotter_assets.gridding.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
-from shotspotter_assets.models.city_history import covered_mask
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, forecast_partition
@@ -122,18 +118,12 @@ def rank_streets(
             **{name: getattr(risk, name)[at] for name in ("probability", "low", "high", "expected")},
         }
 
-    network = Network.of(parts, covered_mask(list(zip(*cells_of(next_day), strict=True)), city.shape))
-    days = np.array(days_between(city.start, forecast.last_known), dtype="datetime64[D]")
-    mean = np.zeros(len(segments))
-    mean[network.shown] = historical_mean(network.alert_days(city, parts, alerts, days), network.metres)
-    no_shift, no_mean = pa.nulls(len(shown), pa.string()), pa.nulls(len(shown), pa.float64())
-    tables = [columns(shown, day) | {"shift": no_shift, "historical_mean": mean[shown]}]
+    tables = [columns(shown, day) | {"shift": pa.nulls(len(shown), pa.string())}]
     if city.patrol is not None:
         shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.day)
         for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
             risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
-            name = pa.repeat(shift.name, len(shown))
-            tables.append(columns(shown, risk) | {"shift": name, "historical_mean": no_mean})
+            tables.append(columns(shown, risk) | {"shift": pa.repeat(shift.name, len(shown))})
     best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(shown))]
     top = pa.table(
         {"rank": np.arange(1, len(best) + 1, dtype=np.int32)}

@@ -143,35 +143,35 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
     record = score_streets(store, city, NEXT)
     record.write(store)
     assert StreetScoreRecord.of_days(store, city.name, NEXT, NEXT) == [record]
-    assert (record.note, record.lead, record.replayed) == ("", 1, False)
-    assert record.scores is not None
-    assert record.scores.segments == len(streets.of_day())
-    assert record.scores.predicted == pytest.approx(streets.of_day()["probability"].to_numpy().sum())
-    assert (
-        0
-        < record.scores.observed
-        <= len(store.read_table(Partition("cleaned_alerts", city.name, "date", NEXT), "alerts.parquet"))
-    )
+    p = streets.of_day()["probability"].to_numpy()
+    assert (record.note, record.predicted) == ("", pytest.approx(p.sum()))
+    assert 0 < record.observed <= len(p)
+    assert record.log_loss is not None
     more_alerts(store, city, NEXT)
-    later = score_streets(store, city, NEXT).scores
-    assert later is not None
-    assert later.observed > record.scores.observed
-    assert later.predicted == record.scores.predicted
+    later = score_streets(store, city, NEXT)
+    assert later.observed > record.observed
+    assert later.predicted == record.predicted
+
+
+def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City) -> None:
+    write_streets(store, ranked(store, city))
+    partition = Partition("street_risk", city.name, "date", DAY)
+    table = store.read_table(partition, "street_risk.parquet")
+    shift, metres = table["shift"].is_null().to_numpy(), table["metres"].to_numpy()
+    even = -np.expm1(-3 * metres / metres[shift].sum())
+    column = table.column_names.index("probability")
+    store.write_table(partition, "street_risk.parquet", table.set_column(column, "probability", pa.array(even)))
+    assert score_streets(store, city, NEXT).gain_over_even == pytest.approx(0, abs=1e-9)
+    assert score_streets(store, city, NEXT).log_loss is not None
 
 
 def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path) -> None:
-    def note() -> str:
-        record = score_streets(store, city, NEXT)
-        assert record.scores is None
-        return record.note
-
-    assert "names no streets" in score_streets(store, city.model_copy(update={"streets": None}), NEXT).note
-    assert f"No streets were ranked on {DAY}" in note()
+    assert f"No streets were ranked on {DAY}" in score_streets(store, city, NEXT).note
     write_streets(store, ranked(store, city))
     geopandas.read_parquet(tmp_path / "streets.parquet")[1:].to_parquet(tmp_path / "streets.parquet")
-    assert "its file of streets has changed since" in note()
+    assert "has changed since streets were ranked" in score_streets(store, city, NEXT).note
     (tmp_path / "streets.parquet").write_text("no streets")
-    assert "cannot be read" in note()
+    assert "cannot be read" in score_streets(store, city, NEXT).note
 
 
 @pytest.mark.parametrize(

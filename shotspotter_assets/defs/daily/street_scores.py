@@ -27,7 +27,7 @@ def definitions(city: City) -> dg.Definitions:
         automation_condition=corrected_days(city),
     )
     def street_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        """Scores of the streets ranked the day before, compared with the mean of each street's past.
+        """Scores of the streets ranked the day before, compared with the same risk spread evenly.
 
         Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
         """
@@ -44,16 +44,12 @@ def _street_scores(context: dg.AssetExecutionContext, store: StoreResource, city
     record = score_streets(opened, city, day)
     path = record.write(opened)
     numbers: panel.Metadata = {"note": record.note} if record.note else {}
-    if (scores := record.scores) is not None:
+    if record.log_loss is not None:
         numbers |= {
-            "segments with an alert": scores.observed,
-            "segments with an alert, expected": scores.predicted,
+            "segments with an alert": record.observed,
+            "segments with an alert, expected": record.predicted,
+            "log loss": record.log_loss,
         }
-        rates: dict[str, float | None] = {
-            "gain over historical_mean (nats per segment with an alert)": scores.gain_over_historical_mean,
-            "log loss": scores.log_loss,
-            **{f"hit rate in {length}% of the length": rate for length, rate in scores.hit_rate.items()},
-            **{f"PAI of {length}% of the length": pai for length, pai in scores.pai.items()},
-        }
-        numbers |= {name: rate for name, rate in rates.items() if rate is not None}
+    if record.gain_over_even is not None:
+        numbers["gain over an even spread (nats per segment with an alert)"] = record.gain_over_even
     return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})

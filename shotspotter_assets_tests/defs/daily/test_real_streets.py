@@ -105,8 +105,7 @@ def test_each_alert_counts_on_its_nearest_street(made: Made) -> None:
     box = made.city.box
     points = np.column_stack([alerts[name].to_numpy() for name in ("longitude", "latitude")])
     inside = np.all((points >= [box.west, box.south]) & (points <= [box.east, box.north]), axis=1)
-    scores = made.record.scores
-    assert scores is not None
+    scores = made.record
     segments = read_segments(made.city)
     at, nearest = shapely.STRtree(segments.lines).query_nearest(
         shapely.points(Plane.of(made.city).metres(points[inside])), max_distance=150, all_matches=False

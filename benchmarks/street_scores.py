@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.streets.alerts import Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Integers, Parts
@@ -95,22 +94,6 @@ def constant_loss(rates: Array, alert_days: Array, days: int) -> float:
     return float(soft_losses(-np.expm1(-rates), alert_days / days).sum() * days)
 
 
-def historical_mean(by_day: "sparse.csr_array", metres: Array) -> Array:
-    """Probability of an alert on the next day by the mean of each segment's past, shape (segments,).
-
-    The prior is the best one for the last year, or for the last third of a shorter past.
-
-    Args:
-        by_day: alert days of the past, see `Network.alert_days`, shape (days, segments).
-        metres: length of each segment.
-    """
-    days = by_day.shape[0]
-    split = days - min(365, days // 3)
-    earlier, later = (np.asarray(part.sum(axis=0), dtype=np.float64) for part in (by_day[:split], by_day[split:]))
-    prior = best_prior(earlier, split, later, days - split, metres)
-    return np.asarray(-np.expm1(-mean_rates(earlier + later, days, metres, prior)))
-
-
 def soft_losses(probability: Array, observed: Array) -> Array:
     """Log loss of each segment-day; `observed` may be the share of many days."""
     yes, no = (log_losses(probability, np.full(probability.shape, outcome)) for outcome in (True, False))
@@ -135,53 +118,3 @@ def hits(expected: Array, observed: Array, metres: Array) -> dict[int, float]:
             limit = length / 100 * through[-1]
             found[length] += float(came[order] @ np.clip((limit - (through - metres[order])) / metres[order], 0, 1))
     return found
-
-
-@dataclass(frozen=True)
-class StreetScores:
-    """Scores of one day's forecast of the segments, and of the historical mean of each; None where not defined.
-
-    Attributes:
-        segments: number that was forecast.
-        log_loss: mean over the segments.
-        log_loss_of_mean: of the historical mean.
-        gain_over_historical_mean: in nats per segment with an alert.
-        observed: segments with an alert.
-        predicted: sum of the probabilities.
-        hit_rate: share of `observed` on the flagged streets, by share of the network's length in percent.
-        hit_rate_of_mean: of the historical mean.
-    """
-
-    segments: int
-    log_loss: float
-    log_loss_of_mean: float
-    gain_over_historical_mean: float | None
-    observed: float
-    predicted: float
-    hit_rate: dict[int, float | None]
-    hit_rate_of_mean: dict[int, float | None]
-
-    @classmethod
-    def of(cls, probability: Array, mean: Array, observed: Array, metres: Array) -> "StreetScores":
-        """Scores of the issued `probability` and the historical `mean`, given `observed`, all of shape (segments,)."""
-        alerts = float(observed.sum())
-        loss, loss_of_mean = (float(soft_losses(p, observed).sum()) for p in (probability, mean))
-        hit_rate, hit_rate_of_mean = (
-            {length: ratio(hit, alerts) for length, hit in hits(-np.log1p(-p), observed[None], metres).items()}
-            for p in (probability, mean)
-        )
-        return cls(
-            segments=len(observed),
-            log_loss=loss / len(observed),
-            log_loss_of_mean=loss_of_mean / len(observed),
-            gain_over_historical_mean=ratio(loss_of_mean - loss, alerts),
-            observed=alerts,
-            predicted=float(probability.sum()),
-            hit_rate=hit_rate,
-            hit_rate_of_mean=hit_rate_of_mean,
-        )
-
-    @property
-    def pai(self) -> dict[int, float | None]:
-        """Hit rate over share of the length; streets chosen at random have 1."""
-        return {length: None if rate is None else rate / (length / 100) for length, rate in self.hit_rate.items()}
