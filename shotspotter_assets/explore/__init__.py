@@ -1,1 +1,1 @@
-"""The notebook `notebooks/explore.ipynb`: choices, alerts, forecasts beside what happened, and small folds."""
+"""Parts of the notebook `notebooks/explore.ipynb`: stored tables, figures, and small folds."""

@@ -5,13 +5,11 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from shotspotter_assets.explore.explorer import Explorer
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, run_days, run_fold, with_city
+from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
 
 CITY = "tiny_city"
 FOLD = date(2024, 1, 1)
-HORIZON = 6
 MODEL = "regime_regression"
 ISSUED = date(2024, 3, 30)
 """Issue date of the one forecast."""
@@ -25,13 +23,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
         assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
         assert run_fold("fold_models", CITY, str(FOLD), on, instance, {"models": [MODEL]}).success
-        assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance, horizons=[HORIZON]).success
+        assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance).success
         live = ["live_models", "risk_forecasts"]
         assert materialize(CITY, live, on, checks=(), instance=instance, partition_key=str(ISSUED)).success
     return Store(str(root / "store"))
-
-
-@pytest.fixture
-def explorer(explored: Store) -> Explorer:
-    """On that store, as it opens."""
-    return Explorer(explored, {CITY: CITIES[CITY]})

@@ -8,18 +8,12 @@ import pytest
 from nbclient import NotebookClient
 from traitlets.config.loader import PyFileConfigLoader
 
+from shotspotter_assets.explore.stored import open_city, stored_alerts
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.explore.conftest import CITY, FOLD
+from shotspotter_assets_tests.explore.conftest import CITY
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "explore.ipynb"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-
-CHANGED = """
-explorer.day_slider.value = "2024-02-10"
-print(explorer.city.name, explorer.source_list.value, explorer.forecast_box.children[0].layout.title.text)
-"""
-EMPTY = 'Explorer.open({"SHOTSPOTTER_STORE": "no_such_store"})'
 
 
 def test_it_is_stored_without_outputs() -> None:
@@ -32,25 +26,23 @@ def test_it_is_stored_without_outputs() -> None:
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
-def test_it_runs_shows_widgets_and_says_in_a_sentence_that_nothing_is_stored(
-    monkeypatch: pytest.MonkeyPatch, explored: Store
-) -> None:
+def test_it_runs_and_shows_figures_and_scores(monkeypatch: pytest.MonkeyPatch, explored: Store) -> None:
     monkeypatch.setenv("SHOTSPOTTER_STORE", explored.root)
     monkeypatch.setenv("SHOTSPOTTER_CITIES", str(TEST_CITIES))
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    refused = nbformat.v4.new_code_cell(EMPTY, metadata={"tags": ["raises-exception"]})
-    notebook.cells += [nbformat.v4.new_code_cell(CHANGED), refused]
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("simulated_city", CITY).replace("cutoff, model", "cutoff, days=120, model")
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-    *views, changed, refused = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
-    assert [[output.output_type for output in outputs] for outputs in views] == [["execute_result"]] * 4
-    assert all(WIDGET in outputs[0].data for outputs in views)
-    assert changed[0].text == f"{CITY} report of fold {FOLD} 2024-02-10\n"
-    [error] = refused
-    [sentence] = error.traceback
-    assert sentence.startswith(
-        f"Nothing to explore is stored in {NOTEBOOK.parents[1] / 'no_such_store'} yet. Run `make"
-    )
+    shown = [cell.outputs[-1].data for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
+    assert ["application/vnd.plotly.v1+json" in data for data in shown] == [True, False, True, False]
+    assert all("historical_mean" in shown[at]["text/plain"] for at in (1, 3))
+
+
+def test_an_empty_store_is_explained(tmp_path: Path) -> None:
+    environ = {"SHOTSPOTTER_STORE": str(tmp_path), "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
+    with pytest.raises(ValueError, match=r"No day of tiny_city is stored in .* Run `make demo`"):
+        stored_alerts(*open_city(CITY, environ))
 
 
 def test_it_is_served_on_loopback_alone_and_saved_without_outputs() -> None:
