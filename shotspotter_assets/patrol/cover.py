@@ -7,7 +7,6 @@ best value (Nemhauser, Wolsey and Fisher 1978), and at least 0.98 in `benchmarks
 After Church and ReVelle (1974), "The maximal covering location problem", with several units per cell.
 """
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,25 +96,17 @@ def reach_matrix(city: City, group: int, radius_m: float) -> "csc_array":
         radius_m: metres.
     """
     from scipy.sparse import csc_array
+    from scipy.spatial import KDTree
 
     rows, columns = city.shape
-    margins = [math.ceil(radius_m / cell_m) for cell_m in cell_metres(city)]
-    # Offsets of the cells that may be within reach from the first cell of a group, and of their middles from the group's.
-    row_offset, column_offset = (np.arange(-margin, group + margin) for margin in margins)
-    north_m, east_m = (
-        (offset + 0.5 - group / 2) * cell_m
-        for offset, cell_m in zip((row_offset, column_offset), cell_metres(city), strict=True)
-    )
-    reached = north_m[:, None] ** 2 + east_m[None] ** 2 <= radius_m**2
-    reached[np.ix_((row_offset >= 0) & (row_offset < group), (column_offset >= 0) & (column_offset < group))] = True
-    row_at, column_at = np.nonzero(reached)
-    row = np.arange(0, rows, group)[:, None, None] + row_offset[row_at]
-    column = np.arange(0, columns, group)[None, :, None] + column_offset[column_at]
-    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    groups = np.arange((rows // group) * (columns // group)).reshape(rows // group, columns // group, 1)
-    cell, cell_group = np.broadcast_arrays(row * columns + column, groups)
-    shape = (rows * columns, groups.size)
-    return csc_array((np.ones(int(inside.sum())), (cell[inside], cell_group[inside])), shape=shape)
+    row, column = np.indices(city.shape).reshape(2, -1)
+    metres, groups = np.array(cell_metres(city)), np.indices((rows // group, columns // group)).reshape(2, -1).T
+    cells = KDTree((np.column_stack([row, column]) + 0.5) * metres)
+    near = cells.query_ball_point((groups + 0.5) * group * metres, radius_m)
+    of_others = [np.concatenate(near).astype(np.int64), np.repeat(np.arange(len(groups)), [len(one) for one in near])]
+    of_own = [np.arange(row.size), row // group * (columns // group) + column // group]
+    pairs = np.unique(np.hstack([of_others, of_own]), axis=1)
+    return csc_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(row.size, len(groups)))
 
 
 def by_group(values: npt.NDArray, group: int) -> npt.NDArray:

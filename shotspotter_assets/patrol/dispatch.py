@@ -45,13 +45,13 @@ def dispatch_table(
         plan: of a day.
         city: with its grid and zone.
         forecasts: of the plan's shifts; the cells of a group are taken as independent.
-        areas: name of the area of each cell, "" for none; a cell without an area gets the name of the nearest one.
+        areas: name of the area of each cell, "" for none.
         reasons: main reasons by (row, column); a group has those of its cell with the most expected alerts.
         streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and the `row` and `column` of the cell in which
             most of a segment's alerts are expected; None where no street is ranked.
     """
     size = plan.group
-    names = None if areas is None else by_group(nearest_areas(areas), size)
+    names = None if areas is None else by_group(areas, size)
     reasons, records = reasons or {}, []
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
@@ -105,17 +105,6 @@ def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:
     for row, column, cells in zip(*(table[name].to_pylist() for name in ("row", "column", "cells")), strict=True):
         patrolled[row : row + cells, column : column + cells] = True
     return patrolled
-
-
-def nearest_areas(areas: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
-    """`areas` with the nearest name, counted in cells, instead of each ""; same shape."""
-    from scipy.ndimage import distance_transform_edt
-
-    nameless = areas == ""
-    if not nameless.any() or nameless.all():
-        return areas
-    nearest = distance_transform_edt(nameless, return_distances=False, return_indices=True)
-    return areas[tuple(nearest)]
 
 
 def dispatch_csv(table: pa.Table) -> bytes:

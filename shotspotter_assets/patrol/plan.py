@@ -40,20 +40,10 @@ class ShiftTotals:
 
 
 @dataclass(frozen=True)
-class AreaTotals:
-    """Units of all shifts in one area."""
-
-    units: int
-    share_of_units: float
-    share_of_expected_alerts: float
-
-
-@dataclass(frozen=True)
 class PatrolAudit:
-    """The numbers of a day's plan, stored as `audit.json`; the area "" stands for cells in no area."""
+    """The numbers of a day's plan, stored as `audit.json`."""
 
     day: str
-    areas: dict[str, AreaTotals]
     shifts: list[ShiftTotals]
 
     def totals(self) -> dict[str, Any]:
@@ -149,10 +139,7 @@ def plan_day(
         )
         _require_room(city, day, shift, rules.most_units_per_cell, problem, groups)
         plans.append(_plan_shift(shift, problem, rules.floor, (rows // rules.group, columns // rules.group)))
-    units = np.sum([plan.units for plan in plans], axis=0)
-    group_alerts = by_group(alerts.sum(axis=0), rules.group).sum(axis=-1)
-    audit = PatrolAudit(day.isoformat(), _area_totals(units, group_alerts, groups), [plan.totals for plan in plans])
-    return DayPlan(day, rules.group, tuple(plans), audit)
+    return DayPlan(day, rules.group, tuple(plans), PatrolAudit(day.isoformat(), [plan.totals for plan in plans]))
 
 
 def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[int, int]) -> ShiftPlan:
@@ -186,21 +173,6 @@ def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[
     )
 
 
-def _area_totals(units: Units, alerts: Values, groups: _Groups) -> dict[str, AreaTotals]:
-    number = len(groups.area_names) + 1
-    by_area = np.bincount(groups.area + 1, units.ravel(), minlength=number)
-    expected = np.bincount(groups.area + 1, alerts.ravel(), minlength=number)
-    return {
-        name: AreaTotals(
-            units=int(by_area[at]),
-            share_of_units=float(by_area[at] / max(by_area.sum(), 1)),
-            share_of_expected_alerts=float(expected[at] / expected.sum()) if expected.any() else 0.0,
-        )
-        for at, name in enumerate(["", *groups.area_names])
-        if name or by_area[at] or expected[at]
-    }
-
-
 def _groups(
     rules: PatrolRules,
     day: date,
@@ -220,23 +192,20 @@ def _groups(
 def _require_room(city: City, day: date, shift: Shift, per_cell: int, problem: CoverProblem, groups: _Groups) -> None:
     """Refuse rules that leave no room for the shift's units; the last rule that takes it away is the one named."""
     units = f"shift {shift.name} has {shift.units} units"
-    more_room = "Allow {}more units per cell or fewer units."
     if int(problem.min_units.sum()) > shift.units:
         wishes = f"{np.count_nonzero(problem.min_units)} areas want at least {problem.min_units.max()} each"
         raise _refused(city, day, "least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
-    places = [("all areas", np.ones_like(groups.is_open), shift.units)]
-    places += [
-        (f"area {name}", groups.area == at, int(problem.min_units[at])) for at, name in enumerate(groups.area_names)
-    ]
-    for place, inside, wanted in places:
+    places = {"all areas": (np.ones_like(groups.is_open), shift.units)}
+    for at, name in enumerate(groups.area_names):
+        places[f"area {name}"] = groups.area == at, int(problem.min_units[at])
+    for place, (inside, wanted) in places.items():
         room, resting = int(groups.is_open[inside].sum()) * per_cell, int(groups.is_resting[inside].sum())
-        if room < wanted <= room + resting * per_cell:
-            cells = f"{resting} cells were patrolled as often as allowed and the others have room for {room}"
-            problem_there = f"{units}, {wanted} of them for {place}, where {cells}"
-            raise _refused(city, day, "repeats", problem_there, more_room.format("more repeats, "))
         if room < wanted:
-            problem_there = f"{units}, {wanted} of them for {place}, where covered cells have room for {room}"
-            raise _refused(city, day, "most_units_per_cell", problem_there, more_room.format(""))
+            rule = "repeats" if room + resting * per_cell >= wanted else "most_units_per_cell"
+            reason = (
+                f"{units}, {wanted} of them for {place}, where {resting} cells rest and the others have room for {room}"
+            )
+            raise _refused(city, day, rule, reason, "Allow more repeats, more units per cell or fewer units.")
 
 
 def _refused(city: City, day: date, rule: str, problem: str, remedy: str) -> ValueError:

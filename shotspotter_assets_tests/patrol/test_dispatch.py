@@ -22,7 +22,7 @@ from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 DAY = date(2024, 5, 1)
 IN_COVERAGE = np.ones((6, 6), dtype=bool)
-AREAS = np.array([["First"] * 3 + [""] * 3] * 3 + [["=cmd()"] * 3 + [""] * 3] * 3)
+AREAS = np.array([["First"] * 6] * 3 + [["=cmd()"] * 3 + [""] * 3] * 3)
 
 
 def expected_alerts(shifts=3, seed=0):
@@ -69,7 +69,7 @@ class TestTable:
             assert row["cell"] == f"R{row['row']:02d}C{row['column']:02d}"
             centre = cells(np.array([row["longitude"]]), np.array([row["latitude"]]), city.box, city.grid)
             assert (int(centre[0][0]), int(centre[1][0])) == at[1:]
-            assert row["area"] == ("First" if row["row"] < 3 else "=cmd()")
+            assert row["area"] == (AREAS[at[1:]] or None)
 
     def test_a_cell_names_its_streets_of_the_shift_and_where_to_wait(self):
         city, expected = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", group=2, radius_m=0), expected_alerts()
