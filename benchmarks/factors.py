@@ -219,7 +219,7 @@ def forecasts_of(
 ) -> dict[str, np.ndarray]:
     """Test forecasts by variant, each kept in the cache as soon as it is there."""
     forecasts = {}
-    data = once(lambda: FitData.make(fold.history, fold.train, fold.validation))
+    data = once(lambda: FitData(fold.history.through(fold.validation.stop), fold.train, fold.validation))
     for name, (kept_inputs, start) in variants.items():
         kept = cache / f"factors_{kind}_{fold.name}_{name.replace(' ', '_').replace(',', '')}.npy"
         if not kept.exists():

@@ -26,7 +26,7 @@ from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.storage.fingerprints import sha256
 
 CITIES: Final = ("simulated", "washington_dc", "cincinnati")
-FORECASTERS: Final = ("residual_boosting", "regime_regression")
+FORECASTERS: Final = ("residual_boosting",)
 NETWORK: Final = "residual_conv_lstm"
 """Not among the default ones: a trial takes minutes."""
 SEARCHES: Final = ("bayesian", "random")

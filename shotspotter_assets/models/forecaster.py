@@ -133,15 +133,6 @@ class Forecaster:
         """
         raise NotImplementedError
 
-    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """The `validation_probability` of `fit`, for a search of settings, without a second fit where there is one.
-
-        Raises:
-            Exception: raised by `context.after_epoch`.
-        """
-        probability: Array = self.fit(history, train, validation, context).validation_probability
-        return probability
-
     def load(self, files: Mapping[str, bytes]) -> Any:
         """The fitted forecaster that `Fitted.files` stored."""
         return self.fitted.load(files)

@@ -13,12 +13,7 @@ from pydantic import BaseModel, ValidationError
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import CityFileError, CityFiles
 from shotspotter_assets.models.networks.config import NetworkConfig, StartedNetworkConfig
-from shotspotter_assets.models.next_day.settings import (
-    ForecasterSettings,
-    RegimeRegressionSettings,
-    ResidualBoostingSettings,
-    StackSettings,
-)
+from shotspotter_assets.models.next_day.settings import ForecasterSettings, ResidualBoostingSettings, StackSettings
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.forecaster import Forecaster
@@ -37,7 +32,6 @@ class Entry:
         fallback: its place among the forecasters that the live chain fits beside the candidate, to serve the best of
             them where the candidate does not pass the gate; None for all others. Baselines among the members of a
             candidate are there without being fitted again.
-        servable: whether it can be stored, and loaded without bringing code of its own.
         needs_shared: whether it needs the model of all cities.
         combines: whether it weights members. The gate is an alarm for it: it need not be better than the best baseline, which
             is a member, and is replaced where the interval of its gain lies below zero.
@@ -47,7 +41,6 @@ class Entry:
     settings: type[ForecasterSettings] = ForecasterSettings
     is_baseline: bool = False
     fallback: int | None = None
-    servable: bool = True
     needs_shared: bool = False
     combines: bool = False
 
@@ -59,7 +52,7 @@ class Entry:
 
 
 FORECASTERS: Final[Mapping[str, Entry]] = {
-    "never": Entry("simple_baselines:Never", is_baseline=True, servable=False),
+    "never": Entry("simple_baselines:Never", is_baseline=True),
     "city_mean": Entry("simple_baselines:CityMean", is_baseline=True),
     "persistence": Entry("simple_baselines:Persistence", is_baseline=True),
     "ew_kde": Entry("simple_baselines:RecencyWeightedMap", is_baseline=True, fallback=3),
@@ -68,7 +61,7 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "logistic_regression": Entry("input_baselines:LogisticRegressionForecaster", is_baseline=True),
     "gradient_boosting": Entry("input_baselines:GradientBoostingForecaster", is_baseline=True),
     "new_city": Entry("new_city:NewCityForecaster", needs_shared=True),
-    "regime_regression": Entry("regime_regression:RegimeRegressionForecaster", RegimeRegressionSettings),
+    "regime_regression": Entry("regime_regression:RegimeRegressionForecaster"),
     "residual_boosting": Entry("residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings),
     "residual_conv_lstm": Entry("conv_lstm:NetworkForecaster", StartedNetworkConfig),
     "conv_lstm": Entry("conv_lstm:NetworkForecaster", NetworkConfig),
@@ -77,7 +70,6 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
 """By name, which is also the column of its forecasts in reports."""
 
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
-SERVABLE: Final = tuple(name for name, entry in FORECASTERS.items() if entry.servable)
 TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if "search_space" in vars(entry.settings))
 """Forecasters whose settings can be searched."""
 DEFAULT_CANDIDATE: Final = "stack"
@@ -107,30 +99,6 @@ def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
     return find(name).build(settings)
 
 
-def storable(names: list[str]) -> list[str]:
-    """`names`, if each is a forecaster that can be stored.
-
-    Raises:
-        ValueError: a name is unknown, or its forecaster cannot be stored.
-    """
-    refused = [name for name in names if not find(name).servable]
-    if refused:
-        raise ValueError(f"{', '.join(refused)} cannot be stored; choose among {', '.join(SERVABLE)}.")
-    return names
-
-
-def tunable(name: str) -> str:
-    """`name`, if its settings can be searched.
-
-    Raises:
-        ValueError: there is no such forecaster, or it has no search space.
-    """
-    find(name)
-    if name not in TUNABLE:
-        raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
-    return name
-
-
 def fallbacks(candidate: str) -> tuple[str, ...]:
     """The baselines that the live chain fits beside a candidate."""
     ranks = {name: entry.fallback for name, entry in FORECASTERS.items() if entry.fallback is not None}
@@ -141,11 +109,11 @@ def candidate_of(city: City) -> Candidate:
     """The forecaster that serves the city if it passes the gate.
 
     Raises:
-        CityFileError: see `city_settings`, or the file names no servable forecaster.
+        CityFileError: see `city_settings`, or the file names no forecaster.
     """
     name = city.serves or DEFAULT_CANDIDATE
-    if name not in SERVABLE:
-        raise CityFileError(f"{city.name}.yaml: serves: {name!r} cannot serve (allowed: {', '.join(SERVABLE)})")
+    if name not in FORECASTERS:
+        raise CityFileError(f"{city.name}.yaml: serves: there is no {name!r} (allowed: {', '.join(FORECASTERS)})")
     return Candidate(name, city_settings(city, name))
 
 

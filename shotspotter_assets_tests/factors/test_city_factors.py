@@ -14,6 +14,7 @@ from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day import regime_regression
 from shotspotter_assets.models.next_day.drivers import phrase_of
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, names_of_inputs, next_day_inputs
 from shotspotter_assets.models.records import counts_sha256
@@ -136,7 +137,7 @@ def test_noise_in_a_factor_published_after_the_cutoff_changes_no_forecast(name: 
     assert np.abs(forecast(PUBLISHED, 1) - forecast(PUBLISHED, 2)).max() > 1e-3
 
 
-def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells() -> None:
+def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     cutoff = at(VALIDATION.stop)
     past = history().through(VALIDATION.stop)
     usual = past.observed.mean(axis=0)
@@ -155,14 +156,14 @@ def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells() -> N
     assert start is not None
     # A city that lacks the factor starts at the rest; one that has it starts at its slope.
     build("regime_regression").fit(history(), TRAIN, VALIDATION, FitContext(shared=start))
+    monkeypatch.setattr(regime_regression, "SHARED_VARIANCE", 1e-9)
     silent_factor = history_with(at(60), telling, np.full(290, np.nan))
-    own = build("regime_regression", shared_variance=1e-9).fit(
-        silent_factor, TRAIN, VALIDATION, FitContext(shared=start)
+    without_slope = replace(start, slopes={**start.slopes, POVERTY: 0.0})
+    own, other = (
+        build("regime_regression").fit(silent_factor, TRAIN, VALIDATION, FitContext(shared=shared))
+        for shared in (start, without_slope)
     )
     number = own.names.index(POVERTY)
-    other = build("regime_regression", shared_variance=1e-9).fit(
-        silent_factor, TRAIN, VALIDATION, FitContext(shared=replace(start, slopes={**start.slopes, POVERTY: 0.0}))
-    )
     # Its own alerts move it, and leave all other inputs at what they tell elsewhere.
     moved = (own.slopes - other.slopes) * own.scale
     kept = moved[number] / (start.slopes[POVERTY] * own.scale[number])

@@ -15,13 +15,11 @@ from shotspotter_assets.models.registry import (
     BASELINES,
     DEFAULT_CANDIDATE,
     FORECASTERS,
-    SERVABLE,
     candidate_of,
     check_forecasters,
     city_settings,
     fallbacks,
     forecaster,
-    storable,
 )
 from shotspotter_assets_tests.models.histories import (
     CITY,
@@ -107,8 +105,8 @@ def test_at_a_longer_lead_the_days_between_are_not_used(name):
     np.testing.assert_allclose(model.predict(short, day), probability, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", SERVABLE)
-def test_what_can_serve_is_loaded_from_its_files(name):
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_forecaster_is_loaded_from_its_files(name):
     model, days = fitted(name), range(TEST.start, TEST.stop + 1)
     files = model.files()
     assert all(isinstance(content, bytes) for content in files.values())
@@ -164,18 +162,15 @@ def test_the_gate_has_every_baseline_of_both_registries_and_nothing_else():
     assert gate.baselines_in(table) == [*BASELINES, *hourly]
 
 
-def test_fallbacks_are_servable_baselines_other_than_the_candidate():
+def test_fallbacks_are_baselines_other_than_the_candidate():
     assert fallbacks(DEFAULT_CANDIDATE) == ("historical_mean", "ewma", "ew_kde")
     assert fallbacks("ewma") == ("historical_mean", "ew_kde")
-    assert set(fallbacks(DEFAULT_CANDIDATE)) < set(BASELINES) & set(SERVABLE)
+    assert set(fallbacks(DEFAULT_CANDIDATE)) < set(BASELINES)
 
 
-def test_unknown_names_and_what_cannot_be_stored_are_refused():
+def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"no forecaster 'oracle'.*residual_boosting"):
         forecaster("oracle")
-    with pytest.raises(ValueError, match=r"never cannot be stored; choose among city_mean"):
-        storable(["never", "ewma", "gradient_boosting"])
-    assert storable(["ewma", "conv_lstm"]) == ["ewma", "conv_lstm"]
 
 
 def test_a_citys_file_chooses_what_serves_and_its_settings():
@@ -194,9 +189,8 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
     [
         (
             {"serves": "oracle"},
-            r"small_city\.yaml: serves: 'oracle' cannot serve \(allowed: city_mean, .*stack\)",
+            r"small_city\.yaml: serves: there is no 'oracle' \(allowed: never, .*stack\)",
         ),
-        ({"serves": "never"}, "serves: 'never' cannot serve"),
         ({"forecasters": {"oracle": {}}}, r"small_city\.yaml: forecasters: there is no 'oracle' \(allowed: never, "),
         (
             {"forecasters": {"residual_boosting": {"trees": 5}}},
@@ -219,5 +213,3 @@ def test_settings_change_the_fit():
     few = build("residual_boosting", max_trees=10, leaves=3).fit(history(), TRAIN, VALIDATION)
     assert few.settings["num_leaves"] == 3
     assert few.settings["trees"] <= 10
-    one = build("regime_regression", inverse_penalties=[0.5]).fit(history(), TRAIN, VALIDATION)
-    assert one.settings["inverse_penalty"] == 0.5

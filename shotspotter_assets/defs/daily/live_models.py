@@ -10,11 +10,10 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.conditions import newest_day
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.models.registry import SERVABLE
 from shotspotter_assets.partitions import LAST_FORTNIGHT, asset_key, day_partitions, run_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
-Sections = sections(SERVABLE)
+Sections = sections()
 
 
 class LiveModelConfig(dg.Config):

@@ -68,13 +68,13 @@ def _fold_models(
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.registry import candidate_of, city_settings, storable
+    from shotspotter_assets.models.registry import candidate_of, city_settings
     from shotspotter_assets.models.shared_models import read_shared
 
     cutoff = run_day(context)
     before, _ = fold_days(city, cutoff)
     opened, by_hand = store.open(), changes(config.settings)
-    names = storable(config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE])))
+    names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
     changed = dict(by_hand)
     changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
     settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}

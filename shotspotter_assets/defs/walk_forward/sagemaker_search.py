@@ -22,14 +22,7 @@ class SageMakerConfig(dg.Config):
     instance_type: str = Field(
         default="ml.m5.xlarge", pattern=r"^ml\.", description="Of each training job; the account needs a quota of it."
     )
-    spot: bool = Field(
-        default=False,
-        description="Run on spare machines, which cost less and may be taken away; a network then goes on from its checkpoint.",
-    )
     job_minutes: float = Field(default=60.0, ge=2.0, description="A training job is ended after them.")
-    price_per_hour: float | None = Field(
-        default=None, ge=0.0, description="USD for an hour of the instance type, to tell costs beside hours."
-    )
 
 
 def search_on_sagemaker(
@@ -40,13 +33,12 @@ def search_on_sagemaker(
     task: "TuningTask",
     study: "optuna.Study",
     cutoff: date,
-) -> str:
-    """Search by a tuning job; returns its cost.
+) -> None:
+    """Search by a tuning job.
 
     Raises:
         ValueError: role, image or a store on S3 is missing.
     """
-    from shotspotter_assets.models.tuning.sagemaker.request import Machines
     from shotspotter_assets.models.tuning.sagemaker.task_file import packed, task_file
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import search_on_sagemaker as search
@@ -69,12 +61,12 @@ def search_on_sagemaker(
     opened.write_bytes(partition, task_file(name), packed(task))
     cloud = Cloud(
         sagemaker=sagemaker.client("sagemaker"),
-        logs=sagemaker.client("logs"),
-        machines=Machines(
-            sagemaker.role, sagemaker.image, jobs.instance_type, jobs.spot, jobs.job_minutes, jobs.price_per_hour
-        ),
+        role=sagemaker.role,
+        image=sagemaker.image,
+        instance_type=jobs.instance_type,
+        job_minutes=jobs.job_minutes,
         task_uri=uri,
-        folder_uri=opened.uri(partition, f"{name}.sagemaker"),
+        output_uri=opened.uri(partition, f"{name}.sagemaker"),
         run_id=context.run.run_id,
         tags={
             "shotspotter:run": context.run.run_id,
@@ -84,9 +76,7 @@ def search_on_sagemaker(
         },
         poll_s=sagemaker.poll_s,
     )
-    bill = search(
+    search(
         task, study, cloud, trials=config.trials, minutes=config.minutes, parallel=config.parallel, seed=config.seed,
         log=context.log.info,
     )  # fmt: skip
-    context.log.info(str(bill))
-    return str(bill)

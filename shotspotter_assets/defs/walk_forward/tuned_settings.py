@@ -106,14 +106,16 @@ def _tuned_settings(
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_windows import split_days
     from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.registry import city_settings, tunable
+    from shotspotter_assets.models.registry import city_settings
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.tuning.search import open_study, search, storage_url
     from shotspotter_assets.models.tuning.task import TuningTask
     from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, tuned_file, tuned_partition
 
     cutoff = run_day(context)
-    name, opened, changed = tunable(config.forecaster), store.open(), changes(config.settings)
+    name, opened, changed = config.forecaster, store.open(), changes(config.settings)
+    if name not in TUNABLE:
+        raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
     before, _ = fold_days(city, cutoff)
     settings = city_settings(city, name, changed.get(name))
     train, validation = split_days(len(before), config.validation_share, input_days(settings))
@@ -123,17 +125,17 @@ def _tuned_settings(
     task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
     context.log.info(
         f"{city.name} {context.partition_key}: searching {', '.join(task.space)} of {name}, judged on {len(validation)} days with "
-        f"{task.positives:,} of {task.cell_days:,} cell-days occupied"
+        f"{task.observed.sum():,} of {task.observed.size:,} cell-days occupied"
     )
-    partition, cost = tuned_partition(city.name, cutoff), ""
+    partition = tuned_partition(city.name, cutoff)
     shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
     with storage_url(opened, partition, f"{name}.trials.db", shared_storage) as storage:
         study = open_study(task, storage, config.seed, config.parallel)
         if config.engine == "sagemaker":
-            cost = search_on_sagemaker(context, config, sagemaker, opened, task, study, cutoff)
+            search_on_sagemaker(context, config, sagemaker, opened, task, study, cutoff)
         else:
             search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
-        tuned = TunedSettings.of(task, cutoff, study, config.model_dump(exclude={"settings"}) | {"settings": changed})
+        tuned = TunedSettings.of(task, cutoff, study)
         files = {tuned_file(name): tuned.model_dump_json(indent=2).encode(), f"{name}.yaml": tuned.yaml.encode()}
         files[f"{name}.trials.json"] = trials_json(study)
         pictures, rows = tuning_pictures(study), trial_rows(study)
@@ -146,10 +148,6 @@ def _tuned_settings(
             "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
             **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
             "trials": tuned.trials,
-            "stopped": tuned.stopped,
-            "failed": tuned.failed,
-            "minutes_of_trials": round(tuned.seconds / 60, 2),
-            **({"cost": cost} if cost else {}),
             "best_trials": panel.table(rows),
             **{picture: panel.picture(picture, png) for picture, png in pictures.items()},
             "path": panel.stored(opened.uri(partition, tuned_file(name))),
@@ -159,5 +157,5 @@ def _tuned_settings(
 
 def input_days(settings: "ForecasterSettings") -> int:
     """Days in the longest input window that a search tries; 1 for forecasters without such a window."""
-    parameter = settings.search_space(has_shared=False).get("days")
+    parameter = settings.search_space().get("days")
     return max(getattr(parameter, "choices", (1,)))

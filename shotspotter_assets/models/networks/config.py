@@ -14,7 +14,7 @@ class NetworkConfig(ForecasterSettings):
     """Settings of the network and its training; `days` must be a power of two >= 2 ** recurrent_layers."""
 
     @classmethod
-    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+    def search_space(cls) -> "dict[str, BaseDistribution]":
         """Without the class weight: losses of trials have to be in the same units to be compared by their epochs."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 

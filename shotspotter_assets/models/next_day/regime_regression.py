@@ -27,7 +27,6 @@ from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
-from shotspotter_assets.models.next_day.settings import RegimeRegressionSettings
 from shotspotter_assets.models.next_day.shrunk_regression import (
     BLOCK_ROWS,
     fit_shrunk_regression,
@@ -36,6 +35,10 @@ from shotspotter_assets.models.next_day.shrunk_regression import (
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.shared_models import PLACES, required_inputs
 
+INVERSE_PENALTIES: Final = (1e-3, 1e-2)
+"""Variances of the standardised weights around zero that are tried where there is no model of all cities."""
+SHARED_VARIANCE: Final = 3e-4
+"""Variance of the standardised weights around those of all cities (`benchmarks/shared_model.py`)."""
 FACTOR_VARIANCE: Final = 1e-2
 """Variance of the standardised weights of factors of places: where no other city has a factor, little is known of it before."""
 
@@ -54,11 +57,6 @@ class FitData:
     train: range
     validation: range
     inputs_of: Callable[[History, Integers], Inputs] = next_day_inputs
-
-    @classmethod
-    def make(cls, history: History, train: range, validation: range) -> "FitData":
-        """From a history that may go on after the validation window."""
-        return cls(history.through(validation.stop), train, validation)
 
     @property
     def both(self) -> range:
@@ -163,11 +161,6 @@ class FittedRegression(Fitted):
         """See `Fitted.drivers`."""
         return main_drivers(next_day_inputs(history, [day]), self.slopes)
 
-    def validated(self, data: FitData) -> Array:
-        """Forecasts of the validation window, shape (days, cells)."""
-        ordinary = expit(self.logit(data.validation_inputs))
-        return clip_probability(with_firework_days(data.history, data.validation, ordinary, self))
-
 
 class Regressions(NamedTuple):
     """One regression fitted on the training days, one on training and validation days, with the same penalty."""
@@ -185,72 +178,44 @@ class RegimeRegressionForecaster(Forecaster):
     name = "regime_regression"
     fitted = FittedRegression
 
-    def __init__(self, settings: RegimeRegressionSettings) -> None:
-        self.settings = settings
-
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedRegression:
         """See `Forecaster.fit`."""
-        return fit_regressions(FitData.make(history, train, validation), context.shared, self.settings).both
-
-    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """See `Forecaster.validate`."""
-        data = FitData.make(history, train, validation)
-        train_fit, _ = _tuned(data, context.shared, _tried(context.shared, self.settings))
-        probability: Array = train_fit.validation_probability
-        return probability
+        return fit_regressions(FitData(history.through(validation.stop), train, validation), context.shared).both
 
 
-def fit_regressions(
-    data: FitData,
-    shared: SharedStart | None = None,
-    settings: RegimeRegressionSettings = RegimeRegressionSettings(),  # noqa: B008  # it is frozen
-) -> Regressions:
+def fit_regressions(data: FitData, shared: SharedStart | None = None) -> Regressions:
     """The regressions that start at that of all cities, else with the penalty that the validation window chooses.
 
     Made once for all forecasters that start there.
-
-    Args:
-        data: the days.
-        shared: the regression of all cities.
-        settings: the penalties that are tried without one, and the variance around it (`benchmarks/shared_model.py`).
 
     Raises:
         OtherInputsError: `shared` was fitted on other inputs.
         ValueError: there is nothing to learn.
     """
-    tried = _tried(shared, settings)
-
-    def fit() -> Regressions:
-        train, penalty = _tuned(data, shared, tried)
-        [both] = _fits(data, data.to_fit(data.both), [penalty], shared, train)
-        chosen = {"settings": train.settings, "validation_probability": train.validation_probability}
-        return Regressions(train, replace(both, **chosen))
-
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
-    return data.history.cached(f"regressions {tried} {shared and shared.origin}", windows, fit)
+    return data.history.cached(f"regressions {shared and shared.origin}", windows, lambda: _regressions(data, shared))
 
 
-def _tried(shared: SharedStart | None, settings: RegimeRegressionSettings) -> tuple[float, ...]:
-    return tuple(settings.inverse_penalties) if shared is None else (settings.shared_variance,)
-
-
-def _tuned(data: FitData, shared: SharedStart | None, tried: Sequence[float]) -> tuple[FittedRegression, float]:
-    """(regression of the training window, inverse penalty), the penalty being the one that the validation window chooses."""
-    if shared is not None and required_inputs(shared.slopes) != required_inputs(data.validation_inputs.names):
+def _regressions(data: FitData, shared: SharedStart | None) -> Regressions:
+    inputs, observed = data.validation_inputs, data.history.observed[data.scoring_days]
+    if shared is not None and required_inputs(shared.slopes) != required_inputs(inputs.names):
         raise OtherInputsError(
             f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
         )
+    tried = INVERSE_PENALTIES if shared is None else (SHARED_VARIANCE,)
     fits = list(_fits(data, data.to_fit(data.train), tried, shared))
     at = data.scoring_days - data.validation.start
-    inputs, observed = data.validation_inputs, data.history.observed[data.scoring_days]
     losses = [float(log_losses(expit(fit.logit(inputs))[at], observed).mean()) for fit in fits]
     best = int(np.argmin(losses))
+    train = fits[best]
     settings: dict[str, object] = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
-    origin: dict[str, object] = {} if shared is None else {"shared": shared.origin}
-    probability = fits[best].validated(data)
-    return replace(fits[best], settings=settings | origin, validation_probability=probability), tried[best]
+    if shared is not None:
+        settings["shared"] = shared.origin
+    probability = train.predict(data.history, data.validation)
+    [both] = _fits(data, data.to_fit(data.both), [tried[best]], shared, train)
+    return Regressions(train, replace(both, settings=settings, validation_probability=probability))
 
 
 def _fits(

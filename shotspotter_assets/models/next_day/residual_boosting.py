@@ -96,7 +96,7 @@ class ResidualBoostingForecaster(Forecaster):
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualBoosting:
         """See `Forecaster.fit`."""
-        data = FitData.make(history, train, validation)
+        data = FitData(history.through(validation.stop), train, validation)
         regressions = fit_regressions(data, context.shared)
         chosen = self._chosen(data, regressions.train)
         trees = self._boosted(data, data.to_fit(data.both), regressions.both, chosen.trees) if chosen.trees else None
@@ -108,11 +108,6 @@ class ResidualBoostingForecaster(Forecaster):
             validation_probability=chosen.probability,
             trees=trees,
         )
-
-    def validate(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Array:
-        """See `Forecaster.validate`."""
-        data = FitData.make(history, train, validation)
-        return self._chosen(data, fit_regressions(data, context.shared).train).probability
 
     def _chosen(self, data: FitData, regression: FittedRegression) -> _Chosen:
         booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)

@@ -4,9 +4,9 @@ Baselines have no settings: what they choose is chosen on the validation window,
 beat.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -18,45 +18,16 @@ class ForecasterSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
-        """Distributions by setting.
-
-        Args:
-            has_shared: whether there is a model of all cities.
-        """
+    def search_space(cls) -> "dict[str, BaseDistribution]":
+        """Distributions by setting."""
         return {}
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-class RegimeRegressionSettings(ForecasterSettings):
-    """Settings of `regime_regression`."""
-
-    @classmethod
-    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
-        from optuna.distributions import FloatDistribution
-
-        if has_shared:
-            return {"shared_variance": FloatDistribution(1e-5, 1e-1, log=True)}
-        return {"inverse_penalties": FloatDistribution(1e-5, 1.0, log=True)}
-
-    inverse_penalties: Annotated[list[float], BeforeValidator(_as_list)] = Field(
-        default=[1e-3, 1e-2],
-        min_length=1,
-        description="Inverse L2 penalties that are tried on the validation window where there is no model of all cities.",
-    )
-    shared_variance: float = Field(
-        default=3e-4, gt=0.0, description="Variance of the standardised weights around those of all cities."
-    )
 
 
 class ResidualBoostingSettings(ForecasterSettings):
     """Settings of `residual_boosting`."""
 
     @classmethod
-    def search_space(cls, has_shared: bool) -> "dict[str, BaseDistribution]":
+    def search_space(cls) -> "dict[str, BaseDistribution]":
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         return {

@@ -72,9 +72,8 @@ def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int =
         pruner=optuna.pruners.MedianPruner(n_startup_trials=MIN_COMPARED_TRIALS, n_warmup_steps=MIN_EPOCHS),
     )
     if START_LOSS not in study.user_attrs:
-        loss, lists = task.loss({}), {name: getattr(task.settings, name) for name in task.space}
-        start = {name: one[0] if isinstance(one, list) and len(one) == 1 else one for name, one in lists.items()}
-        with suppress(TypeError, ValueError):  # the settings lie outside the space
+        loss, start = task.loss({}), {name: getattr(task.settings, name) for name in task.space}
+        with suppress(ValueError):  # the settings lie outside the space
             study.add_trial(optuna.trial.create_trial(params=start, distributions=task.space, value=loss))
         study.set_user_attr(START_LOSS, loss)
     return study
@@ -109,7 +108,7 @@ def search(
                 raise optuna.TrialPruned(f"worse than the median of the trials before at epoch {epoch}")
 
         values = {name: suggested(trial, name, one) for name, one in task.space.items()}
-        return task.loss(values, after_epoch, lambda line: log(f"trial {trial.number}: {line}"))
+        return task.loss(values, after_epoch)
 
     def after_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         value = trial.state.name.lower() if trial.value is None else f"log loss {trial.value:.6f}"

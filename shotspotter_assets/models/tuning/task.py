@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
@@ -18,9 +19,6 @@ from shotspotter_assets.storage.fingerprints import sha256
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-Values = Mapping[str, Any]
-"""Values of a search space, by setting; empty for the settings without a search."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class TuningTask:
     context: FitContext
 
     def __post_init__(self) -> None:
-        if not self._observed.any():
+        if not self.observed.any():
             first, last = (self.history.days()[day] for day in (self.validation.start, self.validation.stop - 1))
             raise ValueError(
                 f"City {self.history.city.name}: no covered cell has an alert from {first} to {last}, the validation window, so "
@@ -54,13 +52,14 @@ class TuningTask:
             )
 
     @property
-    def _observed(self) -> Any:
+    def observed(self) -> npt.NDArray[np.bool_]:
+        """Whether each covered cell had an alert in the validation window, shape (days, cells)."""
         return self.history.observed[self.validation.start : self.validation.stop]
 
     @cached_property
     def space(self) -> "dict[str, BaseDistribution]":
         """The searched settings."""
-        return self.settings.search_space(self.context.shared is not None)
+        return self.settings.search_space()
 
     @cached_property
     def key(self) -> str:
@@ -71,39 +70,17 @@ class TuningTask:
         parts.append(counts_sha256(self.history.in_coverage.astype(np.uint8)))
         return sha256(json.dumps(parts, sort_keys=True))[:16]
 
-    def loss(
-        self,
-        values: Values,
-        after_epoch: Callable[[int, float], None] | None = None,
-        log: Callable[[str], None] = lambda _: None,
-    ) -> float:
+    def loss(self, values: Mapping[str, Any], after_epoch: Callable[[int, float], None] | None = None) -> float:
         """Log loss of the validation window in nats per cell-day, fitted on the training window with some values.
 
         Args:
-            values: of the search space.
+            values: of the search space, by setting; empty for the settings without a search.
             after_epoch: takes the number of each epoch of a network, from 1, and its validation loss; may raise to stop.
-            log: takes lines on the progress.
 
         Raises:
-            FloatingPointError: a network diverges, or a forecast is not a number.
+            FloatingPointError: a network diverges.
         """
         settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
-        built = forecaster(self.forecaster, settings)
-        context = replace(self.context, after_epoch=after_epoch, log=log)
-        probability = built.validate(self.history, self.train, self.validation, context)
-        wrong = int((~np.isfinite(probability)).sum())
-        if wrong:
-            raise FloatingPointError(
-                f"{wrong:,} of {probability.size:,} forecasts of the validation window are not numbers"
-            )
-        return float(log_losses(probability, self._observed).mean())
-
-    @property
-    def positives(self) -> int:
-        """Cell-days with an alert in the validation window."""
-        return int(self._observed.sum())
-
-    @property
-    def cell_days(self) -> int:
-        """Covered cell-days of the validation window."""
-        return int(self._observed.size)
+        context = replace(self.context, after_epoch=after_epoch)
+        fitted = forecaster(self.forecaster, settings).fit(self.history, self.train, self.validation, context)
+        return float(log_losses(fitted.validation_probability, self.observed).mean())

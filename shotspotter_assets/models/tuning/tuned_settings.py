@@ -1,13 +1,11 @@
 """The stored outcome of a search: the settings with the least validation loss, as a record and as YAML for the city's file."""
 
 from datetime import date
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, finished_trials
 from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.storage.store import Partition, Store
@@ -35,32 +33,14 @@ class TunedSettings(BaseModel):
     gain: float
     """The difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
     trials: int
-    """Finished trials; `stopped` of them were pruned and `failed` failed."""
-    stopped: int
-    failed: int
-    seconds: float
-    """Duration of all trials."""
-    train_first: date
-    train_last: date
-    validation_first: date
-    validation_last: date
-    data_sha256: str
-    """Of the counts before the cutoff."""
-    key: str
-    """See `TuningTask.key`."""
-    config: dict[str, JsonValue]
-    """Configuration of the run."""
-    versions: dict[str, str]
+    """Finished trials."""
 
     @classmethod
-    def of(cls, task: TuningTask, fold: date, study: "optuna.Study", config: dict[str, Any]) -> "TunedSettings":
+    def of(cls, task: TuningTask, fold: date, study: "optuna.Study") -> "TunedSettings":
         """The outcome of a study."""
-        finished, start, loss = finished_trials(study), study.user_attrs[START_LOSS], best_loss(study)
-        states = [trial.state.name for trial in finished]
+        start, loss = study.user_attrs[START_LOSS], best_loss(study)
         values = study.best_params if loss < start else {}
         changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
-        days = task.history.days()
-        first, last = ([days[at].item() for at in (window[0], window[-1])] for window in (task.train, task.validation))
         return cls(
             city=task.history.city.name,
             fold=fold,
@@ -68,19 +48,8 @@ class TunedSettings(BaseModel):
             settings={name: changed[name] for name in values},
             loss=loss,
             start_loss=start,
-            gain=(start - loss) * task.cell_days / task.positives,
-            trials=len(finished),
-            stopped=states.count("PRUNED"),
-            failed=states.count("FAIL"),
-            seconds=sum(trial.duration.total_seconds() for trial in finished if trial.duration),
-            train_first=first[0],
-            train_last=first[1],
-            validation_first=last[0],
-            validation_last=last[1],
-            data_sha256=task.history.data_sha256(),
-            key=task.key,
-            config=config,
-            versions=installed_versions() | {"optuna": version("optuna")},
+            gain=(start - loss) * task.observed.size / task.observed.sum(),
+            trials=len(finished_trials(study)),
         )
 
     @property

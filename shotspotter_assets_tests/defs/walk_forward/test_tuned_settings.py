@@ -11,14 +11,14 @@ import pytest
 
 from shotspotter_assets.defs.resources import SageMakerResource
 from shotspotter_assets.defs.walk_forward.tuned_settings import STORAGE_VARIABLE
-from shotspotter_assets.models.tuning.sagemaker.log_lines import result_line
 from shotspotter_assets.models.tuning.tuned_settings import read_tuned, tuned_folds
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
 from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
+from shotspotter_assets_tests.models.tuning.tasks import VALUES, texts
 from shotspotter_assets_tests.s3_server import S3Server
 
-CITY, FOLD, REGRESSION = "tiny_city", date(2024, 1, 1), "regime_regression"
+CITY, FOLD, BOOSTING = "tiny_city", date(2024, 1, 1), "residual_boosting"
 
 
 def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: Any) -> Mapping[str, Any]:
@@ -26,7 +26,7 @@ def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: 
     on = resources(root)
     if on_aws is not None:
         on["sagemaker"] = on_aws
-    config = {"tuned_settings": {"forecaster": REGRESSION} | config}
+    config = {"tuned_settings": config}
     result = materialize(CITY, ["tuned_settings"], on, partition_key=str(FOLD), config=config, instance=instance)
     [event] = result.get_asset_materialization_events()
     return event.step_materialization_data.materialization.metadata
@@ -42,28 +42,26 @@ def test_search_from_the_launchpad_goes_on_with_more_trials(
 ) -> None:
     metadata = tune(str(root), instance, trials=3)
     store = Store(str(root))
-    tuned = read_tuned(store, CITY, FOLD, REGRESSION)
-    assert tuned_folds(store, CITY, REGRESSION) == [FOLD]
-    assert (tuned.forecaster, tuned.trials, tuned.stopped, tuned.failed) == (REGRESSION, 3, 0, 0)
-    # No day from the cutoff on.
-    assert tuned.validation_last == date(2023, 12, 31)
+    tuned = read_tuned(store, CITY, FOLD, BOOSTING)
+    assert tuned_folds(store, CITY, BOOSTING) == [FOLD]
+    assert (tuned.forecaster, tuned.trials) == (BOOSTING, 3)
     assert tuned.loss <= tuned.start_loss
     assert tuned.yaml in metadata["for_the_city_file"].value
     folder = root / "tuned_settings" / f"city={CITY}" / f"fold={FOLD}"
-    assert (folder / f"{REGRESSION}.yaml").read_text() == tuned.yaml
-    assert (folder / f"{REGRESSION}.history.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / f"{BOOSTING}.yaml").read_text() == tuned.yaml
+    assert (folder / f"{BOOSTING}.history.png").read_bytes().startswith(b"\x89PNG")
     assert metadata["history"].value.startswith("![history](data:image/png;base64,iVBOR")
     tune(str(root), instance, trials=4)
-    assert len(json.loads((folder / f"{REGRESSION}.trials.json").read_text())) == 4
+    assert len(json.loads((folder / f"{BOOSTING}.trials.json").read_text())) == 4
     tune(str(root), instance, trials=50, minutes=0)
-    assert read_tuned(store, CITY, FOLD, REGRESSION).trials == 4
+    assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 4
     monkeypatch.setenv(STORAGE_VARIABLE, f"sqlite:///{root.parent}/shared.db")
     tune(str(root), instance, trials=1)
-    assert read_tuned(store, CITY, FOLD, REGRESSION).trials == 1
+    assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 1
 
 
 def test_unusable_requests_are_refused(root: Path, instance: dg.DagsterInstance) -> None:
-    with pytest.raises(ValueError, match="no forecaster 'boosting'"):
+    with pytest.raises(ValueError, match="boosting has no settings"):
         tune(str(root), instance, forecaster="boosting")
     with pytest.raises(ValueError, match="stack has no settings"):
         tune(str(root), instance, forecaster="stack")
@@ -86,16 +84,15 @@ def test_search_on_sagemaker_with_a_store_on_s3(
         if file.is_file():
             s3_server.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(root)}")
     aws = FakeAws(
-        lambda request: [Job({"shared_variance": "0.02"}, lines=[result_line(1e-9, 1.0)])] * 2,
+        lambda request: [Job(texts(VALUES), objective=1e-9)] * 2,
         ("InProgress", "Completed"),
     )
     monkeypatch.setattr(SageMakerResource, "client", lambda self, service: aws)
     machines = SageMakerResource(role="arn:aws:iam::123456789012:role/training", image="image", poll_s=0.0)
-    settings = {"instance_type": "ml.c6i.large", "price_per_hour": 0.1}
-    metadata = tune(s3_store_root, instance, machines, trials=3, engine="sagemaker", sagemaker=settings)
-    tuned = read_tuned(Store(s3_store_root, s3_server.client()), CITY, FOLD, REGRESSION)
-    assert tuned.settings == {"shared_variance": 0.02}
-    assert metadata["cost"].value == "2 training jobs, 1.00 h billed, 0.10 USD"
+    settings = {"instance_type": "ml.c6i.large"}
+    tune(s3_store_root, instance, machines, trials=3, engine="sagemaker", sagemaker=settings)
+    tuned = read_tuned(Store(s3_store_root, s3_server.client()), CITY, FOLD, BOOSTING)
+    assert tuned.settings == VALUES
     definition = aws.request["TrainingJobDefinition"]
     assert definition["ResourceConfig"]["InstanceType"] == "ml.c6i.large"
     assert definition["OutputDataConfig"]["S3OutputPath"].startswith(f"{s3_store_root}/tuned_settings/city={CITY}/")

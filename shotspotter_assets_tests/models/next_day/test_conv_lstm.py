@@ -37,7 +37,7 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
 
 
 def test_started_at_the_regression_it_is_never_worse_than_that_on_the_validation_window():
-    network, data = fitted("residual_conv_lstm"), FitData.make(history(), TRAIN, VALIDATION)
+    network, data = fitted("residual_conv_lstm"), FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
     at = data.scoring_days - VALIDATION.start
     observed = data.history.observed[data.scoring_days]
     loss = log_losses(network.validation_probability[at], observed).mean()

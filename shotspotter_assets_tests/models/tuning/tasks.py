@@ -1,5 +1,7 @@
 """Searches on the made-up city of the forecasters' tests."""
 
+import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -8,6 +10,17 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.registry import FORECASTERS
 from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets_tests.models.histories import FAST, TRAIN, VALIDATION, history
+
+VALUES: dict[str, Any] = {
+    "leaves": 5, "learning_rate": 0.2, "max_trees": 60, "min_leaf_rows": 60, "l2": 50.0, "path_smooth": 20.0,
+    "input_share": 0.5, "goss": False, "row_share": 0.8,
+}  # fmt: skip
+"""Of the search space of `residual_boosting`."""
+
+
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values as SageMaker suggests them, beside a hyperparameter of its own."""
+    return {name: json.dumps(value) for name, value in values.items()} | {"_tuning_objective_metric": "validation_loss"}
 
 
 @cache

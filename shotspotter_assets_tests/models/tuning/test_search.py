@@ -16,20 +16,20 @@ from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.models.tuning.tuned_settings import TunedSettings
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent
-from shotspotter_assets_tests.models.tuning.tasks import task_of
+from shotspotter_assets_tests.models.tuning.tasks import VALUES, task_of
 
-REGRESSION, BOOSTING = "regime_regression", "residual_boosting"
+BOOSTING, FOLD = "residual_boosting", date(2021, 12, 17)
 
 
 def searched(storage: str | None, trials: int, lines: list[str] | None = None, **more: Any) -> optuna.Study:
-    task, given = task_of(REGRESSION), {"minutes": 5.0, "parallel": 1, "seed": 0} | more
+    task, given = task_of(BOOSTING), {"minutes": 5.0, "parallel": 1, "seed": 0} | more
     study = open_study(task, storage, given["seed"])
     search(task, study, trials, given["minutes"], given["parallel"], ([] if lines is None else lines).append)
     return study
 
 
 def test_search_goes_on_from_its_storage(tmp_path: Path) -> None:
-    place = Store(str(tmp_path)), Partition("tuned_settings", CITY.name, "fold", date(2021, 12, 17)), "a.trials.db"
+    place = Store(str(tmp_path)), Partition("tuned_settings", CITY.name, "fold", FOLD), "a.trials.db"
     lines: list[str] = []
     with storage_url(*place) as url:
         before = [trial.params for trial in searched(url, 3).trials]
@@ -45,23 +45,23 @@ def test_search_goes_on_from_its_storage(tmp_path: Path) -> None:
 
 
 def test_best_settings_are_yaml_for_the_city_file() -> None:
-    task = task_of(REGRESSION)
+    task = task_of(BOOSTING)
     study = open_study(task, None, 0)
-    for loss in (0.5, 0.01):
-        trial = optuna.trial.create_trial(
-            params={"inverse_penalties": loss / 5}, distributions=task.space, value=loss * study.user_attrs[START_LOSS]
+    for share, leaves in ((0.5, 9), (0.01, 5)):
+        loss = share * study.user_attrs[START_LOSS]
+        study.add_trial(
+            optuna.trial.create_trial(params=VALUES | {"leaves": leaves}, distributions=task.space, value=loss)
         )
-        study.add_trial(trial)
-    tuned = TunedSettings.of(task, date(2021, 12, 17), study, {})
-    assert tuned.settings == {"inverse_penalties": [0.002]}
+    tuned = TunedSettings.of(task, FOLD, study)
+    assert tuned.settings == VALUES
     assert tuned.loss == pytest.approx(0.01 * tuned.start_loss)
     assert tuned.gain > 0
     city = City.model_validate(CITY.model_dump(mode="json") | yaml.safe_load(tuned.yaml))
-    assert city_settings(city, REGRESSION).model_dump()["inverse_penalties"] == [0.002]
+    assert city_settings(city, BOOSTING).model_dump()["leaves"] == 5
 
 
 def test_nothing_better_changes_nothing() -> None:
-    tuned = TunedSettings.of(task_of(REGRESSION), date(2021, 12, 17), open_study(task_of(REGRESSION), None, 0), {})
+    tuned = TunedSettings.of(task_of(BOOSTING), FOLD, open_study(task_of(BOOSTING), None, 0))
     assert (tuned.settings, tuned.gain) == ({}, 0)
     assert yaml.safe_load(tuned.yaml) is None
 
@@ -69,7 +69,7 @@ def test_nothing_better_changes_nothing() -> None:
 class Curve(TuningTask):
     """A task whose loss is given: `filters` by epoch, and diverging where the dropout is high."""
 
-    def loss(self, values: Any, after_epoch: Any = None, log: Any = None) -> float:
+    def loss(self, values: Any, after_epoch: Any = None) -> float:
         level = float(values.get("filters", 1))
         if values.get("dropout", 0) > 0.45:
             raise FloatingPointError("the loss is not finite")
@@ -92,22 +92,20 @@ def test_bad_trials_are_pruned_and_diverging_ones_fail() -> None:
 
 
 @pytest.mark.parametrize("name", TUNABLE)
-@pytest.mark.parametrize("has_shared", [False, True])
-def test_settings_take_the_ends_of_their_space(name: str, has_shared: bool) -> None:
+def test_settings_take_the_ends_of_their_space(name: str) -> None:
     settings = FORECASTERS[name].settings
-    for key, one in settings.search_space(has_shared).items():
+    for key, one in settings.search_space().items():
         ends = getattr(one, "choices", None) or (one.low, one.high)
         assert all(settings(**{key: end}) for end in ends)
 
 
 def test_key_depends_on_settings_and_windows() -> None:
     task = task_of(BOOSTING)
-    others = [task_of(BOOSTING, leaves=9), task_of(REGRESSION)]
-    others.append(TuningTask(BOOSTING, task.settings, task.history, range(190), VALIDATION, FitContext()))
-    assert len({task.key, *(other.key for other in others)}) == 4
+    shorter = TuningTask(BOOSTING, task.settings, task.history, range(190), VALIDATION, FitContext())
+    assert len({task.key, task_of(BOOSTING, leaves=9).key, shorter.key}) == 3
     assert task_of(BOOSTING).key == task.key
 
 
 def test_validation_window_without_alerts_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no covered cell has an alert from .* Choose a later fold"):
-        task_of(REGRESSION, silent())
+        task_of(BOOSTING, silent())

@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import asdict
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.registry import find
 from shotspotter_assets.models.tuning.task import TuningTask
 
-_REMEDY: Final = "Push an image of the version that runs beside Dagster, and set SHOTSPOTTER_SAGEMAKER_IMAGE to it."
-
 
 def task_file(name: str) -> str:
     """The task of a forecaster's search."""
@@ -24,7 +22,7 @@ def task_file(name: str) -> str:
 
 
 def packed(task: TuningTask) -> bytes:
-    """The task without its context's functions and checkpoint."""
+    """The task without its context's functions."""
     history, shared = task.history, task.context.shared
     arrays: dict[str, Any] = {"counts": history.counts, "in_coverage": history.in_coverage}
     if history.evening is not None:
@@ -45,9 +43,8 @@ def packed(task: TuningTask) -> bytes:
         "of_days": [[one.name, one.known_from.isoformat(), one.days_late] for one in history.factors.of_days],
         "key": task.key,
     }
-    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
     return file.getvalue()
 
 
@@ -59,31 +56,31 @@ def unpacked(content: bytes) -> TuningTask:
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
-    about = json.loads(arrays.pop("about").tobytes())
-    try:
-        train, validation = (range(*window) for window in about["windows"])
-        of_cells = [
-            OfCells(name, date.fromisoformat(known_from), arrays[f"cells_{at}"])
-            for at, (name, known_from) in enumerate(about["of_cells"])
-        ]
-        of_days = [
-            OfDays(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
-            for at, (name, known_from, days_late) in enumerate(about["of_days"])
-        ]
-        history = History(
-            City.model_validate_json(about["city"]),
-            date.fromisoformat(about["first_day"]),
-            arrays["counts"],
-            arrays["in_coverage"],
-            arrays.get("evening"),
-            about["lead"],
-            CityFactors(tuple(of_cells), tuple(of_days)),
-        )
-        shared = None if about["shared"] is None else SharedStart(**about["shared"])
-        settings = find(about["forecaster"]).settings.model_validate(about["settings"])
-        task = TuningTask(about["forecaster"], settings, history, train, validation, FitContext(shared))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"The task cannot be read ({error}). {_REMEDY}") from error
+    about = json.loads(arrays["about"].tobytes())
+    of_cells = [
+        OfCells(name, date.fromisoformat(known_from), arrays[f"cells_{at}"])
+        for at, (name, known_from) in enumerate(about["of_cells"])
+    ]
+    of_days = [
+        OfDays(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
+        for at, (name, known_from, days_late) in enumerate(about["of_days"])
+    ]
+    history = History(
+        City.model_validate_json(about["city"]),
+        date.fromisoformat(about["first_day"]),
+        arrays["counts"],
+        arrays["in_coverage"],
+        arrays.get("evening"),
+        about["lead"],
+        CityFactors(tuple(of_cells), tuple(of_days)),
+    )
+    train, validation = (range(*window) for window in about["windows"])
+    shared = None if about["shared"] is None else SharedStart(**about["shared"])
+    settings = find(about["forecaster"]).settings.model_validate(about["settings"])
+    task = TuningTask(about["forecaster"], settings, history, train, validation, FitContext(shared))
     if task.key != about["key"]:
-        raise ValueError(f"The task was made for another search space or other settings. {_REMEDY}")
+        raise ValueError(
+            "Another version made the task. Push an image of the version that runs beside Dagster, and set "
+            "SHOTSPOTTER_SAGEMAKER_IMAGE to it."
+        )
     return task

@@ -1,22 +1,28 @@
-"""A search on SageMaker: create a tuning job, wait for its end, read the log of each training job, add the trials to the study."""
+"""A search on SageMaker: create a tuning job, wait for its end, and add its training jobs to the study as trials."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shotspotter_assets.models.tuning.sagemaker.log_lines import JobLog, read_log
-from shotspotter_assets.models.tuning.sagemaker.request import NAME_START, Machines, suggested_values, tuning_request
+from shotspotter_assets.models.tuning.sagemaker.train import OBJECTIVE, TASK_CHANNEL
 from shotspotter_assets.models.tuning.search import finished_trials
 from shotspotter_assets.models.tuning.task import TuningTask
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.distributions import BaseDistribution
 
-LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+NAME_START: Final = "tune-"
+"""Start of the names of all tuning jobs of this project."""
 UNDER_WAY: Final = ("InProgress", "Stopping")
-"""Statuses of jobs that have not ended."""
-POLL_S: Final = 15.0
+"""Statuses of tuning jobs that have not ended."""
+MIN_RUNTIME_S: Final = 120
+"""Minimum of SageMaker for the time limit of a tuning job."""
+SPARE_S: Final = 600
+"""Time after the search's minutes in which training jobs may finish."""
+VOLUME_GB: Final = 10
 
 
 @dataclass(frozen=True)
@@ -25,36 +31,27 @@ class Cloud:
 
     Attributes:
         sagemaker: boto3 client.
-        logs: boto3 client of CloudWatch Logs.
-        machines: of the training jobs.
+        role: ARN of the role of training jobs.
+        image: address of the project's image in ECR.
+        instance_type: of the training jobs, such as ml.m5.xlarge.
+        job_minutes: time limit of a training job.
         task_uri: of the task's file on S3.
-        folder_uri: on S3, for the files of the training jobs.
+        output_uri: folder on S3 for the output of the training jobs.
         run_id: of the Dagster run.
-        tags: of the tuning job.
+        tags: of the tuning job, which its training jobs inherit.
         poll_s: seconds between two requests for the status.
     """
 
     sagemaker: Any
-    logs: Any
-    machines: Machines
+    role: str
+    image: str
+    instance_type: str
+    job_minutes: float
     task_uri: str
-    folder_uri: str
+    output_uri: str
     run_id: str
     tags: Mapping[str, str]
-    poll_s: float = POLL_S
-
-
-@dataclass(frozen=True)
-class Bill:
-    """Training jobs of a search, and their billed hours."""
-
-    jobs: int
-    hours: float
-    price_per_hour: float | None = None
-
-    def __str__(self) -> str:
-        cost = "" if self.price_per_hour is None else f", {self.hours * self.price_per_hour:.2f} USD"
-        return f"{self.jobs} training jobs, {self.hours:.2f} h billed{cost}"
+    poll_s: float
 
 
 def search_on_sagemaker(
@@ -67,7 +64,7 @@ def search_on_sagemaker(
     parallel: int,
     seed: int,
     log: Callable[[str], None],
-) -> Bill:
+) -> None:
     """Add the training jobs of one tuning job to a study as trials. The tuning job is stopped if this is interrupted.
 
     Args:
@@ -86,15 +83,12 @@ def search_on_sagemaker(
     """
     jobs = trials - len(finished_trials(study))
     if jobs <= 0 or minutes <= 0:
-        return Bill(0, 0.0, cloud.machines.price_per_hour)
+        return
     name = f"{NAME_START}{task.key}-{cloud.run_id.replace('-', '')[:8]}"
-    request = tuning_request(
-        name, task.space, cloud.task_uri, cloud.folder_uri, cloud.machines,
-        jobs=jobs, parallel=parallel, minutes=minutes, seed=seed, tags=cloud.tags,
-    )  # fmt: skip
+    request = tuning_request(name, task.space, cloud, jobs=jobs, parallel=parallel, minutes=minutes, seed=seed)
     job = {"HyperParameterTuningJobName": name}
     cloud.sagemaker.create_hyper_parameter_tuning_job(**request)
-    log(f"created the tuning job {name}: {jobs} training jobs on {cloud.machines.instance_type}, {parallel} at a time")
+    log(f"created the tuning job {name}: {jobs} training jobs on {cloud.instance_type}, {parallel} at a time")
     status = UNDER_WAY[0]
     try:
         while status in UNDER_WAY:
@@ -104,60 +98,126 @@ def search_on_sagemaker(
     finally:
         if status in UNDER_WAY:
             cloud.sagemaker.stop_hyper_parameter_tuning_job(**job)
-            log(f"the tuning job {name} is stopped")
     pages = cloud.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(**job)
-    billed_s, added, reasons = 0.0, 0, [described.get("FailureReason", "")]
-    summaries = [summary for page in pages for summary in page["TrainingJobSummaries"]]
-    for summary in summaries:
-        training_job = summary["TrainingJobName"]
-        trained = cloud.sagemaker.describe_training_job(TrainingJobName=training_job)
-        billed_s += trained.get("BillableTimeInSeconds", trained.get("TrainingTimeInSeconds", 0))
-        trial = _trial(task, summary, read_log(_lines(cloud.logs, training_job)))
+    added, reasons = 0, {described.get("FailureReason", "")}
+    for summary in (summary for page in pages for summary in page["TrainingJobSummaries"]):
+        trial, reason = _trial(task, summary), summary.get("FailureReason", "")
         if trial is None:
-            reasons.append(summary.get("FailureReason") or trained["SecondaryStatus"])
-            log(f"{training_job}: {summary['TrainingJobStatus']}, no trial: {reasons[-1]}")
+            reasons.add(reason)
+            log(f"{summary['TrainingJobName']}: {summary['TrainingJobStatus']}, no trial: {reason}")
             continue
         study.add_trial(trial)
         added += 1
-        log(f"{training_job}: {trial.state.name.lower()}, log loss {trial.value}, {trial.params}")
+        log(f"{summary['TrainingJobName']}: {trial.state.name.lower()}, log loss {trial.value}, {trial.params}")
     if not added:
-        why = "; ".join(sorted({*reasons} - {""})) or "it has no training job"
+        why = "; ".join(sorted(reasons - {""})) or "it has no training job"
         raise RuntimeError(f"The tuning job {name} has tried no settings: {why}. Its log is in CloudWatch.")
-    return Bill(len(summaries), billed_s / 3600, cloud.machines.price_per_hour)
 
 
-def _trial(task: TuningTask, summary: Mapping[str, Any], log: JobLog) -> "optuna.trial.FrozenTrial | None":
-    """The trial of a training job; None if its settings were not tried to an end."""
+def _trial(task: TuningTask, summary: Mapping[str, Any]) -> "optuna.trial.FrozenTrial | None":
+    """The trial of a training job; pruned where SageMaker stopped it early, None if it failed."""
     from optuna.trial import TrialState, create_trial
 
-    # The log may come later than the end; SageMaker has read the metric out of it as a 32-bit number.
-    objective = summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value")
-    state, value = None, None
-    if summary["TrainingJobStatus"] == "Completed":
-        value = log.loss if log.loss is not None else objective
-        state = None if value is None else TrialState.COMPLETE
-    elif log.failure:
-        state = TrialState.FAIL
-    elif summary["TrainingJobStatus"] == "Stopped" and log.epochs:
-        state = TrialState.PRUNED
-    if state is None:
+    loss = summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value")
+    state = {"Completed": TrialState.COMPLETE, "Stopped": TrialState.PRUNED}.get(summary["TrainingJobStatus"])
+    if state is None or loss is None:
         return None
     return create_trial(
         state=state,
-        value=value,
+        value=loss if state == TrialState.COMPLETE else None,
         params=suggested_values(task.space, summary["TunedHyperParameters"]),
         distributions=task.space,
-        intermediate_values=log.epochs,
-        user_attrs={"training_job": summary["TrainingJobName"], "reason": log.failure},
     )
 
 
-def _lines(logs: Any, training_job: str) -> list[str]:
-    """The lines of a training job."""
-    pages = logs.get_paginator("filter_log_events").paginate(
-        logGroupName=LOG_GROUP, logStreamNamePrefix=f"{training_job}/"
-    )
-    try:
-        return [event["message"] for page in pages for event in page["events"]]
-    except logs.exceptions.ResourceNotFoundException:
-        return []  # the account's first training job creates the group
+def tuning_request(
+    name: str,
+    space: "Mapping[str, BaseDistribution]",
+    cloud: Cloud,
+    *,
+    jobs: int,
+    parallel: int,
+    minutes: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Arguments of `create_hyper_parameter_tuning_job`; see `search_on_sagemaker`. A name has 32 characters at most."""
+    runtime_s = max(round(60 * minutes), MIN_RUNTIME_S) + SPARE_S
+    source = {"S3DataType": "S3Prefix", "S3Uri": cloud.task_uri, "S3DataDistributionType": "FullyReplicated"}
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVE},
+            "ResourceLimits": {
+                "MaxNumberOfTrainingJobs": jobs,
+                "MaxParallelTrainingJobs": min(parallel, jobs),
+                "MaxRuntimeInSeconds": runtime_s,
+            },
+            "ParameterRanges": parameter_ranges(space),
+            "TrainingJobEarlyStoppingType": "Auto",
+            "RandomSeed": seed,
+        },
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {
+                "TrainingImage": cloud.image,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": OBJECTIVE, "Regex": rf"{OBJECTIVE}=([-+.0-9eE]+)"}],
+            },
+            "RoleArn": cloud.role,
+            "InputDataConfig": [{"ChannelName": TASK_CHANNEL, "DataSource": {"S3DataSource": source}}],
+            "OutputDataConfig": {"S3OutputPath": cloud.output_uri},
+            "ResourceConfig": {
+                "InstanceType": cloud.instance_type,
+                "InstanceCount": 1,
+                "VolumeSizeInGB": VOLUME_GB,
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": min(round(60 * cloud.job_minutes), runtime_s)},
+        },
+        "Tags": [{"Key": tag, "Value": value} for tag, value in cloud.tags.items()],
+    }
+
+
+def parameter_ranges(space: "Mapping[str, BaseDistribution]") -> dict[str, Any]:
+    """`ParameterRanges` of a tuning job; it has no steps, so that whole numbers with a step are categories."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    ranges: dict[str, list[dict[str, Any]]] = {}
+    for name, one in space.items():
+        if options := _options(one):
+            ranges.setdefault("Categorical", []).append({"Name": name, "Values": list(options)})
+        else:
+            assert isinstance(one, FloatDistribution | IntDistribution)
+            kind = "Continuous" if isinstance(one, FloatDistribution) else "Integer"
+            scale = "Logarithmic" if one.log else "Linear"
+            bounds = {"MinValue": repr(one.low), "MaxValue": repr(one.high), "ScalingType": scale}
+            ranges.setdefault(kind, []).append({"Name": name, **bounds})
+    return {f"{kind}ParameterRanges": listed for kind, listed in ranges.items()}
+
+
+def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """Values of the space from SageMaker's texts; other hyperparameters are left out."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    values: dict[str, Any] = {}
+    for name, one in space.items():
+        text = hyperparameters[name].strip('"')
+        if options := _options(one):
+            values[name] = options[text]
+        else:
+            assert isinstance(one, FloatDistribution | IntDistribution)
+            # A text may miss the bounds by a rounding.
+            number = min(max(float(text), one.low), one.high)
+            values[name] = number if isinstance(one, FloatDistribution) else round(number)
+    return values
+
+
+def _options(distribution: "BaseDistribution") -> dict[str, Any]:
+    """The values of a parameter with few of them, by text; empty for ranges."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return {json.dumps(one): one for one in choices}
+        case IntDistribution(low=low, high=high, step=step) if step > 1:
+            return {str(one): one for one in range(low, high + 1, step)}
+    return {}
