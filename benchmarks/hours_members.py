@@ -54,7 +54,7 @@ def kept_hourly(fold: HourlyFold, cache: Path, horizons: Sequence[int]) -> dict[
     names = [name for name in HOURLY_FORECASTERS if name != FittedHourlyStack.name]
     for name in names if missing else ():
         started = time.process_time()
-        fitted = HOURLY_FORECASTERS[name].forecaster(missing).fit(history, fold.train, fold.validation)
+        fitted = HOURLY_FORECASTERS[name](missing).fit(history, fold.train, fold.validation)
         for part, model in (("validation", fitted.on_train), ("test", fitted)):
             for horizon in model.models:
                 probability = model.predict(history, issues[part, horizon], horizon)

@@ -20,7 +20,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import FittedStack, combined
 from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.registry import BASELINES, find, forecaster
+from shotspotter_assets.models.registry import BASELINES, forecaster
 
 MEMBERS = tuple(StackSettings().members)
 HINDSIGHT = "best_in_hindsight"
@@ -59,7 +59,7 @@ def members_of(
         of_baselines = {key: value for key, value in np.load(alone).items() if key.partition("_")[2] in BASELINES}
         forecasts = of_baselines | forecasts
     if shared is None:
-        names = tuple(name for name in names if not find(name).needs_shared)
+        names = tuple(name for name in names if name != "new_city")
     history = fold.history.through(fold.validation.stop)
     for name in names:
         if f"test_{name}" in forecasts:

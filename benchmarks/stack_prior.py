@@ -88,12 +88,13 @@ def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:
     issues = history.issues(window, horizon)
     ordinary = ~fireworks_ahead(history, horizon)[issues]
     kept = {name: one if test else one.on_train for name, one in kept_hourly(fold, cache, [horizon]).items()}
-    members = [name for name in HOURLY_MEMBERS if horizon in kept[name].models]
-    logits = logits_of({name: kept[name].predict(history, issues, horizon) for name in members})
+    logits = logits_of({name: kept[name].predict(history, issues, horizon) for name in HOURLY_MEMBERS})
     occupied = history.occupied_within(horizon)
     observed = occupied[issues]
     rate = observed[ordinary].mean() / occupied[history.issues(fold.train, horizon)].mean()
-    return Past(history.city.name, members, logits, observed, (issues - window.start) // WEEK_HOURS, ordinary, rate)
+    return Past(
+        history.city.name, list(HOURLY_MEMBERS), logits, observed, (issues - window.start) // WEEK_HOURS, ordinary, rate
+    )
 
 
 def shared_weights(pasts: Sequence[Past]) -> Array:

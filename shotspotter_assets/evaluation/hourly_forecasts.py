@@ -1,6 +1,6 @@
 """Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.forecaster import FittedHourly, HourlyForecaster
+from shotspotter_assets.models.next_hours.forecaster import FittedHourly
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
 from shotspotter_assets.models.records import FoldRecord
@@ -35,7 +35,6 @@ def hour_forecasts(
     validation: range,
     test: range,
     horizons: Sequence[int],
-    changed: Mapping[str, HourlyForecaster] | None = None,
 ) -> pa.Table:
     """Forecasts of the next hours in blocks of each horizon that follow each other through the test days.
 
@@ -45,25 +44,20 @@ def hour_forecasts(
         validation: hours.
         test: hours.
         horizons: in hours.
-        changed: by name, forecasters with other settings than their defaults; they forecast these horizons.
 
     Returns:
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
-        `observed`, and one column per model (float32), null where it does not forecast the horizon.
+        `observed`, and one column per model (float32).
     """
-    changed = changed or {}
-    chosen = {name: entry.forecaster(tuple(horizons)) for name, entry in HOURLY_FORECASTERS.items()} | dict(changed)
     by_name: dict[str, FittedHourly] = {}
-    for name, forecaster in chosen.items():
-        if name not in by_name or name in changed:
-            by_name[name] = fitted = forecaster.fit(history, train, validation)
+    for name, kind in HOURLY_FORECASTERS.items():
+        if name not in by_name:
+            by_name[name] = fitted = kind(tuple(horizons)).fit(history, train, validation)
             by_name |= fitted.members if isinstance(fitted, FittedHourlyStack) else {}
     tables = []
     for horizon in horizons:
         issues = history.issues(test, horizon)
-        models = {
-            name: each.predict(history, issues, horizon) for name, each in by_name.items() if horizon in each.models
-        }
+        models = {name: each.predict(history, issues, horizon) for name, each in by_name.items()}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
         tables.append(
             forecasts_table(

@@ -8,7 +8,7 @@ Regression Analysis of Count Data, 4.4 and 4.5).
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -92,36 +92,21 @@ class AlertCounts(StoredModel):
         square = (mean + mean**2 / size + mean**2) / _more_than_none(mean, size)
         return probability * square - self.expected(probability, fireworks) ** 2
 
-    def log_probability(self, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> Array:
-        """Natural logarithm of the probability of `counts`, which broadcast too."""
-        some = np.maximum(counts, 1)
-        log_some = _log_truncated(some, *self._parameters(probability, fireworks)) + np.log(probability)
-        return np.where(counts > 0, log_some, np.log1p(-probability))
+    def total_interval(self, probability: Array, fireworks: Booleans, confidence: float = 0.8) -> tuple[Array, Array]:
+        """(low, high) of the alerts of all cells together, summed over the last axis.
 
-    def quantile(self, share: float, probability: Array, fireworks: Booleans) -> Array:
-        """The least number that is not exceeded with probability `share`."""
-        mean, size = self._parameters(probability, fireworks)
-        none = 1 - _more_than_none(mean, size)
-        within = np.clip((share - (1 - probability)) / probability, 0, 1)
-        some = nbinom.ppf(none + within * (1 - none), size, size / (size + mean))
-        return np.where(share <= 1 - probability, 0, np.maximum(some, 1))
-
-    def total(self, probability: Array, fireworks: Booleans) -> Any:
-        """Distribution of the alerts of all cells together, summed over the last axis, as a frozen `scipy.stats.nbinom`.
-
-        It has the total's mean and variance; the factor shared by all cells widens it, on firework days most.
+        Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it, on
+        firework days most.
         """
         mean = self.expected(probability, fireworks).sum(axis=-1)
         own = self.variance(probability, fireworks).sum(axis=-1)
         shared = self.city_variance + FIREWORK_VARIANCE * np.broadcast_to(fireworks, probability.shape)[..., 0]
         variance = np.maximum(own + shared * mean**2, 1.001 * mean)
         size = mean**2 / (variance - mean)
-        return nbinom(size, size / (size + mean))
-
-    def total_interval(self, probability: Array, fireworks: Booleans, confidence: float = 0.8) -> tuple[Array, Array]:
-        """(low, high) of the alerts of all cells together, summed over the last axis."""
-        total = self.total(probability, fireworks)
-        return total.ppf((1 - confidence) / 2), total.ppf((1 + confidence) / 2)
+        low, high = (
+            nbinom.ppf(share, size, size / (size + mean)) for share in ((1 - confidence) / 2, (1 + confidence) / 2)
+        )
+        return low, high
 
     def _parameters(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
         intercept = self.intercept[0] + self.intercept[1] * fireworks

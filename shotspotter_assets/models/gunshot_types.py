@@ -33,8 +33,10 @@ PLACE_DAYS: Final = (90, 365)
 PRIOR_ALERTS: Final = 10.0
 """A cell's own mix is shrunk towards the city's by a Dirichlet prior of so many alerts."""
 NEAR_WIDTH: Final = 1.0
-INVERSE_PENALTIES: Final = (0.001, 0.01, 0.1)
+INVERSE_PENALTY: Final = 0.01
 REGRESSION_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+PSEUDO_WEIGHT: Final = 1e-2
+"""Weight of an alert of each type in the fit."""
 HALF_LIFE_DAYS: Final = 365.0
 """Half-life of an alert's weight in the fit: the meaning of labels drifts."""
 WEEKEND_HOURS: Final = (4 * DAY_HOURS + 18, 6 * DAY_HOURS + 18)
@@ -84,19 +86,17 @@ class GunshotTypes(StoredModel):
         weights: of the standardised inputs, shape (types, inputs).
         intercept: shape (types,).
         regression_weight: of the regression against the trailing mix, 0 to 1.
-        validation: mean log loss of both on the validation window.
     """
 
     weights: Numbers
     intercept: Numbers
     regression_weight: float
-    validation: dict[str, float]
 
     name: ClassVar[str] = "gunshot_types"
 
     @classmethod
     def fit(cls, history: HourlyHistory, train: range, validation: range) -> "GunshotTypes":
-        """The forecaster; penalty and weight are chosen on the validation hours, then it is fitted on both.
+        """The forecaster; the weight is chosen on the validation hours, then the regression is fitted on both.
 
         Raises:
             HourlyHistoryError: training or validation has no typed alert.
@@ -112,21 +112,13 @@ class GunshotTypes(StoredModel):
             _inputs(history, history.day_beginnings(part.hour), part.hour, part.cell) for part in (fitted, checked)
         )
         plain = trailing_mix(history, history.day_beginnings(checked.hour))
-
-        def loss(mix: Array) -> float:
-            return float(type_losses(mix, checked).sum() / checked.number.sum())
-
-        losses: dict[tuple[float, float], float] = {}
-        for penalty in INVERSE_PENALTIES:
-            corrected = _mix_of(to_check, *_regression(to_fit, fitted, penalty))
-            losses |= {
-                (penalty, weight): loss(weight * corrected + (1 - weight) * plain) for weight in REGRESSION_WEIGHTS
-            }
-        penalty, weight = min(losses, key=losses.__getitem__)
+        corrected = _mix_of(to_check, *_regression(to_fit, fitted))
+        weight = min(
+            REGRESSION_WEIGHTS,
+            key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum(),
+        )
         both = alerts.within(range(train.start, validation.stop))
-        weights, intercept = _regression(np.concatenate([to_fit, to_check]), both, penalty)
-        scores = {"log_loss": losses[penalty, weight], "trailing_mix_log_loss": loss(plain)}
-        return cls(weights, intercept, weight, scores)
+        return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight)
 
     def predict(self, history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
         """Probability of each type of an alert, shape (rows, types).
@@ -145,27 +137,22 @@ def _mix_of(inputs: Array, weights: Array, intercept: Array) -> Array:
     return softmax(inputs @ weights.T + intercept, axis=1)
 
 
-def _regression(inputs: Array, alerts: TypedAlerts, inverse_penalty: float) -> tuple[Array, Array]:
+def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
+    """(weights, intercept) in units of the inputs."""
     from sklearn.linear_model import LogisticRegression
 
     centre, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
     age = (alerts.hour.max() - alerts.hour) / DAY_HOURS
     # A burst of one episode tells little more than one alert does.
     weight = np.sqrt(alerts.number) * 2.0 ** (-age / HALF_LIFE_DAYS)
-    types = np.unique(alerts.gunshot_type)
-    weights, intercept = np.zeros((TYPES, inputs.shape[1])), np.full(TYPES, -8.0)
-    if len(types) == 1:
-        intercept[types] = 0.0
-        return weights, intercept
-    model = LogisticRegression(C=inverse_penalty, max_iter=1000)
+    # A pseudo-alert of each type at the mean of the inputs, as no type is impossible.
+    rows = np.vstack([(inputs - centre) / spread, np.zeros((TYPES, inputs.shape[1]))])
+    types, weight = np.append(alerts.gunshot_type, range(TYPES)), np.append(weight, np.full(TYPES, PSEUDO_WEIGHT))
+    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
     with threadpool_limits(1):
-        model.fit((inputs - centre) / spread, alerts.gunshot_type, sample_weight=weight)
-    # Of two classes scikit-learn gives the line of the second one only.
-    lines = np.vstack([-model.coef_, model.coef_]) / 2 if len(types) == 2 else model.coef_
-    starts = np.r_[-model.intercept_, model.intercept_] / 2 if len(types) == 2 else model.intercept_
-    weights[types] = lines / spread
-    intercept[types] = starts - weights[types] @ centre
-    return weights, intercept
+        model.fit(rows, types, sample_weight=weight)
+    weights = model.coef_ / spread
+    return weights, model.intercept_ - weights @ centre
 
 
 def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:

@@ -1,7 +1,7 @@
 """Input of the next-day forecasters: a city's daily counts, the cells to forecast, and the target."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Final, TypeVar
@@ -36,7 +36,7 @@ class History:
         factors: the contributing factors that the city's file names.
 
     Raises:
-        ValueError: shapes do not fit, nothing is covered, or factors are missing.
+        ValueError: shapes do not fit, or nothing is covered.
     """
 
     city: City
@@ -49,19 +49,11 @@ class History:
     _cache: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        days, _, *grid = self.counts.shape
-        if self.in_coverage.shape != tuple(grid) or not self.in_coverage.any():
+        grid = self.counts.shape[2:]
+        if self.in_coverage.shape != grid or not self.in_coverage.any():
             raise ValueError(
                 f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
-                f"the counts have a grid of {tuple(grid)}; estimate the coverage on training days that have alerts."
-            )
-        if self.evening is not None and self.evening.shape != (days, *grid):
-            raise ValueError(f"City {self.city.name}: evening has shape {self.evening.shape}, not {(days, *grid)}.")
-        if self.lead < 1:
-            raise ValueError(f"City {self.city.name}: the lead is {self.lead}; a forecast is at least a day ahead.")
-        if self.factors.names != CityFactors.blank(self.city).names:
-            raise ValueError(
-                f"City {self.city.name}: its factors were not read; make the history by CityHistory.daily."
+                f"the counts have a grid of {grid}; estimate the coverage on training days that have alerts."
             )
 
     @cached_property
@@ -101,17 +93,14 @@ class History:
         if stop == len(self.counts):
             return self
         evening = None if self.evening is None else self.evening[:stop]
-        return History(
-            self.city, self.first_day, self.counts[:stop], self.in_coverage, evening, self.lead, self.factors
-        )
+        return replace(self, counts=self.counts[:stop], evening=evening)
 
     def cached(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
         """The result of `make` for some days, made once: several forecasters of one city take the same inputs."""
         key = (name, days.tobytes())
         if key not in self._cache:
             self._cache[key] = make()
-        made: _Made = self._cache[key]
-        return made
+        return self._cache[key]  # type: ignore[no-any-return]
 
     def clear_cache(self) -> None:
         """Drop what is `cached`: the inputs of a long history take most of a fit's memory."""
@@ -120,10 +109,7 @@ class History:
 
 def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
     """Alerts of the forecast types, shape (days, rows, columns), of counts with a layer for each type."""
-    alerts = np.zeros((len(counts), *counts.shape[2:]), np.int32)
-    for code in city.forecast_codes:
-        alerts += counts[:, code]
-    return alerts
+    return np.sum(counts[:, list(city.forecast_codes)], axis=1, dtype=np.int32)
 
 
 def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:

@@ -54,10 +54,7 @@ class HourlyHistory:
     @cached_property
     def alerts(self) -> npt.NDArray[np.uint16]:
         """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
-        total = np.zeros((len(self), self.counts.shape[2]), np.uint16)
-        for code in self.city.forecast_codes:
-            total += self.counts[:, code].astype(np.uint16, copy=False)
-        return total
+        return np.sum(self.counts[:, list(self.city.forecast_codes)], axis=1, dtype=np.uint16)
 
     @cached_property
     def occupied(self) -> npt.NDArray[np.bool_]:

@@ -68,13 +68,7 @@ def data_sha256(counts: npt.NDArray[np.integer], factors: CityFactors, stop: dat
         factors: contributing ones; of those of days, the days before `stop` count.
         stop: the first day that is not fitted on.
     """
-    of_counts = counts_sha256(counts)
-    return sha256(f"{of_counts}{factors.sha256(stop)}") if factors.names else of_counts
-
-
-def counts_sha256(counts: npt.NDArray[np.integer]) -> str:
-    """SHA-256 of an array's values."""
-    return sha256(np.ascontiguousarray(counts).data)
+    return sha256(np.ascontiguousarray(counts).data, factors.sha256(stop) if factors.names else "")
 
 
 def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -29,10 +29,6 @@ class Entry:
         place: `module:class` within `models.next_day`; the class takes its settings, if it has any.
         settings: settings of the launchpad and of a city's file, and the space in which better ones are searched.
         is_baseline: whether it is one of the baselines to beat.
-        fallback: its place among the forecasters that the live chain fits beside the candidate, to serve the best of
-            them where the candidate does not pass the gate; None for all others. Baselines among the members of a
-            candidate are there without being fitted again.
-        needs_shared: whether it needs the model of all cities.
         combines: whether it weights members. The gate is an alarm for it: it need not be better than the best baseline, which
             is a member, and is replaced where the interval of its gain lies below zero.
     """
@@ -40,8 +36,6 @@ class Entry:
     place: str
     settings: type[ForecasterSettings] = ForecasterSettings
     is_baseline: bool = False
-    fallback: int | None = None
-    needs_shared: bool = False
     combines: bool = False
 
     def build(self, settings: BaseModel | None = None) -> "Forecaster":
@@ -55,12 +49,12 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "never": Entry("simple_baselines:Never", is_baseline=True),
     "city_mean": Entry("simple_baselines:CityMean", is_baseline=True),
     "persistence": Entry("simple_baselines:Persistence", is_baseline=True),
-    "ew_kde": Entry("simple_baselines:RecencyWeightedMap", is_baseline=True, fallback=3),
-    "historical_mean": Entry("simple_baselines:HistoricalMean", is_baseline=True, fallback=1),
-    "ewma": Entry("simple_baselines:ExponentialMean", is_baseline=True, fallback=2),
+    "ew_kde": Entry("simple_baselines:RecencyWeightedMap", is_baseline=True),
+    "historical_mean": Entry("simple_baselines:HistoricalMean", is_baseline=True),
+    "ewma": Entry("simple_baselines:ExponentialMean", is_baseline=True),
     "logistic_regression": Entry("input_baselines:LogisticRegressionForecaster", is_baseline=True),
     "gradient_boosting": Entry("input_baselines:GradientBoostingForecaster", is_baseline=True),
-    "new_city": Entry("new_city:NewCityForecaster", needs_shared=True),
+    "new_city": Entry("new_city:NewCityForecaster"),
     "regime_regression": Entry("regime_regression:RegimeRegressionForecaster"),
     "residual_boosting": Entry("residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings),
     "residual_conv_lstm": Entry("conv_lstm:NetworkForecaster", StartedNetworkConfig),
@@ -72,6 +66,8 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
 TUNABLE: Final = tuple(name for name, entry in FORECASTERS.items() if "search_space" in vars(entry.settings))
 """Forecasters whose settings can be searched."""
+FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
+"""Fitted by the live chain beside the candidate; the best of them serves where the candidate does not pass the gate."""
 DEFAULT_CANDIDATE: Final = "stack"
 """Serves a city whose file has no `serves`."""
 
@@ -101,8 +97,7 @@ def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
 
 def fallbacks(candidate: str) -> tuple[str, ...]:
     """The baselines that the live chain fits beside a candidate."""
-    ranks = {name: entry.fallback for name, entry in FORECASTERS.items() if entry.fallback is not None}
-    return tuple(name for name in sorted(ranks, key=ranks.__getitem__) if name != candidate)
+    return tuple(name for name in FALLBACKS if name != candidate)
 
 
 def candidate_of(city: City) -> Candidate:

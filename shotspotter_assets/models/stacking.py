@@ -31,17 +31,6 @@ OFFSET_DRIFT: Final = 1e-3
 """Variance that the offset gains in a week: the level of a city changes with time."""
 TOLERANCE: Final = 1e-9
 MAX_STEPS: Final = 50
-SHARES: Final = (
-    (0.9, "nearly all"),
-    (0.55, "mostly"),
-    (0.45, "half"),
-    (0.36, "two fifths"),
-    (0.29, "a third"),
-    (0.225, "a quarter"),
-    (0.15, "a fifth"),
-    (0.075, "a tenth"),
-)
-"""Words for shares of the weights from these on."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +74,10 @@ class WeightPosterior:
 
     @property
     def in_words(self) -> str:
-        """See `in_words`."""
-        return in_words(self.weights)
+        """Shares of the weights, as "residual_boosting 60%, ew_kde 40%"."""
+        weights = sorted(self.weights.items(), key=lambda item: -abs(item[1]))
+        total = sum(abs(weight) for _, weight in weights)
+        return ", ".join(f"{name} {weight / total:.0%}" for name, weight in weights)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -171,15 +162,3 @@ def combine(
     if regime is not None:
         probability[fireworks] = (probability[fireworks] + expit(logits[fireworks, :, regime])) / 2
     return clip_probability(probability)
-
-
-def in_words(weights: Mapping[str, float]) -> str:
-    """Weights in words, as "mostly residual_boosting, a fifth ewma"."""
-    total = sum(abs(weight) for weight in weights.values())
-    shares = {name: weight / total for name, weight in sorted(weights.items(), key=lambda item: -abs(item[1]))}
-    parts = []
-    for name, share in shares.items():
-        words = next((words for least, words in SHARES if abs(share) >= least), "")
-        if words:
-            parts.append(f"{'less ' if share < 0 else ''}{words} {name}")
-    return ", ".join(parts) or "a little of every member"

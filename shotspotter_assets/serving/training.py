@@ -104,7 +104,7 @@ def train(
     history.clear_cache()
     hours, hour_files = _hours(stored, in_coverage, windows, before, incidents, context.log)
     combined = fitted[candidate]
-    weights = [f"Weights: {combined.in_words}."] if isinstance(combined, FittedStack) else []
+    weights = [f"Weights: {combined.posterior.in_words}."] if isinstance(combined, FittedStack) else []
     record = serving_record(
         stored,
         history,

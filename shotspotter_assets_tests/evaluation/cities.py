@@ -7,7 +7,8 @@ import numpy as np
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import covered_cells
-from shotspotter_assets.models.records import FoldRecord, counts_sha256
+from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.storage.fingerprints import sha256
 
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
@@ -47,5 +48,5 @@ def fold_record(city: City, config: dict[str, Any] | None = None, **more: Any) -
         covered=covered_cells(COVERED),
         config=config or {},
         versions={},
-        **{"data_sha256": counts_sha256(counts()[: TEST.start]), "models": {}, **more},
+        **{"data_sha256": sha256(counts()[: TEST.start].tobytes()), "models": {}, **more},
     )

@@ -17,7 +17,6 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import regime_regression
 from shotspotter_assets.models.next_day.drivers import phrase_of
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, names_of_inputs, next_day_inputs
-from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.shared_models import SharedRows, fit_shared
 from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, build, history
 
@@ -121,7 +120,6 @@ def test_models_know_what_their_factors_said_of_the_days_they_were_fitted_on() -
     assert history_with(by_day=np.where(np.arange(290) >= 250, 9.0, heat)).data_sha256(250) == fitted_on
     assert history_with(by_day=np.where(np.arange(290) >= 249, 9.0, heat)).data_sha256(250) != fitted_on
     assert history_with(at(250)).data_sha256(250) == history_with(at(250), BY_CELL + 1).data_sha256(250)
-    assert history().data_sha256() == counts_sha256(history().counts)
 
 
 @pytest.mark.parametrize("name", ["regime_regression", "residual_boosting"])

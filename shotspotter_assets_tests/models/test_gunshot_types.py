@@ -29,7 +29,6 @@ def test_place_improves_on_the_trailing_mix(fitted):
     alerts = typed_alerts(history()).within(TEST)
     np.testing.assert_allclose(model.sum(axis=1), 1)
     assert type_losses(model, alerts).sum() < 0.97 * type_losses(mix, alerts).sum()
-    assert fitted.validation["log_loss"] < fitted.validation["trailing_mix_log_loss"]
 
 
 def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted):
@@ -74,7 +73,7 @@ def test_the_weekend_is_from_friday_to_sunday_at_18():
     inputs = len(GunshotTypes.fit(made, TRAIN, VALIDATION).weights[0])
     weights = np.zeros((3, inputs))
     weights[1, -3] = 1.0
-    only_weekend = GunshotTypes(weights, np.zeros(3), 1.0, {})
+    only_weekend = GunshotTypes(weights, np.zeros(3), 1.0)
     friday_noon = made.hour_at(datetime(2021, 6, 4, 16, tzinfo=UTC))
     hours = friday_noon + np.arange(6 + 48 + 6)
     forecast = only_weekend.predict(made, np.full(60, friday_noon), hours, np.zeros(60, np.int64))
@@ -92,7 +91,7 @@ def test_a_changed_constant_changes_the_types_of_an_evening(fitted):
 def test_files_hold_it(fitted):
     issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
     loaded = GunshotTypes.load(fitted.files())
-    np.testing.assert_array_equal(
+    np.testing.assert_allclose(
         loaded.predict(history(), issues, hours, cells), fitted.predict(history(), issues, hours, cells)
     )
     assert loaded.regression_weight == fitted.regression_weight

@@ -12,8 +12,6 @@ def test_arrays_that_do_not_fit_are_refused():
         History(CITY, first_day, counts, COVERED[:3])
     with pytest.raises(ValueError, match="0 cells"):
         History(CITY, first_day, counts, np.zeros_like(COVERED))
-    with pytest.raises(ValueError, match="evening"):
-        History(CITY, first_day, counts, COVERED, np.zeros((3, 6, 5)))
 
 
 def test_observed_means_any_alert_of_any_type():

@@ -24,7 +24,7 @@ class ReportConfig(dg.Config):
 
     horizons: list[int] = Field(
         default=[4],
-        description="Next hours that are forecast and scored too (1, 2, 4, 6, 12), of cities whose times are exact enough. "
+        description="Next hours that are forecast and scored too (1, 2, 4), of cities whose times are exact enough. "
         "The tables of short horizons are large.",
     )
     types: bool = Field(default=True, description="Score the forecast gunshot types of cities that give them.")

@@ -12,7 +12,6 @@ from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
 from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
 from shotspotter_assets.models.registry import TUNABLE
 from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_days, fold_partitions, run_day
-from shotspotter_assets.storage.file_names import picture_file
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.next_day.settings import ForecasterSettings
@@ -102,7 +101,6 @@ def _tuned_settings(
     sagemaker: SageMakerResource,
     city: City,
 ) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.tuning_views import trial_rows, trials_json, tuning_pictures
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_windows import split_days
     from shotspotter_assets.models.forecaster import FitContext
@@ -110,7 +108,7 @@ def _tuned_settings(
     from shotspotter_assets.models.shared_models import read_shared
     from shotspotter_assets.models.tuning.search import open_study, search, storage_url
     from shotspotter_assets.models.tuning.task import TuningTask
-    from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, tuned_file, tuned_partition
+    from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, trial_rows, tuned_file, tuned_partition
 
     cutoff = run_day(context)
     name, opened, changed = config.forecaster, store.open(), changes(config.settings)
@@ -137,10 +135,9 @@ def _tuned_settings(
             search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
         tuned = TunedSettings.of(task, cutoff, study)
         files = {tuned_file(name): tuned.model_dump_json(indent=2).encode(), f"{name}.yaml": tuned.yaml.encode()}
-        files[f"{name}.trials.json"] = trials_json(study)
-        pictures, rows = tuning_pictures(study), trial_rows(study)
+        rows = trial_rows(study)
     context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
-    for file, content in (files | {picture_file(f"{name}.{one}"): png for one, png in pictures.items()}).items():
+    for file, content in files.items():
         opened.write_bytes(partition, file, content)
     return dg.MaterializeResult(
         metadata={
@@ -149,7 +146,6 @@ def _tuned_settings(
             **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
             "trials": tuned.trials,
             "best_trials": panel.table(rows),
-            **{picture: panel.picture(picture, png) for picture, png in pictures.items()},
             "path": panel.stored(opened.uri(partition, tuned_file(name))),
         }
     )

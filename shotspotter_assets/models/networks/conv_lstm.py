@@ -44,12 +44,10 @@ def build_conv_lstm(
             map; None for no such input.
 
     Raises:
-        ValueError: `days` and `recurrent_layers` do not fit, or `initial_rates` has a wrong shape or range.
+        ValueError: `days` and `recurrent_layers` do not fit.
     """
     pools, filters = time_pools(config.days, config.recurrent_layers), config.filters
     rates = np.asarray(initial_rates, dtype=np.float64)
-    if rates.ndim != 1 or not rates.size or not ((rates > 0) & (rates < 1)).all():
-        raise ValueError(f"initial_rates must be one number per map between 0 and 1 (both excluded), not {rates}")
     keras_layers = keras.layers
     inputs = keras.Input((config.days, rows, columns, layers), name="frames")
     maps = inputs

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras
 from shotspotter_assets.models.networks.windows import TYPED_LAYERS, Windows
 from shotspotter_assets.storage.fingerprints import sha256
+
+PLATEAU_FACTOR: Final = 0.5
+"""The learning rate is multiplied by it after `plateau_patience` epochs without a better validation loss."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def fit_network(
 ) -> TrainedNetwork:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
-    Seeds the process's random generators; `config.deterministic` makes TensorFlow deterministic for the rest of the process.
+    Seeds the process's random generators, and makes TensorFlow deterministic for the rest of the process.
 
     Args:
         counts: Daily counts (days, layers, rows, columns).
@@ -76,13 +79,9 @@ def fit_network(
         ValueError: Shapes, day ranges or settings do not fit together.
         FloatingPointError: The loss is not finite.
     """
-    if in_coverage.shape != counts.shape[2:] or in_coverage.dtype != np.bool_:
-        raise ValueError(f"in_coverage must be boolean {counts.shape[2:]}, not {in_coverage.dtype} {in_coverage.shape}")
-    if train.stop > validation.start:
-        raise ValueError(f"training days {train} and validation days {validation} overlap")
     train = range(max(train.start, train.stop - config.train_days), train.stop)
     loss = weighted_cross_entropy(in_coverage, config.class_weight)
-    if config.deterministic and keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
@@ -110,7 +109,7 @@ def fit_network(
         keras.callbacks.TerminateOnNaN(),
         stopping,
         keras.callbacks.ReduceLROnPlateau(
-            factor=config.plateau_factor, patience=config.plateau_patience, min_delta=0.0, min_lr=0.0
+            factor=PLATEAU_FACTOR, patience=config.plateau_patience, min_delta=0.0, min_lr=0.0
         ),
         keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
     ]

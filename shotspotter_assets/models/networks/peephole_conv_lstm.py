@@ -28,27 +28,15 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     Args:
         filters: Channels of the state of one direction.
         kernel_size: Side of both kernels, odd, in cells.
-
-    Raises:
-        ValueError: filters or kernel_size is out of range.
     """
 
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if filters < 1 or kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
-                f"PeepholeConvLSTM2D needs filters >= 1 and an odd kernel_size, not {filters} and {kernel_size}"
-            )
         self.filters = filters
         self.kernel_size = kernel_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for input (batch, time, rows, columns, channels); all but batch must be known."""
-        if len(input_shape) != 5 or None in input_shape[1:]:
-            raise ValueError(
-                "PeepholeConvLSTM2D takes (batch, time, rows, columns, channels), all but batch fixed, "
-                f"not {input_shape}"
-            )
         _, _, rows, columns, channels = input_shape
         side, gates = self.kernel_size, 4 * self.filters
         self.kernels: list[Any] = []

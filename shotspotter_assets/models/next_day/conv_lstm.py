@@ -48,7 +48,6 @@ class FittedNetwork(Fitted):
     share: float = 1.0
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         if self.regression is None:
             return self.predict_maps(history, days)[..., 0]
         start, added = self.parts(history, days, self.regression)
@@ -83,14 +82,12 @@ class FittedNetwork(Fitted):
         return clip_probability(undo_class_weight(raw, self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`."""
         from shotspotter_assets.models.networks.quiet_keras import save_model
 
         return super().files() | {NETWORK_FILE: save_model(self.model)}
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        """See `StoredModel.load`."""
         from shotspotter_assets.models.networks.quiet_keras import load_model
 
         return replace(super().load(files), model=load_model(files[NETWORK_FILE]))
@@ -106,7 +103,6 @@ class NetworkForecaster(Forecaster):
         self.name = "residual_conv_lstm" if settings.starts_at_regression else "conv_lstm"
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
-        """See `Forecaster.fit`."""
         history = history.through(validation.stop)
         if not self.config.starts_at_regression:
             alone = self._trained(history, train, validation, context)

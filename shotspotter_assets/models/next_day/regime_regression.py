@@ -65,7 +65,6 @@ class FitData:
 
     @cached_property
     def ordinary(self) -> Booleans:
-        """See `ordinary_days`."""
         return ordinary_days(self.history)
 
     @cached_property
@@ -153,12 +152,10 @@ class FittedRegression(Fitted):
         return np.asarray(np.concatenate(parts) + self.intercept, np.float64)
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         ordinary = expit(self.logit(next_day_inputs(history, days)))
         return clip_probability(with_firework_days(history, days, ordinary, self))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `Fitted.drivers`."""
         return main_drivers(next_day_inputs(history, [day]), self.slopes)
 
 
@@ -181,7 +178,6 @@ class RegimeRegressionForecaster(Forecaster):
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedRegression:
-        """See `Forecaster.fit`."""
         return fit_regressions(FitData(history.through(validation.stop), train, validation), context.shared).both
 
 

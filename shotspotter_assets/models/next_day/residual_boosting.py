@@ -33,11 +33,6 @@ MIN_GAIN: Final = 2.0
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
     """LightGBM's parameters."""
-    rows = (
-        {"data_sample_strategy": "goss"}
-        if settings.goss
-        else {"bagging_fraction": settings.row_share, "bagging_freq": 1}
-    )
     return {
         **PARAMETERS,
         "num_leaves": settings.leaves,
@@ -46,7 +41,8 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
         "lambda_l2": settings.l2,
         "path_smooth": settings.path_smooth,
         "feature_fraction": settings.input_share,
-        **rows,
+        "bagging_fraction": settings.row_share,
+        "bagging_freq": 1,
         "max_bin": 63,
         "seed": settings.seed,
     }
@@ -66,7 +62,6 @@ class FittedResidualBoosting(FittedTrees):
         return start + sum_of_trees(self.trees, _of_cells(inputs.values, inputs.names)).reshape(start.shape)
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         ordinary = expit(self.logit(next_day_inputs(history, days)))
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
@@ -95,7 +90,6 @@ class ResidualBoostingForecaster(Forecaster):
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedResidualBoosting:
-        """See `Forecaster.fit`."""
         data = FitData(history.through(validation.stop), train, validation)
         regressions = fit_regressions(data, context.shared)
         chosen = self._chosen(data, regressions.train)

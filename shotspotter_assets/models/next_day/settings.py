@@ -28,7 +28,7 @@ class ResidualBoostingSettings(ForecasterSettings):
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+        from optuna.distributions import FloatDistribution, IntDistribution
 
         return {
             "leaves": IntDistribution(3, 63, log=True),
@@ -38,7 +38,6 @@ class ResidualBoostingSettings(ForecasterSettings):
             "l2": FloatDistribution(1.0, 1_000.0, log=True),
             "path_smooth": FloatDistribution(1.0, 3_000.0, log=True),
             "input_share": FloatDistribution(0.05, 1.0),
-            "goss": CategoricalDistribution((False, True)),
             "row_share": FloatDistribution(0.3, 1.0),
         }
 
@@ -58,10 +57,6 @@ class ResidualBoostingSettings(ForecasterSettings):
     )
     input_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Share of the inputs that a tree sees.")
     row_share: float = Field(default=0.7, gt=0.0, le=1.0, description="Share of the cell-days that a tree sees.")
-    goss: bool = Field(
-        default=False,
-        description="Trees see the cell-days with the largest errors and some of the others, not row_share.",
-    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
 
 

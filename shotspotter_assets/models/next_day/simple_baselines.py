@@ -45,7 +45,6 @@ class TunedBaseline(Forecaster):
         raise NotImplementedError
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
-        """See `Forecaster.fit`."""
         history = history.through(validation.stop)
         labels = history.observed[validation.start : validation.stop]
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
@@ -86,7 +85,6 @@ class FittedSimpleBaseline(Fitted):
     table: Numbers
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`."""
         forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, dict(self.settings), history, days)
         return clip_probability(np.broadcast_to(forecast, (len(days), int(history.in_coverage.sum()))))
 

@@ -48,11 +48,6 @@ class FittedStack(Fitted):
     learned_to: date
     members: Unstored = None
 
-    @property
-    def in_words(self) -> str:
-        """The weights in words."""
-        return self.posterior.in_words
-
     def predict(self, history: History, days: range) -> Array:
         """See `Fitted.predict`; the weights move on with the weeks that are known before each day."""
         start = (self.learned_to - history.first_day).days + 1
@@ -74,7 +69,6 @@ class FittedStack(Fitted):
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        """See `StoredModel.load`."""
         stack = super().load(files)
         names = stack.posterior.members
         return replace(stack, members={name: forecaster(name).load(files_of_member(name, files)) for name in names})
@@ -90,7 +84,6 @@ class StackForecaster(Forecaster):
         self.settings = settings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedStack:
-        """See `Forecaster.fit`."""
         history = history.through(validation.stop)
         members: dict[str, Fitted] = {}
         for name in self.settings.members:

@@ -34,13 +34,11 @@ class FittedTrees(Fitted):
     trees: Unstored = None
 
     def files(self) -> dict[str, bytes]:
-        """See `StoredModel.files`."""
         trees = {} if self.trees is None else {TREES_FILE: self.trees.model_to_string().encode()}
         return super().files() | trees
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        """See `StoredModel.load`."""
         import lightgbm
 
         trees = lightgbm.Booster(model_str=files[TREES_FILE].decode()) if TREES_FILE in files else None

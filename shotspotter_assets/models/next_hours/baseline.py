@@ -1,28 +1,26 @@
-"""Baselines of the next hours by frequencies and rates: tuned by log loss on the validation hours, separately for each horizon."""
+"""The climatology of the next hours, tuned on the validation hours, and a cell's rate, from which `self_exciting` starts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.filters import Booleans, Singles, exponential_mean, span
+from shotspotter_assets.models.filters import Booleans, exponential_mean
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.features import PROFILE_WIDTHS, hour_profile, profile_ahead
 from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
 from shotspotter_assets.models.probability import log_losses
 
 SCALE_STEPS: Final = 4
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
 """Strengths of the prior of a cell's frequency that are tried, in days of the city's mean."""
-HALF_LIVES_DAYS: Final = (30, 60, 120, 240, 480)
-MIXTURE_STEPS: Final = 5
-MIN_TUNING_HORIZON: Final = 4
-"""Hours; shorter ones choose the same background, at a higher cost."""
+HALF_LIFE_DAYS: Final = 30
+RECENT_SHARE: Final = 0.7
+WHOLE_SHARE: Final = 0.1
+"""Of the mixture of `background_rate`: about what validation hours of Washington DC and Oakland chose."""
 MIN_HOURLY_RATE: Final = 1e-7
 """Nothing is impossible where nothing has happened yet."""
 
@@ -67,9 +65,10 @@ class Fold:
 class HourlyBaseline(HourlyForecaster):
     """A baseline, fitted separately for each horizon."""
 
+    is_baseline: ClassVar[bool] = True
+
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
-        horizons = [horizon for horizon in self.horizons if horizon <= self.max_horizon]
-        return {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in horizons}
+        return {horizon: self._fit_horizon(Fold(history, train, validation, horizon)) for horizon in self.horizons}
 
     def _fit_horizon(self, fold: Fold) -> tuple[Any, Any]:
         """(fitted on the training hours, fitted on both windows with the same settings)."""
@@ -99,87 +98,16 @@ class Climatology(HourlyBaseline):
         return Frequency(shrunk_frequency(observed, horizon, days)), Frequency(on_both)
 
 
-@dataclass(frozen=True)
-class Background:
-    """Settings of a cell's rate: a mixture of its recent rate, its whole history and the city's recent rate."""
+def background_rate(history: HourlyHistory, hours: range) -> Array:
+    """Expected occupied hours in an hour, without the hour of week; shape (len(hours), cells).
 
-    half_life_days: int
-    recent: float
-    history: float
-    profile_hours: float
-
-    def mixed(self, recent: Singles, whole: Singles) -> npt.NDArray[np.floating]:
-        """The mixture of a cell's recent and whole rates and the city's mean of the recent ones, all (hours, cells)."""
-        city = recent.mean(axis=1, keepdims=True)
-        mixture = self.recent * recent + self.history * whole + (1 - self.recent - self.history) * city
-        return np.maximum(mixture, MIN_HOURLY_RATE)
-
-    def rate(self, history: HourlyHistory, hours: range) -> Array:
-        """Expected occupied hours in an hour, without the hour of week; shape (len(hours), cells)."""
-        occupied = history.occupied[: hours.stop].astype(np.float32)
-        recent = exponential_mean(occupied, self.half_life_days * DAY_HOURS, before=hours)
-        return self.mixed(recent, exponential_mean(occupied, np.inf, before=hours)).astype(np.float64)
-
-
-def tuned_background(fold: Fold) -> Background:
-    """The background with the least validation log loss, of a horizon of `MIN_TUNING_HORIZON` hours at least."""
-    fold = replace(fold, horizon=max(fold.horizon, MIN_TUNING_HORIZON))
-    history, positives = fold.history, fold.observed.sum()
-    occupied = history.occupied[: fold.validation.stop].astype(np.float32)
-    whole, *means = (
-        exponential_mean(occupied, days * DAY_HOURS, before=fold.issues) for days in (np.inf, *HALF_LIVES_DAYS)
-    )
-    recents = dict(zip(HALF_LIVES_DAYS, means, strict=True))
-    levels = {
-        width: profile_ahead(history, hour_profile(history, fold.train, width), fold.horizon)[fold.issues, None]
-        for width in PROFILE_WIDTHS
-    }
-
-    def loss(background: Background) -> float:
-        mixed = background.mixed(recents[background.half_life_days], whole)
-        expected = fold.horizon * mixed * levels[background.profile_hours]
-        return fold.loss(occurrence(expected, burst_scale(expected, positives)))
-
-    steps = [step / MIXTURE_STEPS for step in range(MIXTURE_STEPS)]
-    mixtures = [(recent, old) for recent, old in product(steps, repeat=2) if 0 < recent + old < 1]
-    tried = [Background(days, *mixture, PROFILE_WIDTHS[1]) for days, mixture in product(HALF_LIVES_DAYS, mixtures)]
-    best = min(tried, key=loss)
-    return min((replace(best, profile_hours=width) for width in PROFILE_WIDTHS), key=loss)
-
-
-@dataclass(frozen=True)
-class RateByHour:
-    """The background with the city's profile of the week (168,)."""
-
-    horizon: int
-    background: Background
-    profile: Numbers
-    scale: float
-
-    def expected(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """Expected occupied hours within the horizon, shape (issues, cells)."""
-        hours = span(issues)
-        level = profile_ahead(history, self.profile, self.horizon)[issues, None]
-        return self.horizon * self.background.rate(history, hours)[issues - hours.start] * level
-
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        return occurrence(self.expected(history, issues), self.scale)
-
-
-class EwmaHourOfWeek(HourlyBaseline):
-    """Exponentially weighted means by hour of week: a mixture of recent and old rates times the city's profile of the week."""
-
-    name: ClassVar[str] = "ewma_hour_of_week"
-    model: ClassVar[type[Any]] = RateByHour
-
-    def _fit_horizon(self, fold: Fold) -> tuple[RateByHour, RateByHour]:
-        history, background = fold.history, tuned_background(fold)
-        of_train, of_both = (
-            hour_profile(history, hours, background.profile_hours) for hours in (fold.train, fold.both)
-        )
-        unscaled = RateByHour(fold.horizon, background, of_train, 1.0)
-        scale = burst_scale(unscaled.expected(history, fold.issues), fold.observed.sum())
-        return replace(unscaled, scale=scale), RateByHour(fold.horizon, background, of_both, scale)
+    A mixture of the cell's recent rate, its whole history and the city's recent rate.
+    """
+    occupied = history.occupied[: hours.stop].astype(np.float32)
+    recent = exponential_mean(occupied, HALF_LIFE_DAYS * DAY_HOURS, before=hours)
+    whole, city = exponential_mean(occupied, np.inf, before=hours), recent.mean(axis=1, keepdims=True)
+    mixture = RECENT_SHARE * recent + WHOLE_SHARE * whole + (1 - RECENT_SHARE - WHOLE_SHARE) * city
+    return np.maximum(mixture, MIN_HOURLY_RATE).astype(np.float64)
 
 
 def shrunk_frequency(observed: Booleans, horizon: int, pseudo_days: float) -> Array:

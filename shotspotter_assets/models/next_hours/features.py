@@ -46,14 +46,14 @@ NIGHT_HOURS: Final = (21, 22, 23, 0, 1, 2)
 NIGHT_PRIOR_ALERTS: Final = 20.0
 MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS
 """Added to a rate before its logarithm: one alert in a year is the smallest rate that can be told from none."""
-PROFILE_WIDTHS: Final = (0.5, 1.0, 1.5, 2.0)
-"""Standard deviations of the smoothing of the hour-of-week profile, in hours."""
+PROFILE_HOURS: Final = 1.5
+"""Standard deviation of the smoothing of the hour-of-week profile."""
 
 
-def hour_profile(history: HourlyHistory, hours: range, width: float) -> Array:
+def hour_profile(history: HourlyHistory, hours: range) -> Array:
     """Occupied cells by hour of week over their mean, without firework days, shape (168,).
 
-    Smoothed around the week by a Gaussian of `width` hours; flat where nothing has happened.
+    Smoothed around the week by a Gaussian; flat where nothing has happened.
     """
     clock = history.clock
     ordinary = np.arange(hours.start, hours.stop)
@@ -61,7 +61,7 @@ def hour_profile(history: HourlyHistory, hours: range, width: float) -> Array:
     occupied = history.occupied[ordinary].sum(axis=1)
     week = clock.hour_of_week[ordinary]
     mean = np.bincount(week, occupied, WEEK_HOURS) / np.maximum(np.bincount(week, minlength=WEEK_HOURS), 1)
-    smooth = gaussian_filter1d(mean, width, mode="wrap")
+    smooth = gaussian_filter1d(mean, PROFILE_HOURS, mode="wrap")
     return np.maximum(smooth / smooth.mean(), 1e-3) if smooth.any() else np.ones(WEEK_HOURS)
 
 

@@ -16,7 +16,7 @@ from shotspotter_assets.models.probability import clip_probability
 Array = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
 
-HORIZONS: Final = (1, 2, 4, 6, 12)
+HORIZONS: Final = (1, 2, 4)
 """Hours ahead that are forecast; at most a day."""
 
 
@@ -63,12 +63,13 @@ class FittedHourly:
 
 @dataclass(frozen=True)
 class HourlyForecaster:
-    """A way to forecast, fitted for each of `horizons` up to `max_horizon`; `model` is the type of `FittedHourly.models`."""
+    """A way to forecast, fitted for each of `horizons`; `model` is the type of `FittedHourly.models`."""
 
     horizons: tuple[int, ...] = HORIZONS
     name: ClassVar[str]
     model: ClassVar[type[Any]]
-    max_horizon: ClassVar[int] = HORIZONS[-1]
+    is_baseline: ClassVar[bool] = False
+    """Whether it is one of the baselines to beat."""
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
         """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used.

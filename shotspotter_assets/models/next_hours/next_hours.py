@@ -1,11 +1,11 @@
-"""Forecasts of the next 1 to 12 hours from any hour by logistic regression, one for each horizon.
+"""Forecasts of the next hours from any hour by logistic regression, one for each horizon.
 
 It is fitted on a sample of (hour, cell) rows in which alerts are over-represented; the odds are corrected exactly for
 that. Boosted trees on its residuals, tried on the first quarter of 2017 in Washington DC, added nothing at 1 hour and
 less than 0.01 nats per positive at 4, and are left out.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -26,15 +26,12 @@ from shotspotter_assets.models.next_hours.features import (
     window_features,
 )
 from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
-from shotspotter_assets.models.probability import log_losses
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS
 """First hours of all history that are not fitted on, as their rates rest on a few days."""
 FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS
 """Half-life of the weight of firework hours in the fit: the published share of their alerts changes by the year."""
 MAX_ROWS_AT_ONCE: Final = 1_000_000
-PROFILE_HOURS: Final = 1.5
-"""Standard deviation of the smoothing of the profile of the week."""
 MAX_POSITIVES: Final = 20_000
 """Maximum of the sample of a fit."""
 NEGATIVES_PER_POSITIVE: Final = 8
@@ -51,14 +48,12 @@ class HourRegression:
         profile: alerts of each hour of the week over their mean, shape (168,).
         weights: log odds by unit of each input.
         intercept: log odds where all inputs are 0.
-        validation: scores on the validation hours of the regression fitted without them; empty for that one itself.
     """
 
     horizon: int
     profile: Numbers
     weights: Numbers
     intercept: float
-    validation: dict[str, float]
 
     def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
         """Probabilities, shape (issues, cells); see `FittedHourly.predict`."""
@@ -78,12 +73,11 @@ class HourRegression:
 
 
 class _Sample(NamedTuple):
-    """Rows of a fit, with their `weight` in rows of all, and the shift of every logit by the sampling."""
+    """Rows of a fit, and the shift of every logit by the sampling."""
 
     rows: Rows
     positive: npt.NDArray[np.bool_]
     is_validation: npt.NDArray[np.bool_]
-    weight: Array
     log_odds: float
 
 
@@ -93,10 +87,8 @@ class NextHours(HourlyForecaster):
     name: ClassVar[str] = "next_hours"
     model: ClassVar[type[Any]] = HourRegression
 
-    def _fit_horizons(
-        self, history: HourlyHistory, train: range, validation: range
-    ) -> dict[int, tuple[HourRegression, HourRegression]]:
-        profile = hour_profile(history, train, PROFILE_HOURS)
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
+        profile = hour_profile(history, train)
         hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
         samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in self.horizons}
         # The features of cells are the same for all horizons.
@@ -104,27 +96,20 @@ class NextHours(HourlyForecaster):
         everything = Rows(np.concatenate([rows.hour for rows in each]), np.concatenate([rows.cell for rows in each]))
         cell_inputs = cell_features(history, hours, everything, profile)
         of_horizons = np.split(cell_inputs, np.cumsum([len(rows.hour) for rows in each])[:-1])
-        pairs = {}
+        pairs: dict[int, Any] = {}
         for (horizon, sample), of_horizon in zip(samples.items(), of_horizons, strict=True):
             window_inputs = window_features(history, hours, horizon, profile)[sample.rows.hour]
             fireworks = window_inputs[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
             age = sample.rows.hour.max() - sample.rows.hour
             counted = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
             inputs, check = _linear_inputs(of_horizon, window_inputs), sample.is_validation
-            on_train, on_both = (
-                HourRegression(horizon, profile, weights, intercept - sample.log_odds, {})
+            pairs[horizon] = tuple(
+                HourRegression(horizon, profile, weights, intercept - sample.log_odds)
                 for weights, intercept in (
                     _regression(inputs[~check], sample.positive[~check], counted[~check]),
                     _regression(inputs, sample.positive, counted),
                 )
             )
-            forecast, weight = expit(on_train.logit(inputs[check])), sample.weight[check]
-            observed = sample.positive[check]
-            validation_scores = {
-                "log_loss": float(np.average(log_losses(forecast, observed), weights=weight)),
-                "predicted_over_observed": float((weight @ forecast) / max(weight @ observed, 1.0)),
-            }
-            pairs[horizon] = on_train, replace(on_both, validation=validation_scores)
         return pairs
 
 
@@ -147,10 +132,9 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     whole = (at + horizon <= train_stop) | (at >= train_stop)
     hour, cell = hour[whole], cell[whole]
     positive = occupied[hour, cell]
-    weight = np.where(positive, 1 / keep_positive, 1 / keep_negative)
     # The odds of a kept row are those of all rows times this ratio.
     log_odds = float(np.log(keep_positive / keep_negative))
-    return _Sample(Rows(hour, cell), positive, at[whole] >= train_stop, weight, log_odds)
+    return _Sample(Rows(hour, cell), positive, at[whole] >= train_stop, log_odds)
 
 
 def _regression(inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight: Array) -> tuple[Array, float]:

@@ -18,12 +18,11 @@ from shotspotter_assets.models.filters import Singles, decay_of, exponential_mea
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.baseline import (
-    Background,
     Fold,
     HourlyBaseline,
+    background_rate,
     burst_scale,
     occurrence,
-    tuned_background,
 )
 from shotspotter_assets.models.next_hours.features import NEAR_WIDTHS, hour_profile
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
@@ -39,16 +38,14 @@ class FittedSelfExciting:
     """The process; `strengths` are b, k and l, `profile` is that of the hour of week (168,)."""
 
     horizon: int
-    background: Background
     profile: Numbers
     half_life: float
     strengths: Numbers
     scale: float
 
     def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        return occurrence(
-            self.expected(history, issues, _background_rate(self.background, history, issues)), self.scale
-        )
+        rate = _rate_at(history, issues)
+        return occurrence(self.expected(history, issues, rate), self.scale)
 
     def expected(self, history: HourlyHistory, issues: Indexes, rate: Array) -> Array:
         """Expected occupied hours within the horizon, with what the hours ahead trigger themselves; (issues, cells).
@@ -74,37 +71,33 @@ class SelfExciting(HourlyBaseline):
 
     name: ClassVar[str] = "self_exciting"
     model: ClassVar[type[Any]] = FittedSelfExciting
-    max_horizon: ClassVar[int] = 4
-    """Repeats of an alert are over by then."""
 
     def _fit_horizon(self, fold: Fold) -> tuple[FittedSelfExciting, FittedSelfExciting]:
-        history, background, train = fold.history, tuned_background(fold), fold.train
+        history, train = fold.history, fold.train
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
         ordinary = ~history.clock.fireworks[recent.start : recent.stop]
         occupied = history.occupied[recent.start : recent.stop][ordinary]
-        level = hour_profile(history, recent, background.profile_hours)[
-            history.clock.hour_of_week[recent.start : recent.stop], None
-        ]
-        steady = (background.rate(history, recent) * level).astype(np.float32)[ordinary]
+        level = hour_profile(history, recent)[history.clock.hour_of_week[recent.start : recent.stop], None]
+        steady = (background_rate(history, recent) * level).astype(np.float32)[ordinary]
         near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
-        profile = hour_profile(history, train, background.profile_hours)
-        rate, positives = _background_rate(background, history, fold.issues), fold.observed.sum()
+        profile = hour_profile(history, train)
+        rate, positives = _rate_at(history, fold.issues), fold.observed.sum()
         tried = []
         for half_life in TRIGGER_HALF_LIVES_HOURS:
             own = _excitation(history, recent, half_life)
             strengths = _likeliest([steady, own[ordinary], (own @ near.T)[ordinary]], occupied)
-            fitted = FittedSelfExciting(fold.horizon, background, profile, half_life, strengths, 1.0)
+            fitted = FittedSelfExciting(fold.horizon, profile, half_life, strengths, 1.0)
             expected = fitted.expected(history, fold.issues, rate)
             scale = burst_scale(expected, positives)
             tried.append((fold.loss(occurrence(expected, scale)), replace(fitted, scale=scale)))
         best = min(tried, key=itemgetter(0))[1]
-        return best, replace(best, profile=hour_profile(history, fold.both, background.profile_hours))
+        return best, replace(best, profile=hour_profile(history, fold.both))
 
 
-def _background_rate(background: Background, history: HourlyHistory, issues: Indexes) -> Array:
+def _rate_at(history: HourlyHistory, issues: Indexes) -> Array:
     hours = span(issues)
-    return background.rate(history, hours)[issues - hours.start]
+    return background_rate(history, hours)[issues - hours.start]
 
 
 def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:

@@ -1,4 +1,4 @@
-"""The default forecaster of the next hours: a regression combined with baselines, by weights learned from earlier forecasts.
+"""The default forecaster of the next hours: a regression combined with a self-exciting process, by learned weights.
 
 As the stack of the next day: for each horizon the members, fitted on the training window, forecast the validation window, and
 from these forecasts the weights are learned week by week, starting at those of other cities (see `stacking`). The offset
@@ -19,7 +19,6 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import ChosenSettings
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import files_of_member, files_of_members
-from shotspotter_assets.models.next_hours.baseline import EwmaHourOfWeek
 from shotspotter_assets.models.next_hours.features import fireworks_ahead
 from shotspotter_assets.models.next_hours.forecaster import Array, FittedHourly, HourlyForecaster, Indexes
 from shotspotter_assets.models.next_hours.next_hours import HourRegression, NextHours
@@ -27,18 +26,16 @@ from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
 
-MEMBERS: Final = {member.name: member for member in (NextHours, SelfExciting, EwmaHourOfWeek)}
+MEMBERS: Final = {member.name: member for member in (NextHours, SelfExciting)}
 FIREWORK_MEMBERS: Final = (NextHours.name,)
 """Members with inputs for firework nights, see `stacking.combine`. Such hours teach the weights nothing."""
 PRIOR_WEIGHTS: Final = {
-    1: {"next_hours": 0.574, "self_exciting": 0.452, "ewma_hour_of_week": 0.044},
-    2: {"next_hours": 0.557, "self_exciting": 0.479, "ewma_hour_of_week": 0.033},
-    4: {"next_hours": 0.540, "self_exciting": 0.405, "ewma_hour_of_week": 0.135},
-    6: {"next_hours": 0.573, "ewma_hour_of_week": 0.527},
-    12: {"next_hours": 0.597, "ewma_hour_of_week": 0.563},
+    1: {"next_hours": 0.599, "self_exciting": 0.471},
+    2: {"next_hours": 0.575, "self_exciting": 0.494},
+    4: {"next_hours": 0.617, "self_exciting": 0.463},
 }
-"""By horizon, weights that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with a climatology by
-hour of week as a further member, whose weight these share in proportion)."""
+"""By horizon, weights that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with two further
+members, whose weight these share in proportion)."""
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 
 
@@ -118,7 +115,6 @@ class HourlyStack(HourlyForecaster):
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> FittedHourlyStack:
-        """See `HourlyForecaster.load`."""
         members = {name: member.load(files_of_member(name, files)) for name, member in MEMBERS.items()}
         return FittedHourlyStack(cls.name, super().load(files).models, members=members)
 
@@ -140,9 +136,9 @@ def combined(
     for horizon in horizons:
         issues = history.issues(validation, horizon)
         before = history.alerts_within(history.issues(train, horizon), horizon) > 0
-        able = [name for name, member in members.items() if horizon in member.models]
-        prior = WeightPosterior.prior(able, float(logit(clip_probability(before.mean()))), PRIOR_WEIGHTS[horizon])
-        logits = logits_of({name: on_train[name].predict(history, issues, horizon) for name in able})
+        centre = float(logit(clip_probability(before.mean())))
+        prior = WeightPosterior.prior(list(members), centre, PRIOR_WEIGHTS[horizon])
+        logits = logits_of({name: member.predict(history, issues, horizon) for name, member in on_train.items()})
         weeks, fireworks = -(-len(validation) // WEEK_HOURS), fireworks_ahead(history, horizon)[issues]
         by_week = _by_week(prior, logits, history, issues, horizon, validation.start, weeks)
         probability = combine(by_week, _weeks_known(issues, validation.start), logits, fireworks, FIREWORK_MEMBERS)

@@ -6,9 +6,7 @@ lift of a bin is (pairs + PRIOR) / (expected pairs + PRIOR): the posterior mean 
 expected number. Incidents are the parents, not alerts, whose duplicates would count as contagion.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy.typing as npt
 from shotspotter_assets.gridding.cells import Plane, cell_middles
 from shotspotter_assets.models.forecaster import ChosenSettings
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.model_files import StoredModel
 from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
 
 AGES_MINUTES: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)
@@ -27,11 +26,10 @@ PRIOR_PAIRS: Final = 20.0
 """Strength of the prior, in expected pairs."""
 MIN_INCIDENTS: Final = 50
 """Minimum of incidents to fit on."""
-FILE: Final = "next_minutes.json"
 
 
 @dataclass(frozen=True)
-class LiftTable:
+class LiftTable(StoredModel):
     """The fitted table.
 
     Attributes:
@@ -78,16 +76,6 @@ class LiftTable:
                 for at, distance in enumerate(DISTANCES_METRES[:-1])
             },
         }
-
-    def files(self) -> dict[str, bytes]:
-        """The file that `load` reads."""
-        return {FILE: json.dumps(asdict(self), indent=1).encode()}
-
-    @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> "LiftTable":
-        """The table of its `files`."""
-        content = json.loads(files[FILE])
-        return cls(tuple(map(tuple, content["lifts"])), content["incidents"])
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:

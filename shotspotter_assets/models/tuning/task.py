@@ -13,7 +13,6 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import ForecasterSettings
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.records import counts_sha256
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -67,8 +66,7 @@ class TuningTask:
         shared = self.context.shared
         parts: list[Any] = [self.forecaster, self.settings.model_dump(), repr(self.space), repr(self.train)]
         parts += [repr(self.validation), self.history.lead, shared and shared.origin, self.history.data_sha256()]
-        parts.append(counts_sha256(self.history.in_coverage.astype(np.uint8)))
-        return sha256(json.dumps(parts, sort_keys=True))[:16]
+        return sha256(json.dumps(parts, sort_keys=True), self.history.in_coverage.tobytes())[:16]
 
     def loss(self, values: Mapping[str, Any], after_epoch: Callable[[int, float], None] | None = None) -> float:
         """Log loss of the validation window in nats per cell-day, fitted on the training window with some values.

@@ -1,7 +1,8 @@
 """The stored outcome of a search: the settings with the least validation loss, as a record and as YAML for the city's file."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import optuna
 
 TUNED_SETTINGS: Final = "tuned_settings"
+SHOWN_TRIALS: Final = 10
 
 
 class TunedSettings(BaseModel):
@@ -60,6 +62,25 @@ class TunedSettings(BaseModel):
         return yaml.safe_dump({"forecasters": {self.forecaster: self.settings}}, sort_keys=False)
 
 
+def trial_rows(study: "optuna.Study") -> list[dict[str, object]]:
+    """The complete trials with the least log loss, the best one first."""
+    complete = sorted((trial.value, trial.number, trial) for trial in study.trials if trial.value is not None)
+    return [
+        {"trial": number, "log loss": value, "settings": in_words(trial.params)}
+        for value, number, trial in complete[:SHOWN_TRIALS]
+    ]
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """Values in words, as "leaves 12, learning_rate 0.043"."""
+    # By `:.3g` alone, people would read 1.31e+03.
+    shown = (
+        f"{name} {float(f'{value:.3g}'):g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    )
+    return ", ".join(shown) or "as they were"
+
+
 def tuned_partition(city: str, cutoff: date) -> Partition:
     """Folder of the searches of a fold."""
     return Partition(TUNED_SETTINGS, city, "fold", cutoff)
@@ -77,8 +98,3 @@ def read_tuned(store: Store, city: str, cutoff: date, name: str) -> TunedSetting
         MissingObjectError: there was no search.
     """
     return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(city, cutoff), tuned_file(name)))
-
-
-def tuned_folds(store: Store, city: str, name: str) -> list[date]:
-    """Folds with a search of a forecaster's settings, in their order."""
-    return sorted(store.days_present(TUNED_SETTINGS, city, tuned_file(name), "fold"))

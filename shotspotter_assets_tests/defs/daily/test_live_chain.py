@@ -148,7 +148,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
     assert set(RISK_SCHEMA.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
-    horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h", "6h", "12h")}
+    horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h")}
     assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
     day = horizons["day"]
     assert day["starts_utc"][0].as_py() == datetime(2024, 1, 21, 5, tzinfo=UTC)
@@ -156,7 +156,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert ((low <= p) & (p <= high) & (expected >= p - 1e-12)).all()
     np.testing.assert_array_equal(p, day[f"baseline_{record.served}"].to_numpy())
     np.testing.assert_allclose(sum(day[f"type_{code}"].to_numpy() for code in range(3)), 1)
-    assert (horizons["12h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
+    assert (horizons["4h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
 
     hourly = chain.read("risk_forecasts", DAY, "hourly.parquet")
     assert hourly.schema.remove_metadata() == HOURLY_SCHEMA

@@ -149,7 +149,7 @@ def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
     reports = reported_fold.root / "evaluation_reports"
     hours = pl.scan_parquet(f"{reports}/**/hourly_forecasts.parquet").collect()
     assert set(hours["horizon"]) == {6}
-    assert {"next_hours", "climatology", "ewma_hour_of_week"} < set(hours.columns)
+    assert {"next_hours", "climatology", "self_exciting"} < set(hours.columns)
     types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
     assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
     pattern = f"{reports}/**/forecasts.parquet"

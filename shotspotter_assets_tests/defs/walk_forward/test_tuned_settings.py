@@ -1,6 +1,5 @@
 """Searches of settings from the launchpad, here and on SageMaker, on a small simulated city."""
 
-import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from shotspotter_assets.defs.resources import SageMakerResource
 from shotspotter_assets.defs.walk_forward.tuned_settings import STORAGE_VARIABLE
-from shotspotter_assets.models.tuning.tuned_settings import read_tuned, tuned_folds
+from shotspotter_assets.models.tuning.tuned_settings import read_tuned
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
 from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
@@ -43,16 +42,14 @@ def test_search_from_the_launchpad_goes_on_with_more_trials(
     metadata = tune(str(root), instance, trials=3)
     store = Store(str(root))
     tuned = read_tuned(store, CITY, FOLD, BOOSTING)
-    assert tuned_folds(store, CITY, BOOSTING) == [FOLD]
     assert (tuned.forecaster, tuned.trials) == (BOOSTING, 3)
     assert tuned.loss <= tuned.start_loss
     assert tuned.yaml in metadata["for_the_city_file"].value
     folder = root / "tuned_settings" / f"city={CITY}" / f"fold={FOLD}"
     assert (folder / f"{BOOSTING}.yaml").read_text() == tuned.yaml
-    assert (folder / f"{BOOSTING}.history.png").read_bytes().startswith(b"\x89PNG")
-    assert metadata["history"].value.startswith("![history](data:image/png;base64,iVBOR")
+    assert len(metadata["best_trials"].value.records) == 3
     tune(str(root), instance, trials=4)
-    assert len(json.loads((folder / f"{BOOSTING}.trials.json").read_text())) == 4
+    assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 4
     tune(str(root), instance, trials=50, minutes=0)
     assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 4
     monkeypatch.setenv(STORAGE_VARIABLE, f"sqlite:///{root.parent}/shared.db")

@@ -60,9 +60,3 @@ def test_pools_leave_one_frame(days: int, layers: int, pools: list[int]) -> None
 def test_refuses_days_that_do_not_pool_to_one_frame(days: int, layers: int) -> None:
     with pytest.raises(ValueError, match=r"power of two of at least \d+ \(\d+, \d+"):
         time_pools(days, layers)
-
-
-@pytest.mark.parametrize("rates", [RATES[:0], np.array([0.0, 0.1, 0.1, 0.1])])
-def test_refuses_impossible_initial_rates(rates: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="initial_rates"):
-        build(initial_rates=rates)

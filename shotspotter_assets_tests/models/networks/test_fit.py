@@ -13,7 +13,7 @@ import pytest
 
 import shotspotter_assets
 from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.networks.fit import TrainedNetwork, fit_network, predict_network
+from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, TrainedNetwork, fit_network, predict_network
 
 CONFIG = NetworkConfig(
     days=4, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
@@ -53,7 +53,7 @@ def test_best_weights_have_learned_the_toy(learned: TrainedNetwork) -> None:
 def test_stops_early_and_cuts_the_learning_rate() -> None:
     unstable = fit(CONFIG.model_copy(update={"learning_rate": 0.6, "epochs": 30}))
     assert len(unstable.history["loss"]) == unstable.best_epoch + CONFIG.patience < 30
-    assert unstable.history["learning_rate"][-1] < 0.6 * CONFIG.plateau_factor
+    assert unstable.history["learning_rate"][-1] < 0.6 * PLATEAU_FACTOR
 
 
 def test_seed_determines_the_weights_and_backups_are_deleted(tmp_path: Path) -> None:
@@ -115,10 +115,8 @@ def test_sees_the_past_only(learned: TrainedNetwork) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": range(50)}, "overlap"),
         ({"train": range(3)}, "target days 0 to 2"),
         ({"validation": range(60, 65)}, "target days 60 to 64"),
-        ({"in_coverage": np.ones((6, 6))}, "boolean"),
         ({"in_coverage": np.zeros((6, 6), dtype=bool)}, "no cell"),
         ({"config": NetworkConfig(days=6)}, "power of two"),
     ],

@@ -1,10 +1,7 @@
 """The peephole layer against an independent NumPy implementation of the equations, and against Keras's own layer."""
 
-from typing import Any
-
 import keras
 import numpy as np
-import pytest
 
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
@@ -92,20 +89,3 @@ def test_reads_what_its_configuration_writes() -> None:
     again = PeepholeConvLSTM2D.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     assert (again.filters, again.kernel_size, again.name) == (3, 5, "recurrence")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"filters": 0}, "filters >= 1"),
-        ({"kernel_size": 2}, "odd kernel_size"),
-    ],
-)
-def test_refuses_what_it_cannot_do(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        PeepholeConvLSTM2D(**{"filters": 2, **arguments})
-
-
-def test_refuses_unknown_time() -> None:
-    with pytest.raises(ValueError, match="all but batch fixed"):
-        PeepholeConvLSTM2D(2).build((None, None, ROWS, COLUMNS, CHANNELS))

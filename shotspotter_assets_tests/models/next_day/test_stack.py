@@ -18,7 +18,7 @@ from shotspotter_assets.models.next_day.stack import (
 )
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.models.stacking import WeightPosterior, in_words
+from shotspotter_assets.models.stacking import WeightPosterior
 from shotspotter_assets_tests.models.histories import (
     CITY,
     TEST,
@@ -164,7 +164,7 @@ def test_a_stored_stack_has_its_members_and_its_weights():
     files = stack.files()
     assert {"model.json", "ew_kde.model.json", "gradient_boosting.trees.txt"} < set(files)
     again = forecaster("stack").load(files)
-    assert again.in_words == stack.in_words == stack.settings["in_words"]
+    assert again.settings == stack.settings
     assert list(again.members) == list(stack.members)
     for name, member in again.members.items():
         expected = stack.members[name].predict(history(), TEST)
@@ -180,17 +180,6 @@ def test_a_stack_records_the_model_of_all_cities_that_its_members_start_at():
     assert "shared" not in few.fit(history(), TRAIN, VALIDATION).settings
 
 
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ({"one": 0.8, "two": 0.2}, "mostly one, a fifth two"),
-        ({"one": 1.0, "two": 0.01}, "nearly all one"),
-        ({"one": 1.1, "two": -0.2}, "mostly one, less a fifth two"),
-        (
-            {"one": 0.4, "two": 0.25, "three": 0.25, "four": 0.1},
-            "two fifths one, a quarter two, a quarter three, a tenth four",
-        ),
-    ],
-)
-def test_weights_in_words(weights, words):
-    assert in_words(weights) == words
+def test_weights_in_words():
+    posterior = WeightPosterior(("one", "two"), 0.0, np.array([0.2, -0.6, 0.0]), np.eye(3))
+    assert posterior.in_words == "two -75%, one 25%"

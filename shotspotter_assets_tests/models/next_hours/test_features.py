@@ -17,7 +17,7 @@ CELLS = int(COVERED.sum())
 
 def features(made: HourlyHistory, hours: range) -> np.ndarray:
     rows = Rows(np.repeat(np.arange(len(hours)), CELLS), np.tile(np.arange(CELLS), len(hours)))
-    profile = hour_profile(made, range(24 * 100), 1.0)
+    profile = hour_profile(made, range(24 * 100))
     ours = window_features(made, hours, 4, profile)[rows.hour]
     return np.concatenate([cell_features(made, hours, rows, profile), ours], axis=1)
 
@@ -43,7 +43,7 @@ def test_one_hour_alone_has_the_features_that_it_has_among_others():
 
 def test_profile_follows_the_hours_and_ahead_is_their_mean():
     made = history()
-    profile = hour_profile(made, range(24 * 200), 1.0)
+    profile = hour_profile(made, range(24 * 200))
     assert profile.shape == (168,)
     assert profile.mean() == pytest.approx(1.0)
     assert profile.reshape(7, 24)[:, 20].min() > 2 * profile.reshape(7, 24)[:, 9].max()
@@ -75,7 +75,7 @@ def test_the_night_share_is_that_of_the_cell_shrunk_to_the_citys_by_twenty_alert
 @pytest.mark.parametrize(("days", "prior"), [(0.125, 3 / 24), (1, 3 / 24), (7, 3 / 24 / 7), (30, 3 / 24 / 30)])
 def test_the_citys_level_is_what_was_observed_over_what_the_hours_let_expect(days, prior):
     made, hour = history(), 24 * 200
-    profile = hour_profile(made, range(24 * 100), 1.0)
+    profile = hour_profile(made, range(24 * 100))
     ordinary = ~made.clock.fireworks[:hour]
     weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / (24 * days)) * (ordinary if days > 1 else 1)
     total = (2.0 ** (-np.arange(hour) / (24 * days))).sum()

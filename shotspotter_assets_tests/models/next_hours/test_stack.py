@@ -10,7 +10,6 @@ from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistor
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes, predict_all
 from shotspotter_assets.models.next_hours.stack import (
     MEMBERS,
-    PRIOR_WEIGHTS,
     FittedHourlyStack,
     HourlyStack,
     combined,
@@ -94,7 +93,7 @@ def test_a_member_that_knows_nothing_loses_its_weight():
     random = np.random.default_rng(1).permuted(TRUTH, axis=1)
     stack = stack_of(next_hours=random, self_exciting=TRUTH)
     assert stack.settings["1h"]["weights"]["next_hours"] < 0.1 < stack.settings["1h"]["weights"]["self_exciting"]
-    assert stack.in_words["1h"] == "nearly all self_exciting"
+    assert stack.in_words["1h"].startswith("self_exciting 9")
 
 
 def test_the_level_follows_a_city_that_changes():
@@ -148,7 +147,7 @@ def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
 
 def test_a_stored_stack_forecasts_the_same(fitted):
     files = fitted.files()
-    assert {"model.json", "next_hours.model.json", "self_exciting.model.json"} < set(files)
+    assert {"model.json", "next_hours.model.json", "self_exciting.model.json"} == set(files)
     again = HourlyStack.load(files)
     assert again.settings == fitted.settings
     assert list(again.members) == list(MEMBERS)
@@ -159,12 +158,6 @@ def test_a_stored_stack_forecasts_the_same(fitted):
             again.predict(history(), issues, horizon), fitted.predict(history(), issues, horizon)
         )
         assert again.models[horizon].counts == fitted.models[horizon].counts
-
-
-def test_each_horizon_has_prior_weights_of_the_members_that_can_forecast_it():
-    for horizon in HORIZONS:
-        able = {name for name, member in MEMBERS.items() if horizon <= getattr(member, "max_horizon", horizon)}
-        assert set(PRIOR_WEIGHTS[horizon]) == able
 
 
 def test_a_silent_validation_window_is_refused():

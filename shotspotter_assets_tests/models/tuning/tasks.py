@@ -13,7 +13,7 @@ from shotspotter_assets_tests.models.histories import FAST, TRAIN, VALIDATION, h
 
 VALUES: dict[str, Any] = {
     "leaves": 5, "learning_rate": 0.2, "max_trees": 60, "min_leaf_rows": 60, "l2": 50.0, "path_smooth": 20.0,
-    "input_share": 0.5, "goss": False, "row_share": 0.8,
+    "input_share": 0.5, "row_share": 0.8,
 }  # fmt: skip
 """Of the search space of `residual_boosting`."""
 

@@ -13,7 +13,7 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.registry import FORECASTERS, TUNABLE, city_settings
 from shotspotter_assets.models.tuning.search import START_LOSS, finished_trials, open_study, search, storage_url
 from shotspotter_assets.models.tuning.task import TuningTask
-from shotspotter_assets.models.tuning.tuned_settings import TunedSettings
+from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, in_words, trial_rows
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, task_of
@@ -56,6 +56,9 @@ def test_best_settings_are_yaml_for_the_city_file() -> None:
     assert tuned.settings == VALUES
     assert tuned.loss == pytest.approx(0.01 * tuned.start_loss)
     assert tuned.gain > 0
+    assert [row["trial"] for row in trial_rows(study)] == [2, 1, 0]
+    assert in_words({"path_smooth": 1307.735, "goss": False}) == "path_smooth 1310, goss False"
+    assert in_words({}) == "as they were"
     city = City.model_validate(CITY.model_dump(mode="json") | yaml.safe_load(tuned.yaml))
     assert city_settings(city, BOOSTING).model_dump()["leaves"] == 5
 

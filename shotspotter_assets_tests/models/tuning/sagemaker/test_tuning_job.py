@@ -80,9 +80,9 @@ def test_request_is_valid_by_the_description_of_the_api(name: str) -> None:
 
 
 def test_suggested_texts_become_values_within_the_space() -> None:
-    ranges = parameter_ranges(TASK.space)
-    assert ranges["CategoricalParameterRanges"][0] == {"Name": "max_trees", "Values": ["60", "120", "180", "240"]}
-    assert ranges["CategoricalParameterRanges"][1]["Values"] == ["false", "true"]
-    quoted = {"leaves": '"7.0"', "l2": "1000.0000001", "max_trees": "180", "goss": '"true"'}
-    changed = VALUES | {"leaves": 7, "l2": 1000.0, "max_trees": 180, "goss": True}
+    [steps] = parameter_ranges(TASK.space)["CategoricalParameterRanges"]
+    assert steps == {"Name": "max_trees", "Values": ["60", "120", "180", "240"]}
+    assert parameter_ranges(task_of("conv_lstm").space)["CategoricalParameterRanges"][0]["Values"] == ["8", "16", "32"]
+    quoted = {"leaves": '"7.0"', "l2": "1000.0000001", "max_trees": '"180"'}
+    changed = VALUES | {"leaves": 7, "l2": 1000.0, "max_trees": 180}
     assert suggested_values(TASK.space, texts(VALUES) | quoted) == changed
