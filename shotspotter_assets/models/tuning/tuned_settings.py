@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, finished_trials
 from shotspotter_assets.models.tuning.task import TuningTask
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Partition
 
 if TYPE_CHECKING:
     import optuna
@@ -89,12 +89,3 @@ def tuned_partition(city: str, cutoff: date) -> Partition:
 def tuned_file(name: str) -> str:
     """File of the outcome of a forecaster's search."""
     return f"{name}.record.json"
-
-
-def read_tuned(store: Store, city: str, cutoff: date, name: str) -> TunedSettings:
-    """The outcome of a forecaster's search in a fold.
-
-    Raises:
-        MissingObjectError: there was no search.
-    """
-    return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(city, cutoff), tuned_file(name)))

@@ -10,7 +10,7 @@ import pytest
 
 from shotspotter_assets.defs.resources import SageMakerResource
 from shotspotter_assets.defs.walk_forward.tuned_settings import STORAGE_VARIABLE
-from shotspotter_assets.models.tuning.tuned_settings import read_tuned
+from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, tuned_file, tuned_partition
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
 from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
@@ -31,6 +31,11 @@ def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: 
     return event.step_materialization_data.materialization.metadata
 
 
+def found(store: Store) -> TunedSettings:
+    """The stored outcome of the search."""
+    return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(CITY, FOLD), tuned_file(BOOSTING)))
+
+
 @pytest.fixture
 def root(tmp_path: Path, tiny_city_days: Path) -> Path:
     return copy_days(tiny_city_days, tmp_path / "store", "2023-12-31")
@@ -41,7 +46,7 @@ def test_search_from_the_launchpad_goes_on_with_more_trials(
 ) -> None:
     metadata = tune(str(root), instance, trials=3)
     store = Store(str(root))
-    tuned = read_tuned(store, CITY, FOLD, BOOSTING)
+    tuned = found(store)
     assert (tuned.forecaster, tuned.trials) == (BOOSTING, 3)
     assert tuned.loss <= tuned.start_loss
     assert tuned.yaml in metadata["for_the_city_file"].value
@@ -49,12 +54,12 @@ def test_search_from_the_launchpad_goes_on_with_more_trials(
     assert (folder / f"{BOOSTING}.yaml").read_text() == tuned.yaml
     assert len(metadata["best_trials"].value.records) == 3
     tune(str(root), instance, trials=4)
-    assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 4
+    assert found(store).trials == 4
     tune(str(root), instance, trials=50, minutes=0)
-    assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 4
+    assert found(store).trials == 4
     monkeypatch.setenv(STORAGE_VARIABLE, f"sqlite:///{root.parent}/shared.db")
     tune(str(root), instance, trials=1)
-    assert read_tuned(store, CITY, FOLD, BOOSTING).trials == 1
+    assert found(store).trials == 1
 
 
 def test_unusable_requests_are_refused(root: Path, instance: dg.DagsterInstance) -> None:
@@ -88,7 +93,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
     machines = SageMakerResource(role="arn:aws:iam::123456789012:role/training", image="image", poll_s=0.0)
     settings = {"instance_type": "ml.c6i.large"}
     tune(s3_store_root, instance, machines, trials=3, engine="sagemaker", sagemaker=settings)
-    tuned = read_tuned(Store(s3_store_root, s3_server.client()), CITY, FOLD, BOOSTING)
+    tuned = found(Store(s3_store_root, s3_server.client()))
     assert tuned.settings == VALUES
     definition = aws.request["TrainingJobDefinition"]
     assert definition["ResourceConfig"]["InstanceType"] == "ml.c6i.large"
