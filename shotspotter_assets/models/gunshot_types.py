@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
-from shotspotter_assets.models.filters import Singles, exponential_mean, smoothing_weights, weighted_cells
+from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers, StoredModel
 
@@ -174,21 +174,15 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         columns.append(_log_ratios(mixes[days][at]))
     near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
     effective = 1 / (near**2).sum(axis=1)
-    trailing: dict[int, list[Singles]] = {days: [] for days in PLACE_DAYS}
-    for code in range(TYPES):
-        # The hours of a cell lie together, as the filters run along them.
-        alerts = np.asfortranarray(counts[:, code], dtype=np.float32)
-        for days, of_types in trailing.items():
-            of_types.append(exponential_mean(alerts, days * DAY_HOURS, before=distinct))
-    for days, of_types in trailing.items():
-        prior = PRIOR_ALERTS * mixes[days]
-        here = [each * (days * DAY_HOURS / np.log(2)) for each in of_types]
-        own = np.stack([each[at, cells] for each in here], axis=1) + prior[at]
-        around = np.stack([weighted_cells(each, near)[at, cells] for each in here], axis=1)
+    # The hours of a cell lie together, as the filters run along them.
+    alerts = [np.asfortranarray(counts[:, code], dtype=np.float32) for code in range(TYPES)]
+    for days in PLACE_DAYS:
+        prior, memory = PRIOR_ALERTS * mixes[days], days * DAY_HOURS / np.log(2)
+        here = [exponential_mean(each, days * DAY_HOURS, before=distinct) * memory for each in alerts]
+        own = np.stack([each[at, cells] for each in here], axis=1)
+        around = np.stack([weighted_cells(each, near)[at, cells] for each in here], axis=1) * effective[cells, None]
         # Relative to the city's mix, which the columns above give.
-        columns += [_log_ratios(own) - _log_ratios(prior[at])]
-        around = around * effective[cells, None] + prior[at]
-        columns += [_log_ratios(around) - _log_ratios(prior[at])]
+        columns += [_log_ratios(alerts_of + prior[at]) - _log_ratios(prior[at]) for alerts_of in (own, around)]
     angle = 2 * np.pi * clock.hour[hours] / DAY_HOURS
     season = 2 * np.pi * clock.season[hours]
     weekend = (clock.hour_of_week[hours] >= WEEKEND_HOURS[0]) & (clock.hour_of_week[hours] < WEEKEND_HOURS[1])

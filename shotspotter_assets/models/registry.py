@@ -122,7 +122,9 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
     try:
         from_file = settings.model_validate(city.forecasters.get(name, {}))
     except ValidationError as error:
-        raise CityFileError("; ".join(_explain(city, name, settings, problem) for problem in error.errors())) from None
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        allowed = ", ".join(settings.model_fields) or "nothing"
+        raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems} (allowed: {allowed})") from None
     return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
 
 
@@ -154,11 +156,3 @@ def check_city_forecasters(city: City) -> None:
             )
         city_settings(city, name)
     candidate_of(city)
-
-
-def _explain(city: City, name: str, settings: type[BaseModel], problem: Any) -> str:
-    key = ".".join(["forecasters", name, *map(str, problem["loc"])])
-    if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(settings.model_fields) or f"nothing, {name} has no settings"
-        return f"{city.name}.yaml: {key}: unknown key; allowed here: {allowed}"
-    return f"{city.name}.yaml: {key}: {problem['msg']} (got {problem['input']!r})"

@@ -147,6 +147,8 @@ def fit_shared(
     Raises:
         ValueError: a city has rows from the cutoff on.
     """
+    import pandas as pd
+
     for city, own in rows.items():
         if (own.days >= np.datetime64(cutoff)).any():
             raise ValueError(f"{city}: rows of {own.days.max()} are not before the cutoff {cutoff}.")
@@ -159,15 +161,10 @@ def fit_shared(
     origin = None if prior is None else prior.origin
     if not cities:
         return SharedModels(cutoff=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
-    names = tuple(dict.fromkeys(name for city in cities for name in rows[city].names))
-    # float64, as nearly equal rates make the fit stiff.
-    inputs = np.zeros((sum(len(rows[city].observed) for city in cities), len(names)))
-    first = 0
-    for city in cities:
-        own = rows[city]
-        # A factor that a city does not have is 0 there, as in its average cell.
-        inputs[first : first + len(own.observed), [names.index(name) for name in own.names]] = own.inputs
-        first += len(own.observed)
+    # A factor that a city does not have is 0 there, as in its average cell; float64, as nearly equal rates make the fit stiff.
+    tables = [pd.DataFrame(rows[city].inputs, columns=rows[city].names) for city in cities]
+    table = pd.concat(tables, ignore_index=True).fillna(0.0)
+    names, inputs = tuple(table.columns), table.to_numpy(np.float64)
     labels = np.concatenate([rows[city].observed for city in cities])
     counted = np.concatenate([rows[city].sample_weight for city in cities])
     of_city = np.repeat(np.arange(len(cities)), [len(rows[city].observed) for city in cities])

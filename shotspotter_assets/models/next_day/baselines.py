@@ -36,15 +36,8 @@ def fit_baselines(
         fitted: forecasters by name that were fitted on these very days and windows: baselines among them are not fitted again.
 
     Raises:
-        ValueError: the ranges do not follow each other, one is empty, or they leave the day axis; or covered cells are never
-            (or always) occupied while training.
+        ValueError: covered cells are never (or always) occupied while training.
     """
-    follow = train.stop == validation.start and validation.stop == test.start
-    if not (follow and train and validation and test and train.start >= 0 and test.stop <= len(history.counts)):
-        raise ValueError(
-            f"Train {train}, validation {validation} and test {test} must follow each other, none empty, within the "
-            f"{len(history.counts)} days from {history.first_day}."
-        )
     history = history.through(test.stop)
     fitted_days = after_warm_up(train, BASELINES_WARM_UP_DAYS)
     require_both_labels(history, train, history.observed[fitted_days.start : fitted_days.stop])

@@ -67,7 +67,7 @@ class SimpleBaseline(TunedBaseline):
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
         """Probabilities of `days`, from the table and the days before each, of a shape that broadcasts to (days, cells)."""
-        raise NotImplementedError
+        return table
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
         for settings in self.grid:
@@ -109,8 +109,8 @@ class Never(SimpleBaseline):
 
     name = "never"
 
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        return np.full((1, 1), MIN_PROBABILITY)
+    def learn(self, history: History, days: range, settings: Settings) -> Array:
+        return np.array([MIN_PROBABILITY])
 
 
 class CityMean(SimpleBaseline):
@@ -120,9 +120,6 @@ class CityMean(SimpleBaseline):
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
         return np.array([_labels(history, days).mean()])
-
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        return table
 
 
 class HistoricalMean(SimpleBaseline):
@@ -134,9 +131,6 @@ class HistoricalMean(SimpleBaseline):
     def learn(self, history: History, days: range, settings: Settings) -> Array:
         labels, pseudo_days = _labels(history, days), settings["pseudo_days"]
         return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(labels) + pseudo_days)
-
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        return table
 
 
 class Persistence(SimpleBaseline):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import MODEL_FILE
 from shotspotter_assets.models.probability import clip_probability
 
@@ -41,17 +41,8 @@ class FittedHourly:
             history: alerts of the hours before each issue are used, none from it on.
             issues: indexes of hours, ascending; `len(history)` is the hour after the last counted one.
             horizon: one of the fitted horizons.
-
-        Raises:
-            HourlyHistoryError: the horizon was not fitted, or an issue lies outside the history.
         """
         at = np.asarray(issues, np.int64)
-        is_valid = len(at) and at[0] >= 0 and at[-1] <= len(history) and (np.diff(at) > 0).all()
-        if horizon not in self.models or not is_valid:
-            raise HourlyHistoryError(
-                f"City {history.city.name}: cannot forecast {horizon} hours at {len(at)} issues; fitted are "
-                f"{list(self.models)} hours, and issues must ascend from 0 to {len(history)}."
-            )
         shape = (len(at), history.alerts.shape[1])
         return clip_probability(np.broadcast_to(self.models[horizon](history, at), shape))
 
@@ -75,13 +66,8 @@ class HourlyForecaster:
         """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used.
 
         Raises:
-            HourlyHistoryError: the ranges do not follow each other within the history, or there is nothing to learn.
+            HourlyHistoryError: there is nothing to learn.
         """
-        if not (train.stop == validation.start and train and validation and validation.stop <= len(history)):
-            raise HourlyHistoryError(
-                f"City {history.city.name}: training hours {train} and validation hours {validation} must follow each "
-                f"other, none empty, within the {len(history)} hours from {history.first_day}."
-            )
         pairs = self._fit_horizons(history, train, validation)
         on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
         return FittedHourly(self.name, on_both, FittedHourly(self.name, on_train))

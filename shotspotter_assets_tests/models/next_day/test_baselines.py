@@ -33,21 +33,6 @@ def test_all_learn_more_than_the_base_rate_and_never_has_no_skill(baselines):
     assert all(losses[name] < log_losses(base_rate, test).mean() for name in knows_places)
 
 
-@pytest.mark.parametrize(
-    ("train", "validation", "test"),
-    [
-        (range(100), range(110, 120), range(120, 130)),  # a gap
-        (range(100), range(90, 120), range(120, 130)),  # validation within training
-        (range(100), range(100, 120), range(115, 130)),  # test within validation
-        (range(100), range(100, 120), range(120, 400)),  # beyond the day axis
-        (range(100), range(100, 100), range(100, 120)),  # nothing to tune on
-    ],
-)
-def test_refuses_ranges_that_do_not_follow_each_other(train, validation, test):
-    with pytest.raises(ValueError, match="must follow each other"):
-        fit_baselines(history(counts()), train, validation, test)
-
-
 def test_refuses_a_window_with_nothing_to_learn():
     with pytest.raises(ValueError, match="covered cells"):
         fit_baselines(history(np.zeros((360, 4, 6, 6), dtype=np.uint16)), TRAIN, VALIDATION, TEST)

@@ -60,13 +60,7 @@ def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent
     assert (after[:, cell] > forecast[:, cell]).all()
 
 
-def test_refusals_name_the_city(fitted):
-    with pytest.raises(HourlyHistoryError, match=r"made_up_city.* 2 hours.*fitted are \[1, 4\]"):
-        fitted.predict(history(), [TEST.start], 2)
-    with pytest.raises(HourlyHistoryError, match="made_up_city"):
-        fitted.predict(history(), [len(history()) + 1], 1)
-    with pytest.raises(HourlyHistoryError, match="must follow each other"):
-        NextHours().fit(history(), TRAIN, TEST)
+def test_silence_is_refused():
     silent = of_counts(np.zeros_like(counts()))
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 of"):
         NextHours().fit(silent, TRAIN, VALIDATION)

@@ -29,17 +29,8 @@ VOLUME_GB: Final = 10
 class Cloud:
     """AWS for a search.
 
-    Attributes:
-        sagemaker: boto3 client.
-        role: ARN of the role of training jobs.
-        image: address of the project's image in ECR.
-        instance_type: of the training jobs, such as ml.m5.xlarge.
-        job_minutes: time limit of a training job.
-        task_uri: of the task's file on S3.
-        output_uri: folder on S3 for the output of the training jobs.
-        run_id: of the Dagster run.
-        tags: of the tuning job, which its training jobs inherit.
-        poll_s: seconds between two requests for the status.
+    `sagemaker` is the boto3 client, `role` an ARN, `image` the address of the project's image in ECR, `task_uri` the task's file
+    and `output_uri` a folder, both on S3. Training jobs inherit the `tags`.
     """
 
     sagemaker: Any
