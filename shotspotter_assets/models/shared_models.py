@@ -164,7 +164,7 @@ def fit_shared(
     # A factor that a city does not have is 0 there, as in its average cell; float64, as nearly equal rates make the fit stiff.
     tables = [pd.DataFrame(rows[city].inputs, columns=rows[city].names) for city in cities]
     table = pd.concat(tables, ignore_index=True).fillna(0.0)
-    names, inputs = tuple(table.columns), table.to_numpy(np.float64)
+    names, inputs = tuple(table.columns), table.to_numpy(np.float64, copy=True)
     labels = np.concatenate([rows[city].observed for city in cities])
     counted = np.concatenate([rows[city].sample_weight for city in cities])
     of_city = np.repeat(np.arange(len(cities)), [len(rows[city].observed) for city in cities])
