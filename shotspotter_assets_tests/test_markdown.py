@@ -1,7 +1,7 @@
 """Text from outside is shown as it is where Markdown or HTML is read."""
 
 import re
-from datetime import date
+from dataclasses import replace
 from html import unescape
 
 import dagster as dg
@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from shotspotter_assets.defs import panel
-from shotspotter_assets.evaluation.model_card import InService, model_card
+from shotspotter_assets.evaluation.model_card import model_card
 from shotspotter_assets.markdown import plain
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import REPORT, SCORES
 
@@ -57,7 +57,7 @@ def test_lists_in_the_panel_show_it_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_reasons_in_the_model_card_show_as_they_are(text: str) -> None:
-    in_service = InService("ewma", date(2021, 9, 30), date(2021, 9, 30), (text,))
-    html = rendered(model_card(REPORT, SCORES, in_service))
+    verdict = replace(REPORT.verdict, reasons=(text,))
+    html = rendered(model_card(REPORT.model_copy(update={"verdict": verdict}), SCORES))
     assert not re.findall(r"<(?:img|script|a|del|code)\b", html)
     assert text_of(html).count(" ".join(text.split())) == 1

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
@@ -64,21 +64,11 @@ class FoldReport(BaseModel):
     train_days: int
     validation_days: int
     test_days: int
-    train_first: date
-    train_last: date
-    validation_first: date
-    validation_last: date
-    test_first: date
-    test_last: date
     covered_cells: int
     alerts: int
     """In covered cells on the test days."""
     base_rate: float
     """Share of the test cell-days with an alert."""
-    config: dict[str, JsonValue]
-    """Of the run that trained the models."""
-    model_settings: dict[str, dict[str, JsonValue]]
-    """The settings that were chosen for each model."""
     score_definitions: dict[str, str]
 
 
@@ -124,14 +114,14 @@ def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tup
     rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
     rows |= {(ALL, ALL, name, "seconds_to_train"): Score(model.seconds) for name, model in models.items()}
     report = FoldReport(
-        **record.model_dump(include=FoldRecord.model_fields.keys() & FoldReport.model_fields),
+        city=record.city,
+        fold=record.fold,
+        train_days=record.train_days,
+        validation_days=record.validation_days,
         test_days=len(fold.test_days),
-        test_first=record.fold,
-        test_last=fold.test_days[-1].item(),
         covered_cells=int(in_coverage.sum()),
         alerts=int(fold.alerts[:, in_coverage].sum()),
         base_rate=float(observed.mean()),
-        model_settings={name: model.settings for name, model in models.items() if model.settings is not None},
         score_definitions=dict(SCORE_DEFINITIONS),
     )
     return report, ScoreTable(rows), forecasts

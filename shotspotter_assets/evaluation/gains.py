@@ -24,15 +24,13 @@ MIN_WEEKS_FOR_INTERVAL: Final = 4
 class Gain:
     """Gain of one forecast over another in nats per positive; None without positives.
 
-    The interval holds the share `level` of the draws of whole weeks; None for fewer than `MIN_WEEKS_FOR_INTERVAL` weeks.
+    The interval holds the share `LEVEL` of `DRAWS` draws of whole weeks; None for fewer than `MIN_WEEKS_FOR_INTERVAL`.
     """
 
     gain: float | None
     low: float | None
     high: float | None
-    level: float
     weeks: int
-    draws: int
 
     @property
     def is_shown(self) -> bool:
@@ -90,9 +88,9 @@ def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
     difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
     gain = float(difference.sum() / positives.sum()) if positives.sum() else None
     if gain is None or weeks < MIN_WEEKS_FOR_INTERVAL:
-        return Gain(gain, None, None, LEVEL, weeks, DRAWS)
+        return Gain(gain, None, None, weeks)
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
     gained, drawn_positives = times_drawn @ difference, times_drawn @ positives
     usable = drawn_positives > 0
     low, high = np.quantile(gained[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Gain(gain, float(low), float(high), LEVEL, weeks, DRAWS)
+    return Gain(gain, float(low), float(high), weeks)

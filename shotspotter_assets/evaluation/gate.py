@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.gains import LEVEL, Gain, weekly_gain, weekly_losses
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.registry import FORECASTERS
@@ -36,28 +36,28 @@ class Verdict:
     """The verdict on a candidate, and the forecast that is served.
 
     Attributes:
-        passed: whether the candidate is served: it is better, or it is a combination and not worse.
-        served: the candidate, or the best baseline.
+        served: the candidate if it is better, or a combination and not worse; else the best baseline.
         best_baseline: the servable baseline with the least log loss.
         gain: of the candidate over the best baseline.
-        gain_over_constant: over the observed frequency of these very days as the forecast of every cell and day, which any
-            useful forecast beats.
         predicted_over_observed: None without positives.
         positives: cell-days with an alert.
         reasons: sentences: the verdict, conditions that fail, and the rule that serves the candidate all the same.
         outcome: see `judge`.
     """
 
-    passed: bool
     served: str
     candidate: str
     best_baseline: str
     gain: Gain
-    gain_over_constant: Gain
     predicted_over_observed: float | None
     positives: int
     reasons: tuple[str, ...]
     outcome: Outcome
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate is served."""
+        return self.served == self.candidate
 
 
 def baselines_in(forecasts: pa.Table) -> list[str]:
@@ -131,12 +131,10 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     if passed and outcome != "better":
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
     return Verdict(
-        passed=passed,
         served=candidate if passed else best,
         candidate=candidate,
         best_baseline=best,
         gain=gain,
-        gain_over_constant=over_constant,
         predicted_over_observed=ratio,
         positives=positives,
         reasons=tuple(reasons),
@@ -151,4 +149,4 @@ def _percent(gain: Gain) -> str:
     if gain.low is None or gain.high is None:
         return f"{np.expm1(gain.gain):+.1%}, no interval from {gain.weeks} weeks"
     middle, low, high = (f"{np.expm1(value):+.1%}" for value in (gain.gain, gain.low, gain.high))
-    return f"{middle}, {gain.level:.0%} interval {low} to {high}"
+    return f"{middle}, {LEVEL:.0%} interval {low} to {high}"

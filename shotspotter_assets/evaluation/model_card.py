@@ -4,8 +4,6 @@ The numbers are those of the walk-forward report; the text about sensors and abo
 what the named sources say (`templates/model_card.md.jinja`).
 """
 
-from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
@@ -28,21 +26,8 @@ NOT_FOR: Final = """\
 """
 
 
-@dataclass(frozen=True)
-class InService:
-    """The forecaster that makes a city's daily forecasts, `since` when without a break, as of `day`."""
-
-    forecaster: str
-    since: date
-    day: date
-    reasons: tuple[str, ...]
-
-
-def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InService | None = None) -> str:
-    """Markdown for people who decide whether to use the forecast; without daily forecasts, none is `in_service`.
-
-    The scores of the card are those of the forecast that the report's verdict serves, whatever is in service.
-    """
+def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
+    """Markdown for people who decide whether to use the forecast that the report's verdict serves."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -57,7 +42,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InServ
         "plain": plain,
     }
     served, cells = report.verdict.served, sorted(set(report.covered_cells.values()))
-    agree = in_service is not None and served == in_service.forecaster
     return environment.get_template("model_card.md.jinja").render(
         report=report,
         scores=scores,
@@ -67,9 +51,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InServ
         reference=HISTORICAL_MEAN,
         precision=flag_precision(report, scores),
         flagged_percent=FLAGGED_PERCENT,
-        in_service=in_service,
-        agree=agree,
-        marks=_marks(served, in_service, agree),
         covered=f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}",
         has_ordinary_days=bool(scores.groups(WITHOUT_FIREWORKS)),
         gains_of_hours={
@@ -86,14 +67,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, in_service: InServ
 def flag_precision(report: WalkForwardReport, scores: ScoreTable) -> float:
     """Share of the flagged cell-days with an alert: PAI times the base rate, with the served forecast's highest cells flagged."""
     return report.base_rate * (scores.value(f"pai_{FLAGGED_PERCENT}", report.verdict.served) or 0.0)
-
-
-def _marks(served: str, in_service: InService | None, agree: bool) -> dict[str, str]:
-    if in_service is None:
-        return {served: f"**{served}** (served)"}
-    if agree:
-        return {served: f"**{served}** (verdict, in service)"}
-    return {served: f"**{served}** (verdict)", in_service.forecaster: f"**{in_service.forecaster}** (in service)"}
 
 
 def _gains(scores: ScoreTable, facet: str, group: str, over: str) -> list[str]:

@@ -1,6 +1,5 @@
-"""The files of reports in the store, and the facts about a candidate in the records of its folds."""
+"""The files of reports in the store."""
 
-from collections.abc import Collection
 from datetime import date
 
 import pyarrow as pa
@@ -9,8 +8,7 @@ from pydantic import BaseModel
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.models.fold_models import read_record
-from shotspotter_assets.storage.file_names import RECORD_FILE, REPORT_FILE, SCORES_FILE
+from shotspotter_assets.storage.file_names import REPORT_FILE, SCORES_FILE
 from shotspotter_assets.storage.store import Partition, Store
 
 
@@ -56,17 +54,3 @@ def read_fold_tables(store: Store, city: str, file: str) -> dict[date, pa.Table]
     """A table of each fold that has it, in the order of the folds."""
     cutoffs = sorted(store.days_present("evaluation_reports", city, file, "fold"))
     return {cutoff: store.read_table(fold_partition(city, cutoff), file) for cutoff in cutoffs}
-
-
-def read_setting(store: Store, city: str, folds: Collection[date], candidate: str, setting: str) -> dict[date, str]:
-    """A setting of the candidate by cutoff, for the folds in which it has one.
-
-    `shared` is the model of all cities that it starts at, `in_words` the weights of the forecasts that it combines.
-    """
-    cutoffs = sorted(store.days_present("fold_models", city, RECORD_FILE, "fold") & set(folds))
-    models = {cutoff: read_record(store, city, cutoff).models.get(candidate) for cutoff in cutoffs}
-    return {
-        cutoff: str(model.settings[setting])
-        for cutoff, model in models.items()
-        if model is not None and setting in model.settings
-    }

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.columns import SCORES_COLUMNS
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
 from shotspotter_assets.evaluation.scores import decisions, score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.storage.arrow_schema import arrow_schema
@@ -60,7 +60,7 @@ class ScoreTable:
     def gain(self, over: str, model: str, facet: str = ALL, group: str = ALL) -> Gain:
         """The gain of a model over another one, in nats per positive."""
         weeks = int(self.value("weeks", facet=facet, group=group) or 0)
-        return Gain(*self.rows[facet, group, model, gain_name(over)], LEVEL, weeks, DRAWS)
+        return Gain(*self.rows[facet, group, model, gain_name(over)], weeks)
 
     def groups(self, facet: str) -> list[str]:
         """The groups of a facet, in their order."""

@@ -42,8 +42,6 @@ class WalkForwardReport(BaseModel):
     Attributes:
         positives: cell-days with an alert.
         coverage: the origin of the coverage, in words; `covered_cells` is the number by fold.
-        shared: the model of all cities, with its cutoff, that the candidate of a fold starts at.
-        weights: in words, for folds whose candidate combines other forecasts.
         reliability: of the served forecast, the candidate and the best baseline.
         horizons: verdicts by horizon in hours; empty where hours are not forecast.
     """
@@ -61,8 +59,6 @@ class WalkForwardReport(BaseModel):
     covered_cells: dict[date, int]
     coverage: str
     grid: tuple[int, int]
-    shared: dict[date, str]
-    weights: dict[date, str]
     verdict: Verdict
     baselines: list[str]
     reliability: dict[str, Reliability]
@@ -78,8 +74,6 @@ def walk_forward_report(
     hourly: Folds,
     hourly_candidate: str,
     types: Folds,
-    shared: Mapping[date, str],
-    weights: Mapping[date, str],
 ) -> tuple[WalkForwardReport, ScoreTable]:
     """The report of a city and its scores.
 
@@ -90,8 +84,6 @@ def walk_forward_report(
         hourly: forecasts tables of shorter horizons, `climatology` among the models; null where a model has no forecast.
         hourly_candidate: as `candidate`, for the shorter horizons.
         types: type forecasts (see `evaluation.type_scores`).
-        shared: see `WalkForwardReport`, as for `weights`.
-        weights: by fold.
 
     Raises:
         ValueError: there is no fold, a fold lacks the candidate or a baseline of others, or two forecast the same day.
@@ -119,8 +111,6 @@ def walk_forward_report(
         },
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
-        shared=dict(shared),
-        weights=dict(weights),
         verdict=verdict,
         baselines=baselines,
         reliability={

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, Gain
+from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
@@ -20,7 +20,6 @@ BASELINE: Final = "historical_mean"
 """Stored beside the forecaster, as scores are given over it."""
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
 """Between those fitted in Oakland, Cincinnati, San Francisco and Fresno."""
-NOT_JUDGED: Final = Gain(gain=None, low=None, high=None, level=LEVEL, weeks=0, draws=DRAWS)
 
 
 def is_new(stored: CityHistory) -> bool:
@@ -56,12 +55,10 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
         f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
     )
     verdict = Verdict(
-        passed=True,
         served=NewCityForecaster.name,
         candidate=NewCityForecaster.name,
         best_baseline=BASELINE,
-        gain=NOT_JUDGED,
-        gain_over_constant=NOT_JUDGED,
+        gain=Gain(gain=None, low=None, high=None, weeks=0),
         predicted_over_observed=None,
         positives=int(history.observed.sum()),
         reasons=(why,),

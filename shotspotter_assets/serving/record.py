@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.evaluation.model_card import InService
 from shotspotter_assets.models.fold_models import read_files
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.serving.daily_record import DailyRecord
@@ -118,11 +117,6 @@ class ServingRecord(DailyRecord):
     def trained(self) -> bool:
         """Whether models were trained on this day."""
         return self.next_day.fitted_on == self.day
-
-    @property
-    def in_service(self) -> InService:
-        """The facts for the model card."""
-        return InService(self.served, self.since, self.day, self.reasons)
 
     @property
     def data_version(self) -> str:

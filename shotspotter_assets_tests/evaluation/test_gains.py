@@ -50,9 +50,7 @@ def test_a_few_weeks_give_a_gain_without_an_interval(days: int, weeks: int, word
 
 
 def test_a_gain_is_shown_if_its_whole_interval_is_above_zero():
-    shown, zero, unknown = (
-        Gain(*ends, 0.9, 13, 1000) for ends in ((0.5, 0.1, 0.9), (0.5, 0.0, 0.9), (None, None, None))
-    )
+    shown, zero, unknown = (Gain(*ends, 13) for ends in ((0.5, 0.1, 0.9), (0.5, 0.0, 0.9), (None, None, None)))
     assert (shown.is_shown, zero.is_shown, unknown.is_shown) == (True, False, False)
     assert (shown.text(), unknown.text("+.3f")) == ("+0.5000 (+0.1000, +0.9000)", "-")
     assert (zero.ends(), unknown.ends()) == ({"gain": 0.5, "low": 0.0, "high": 0.9}, {})

@@ -1,9 +1,8 @@
 import json
-from datetime import date
 
 import numpy as np
 
-from shotspotter_assets.evaluation.model_card import NOT_FOR, InService, model_card
+from shotspotter_assets.evaluation.model_card import NOT_FOR, model_card
 from shotspotter_assets.evaluation.scores import flagged_shares
 from shotspotter_assets_tests.evaluation.forecasts import with_column
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
@@ -14,7 +13,6 @@ from shotspotter_assets_tests.evaluation.test_walk_forward_report import (
     POOLED,
     REPORT,
     SCORES,
-    SECOND,
     report,
     with_constant_candidate,
 )
@@ -51,14 +49,6 @@ def test_the_baseline_is_served_when_the_gate_fails():
     assert "\nType given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
 
 
-def test_folds_name_their_start_and_their_weights():
-    card = model_card(*report(shared={SECOND: "all-cities|2021-04-05"}, weights={SECOND: "boosting 80%, ewma 20%"}))
-    assert "- Fold 2021-06-01: shrunk towards the model of all cities, all-cities|2021-04-05.\n" in card
-    assert "- Fold 2021-06-01: combined from boosting 80%, ewma 20%.\n" in card
-    assert "shrunk towards" not in CARD
-    assert "combined from" not in CARD
-
-
 def test_a_city_without_an_alert_still_has_a_card():
     silent = {
         cutoff: with_column(table, "observed", np.zeros(len(table), dtype=np.int8)) for cutoff, table in FOLDS.items()
@@ -67,14 +57,3 @@ def test_a_city_without_an_alert_still_has_a_card():
     assert not found.verdict.passed
     json.dumps(found.model_dump(mode="json"), allow_nan=False)
     assert "**10.0 of ten flagged cells see nothing**" in model_card(found, scores)
-
-
-def test_the_card_says_if_another_forecast_is_in_service_than_the_verdict_of_the_folds():
-    reasons = ("The forecasts to 2021-09-29 fail the rolling gate, so historical_mean serves.",)
-    card = model_card(REPORT, SCORES, InService("historical_mean", date(2021, 9, 30), date(2021, 9, 30), reasons))
-    assert f"**historical_mean**, because:\n\n- {reasons[0]}" in card
-    assert "Over the folds the verdict is another one: **residual_boosting**, the candidate." in card
-    assert "\n\nThe scores below are those of residual_boosting, unless another one is named.\n\n" in card
-    assert "| **residual_boosting** (verdict) |" in card
-    assert "| **historical_mean** (in service) |" in card
-    assert "(served)" not in card

@@ -25,8 +25,7 @@ OBSERVED = (RANDOM.random(PROBABILITY.shape) < PROBABILITY).ravel()
 ALERTS = RANDOM.poisson(0.02, (36, 36))
 NETWORK, NEVER = reliability(PROBABILITY.ravel(), OBSERVED), reliability(np.full(OBSERVED.shape, 1e-6), OBSERVED)
 UNKNOWN, GAIN, SKEWED = (
-    Gain(*ends, level=0.9, weeks=13, draws=1000)
-    for ends in ((None, None, None), (0.02, -0.01, 0.04), (0.05, 0.06, 0.07))
+    Gain(*ends, weeks=13) for ends in ((None, None, None), (0.02, -0.01, 0.04), (0.05, 0.06, 0.07))
 )
 PLOTS = {
     "forecast": lambda: forecast_beside_observed(PROBABILITY[0], ALERTS, COVERED, BOX, day=date(2021, 5, 1), model="m"),

@@ -31,7 +31,7 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}, "shared": {}, "weights": {}} | more
+    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}} | more
     return walk_forward_report(city=CITY, folds=folds, candidate=candidate, **given)
 
 
@@ -74,7 +74,7 @@ def test_the_report_counts_what_was_tested():
 
 
 def test_a_stored_report_reads_back(tmp_path):
-    given = report(hourly=HOURLY, types={FIRST: types_table()}, shared={SECOND: "all-cities|2021-04-05"})
+    given = report(hourly=HOURLY, types={FIRST: types_table()})
     store = Store(str(tmp_path))
     write_report(store, walk_forward_partition("made_up"), *given)
     assert read_walk_forward_report(store, "made_up") == given

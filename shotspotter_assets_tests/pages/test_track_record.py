@@ -28,8 +28,8 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
 
 def test_skill_has_the_ends_that_the_gain_has() -> None:
     ends = (0.2, 0.1, 0.4)
-    skill = Skill.of(Gain(*ends, level=0.9, weeks=9, draws=1000))
+    skill = Skill.of(Gain(*ends, weeks=9))
     assert skill is not None
     assert (skill.factor, skill.low, skill.high) == pytest.approx(tuple(map(math.exp, ends)))
-    assert Skill.of(Gain(0.2, None, None, level=0.9, weeks=1, draws=1000)) == Skill(factor=math.exp(0.2))
-    assert Skill.of(Gain(None, None, None, level=0.9, weeks=9, draws=1000)) is None
+    assert Skill.of(Gain(0.2, None, None, weeks=1)) == Skill(factor=math.exp(0.2))
+    assert Skill.of(Gain(None, None, None, weeks=9)) is None

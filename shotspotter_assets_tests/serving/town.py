@@ -23,18 +23,16 @@ ALL_CELLS = np.ones((4, 4), dtype=bool)
 SOME_CELLS = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]], dtype=bool)
 DAY = date(2024, 6, 1)
 CANDIDATE = "stack"
-GAIN = Gain(0.1, 0.05, 0.15, 0.9, 13, 1000)
+GAIN = Gain(0.1, 0.05, 0.15, 13)
 
 
 def verdict(passed: bool = True, served: str = CANDIDATE, *reasons: str) -> dict[str, Any]:
     """Fields of a verdict."""
     return {
-        "passed": passed,
         "served": served,
         "candidate": CANDIDATE,
         "best_baseline": "ewma",
         "gain": GAIN,
-        "gain_over_constant": GAIN,
         "predicted_over_observed": 1.0,
         "positives": 500,
         "reasons": reasons,

@@ -1,7 +1,6 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -22,7 +21,6 @@ from shotspotter_assets.storage.file_names import (
 )
 
 if TYPE_CHECKING:
-    from shotspotter_assets.evaluation.model_card import InService
     from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
@@ -77,14 +75,12 @@ def _walk_forward_reports(
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.evaluation.report_files import (
         read_fold_tables,
-        read_setting,
         walk_forward_partition,
         write_report,
     )
     from shotspotter_assets.evaluation.report_views import walk_forward_pictures
     from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
     from shotspotter_assets.models.registry import candidate_of
-    from shotspotter_assets.serving.record import ServingRecord
 
     opened = store.open()
     candidate = config.candidate or candidate_of(city).name
@@ -101,12 +97,8 @@ def _walk_forward_reports(
         hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
         hourly_candidate=config.hourly_candidate,
         types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
-        shared=read_setting(opened, city.name, folds, candidate, "shared"),
-        weights=read_setting(opened, city.name, folds, candidate, "in_words"),
     )
-    serving = ServingRecord.latest_before(opened, city.name, date.max)
-    in_service = None if serving is None else serving.in_service
-    card = model_card(report, scores, in_service)
+    card = model_card(report, scores)
     pictures = walk_forward_pictures(report, scores)
     partition = walk_forward_partition(city.name)
     with opened.alone(partition.asset, partition.city):
@@ -115,7 +107,7 @@ def _walk_forward_reports(
         opened.write_bytes(partition, CARD_FILE, card.encode())
         write_report(opened, partition, report, scores)
     path = opened.uri(partition, REPORT_FILE)
-    return dg.MaterializeResult(metadata=_metadata(report, scores, in_service, card, pictures, path))
+    return dg.MaterializeResult(metadata=_metadata(report, scores, card, pictures, path))
 
 
 def _forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetCheckResult:
@@ -142,7 +134,6 @@ def _forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetC
 def _metadata(
     report: "WalkForwardReport",
     scores: "ScoreTable",
-    in_service: "InService | None",
     card: str,
     pictures: Mapping[str, bytes],
     path: str,
@@ -157,11 +148,6 @@ def _metadata(
         "served": verdict.served,
         "verdict": verdict.outcome,
         "why": panel.bullets(verdict.reasons),
-        **(
-            {}
-            if in_service is None
-            else {"in_service": in_service.forecaster, "in_service_since": str(in_service.since)}
-        ),
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(walk_forward_rows(report, scores)),
         "best_baseline": verdict.best_baseline,

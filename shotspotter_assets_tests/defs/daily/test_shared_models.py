@@ -1,6 +1,5 @@
 """Shared models as runs: the cities that take part, the folds and days that start from them, and their schedule."""
 
-import json
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -12,9 +11,8 @@ import pytest
 from shotspotter_assets.models.fold_models import read_record
 from shotspotter_assets.models.shared_models import SharedModels, read_shared, shared_partition
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city
-from shotspotter_assets_tests.evaluation.forecasts import forecasts_table
 
 CITY, OTHER = "tiny_city", "washington_dc"
 FOLD, DAY, WEEK = date(2024, 1, 1), date(2024, 1, 20), date(2024, 1, 15)
@@ -88,16 +86,6 @@ def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.Dagste
     started = read_record(store, CITY, FOLD).models["regime_regression"]
     assert started.settings["shared"] == "all-cities|2023-12-25"
     assert started.files != alone.files
-
-    # The card of a city says where its forecast starts.
-    table = forecasts_table(FOLD, 91, (8, 8), regime_regression=0.7)
-    store.write_table(Partition("evaluation_reports", CITY, "fold", FOLD), "forecasts.parquet", table)
-    config = {"walk_forward_reports": {"candidate": "regime_regression"}}
-    assert materialize(CITY, ["walk_forward_reports"], on, instance=instance, config=config).success
-    report = Partition("walk_forward_reports", CITY)
-    assert json.loads(store.read_bytes(report, "report.json"))["shared"] == {str(FOLD): "all-cities|2023-12-25"}
-    card = store.read_bytes(report, "model_card.md").decode()
-    assert f"Fold {FOLD}: shrunk towards the model of all cities, all-cities|2023-12-25" in card
 
     config = {"live_models": {"validation_days": 28}}
     assert materialize(CITY, ["live_models"], on, instance=instance, partition_key=str(DAY), config=config).success

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.evaluation.report_files import read_walk_forward_report
-from shotspotter_assets.serving.record import models_partition
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import materialize, resources
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
-from shotspotter_assets_tests.serving.town import serving_record
 
 CITY = "tiny_city"
 FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]
@@ -61,18 +59,6 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     assert rows["stack"]["low"] == pytest.approx(report.verdict.gain.low, abs=1e-5)
     assert (check.passed, check.blocking) == (True, False)
     assert check.description.startswith("stack is served. ")
-
-
-def test_the_card_and_the_panel_name_what_is_in_service(
-    tmp_path: Path, instance: dg.DagsterInstance, store: Store
-) -> None:
-    record = serving_record(city=CITY, served="ewma", reasons=("The rolling gate fails.",))
-    store.write_bytes(models_partition(CITY, record.day), "record.json", record.model_dump_json().encode())
-    _, made, _ = run(tmp_path, instance)
-    assert (made.metadata["served"].value, made.metadata["in_service"].value) == ("stack", "ewma")
-    card = made.metadata["model_card"].value
-    assert f"In service since {record.since} (as of {record.day}): **ewma**, because:" in card
-    assert "Over the folds the verdict is another one: **stack**" in card
 
 
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
