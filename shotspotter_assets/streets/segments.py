@@ -15,6 +15,7 @@ from shotspotter_assets.gridding.cells import Plane, cell_metres
 
 if TYPE_CHECKING:
     import geopandas
+    import pandas as pd
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -23,8 +24,6 @@ Lines = npt.NDArray[np.object_]
 SNAP_METRES: Final = 2.0
 """Grid on which lines are put before they are cut: files give coordinates to about a metre, so that a side street may end just
 before the street that it meets."""
-MAX_LINES: Final = 300_000
-"""Within a city's box; New York has some 120,000."""
 LINE_KINDS: Final = ("LineString", "MultiLineString")
 
 HUNDRED: Final = 100
@@ -70,25 +69,6 @@ class Segments:
         return Plane.of(city).degrees(middles)
 
 
-@dataclass(frozen=True)
-class _Edges:
-    """Pieces of lines between two points at which any lines meet.
-
-    Attributes:
-        lines: in metres, shape (edges,).
-        nodes: the points at their two ends, as numbers, shape (edges, 2).
-        number_of_edges: at each point, shape (points,).
-        streets: the name of each.
-        numbers: lowest and highest house number of each, NaN where there are none, shape (edges, 2).
-    """
-
-    lines: Lines
-    nodes: Integers
-    number_of_edges: Integers
-    streets: npt.NDArray[np.object_]
-    numbers: Array
-
-
 def read_segments(city: City) -> Segments:
     """The segments of the file that the city's `streets` name.
 
@@ -101,18 +81,18 @@ def read_segments(city: City) -> Segments:
     if city.streets is None:
         raise ValueError(f"City {city.name} has no streets; name a file of them under `streets` in its file.")
     try:
-        frame, left_out = _named_lines(city, city.streets)
-        edges = _cut(city, city.streets, frame)
+        named, left_out = _named_lines(city, city.streets)
+        return _joined(*_cut(city, named), left_out)
     except ValueError as error:
         raise StreetsFileError(f"City {city.name}, streets: {city.streets.path} {error}.") from None
-    return _joined(edges, left_out)
 
 
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
-    """The usable rows of the file, and the rows left out by reason."""
+    """Street, lowest and highest house number (or NaN) and line of the usable rows, and the rows left out by reason."""
+    import pandas as pd
     import shapely
 
-    frame = read_shapes(streets.path)
+    frame, box = read_shapes(streets.path), city.box
     columns = [column for column in frame.columns if column != frame.geometry.name]
     wanted = {"name": streets.name, "number_from": streets.number_from, "number_to": streets.number_to}
     for key, column in [*wanted.items(), *(("only", column) for column in streets.only)]:
@@ -121,14 +101,12 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     kinds = sorted(set(frame.geom_type) - set(LINE_KINDS))
     if kinds:
         raise ValueError(f"holds {', '.join(kinds)}, and streets are lines. Give it a file of street lines")
-    box = city.box
-    in_box = frame[frame.intersects(shapely.box(box.west, box.south, box.east, box.north))]
+    kept = in_box = frame[frame.intersects(shapely.box(box.west, box.south, box.east, box.north))]
     if in_box.empty:
         raise ValueError(
             f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
             "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
         )
-    kept = in_box
     for column, values in streets.only.items():
         kept = kept[kept[column].astype(str).isin(values)]
         if kept.empty:
@@ -139,125 +117,85 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     named = kept[kept[streets.name].notna() & (kept[streets.name].astype(str).str.strip() != "")]
     if named.empty:
         raise ValueError(f"has no name in any row of {streets.name}. Correct `name`")
-    if len(named) > MAX_LINES:
-        raise ValueError(
-            f"has {len(named):,} named lines in the city's box, and more than {MAX_LINES:,} are refused. Leave out by `only` "
-            "what is no street"
-        )
     reasons = {
         "outside of the city's box": len(frame) - len(in_box),
         "not among those of `only`": len(in_box) - len(kept),
         f"without a {streets.name}": len(kept) - len(named),
     }
-    return named, tuple(f"{number:,} lines {reason}" for reason, number in reasons.items() if number)
+    left_out = tuple(f"{number:,} lines {reason}" for reason, number in reasons.items() if number)
+    lines = named[[named.geometry.name]].assign(
+        street=named[streets.name].astype(str).map(_readable), low=np.nan, high=np.nan
+    )
+    if streets.number_from is not None and streets.number_to is not None:
+        ends = named[[streets.number_from, streets.number_to]].apply(pd.to_numeric, errors="coerce").astype(float)
+        ends = ends.where((ends >= 0).all(axis=1))
+        lines = lines.assign(low=ends.min(axis=1), high=ends.max(axis=1))
+    return lines, left_out
 
 
-def _cut(city: City, streets: Streets, frame: "geopandas.GeoDataFrame") -> _Edges:
-    """The lines of the file within the city's box, cut wherever any of them meet."""
+def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFrame"]:
+    """The lines of the file within the city's box, cut wherever any of them meet; street and house numbers of each piece."""
     import shapely
 
     plane = Plane.of(city)
-    flat = shapely.transform(shapely.force_2d(frame.geometry.to_numpy()), plane.metres)
+    flat = shapely.transform(shapely.force_2d(named.geometry.to_numpy()), plane.metres)
     lines, row = shapely.get_parts(shapely.clip_by_rect(flat, 0, 0, plane.width, plane.height), return_index=True)
-    with_length = shapely.length(lines) > 0
-    lines, row = lines[with_length], row[with_length]
+    lines, row = lines[shapely.length(lines) > 0], row[shapely.length(lines) > 0]
     # Of lines that lie there twice, as under two names or for the numbers of either side, it leaves one.
     edges = shapely.get_parts(shapely.union_all(lines, grid_size=SNAP_METRES))
     edges = edges[shapely.length(edges) > 0]
     if not len(edges):
         raise ValueError("has only lines of no length in the city's box. Give it a file of street lines")
-    names = np.array([_readable(name) for name in frame[streets.name].astype(str)], dtype=object)[row]
-    low, high = _numbers(frame, streets)
-    first, edge, line = _lines_of_edges(lines, edges)
-    same = names[line] == names[first][edge]
-    numbers = np.full((len(edges), 2), np.nan)
-    np.fmin.at(numbers[:, 0], edge[same], low[row][line[same]])
-    np.fmax.at(numbers[:, 1], edge[same], high[row][line[same]])
-    ends = np.stack([shapely.get_coordinates(shapely.get_point(edges, at)) for at in (0, -1)], axis=1)
-    _, node, number_of_edges = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True)
-    return _Edges(edges, node.reshape(-1, 2), number_of_edges, names[first], numbers)
-
-
-def _numbers(frame: "geopandas.GeoDataFrame", streets: Streets) -> tuple[Array, Array]:
-    """Lowest and highest house number of each row, NaN where there are none."""
-    import pandas as pd
-
-    if streets.number_from is None or streets.number_to is None:
-        return np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    ends = [
-        pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
-        for name in (streets.number_from, streets.number_to)
-    ]
-    known = np.isfinite(ends).all(axis=0) & (np.array(ends) >= 0).all(axis=0)
-    return np.where(known, np.fmin(*ends), np.nan), np.where(known, np.fmax(*ends), np.nan)
-
-
-def _lines_of_edges(lines: Lines, edges: Lines) -> tuple[Integers, Integers, Integers]:
-    """The first line, in the file's order, that each edge is a piece of; and the edges and lines of all such pairs."""
-    import shapely
-
     middles = shapely.line_interpolate_point(edges, 0.5, normalized=True)
     edge, line = shapely.STRtree(lines).query_nearest(middles, all_matches=True)
-    order = np.lexsort((line, edge))
-    edge, line = edge[order], line[order]
-    return line[np.unique(edge, return_index=True)[1]], edge, line
+    of_edges = named[["street", "low", "high"]].iloc[row[line]].assign(edge=edge, line=line)
+    of_edges = of_edges.sort_values(["edge", "line"])
+    # The first line in the file names an edge; house numbers are those of all lines with the name.
+    street = of_edges.groupby("edge")["street"].transform("first")
+    own = of_edges[of_edges["street"] == street]
+    return edges, own.groupby("edge").agg(street=("street", "first"), low=("low", "min"), high=("high", "max"))
 
 
-def _joined(edges: _Edges, left_out: tuple[str, ...]) -> Segments:
+def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -> Segments:
     """Edges of one street and block that meet where no other edge does, as one segment each, with its name."""
     import shapely
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    count = len(edges.lines)
-    numbers = np.where(np.isfinite(edges.numbers), edges.numbers, -1).astype(np.int64)
-    street = np.unique(edges.streets.astype(str), return_inverse=True)[1]
-    _, block = np.unique(np.column_stack([street, numbers]), axis=0, return_inverse=True)
-    edge, node = np.repeat(np.arange(count), 2), edges.nodes.ravel()
-    passing = edges.number_of_edges[node] == 2
-    order = np.argsort(node[passing], kind="stable")
-    one, other = edge[passing][order].reshape(-1, 2).T
+    count = len(edges)
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(edges, at)) for at in (0, -1)], axis=1)
+    _, node, number_of_edges = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True)
+    node, edge = node.ravel(), np.repeat(np.arange(count), 2)
+    block = of_edges.groupby(["street", "low", "high"], dropna=False).ngroup().to_numpy()
+    passing = np.flatnonzero(number_of_edges[node] == 2)
+    passing = passing[np.argsort(node[passing], kind="stable")]
+    one, other = edge[passing].reshape(-1, 2).T
     same = block[one] == block[other]
-    passed = np.isin(np.arange(len(edges.number_of_edges)), node[passing][order].reshape(-1, 2)[same, 0])
+    passed = np.isin(np.arange(len(number_of_edges)), node[passing][::2][same])
     links = coo_array((np.ones(same.sum()), (one[same], other[same])), shape=(count, count))
     _, segment = connected_components(links, directed=False)
     by_segment = np.argsort(segment, kind="stable")
-    lines = shapely.line_merge(shapely.multilinestrings(edges.lines[by_segment], indices=segment[by_segment]))
+    lines = shapely.line_merge(shapely.multilinestrings(edges[by_segment], indices=segment[by_segment]))
     _, first = np.unique(segment, return_index=True)
-    of_segments = [str(edges.streets[at]) for at in first]
-    names = _names(edges, segment, of_segments, edges.numbers[first], passed)
-    return Segments(of_segments, names, np.asarray(lines), left_out)
-
-
-def _names(
-    edges: _Edges, segment: Integers, streets: list[str], numbers: Array, passed: npt.NDArray[np.bool_]
-) -> list[str]:
-    """The name of each segment.
-
-    Args:
-        edges: what the segments are made of.
-        segment: that each edge belongs to.
-        streets: of each segment.
-        numbers: lowest and highest house number of each segment, NaN where there are none, shape (segments, 2).
-        passed: the points at which a segment goes on.
-    """
     streets_at: defaultdict[int, set[str]] = defaultdict(set)
-    ends: defaultdict[int, list[int]] = defaultdict(list)
-    for edge, nodes in enumerate(edges.nodes.tolist()):
-        for at in nodes:
-            streets_at[at].add(str(edges.streets[edge]))
-            if not passed[at]:
-                ends[int(segment[edge])].append(at)
+    ends_of: defaultdict[int, list[int]] = defaultdict(list)
+    for at, street, of_segment in zip(
+        node.tolist(), of_edges["street"].iloc[edge], segment[edge].tolist(), strict=True
+    ):
+        streets_at[at].add(street)
+        if not passed[at]:
+            ends_of[of_segment].append(at)
     blocks, where = [], []
-    for of_segment, (name, (low, high)) in enumerate(zip(streets, numbers, strict=True)):
-        start, end = ([streets_at[point] for point in ends[of_segment]] + [set(), set()])[:2]
-        blocks.append(_block_name(name, low, high) if np.isfinite(low) else name)
-        where.append(_between_crossings(name, start, end))
+    for of_segment, (street, low, high) in enumerate(of_edges.iloc[first].itertuples(index=False)):
+        start, end = ([streets_at[point] for point in ends_of[of_segment]] + [set(), set()])[:2]
+        blocks.append(_block_name(street, low, high) if np.isfinite(low) else street)
+        where.append(_between_crossings(street, start, end))
     # A block may be cut by a crossing, and a street may have no numbers.
     is_enough = {name for name, number in Counter(blocks).items() if number == 1}
-    return [
+    names = [
         block if block in is_enough else f"{block} {place}".strip() for block, place in zip(blocks, where, strict=True)
     ]
+    return Segments(of_edges["street"].iloc[first].tolist(), names, np.asarray(lines), left_out)
 
 
 def _readable(name: str) -> str:
@@ -269,25 +207,15 @@ def _readable(name: str) -> str:
 
 
 def _block_name(street: str, low: float, high: float) -> str:
-    """The block of a range of house numbers: "2800 block of Vine St"; "2800 to 2900 block" of one over two hundreds.
-
-    Numbers below 100 are the unit block, as dispatchers say.
-    """
-    first, last = int(low) // HUNDRED * HUNDRED, int(high) // HUNDRED * HUNDRED
-    if first == last:
-        return f"{first or 'unit'} block of {street}"
-    return f"{first or 'unit'} to {last} block of {street}"
+    """The block of a range of house numbers: "2800 block of Vine St"; numbers below 100 are the unit block."""
+    first, last = (int(number) // HUNDRED * HUNDRED for number in (low, high))
+    return f"{first or 'unit'}{f' to {last}' if last > first else ''} block of {street}"
 
 
 def _between_crossings(street: str, at_start: Collection[str], at_end: Collection[str]) -> str:
-    """The place of a segment by the other streets at its two ends: "between Corry St and Daniels St".
-
-    "at Corry St" if only one end has another street, "" if none has.
-    """
-    start, end = (min((name for name in names if name != street), default="") for names in (at_start, at_end))
-    if start and end and start != end:
-        return f"between {min(start, end)} and {max(start, end)}"
-    return f"at {start or end}" if start or end else ""
+    """The place of a segment by the other streets at its ends: "between Corry St and Daniels St", or "at Corry St"."""
+    others = {min((name for name in names if name != street), default="") for names in (at_start, at_end)} - {""}
+    return f"between {min(others)} and {max(others)}" if len(others) > 1 else f"at {min(others)}" if others else ""
 
 
 @dataclass(frozen=True)
