@@ -26,7 +26,7 @@ class Limits(StrictModel):
 
     max_rows: int = Field(default=15_000_000, ge=1)
     max_expanded_mb: int = Field(default=1_024, ge=1)
-    """Megabytes of a file, or of all answers of one request for days."""
+    """Megabytes of all answers of an API to one request for days."""
     max_answer_mb: int = Field(default=256, ge=1)
     """Megabytes of one unpacked answer."""
     memory_mb: int = Field(default=4_096, ge=64)

@@ -17,6 +17,3 @@ RAW_COLUMNS: Final = {
     "received_row": Column("int64", "Place of the row within what it came from, from 0."),
     "received_at": Column("timestamp[us, tz=UTC]", "When the row was first received."),
 }
-
-SOURCE_VERSION: Final = "source_version"
-"""Metadata of a day: the live sources' own version of the day when it was read."""

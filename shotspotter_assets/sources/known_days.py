@@ -194,18 +194,14 @@ def day_states(
     silent = silent_at_end(rows["date"], days)
     if not silent:
         return DayStates({}, "", publishes)
-    reported = None if answers_fully(city) else readers[0].newest_day()
     yesterday = today(city.zone) - timedelta(days=1)
-    # If a source reports its newest row, the days after the run are silent too.
-    last = days[-1] if reported is None or reported > days[-1] else max(days[-1], min(yesterday, city.end or yesterday))
-    with_rows = max(rows["date"].unique().to_pylist(), default=None)
-    newest = max((day for day in (reported, with_rows, _newest_stored(store, city, days[-1])) if day), default=None)
+    newest = _newest_stored(store, city, days[-1])
     named = readers[0].named_days()
     answered = {day for day in silent if answers_fully(city) or day in named or (newest is not None and day <= newest)}
     states: dict[date, DayState] = dict.fromkeys(answered, "answered")
     if len(answered) == len(silent):
         return DayStates(states, "The source has said that there was nothing.", publishes)
-    first, counts = _counts(store, city, rows, days, last)
+    first, counts = _counts(store, city, rows, days)
     complete = city.publication.complete_through(yesterday + timedelta(days=1))
     if complete is None and late is not None:
         complete = yesterday - timedelta(days=late)
@@ -240,16 +236,14 @@ def _newest_stored(store: Store, city: City, after: date) -> date | None:
     )
 
 
-def _counts(
-    store: Store, city: City, rows: pa.Table, days: Sequence[date], last: date
-) -> tuple[date, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """(first day, rows of each day to `last`), from the stored days of the year before and those of the run."""
+def _counts(store: Store, city: City, rows: pa.Table, days: Sequence[date]) -> tuple[date, npt.NDArray[np.int64]]:
+    """(first day, rows of each day), from the stored days of the year before and those of the run."""
     stored = _stored_before(store, city, days[0], YEAR_DAYS, "received_row")
     since = days[0] if stored is None else max(city.start, days[0] - timedelta(days=YEAR_DAYS))
     tables = [rows] if stored is None else [stored, rows]
     dates = np.concatenate([dates_of(table) for table in tables])
     at = (dates - np.datetime64(since, "D")).astype(np.int64)
-    return since, np.bincount(at[at >= 0], minlength=(last - since).days + 1).astype(np.int64)
+    return since, np.bincount(at[at >= 0], minlength=(days[-1] - since).days + 1).astype(np.int64)
 
 
 def _stored_before(store: Store, city: City, day: date, days: int, column: str) -> pa.Table | None:

@@ -4,7 +4,7 @@ A poll compares with the store and keeps nothing but the version of each landed 
 next poll. Asking twice for a day is harmless: its version is the same until its source or the stored day changes.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from time import monotonic
@@ -18,10 +18,8 @@ from shotspotter_assets.calendar.local_time import days_between, today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import ApiSource, Patience
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
-from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, stored_states
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.receive import joined_versions
 from shotspotter_assets.sources.registry import Access, Arrival, open_sources
 from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
 from shotspotter_assets.sources.unreadable import WITHOUT_FILES, Unreadable, read_unreadable, write_unreadable
@@ -52,7 +50,6 @@ class Poll:
         newest: the newest day over that is known or due: one with rows, or a stored day that is known. None without one.
         unreadable: files that cannot be read in their present version, and folders without files. Runs leave them out.
         in_transfer: files that are left alone, as their transfer is not over.
-        unfinished: new or changed files that are left for the next poll, as this one took longer than `MAX_SECONDS`.
     """
 
     files: Mapping[str, str]
@@ -60,7 +57,6 @@ class Poll:
     newest: date | None = None
     unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
     in_transfer: Sequence[str] = ()
-    unfinished: int = 0
 
 
 def poll(city: City, arrival: Arrival, access: Access, known: Mapping[str, str], store: Store) -> Poll:
@@ -81,7 +77,7 @@ def poll(city: City, arrival: Arrival, access: Access, known: Mapping[str, str],
     """
     last, readers = last_day_over(city), open_sources(impatient(city), access)
     if arrival == "polled":
-        return _poll_live(city, [reader for reader in readers if reader.is_live], store, last)
+        return _poll_live(city, readers, store, last)
     return _poll_landed(city, [reader for reader in readers if isinstance(reader, LandingFolder)], known, store, last)
 
 
@@ -101,15 +97,11 @@ def last_day_over(city: City) -> date:
 
 
 Place = tuple[str, date]
-"""A landed file and a day."""
+"""A landed file, or the address of a live source, and a day."""
 
 
 def _poll_landed(
-    city: City,
-    folders: Sequence[LandingFolder],
-    known: Mapping[str, str],
-    store: Store,
-    last: date,
+    city: City, folders: Sequence[LandingFolder], known: Mapping[str, str], store: Store, last: date
 ) -> Poll:
     until = monotonic() + MAX_SECONDS
     before = read_unreadable(store, city.name)
@@ -117,10 +109,8 @@ def _poll_landed(
     unreadable: dict[str, Unreadable] = {}
     in_transfer: list[str] = []
     found: dict[Place, str] = {}
-    read: dict[str, str] = {}
-    are_new = bool(known)
-    spans: list[date] = []
-    unfinished = 0
+    read: set[str] = set()
+    spans: list[date] = []  # days of files that hold any days
     for folder in folders:
         versions, waiting = folder.versions()
         in_transfer += waiting
@@ -129,28 +119,33 @@ def _poll_landed(
         changed = sorted(path for path, version in versions.items() if known.get(path) != version)
         files |= {path: version for path, version in versions.items() if path not in set(changed)}
         unreadable |= {path: bad for path, bad in before.items() if files.get(path) == bad.version}
-        left = len(changed)
         for path, rows in folder.read_files(changed):
             files[path] = versions[path]
-            left -= 1
             if isinstance(rows, SourceError):
                 unreadable[path] = Unreadable(versions[path], str(rows))
             else:
                 days = _days_of(folder, path, rows, last)
                 found |= {(path, day): version for day, version in days.items()}
-                read[path] = versions[path]
-                if folder.source.file_date is None:
-                    spans += days
-                    are_new = are_new and path not in known
+                read.add(path)
+                spans += days if folder.source.file_date is None else ()
             if monotonic() > until:
                 break
-        unfinished += left
     if unreadable != before:
         write_unreadable(store, city.name, unreadable)
     stored = _stored_days(store, city.name)
-    days = _due_days(city, store, stored, found, read, spans, are_new=are_new) if read else {}
-    newest = max([day for _, day in found], default=None) or _newest_known(store, city.name, stored)
-    return Poll(files, days, newest, unreadable, in_transfer, unfinished)
+    if not read:
+        return Poll(files, {}, _newest_known(store, city.name, stored), unreadable, in_transfer)
+    days = {day for _, day in found}
+    newest = max(days, default=None) or _newest_known(store, city.name, stored)
+    # New files have no rows on other days than theirs, so that not all stored days have to be read.
+    are_new = bool(known) and read.isdisjoint(known)
+    first = min(days, default=city.start) - timedelta(days=LOOK_BACK_DAYS) if are_new else city.start
+    table = _stored_rows(store, city, first)
+    # No file of its own will come for a day between the days of files: it was a day without alerts.
+    touched = days | (set(days_between(min({*spans, *stored}), max(spans))) if spans else set())
+    unknown = set(values_by_day(table.schema.metadata, KNOWN, sorted(stored)).get("unknown", []))
+    due = _differing(found, table, read) | (touched - stored) | (touched & unknown)
+    return Poll(files, _versions(due, found, table, files), newest, unreadable, in_transfer)
 
 
 def _days_of(folder: LandingFolder, path: str, rows: pa.Table, last: date) -> dict[date, str]:
@@ -163,50 +158,46 @@ def _days_of(folder: LandingFolder, path: str, rows: pa.Table, last: date) -> di
     return day_fingerprints(rows.select(PUBLISHED), sorted(day for day in days if day <= last))
 
 
-def _due_days(
-    city: City,
-    store: Store,
-    stored: Set[date],
-    found: Mapping[Place, str],
-    read: Mapping[str, str],
-    spans: Sequence[date],
-    *,
-    are_new: bool,
-) -> dict[date, str]:
-    """The days on which the rows of the files differ from the stored ones.
+def _poll_live(city: City, readers: Sequence[AlertSource], store: Store, last: date) -> Poll:
+    """Compare the rows of the last `LOOK_BACK_DAYS` with the stored ones; older days are due if not stored."""
+    first = max(city.start, last - timedelta(days=LOOK_BACK_DAYS))
+    live = [reader for reader in readers if reader.is_live]
+    rows = pa.concat_tables([reader.read(first, last) for reader in live])
+    found = _place_fingerprints(rows)
+    stored = _stored_days(store, city.name)
+    table = _stored_rows(store, city, first)
+    compared = stored & set(days_between(first, last))
+    states = values_by_day(table.schema.metadata, KNOWN, sorted(compared))
+    unknown = set(states.get("unknown", []))
+    newest = max((day for _, day in found), default=None)
+    # Days after the newest row are not known yet. The first history is one run, to its end.
+    until = last if not stored else newest or first
+    everywhere = table["received_from"] if len(live) == len(readers) else rows["received_from"]
+    differing = _differing(found, table, everywhere.unique().to_pylist()) & compared
+    over = {day for day in unknown if (newest is not None and day <= newest) or _is_just_complete(city, day)}
+    due = set(days_between(city.start, until)) - stored | (differing - unknown) | over
+    newest = max(filter(None, [newest, _newest_known(store, city.name, stored)]), default=None)
+    return Poll({}, _versions(due, found, table, {}), newest)
 
-    Args:
-        stored: the stored days.
-        found: a hash of the rows of each file and day.
-        read: version of each file that was read, by path.
-        spans: the days of files that hold any days.
-        are_new: no rows of these files are stored on other days than theirs.
-    """
-    days = {day for _, day in found}
-    # No file of its own will come for a day between the days of files: it was a day without alerts.
-    silent = set(days_between(min({*spans, *stored}), max(spans))) if spans else set[date]()
-    first = min(days, default=city.start) - timedelta(days=LOOK_BACK_DAYS) if are_new else city.start
-    table = _stored_rows(store, city, first, ["received_at", "received_from", *PUBLISHED])
-    unknown = set(values_by_day(table.schema.metadata, KNOWN, sorted(stored)).get("unknown", []))
-    before = _place_fingerprints(table.filter(pc.is_in(table["received_from"], pa.array(list(read), pa.string()))))
-    [no_rows] = group_fingerprints(table.slice(0, 0), np.empty(0, dtype=np.int64), 1)
-    places = found.keys() | before.keys()
-    differing = {place[1] for place in places if found.get(place, no_rows) != before.get(place, no_rows)}
-    touched = days | silent
-    due = differing | (touched - stored) | (touched & unknown)
-    received = day_fingerprints(table.select(["date", "received_at"]), sorted(due))
+
+def _differing(found: Mapping[Place, str], table: pa.Table, origins: Collection[str]) -> set[date]:
+    """The days on which the rows found at some origins differ from the stored ones from there."""
+    rows = table.filter(pc.is_in(table["received_from"], pa.array(list(origins), pa.string())))
+    before = _place_fingerprints(rows)
+    [no_rows] = group_fingerprints(table.slice(0, 0).select(PUBLISHED), np.empty(0, dtype=np.int64), 1)
+    return {place[1] for place in found.keys() | before if found.get(place, no_rows) != before.get(place, no_rows)}
+
+
+def _versions(
+    due: Iterable[date], found: Mapping[Place, str], table: pa.Table, files: Mapping[str, str]
+) -> dict[date, str]:
+    """A version of each day that is due: of its rows at the source, and of when the stored ones were received."""
+    days = sorted(due)
+    received = day_fingerprints(table.select(["date", "received_at"]), days)
     texts: dict[date, list[str]] = {}
     for (path, day), version in sorted(found.items()):
-        texts.setdefault(day, []).append(f"{path}:{read[path]}:{version}")
-    return {day: sha256(*texts.get(day, []), received[day])[:16] for day in sorted(due)}
-
-
-def _newest_known(store: Store, city: str, stored: Set[date]) -> date | None:
-    """The newest stored day that is known; the days at the end may not be."""
-    for day in sorted(stored, reverse=True):
-        if stored_states(store, "raw_alerts", city, ALERTS_FILE, [day]).get(day) != "unknown":
-            return day
-    return None
+        texts.setdefault(day, []).append(f"{path}:{files.get(path)}:{version}")
+    return {day: sha256(*texts.get(day, []), received[day])[:16] for day in days}
 
 
 def _place_fingerprints(rows: pa.Table) -> dict[Place, str]:
@@ -223,17 +214,22 @@ def _stored_days(store: Store, city: str) -> set[date]:
     return store.days_present("raw_alerts", city, ALERTS_FILE) & store.days_present("grid_tensors", city, GRID_FILE)
 
 
-def _stored_rows(store: Store, city: City, first: date, columns: Sequence[str]) -> pa.Table:
-    """Columns of the stored rows since a day; no rows where a file is damaged, so that all days differ."""
+def _newest_known(store: Store, city: str, stored: Set[date]) -> date | None:
+    """The newest stored day that is known; the days at the end may not be."""
+    for day in sorted(stored, reverse=True):
+        if stored_states(store, "raw_alerts", city, ALERTS_FILE, [day]).get(day) != "unknown":
+            return day
+    return None
+
+
+def _stored_rows(store: Store, city: City, first: date) -> pa.Table:
+    """The stored rows since a day; no rows where a file is damaged, so that all days differ."""
+    columns = ["received_at", "received_from", *PUBLISHED]
     try:
         rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, first, date.max, columns)
     except CorruptObjectError:
         rows = None
-    return (
-        RAW_SCHEMA.empty_table().select(["date", *(name for name in columns if name != "date")])
-        if rows is None
-        else rows
-    )
+    return RAW_SCHEMA.empty_table() if rows is None else rows
 
 
 def _is_just_complete(city: City, day: date) -> bool:
@@ -241,28 +237,3 @@ def _is_just_complete(city: City, day: date) -> bool:
     now = today(city.zone)
     complete, before = (city.publication.complete_through(asked_on) for asked_on in (now, now - timedelta(days=1)))
     return complete is not None and before is not None and before < day <= complete
-
-
-def _poll_live(city: City, sources: Sequence[AlertSource], store: Store, last: date) -> Poll:
-    """Compare the versions of the last `LOOK_BACK_DAYS` with those of the stored days; older days are due if not stored."""
-    first = max(city.start, last - timedelta(days=LOOK_BACK_DAYS))
-    of_source = joined_versions([source.changed_days(first, last) for source in sources])
-    stored = _stored_days(store, city.name)
-    table = _stored_rows(store, city, first, ["received_at"])
-    compared = sorted(stored & set(days_between(first, last)))
-    stored_versions, states = (
-        {day: value for value, days in values_by_day(table.schema.metadata, key, compared).items() for day in days}
-        for key in (SOURCE_VERSION, KNOWN)
-    )
-    newest = max(of_source, default=None)
-    # Days after the newest row are not known yet. The first history is one run, to its end.
-    until = last if not stored else newest or first
-    due = set(days_between(city.start, until)) - stored
-    for day in compared:
-        is_over = (newest is not None and day <= newest) or _is_just_complete(city, day)
-        is_other = stored_versions.get(day, "") != of_source.get(day, "")
-        if is_over if states.get(day) == "unknown" else is_other:
-            due.add(day)
-    received = day_fingerprints(table, sorted(due))
-    days = {day: sha256(of_source.get(day, ""), received[day])[:16] for day in sorted(due)}
-    return Poll({}, days, max(filter(None, [newest, _newest_known(store, city.name, stored)]), default=None))

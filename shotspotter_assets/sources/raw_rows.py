@@ -1,19 +1,21 @@
 """From a source's own columns to `RAW_SCHEMA`: its times, points and numbers, and the day that each row is filed under."""
 
 import json
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
+import jmespath
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import TabularSource
+from shotspotter_assets.cities.source_settings import PLAIN_KEY, TabularSource
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.coordinate_systems import refusal_of_points, to_degrees
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times
 
@@ -22,8 +24,41 @@ NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 MIN_UNREADABLE: Final = 20
 """Of so many rows, one at least has a readable time if the city's file says how they are written."""
 
+WGS84: Final = "EPSG:4326"
+
+Row = dict[str, Any]
+"""A row of JSON."""
+
 BROKEN: Final = "__broken_line__"
 """Column with the text of lines that do not parse, null for sound lines; only some sources have it."""
+
+
+def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; None where there is nothing."""
+    if path not in keys and not PLAIN_KEY.fullmatch(path):
+        try:
+            return jmespath.compile(path).search
+        except jmespath.exceptions.JMESPathError:
+            pass  # a name with blanks, which these rows do not have
+    return lambda row: row.get(path) if isinstance(row, dict) else None
+
+
+def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:
+    """Rows of JSON as a table with a column for each path (see `finder`): of text, or of numbers where all are numbers."""
+    keys = set[str]().union(*rows)
+    return pa.table({path: _column(map(finder(path, keys), rows)) for path in paths})
+
+
+def _column(values: Iterable[Any]) -> pa.Array:
+    values = list(values)
+    try:
+        column = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        column = pa.nulls(0)
+    if pa.types.is_string(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return column
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return pa.array([text and text.encode(errors="replace").decode() for text in texts], pa.string())
 
 
 def to_raw(
@@ -103,11 +138,26 @@ def _points(
     longitude, latitude = (_numbers(table[name]) for name in (source.columns.longitude, source.columns.latitude))
     x, y = (column.to_numpy() for column in (longitude, latitude))
     if source.crs is not None:
-        places = to_degrees(x, y, source.crs)
+        places = _to_degrees(x, y, source.crs)
         longitude, latitude = (pa.chunked_array([pa.array(degrees, from_pandas=True)]) for degrees in places)
-    elif (refusal := refusal_of_points(x, y, city)) is not None:
-        raise SourceError(f"City {city.name}: {received_from}: {refusal}")
+    elif (known := np.isfinite(x) & np.isfinite(y)).any() and ((np.abs(x) > 180) | (np.abs(y) > 180))[known].all():
+        first = int(known.argmax())
+        raise SourceError(
+            f"City {city.name}: {received_from}, row {first}: the point {x[first]:g}, {y[first]:g} is no longitude and latitude "
+            "in degrees, and no other point is. Set source.crs in the city's file to their system, such as EPSG:2248."
+        )
     return longitude, latitude
+
+
+def _to_degrees(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], system: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(longitude, latitude) of points in a system such as `EPSG:2248`; NaN for those outside it. Shapes (points,)."""
+    from pyproj import Transformer
+
+    longitude, latitude = Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)
+    inside = np.isfinite(longitude) & np.isfinite(latitude)
+    return np.where(inside, longitude, np.nan), np.where(inside, latitude, np.nan)
 
 
 def _filing_dates(

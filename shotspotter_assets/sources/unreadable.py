@@ -26,7 +26,9 @@ class Unreadable:
 def read_unreadable(store: Store, city: str) -> dict[str, Unreadable]:
     """The unreadable files of a city, by path."""
     partition = Partition(ARRIVALS, city)
-    return _parsed(store.read_bytes(partition, UNREADABLE_FILE)) if store.exists(partition, UNREADABLE_FILE) else {}
+    if not store.exists(partition, UNREADABLE_FILE):
+        return {}
+    return {path: Unreadable(**file) for path, file in json.loads(store.read_bytes(partition, UNREADABLE_FILE)).items()}
 
 
 def write_unreadable(store: Store, city: str, files: Mapping[str, Unreadable]) -> None:
@@ -38,7 +40,3 @@ def write_unreadable(store: Store, city: str, files: Mapping[str, Unreadable]) -
 def unreadable_versions(store: Store, city: str) -> dict[str, str]:
     """The version of each unreadable file of a city, by path."""
     return {path: file.version for path, file in read_unreadable(store, city).items()}
-
-
-def _parsed(content: bytes) -> dict[str, Unreadable]:
-    return {path: Unreadable(**file) for path, file in json.loads(content).items()}

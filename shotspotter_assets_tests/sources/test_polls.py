@@ -13,7 +13,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.sources import polls
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.columns import SOURCE_VERSION
 from shotspotter_assets.sources.known_days import KNOWN, mark_states
 from shotspotter_assets.sources.polls import LOOK_BACK_DAYS, Poll
 from shotspotter_assets.sources.receive import receive
@@ -80,8 +79,6 @@ class Town:
         before = RAW_SCHEMA.empty_table() if before is None else before.cast(RAW_SCHEMA)
         received = receive(self.readers(), days[0], days[-1], before)
         tables = rows_of_days(received.rows, days)
-        if received.source_versions is not None:
-            tables = mark_states(tables, dict.fromkeys(days, "") | dict(received.source_versions), SOURCE_VERSION)
         silent = [day for day, table in tables.items() if not table.num_rows and state]
         tables = mark_states(tables, dict.fromkeys(silent, state), KNOWN)
         self.store.write_tables("raw_alerts", "dale", "alerts.parquet", tables)
@@ -220,7 +217,6 @@ def test_files_that_a_poll_has_no_time_for_are_left_for_the_next(town: Town, mon
     for day in (2, 3, 4):
         town.land(f"history/{day}.csv", f"2024-03-0{day}")
     found = [town.poll() for _ in range(3)]
-    assert [one.unfinished for one in found] == [2, 1, 0]
     assert [day.day for one in found for day in one.days] == [2, 3, 4]
 
 
@@ -234,17 +230,18 @@ def test_unreadable_files_are_stored_for_the_runs(tmp_path: Path) -> None:
 class Layer(AlertSource):
     """A live source with a version of each day that has rows."""
 
-    is_live, counts_by_day = True, True
+    is_live = True
 
-    def __init__(self, *days: int) -> None:
-        self.versions = {date(2024, 3, day): "1 row" for day in days}
+    def __init__(self, *days: int, address: str = "layer") -> None:
+        self.versions, self.address = {date(2024, 3, day): "1 row" for day in days}, address
 
     def read(self, first: date, last: date) -> pa.Table:
-        rows = [{"date": day, "source_id": version} for day, version in self.versions.items() if first <= day <= last]
+        rows = [
+            {"date": day, "source_id": version, "received_from": self.address}
+            for day, version in self.versions.items()
+            if first <= day <= last
+        ]
         return pa.Table.from_pylist(rows, RAW_SCHEMA)
-
-    def changed_days(self, first: date, last: date) -> dict[date, str]:
-        return {day: version for day, version in self.versions.items() if first <= day <= last}
 
 
 def live(tmp_path: Path, *layers: Layer) -> Town:
@@ -257,7 +254,7 @@ def live(tmp_path: Path, *layers: Layer) -> Town:
     return Town(tmp_path, a_city(*[source] * len(layers)), list(layers))
 
 
-def test_a_live_source_is_due_where_its_version_differs_from_the_stored_one(tmp_path: Path) -> None:
+def test_a_live_source_is_due_where_its_rows_differ_from_the_stored_ones(tmp_path: Path) -> None:
     layer = Layer(2, 10)
     town = live(tmp_path, layer)
     assert town.due() == list(range(1, 21)), "the first history is one run"
@@ -293,8 +290,8 @@ def test_days_that_the_rule_of_publication_completes_today_are_due(
     assert town.due() == [4]
 
 
-def test_the_versions_of_several_live_sources_count_together(tmp_path: Path) -> None:
-    layers = Layer(2), Layer(2, 4)
+def test_the_rows_of_several_live_sources_count_together(tmp_path: Path) -> None:
+    layers = Layer(2), Layer(2, 4, address="other")
     town = live(tmp_path, *layers)
     town.make("2024-03-01", "2024-03-20")
     assert town.due() == []

@@ -49,24 +49,6 @@ class NoFiles(Files):
         raise NoFilesError("the folder is missing")
 
 
-class Portal(AlertSource):
-    """A live source that counts its rows by day."""
-
-    is_live = True
-
-    def __init__(self, *, counts_by_day: bool = True) -> None:
-        self.calls: list[str] = []
-        self.counts_by_day = counts_by_day
-
-    def read(self, first: date, last: date) -> pa.Table:
-        self.calls.append("read")
-        return table("x")
-
-    def changed_days(self, first: date, last: date) -> dict[date, str]:
-        self.calls.append("changed_days")
-        return {first: "1 row"}
-
-
 def received_of(*readers: AlertSource, before: pa.Table = NOTHING) -> Received:
     return receive(readers, DAY, DAY, before)
 
@@ -91,23 +73,6 @@ def test_a_file_that_cannot_be_read_keeps_its_rows() -> None:
     received = received_of(Files(table("z", at=SECOND_READ)), before=before)
     assert sorted(received.rows["source_id"].to_pylist()) == ["y", "z"]
     assert received.unread_files == ["b.csv"]
-    assert received.source_versions is None
-
-
-def test_a_source_is_asked_for_its_versions_before_its_rows() -> None:
-    portal = Portal()
-    assert received_of(portal).source_versions == {DAY: "1 row"}
-    assert portal.calls == ["changed_days", "read"]
-
-
-def test_a_source_that_cannot_count_has_the_versions_of_its_rows() -> None:
-    portal = Portal(counts_by_day=False)
-    versions = received_of(portal, Files(table("y"))).source_versions
-    assert versions == received_of(portal).source_versions
-    assert versions is not None
-    assert list(versions) == [DAY]
-    assert portal.calls == ["read", "read"]
-    assert received_of(Portal(), Portal()).source_versions == {DAY: "1 row 1 row"}
 
 
 def test_a_folder_without_files_is_left_out_beside_another_source(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.sources.columns import RAW_COLUMNS, SOURCE_VERSION
+from shotspotter_assets.sources.columns import RAW_COLUMNS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
 
@@ -115,20 +115,21 @@ def _read(
     from shotspotter_assets.sources.known_days import day_states, mark_states, state_version
     from shotspotter_assets.sources.receive import receive
     from shotspotter_assets.sources.schema import PUBLISHED
-    from shotspotter_assets.sources.unreadable import unreadable_versions
+    from shotspotter_assets.sources.unreadable import read_unreadable, write_unreadable
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
-    readers = sources.readers(city, unreadable_versions(store, city.name))
+    known_unreadable = read_unreadable(store, city.name)
+    readers = sources.readers(city, {path: file.version for path, file in known_unreadable.items()})
     stored = _stored_before(context, store, city.name, days)
     received = receive(readers, days[0], days[-1], stored)
+    if broken := {path: file for reader in readers for path, file in reader.unreadable().items()}:
+        write_unreadable(store, city.name, known_unreadable | broken)  # for the check and the sensor
     if received.unread_files:
         file = received.unread_files[0]
         stale = days_of_other_settings(stored.schema.metadata, days, city, "raw_alerts")
         refuse_days(stale, city, "raw_alerts", f"rows of {file} (land it again)")
     known = day_states(store, city, readers, received.rows.select(["date", "received_at"]), days)
     by_day = mark_states(rows_of_days(received.rows, days), known.states)
-    if received.source_versions is not None:
-        by_day = mark_states(by_day, dict.fromkeys(days, "") | dict(received.source_versions), SOURCE_VERSION)
     with store.alone("raw_alerts", city.name):
         store.write_tables("raw_alerts", city.name, ALERTS_FILE, with_settings(by_day, city, "raw_alerts"))
     versions = day_fingerprints(received.rows.select(PUBLISHED), list(by_day))
@@ -139,8 +140,6 @@ def _read(
             "data_version": state_version(versions[day], state),
             **panel.day_state(state, known.why),
         }
-        if received.source_versions is not None:
-            metadata[SOURCE_VERSION] = received.source_versions.get(day, "")
         if known.publishes and day == days[-1]:
             metadata["publishes"] = known.publishes
         context.add_asset_metadata(metadata, partition_key=str(day))

@@ -7,50 +7,35 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
-import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, AlertsApiSource
-from shotspotter_assets.sources.alert_source import AlertSource, SourceError
+from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.api.api_source import ONE_DAY, ApiReader, AskedDays
 from shotspotter_assets.sources.api.http import Answer, JsonApi
-from shotspotter_assets.sources.api.json_rows import ONE_DAY, AskedDays, Row, finder, to_raw_rows
+from shotspotter_assets.sources.raw_rows import Row, finder
 
 Query = dict[str, str | int]
 
 
-class AlertsApi(AlertSource):
+class AlertsApi(ApiReader[AlertsApiSource]):
     """An API that is asked for the alerts between two instants.
 
-    If a `source_id` has several versions, the latest is used; alerts that were withdrawn are left out.
-
-    Rows are filed under the local day of their time; those without a readable time, from before the city's start or
-    from the future under the city's first day. These can only be found by asking for all days, which is done when the
-    first day is asked for.
+    If a `source_id` has several versions, the latest is used; alerts that were withdrawn are left out. Rows without a
+    usable time can only be found by asking for all days, which is done when the city's first day is asked for.
     """
-
-    is_live = True
 
     def __init__(self, city: City, source: AlertsApiSource, token: str | None) -> None:
         """`token` is the content of the variable that the city's file names."""
-        self.city = city
-        self.source = source
-        self.address = re.sub(r"\?.*", "", source.url)
-        self._token = token
+        super().__init__(city, source, re.sub(r"\?.*", "", source.url), source.token, token)
 
-    def read(self, first: date, last: date) -> pa.Table:
-        """See `AlertSource.read`.
-
-        Raises:
-            SourceError: the token is not set, or the API cannot be asked, refuses, or answers in another form than
-                the city's file says.
-        """
-        asked = AskedDays.from_city(self.city, first, last)
-        begin, end = (asked.start, asked.today) if asked.with_unusable else (first, last)
-        with JsonApi(self.city, self.source.patience, self.source.token, self._token) as api:
-            urls = self._requests(begin - ONE_DAY, end + 2 * ONE_DAY)
-            rows = [row for url in urls for row in self._pages(api, url)]
-        return to_raw_rows(self._latest(rows), self.city, self.source, self.address, asked)
+    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
+        begin, end = (asked.start, asked.today) if asked.with_unusable else (asked.first, asked.last)
+        urls = self._requests(begin - ONE_DAY, end + 2 * ONE_DAY)
+        rows = self._latest([row for url in urls for row in self._pages(api, url)])
+        is_withdrawn = finder(self.source.withdrawn) if self.source.withdrawn else lambda _: False
+        return (row for row in rows if not is_withdrawn(row))
 
     def _requests(self, begin: date, end: date) -> Iterator[str]:
         """Yield addresses that cover the days from `begin` to before `end`, each with as many days as the API allows."""
@@ -69,23 +54,21 @@ class AlertsApi(AlertSource):
 
     def _pages(self, api: JsonApi, url: str) -> Iterator[Row]:
         paging, path = self.source.paging, self.source.rows
-        find_rows, name = finder(path), paging.parameter or paging.style
+        name = paging.parameter or paging.style
         position = {"page": paging.first_page, "offset": 0}.get(paging.style)
         size: Query = {paging.size_parameter: paging.size} if paging.size_parameter else {}
         step: tuple[str, Query] | None = (url, size if position is None else size | {name: position})
         asked: list[tuple[str, Query]] = []
         before: list[Row] = []
         while step is not None:
-            if step in asked:
-                raise api.error(*step, "this page was there before; correct source.paging in the city's file")
             answer = api.get(*step)
-            rows = find_rows(answer.content)
+            rows = finder(path)(answer.content)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise api.error(
                     *step, f"there is no list of alerts at {path!r}; correct source.rows in the city's file"
                 )
-            if rows and rows == before:
-                raise api.error(*step, "the same rows as on the page before; correct source.paging in the city's file")
+            if step in asked or (rows and rows == before):
+                raise api.error(*step, "this page was there before; correct source.paging in the city's file")
             yield from rows
             asked.append(step)
             before = rows
@@ -108,29 +91,28 @@ class AlertsApi(AlertSource):
         return url, size | {paging.parameter or paging.style: target}
 
     def _latest(self, rows: list[Row]) -> list[Row]:
-        """Return the latest version of each alert, without those that were withdrawn."""
+        """Return the latest version of each alert, in the order of the answers."""
         source, name = self.source, self.source.columns.source_id
-        if rows and name is not None and (source.version or source.withdrawn):
-            alerts = pd.DataFrame({"id": [finder(name)(row) for row in rows]})
-            if source.version is not None:
-                alerts["version"] = self._versions([finder(source.version)(row) for row in rows])
-                alerts = alerts.sort_values("version", kind="stable", na_position="first")
-            latest = alerts[alerts["id"].isna() | ~alerts["id"].duplicated(keep="last")]
-            rows = [rows[position] for position in sorted(latest.index)]
-        if source.withdrawn is None:
+        if not rows or name is None or not (source.version or source.withdrawn):
             return rows
-        is_withdrawn = finder(source.withdrawn)
-        return [row for row in rows if not is_withdrawn(row)]
+        alerts = pd.DataFrame({"id": list(map(finder(name), rows))})
+        if source.version is not None:
+            alerts["version"] = self._versions(list(map(finder(source.version), rows)))
+            alerts = alerts.sort_values("version", kind="stable", na_position="first")
+        latest = alerts[alerts["id"].isna() | ~alerts["id"].duplicated(keep="last")]
+        return [rows[position] for position in sorted(latest.index)]
 
     def _versions(self, values: list[Any]) -> "pd.Series[Any]":
+        """Return versions as numbers, or as instants where one is no number."""
         texts = pd.Series(values, dtype=object)
-        numbers = pd.to_numeric(texts, errors="coerce")
-        if (numbers.notna() == texts.notna()).all():
-            return numbers
-        instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-        if (unreadable := texts[instants.isna() & texts.notna()]).size:
+        try:
+            return pd.to_numeric(texts)
+        except (ValueError, TypeError):
+            pass
+        try:
+            return pd.to_datetime(texts, format="ISO8601", utc=True)
+        except (ValueError, TypeError):
             raise SourceError(
-                f"City {self.city.name}: {self.address}: the version {unreadable.iloc[0]!r} is neither a number nor an ISO 8601 "
-                "time; correct source.version in the city's file."
-            )
-        return instants
+                f"City {self.city.name}: {self.address}: the versions, such as {texts.iloc[0]!r}, are neither numbers nor ISO "
+                "8601 times; correct source.version in the city's file."
+            ) from None

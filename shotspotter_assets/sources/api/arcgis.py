@@ -3,33 +3,19 @@
 Protocol: https://developers.arcgis.com/rest/services-reference/enterprise/query-feature-service-layer/
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Final, NamedTuple
 
-import pyarrow as pa
-
-from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import ArcgisSource
-from shotspotter_assets.sources.alert_source import AlertSource
+from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, both, epoch_literal, top_level_keys
 from shotspotter_assets.sources.api.http import JsonApi
-from shotspotter_assets.sources.api.json_rows import (
-    ONE_DAY,
-    AskedDays,
-    Row,
-    both,
-    day_of,
-    epoch_literal,
-    to_raw_rows,
-    top_level_keys,
-)
+from shotspotter_assets.sources.raw_rows import Row
 
 GEOMETRY: Final = "geometry"
 
-NUMBERS: Final = (
-    "esriFieldTypeDouble", "esriFieldTypeSingle", "esriFieldTypeInteger", "esriFieldTypeBigInteger",
-)  # fmt: skip
+NUMBERS: Final = ("Double", "Single", "Integer", "BigInteger")
 
 
 class Layer(NamedTuple):
@@ -40,51 +26,42 @@ class Layer(NamedTuple):
     page_size: int
 
 
-class ArcgisLayer(AlertSource):
-    """A layer that is asked for all days of a range in one query, page by page.
-
-    Rows are filed under the local day of their time. Rows without a usable time, from before the city's start or
-    from the future are filed under the city's first day.
-    """
-
-    is_live = True
+class ArcgisLayer(ApiReader[ArcgisSource]):
+    """A layer that is asked for all days of a range in one query, page by page."""
 
     def __init__(self, city: City, source: ArcgisSource, token: str | None = None) -> None:
         """`token` is the content of the variable that the city's file names."""
-        self.city = city
-        self.source = source
-        self.address = source.layer.rstrip("/")
-        self._token = token
+        super().__init__(city, source, source.layer.rstrip("/"), source.token, token)
 
-    def read(self, first: date, last: date) -> pa.Table:
-        """See `AlertSource.read`.
+    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
+        """Yield the rows of all pages, each after the last row number of the page before.
 
-        Raises:
-            SourceError: the server cannot be asked, or refuses the query.
+        Unlike offsets, row numbers leave no gap where the publisher deletes rows in the meantime.
         """
-        asked = AskedDays.from_city(self.city, first, last)
-        with self._api() as api:
-            layer = self._layer(api)
-            literal = self._literal(layer)
-            days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
-            rows = self._pages(api, layer, both(self.source.where, days) or "1=1")
-        return to_raw_rows(rows, self.city, self.source, self.address, asked)
-
-    def newest_day(self) -> date | None:
-        """See `AlertSource.newest_day`; None for a layer whose times cannot be compared."""
-        with self._api() as api:
-            layer = self._layer(api)
-            literal = self._literal(layer)
-            if literal is None:
-                return None
-            time = self.source.columns.time
-            begun = f"{time} < {literal(today(self.city.zone) + ONE_DAY)}"
-            newest: dict[str, int | str] = {"resultRecordCount": 1, "orderByFields": f"{time} DESC"}
-            rows, _ = self._rows(api, layer, both(self.source.where, begun), newest)
-        return day_of(rows[0], self.city, self.source, self.address) if rows else None
-
-    def _api(self) -> JsonApi:
-        return JsonApi(self.city, self.source.patience, self.source.token, self._token)
+        layer, keys, url = self._layer(api), top_level_keys(self.source), f"{self.address}/query"
+        literal = self._literal(layer)
+        days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
+        where = both(self.source.where, days) or "1=1"
+        query: dict[str, str | int] = {
+            "where": where,
+            "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in keys if key != GEOMETRY)])),
+            "returnGeometry": "true" if GEOMETRY in keys else "false",
+            "outSR": 4326,
+            "f": "json",
+            "resultRecordCount": layer.page_size,
+            "orderByFields": layer.row_id,
+        }
+        has_more = True
+        while has_more:
+            content = api.get(url, query).content
+            features = content.get("features") if isinstance(content, dict) else None
+            if features is None:
+                raise api.error(url, query, "the answer has no features; check source.layer in the city's file")
+            yield from (feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features)
+            # Servers before 10.3.1 do not say that there is more after a page.
+            has_more = bool(features) and (content.get("exceededTransferLimit") or len(features) >= layer.page_size)
+            if has_more:
+                query["where"] = both(where, f"{layer.row_id} > {features[-1]['attributes'][layer.row_id]}")
 
     def _layer(self, api: JsonApi) -> Layer:
         description = api.get(self.address, {"f": "json"}).content
@@ -92,9 +69,8 @@ class ArcgisLayer(AlertSource):
         if not fields:
             problem = "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N"
             raise api.error(self.address, None, problem)
-        types = {field["name"]: field["type"] for field in fields}
-        numbering = (name for name, kind in types.items() if kind == "esriFieldTypeOID")
-        row_id = description.get("objectIdField") or next(numbering, None)
+        types = {field["name"]: field["type"].removeprefix("esriFieldType") for field in fields}
+        row_id = description.get("objectIdField") or next((name for name, kind in types.items() if kind == "OID"), None)
         capabilities = description | (description.get("advancedQueryCapabilities") or {})
         if row_id is None or not capabilities.get("supportsPagination", False):
             problem = "the layer cannot be read page by page (supportsPagination); export it to files and read these"
@@ -106,51 +82,12 @@ class ArcgisLayer(AlertSource):
         max_rows = description.get("maxRecordCount") or 1000
         return Layer(types, row_id, min(max_rows, self.source.page_size or max_rows))
 
-    def _pages(self, api: JsonApi, layer: Layer, where: str) -> list[Row]:
-        """Return the rows of all pages, each after the last row number of the page before.
-
-        Unlike offsets, row numbers leave no gap where the publisher deletes rows in the meantime.
-        """
-        rows: list[Row] = []
-        page, has_more = where, True
-        while has_more:
-            found, is_cut = self._rows(
-                api, layer, page, {"resultRecordCount": layer.page_size, "orderByFields": layer.row_id}
-            )
-            rows += found
-            # Servers before 10.3.1 do not say that there is more after a page.
-            has_more = bool(found) and (is_cut or len(found) >= layer.page_size)
-            page = both(where, f"{layer.row_id} > {rows[-1][layer.row_id]}") if has_more else ""
-        return rows
-
-    def _rows(self, api: JsonApi, layer: Layer, where: str, page: Mapping[str, int | str]) -> tuple[list[Row], bool]:
-        """Return (rows, whether the server has more) of one page."""
-        keys = top_level_keys(self.source)
-        query = {
-            "where": where,
-            "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in keys if key != GEOMETRY)])),
-            "returnGeometry": "true" if GEOMETRY in keys else "false",
-            "outSR": 4326,
-            "f": "json",
-            **page,
-        }
-        content = api.get(self._query, query).content
-        features = content.get("features") if isinstance(content, dict) else None
-        if features is None:
-            raise api.error(self._query, query, "the answer has no features; check source.layer in the city's file")
-        rows = [feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features]
-        return rows, bool(content.get("exceededTransferLimit"))
-
-    @property
-    def _query(self) -> str:
-        return f"{self.address}/query"
-
     def _literal(self, layer: Layer) -> Callable[[date], str] | None:
         """Return a function that writes the beginning of a day in the layer's SQL; None where times are text."""
         kind = layer.fields.get(self.source.columns.time)
-        if kind == "esriFieldTypeDateOnly":
+        if kind == "DateOnly":
             return lambda day: f"DATE '{day.isoformat()}'"
-        if kind == "esriFieldTypeDate":
+        if kind == "Date":
             keyword = {"timestamp": "TIMESTAMP ", "date": "DATE ", "text": ""}[self.source.time_literal]
             return lambda day: f"{keyword}'{day.isoformat()} 00:00:00'"
         return epoch_literal(self.source.time_format) if kind in NUMBERS else None

@@ -4,24 +4,20 @@ import json
 import logging
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any, Final, NamedTuple, NoReturn, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
 import urllib3.exceptions
-from urllib3.util import Retry
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import MEGABYTE, Patience, SentToken
 from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.alert_source import SourceError
 
-RETRIED: Final = (202, 429, 500, 502, 503, 504)
-"""Statuses that are retried. Socrata answers 202 while it still works on a query."""
-
-JSON_TYPES: Final = ("json", "text/plain")
-"""Parts of content types that may hold JSON; ArcGIS servers call their JSON plain text."""
+RETRIED: Final = (202, 429, *range(500, 600))
+"""Statuses, and ArcGIS's own codes, that are retried. Socrata answers 202 while it still works on a query."""
 
 MAX_MESSAGE_CHARACTERS: Final = 200
 """Maximum length of a publisher's own message in an error."""
@@ -31,7 +27,6 @@ CHUNK_BYTES: Final = 1 << 16
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
 REMEDIES: Final = {
-    202: "try again later",
     400: "check the columns and `where` in the city's file against the publisher's names",
     401: "check the token",
     403: "check the token, and that it may read this data set",
@@ -142,12 +137,9 @@ class JsonApi:
 
     def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
         first, longest = self._patience.backoff_seconds, self._patience.longest_wait_seconds
-        error = state.outcome.exception() if state.outcome else None
-        asked_for = getattr(error, "retry_after", None) or 0.0
-        return min(
-            max(tenacity.wait_exponential_jitter(multiplier=first, max=longest, jitter=first)(state), asked_for),
-            longest,
-        )
+        asked_for = getattr(state.outcome and state.outcome.exception(), "retry_after", 0.0)
+        backoff = tenacity.wait_exponential_jitter(multiplier=first, max=longest, jitter=first)(state)
+        return min(max(backoff, asked_for), longest)
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # An `auth` of our own also keeps requests from sending what a netrc file has for the host.
@@ -171,10 +163,14 @@ class JsonApi:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = self._body(response)
+                return self._answer(response, self._body(response))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise self._no_answer(error) from None
-        return self._answer(response, body)
+            kind = type(error).__name__  # its text may hold the token
+        raise _ProblemError(
+            f"no whole answer, asked {patience.retries + 1} times ({kind}); check the network and the address in the city's "
+            "file, or raise source.patience there",
+            0,
+        )
 
     def _body(self, response: requests.Response) -> bytearray:
         until, body = monotonic() + self._patience.answer_seconds, bytearray()
@@ -184,92 +180,50 @@ class JsonApi:
             self._received_bytes += len(chunk)
             for limit, size in (("max_answer_mb", len(body)), ("max_expanded_mb", self._received_bytes)):
                 if size > (most := getattr(self._limits, limit)) * MEGABYTE:
-                    what = "the answer is" if limit == "max_answer_mb" else "the answers together are"
-                    raise _ProblemError(f"{what} larger than {most:,} MB; raise limits.{limit} in the city's file")
+                    raise _ProblemError(f"the answers are larger than limits.{limit} ({most:,}) in the city's file")
             if monotonic() > until:
-                raise _ProblemError(self._too_late)
+                raise _ProblemError(
+                    f"no whole answer in {self._patience.answer_seconds:g} s; raise source.patience in the city's file, or ask for "
+                    "fewer days"
+                )
         return body
 
     def _answer(self, response: requests.Response, body: bytearray) -> Answer:
-        status, kind = response.status_code, response.headers.get("Content-Type", "")
+        status = response.status_code
         if response.is_redirect:
             host = urlsplit(response.headers["Location"]).hostname or "another path"
             raise _ProblemError(f"HTTP {status}: moved to {host}; write the new address in the city's file")
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            content = None
+        error = content.get("error") if isinstance(content, dict) else None
         if status >= 400 or status == 202:
-            self._refuse(f"HTTP {status}", status, _content(body), response.headers.get("Retry-After"))
-        if kind and not any(name in kind.lower() for name in JSON_TYPES):
-            raise _ProblemError(
-                f"HTTP {status}: answered with {self._quoted(kind.partition(';')[0])} instead of JSON; check that the address in "
-                "the city's file is that of an API and needs no log-in"
-            )
-        content = _content(body)
-        if content is None:
-            raise _ProblemError(f"the answer is not whole JSON ({len(body)} bytes); try again later", 0)
-        if isinstance(content, dict) and content.get("error"):
-            error = content["error"]
+            raise self._refusal(f"HTTP {status}", status, content, response.headers.get("Retry-After", ""))
+        if error:
             code = error.get("code") if isinstance(error, dict) else content.get("code")
-            number = code if isinstance(code, int) else 0
-            self._refuse(f"HTTP {status} with error {self._quoted(str(code))}", number, content)
+            raise self._refusal(f"HTTP {status} with error {self._quoted(code)}", code, content)
+        if content is None:
+            raise _ProblemError(
+                f"HTTP {status}: the answer is not whole JSON ({len(body)} bytes); check that the address in the city's file is "
+                "that of an API and needs no log-in, or try again later",
+                0,
+            )
         return Answer(content, response.links.get("next", {}).get("url"))
 
-    def _refuse(self, what: str, code: int, content: Any, retry_after: str | None = None) -> NoReturn:
-        """Raise the error of a status, or of an error that comes with another status."""
-        remedy = REMEDIES.get(code, "try again later" if code >= 500 else "see the publisher's documentation")
-        message = self._quoted(_publisher_message(content))
-        try:
-            wait = Retry().parse_retry_after(retry_after) if retry_after else 0
-        except urllib3.exceptions.InvalidHeader:
-            wait = 0
-        is_temporary = code in RETRIED or code > 504
-        raise _ProblemError(f"{what}{message and ': '}{message}; {remedy}", wait if is_temporary else None)
+    def _refusal(self, what: str, code: object, content: Any, retry_after: str = "") -> _ProblemError:
+        """Return the error of a status, or of an error that comes with another status."""
+        fields = content if isinstance(content, dict) else {}
+        error = fields.get("error")
+        fields = error if isinstance(error, dict) else fields
+        details = fields.get("details")
+        texts = [fields.get("message") or error, *(details if isinstance(details, list) else ())]
+        message = self._quoted(" ".join(" ".join(text.split()) for text in texts if isinstance(text, str)))
+        is_temporary = isinstance(code, int) and code in RETRIED
+        remedy = REMEDIES.get(code) if isinstance(code, int) else None
+        remedy = remedy or ("try again later" if is_temporary else "see the publisher's documentation")
+        wait = float(retry_after) if retry_after.isdecimal() else 0.0
+        return _ProblemError(f"{what}{message and ': '}{message}; {remedy}", wait if is_temporary else None)
 
-    def _no_answer(self, error: Exception) -> _ProblemError:
-        """Describe why a request had no answer. The texts of such errors may hold the token and are not used."""
-        times = f"asked {self._patience.retries + 1} times"
-        match error:
-            case requests.exceptions.SSLError():
-                return _ProblemError(
-                    "the host's certificate cannot be verified; check the address and the certificates here"
-                )
-            case requests.exceptions.ConnectTimeout():
-                return _ProblemError(f"no connection within {self._patience.connect_seconds:g} s, {times}", 0)
-            case requests.exceptions.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
-                return _ProblemError(self._too_late, 0)
-            case urllib3.exceptions.HTTPError():
-                return _ProblemError(f"the answer ended early, {times}; try again later", 0)
-            case requests.exceptions.ConnectionError():
-                return _ProblemError(
-                    f"cannot be reached, {times}; check the network, the proxy settings and the address in the city's file",
-                    0,
-                )
-        return _ProblemError(f"cannot be asked ({type(error).__name__}); check the address in the city's file")
-
-    @property
-    def _too_late(self) -> str:
-        patience = self._patience
-        return (
-            f"no whole answer in time ({patience.read_seconds:g} s without data, {patience.answer_seconds:g} s in all); "
-            "raise source.patience in the city's file, or ask for fewer days"
-        )
-
-    def _quoted(self, text: str) -> str:
-        return self._redaction.shortened(text, MAX_MESSAGE_CHARACTERS)
-
-
-def _content(body: bytearray) -> Any:
-    """Parse JSON; None where the body is none, or is nested too deeply."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _publisher_message(content: Any) -> str:
-    """Return the publisher's own message in the JSON of an error, whole, so that it is redacted before it is cut."""
-    error = content.get("error") if isinstance(content, dict) else None
-    fields = error if isinstance(error, dict) else content
-    if not isinstance(fields, dict):
-        return ""
-    details = fields.get("details")
-    texts = [fields.get("message") or error, *(details if isinstance(details, list) else ())]
-    return " ".join(" ".join(text.split()) for text in texts if isinstance(text, str))
+    def _quoted(self, text: object) -> str:
+        return self._redaction.shortened(str(text), MAX_MESSAGE_CHARACTERS)

@@ -1,10 +1,14 @@
 """The landing folder of a city as a source of alerts: files as vendors and publishers write them, local or on S3."""
 
 import logging
-import time
+import os
+import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -16,19 +20,40 @@ from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
-from shotspotter_assets.sources.landing.files import UNFINISHED, ListedFile, LocalFolder, S3Folder
 from shotspotter_assets.sources.landing.formats import FORMATS
-from shotspotter_assets.sources.landing.reader_process import Batch, LandedFile, Task
-from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
+from shotspotter_assets.sources.landing.reader import Batch, LandedFile, Task, read_in_subprocess
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
+from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets.storage.fingerprints import sha256
 
-ONE_DAY: Final = timedelta(days=1)
+HIDDEN: Final = (".", "_")
+"""First characters of the names of files and folders that are ignored."""
 
-FILES_PER_BATCH: Final = 50
-"""Objects that are fetched from S3 at a time, side by side."""
+UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
+"""Endings of files that a transfer is still writing."""
+
+ONE_DAY: Final = timedelta(days=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+FILES_PER_BATCH: Final = 100
+"""Files that a subprocess reads one after the other; objects on S3 are fetched before, side by side."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file as it was listed.
+
+    Attributes:
+        version: a short text that changes whenever the file is written.
+        refused: why the file is not opened, and the remedy; None for a file that may be read.
+    """
+
+    path: str
+    version: str = ""
+    modified: datetime = EPOCH
+    refused: str | None = None
 
 
 class LandingFolder(AlertSource):
@@ -60,24 +85,20 @@ class LandingFolder(AlertSource):
         """
         settings = source or city.source
         assert isinstance(settings, LandingSource)
-        self.city, self.source, self._left_out = city, settings, left_out or {}
-        self._files: LocalFolder | S3Folder
-        if folder.startswith("s3://"):
-            assert s3_client is not None
-            self._files = S3Folder(folder, s3_client)
-        else:
-            self._files = LocalFolder(folder)
-        self.folder = self._files.folder
+        self.city, self.source, self._left_out = city, settings, dict(left_out or {})
+        self.folder = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
+        self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None
+        self._unreadable: dict[str, Unreadable] = {}
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         description = (settings.model_dump_json(), city.time_zone, city.start.isoformat(), limits)
         self._description_hash = sha256(*description)[:8]
 
     def read(self, first: date, last: date) -> pa.Table:
-        """See `AlertSource.read`.
+        """See `AlertSource.read`. Files that cannot be read are left out and are `unreadable` from then on.
 
         Raises:
             NoFilesError: the folder is missing or holds no file that is ready.
-            SourceError: a file cannot be read, lacks a column, or is written to at the same time.
+            SourceError: no file can be read, or not the daily file of one of the days.
         """
         ready, waiting, _ = self._listing()
         if not ready:
@@ -89,13 +110,24 @@ class LandingFolder(AlertSource):
                 ", ".join(file.path for file in waiting),
                 self.source.settle_seconds,
             )
-        files = [file for file in ready if self._is_read(file)]
-        tables = [RAW_SCHEMA.empty_table()]
-        for _, rows in self._read(files, first, last):
+        files = {file.path: file for file in ready if self._is_read(file)}
+        tables, errors = [], {}
+        for path, rows in self._read(list(files.values()), first, last):
             if isinstance(rows, SourceError):
-                raise rows
-            tables.append(rows)
-        return pa.concat_tables(tables).sort_by(ORDER)
+                errors[path] = rows
+            else:
+                tables.append(rows)
+        for path, error in errors.items():
+            if not tables or self._is_file_of(path, first, last):
+                raise error
+            log.warning("%s The other files are used.", error)
+            self._left_out[path] = self._version(files[path])
+            self._unreadable[path] = Unreadable(self._left_out[path], str(error))
+        return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
+
+    def unreadable(self) -> Mapping[str, Unreadable]:
+        """See `AlertSource.unreadable`."""
+        return self._unreadable
 
     def versions(self) -> tuple[dict[str, str], list[str]]:
         """(version of each file that is ready, by path; paths of the files whose transfer is not over).
@@ -121,7 +153,7 @@ class LandingFolder(AlertSource):
         Raises:
             SourceError: the name does not have the form of `file_date`.
         """
-        day = self._landed(ListedFile(path)).named_day
+        day = self._named_day(path)
         return day if day is not None and self.city.start <= day <= today(self.city.zone) else None
 
     def named_days(self) -> set[date]:
@@ -130,8 +162,8 @@ class LandingFolder(AlertSource):
         Raises:
             SourceError: the folder cannot be listed, or a name does not have the form of `file_date`.
         """
-        files = [self._landed(file) for file in self._listing()[0] if self._is_read(file)]
-        return {file.named_day for file in files if file.named_day is not None}
+        days = [self._named_day(file.path) for file in self._listing()[0] if self._is_read(file)]
+        return {day for day in days if day is not None}
 
     def unread(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
@@ -158,83 +190,95 @@ class LandingFolder(AlertSource):
     def _listing(self) -> tuple[list[ListedFile], list[ListedFile], list[ListedFile]]:
         """(files that are ready, files written to too recently, files named like unfinished ones), each by path."""
         try:
-            files = self._files.list()
-        except OSError as error:
+            found = _local_files(self.folder) if self._client is None else _s3_files(self._client, self.folder)
+            files = sorted(found, key=lambda file: file.path)
+        except Exception as error:  # of the file system, or of boto3
             raise SourceError(
                 f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
                 "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             ) from None
-        unfinished = [file for file in files if file.path.lower().endswith(UNFINISHED)]
-        whole = [file for file in files if not file.path.lower().endswith(UNFINISHED)]
-        # A time in the future, from another clock, must not keep a file waiting forever. Objects on S3 appear whole.
-        now, settle = time.time_ns(), self.source.settle_seconds * 1e9 if self._files.is_local else 0
-        waits = {file.path for file in whole if file.refused is None and abs(now - file.mtime_ns) < settle}
-        return (
-            [file for file in whole if file.path not in waits],
-            [file for file in whole if file.path in waits],
-            unfinished,
-        )
+        ready, waiting, unfinished = [], [], []
+        # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.
+        settle = self.source.settle_seconds if self._client is None else 0.0
+        for file in files:
+            if file.path.lower().endswith(UNFINISHED):
+                unfinished.append(file)
+            elif file.refused is None and abs((datetime.now(UTC) - file.modified).total_seconds()) < settle:
+                waiting.append(file)
+            else:
+                ready.append(file)
+        return ready, waiting, unfinished
 
     def _read(
         self, files: Sequence[ListedFile], first: date, last: date
     ) -> Iterator[tuple[str, pa.Table | SourceError]]:
         """The rows of each file that may hold one of the days, or why it cannot be read."""
         for start in range(0, len(files), FILES_PER_BATCH):
-            with TemporaryDirectory(prefix="shotspotter-files-") as folder, ThreadPoolExecutor(8) as pool:
-                batch = files[start : start + FILES_PER_BATCH]
-                targets = [Path(folder) / str(number) for number in range(len(batch))]
-                tasks: dict[str, Task] = {}
-                for file, task in zip(batch, pool.map(partial(self._task, first, last), batch, targets), strict=True):
+            batch = {file.path: file for file in files[start : start + FILES_PER_BATCH]}
+            with TemporaryDirectory(prefix="shotspotter-files-") as name, ThreadPoolExecutor(8) as pool:
+                folder, tasks = Path(name), []
+                found = pool.map(partial(self._task, first, last, folder), batch.values(), range(len(batch)))
+                for path, task in zip(batch, found, strict=True):
                     if isinstance(task, SourceError):
-                        yield file.path, task
+                        yield path, task
                     elif task is not None:
-                        tasks[file.path] = task
-                for task, rows in read_in_subprocess(Batch(self.city, self.source, list(tasks.values()))):
-                    listed = next(file for file in batch if file.path == task.file.path)
-                    yield task.file.path, self._written_to(listed) or rows
+                        tasks.append(task)
+                for task, rows in read_in_subprocess(Batch(self.city, self.source, tasks)):
+                    yield task.file.path, self._written_to(batch[task.file.path]) or rows
 
-    def _task(self, first: date, last: date, file: ListedFile, target: Path) -> Task | SourceError | None:
-        """What to read of a file, once its content is here; None for a daily file of other days."""
+    def _task(self, first: date, last: date, folder: Path, file: ListedFile, number: int) -> Task | SourceError | None:
+        """The task of reading a file, once its content is here; None for a daily file of other days."""
         try:
             landed = self._landed(file)
             if landed.named_day is not None and not first - ONE_DAY <= landed.filing_day <= last + ONE_DAY:
                 return None
-            return Task(landed, self._files.fetch(file, target), (first, last))
+            content = Path(file.path)
+            if self._client is not None:
+                content = folder / f"{number}{content.suffix}"
+                _fetch(self._client, file, content)
+            return Task(landed, content, folder / f"{number}.rows", (first, last))
         except SourceError as error:
             return error
-        except OSError as error:
+        except Exception as error:  # of boto3
             return SourceError(f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again.")
 
     def _landed(self, file: ListedFile) -> LandedFile:
-        """What the name of a file says of its rows.
+        """The days of the rows of a file, by its name.
 
         Raises:
             SourceError: the file cannot be opened, or its name is wrong.
         """
-        name, start, last_day = PurePosixPath(file.path), self.city.start, today(self.city.zone)
-        place = f"City {self.city.name}: {file.path}"
+        start, last_day = self.city.start, today(self.city.zone)
         if file.refused is not None:
-            raise SourceError(f"{place} {file.refused}")
-        try:
-            modified = file.modified
-        except OverflowError:
-            raise SourceError(f"{place} was last written to in a year that no calendar has. Write it again.") from None
-        if name.suffix.lower() not in FORMATS:
+            raise SourceError(f"City {self.city.name}: {file.path} {file.refused}")
+        if PurePosixPath(file.path).suffix.lower() not in FORMATS:
             raise SourceError(
-                f"{place} is of a kind that is not read (allowed: {', '.join(FORMATS)}); convert it, or move it out of the "
-                "landing folder."
+                f"City {self.city.name}: {file.path} is of a kind that is not read (allowed: {', '.join(FORMATS)}); convert it, "
+                "or move it out of the landing folder."
             )
+        day = self._named_day(file.path)
+        if day is None:
+            return LandedFile(file.path, file.modified, None, start, (start, last_day))
+        plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
+        return LandedFile(file.path, file.modified, day, min(max(day, start), last_day), plausible_days)
+
+    def _named_day(self, path: str) -> date | None:
         if self.source.file_date is None:
-            return LandedFile(file.path, modified, None, start, (start, last_day))
+            return None
         try:
-            day = datetime.strptime(name.stem, self.source.file_date).date()
+            return datetime.strptime(PurePosixPath(path).stem, self.source.file_date).date()
         except ValueError:
             raise SourceError(
-                f"City {self.city.name}: the name of {file.path} does not have the form {self.source.file_date} that "
+                f"City {self.city.name}: the name of {path} does not have the form {self.source.file_date} that "
                 "source.file_date of the city's file promises; rename the file or correct file_date."
             ) from None
-        plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
-        return LandedFile(file.path, modified, day, min(max(day, start), last_day), plausible_days)
+
+    def _is_file_of(self, path: str, first: date, last: date) -> bool:
+        """Whether a daily file is that of one of the days, which has no other."""
+        with suppress(SourceError):
+            day = self._named_day(path)
+            return day is not None and first <= day <= last
+        return False
 
     def _is_read(self, file: ListedFile) -> bool:
         return self._left_out.get(file.path) != self._version(file)
@@ -244,11 +288,54 @@ class LandingFolder(AlertSource):
 
     def _written_to(self, file: ListedFile) -> SourceError | None:
         """The error of a local file that has changed since it was listed; S3 hands out what was listed."""
-        if isinstance(self._files, S3Folder):
-            return None
-        now = self._files.current(file.path)
-        if now is not None and now.version == file.version:
+        if self._client is not None or file in _local_file(file.path):
             return None
         return SourceError(
             f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
         )
+
+
+def _local_files(folder: str) -> Iterator[ListedFile]:
+    """The files of a folder and its subfolders; none where it is missing. Links are not followed."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for within, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        for name in [*files, *folders]:
+            if not name.startswith(HIDDEN):
+                yield from _local_file(os.path.join(within, name))  # noqa: PTH118  # names may not be UTF-8
+
+
+def _local_file(path: str) -> Iterator[ListedFile]:
+    """One file, unless it is gone; a link, or a name that is not UTF-8, is refused."""
+    with suppress(FileNotFoundError):
+        found = Path(path).lstat()
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        refused = None if text == path else "has a name that is not UTF-8. Rename it."
+        if stat.S_ISLNK(found.st_mode):
+            refused = "is a link, which is not followed. Put the file itself there."
+        if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
+            modified = EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
+            yield ListedFile(text, f"{found.st_size}:{found.st_mtime_ns}", modified, refused)
+
+
+def _s3_files(client: Any, folder: str) -> Iterator[ListedFile]:
+    """The objects below `s3://bucket/prefix`."""
+    bucket, _, prefix = folder.removeprefix("s3://").partition("/")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
+        for item in page.get("Contents", []):
+            names = item["Key"][len(prefix) + 1 :].split("/")
+            if names[-1] and not any(name.startswith(HIDDEN) for name in names):
+                path, version = f"s3://{bucket}/{item['Key']}", f"{item['Size']}:{item['ETag']}"
+                yield ListedFile(path, version, item["LastModified"].astimezone(UTC))
+
+
+def _fetch(client: Any, file: ListedFile, target: Path) -> None:
+    """Copy an object as it was listed; boto3 raises if it is gone or has changed since."""
+    bucket, _, key = file.path.removeprefix("s3://").partition("/")
+    answer = client.get_object(Bucket=bucket, Key=key, IfMatch=file.version.partition(":")[2])
+    with target.open("wb") as copy:
+        shutil.copyfileobj(answer["Body"], copy)

@@ -1,7 +1,14 @@
-"""The file formats of the landing folder. A new format is a function here and a row of `FORMATS`."""
+"""Landed files as tables with the source's own column names. A new format is a function here and a row of `FORMATS`.
 
+A function raises whatever its library raises of a damaged file. Lines that cannot be parsed are kept: the column
+`raw_rows.BROKEN` has their text, and is null for good lines.
+"""
+
+import csv
+import io
+import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -9,56 +16,123 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import csv as arrow_csv
 
-from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource, Limits
-from shotspotter_assets.sources.coordinate_systems import WGS84
-from shotspotter_assets.sources.landing.text_formats import (
-    WrongContentError,
-    own_columns,
-    read_csv,
-    read_geojson,
-    read_json_lines,
-    require_columns,
-)
+from shotspotter_assets.cities.source_settings import LandingSource
+from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, Row, table_of_rows
+
+BLOCK_BYTES: Final = 64 * 2**20
+"""A line must fit into one block; Arrow's default of 1 MB refuses files with one long line."""
+
+HEAD_BYTES: Final = 64 * 2**10
+"""The header line must fit into this."""
+
+REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
+"""Columns that at least one row of JSON must have; publishers leave out the others where they are empty."""
 
 
 class Format(NamedTuple):
-    """One file format."""
+    """One file format: its reader and its name."""
 
     read: Callable[[Path, LandingSource], pa.Table]
-    """Returns a table with the source's own column names, or raises what its library raises."""
     name: str
 
 
-def read_parquet(path: Path, source: LandingSource) -> pa.Table:
-    """The columns of a Parquet file that the city's file names."""
-    file = pq.ParquetFile(path)
-    require_columns(source, file.schema_arrow.names)
-    columns = own_columns(source)
-    refuse_many_rows(file.metadata.num_rows)
-    for name in columns:
-        kind = file.schema_arrow.field(name).type
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
-            raise WrongContentError(
-                f"the column {name} is of the type {kind}, not text, number or time. Write it as one of these, or correct "
-                "source.columns in the city's file."
-            )
-    return file.read(columns=columns)
+def read_csv(path: Path, source: LandingSource) -> pa.Table:
+    """A CSV file with a header line, separated by comma, semicolon, tab or bar, in UTF-8 or else Windows-1252, as text."""
+    content = path.read_bytes()
+    try:
+        content.decode()
+        encoding = "utf-8"
+    except UnicodeDecodeError:
+        encoding = "cp1252"
+    head = content[:HEAD_BYTES].decode(encoding, "ignore").removeprefix("\ufeff")
+    headers = {mark: next(csv.reader(io.StringIO(head, newline=""), delimiter=mark), []) for mark in ",;\t|"}
+    delimiter = max(headers, key=lambda mark: len(headers[mark]))
+    broken: list[str] = []
+
+    def keep(row: arrow_csv.InvalidRow) -> str:
+        broken.append(row.text)
+        return "skip"
+
+    table = arrow_csv.read_csv(
+        pa.BufferReader(content),
+        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=encoding),
+        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(headers[delimiter], pa.string()), strings_can_be_null=True
+        ),
+    )
+    _require_columns(source, table.column_names)
+    columns = _own_columns(source)
+    lines = pa.chunked_array([pa.array(broken, pa.string())])
+    _refuse_swallowed_lines(lines, delimiter, 0)
+    for name in table.column_names:
+        # Addresses and notes may have line breaks; a swallowed line has as many separators as any line.
+        _refuse_swallowed_lines(table[name], delimiter, 0 if name in columns else table.num_columns - 1)
+    parsed = table.select(columns).append_column(BROKEN, pa.nulls(table.num_rows, pa.string()))
+    return pa.concat_tables([parsed, pa.table({BROKEN: lines})], promote_options="default")
 
 
-def refuse_large_file(size: int, limits: Limits) -> None:
-    """Raise if a file has more bytes than the city's limit."""
-    if size > limits.max_expanded_mb * MEGABYTE:
-        raise WrongContentError(
-            f"has {size / MEGABYTE:,.0f} MB; the limit is {limits.max_expanded_mb:,}. Raise limits.max_expanded_mb in the city's "
-            "file, or split the file."
+def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_per_line: int) -> None:
+    """Raise where an unclosed quote has made the lines after it part of one field, which would lose them."""
+    breaks = pc.count_substring(column, "\n")
+    enough = pc.greater_equal(pc.count_substring(column, delimiter), pc.multiply(breaks, separators_per_line))
+    swallowed = column.filter(pc.and_(pc.greater(breaks, 0), enough))
+    if len(swallowed):
+        raise ValueError(
+            f"a quote is not closed, and the lines after it are taken for one field, which begins {swallowed[0].as_py()[:80]!r}"
         )
 
 
-def refuse_many_rows(rows: int, limit: int = Limits().max_rows) -> None:
-    """Raise if a file has more rows than a city may have alerts."""
-    if rows > limit:
-        raise WrongContentError(f"has {rows:,} rows; the limit is {limit:,}. Split the file.")
+def read_json_lines(path: Path, source: LandingSource) -> pa.Table:
+    """A file with one JSON object per line; blank lines do not count."""
+    lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    return _json_table([_json_object(line) for line in lines if line.strip()], source)
+
+
+def _json_object(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    return row if isinstance(row, dict) else {BROKEN: line}
+
+
+def read_geojson(path: Path, source: LandingSource) -> pa.Table:
+    """A GeoJSON FeatureCollection; a point geometry gives longitude and latitude where properties do not."""
+    features = json.loads(path.read_bytes().decode("utf-8-sig"))["features"]
+    rows: list[Row] = [dict(feature["properties"] or {}) for feature in features]
+    for row, feature in zip(rows, features, strict=True):
+        geometry = feature.get("geometry") or {}
+        point = geometry["coordinates"] if geometry.get("type") == "Point" else ()
+        for name, coordinate in zip((source.columns.longitude, source.columns.latitude), point, strict=False):
+            if row.get(name) is None:
+                row[name] = coordinate
+    return _json_table(rows, source)
+
+
+def _json_table(rows: Sequence[Row], source: LandingSource) -> pa.Table:
+    table = table_of_rows(rows, [*_own_columns(source), BROKEN])
+    present = set[str]().union(*rows) - {BROKEN}
+    absent = {name for name in _own_columns(source) if table[name].null_count == table.num_rows} - present
+    if present:
+        _require(source, [name for name in REQUIRED if source.columns.named().get(name) in absent], present)
+    return table
+
+
+def read_parquet(path: Path, source: LandingSource) -> pa.Table:
+    """The columns of a Parquet file that the city's file names: text, numbers or times."""
+    schema = pq.read_schema(path)
+    _require_columns(source, schema.names)
+    for field in map(schema.field, _own_columns(source)):
+        if (
+            pa.types.is_nested(field.type)
+            or pa.types.is_binary(field.type)
+            or pa.types.is_fixed_size_binary(field.type)
+        ):
+            raise ValueError(f"the column {field.name} is of the type {field.type}, not text, number or time")
+    return pq.ParquetFile(path).read(columns=_own_columns(source))
 
 
 def read_xlsx(path: Path, source: LandingSource) -> pa.Table:
@@ -67,16 +141,13 @@ def read_xlsx(path: Path, source: LandingSource) -> pa.Table:
 
     book = CalamineWorkbook.from_path(str(path))
     if source.sheet is not None and source.sheet not in book.sheet_names:
-        raise WrongContentError(
-            f"has no sheet {source.sheet!r} (source.sheet); it has: {', '.join(book.sheet_names)}. Correct source.sheet in "
-            "the city's file, or the file."
-        )
+        raise ValueError(f"it has no sheet {source.sheet!r} (source.sheet); it has: {', '.join(book.sheet_names)}")
     header, *rows = book.get_sheet_by_name(source.sheet or book.sheet_names[0]).to_python() or [[]]
-    rows = [row for row in rows if any(value != "" for value in row)]
     names = [_cell(value) or "" for value in header]
-    require_columns(source, names)
-    positions = {name: names.index(name) for name in own_columns(source)}
-    return pa.table({name: pa.array([_cell(row[at]) for row in rows], pa.string()) for name, at in positions.items()})
+    _require_columns(source, names)
+    filled = [row for row in rows if any(value != "" for value in row)]
+    positions = {name: names.index(name) for name in _own_columns(source)}
+    return pa.table({name: pa.array([_cell(row[at]) for row in filled], pa.string()) for name, at in positions.items()})
 
 
 def _cell(value: Any) -> str | None:
@@ -89,7 +160,7 @@ def _cell(value: Any) -> str | None:
 
 
 def read_shapefile(path: Path, source: LandingSource) -> pa.Table:
-    """The one ESRI shapefile of a zip archive; a point gives longitude and latitude where columns do not.
+    """The one ESRI shapefile of a zip archive; its points give longitude and latitude where no columns do.
 
     Points are transformed from the system of the .prj file to the source's `crs`, or WGS84. Without a .prj file they must
     be in that system already.
@@ -100,27 +171,34 @@ def read_shapefile(path: Path, source: LandingSource) -> pa.Table:
         layers = [name for name in archive.namelist() if name.lower().endswith(".shp") and "__MACOSX" not in name]
     if len(layers) != 1:
         raise ValueError(f"it holds {len(layers)} .shp files")
-    shapes = pyogrio.read_dataframe(f"/vsizip/{path.absolute()}/{layers[0]}")
-    if shapes.shape[1] == 1:
-        raise ValueError("it has no attributes; its .dbf is missing or empty")
-    geometry = shapes.geometry
-    if geometry.crs is not None:
-        geometry = geometry.to_crs(source.crs or WGS84)
+    shapes = pyogrio.read_dataframe(f"/vsizip/{{{path.absolute()}}}/{layers[0]}")
+    geometry = shapes.geometry if shapes.crs is None else shapes.geometry.to_crs(source.crs or WGS84)
     points = geometry.where(geometry.geom_type == "Point")
-    in_degrees = points.x.abs().le(180) & points.y.abs().le(90) | points.isna()
-    if geometry.crs is None and source.crs is None and not in_degrees.all():
-        raise ValueError(
-            "it has no .prj, and its coordinates are not longitudes and latitudes; say their system as source.crs"
-        )
-    table = pa.Table.from_pandas(shapes.drop(columns=geometry.name), preserve_index=False)
-    for name, values in ((source.columns.longitude, points.x), (source.columns.latitude, points.y)):
-        point = pa.Array.from_pandas(values)
-        if name not in table.column_names:
-            table = table.append_column(name, point)
-        elif not pa.types.is_string(table[name].type):
-            table = table.set_column(table.column_names.index(name), name, pc.coalesce(table[name], point))
-    require_columns(source, table.column_names)
-    return table.select(own_columns(source))
+    places = {source.columns.longitude: points.x, source.columns.latitude: points.y}
+    shapes = shapes.drop(columns=geometry.name).assign(**{n: p for n, p in places.items() if n not in shapes.columns})
+    _require_columns(source, list(shapes.columns))
+    return pa.Table.from_pandas(shapes[_own_columns(source)], preserve_index=False)
+
+
+def _own_columns(source: LandingSource) -> list[str]:
+    """The source's own column names, each once."""
+    return list(dict.fromkeys(source.columns.named().values()))
+
+
+def _require_columns(source: LandingSource, present: Sequence[str]) -> None:
+    """Raise unless each column that the city's file names is there, and only once."""
+    named = source.columns.named()
+    _require(source, [ours for ours, theirs in named.items() if theirs not in present], present)
+    repeated = [theirs for theirs in named.values() if present.count(theirs) > 1]
+    if repeated:
+        raise ValueError(f"it has more than one column {', '.join(repeated)}")
+
+
+def _require(source: LandingSource, missing: Sequence[str], present: Collection[str]) -> None:
+    if missing:
+        named = source.columns.named()
+        texts = [f"{named[ours]} (source.columns.{ours})" for ours in missing]
+        raise ValueError(f"it has no column {', '.join(texts)}; it has: {', '.join(sorted(present))}")
 
 
 CSV: Final = Format(read_csv, "a CSV file with a header line")

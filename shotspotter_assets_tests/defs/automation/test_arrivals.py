@@ -9,7 +9,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from shotspotter_assets.defs.alerts.raw_alerts import unreadable_evaluation
 from shotspotter_assets.defs.automation import arrivals
+from shotspotter_assets.sources.unreadable import read_unreadable
+from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, with_city
 
 CITY = "landing_city"
@@ -183,6 +186,19 @@ def test_a_bad_file_is_a_failed_check_and_the_others_are_requested(watch: Watch)
     watch.tick()
     [passed] = [event for event in watch.events if event.check_name == "files_are_readable"]
     assert passed.passed
+
+
+def test_a_run_leaves_out_a_file_that_landed_broken_after_its_request(watch: Watch) -> None:
+    watch.land("good.csv", row("2024-03-02"))
+    watch.tick()
+    (watch.landing / "bad.parquet").write_bytes(b"PAR1 nothing")
+    watch.run()
+    stored = watch.on["store"].open().read_window("raw_alerts", CITY, ALERTS_FILE, date(2024, 3, 2), date(2024, 3, 2))
+    assert [Path(path).name for path in stored["received_from"].to_pylist()] == ["good.csv"]
+    check = unreadable_evaluation(watch.on.settings.cities[CITY], read_unreadable(watch.on["store"].open(), CITY))
+    assert not check.passed
+    assert "bad.parquet cannot be read as a Parquet file" in (check.description or "")
+    assert days_only(watch) == []
 
 
 def test_a_file_in_transfer_is_left_alone(tmp_path: Path, instance: dg.DagsterInstance) -> None:

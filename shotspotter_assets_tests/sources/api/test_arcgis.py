@@ -201,22 +201,6 @@ def test_layers_without_paging_are_refused() -> None:
         layer(server).read(FIRST, LAST)
 
 
-def test_the_newest_day_is_one_small_request() -> None:
-    with serving(Arcgis(MANY, most_rows=200).routes) as server:
-        assert layer(server).newest_day() == date(2018, 3, 16)
-        assert len(server.requests) == 2
-
-
-def test_versions_of_days_change_with_the_days_rows_only() -> None:
-    arcgis = Arcgis(MANY)
-    with serving(arcgis.routes) as server:
-        before = layer(server).changed_days(FIRST, LAST)
-        assert layer(server).changed_days(FIRST, LAST) == before
-        arcgis.database.execute("UPDATE features SET TYPE = 'Multiple_Gunshots' WHERE ID = '7D100'")
-        after = layer(server).changed_days(FIRST, LAST)
-    assert {day for day in before if before[day] != after[day]} == {date(2018, 3, 2)}
-
-
 def test_dcs_download_comes_through(real_data: Path) -> None:
     content = json.loads((real_data / "api_samples" / "dc_shotspotter_opendata_head_2019.geojson").read_text())
     frame = pd.DataFrame([feature["properties"] for feature in content["features"]])

@@ -69,12 +69,12 @@ def test_retry_after_is_honoured_up_to_the_longest_wait() -> None:
         ("500", "HTTP 500: Internal error; try again later"),
         ("404", "HTTP 404: Not found; check the address"),
         ("moved", "HTTP 301: moved to elsewhere.example; write the new address"),
-        ("html", "HTTP 200: answered with text/html instead of JSON; check that the address"),
-        ("not json", "the answer is not whole JSON (16 bytes); try again later"),
-        ("truncated", "the answer ended early, asked 3 times"),
+        ("html", "HTTP 200: the answer is not whole JSON"),
+        ("not json", "HTTP 200: the answer is not whole JSON (16 bytes); check that the address"),
+        ("truncated", "no whole answer, asked 3 times (ProtocolError)"),
         ("error 200", "HTTP 200 with error 400: Unable to perform query bad; check the columns"),
         ("busy 200", "HTTP 200 with error 503: Service busy; try again later"),
-        ("slow 2", "no whole answer in time (0.2 s without data"),
+        ("slow 2", "no whole answer, asked 3 times (Read"),
     ],
 )
 def test_failures_that_stay_name_city_address_and_remedy(fault: str, says: str) -> None:
@@ -93,7 +93,9 @@ def test_failures_that_stay_name_city_address_and_remedy(fault: str, says: str) 
 def test_a_server_that_is_away() -> None:
     with serving([]) as server:
         pass
-    with pytest.raises(SourceError, match=r"cannot be reached, asked 3 times; check the network") as caught:
+    with pytest.raises(
+        SourceError, match=r"no whole answer, asked 3 times \(ConnectionError\); check the network"
+    ) as caught:
         fetched(server, sent=BY_PARAMETER)
     assert caught.value.__context__ is None
 
@@ -189,7 +191,7 @@ def test_packed_answers_are_read() -> None:
 @pytest.mark.parametrize("head", [b"Content-Length: 1000\r\n\r\n[", b"Connection: close\r\n\r\n[1]"])
 def test_an_answer_that_drips_is_given_up_in_time(head: bytes) -> None:
     started = time.monotonic()
-    with pytest.raises(SourceError, match=r"no whole answer in time \(5 s without data, 1 s in all\)"):
+    with pytest.raises(SourceError, match=r"no whole answer in 1 s; raise source\.patience"):
         asked(drip(HEAD + head))
     assert time.monotonic() - started < 4
 
@@ -197,14 +199,14 @@ def test_an_answer_that_drips_is_given_up_in_time(head: bytes) -> None:
 def test_packed_gigabytes_are_not_unpacked() -> None:
     packed = gzip.compress(bytes(2**20)) * 1000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(SourceError, match=r"larger than 32 MB; raise limits\.max_answer_mb in the city's file"):
+    with pytest.raises(SourceError, match=r"larger than limits\.max_answer_mb \(32\) in the city's file"):
         asked(whole(packed, b"Content-Encoding: gzip\r\n"), max_answer_mb=32)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000
 
 
 def test_pages_without_end_are_given_up() -> None:
     page = b"[" + b"1," * 300_000 + b"1]"
-    with pytest.raises(SourceError, match=r"the answers together are larger than 1 MB; raise limits\.max_expanded_mb"):
+    with pytest.raises(SourceError, match=r"larger than limits\.max_expanded_mb \(1\)"):
         asked(whole(page), times=2, max_expanded_mb=1)
 
 

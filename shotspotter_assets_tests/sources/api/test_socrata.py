@@ -62,9 +62,9 @@ def test_a_range_over_many_pages_is_whole() -> None:
     days = raw["date"].to_pylist()
     assert days == sorted(days)
     assert set(raw["received_from"].to_pylist()) == {f"{server.url}/resource/test-data"}
-    offsets = [int(request.query_params["$offset"]) for request in server.requests[:-1]]
+    offsets = [int(request.query_params["$offset"]) for request in server.requests]
     assert offsets == list(range(0, 2001, 300))
-    assert {request.query_params["$order"] for request in server.requests[:-1]} == {":id"}
+    assert {request.query_params["$order"] for request in server.requests} == {":id"}
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8)])
@@ -86,9 +86,7 @@ def test_a_day_is_one_request_for_the_columns_in_use() -> None:
     assert raw.num_rows == 72
     (request,) = server.requests
     assert request.headers["X-App-Token"] == TOKEN
-    assert request.query_params["$select"] == (
-        ":id,:updated_at,date,longitude,latitude,incident_type_description,rounds,unique_id"
-    )
+    assert request.query_params["$select"] == (":id,date,longitude,latitude,incident_type_description,rounds,unique_id")
 
 
 def test_times_are_the_citys_clock_and_missing_keys_and_numbers_as_text_are_read() -> None:
@@ -192,39 +190,6 @@ def test_a_wrong_token_is_refused_and_never_written(caplog: pytest.LogCaptureFix
         dataset(server, token="two\nlines").read(FIRST, FIRST)
 
 
-def test_rows_that_change_between_pages_are_an_error() -> None:
-    socrata = Socrata(MANY)
-
-    def change_once(server: Server) -> None:
-        if len(server.requests) == 2:
-            socrata.database.execute("UPDATE alerts SET _updated = TIMESTAMPTZ '2025-01-01' WHERE _id = 'row-000000'")
-
-    with serving(socrata.routes, Server(before=change_once)) as server:
-        with pytest.raises(SourceError, match="the pages did not hold all rows"):
-            dataset(server, page_size=500).read(FIRST, LAST)
-        assert dataset(server, page_size=500).read(FIRST, LAST).num_rows == 2000
-
-
-def test_versions_of_days_change_with_the_days_rows_only() -> None:
-    socrata = Socrata(MANY)
-    day, other = date(2018, 3, 5), date(2018, 3, 6)
-    with serving(socrata.routes) as server:
-        source = dataset(server)
-        before = source.changed_days(FIRST, LAST)
-        assert len(server.requests) == 1
-        assert source.changed_days(FIRST, LAST) == before
-        assert list(source.changed_days(day, other)) == [day, other]
-        socrata.database.execute(
-            "UPDATE alerts SET rounds = 9, _updated = now() WHERE unique_id = (SELECT min(unique_id) FROM alerts "
-            "WHERE date_trunc('day', date) = DATE '2018-03-05')"
-        )
-        relabelled = source.changed_days(FIRST, LAST)
-        socrata.database.execute("DELETE FROM alerts WHERE date_trunc('day', date) = DATE '2018-03-06'")
-        deleted = source.changed_days(FIRST, LAST)
-    assert {at for at in before if before[at] != relabelled[at]} == {day}
-    assert set(before) - set(deleted) == {other}
-
-
 def test_chicagos_export_comes_through(real_data: Path) -> None:
     sample = json.loads((real_data / "api_samples" / "chicago_shotspotter_csv_export_head.json").read_text())["rows"]
     frame = pd.DataFrame(sample).drop(columns="LOCATION").rename(columns=str.lower)
@@ -244,19 +209,3 @@ def test_chicagos_export_comes_through(real_data: Path) -> None:
     box = CHICAGO.box
     assert all(box.west <= at <= box.east for at in raw["longitude"].to_pylist())
     assert raw["as_received"].null_count == 5
-
-
-def test_the_newest_day_is_that_of_the_newest_row_that_is_not_in_the_future() -> None:
-    dated = rows(
-        date=["2018-03-05T12:00:00", "2018-03-31T23:30:00", None, "2999-01-01T00:00:00", "2018-03-30T00:10:00"],
-        rounds=[1, 2, 1, 1, 1],
-    )
-    with serving(Socrata(dated).routes) as server:
-        assert dataset(server).newest_day() == date(2018, 3, 31)
-        assert len(server.requests) == 1
-        assert dataset(server, where="rounds = 1").newest_day() == date(2018, 3, 30)
-        assert dataset(server, where="rounds = 9").newest_day() is None
-        # Night in London is the evening before in Chicago.
-        assert dataset(server, where="rounds = 1", naive_times="utc").newest_day() == date(2018, 3, 29)
-        # Texts in a form of their own cannot be compared, so that only reading all rows would tell.
-        assert dataset(server, time_format="%d/%m/%Y").newest_day() is None

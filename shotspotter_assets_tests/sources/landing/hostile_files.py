@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shotspotter_assets.sources.landing.reader_process import Batch, Task
+from shotspotter_assets.sources.landing.reader import Batch, Task
 
 COLUMNS: Final = ("when", "lon", "lat", "kind", "rounds", "id")
 GOOD_CSV: Final = "when,lon,lat,kind,rounds,id\n2024-03-02T17:00:00Z,-76.5,38.5,Single_Gunshot,1,good\n"

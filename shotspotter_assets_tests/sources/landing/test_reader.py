@@ -15,8 +15,7 @@ from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.landing.reader_process import LandedFile, Task
-from shotspotter_assets.sources.landing.subprocess_reader import read_in_subprocess
+from shotspotter_assets.sources.landing.reader import LandedFile, Task, read_in_subprocess
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.sources.landing.hostile_files import (
     GOOD_CSV,
@@ -45,12 +44,15 @@ def read_all(path: Path, **limits: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "make", "says"),
     [
-        ("far.xlsx", lambda path: workbook(path, "XFD1048576"), "for want of memory or of a defect"),
-        ("odd.xlsx", lambda path: workbook(path, "ZZZZZZZZ9"), "cannot be read"),
-        ("equal.parquet", lambda path: equal_rows(path, 20_000_000), "has 20,000,000 rows; the limit is 15,000,000"),
+        ("far.xlsx", lambda path: workbook(path, "XFD1048576"), "a defect, or more memory than limits.memory_mb"),
+        ("equal.parquet", lambda path: equal_rows(path, 20_000_000), "with the 600 MB of memory that"),
         ("bomb.zip", lambda path: zip_bomb(path, 64), "cannot be read as a zip archive with one shapefile"),
         ("flipped.zip", flipped_zip, "cannot be read as a zip archive with one shapefile"),
-        ("large.csv", lambda path: path.write_text(GOOD_CSV + " " * 2**22), "has 4 MB; the limit is 2"),
+        (
+            "many.csv",
+            lambda path: path.write_text(GOOD_CSV + 4 * f"{GOOD_CSV.splitlines()[1]}\n"),
+            "rows; limits.max_rows is 3",
+        ),
     ],
 )
 def test_a_hostile_file_is_named_and_the_others_are_read(
@@ -61,7 +63,7 @@ def test_a_hostile_file_is_named_and_the_others_are_read(
         (tmp_path / f"{number}.csv").write_text(GOOD_CSV)
         (tmp_path / f"z{number}.csv").write_text(GOOD_CSV)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = read_all(tmp_path, memory_mb=600, max_expanded_mb=2)
+    found = read_all(tmp_path, memory_mb=600, max_rows=3)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     error = found.pop(name)
     assert says in error
@@ -82,6 +84,7 @@ def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.T
         Task(
             LandedFile(str(folder / name), datetime.now(UTC), None, city.start, (city.start, DAY)),
             folder / name,
+            folder / f"{name}.rows",
             (DAY, DAY),
         )
         for name in names
@@ -92,10 +95,10 @@ def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.T
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("killed", r"the process that read it ended \(SIGKILL\)"),
-        ("aborting", r"the process that read it ended \(SIGABRT\)"),
-        ("hanging", r"it takes longer than limits\.seconds of the city's file allows \(2 s\)"),
-        ("greedy", r"it takes more memory than limits\.memory_mb of the city's file allows \(1,000 MB\)"),
+        ("killed", r"as its reader ends \(SIGKILL\)"),
+        ("aborting", r"as its reader ends \(SIGABRT\)"),
+        ("hanging", r"within the 2 s that limits\.seconds allows"),
+        ("greedy", r"with the 1,000 MB of memory that limits\.memory_mb allows"),
         ("odd", r"KeyError: .*nothing"),
     ],
 )

@@ -1,0 +1,124 @@
+"""The base of all live sources: the days to ask for, and the way from rows of JSON to `RAW_SCHEMA`."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.calendar.local_time import today
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ApiSource, SentToken
+from shotspotter_assets.sources.alert_source import AlertSource
+from shotspotter_assets.sources.api.http import JsonApi
+from shotspotter_assets.sources.raw_rows import Row, table_of_rows, to_raw
+from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
+
+ONE_DAY: Final = timedelta(days=1)
+
+Settings = TypeVar("Settings", bound=ApiSource)
+
+
+class AskedDays(NamedTuple):
+    """Local days that are asked for, `first` to `last`, and the days `start` to `today` that a usable time can be on.
+
+    Rows without a usable time are filed under the city's first day.
+    """
+
+    first: date
+    last: date
+    start: date
+    today: date
+
+    @property
+    def with_unusable(self) -> bool:
+        """Whether rows without a usable time are filed under one of the days."""
+        return self.first <= self.start <= self.last
+
+    def condition(self, field: str, literal: Callable[[date], str]) -> str:
+        """Return the SQL condition on rows that may be filed under these days.
+
+        The condition has one day more on each side, so that it holds in whatever zone the field is.
+
+        Args:
+            field: the field of the rows' time.
+            literal: writes the beginning of a day as the field's type needs it.
+        """
+        condition = f"{field} >= {literal(self.first - ONE_DAY)} AND {field} < {literal(self.last + 2 * ONE_DAY)}"
+        if self.with_unusable:
+            before, after = literal(self.start + ONE_DAY), literal(self.today)
+            condition = f"({condition}) OR {field} IS NULL OR {field} < {before} OR {field} >= {after}"
+        return condition
+
+
+class ApiReader(AlertSource, Generic[Settings]):
+    """A live source that is asked for a range of days over HTTP.
+
+    Rows are filed under the local day of their time. Rows without a usable time, from before the city's start or from the
+    future are filed under the city's first day; they are asked for together with that day.
+    """
+
+    is_live: ClassVar[bool] = True
+
+    def __init__(self, city: City, source: Settings, address: str, sent: SentToken | None, secret: str | None) -> None:
+        """`address` is where rows come from; for `sent` and `secret` see `JsonApi`."""
+        self.city, self.source, self.address = city, source, address
+        self._sent, self._secret = sent, secret
+
+    def read(self, first: date, last: date) -> pa.Table:
+        """See `AlertSource.read`.
+
+        Raises:
+            SourceError: the API cannot be asked, refuses, or answers in another form than the city's file says.
+        """
+        asked = AskedDays(first, last, self.city.start, today(self.city.zone))
+        with JsonApi(self.city, self.source.patience, self._sent, self._secret) as api:
+            return self._raw(list(self._rows(api, asked)), asked)
+
+    @abstractmethod
+    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
+        """Yield all rows that may be filed under the days asked for, page by page."""
+
+    def _raw(self, rows: Sequence[Row], asked: AskedDays) -> pa.Table:
+        """Return the rows that are filed under the days asked for, as `RAW_SCHEMA`, sorted by day.
+
+        `received_row` is a row's rank within its day by `RANKED`, which is the same whatever the range and the paging.
+        """
+        if not rows:
+            return RAW_SCHEMA.empty_table()
+        table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
+        plausible = asked.start, asked.today
+        raw = to_raw(table, 0, self.city, self.source, self.address, datetime.now(UTC), asked.start, plausible)
+        # The whole row where a part of it could not be read, not only the columns that the city's file names.
+        unread = raw["as_received"].to_pylist()
+        texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]
+        raw = _with_column(raw, "as_received", pa.array(texts, pa.string()))
+        raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
+        raw = raw.sort_by([(name, "ascending") for name in RANKED])
+        dates = raw["date"].to_numpy().astype("datetime64[D]")
+        ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
+        return _with_column(raw, "received_row", pa.array(ranks, pa.int64()))
+
+
+def epoch_literal(time_format: str | None) -> Callable[[date], str] | None:
+    """Return a function that writes the beginning of a day (UTC) as a number; None unless times are such numbers."""
+    unit = EPOCH_UNITS.get(time_format or "")
+    return None if unit is None else lambda day: str((day - date(1970, 1, 1)).days * 86_400 * unit)
+
+
+def both(condition: str | None, other: str) -> str:
+    """Join two SQL conditions, either of which may be missing."""
+    return " AND ".join(f"({one})" for one in (condition, other) if one)
+
+
+def top_level_keys(source: ApiSource) -> list[str]:
+    """Return the top-level keys of a row that hold the columns of a source, each once."""
+    return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in source.columns.named().values()))
+
+
+def _with_column(raw: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return raw.set_column(raw.schema.get_field_index(name), RAW_SCHEMA.field(name), values)

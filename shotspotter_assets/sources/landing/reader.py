@@ -1,0 +1,225 @@
+"""Reads landed files in a subprocess with limits of memory and time, so that a hostile file is named and stops nothing else.
+
+The subprocess reads one file after the other and answers in their order, so the file at fault is always the first without
+an answer; the files after it are read by a new process. Tasks go there pickled, rows come back as Arrow files: nothing that
+was made from a foreign file is unpickled. A process is kept for the next batch, as its start takes a second.
+"""
+
+import atexit
+import json
+import os
+import pickle
+import resource
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import feather
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource
+from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.landing.formats import FORMATS
+from shotspotter_assets.sources.raw_rows import to_raw
+
+MAX_ATTEMPTS: Final = 2
+"""A file is read again if its process ends, as something else may have ended it."""
+
+MAX_IDLE_SECONDS: Final = 60
+
+PROGRAM: Final = f"from {__name__} import main; main()"
+
+Process = subprocess.Popen[bytes]
+
+
+class LandedFile(NamedTuple):
+    """One file of the landing folder, and the local days of its rows."""
+
+    path: str
+    """As the rows name it (`received_from`)."""
+    modified: datetime
+    named_day: date | None
+    """The day in the file's name, where the city's file says that names have one (`file_date`)."""
+    filing_day: date
+    """The day of rows without a usable date: the day in the name, kept within the city's days, else the first day."""
+    plausible_days: tuple[date, date]
+    """First and last local day that a row's own time may name; other rows are filed under `filing_day`."""
+
+
+class Task(NamedTuple):
+    """One file to read: where its content is, where its rows go, and the first and last day of the rows to return."""
+
+    file: LandedFile
+    content: Path
+    rows: Path
+    days: tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files of one source of a city."""
+
+    city: City
+    source: LandingSource
+    tasks: Sequence[Task]
+
+    def read(self, task: Task) -> pa.Table:
+        """The rows of a file that are filed under the task's days, as `RAW_SCHEMA`.
+
+        Raises:
+            SourceError: the file cannot be read or understood, or has too many rows.
+        """
+        file, city = task.file, self.city
+        kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
+        try:
+            table = kind.read(task.content, self.source)
+            if table.num_rows > city.limits.max_rows:
+                raise ValueError(f"it has {table.num_rows:,} rows; limits.max_rows is {city.limits.max_rows:,}")  # noqa: TRY301
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a library makes of a foreign file
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise refusal(city, file.path, f"as {kind.name} ({reason})") from None
+        rows = to_raw(table, 0, city, self.source, file.path, file.modified, file.filing_day, file.plausible_days)
+        first, last = (pa.scalar(day) for day in task.days)
+        return rows.filter((pc.field("date") >= first) & (pc.field("date") <= last))
+
+
+def refusal(city: City, path: str, reason: str) -> SourceError:
+    """The error of a file that cannot be read."""
+    return SourceError(
+        f"City {city.name}: {path} cannot be read {reason}. Replace or split the file, correct the city's file, or move it out "
+        "of the landing folder; if its transfer is not over, wait."
+    )
+
+
+def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceError]]:
+    """The rows of each file (`RAW_SCHEMA`), or why they cannot be read, in the order of the tasks."""
+    left, attempts, city = list(batch.tasks), 0, batch.city
+    while left:
+        process = _acquire()
+        try:
+            for line in _answers(process, replace(batch, tasks=tuple(left))):
+                task, error, attempts = left.pop(0), json.loads(line), 0
+                yield task, SourceError(error) if error else feather.read_table(str(task.rows), memory_map=False)
+                task.rows.unlink(missing_ok=True)
+            if not left:
+                _release(process)
+                return
+            code = process.wait()
+        finally:
+            if process not in _idle:
+                _end(process)
+        attempts += 1
+        if -code == signal.SIGALRM:
+            reason = f"within the {city.limits.seconds:g} s that limits.seconds allows"
+        elif attempts == MAX_ATTEMPTS:
+            how = signal.Signals(-code).name if code < 0 else f"code {code}"
+            reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({city.limits.memory_mb:,})"
+        else:
+            continue
+        yield left[0], refusal(city, left.pop(0).file.path, reason)
+        attempts = 0
+
+
+def _answers(process: Process, batch: Batch) -> Iterator[bytes]:
+    """A line for each file, as long as the process lives."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(BrokenPipeError):
+        pickle.dump(batch, process.stdin)
+        process.stdin.flush()
+    for _ in batch.tasks:
+        if not (line := process.stdout.readline()):
+            return
+        yield line
+
+
+_idle: list[Process] = []
+"""At most one process that waits for the next batch."""
+
+
+def _acquire() -> Process:
+    with suppress(IndexError):
+        process = _idle.pop()
+        if process.poll() is None:
+            return process
+        _end(process)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        # Memory that pools and arenas set aside would count against the limit.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "MALLOC_ARENA_MAX": "2",
+    }
+    return subprocess.Popen(  # noqa: S603  # nothing of it comes from outside
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # an interrupt at the terminal is for the process that asked
+    )
+
+
+def _release(process: Process) -> None:
+    if not _idle:
+        _idle.append(process)
+
+
+def _end(process: Process) -> None:
+    process.kill()
+    process.communicate()
+
+
+@atexit.register
+def _end_idle() -> None:
+    while _idle:
+        _end(_idle.pop())
+
+
+def main() -> None:
+    """Read the files of the batches on standard input; write a line with the error, or null, for each."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # the kernel ends this process first
+    while select.select([sys.stdin], [], [], MAX_IDLE_SECONDS)[0] and sys.stdin.buffer.peek(1):
+        batch: Batch = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
+        with suppress(OSError, ValueError):  # a lower limit of the machine stays
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            resource.setrlimit(resource.RLIMIT_DATA, (batch.city.limits.memory_mb * MEGABYTE, hard))
+        for task in batch.tasks:
+            signal.setitimer(signal.ITIMER_REAL, batch.city.limits.seconds)  # its signal ends this process
+            error, is_exhausted = _error_of(batch, task)
+            answers.write(f"{json.dumps(error)}\n")
+            if is_exhausted:
+                os._exit(1)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    os._exit(0)  # whatever a library is still doing
+
+
+def _error_of(batch: Batch, task: Task) -> tuple[str | None, bool]:
+    """Store the rows of a file; (the reason if they cannot be read, whether memory has run out)."""
+    try:
+        feather.write_feather(batch.read(task), str(task.rows), compression="lz4")
+    except SourceError as error:
+        return str(error), False
+    except MemoryError:
+        limit = batch.city.limits.memory_mb
+        return str(
+            refusal(batch.city, task.file.path, f"with the {limit:,} MB of memory that limits.memory_mb allows")
+        ), True
+    except Exception as error:  # whatever a library makes of a foreign file, the other files are read
+        return str(
+            refusal(batch.city, task.file.path, f"({type(error).__name__}: {str(error).splitlines()[:1]})")
+        ), False
+    return None, False
