@@ -19,11 +19,12 @@ from shotspotter_assets.sources.alert_source import SourceError
 Moments = npt.NDArray[np.datetime64]
 """datetime64[us], shape (rows,); NaT where a row has none."""
 
-CLOCK: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?:\s*[AaPp]\.?[Mm]\.?)?"
+CLOCK: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?"
+HALF: Final = r"(?:(?P<half>[AaPp])\.?[Mm]\.?)?"
 ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"
-PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*(?P<zone>{ZONE})?)?$"
-"""A date, with a time of day and its zone where there is one."""
-WITH_ZONE: Final = rf"({CLOCK})\s*(?:{ZONE})$"
+PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*{HALF}\s*(?P<zone>{ZONE})?)?$"
+"""A date, with a time of day, its half of the day and its zone where there is one."""
+WITH_ZONE: Final = rf"({CLOCK}\s*{HALF})\s*(?:{ZONE})$"
 """A zone after a time of day; the last part of a date is never taken for a zone."""
 
 ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"
@@ -34,8 +35,7 @@ MONTH_FIRST: Final = ("%m-%d-%Y", "%m-%d-%y")
 DAY_FIRST: Final = ("%d-%m-%Y", "%d-%m-%y")
 """Formats of a date beside ISO 8601, with a hyphen for any separator: 2018/7/13, 13-Jul-18, Jul 13, 2018, 7/13/18."""
 
-CLOCK_FORMATS: Final = ("%H:%M:%S", "%H:%M", "%I:%M:%S%p", "%I:%M%p", "%H:%M:%S.%f", "%I:%M:%S.%f%p")
-
+EPOCH: Final = pd.Timestamp("1970-01-01")
 NO_TIME: Final = np.datetime64("NaT", "us")
 READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
 """Range of usable times (end excluded); others cannot be converted and are no time of an alert."""
@@ -90,20 +90,23 @@ def _in_usual_forms(text: "pd.Series[str]", place: str, *, ignore_zone: bool) ->
     moments = _parsed(text.where(text.str.match(ISO_DAY)), ["ISO8601"])
     left = moments.isna() & text.str.len().gt(0)
     if left.any():
-        parts = text[left].str.extract(PARTS)
+        found = pc.extract_regex(pa.array(text[left], pa.string()), PARTS)
+        parts = pd.DataFrame({name: found.field(name).to_pandas() for name in ("day", "clock", "half", "zone")})
         # An offset is how far midnight of its zone is from midnight of UTC.
         midnight = "1970-01-01T00:00" + parts["zone"].str.upper().replace({"UTC": "Z", "GMT": "Z"})
-        ahead = _since(_parsed(midnight, ["ISO8601"]), "1970-01-01").fillna(pd.Timedelta(0))
-        moments[left] = _days(parts["day"], place) + _clock(parts["clock"]) + ahead
+        ahead = _parsed(midnight, ["ISO8601"]) - EPOCH
+        moments[left] = (_days(parts["day"], place) + _clock(parts["clock"], parts["half"]) + ahead).to_numpy()
     return _readings(moments.to_numpy(), with_zone=zoned.to_numpy(zero_copy_only=False))
 
 
 def _days(text: "pd.Series[str]", place: str) -> "pd.Series[pd.Timestamp]":
-    months = text.str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
+    codes, written = pd.factorize(text)  # each date is read once
+    months = pd.Series(written, dtype="str").str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
     days = months.str.replace(r"[/. ,-]+", "-", regex=True)
-    named = _parsed(days, DAY_FORMATS)
-    left = days.where(named.isna())
-    return named.fillna(_in_likely_order(_parsed(left, MONTH_FIRST), _parsed(left, DAY_FIRST), place))
+    named, month_first, day_first = (
+        _parsed(days, formats).take(codes).reset_index(drop=True) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST)
+    )
+    return named.fillna(_in_likely_order(month_first.where(named.isna()), day_first.where(named.isna()), place))
 
 
 def _in_likely_order(
@@ -129,14 +132,13 @@ def _in_likely_order(
     return day_first if only_day_first > only_month_first else month_first
 
 
-def _clock(text: "pd.Series[str]") -> "pd.Series[pd.Timedelta]":
+def _clock(text: "pd.Series[str]", half: "pd.Series[str]") -> "pd.Series[pd.Timedelta]":
     """Return the time since midnight; 0 where no time of day is written, NaT where no clock shows it."""
-    clock = text.str.upper().str.replace(",", ".").str.replace(r"\s*([AP])\.?M\.?$", r"\1M", regex=True)
-    return _since(_parsed(clock, CLOCK_FORMATS), "1900-01-01").mask(text.isna(), pd.Timedelta(0))
-
-
-def _since(moments: "pd.Series[pd.Timestamp]", day: str) -> "pd.Series[pd.Timedelta]":
-    return (moments - pd.Timestamp(day)).astype("timedelta64[us]")
+    clock = text.str.replace(",", ".").mask(text.eq(""), "00:00").str.replace(r"^(\d:)", r"0\1", regex=True)
+    times = _parsed("1970-01-01T" + clock, ["ISO8601"]) - EPOCH
+    hour, noon, is_half = pd.Timedelta(hours=1), pd.Timedelta(hours=12), half.ne("")
+    shown = times.mask(is_half, times % noon + noon * half.str.upper().eq("P").astype(int))
+    return shown.where(~is_half | times.between(hour, noon + hour, inclusive="left"))
 
 
 def _parsed(text: "pd.Series[str]", formats: Sequence[str]) -> "pd.Series[pd.Timestamp]":
