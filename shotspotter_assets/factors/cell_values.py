@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.factors import CellFactor, LineFactor, PointFactor, PolygonFactor
+from shotspotter_assets.cities.factors import CellFactor, PointFactor, PolygonFactor
 from shotspotter_assets.cities.shape_files import read_shapes
 from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
 
@@ -65,21 +65,12 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
             f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
             "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
         )
-    if isinstance(factor, PointFactor):
-        # Two places may share a point, but not all else.
-        return frame.loc[~frame.astype(str).duplicated()]
     frame = frame.set_geometry(frame.geometry.make_valid())
-    shapes = frame.geometry.normalize().to_wkb()
-    if isinstance(factor, LineFactor):
-        return frame.loc[~shapes.duplicated()]
-    frame = frame.loc[~frame[[factor.column]].assign(shape=shapes).duplicated()]
-    repeated = int(shapes[frame.index].duplicated().sum())
-    if repeated:
-        raise ValueError(
-            f"has {repeated} areas twice with different figures of {factor.column}. Leave one period, and let known_from be "
-            "the day of its publication"
-        )
-    return frame
+    columns = [name for name in frame.columns if name != frame.geometry.name]
+    # Two places may share a point, but not all else.
+    told = columns if isinstance(factor, PointFactor) else [factor.column] if isinstance(factor, PolygonFactor) else []
+    rows = frame[told].assign(shape=frame.geometry.normalize().to_wkb(hex=True)).astype(str)
+    return frame.loc[~rows.duplicated()]
 
 
 def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFrame", shapes: Shapes) -> Array:

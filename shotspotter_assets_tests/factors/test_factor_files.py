@@ -149,13 +149,12 @@ def _two_a_day(folder: Path) -> Path:
     [
         (_other_place, {"kind": "points"}, r"nothing in the city's box; its shapes lie within \[38.05, -76.95"),
         (_other_place, {"kind": "points", "latitude": "lat"}, r"cannot be read: \['lat'\]"),
-        (_two_periods, POLYGONS, "has 1 areas twice with different figures of figure. Leave one period"),
         (_two_periods, POLYGONS | {"column": "poverty"}, "has no column poverty; it has figure. Correct `column`"),
         (_two_periods, {"kind": "lines"}, "holds Polygon, and lines are LineString. Correct `kind`"),
         (lambda folder: areas(folder, figure=["low", "high"]), POLYGONS, "has no number in every row of figure"),
         (_broken, POLYGONS, "cannot be read: "),
-        (_two_a_day, {"kind": "series", "column": "heat"}, "several rows of a day"),
-        (_two_a_day, {"kind": "series", "column": "rain"}, "has no column rain; it has"),
+        (_two_a_day, {"kind": "series", "column": "heat"}, "needs one row for each day"),
+        (_two_a_day, {"kind": "series", "column": "rain"}, "has no column 'rain'; it has"),
         (_broken, {"kind": "series", "column": "heat"}, "cannot be read as CSV or Parquet"),
     ],
 )

@@ -37,29 +37,23 @@ def definitions(city: City) -> dg.Definitions:
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.
         """
-        return _city_pages(context, store, pages, city)
+        from shotspotter_assets.pages.site import make_overview, make_pages
+
+        opened = store.open()
+        made = make_pages(opened, city)
+        cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]
+        overview = make_overview(opened, cities)
+        card = made.card
+        return dg.MaterializeResult(
+            metadata={
+                **pages.link(made.index, city.name),
+                **pages.link(overview, ALL_CITIES, "all_cities"),
+                **({} if card.expected is None else panel.rounded({"expected_alerts": card.expected})),
+                **({} if card.day is None else {"day": str(card.day), "likeliest": card.likeliest}),
+                **({"note": card.note} if card.note else {}),
+                "files_written": len(made.written),
+                "files_kept": made.kept,
+            }
+        )
 
     return dg.Definitions(assets=[city_pages])
-
-
-def _city_pages(
-    context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource, city: City
-) -> dg.MaterializeResult:
-    from shotspotter_assets.pages.site import make_overview, make_pages
-
-    opened = store.open()
-    made = make_pages(opened, city)
-    cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]
-    overview = make_overview(opened, cities)
-    card = made.card
-    return dg.MaterializeResult(
-        metadata={
-            **pages.link(made.index, city.name),
-            **pages.link(overview, ALL_CITIES, "all_cities"),
-            **({} if card.expected is None else panel.rounded({"expected_alerts": card.expected})),
-            **({} if card.day is None else {"day": str(card.day), "likeliest": card.likeliest}),
-            **({"note": card.note} if card.note else {}),
-            "files_written": len(made.written),
-            "files_kept": made.kept,
-        }
-    )

@@ -1,6 +1,6 @@
 """Forecast scores of a city by day: the forecast issued the day before, and the last weeks."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -37,46 +37,39 @@ def definitions(city: City) -> dg.Definitions:
         A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
         issued at the same lead. Rebuilt when alerts of the last fortnight are corrected.
         """
-        return _forecast_scores(context, store, city)
+        from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+        from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
+        from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+        from shotspotter_assets.serving.record import ServingRecord
+
+        day = run_day(context)
+        opened = store.open()
+        first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
+        forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
+        serving = ServingRecord.latest_before(opened, city.name, day)
+        try:
+            history = CityHistory.load(opened, city, day, first)
+        except DaysNotKnownError:
+            history = CityHistory.load(opened, city, day)
+        record = score(history, forecasts, serving)
+        path = record.write(opened)
+        return dg.MaterializeResult(metadata=panel.rounded(_metadata(record)) | {"path": panel.stored(path)})
 
     @dg.asset_check(asset=key, partitions_def=days)
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
-        return _rolling_gate(store, city, run_day(context))
+        from shotspotter_assets.serving.forecast_scores import ScoreRecord
+
+        day = run_day(context)
+        warnings = ScoreRecord.load(store.open(), city.name, day).warnings()
+        return dg.AssetCheckResult(
+            passed=not warnings,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"day": str(day)},
+            description=" ".join(warnings) or None,
+        )
 
     return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
-
-
-def _forecast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-    from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
-    from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-    from shotspotter_assets.serving.record import ServingRecord
-
-    day = run_day(context)
-    opened = store.open()
-    first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
-    forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
-    serving = ServingRecord.latest_before(opened, city.name, day)
-    try:
-        history = CityHistory.load(opened, city, day, first)
-    except DaysNotKnownError:
-        history = CityHistory.load(opened, city, day)
-    record = score(history, forecasts, serving)
-    path = record.write(opened)
-    return dg.MaterializeResult(metadata=panel.rounded(_metadata(record)) | {"path": panel.stored(path)})
-
-
-def _rolling_gate(store: StoreResource, city: City, day: date) -> dg.AssetCheckResult:
-    from shotspotter_assets.serving.forecast_scores import ScoreRecord
-
-    warnings = ScoreRecord.load(store.open(), city.name, day).warnings()
-    return dg.AssetCheckResult(
-        passed=not warnings,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"day": str(day)},
-        description=" ".join(warnings) or None,
-    )
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
@@ -88,8 +81,6 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
         numbers |= {
             "alerts": scores.observed_alerts,
             "alerts expected": scores.expected_alerts,
-            "cells with an alert": scores.observed_cells,
-            "cells with an alert, expected": scores.predicted_cells,
             f"gain over {REFERENCE} (nats per alert)": scores.gain_over_historical_mean,
             "hit rate in 5% of the area": scores.hit_rate_5,
             "log loss": scores.log_loss,
@@ -97,9 +88,7 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
     if (rolling := record.rolling) is not None:
         numbers |= {
             "last weeks: days scored": rolling.days,
-            "last weeks: made after their day": rolling.replayed or None,
             "last weeks: expected / observed": rolling.predicted_over_observed,
-            "last weeks: hit rate in 5% of the area": rolling.hit_rate_5,
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }
         if REFERENCE in rolling.gain_over:  # it is not where it is the candidate itself

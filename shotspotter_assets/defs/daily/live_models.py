@@ -37,9 +37,7 @@ def definitions(city: City) -> dg.Definitions:
         group_name=city.name,
         kinds={"lightgbm", "json"},
         code_version="3",
-        deps=[
-            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT),
-        ],
+        deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT)],
         automation_condition=newest_day(city),
     )
     def live_models(
@@ -51,74 +49,59 @@ def definitions(city: City) -> dg.Definitions:
         forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
         latest `shared_models` that end no later than the day; a city with too few days serves these.
         """
-        return _live_models(context, config, store, city)
+        from shotspotter_assets.models.fold_models import write_models
+        from shotspotter_assets.models.forecaster import FitContext, training_backups
+        from shotspotter_assets.models.shared_models import read_shared
+        from shotspotter_assets.serving.live_models import known_history, made_already
+        from shotspotter_assets.serving.live_models import live_models as models_of_day
+        from shotspotter_assets.serving.record import models_partition
 
-    return dg.Definitions(assets=[live_models])
-
-
-def _live_models(
-    context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource, city: City
-) -> dg.MaterializeResult:
-    from shotspotter_assets.models.fold_models import write_models
-    from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.shared_models import read_shared
-    from shotspotter_assets.serving.live_models import known_history, made_already
-    from shotspotter_assets.serving.live_models import live_models as models_of_day
-    from shotspotter_assets.serving.record import models_partition
-
-    day = run_day(context)
-    opened = store.open()
-    now, by_hand = datetime.now(UTC), changes(config.settings)
-    history = known_history(opened, city, day, now)
-    made_before = None if config.retrain or config.serve_from or by_hand else made_already(opened, history, now)
-    if made_before is not None:
+        day = run_day(context)
+        opened = store.open()
+        now, by_hand = datetime.now(UTC), changes(config.settings)
+        history = known_history(opened, city, day, now)
+        made_before = None if config.retrain or config.serve_from or by_hand else made_already(opened, history, now)
+        if made_before is not None:
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(made_before.data_version),
+                metadata={
+                    "note": "Left as it is: its data are unchanged, or its forecast was issued.",
+                    "served": made_before.served,
+                },
+            )
+        made = models_of_day(
+            opened,
+            history,
+            FitContext(
+                read_shared(opened, city, day),
+                backups=training_backups(),
+                log=context.log.info,
+                changes=by_hand,
+            ),
+            retrain=config.retrain,
+            serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
+            validation_days=config.validation_days,
+        )
+        if made.record is None:
+            context.log.warning(f"{city.name} {context.partition_key}: {made.why_none}")
+            return dg.MaterializeResult(data_version=dg.DataVersion("no models"), metadata={"note": made.why_none})
+        record = made.record
+        context.log.info(f"{record.served} of {record.next_day.fitted_on} serves. {' '.join(record.reasons)}")
+        partition = models_partition(city.name, day)
+        write_models(opened, partition, made.files, record.model_dump_json(indent=2))
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(made_before.data_version),
+            data_version=dg.DataVersion(record.data_version),
             metadata={
-                "note": "Left as it is: its data are unchanged, or its forecast was issued.",
-                "served": made_before.served,
+                "served": record.served,
+                "since": str(record.since),
+                "why": panel.bullets(record.reasons),
+                "lead": record.lead,
+                "last_known": str(record.last_known),
+                "trained": record.trained,
+                "models_from": str(record.next_day.fitted_on),
+                **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
+                "path": panel.stored(opened.uri(partition, RECORD_FILE)),
             },
         )
-    made = models_of_day(
-        opened,
-        history,
-        FitContext(
-            read_shared(opened, city, day),
-            backups=training_backups(),
-            log=context.log.info,
-            changes=by_hand,
-        ),
-        retrain=config.retrain,
-        serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
-        validation_days=config.validation_days,
-    )
-    if made.record is None:
-        context.log.warning(f"{city.name} {context.partition_key}: {made.why_none}")
-        return dg.MaterializeResult(data_version=dg.DataVersion("no models"), metadata={"note": made.why_none})
-    record = made.record
-    context.log.info(
-        f"{city.name} {context.partition_key}: {record.served} of {record.next_day.fitted_on} serves. {' '.join(record.reasons)}"
-    )
-    partition = models_partition(city.name, day)
-    write_models(opened, partition, made.files, record.model_dump_json(indent=2))
-    seconds = {f"seconds_{name}": model.seconds_to_train for name, model in record.next_day.models.items()}
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(record.data_version),
-        metadata={
-            "served": record.served,
-            "since": str(record.since),
-            "why": panel.bullets(record.reasons),
-            "lead": record.lead,
-            "last_known": str(record.last_known),
-            "trained": record.trained,
-            "models_from": str(record.next_day.fitted_on),
-            "hours_from": str(record.hours.fitted_on),
-            "covered_cells": len(record.covered),
-            "train_days": (record.validation[0] - city.start).days,
-            "validation_days": (record.validation[1] - record.validation[0]).days + 1,
-            **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
-            **panel.rounded(seconds if record.trained else {}),
-            **({"not_for_this_city": dg.MetadataValue.json(record.hours.without)} if record.hours.without else {}),
-            "path": panel.stored(opened.uri(partition, RECORD_FILE)),
-        },
-    )
+
+    return dg.Definitions(assets=[live_models])

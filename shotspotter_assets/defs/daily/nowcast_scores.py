@@ -21,9 +21,7 @@ def definitions(city: City) -> dg.Definitions:
         group_name=city.name,
         kinds={"json"},
         code_version="1",
-        deps=[
-            asset_key(city, "cleaned_alerts"),
-        ],
+        deps=[asset_key(city, "cleaned_alerts")],
         automation_condition=corrected_days(city),
     )
     def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
@@ -31,24 +29,20 @@ def definitions(city: City) -> dg.Definitions:
 
         Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
         """
-        return _nowcast_scores(context, store, city)
+        from shotspotter_assets.models.next_minutes.incidents import Incidents
+        from shotspotter_assets.serving.incidents import stored_alerts
+        from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
+
+        day = run_day(context)
+        opened = store.open()
+        incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
+        record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
+        path = record.write(opened)
+        numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
+        for length, scores in record.scores.items():
+            numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
+            if scores.gain_over_even is not None:
+                numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
+        return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})
 
     return dg.Definitions(assets=[nowcast_scores])
-
-
-def _nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.models.next_minutes.incidents import Incidents
-    from shotspotter_assets.serving.incidents import stored_alerts
-    from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
-
-    day = run_day(context)
-    opened = store.open()
-    incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
-    record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
-    path = record.write(opened)
-    numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
-    for length, scores in record.scores.items():
-        numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
-        if scores.gain_over_even is not None:
-            numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
-    return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})

@@ -41,28 +41,22 @@ def definitions(city: City) -> dg.Definitions:
 
         Hours are forecast from the end of the current one, whose alerts so far count.
         """
-        return _nowcasts(context, config, store, sources, city)
+        from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
+        from shotspotter_assets.serving.pictures import risk_map
+        from shotspotter_assets.sources.unreadable import unreadable_versions
+
+        opened = store.open()
+        now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)
+        record = record_in_force(opened, city, now)
+        readers = sources.readers(city, unreadable_versions(opened, city.name))
+        cast = nowcast(record, record.loaded(opened), history_until(opened, readers, city, now), now)
+        path = write_nowcast(opened, cast)
+        longest = cast.longest
+        title = (
+            f"Risk of the {longest['hours'][0]} hours from {cast.record.starts.removesuffix('Z')} UTC: "
+            f"{cast.record.alerts_since_midnight} alerts since midnight"
+        )
+        picture = panel.picture("map", risk_map(longest, city, title))
+        return dg.MaterializeResult(metadata={**metadata_of(cast, path), "map": picture})
 
     return dg.Definitions(assets=[nowcasts])
-
-
-def _nowcasts(
-    context: dg.AssetExecutionContext, config: NowcastConfig, store: StoreResource, sources: SourcesResource, city: City
-) -> dg.MaterializeResult:
-    from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
-    from shotspotter_assets.serving.pictures import risk_map
-    from shotspotter_assets.sources.unreadable import unreadable_versions
-
-    opened = store.open()
-    now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)
-    record = record_in_force(opened, city, now)
-    readers = sources.readers(city, unreadable_versions(opened, city.name))
-    cast = nowcast(record, record.loaded(opened), history_until(opened, readers, city, now), now)
-    path = write_nowcast(opened, cast)
-    longest = cast.longest
-    title = (
-        f"Risk of the {longest['hours'][0]} hours from {cast.record.starts.removesuffix('Z')} UTC: "
-        f"{cast.record.alerts_since_midnight} alerts since midnight"
-    )
-    picture = panel.picture("map", risk_map(longest, city, title))
-    return dg.MaterializeResult(metadata={**metadata_of(cast, path), "map": picture})

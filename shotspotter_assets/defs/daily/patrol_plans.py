@@ -1,6 +1,5 @@
 """Patrol plans of a city by issue date, for the day after it."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -40,71 +39,64 @@ def definitions(city: City) -> dg.Definitions:
         Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
         city without rules, or a day without a forecast, has an empty plan.
         """
-        return _patrol_plans(context, store, city)
+        from shotspotter_assets.evaluation.areas import cell_areas
+        from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_table
+        from shotspotter_assets.patrol.plan import plan_day
+        from shotspotter_assets.patrol.shifts import shift_forecasts
+        from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
+        from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
+        from shotspotter_assets.serving.pictures import patrol_map
+        from shotspotter_assets.serving.stored_streets import read_streets
+        from shotspotter_assets.storage.fingerprints import sha256
+
+        issue_date = run_day(context)
+        opened, partition = store.open(), plan_partition(city.name, issue_date)
+        path = opened.uri(partition, PLAN_FILE)
+        rules = city.patrol
+        forecast = None if rules is None else load_record(opened, city.name, issue_date)
+        if rules is None or forecast is None or isinstance(forecast, NoForecast):
+            version = "no rules" if forecast is None else "no forecast"
+            note = (
+                f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
+                if forecast is None
+                else f"No plan, as there is no forecast. {forecast.no_forecast}"
+            )
+            write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), NoPlan(note))
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": panel.stored(path)}
+            )
+        hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
+        shifts = shift_forecasts(hourly, city, rules.shifts, forecast.day)
+        areas, history = cell_areas(city).names, patrols_before(opened, city, issue_date)
+        plan = plan_day(city, forecast.day, shifts.expected, shifts.in_coverage, areas=areas, history=history)
+        table = dispatch_table(
+            plan,
+            city,
+            shifts,
+            areas=areas,
+            reasons=forecast.cell_drivers(),
+            streets=read_streets(opened, city.name, issue_date),
+        )
+        write_plan(opened, partition, table, plan.audit)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(sha256(dispatch_csv(table))[:16]),
+            metadata={
+                "day": str(plan.day),
+                **panel.rounded(plan.audit.totals()),
+                "map": panel.picture("map", patrol_map(plan, shifts, city)),
+                "placements": _placements(table),
+                "csv": panel.stored(opened.uri(partition, DISPATCH_CSV_FILE)),
+                "geojson": panel.stored(opened.uri(partition, DISPATCH_GEOJSON_FILE)),
+                "path": panel.stored(path),
+            },
+        )
 
     return dg.Definitions(assets=[patrol_plans])
-
-
-def _patrol_plans(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.areas import cell_areas
-    from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_table
-    from shotspotter_assets.patrol.plan import plan_day
-    from shotspotter_assets.patrol.shifts import shift_forecasts
-    from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
-    from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
-    from shotspotter_assets.serving.pictures import patrol_map
-    from shotspotter_assets.serving.stored_streets import read_streets
-    from shotspotter_assets.storage.fingerprints import sha256
-
-    issue_date = run_day(context)
-    opened, partition = store.open(), plan_partition(city.name, issue_date)
-    path = opened.uri(partition, PLAN_FILE)
-    rules = city.patrol
-    forecast = None if rules is None else load_record(opened, city.name, issue_date)
-    if rules is None or forecast is None or isinstance(forecast, NoForecast):
-        version = "no rules" if forecast is None else "no forecast"
-        note = (
-            f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
-            if forecast is None
-            else f"No plan, as there is no forecast. {forecast.no_forecast}"
-        )
-        write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), NoPlan(note))
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": panel.stored(path)}
-        )
-    hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
-    shifts = shift_forecasts(hourly, city, rules.shifts, forecast.day)
-    areas, history = cell_areas(city).names, patrols_before(opened, city, issue_date)
-    plan = plan_day(city, forecast.day, shifts.expected, shifts.in_coverage, areas=areas, history=history)
-    table = dispatch_table(
-        plan,
-        city,
-        shifts,
-        areas=areas,
-        reasons=forecast.cell_drivers(),
-        streets=read_streets(opened, city.name, issue_date),
-    )
-    write_plan(opened, partition, table, plan.audit)
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(sha256(dispatch_csv(table))[:16]),
-        metadata={
-            "day": str(plan.day),
-            **panel.rounded(plan.audit.totals()),
-            "map": panel.picture("map", patrol_map(plan, shifts, city)),
-            "placements": _placements(table),
-            "hours": forecast.hours,
-            "audit": dg.MetadataValue.json(asdict(plan.audit)),
-            "csv": panel.stored(opened.uri(partition, DISPATCH_CSV_FILE)),
-            "geojson": panel.stored(opened.uri(partition, DISPATCH_GEOJSON_FILE)),
-            "path": panel.stored(path),
-        },
-    )
 
 
 def _placements(table: "pa.Table") -> dg.MetadataValue[Any]:
     if not table.num_rows:
         return dg.MetadataValue.text("No unit is placed.")
-    # Few and short ones, as the panel is narrow and a row should be one line high; the files have all of them.
     return panel.table(
         {
             "shift": row["shift"],

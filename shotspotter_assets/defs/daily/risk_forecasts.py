@@ -43,79 +43,73 @@ def definitions(city: City) -> dg.Definitions:
         A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
         lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
         """
-        return _risk_forecasts(context, store, city)
+        from shotspotter_assets.models.city_history import CityHistory
+        from shotspotter_assets.serving.issued_forecasts import (
+            forecast_partition,
+            issued_already,
+            stored_version,
+            withheld,
+            write_forecast,
+        )
+        from shotspotter_assets.serving.pictures import risk_map
+        from shotspotter_assets.serving.record import ServingRecord
+        from shotspotter_assets.serving.risk_forecasts import serve
+
+        issue_date = run_day(context)
+        opened = store.open()
+        if (issued := issued_already(opened, city, issue_date, datetime.now(UTC))) is not None:
+            note = f"Left as issued at {issued.issued_at}, as {issued.day} is over."
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(stored_version(opened, issued)),
+                metadata={"note": note, "day": str(issued.day), "served": issued.served},
+            )
+        record = ServingRecord.find(opened, city.name, issue_date)
+        history = CityHistory.load(opened, city, issue_date)
+        if record is not None and record.last_known < history.last_known:
+            history = history.until(record.last_known)
+        if history.is_too_late or record is None:
+            why = (
+                ""
+                if history.is_too_late
+                else f"{context.partition_key} has no live models; materialise them, or see why."
+            )
+            nothing = withheld(opened, history, why)
+            context.log.warning(f"{city.name} {context.partition_key}: {nothing.no_forecast}")
+            path = write_forecast(opened, nothing)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
+                metadata=_of_nothing(nothing) | {"path": panel.stored(path)},
+            )
+        forecast = serve(record, record.loaded(opened), history)
+        path = write_forecast(opened, forecast)
+        facts = forecast.record
+        low, high = facts.expected_alerts_low, facts.expected_alerts_high
+        title = (
+            f"Risk of {facts.day} ({facts.served}): {facts.expected_alerts:.1f} alerts expected ({low:.0f} to {high:.0f})"
+            + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
+            + ("\nMade after its day" if facts.replayed else "")
+        )
+        expected_cells = float(forecast.next_day["probability"].to_numpy().sum())
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(forecast.version),
+            metadata={
+                "day": str(facts.day),
+                "lead": facts.lead,
+                "last_known": str(facts.last_known),
+                "served": facts.served,
+                "expected_alerts_low": low,
+                "expected_alerts_high": high,
+                **panel.rounded({"expected_alerts": facts.expected_alerts, "expected_cells": expected_cells}),
+                "map": panel.picture("map", risk_map(forecast.next_day, city, title)),
+                "top_locations": panel.table(_narrow(forecast.top)),
+                "issued_at": facts.issued_at,
+                "replayed": facts.replayed,
+                "geojson": panel.stored(opened.uri(forecast_partition(city.name, issue_date), MAP_FILE)),
+                "path": panel.stored(path),
+            },
+        )
 
     return dg.Definitions(assets=[risk_forecasts])
-
-
-def _risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.serving.issued_forecasts import (
-        forecast_partition,
-        issued_already,
-        stored_version,
-        withheld,
-        write_forecast,
-    )
-    from shotspotter_assets.serving.pictures import risk_map
-    from shotspotter_assets.serving.record import ServingRecord
-    from shotspotter_assets.serving.risk_forecasts import serve
-
-    issue_date = run_day(context)
-    opened = store.open()
-    if (issued := issued_already(opened, city, issue_date, datetime.now(UTC))) is not None:
-        note = f"Left as issued at {issued.issued_at}, as {issued.day} is over."
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(stored_version(opened, issued)),
-            metadata={"note": note, "day": str(issued.day), "served": issued.served},
-        )
-    record = ServingRecord.find(opened, city.name, issue_date)
-    history = CityHistory.load(opened, city, issue_date)
-    if record is not None and record.last_known < history.last_known:
-        history = history.until(record.last_known)
-    if history.is_too_late or record is None:
-        why = (
-            "" if history.is_too_late else f"{context.partition_key} has no live models; materialise them, or see why."
-        )
-        nothing = withheld(opened, history, why)
-        context.log.warning(f"{city.name} {context.partition_key}: {nothing.no_forecast}")
-        path = write_forecast(opened, nothing)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
-            metadata=_of_nothing(nothing) | {"path": panel.stored(path)},
-        )
-    forecast = serve(record, record.loaded(opened), history)
-    path = write_forecast(opened, forecast)
-    facts = forecast.record
-    low, high = facts.expected_alerts_low, facts.expected_alerts_high
-    title = (
-        f"Risk of {facts.day} ({facts.served}): {facts.expected_alerts:.1f} alerts expected ({low:.0f} to {high:.0f})"
-        + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
-        + ("\nMade after its day" if facts.replayed else "")
-    )
-    expected_cells = float(forecast.next_day["probability"].to_numpy().sum())
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(forecast.version),
-        metadata={
-            "day": str(facts.day),
-            "lead": facts.lead,
-            "last_known": str(facts.last_known),
-            "served": facts.served,
-            "why_served": panel.bullets(facts.why_served),
-            "expected_alerts_low": low,
-            "expected_alerts_high": high,
-            **panel.rounded({"expected_alerts": facts.expected_alerts, "expected_cells": expected_cells}),
-            "map": panel.picture("map", risk_map(forecast.next_day, city, title)),
-            "top_locations": panel.table(_narrow(forecast.top)),
-            "why_there": panel.bullets(_why_there(forecast.top)),
-            "interval": facts.interval,
-            "hours": facts.hours,
-            "issued_at": facts.issued_at,
-            "replayed": facts.replayed,
-            "geojson": panel.stored(opened.uri(forecast_partition(city.name, issue_date), MAP_FILE)),
-            "path": panel.stored(path),
-        },
-    )
 
 
 def _of_nothing(record: "NoForecast") -> panel.Metadata:
@@ -131,22 +125,15 @@ def _of_nothing(record: "NoForecast") -> panel.Metadata:
 
 
 def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow; the files have all of them."""
+    """Few columns, as the panel is narrow."""
     from shotspotter_assets.gridding.cells import cell_name
 
     return [
         {
             "rank": row["rank"],
             "cell": cell_name(row["row"], row["column"]),
-            "middle": f"{row['latitude']:.4f}, {row['longitude']:.4f}",
             "chance": f"{row['probability']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
+            "why": row["why"],
         }
         for row in top.to_pylist()
     ]
-
-
-def _why_there(top: "pa.Table") -> list[str]:
-    """A line of reasons for each place."""
-    from shotspotter_assets.gridding.cells import cell_name
-
-    return [f"{cell_name(row['row'], row['column'])}: {row['why']}" for row in top.to_pylist()]

@@ -1,6 +1,5 @@
 """Street risk of a city by issue date, for the day after it."""
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -27,9 +26,7 @@ def definitions(city: City) -> dg.Definitions:
         group_name=city.name,
         kinds={"parquet"},
         code_version="2",
-        deps=[
-            asset_key(city, "risk_forecasts"),
-        ],
+        deps=[asset_key(city, "risk_forecasts")],
         automation_condition=corrected_days(city),
         metadata=panel.column_schema(STREET_COLUMNS),
     )
@@ -39,75 +36,62 @@ def definitions(city: City) -> dg.Definitions:
         The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
         `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
         """
-        return _street_risk(context, store, city)
+        from shotspotter_assets.serving.issued_forecasts import load_record
+        from shotspotter_assets.serving.stored_streets import NoStreetRisk, streets_partition, write_streets
+        from shotspotter_assets.serving.street_risk import street_forecast
+
+        issue_date = run_day(context)
+        opened = store.open()
+        forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
+        ranked = street_forecast(opened, city, issue_date, forecast)
+        if isinstance(ranked, NoStreetRisk):
+            if ranked.is_wrong:
+                context.log.error(ranked.no_streets)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion("no streets"),
+                metadata={
+                    "note": ranked.no_streets,
+                    "segments": 0,
+                    "path": panel.stored(write_streets(opened, ranked)),
+                },
+            )
+        path = write_streets(opened, ranked)
+        facts = ranked.record
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(ranked.version),
+            metadata={
+                "day": str(facts.day),
+                "segments": facts.segments,
+                **panel.rounded(
+                    {"expected_alerts": facts.expected_alerts, "on_no_street": facts.expected_on_no_street}
+                ),
+                "top_streets": panel.table(_narrow(ranked.top)),
+                "left_out": panel.bullets(facts.left_out),
+                "geojson": panel.stored(opened.uri(streets_partition(city.name, issue_date), STREETS_MAP_FILE)),
+                "path": panel.stored(path),
+            },
+        )
 
     @dg.asset_check(asset=key, partitions_def=days)
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
-        return _streets_are_usable(store, city, run_day(context))
+        from shotspotter_assets.serving.stored_streets import NoStreetRisk, find_streets_record
+
+        record = find_streets_record(store.open(), city.name, run_day(context))
+        wrong = record.no_streets if isinstance(record, NoStreetRisk) and record.is_wrong else None
+        return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
     return dg.Definitions(assets=[street_risk], asset_checks=[streets_are_usable])
 
 
-def _street_risk(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.serving.issued_forecasts import load_record
-    from shotspotter_assets.serving.stored_streets import NoStreetRisk, streets_partition, write_streets
-    from shotspotter_assets.serving.street_risk import street_forecast
-
-    issue_date = run_day(context)
-    opened = store.open()
-    forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
-    ranked = street_forecast(opened, city, issue_date, forecast)
-    if isinstance(ranked, NoStreetRisk):
-        if ranked.is_wrong:
-            context.log.error(ranked.no_streets)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion("no streets"),
-            metadata={"note": ranked.no_streets, "segments": 0, "path": panel.stored(write_streets(opened, ranked))},
-        )
-    path = write_streets(opened, ranked)
-    facts = ranked.record
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(ranked.version),
-        metadata={
-            "day": str(facts.day),
-            "segments": facts.segments,
-            **panel.rounded(
-                {
-                    "kilometres": facts.kilometres,
-                    "expected_alerts": facts.expected_alerts,
-                    "expected_on_no_street": facts.expected_on_no_street,
-                }
-            ),
-            "top_streets": panel.table(_narrow(ranked.top)),
-            "why_there": panel.bullets([f"{row['name']}: {row['why']}" for row in ranked.top.to_pylist()]),
-            "left_out": panel.bullets(facts.left_out),
-            "geojson": panel.stored(opened.uri(streets_partition(city.name, issue_date), STREETS_MAP_FILE)),
-            "path": panel.stored(path),
-        },
-    )
-
-
 def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow; the files have all of them."""
+    """Few columns, as the panel is narrow."""
     return [
         {
             "rank": row["rank"],
             "street": row["name"],
-            "middle": f"{row['latitude']:.4f}, {row['longitude']:.4f}",
             "chance": f"{row['probability']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
+            "why": row["why"],
         }
         for row in top.to_pylist()
     ]
-
-
-def _streets_are_usable(store: StoreResource, city: City, day: date) -> dg.AssetCheckResult:
-    from shotspotter_assets.serving.stored_streets import NoStreetRisk, find_streets_record
-
-    record = find_streets_record(store.open(), city.name, day)
-    wrong = isinstance(record, NoStreetRisk) and record.is_wrong
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=record.no_streets if isinstance(record, NoStreetRisk) and wrong else None,
-    )

@@ -31,25 +31,21 @@ def definitions(city: City) -> dg.Definitions:
 
         Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
         """
-        return _street_scores(context, store, city)
+        from shotspotter_assets.serving.street_scores import score_streets
+
+        day = run_day(context)
+        opened = store.open()
+        record = score_streets(opened, city, day)
+        path = record.write(opened)
+        numbers: panel.Metadata = {"note": record.note} if record.note else {}
+        if record.log_loss is not None:
+            numbers |= {
+                "segments with an alert": record.observed,
+                "segments with an alert, expected": record.predicted,
+                "log loss": record.log_loss,
+            }
+        if record.gain_over_even is not None:
+            numbers["gain over an even spread (nats per segment with an alert)"] = record.gain_over_even
+        return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})
 
     return dg.Definitions(assets=[street_scores])
-
-
-def _street_scores(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> dg.MaterializeResult:
-    from shotspotter_assets.serving.street_scores import score_streets
-
-    day = run_day(context)
-    opened = store.open()
-    record = score_streets(opened, city, day)
-    path = record.write(opened)
-    numbers: panel.Metadata = {"note": record.note} if record.note else {}
-    if record.log_loss is not None:
-        numbers |= {
-            "segments with an alert": record.observed,
-            "segments with an alert, expected": record.predicted,
-            "log loss": record.log_loss,
-        }
-    if record.gain_over_even is not None:
-        numbers["gain over an even spread (nats per segment with an alert)"] = record.gain_over_even
-    return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})

@@ -55,39 +55,35 @@ def definitions(city: City) -> dg.Definitions:
 
         The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
         """
-        return _evaluation_reports(context, config, store, city)
+        from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
+        from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
+        from shotspotter_assets.evaluation.report_files import fold_partition, write_report
+        from shotspotter_assets.evaluation.report_views import fold_pictures
+        from shotspotter_assets.models.city_history import CityHistory, covered_mask
+        from shotspotter_assets.models.fold_models import read_models, read_record
+
+        cutoff = run_day(context)
+        opened, partition = store.open(), fold_partition(city.name, cutoff)
+        _, tested = fold_days(city, cutoff)
+        record = read_record(opened, city.name, cutoff)
+        stored = CityHistory.load(opened, city, tested[-1]).complete()
+        fold = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
+        report, scores, forecasts = fold_report(
+            fold, fold_forecasts(read_models(opened, record), fold, context.log.info)
+        )
+        context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
+        tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
+        pictures = fold_pictures(fold, scores, forecasts)
+        with opened.alone(partition.asset, partition.city):
+            for file, table in tables.items():
+                opened.write_table(partition, file, table)
+            for name, png in pictures.items():
+                opened.write_bytes(partition, picture_file(name), png)
+            write_report(opened, partition, report, scores)
+        path = opened.uri(partition, REPORT_FILE)
+        return dg.MaterializeResult(metadata=_metadata(report, scores, record, pictures, path))
 
     return dg.Definitions(assets=[evaluation_reports])
-
-
-def _evaluation_reports(
-    context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource, city: City
-) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
-    from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
-    from shotspotter_assets.evaluation.report_files import fold_partition, write_report
-    from shotspotter_assets.evaluation.report_views import fold_pictures
-    from shotspotter_assets.models.city_history import CityHistory, covered_mask
-    from shotspotter_assets.models.fold_models import read_models, read_record
-
-    cutoff = run_day(context)
-    opened, partition = store.open(), fold_partition(city.name, cutoff)
-    _, tested = fold_days(city, cutoff)
-    record = read_record(opened, city.name, cutoff)
-    stored = CityHistory.load(opened, city, tested[-1]).complete()
-    fold = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
-    report, scores, forecasts = fold_report(fold, fold_forecasts(read_models(opened, record), fold, context.log.info))
-    context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
-    tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
-    pictures = fold_pictures(fold, scores, forecasts)
-    with opened.alone(partition.asset, partition.city):
-        for file, table in tables.items():
-            opened.write_table(partition, file, table)
-        for name, png in pictures.items():
-            opened.write_bytes(partition, picture_file(name), png)
-        write_report(opened, partition, report, scores)
-    path = opened.uri(partition, REPORT_FILE)
-    return dg.MaterializeResult(metadata=_metadata(report, scores, record, pictures, path))
 
 
 def _metadata(

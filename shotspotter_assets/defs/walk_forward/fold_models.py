@@ -44,9 +44,7 @@ def definitions(city: City) -> dg.Definitions:
         kinds={"keras", "lightgbm"},
         code_version="4",
         pool="training",
-        deps=[
-            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF),
-        ],
+        deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF)],
         automation_condition=complete_folds(city),
     )
     def fold_models(
@@ -57,48 +55,43 @@ def definitions(city: City) -> dg.Definitions:
         The report's network of a killed run continues after its last finished epoch when the run is started again with
         the same settings.
         """
-        return _fold_models(context, config, store, city)
+        from shotspotter_assets.models.city_history import CityHistory
+        from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models
+        from shotspotter_assets.models.forecaster import FitContext, training_backups
+        from shotspotter_assets.models.registry import candidate_of, city_settings
+        from shotspotter_assets.models.shared_models import read_shared
+
+        cutoff = run_day(context)
+        before, _ = fold_days(city, cutoff)
+        opened, by_hand = store.open(), changes(config.settings)
+        names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
+        changed = dict(by_hand)
+        changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
+        settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
+        network = settings[REFERENCE].model_dump()
+        windows = split_days(len(before), config.validation_share, network["days"])
+        record, files = train_fold(
+            CityHistory.load(opened, city, before[-1]).complete(),
+            cutoff,
+            windows,
+            {name: settings[name] for name in names},
+            context=FitContext(
+                read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=changed
+            ),
+            config=network
+            | {"models": names}
+            | {name: section for name, section in by_hand.items() if name != REFERENCE},
+        )
+        partition = model_partition(city.name, cutoff)
+        write_models(opened, partition, files, record.model_dump_json(indent=2))
+        return dg.MaterializeResult(
+            metadata={
+                "covered_cells": len(record.covered),
+                "train_days": record.train_days,
+                "validation_days": record.validation_days,
+                **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
+                "path": panel.stored(opened.uri(partition, RECORD_FILE)),
+            }
+        )
 
     return dg.Definitions(assets=[fold_models])
-
-
-def _fold_models(
-    context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource, city: City
-) -> dg.MaterializeResult:
-    from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models
-    from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.registry import candidate_of, city_settings
-    from shotspotter_assets.models.shared_models import read_shared
-
-    cutoff = run_day(context)
-    before, _ = fold_days(city, cutoff)
-    opened, by_hand = store.open(), changes(config.settings)
-    names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
-    changed = dict(by_hand)
-    changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
-    settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
-    network = settings[REFERENCE].model_dump()
-    windows = split_days(len(before), config.validation_share, network["days"])
-    record, files = train_fold(
-        CityHistory.load(opened, city, before[-1]).complete(),
-        cutoff,
-        windows,
-        {name: settings[name] for name in names},
-        context=FitContext(
-            read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=changed
-        ),
-        config=network | {"models": names} | {name: section for name, section in by_hand.items() if name != REFERENCE},
-    )
-    partition = model_partition(city.name, cutoff)
-    write_models(opened, partition, files, record.model_dump_json(indent=2))
-    return dg.MaterializeResult(
-        metadata={
-            "covered_cells": len(record.covered),
-            "train_days": record.train_days,
-            "validation_days": record.validation_days,
-            **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
-            **{name: dg.MetadataValue.json(model.settings) for name, model in record.models.items()},
-            "path": panel.stored(opened.uri(partition, RECORD_FILE)),
-        }
-    )

@@ -28,14 +28,10 @@ class TuningConfig(dg.Config):
         default="residual_boosting", description=f"Whose settings are searched: {', '.join(TUNABLE)}."
     )
     trials: int = Field(
-        default=50,
-        ge=1,
-        description="Maximum number of finished trials, those of earlier runs of the search included.",
+        default=50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
     )
     minutes: float = Field(
-        default=60.0,
-        ge=0.0,
-        description="No trial starts after them. 0 reports the trials of earlier runs.",
+        default=60.0, ge=0.0, description="No trial starts after them. 0 reports the trials of earlier runs."
     )
     parallel: int = Field(
         default=1,
@@ -77,9 +73,7 @@ def definitions(city: City) -> dg.Definitions:
         kinds={"json"},
         code_version="1",
         pool="training",
-        deps=[
-            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF),
-        ],
+        deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF)],
     )
     def tuned_settings(
         context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
@@ -89,66 +83,58 @@ def definitions(city: City) -> dg.Definitions:
         The storage keeps every finished trial, so that a killed search continues. The asset stores YAML for the city's
         file; nothing is adopted automatically.
         """
-        return _tuned_settings(context, config, store, sagemaker, city)
+        from shotspotter_assets.models.city_history import CityHistory
+        from shotspotter_assets.models.fold_windows import split_days
+        from shotspotter_assets.models.forecaster import FitContext
+        from shotspotter_assets.models.registry import city_settings
+        from shotspotter_assets.models.shared_models import read_shared
+        from shotspotter_assets.models.tuning.search import open_study, search, storage_url
+        from shotspotter_assets.models.tuning.task import TuningTask
+        from shotspotter_assets.models.tuning.tuned_settings import (
+            TunedSettings,
+            trial_rows,
+            tuned_file,
+            tuned_partition,
+        )
+
+        cutoff = run_day(context)
+        name, opened, changed = config.forecaster, store.open(), changes(config.settings)
+        if name not in TUNABLE:
+            raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
+        before, _ = fold_days(city, cutoff)
+        settings = city_settings(city, name, changed.get(name))
+        train, validation = split_days(len(before), config.validation_share, input_days(settings))
+        stored = CityHistory.load(opened, city, before[-1]).complete()
+        in_coverage = stored.in_coverage(cutoff)
+        shared = read_shared(opened, city, cutoff)
+        task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
+        context.log.info(f"Searching {', '.join(task.space)} of {name}, judged on {len(validation)} days")
+        partition = tuned_partition(city.name, cutoff)
+        shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
+        with storage_url(opened, partition, f"{name}.trials.db", shared_storage) as storage:
+            study = open_study(task, storage, config.seed, config.parallel)
+            if config.engine == "sagemaker":
+                search_on_sagemaker(context, config, sagemaker, opened, task, study, cutoff)
+            else:
+                search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
+            tuned = TunedSettings.of(task, cutoff, study)
+            files = {tuned_file(name): tuned.model_dump_json(indent=2).encode(), f"{name}.yaml": tuned.yaml.encode()}
+            rows = trial_rows(study)
+        context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
+        for file, content in files.items():
+            opened.write_bytes(partition, file, content)
+        return dg.MaterializeResult(
+            metadata={
+                "forecaster": tuned.forecaster,
+                "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
+                **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
+                "trials": tuned.trials,
+                "best_trials": panel.table(rows),
+                "path": panel.stored(opened.uri(partition, tuned_file(name))),
+            }
+        )
 
     return dg.Definitions(assets=[tuned_settings])
-
-
-def _tuned_settings(
-    context: dg.AssetExecutionContext,
-    config: TuningConfig,
-    store: StoreResource,
-    sagemaker: SageMakerResource,
-    city: City,
-) -> dg.MaterializeResult:
-    from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.models.fold_windows import split_days
-    from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.registry import city_settings
-    from shotspotter_assets.models.shared_models import read_shared
-    from shotspotter_assets.models.tuning.search import open_study, search, storage_url
-    from shotspotter_assets.models.tuning.task import TuningTask
-    from shotspotter_assets.models.tuning.tuned_settings import TunedSettings, trial_rows, tuned_file, tuned_partition
-
-    cutoff = run_day(context)
-    name, opened, changed = config.forecaster, store.open(), changes(config.settings)
-    if name not in TUNABLE:
-        raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
-    before, _ = fold_days(city, cutoff)
-    settings = city_settings(city, name, changed.get(name))
-    train, validation = split_days(len(before), config.validation_share, input_days(settings))
-    stored = CityHistory.load(opened, city, before[-1]).complete()
-    in_coverage = stored.in_coverage(cutoff)
-    shared = read_shared(opened, city, cutoff)
-    task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
-    context.log.info(
-        f"{city.name} {context.partition_key}: searching {', '.join(task.space)} of {name}, judged on {len(validation)} days with "
-        f"{task.observed.sum():,} of {task.observed.size:,} cell-days occupied"
-    )
-    partition = tuned_partition(city.name, cutoff)
-    shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
-    with storage_url(opened, partition, f"{name}.trials.db", shared_storage) as storage:
-        study = open_study(task, storage, config.seed, config.parallel)
-        if config.engine == "sagemaker":
-            search_on_sagemaker(context, config, sagemaker, opened, task, study, cutoff)
-        else:
-            search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
-        tuned = TunedSettings.of(task, cutoff, study)
-        files = {tuned_file(name): tuned.model_dump_json(indent=2).encode(), f"{name}.yaml": tuned.yaml.encode()}
-        rows = trial_rows(study)
-    context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
-    for file, content in files.items():
-        opened.write_bytes(partition, file, content)
-    return dg.MaterializeResult(
-        metadata={
-            "forecaster": tuned.forecaster,
-            "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
-            **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
-            "trials": tuned.trials,
-            "best_trials": panel.table(rows),
-            "path": panel.stored(opened.uri(partition, tuned_file(name))),
-        }
-    )
 
 
 def input_days(settings: "ForecasterSettings") -> int:

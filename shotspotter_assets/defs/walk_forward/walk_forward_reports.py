@@ -45,16 +45,49 @@ def definitions(city: City) -> dg.Definitions:
         group_name=city.name,
         kinds={"json", "markdown"},
         code_version="1",
-        deps=[
-            asset_key(city, "evaluation_reports"),
-        ],
+        deps=[asset_key(city, "evaluation_reports")],
         automation_condition=updated_inputs(city),
     )
     def walk_forward_reports(
         context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
     ) -> dg.MaterializeResult:
         """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
-        return _walk_forward_reports(context, config, store, city)
+        from shotspotter_assets.evaluation.model_card import model_card
+        from shotspotter_assets.evaluation.report_files import (
+            read_fold_tables,
+            walk_forward_partition,
+            write_report,
+        )
+        from shotspotter_assets.evaluation.report_views import walk_forward_pictures
+        from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
+        from shotspotter_assets.models.registry import candidate_of
+
+        opened = store.open()
+        candidate = config.candidate or candidate_of(city).name
+        folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
+        if not folds:
+            raise ValueError(
+                f"City {city.name}: no fold has an evaluation report. Materialise evaluation_reports for some of its folds."
+            )
+        context.log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
+        report, scores = walk_forward_report(
+            city=city,
+            folds=folds,
+            candidate=candidate,
+            hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
+            hourly_candidate=config.hourly_candidate,
+            types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
+        )
+        card = model_card(report, scores)
+        pictures = walk_forward_pictures(report, scores)
+        partition = walk_forward_partition(city.name)
+        with opened.alone(partition.asset, partition.city):
+            for name, png in pictures.items():
+                opened.write_bytes(partition, picture_file(name), png)
+            opened.write_bytes(partition, CARD_FILE, card.encode())
+            write_report(opened, partition, report, scores)
+        path = opened.uri(partition, REPORT_FILE)
+        return dg.MaterializeResult(metadata=_metadata(report, scores, card, pictures, path))
 
     @dg.asset_check(asset=key)
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
@@ -64,71 +97,26 @@ def definitions(city: City) -> dg.Definitions:
         and at least 12 weeks and 100 cell-days with an alert were tested. Worse: the upper end is below zero. Anything
         else is not worse, and not shown to be better. A combination of simple methods is served unless it is worse.
         """
-        return _forecast_beats_best_baseline(store, city)
+        from shotspotter_assets.evaluation.report_files import read_walk_forward_report
+
+        report, _ = read_walk_forward_report(store.open(), city.name)
+        verdict = report.verdict
+        return dg.AssetCheckResult(
+            passed=verdict.outcome == "better",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{verdict.served} is served. {' '.join(verdict.reasons)}",
+            metadata={
+                "verdict": verdict.outcome,
+                "served": verdict.served,
+                "candidate": verdict.candidate,
+                "best_baseline": verdict.best_baseline,
+                **verdict.gain.ends(),
+                "days": report.days,
+                "positives": verdict.positives,
+            },
+        )
 
     return dg.Definitions(assets=[walk_forward_reports], asset_checks=[forecast_beats_best_baseline])
-
-
-def _walk_forward_reports(
-    context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource, city: City
-) -> dg.MaterializeResult:
-    from shotspotter_assets.evaluation.model_card import model_card
-    from shotspotter_assets.evaluation.report_files import (
-        read_fold_tables,
-        walk_forward_partition,
-        write_report,
-    )
-    from shotspotter_assets.evaluation.report_views import walk_forward_pictures
-    from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
-    from shotspotter_assets.models.registry import candidate_of
-
-    opened = store.open()
-    candidate = config.candidate or candidate_of(city).name
-    folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
-    if not folds:
-        raise ValueError(
-            f"City {city.name}: no fold has an evaluation report. Materialise evaluation_reports for some of its folds."
-        )
-    context.log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
-    report, scores = walk_forward_report(
-        city=city,
-        folds=folds,
-        candidate=candidate,
-        hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
-        hourly_candidate=config.hourly_candidate,
-        types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
-    )
-    card = model_card(report, scores)
-    pictures = walk_forward_pictures(report, scores)
-    partition = walk_forward_partition(city.name)
-    with opened.alone(partition.asset, partition.city):
-        for name, png in pictures.items():
-            opened.write_bytes(partition, picture_file(name), png)
-        opened.write_bytes(partition, CARD_FILE, card.encode())
-        write_report(opened, partition, report, scores)
-    path = opened.uri(partition, REPORT_FILE)
-    return dg.MaterializeResult(metadata=_metadata(report, scores, card, pictures, path))
-
-
-def _forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetCheckResult:
-    from shotspotter_assets.evaluation.report_files import read_walk_forward_report
-
-    report, _ = read_walk_forward_report(store.open(), city.name)
-    verdict = report.verdict
-    return dg.AssetCheckResult(
-        passed=verdict.outcome == "better",
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{verdict.served} is served. {' '.join(verdict.reasons)}",
-        metadata={
-            "verdict": verdict.outcome,
-            "served": verdict.served,
-            "candidate": verdict.candidate,
-            "best_baseline": verdict.best_baseline,
-            **verdict.gain.ends(),
-            "days": report.days,
-            "positives": verdict.positives,
-        },
-    )
 
 
 def _metadata(
@@ -154,7 +142,6 @@ def _metadata(
         **panel.rounded(gain),
         "empty_of_ten_flagged_cells": 10 - 10 * flag_precision(report, scores),
         **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),
-        "folds": dg.MetadataValue.json([str(fold) for fold in report.folds]),
         "path": panel.stored(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }
