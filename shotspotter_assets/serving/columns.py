@@ -14,8 +14,6 @@ RISK_COLUMNS: Final = {
     "expected": Column("double", "Expected number of alerts in the cell."),
     "low": Column("double", "Lower end of the 80% interval of the probability."),
     "high": Column("double", "Upper end of the 80% interval of the probability."),
-    "count_low": Column("int32", "10% quantile of the number of alerts."),
-    "count_high": Column("int32", "90% quantile of the number of alerts."),
     "type_0": Column("double", "Probability that an alert is a single gunshot; empty without types."),
     "type_1": Column("double", "Probability that an alert is multiple gunshots; empty without types."),
     "type_2": Column("double", "Probability that an alert is a gunshot or firecracker; empty without types."),

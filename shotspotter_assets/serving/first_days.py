@@ -1,7 +1,6 @@
 """Models for a city with too few days for its own: rates that start at those of other cities."""
 
 from datetime import timedelta
-from time import perf_counter
 from typing import Final
 
 import numpy as np
@@ -13,8 +12,8 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.serving.record import NEXT_HOURS, TYPES, ModelSet, ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, model_set, serving_record
+from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES, ServingRecord
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, Fits, ModelFiles, serving_record
 
 BASELINE: Final = "historical_mean"
 """Stored beside the forecaster, as scores are given over it."""
@@ -44,10 +43,10 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     if city.coverage is not None and (published := stored.in_coverage(day + timedelta(days=1))).any():
         in_coverage = published
     history, all_days = stored.daily(in_coverage), range(len(days))
-    started = perf_counter()
-    new_city = NewCityForecaster().fit(history, all_days, all_days, context)
-    models = {NewCityForecaster.name: new_city, BASELINE: forecaster(BASELINE).fit(history, all_days, all_days)}
-    next_day, files = model_set(day, models, COUNTS_OF_OTHERS, dict.fromkeys(models, perf_counter() - started))
+    fits = Fits()
+    new_city = fits.add(NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context))
+    fits.add(BASELINE, lambda: forecaster(BASELINE).fit(history, all_days, all_days))
+    fits.add(COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {len(days)} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
@@ -64,14 +63,6 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
         reasons=(why,),
         outcome="not worse, not shown to be better",
     )
-    record = serving_record(
-        stored,
-        history,
-        verdict,
-        (why, uncertain),
-        next_day=next_day,
-        hours=ModelSet(fitted_on=day, version="none", models={}, without={NEXT_HOURS: why, TYPES: why}),
-        validation=(days[0], days[-1]),
-        level=(0.0, 0.0),
-    )
-    return record, files
+    fits.without.update(dict.fromkeys((NEXT_HOURS, NEXT_MINUTES, TYPES), why))
+    record = serving_record(stored, history, verdict, (why, uncertain), fits, (days[0], days[-1]), (0.0, 0.0))
+    return record, fits.stored_files()

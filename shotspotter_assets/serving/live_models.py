@@ -95,7 +95,6 @@ def live_models(
             stored,
             live_windows(city, stored.last_known, validation_days),
             reason,
-            before=before if before is not None and not outdated(city, before) else None,
             incidents=stored_incidents(store, stored),
             context=context,
         )

@@ -189,7 +189,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
     """
     city = until_now.history.city
     if models.hours is None:
-        raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.hours.without.values()))}")
+        raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
     history = until_now.history.hourly(covered_mask(record.covered, city.shape))
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
@@ -206,12 +206,12 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
             city=city.name,
             now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
-            models_from=record.hours.fitted_on,
+            models_from=record.fitted_on,
             weights=models.hours.in_words,
             alerts_since_midnight=until_now.alerts_since_midnight,
             untyped_since_midnight=until_now.untyped_since_midnight,
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
-            without_minutes=record.hours.without.get(NEXT_MINUTES, ""),
+            without_minutes=record.without.get(NEXT_MINUTES, ""),
         ),
         now.astimezone(city.zone).date(),
         until_now.incidents,

@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.fold_models import read_files
@@ -33,32 +32,6 @@ NEXT_MINUTES: Final = "next_minutes"
 TYPES: Final = "gunshot_types"
 
 
-class ModelSet(BaseModel):
-    """Models that were fitted together, and which files are theirs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fitted_on: date
-    """The last day that the models use, in whose partition the files are."""
-    version: str
-    """Part of the files' names: a day that is trained again leaves the files alone that later days point to."""
-    models: dict[str, TrainedModel]
-    without: dict[str, str] = {}
-    """Reasons by name for models that the city cannot have."""
-
-    def files(self, store: Store, city: str) -> dict[str, dict[str, bytes]]:
-        """The content of all files, by model and file.
-
-        Raises:
-            ValueError: files were changed or removed.
-        """
-        partition = models_partition(city, self.fitted_on)
-        return {
-            name: read_files(store, partition, stored_name(name, self.version), model)
-            for name, model in self.models.items()
-        }
-
-
 class ServingRecord(DailyRecord):
     """The models in force after a day, where their files are, why those, and since when."""
 
@@ -73,15 +46,19 @@ class ServingRecord(DailyRecord):
     """Sentences: why that forecaster, and why (not) retrained."""
     last_trained: date
     """The last day on which models were trained or rolled back; the cadence counts from it."""
-    next_day: ModelSet
-    """The next-day forecasters, the candidate first, and the distribution of counts. The candidate's files hold its members."""
-    hours: ModelSet
-    """The models of hours, minutes and types, which change slowly and are fitted at most weekly."""
+    fitted_on: date
+    """The issue date of the models, in whose partition the files are."""
+    version: str
+    """Part of the files' names: a day that is trained again leaves the files alone that later days point to."""
+    models: dict[str, TrainedModel]
+    """By name: next-day forecasters, the candidate, whose files hold its members, first; then counts, hours, minutes, types."""
+    without: dict[str, str]
+    """Reasons by name for models that the city cannot have."""
     lead: int
-    """Days from the last known day to the forecast day for which `next_day` was fitted."""
+    """Days from the last known day to the forecast day for which the models were fitted."""
     last_known: date
     inputs: tuple[str, ...]
-    """Names, of `next_day`."""
+    """Names of the inputs of the next day."""
     validation: tuple[date, date]
     """First and last day of the validation window; training days are all days of the city before it."""
     covered: list[tuple[int, int]]
@@ -89,7 +66,7 @@ class ServingRecord(DailyRecord):
     level: tuple[float, float]
     """80% interval of the weekly offset in log odds; see `intervals.weekly_offset`."""
     data_sha256: str
-    """Of the days that `next_day` was fitted on."""
+    """Of the days that the models were fitted on."""
     versions: dict[str, str]
     gate: Verdict
     """On the candidate, on the validation window."""
@@ -116,12 +93,12 @@ class ServingRecord(DailyRecord):
     @property
     def trained(self) -> bool:
         """Whether models were trained on this day."""
-        return self.next_day.fitted_on == self.day
+        return self.fitted_on == self.day
 
     @property
     def data_version(self) -> str:
         """A hash of the files that serve."""
-        return sha256(json.dumps((self.served, self.next_day.version, self.hours.version)))[:16]
+        return sha256(json.dumps((self.served, self.version)))[:16]
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
         """This record with `since` and `candidate_since` as they follow from the latest record before it."""
@@ -144,18 +121,21 @@ class ServingRecord(DailyRecord):
         from shotspotter_assets.models.next_minutes.lift_table import LiftTable
         from shotspotter_assets.models.registry import forecaster
 
-        days, hours = self.next_day.files(store, self.city), self.hours.files(store, self.city)
+        partition = models_partition(self.city, self.fitted_on)
+        files = {
+            name: read_files(store, partition, stored_name(name, self.version), model)
+            for name, model in self.models.items()
+        }
         next_day: dict[str, Fitted] = {}
-        for name, files in days.items():
-            if name != COUNTS:
-                fitted = forecaster(name).load(files)
-                next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
+        for name in (name for name in files if name not in (COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES)):
+            fitted = forecaster(name).load(files[name])
+            next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
         return ServingModels(
             next_day=next_day,
-            counts=AlertCounts.load(days[COUNTS]),
-            hours=HourlyStack.load(hours[NEXT_HOURS]) if NEXT_HOURS in hours else None,
-            types=GunshotTypes.load(hours[TYPES]) if TYPES in hours else None,
-            minutes=LiftTable.load(hours[NEXT_MINUTES]) if NEXT_MINUTES in hours else None,
+            counts=AlertCounts.load(files[COUNTS]),
+            hours=HourlyStack.load(files[NEXT_HOURS]) if NEXT_HOURS in files else None,
+            types=GunshotTypes.load(files[TYPES]) if TYPES in files else None,
+            minutes=LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None,
         )
 
 

@@ -54,7 +54,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
     city, issue_date, now = stored.city, stored.issue_date, now or datetime.now(UTC)
     if record.lead < stored.lead:
         raise ValueError(
-            f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.next_day.fitted_on} "
+            f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.fitted_on} "
             f"were fitted for a lead of {record.lead} days, not {stored.lead}. Materialise live_models for "
             f"{city.name}|{issue_date}."
         )
@@ -71,7 +71,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(
-            f"{key}, models of {record.next_day.fitted_on}: {error} Materialise live_models for {key} with `retrain` on."
+            f"{key}, models of {record.fitted_on}: {error} Materialise live_models for {key} with `retrain` on."
         ) from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:
@@ -102,7 +102,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
             issue_date=issue_date,
             day=day,
             served=record.served,
-            models_from=record.next_day.fitted_on,
+            models_from=record.fitted_on,
             why_served=record.reasons,
             expected_alerts=float(next_day["expected"].to_numpy().sum()),
             expected_alerts_low=float(low),

@@ -24,7 +24,7 @@ from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.features import fireworks_ahead
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.serving.columns import RISK_COLUMNS
-from shotspotter_assets.serving.intervals import ENDS, day_offset
+from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
@@ -183,7 +183,6 @@ def risk_table(
         # Rounding must not leave the probability outside.
         np.minimum(expit(interval[0]), probability),
         np.maximum(expit(interval[1]), probability),
-        *(counts.quantile(end, probability, is_firework).astype(np.int32) for end in ENDS),
     ]
     types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
     return pa.table([pa.array(value) for value in values] + types, schema=RISK_SCHEMA)

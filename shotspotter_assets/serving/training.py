@@ -1,10 +1,12 @@
 """Fit the models of a day: the candidate, its fallbacks, the distribution of counts, and the models of hours and types."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +18,15 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import Verdict, judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import ChosenSettings, FitContext, Fitted
+from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.features import names_of_inputs
 from shotspotter_assets.models.next_day.stack import FittedStack
-from shotspotter_assets.models.next_hours.stack import FittedHourlyStack, HourlyStack
+from shotspotter_assets.models.next_hours.stack import HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incidents import Incidents
-from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.models.records import TrainedModel, files_sha256, installed_versions
 from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.intervals import weekly_offset
@@ -34,8 +35,6 @@ from shotspotter_assets.serving.record import (
     NEXT_HOURS,
     NEXT_MINUTES,
     TYPES,
-    WEEK,
-    ModelSet,
     ServingRecord,
     stored_name,
 )
@@ -44,7 +43,45 @@ from shotspotter_assets.storage.fingerprints import sha256
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 
-_Model = TypeVar("_Model", FittedHourlyStack, LiftTable, GunshotTypes)
+
+class Storable(Protocol):
+    """A fitted model."""
+
+    def files(self) -> dict[str, bytes]:
+        """Content by file."""
+
+
+_Model = TypeVar("_Model", bound=Storable)
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Models that are fitted for a day: their files and records by name, and reasons for those that it cannot have."""
+
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    models: dict[str, TrainedModel] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, fit: Callable[[], _Model]) -> _Model:
+        """Fit a model."""
+        started = perf_counter()
+        fitted = fit()
+        self.files[name] = files = fitted.files()
+        seconds, settings = perf_counter() - started, getattr(fitted, "settings", {})
+        self.models[name] = TrainedModel(settings=settings, files=files_sha256(files), seconds_to_train=seconds)
+        return fitted
+
+    @property
+    def version(self) -> str:
+        """A short hash of the files (eight hexadecimal digits)."""
+        return sha256(json.dumps({name: model.files for name, model in sorted(self.models.items())}, sort_keys=True))[
+            :8
+        ]
+
+    def stored_files(self) -> dict[str, dict[str, bytes]]:
+        """`files` by stored name."""
+        return {stored_name(name, self.version): content for name, content in self.files.items()}
+
 
 MIN_HISTORY_DAYS: Final = 120
 """Minimum for models of a city's own: the inputs' rates need weeks, and so do training and validation."""
@@ -71,13 +108,7 @@ def live_windows(city: City, last_known: date, validation_days: int) -> Windows:
 
 
 def train(
-    stored: CityHistory,
-    windows: Windows,
-    reason: str,
-    *,
-    before: ServingRecord | None,
-    incidents: Incidents,
-    context: FitContext,
+    stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
     """(record, files by stored name) of the models trained on the stored days.
 
@@ -85,37 +116,29 @@ def train(
         stored: the known days.
         windows: of these days.
         reason: see `live_models.training_reason`.
-        before: a record whose models of hours may stay.
         incidents: of the last two years, or more.
         context: of the fits.
     """
-    city, days, day = stored.city, stored.days, stored.issue_date
-    in_coverage = stored.in_coverage(day + timedelta(days=1))
+    city, days, fits = stored.city, stored.days, Fits()
+    in_coverage = stored.in_coverage(stored.issue_date + timedelta(days=1))
     history = stored.daily(in_coverage)
-    fitted, seconds = _fit_next_day(history, windows, context)
+    fitted = _fit_next_day(fits, history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)
     axis, observed = history.days()[window], history.observed[window]
     validated = {name: model.validation_probability for name, model in fitted.items()}
     candidate = candidate_of(city).name
     gate = judge(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
     served = validated[gate.served]
-    counts = AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
-    next_day, files = model_set(day, {name: fitted[name] for name in seconds}, counts, seconds)
+    fits.add(
+        COUNTS, lambda: AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
+    )
     history.clear_cache()
-    hours, hour_files = _hours(stored, in_coverage, windows, before, incidents, context.log)
+    _fit_hours(fits, stored, in_coverage, windows, incidents)
     combined = fitted[candidate]
     weights = [f"Weights: {combined.posterior.in_words}."] if isinstance(combined, FittedStack) else []
-    record = serving_record(
-        stored,
-        history,
-        gate,
-        (f"{reason[:1].upper()}{reason[1:]}.", *weights, *gate.reasons),
-        next_day=next_day,
-        hours=hours,
-        validation=(windows.validation_first, days[-1]),
-        level=weekly_offset(served, observed, axis),
-    )
-    return record, files | hour_files
+    reasons = (f"{reason[:1].upper()}{reason[1:]}.", *weights, *gate.reasons)
+    validation, level = (windows.validation_first, days[-1]), weekly_offset(served, observed, axis)
+    return serving_record(stored, history, gate, reasons, fits, validation, level), fits.stored_files()
 
 
 def serving_record(
@@ -123,9 +146,7 @@ def serving_record(
     history: History,
     gate: Verdict,
     reasons: tuple[str, ...],
-    *,
-    next_day: ModelSet,
-    hours: ModelSet,
+    fits: Fits,
     validation: tuple[date, date],
     level: tuple[float, float],
 ) -> ServingRecord:
@@ -137,8 +158,10 @@ def serving_record(
         since=stored.issue_date,
         reasons=reasons,
         last_trained=stored.issue_date,
-        next_day=next_day,
-        hours=hours,
+        fitted_on=stored.issue_date,
+        version=fits.version,
+        models=fits.models,
+        without=fits.without,
         lead=stored.lead,
         last_known=stored.last_known,
         inputs=input_names(stored.city),
@@ -151,108 +174,47 @@ def serving_record(
     )
 
 
-def model_set(
-    day: date, models: Mapping[str, Fitted], counts: AlertCounts, seconds: Mapping[str, float]
-) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
-    """(the set, its files by stored name) of the next-day forecasters and the distribution of counts."""
-    files = {name: model.files() for name, model in models.items()} | {COUNTS: counts.files()}
-    settings = {name: model.settings for name, model in models.items()}
-    return _as_set(day, files, settings, seconds, {})
-
-
-def _as_set(
-    day: date,
-    files: ModelFiles,
-    settings: Mapping[str, ChosenSettings],
-    seconds: Mapping[str, float],
-    without: dict[str, str],
-) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
-    version = version_of(files)
-    models = {
-        name: TrainedModel(
-            settings=settings.get(name, {}), files=files_sha256(content), seconds_to_train=seconds.get(name, 0.0)
-        )
-        for name, content in files.items()
-    }
-    stored_files = {stored_name(name, version): content for name, content in files.items()}
-    return ModelSet(fitted_on=day, version=version, models=models, without=without), stored_files
-
-
-def _fit_next_day(
-    history: History, windows: Windows, context: FitContext
-) -> tuple[dict[str, Fitted], dict[str, float]]:
-    """(forecasters by name, seconds that each took) of the city's candidate and its fallbacks, the candidate first.
-
-    Forecasters without seconds are members of the candidate, whose files hold theirs.
-    """
+def _fit_next_day(fits: Fits, history: History, windows: Windows, context: FitContext) -> dict[str, Fitted]:
+    """Forecasters by name: the city's candidate, whose files hold its members, and its fallbacks."""
     candidate = candidate_of(history.city).name
     models: dict[str, Fitted] = {}
-    seconds: dict[str, float] = {}
     for name in (candidate, *fallbacks(candidate)):
-        if name in models:
-            continue
-        started = perf_counter()
-        settings = city_settings(history.city, name, context.changes.get(name))
-        fitted = forecaster(name, settings).fit(history, windows.train, windows.validation, context)
-        seconds[name] = perf_counter() - started
-        models |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
-    return models, seconds
+        if name not in models:
+            chosen = forecaster(name, city_settings(history.city, name, context.changes.get(name)))
+            fit = partial(chosen.fit, history, windows.train, windows.validation, context)
+            models[name] = fitted = fits.add(name, fit)
+            models |= fitted.members if isinstance(fitted, FittedStack) else {}
+    return models
 
 
-def _hours(
-    stored: CityHistory,
-    in_coverage: npt.NDArray[np.bool_],
-    windows: Windows,
-    before: ServingRecord | None,
-    incidents: Incidents,
-    log: Callable[[str], None],
-) -> tuple[ModelSet, dict[str, Mapping[str, bytes]]]:
-    """(models of hours, minutes and types as far as the city's alerts allow, their files by stored name).
-
-    They take as long as all other models, and hour profiles and labels change slowly, so a set of the last week stays.
-    """
-    city, day = stored.city, stored.issue_date
-    if before is not None and day - before.hours.fitted_on < WEEK:
-        return before.hours, {}
+def _fit_hours(
+    fits: Fits, stored: CityHistory, in_coverage: npt.NDArray[np.bool_], windows: Windows, incidents: Incidents
+) -> None:
+    """Fit the models of hours, minutes and types as far as the city's alerts allow."""
+    city = stored.city
     if city.time_precision == "day":
-        no_hours = dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), "The source publishes days, not hours.")
-        return ModelSet(fitted_on=day, version="none", models={}, without=no_hours), {}
+        fits.without.update(dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), "The source publishes days, not hours."))
+        return
     history = stored.hourly(in_coverage)
     first, middle, last = (
         history.hour_at(day_start(windows.first_day + timedelta(days=at), city.zone))
         for at in (windows.train.start, windows.validation.start, windows.validation.stop)
     )
     training, validation = range(first, middle), range(middle, last)
-    files: dict[str, Mapping[str, bytes]] = {}
-    settings: dict[str, ChosenSettings] = {}
-    seconds: dict[str, float] = {}
-    without: dict[str, str] = {}
-
-    def fit(name: str, make: Callable[[], _Model]) -> _Model | None:
-        started = perf_counter()
-        try:
-            fitted = make()
-        except HourlyHistoryError as error:
-            without[name] = str(error)
-            return None
-        files[name], seconds[name] = fitted.files(), perf_counter() - started
-        settings[name] = {} if isinstance(fitted, GunshotTypes) else fitted.settings
-        log(f"{city.name}|{day}: {name} fitted in {seconds[name]:.1f} s")
-        return fitted
-
-    stack = fit(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
-    if stack is None:
-        without[NEXT_MINUTES] = without[NEXT_HOURS]
+    try:
+        stack = fits.add(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
+    except HourlyHistoryError as error:
+        fits.without.update(dict.fromkeys((NEXT_HOURS, NEXT_MINUTES), str(error)))
     else:
-        fit(NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack))
-    fit(TYPES, lambda: GunshotTypes.fit(history, training, validation))
-    return _as_set(day, files, settings, seconds, without)
+        _fit_if_possible(fits, NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack))
+    _fit_if_possible(fits, TYPES, lambda: GunshotTypes.fit(history, training, validation))
 
 
-def version_of(files: ModelFiles) -> str:
-    """A short hash of the files of models (eight hexadecimal digits)."""
-    named = [(f"{model}.{name}", files[model][name]) for model in sorted(files) for name in sorted(files[model])]
-    return sha256(*(part for pair in named for part in pair))[:8]
+def _fit_if_possible(fits: Fits, name: str, fit: Callable[[], Storable]) -> None:
+    try:
+        fits.add(name, fit)
+    except HourlyHistoryError as error:
+        fits.without[name] = str(error)
 
 
 def input_names(city: City) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def test_models_of_an_earlier_day_and_the_same_lead_serve_again_after_a_rollback
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
     made = live_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert made.record is not None
-    assert (made.record.day, made.record.last_trained, made.record.next_day) == (later, later, IN_FORCE.next_day)
+    assert (made.record.day, made.record.last_trained, made.record.fitted_on) == (later, later, DAY)
     with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
         rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
     with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):

@@ -17,7 +17,7 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcasts import UntilNow, history_until, nowcast, record_in_force
-from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingModels
+from shotspotter_assets.serving.record import NEXT_HOURS, ServingModels
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -132,7 +132,7 @@ def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> 
 def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
     models = ServingModels(next_day={}, counts=None, hours=None, types=None)  # type: ignore[arg-type]
     words = "The source publishes days, not hours."
-    record = serving_record(hours=ModelSet(fitted_on=DAY, version="none", models={}, without={NEXT_HOURS: words}))
+    record = serving_record(without={NEXT_HOURS: words})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     until_now = UntilNow(history, 0, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
     with pytest.raises(ValueError, match=r"City town: no next hours\. The source publishes days"):

@@ -30,8 +30,6 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table["low"][0].as_py() == pytest.approx(1 / (1 + np.exp(6)))
     np.testing.assert_allclose(table["expected"].to_numpy(), COUNTS.expected(p, np.zeros(CELLS, dtype=bool)))
     # Two of ten such days have no more than the first count, eight no more than the second.
-    assert table["count_low"].to_numpy().max() == 0
-    assert table["count_high"].to_numpy()[p > 0.2].min() >= 1
     assert table["type_0"].null_count == CELLS
 
 

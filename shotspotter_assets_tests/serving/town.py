@@ -9,7 +9,7 @@ from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.serving.record import NEXT_HOURS, ModelSet, ServingRecord
+from shotspotter_assets.serving.record import NEXT_HOURS, ServingRecord
 
 TOWN = City(
     name="town",
@@ -49,8 +49,10 @@ def serving_record(**changes: Any) -> ServingRecord:
         since=DAY,
         reasons=("Better.",),
         last_trained=DAY,
-        next_day=ModelSet(fitted_on=DAY, version="aa", models={}),
-        hours=ModelSet(fitted_on=DAY, version="bb", models={}, without={NEXT_HOURS: "Not fitted."}),
+        fitted_on=DAY,
+        version="aa",
+        models={},
+        without={NEXT_HOURS: "Not fitted."},
         lead=1,
         last_known=DAY,
         inputs=("one",),

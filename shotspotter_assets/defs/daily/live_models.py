@@ -86,7 +86,7 @@ def definitions(city: City) -> dg.Definitions:
             context.log.warning(f"{city.name} {context.partition_key}: {made.why_none}")
             return dg.MaterializeResult(data_version=dg.DataVersion("no models"), metadata={"note": made.why_none})
         record = made.record
-        context.log.info(f"{record.served} of {record.next_day.fitted_on} serves. {' '.join(record.reasons)}")
+        context.log.info(f"{record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
         partition = models_partition(city.name, day)
         write_models(opened, partition, made.files, record.model_dump_json(indent=2))
         return dg.MaterializeResult(
@@ -98,7 +98,7 @@ def definitions(city: City) -> dg.Definitions:
                 "lead": record.lead,
                 "last_known": str(record.last_known),
                 "trained": record.trained,
-                "models_from": str(record.next_day.fitted_on),
+                "models_from": str(record.fitted_on),
                 **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
                 "path": panel.stored(opened.uri(partition, RECORD_FILE)),
             },

@@ -117,7 +117,7 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason
     assert chain.store.read_table(plans, "plan.parquet").num_rows == 0
     assert json.loads(chain.store.read_bytes(plans, "audit.json"))["note"] == f"No plan, as there is no forecast. {why}"
     serving = ServingRecord.load(chain.store, CITY, DAY)
-    assert (serving.trained, serving.next_day.fitted_on, serving.last_known) == (False, issued_on, issued_on)
+    assert (serving.trained, serving.fitted_on, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
     note = ScoreRecord.load(chain.store, CITY, DAY).note
     assert note == f"What happened on {DAY} is not known yet: the last known day is {issued_on}."
@@ -146,7 +146,7 @@ def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[...,
     np.testing.assert_array_equal(at_horizon(chain.forecast(before), "day")["probability"], issued["probability"])
     chain.run(DAY)
     serving = ServingRecord.load(chain.store, CITY, DAY)
-    assert (serving.trained, serving.lead, serving.next_day.fitted_on) == (True, 1, DAY)
+    assert (serving.trained, serving.lead, serving.fitted_on) == (True, 1, DAY)
     assert serving.reasons[0] == "Retrained for a lead of 1 days, as the models in force were fitted for 3."
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert (scores.lead, scores.note) == (3, None)
@@ -164,5 +164,5 @@ def test_models_of_an_earlier_lead_serve_again_within_the_week(late: Callable[..
         shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
     chain.run(DAY, ["live_models"])
     records = [ServingRecord.load(chain.store, CITY, day) for day in (first, second, DAY)]
-    assert [(record.lead, record.next_day.fitted_on) for record in records] == [(1, first), (2, second), (1, first)]
+    assert [(record.lead, record.fitted_on) for record in records] == [(1, first), (2, second), (1, first)]
     assert records[-1].reasons[0] == f"Not retrained (weekly): last on {first}."

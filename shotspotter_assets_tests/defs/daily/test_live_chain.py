@@ -189,7 +189,7 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     # One day decides nothing.
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)
-    assert (models.trained, models.last_trained, models.next_day.fitted_on) == (False, DAY, DAY)
+    assert (models.trained, models.last_trained, models.fitted_on) == (False, DAY, DAY)
     assert models.reasons == (f"Not retrained (weekly): last on {DAY}.",)
 
 
@@ -255,7 +255,7 @@ def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
     day = date(2023, 11, 5)
     bare.change_city(time_precision="day")
     bare.run(day)
-    assert set(bare.models(day).hours.without) == {"hourly_stack", "next_minutes", "gunshot_types"}
+    assert set(bare.models(day).without) == {"hourly_stack", "next_minutes", "gunshot_types"}
     forecast = bare.forecast(day)
     assert set(forecast["horizon"].to_pylist()) == {"day"}
     assert forecast["type_0"].null_count == forecast.num_rows
@@ -309,13 +309,13 @@ def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = chain.models(NEXT)
     assert record.reasons[0] == "Retrained, as the inputs differ from those that the models in force were fitted on."
-    assert (record.next_day.fitted_on, record.hours.fitted_on) == (NEXT, NEXT)
+    assert record.fitted_on == NEXT
 
 
 def test_models_are_rolled_back_by_hand(chain: Chain) -> None:
     chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
     record = chain.models(NEXT)
-    assert (record.next_day.fitted_on, record.next_day.version) == (DAY, chain.models(DAY).next_day.version)
+    assert (record.fitted_on, record.version) == (DAY, chain.models(DAY).version)
     assert record.reasons == (f"Rolled back by hand to the models in force after {DAY}.",)
 
 
@@ -325,11 +325,11 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     record = chain.models(NEXT)
     assert record.reasons[0] == f"Retrained, as stack is to serve instead of {CANDIDATE}."
     assert (record.served, record.candidate) == ("stack", "stack")
-    settings = record.next_day.models["stack"].settings
+    settings = record.models["stack"].settings
     assert set(settings["weights"]) == set(StackSettings().members)
     assert f"Weights: {settings['in_words']}." in record.reasons
     # Members are stored once, within the stack.
-    beside = set(record.next_day.models) - {"stack", "alert_counts"}
+    beside = set(record.models) - {"stack", "alert_counts", "hourly_stack", "next_minutes", "gunshot_types"}
     assert not beside & set(settings["weights"])
     day = at_horizon(chain.forecast(NEXT), "day")
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["candidate"].to_numpy())
@@ -353,7 +353,7 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
     facts = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
     assert facts["alerts_since_midnight"] > 0
-    settings = chain.models(NEXT).hours.models["hourly_stack"].settings
+    settings = chain.models(NEXT).models["hourly_stack"].settings
     assert facts["weights"] == {horizon: own["in_words"] for horizon, own in settings.items()}
     minutes = chain.store.read_table(Partition("nowcasts", CITY), "minutes.parquet")
     assert minutes.schema == MINUTES_SCHEMA

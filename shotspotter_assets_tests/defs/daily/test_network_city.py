@@ -34,7 +34,7 @@ def test_a_network_serves_a_city(
     )
     chain.run(DAY, settings={network: {"epochs": 1}})
     record = ServingRecord.load(chain.store, CITY, DAY)
-    assert (record.candidate, next(iter(record.next_day.models))) == (network, network)
+    assert (record.candidate, next(iter(record.models))) == (network, network)
     # Four weeks are too few for the gate, so a baseline serves and the network is forecast beside it.
     assert record.served == record.gate.best_baseline
     beside = next_day(chain)

@@ -89,7 +89,7 @@ def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.Dagste
 
     config = {"live_models": {"validation_days": 28}}
     assert materialize(CITY, ["live_models"], on, instance=instance, partition_key=str(DAY), config=config).success
-    settings = ServingRecord.load(store, CITY, DAY).next_day.models["stack"].settings
+    settings = ServingRecord.load(store, CITY, DAY).models["stack"].settings
     assert settings["shared"] == "all-cities|2023-12-25"
     assert settings["members"]["residual_boosting"]["shared"] == settings["shared"]
     assert "shared" not in settings["members"]["ew_kde"]
