@@ -54,11 +54,8 @@ def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> npt.NDArray[np.int64]
 
 def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
     """Instants (datetime64[s], UTC) at which hours begin, from the midnight of a local day on, shape (hours,)."""
-    days = [first_day + timedelta(days=offset) for offset in range(hours // 23 + 2)]
-    lengths = hours_of_days(days, zone)
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    starts = np.repeat(day_starts(days, zone).astype("datetime64[s]"), lengths) + within.astype("timedelta64[h]")
-    return starts[:hours]
+    midnight = np.datetime64(day_start(first_day, zone).replace(tzinfo=None), "s")
+    return midnight + np.arange(hours).astype("timedelta64[h]")
 
 
 def wall_clock(instants: npt.NDArray[np.datetime64] | pa.ChunkedArray, zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
@@ -103,8 +100,4 @@ def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
     numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")
     starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
     rows = table.drop_columns(["date"]).combine_chunks()
-    batches, empty = rows.to_batches(), rows.slice(0, 0)
-    return {
-        day: pa.Table.from_batches([batches[0].slice(start, stop - start)]) if stop > start else empty
-        for day, start, stop in zip(days, starts.tolist(), stops.tolist(), strict=True)
-    }
+    return {day: rows.slice(start, stop - start) for day, start, stop in zip(days, starts, stops, strict=True)}

@@ -10,12 +10,10 @@ from shotspotter_assets.defs.daily import (
     city_pages,
     forecast_scores,
     live_models,
-    nowcast_scores,
     nowcasts,
     patrol_plans,
     risk_forecasts,
     street_risk,
-    street_scores,
 )
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, tuned_settings, walk_forward_reports
 from shotspotter_assets.partitions import asset_key
@@ -43,12 +41,7 @@ FOLD_ASSETS: Final = ("fold_models", "evaluation_reports", "walk_forward_reports
 
 def city_assets(city: City) -> dg.Definitions:
     """Build the assets and checks of one city, keyed `[city.name, asset]`."""
-    modules = [
-        *_MODULES,
-        *([street_scores] if city.streets is not None else []),
-        *([nowcast_scores] if city.nowcasts is not None else []),
-    ]
-    return dg.Definitions.merge(*(module.definitions(city) for module in modules))
+    return dg.Definitions.merge(*(module.definitions(city) for module in _MODULES))
 
 
 def daily_chain(city: City) -> list[dg.AssetKey]:

@@ -1,15 +1,16 @@
-"""Nowcasts of a city: the next 15 to 60 minutes and the next hours."""
+"""Nowcasts of a city, the next 15 to 60 minutes and the next hours, and their scores by day."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.automation.nowcast_poller import metadata_of
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import asset_key
+from shotspotter_assets.partitions import asset_key, day_partitions, run_day
 from shotspotter_assets.serving.columns import RISK_COLUMNS
 
 
@@ -20,18 +21,14 @@ class NowcastConfig(dg.Config):
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset."""
-    key = asset_key(city, "nowcasts")
+    """The nowcasts, and their scores where the city issues them automatically."""
 
     @dg.asset(
-        key=key,
+        key=asset_key(city, "nowcasts"),
         group_name=city.name,
         kinds={"parquet"},
         code_version="1",
-        deps=[
-            asset_key(city, "live_models"),
-            asset_key(city, "grid_tensors"),
-        ],
+        deps=[asset_key(city, "live_models"), asset_key(city, "grid_tensors")],
         metadata=panel.column_schema(RISK_COLUMNS),
     )
     def nowcasts(
@@ -59,4 +56,34 @@ def definitions(city: City) -> dg.Definitions:
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**metadata_of(cast, path), "map": picture})
 
-    return dg.Definitions(assets=[nowcasts])
+    @dg.asset(
+        key=asset_key(city, "nowcast_scores"),
+        partitions_def=day_partitions(city),
+        group_name=city.name,
+        kinds={"json"},
+        code_version="1",
+        deps=[asset_key(city, "cleaned_alerts")],
+        automation_condition=corrected_days(city),
+    )
+    def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
+
+        Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
+        """
+        from shotspotter_assets.models.next_minutes.incidents import Incidents
+        from shotspotter_assets.serving.incidents import stored_alerts
+        from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
+
+        day = run_day(context)
+        opened = store.open()
+        incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
+        record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
+        path = record.write(opened)
+        numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
+        for length, scores in record.scores.items():
+            numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
+            if scores.gain_over_even is not None:
+                numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
+        return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})
+
+    return dg.Definitions(assets=[nowcasts, *([] if city.nowcasts is None else [nowcast_scores])])
