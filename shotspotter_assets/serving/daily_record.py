@@ -38,12 +38,6 @@ class DailyRecord(BaseModel):
         """The record of a day; None without one."""
         return cls.load(store, city, day) if store.exists(cls.partition(city, day), RECORD_FILE) else None
 
-    @classmethod
-    def of_days(cls, store: Store, city: str, first: date, last: date) -> list[Self]:
-        """The records of days, sorted, as far as there are any."""
-        days = store.days_present(cls.asset, city, RECORD_FILE)
-        return [cls.load(store, city, day) for day in sorted(days) if first <= day <= last]
-
     def write(self, store: Store) -> str:
         """Write the record; returns where it is."""
         partition = self.partition(self.city, self.day)

@@ -142,7 +142,6 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
     write_streets(store, streets)
     record = score_streets(store, city, NEXT)
     record.write(store)
-    assert StreetScoreRecord.of_days(store, city.name, NEXT, NEXT) == [record]
     p = streets.of_day()["probability"].to_numpy()
     assert (record.note, record.predicted) == ("", pytest.approx(p.sum()))
     assert 0 < record.observed <= len(p)
