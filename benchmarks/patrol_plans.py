@@ -1,6 +1,6 @@
 """Time and quality of a day's patrol plan: 36 x 36 cells, 3 shifts of 20 units, a reach of 500 m.
 
-    python benchmarks/patrol_plans.py [--days 10] [--units 20] [--radius 500] [--group 1]
+    python benchmarks/patrol_plans.py [--days 10] [--units 20] [--radius 500]
 
 The expected alerts are drawn: hot spots of random place and strength over a faint background, 0.5 to 15 alerts a shift
 in all, as in a city such as Washington DC. Prints CPU seconds of whole plans (target below 2), the value of the greedy
@@ -19,14 +19,14 @@ from scipy.sparse import csr_array, eye_array, hstack, kron
 from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
-from shotspotter_assets.patrol.cover import CoverProblem, areas_of_groups, by_group, reach_matrix
+from shotspotter_assets.patrol.cover import CoverProblem, reach_matrix
 from shotspotter_assets.patrol.plan import plan_day
 
 ROWS, COLUMNS = 36, 36
 HOURS = (("day", 6, 14), ("evening", 14, 22), ("night", 22, 6))
 
 
-def city_with(units: int, radius_m: float, group: int, *, rules: bool) -> City:
+def city_with(units: int, radius_m: float, *, rules: bool) -> City:
     """A city the size of Washington DC, with or without a minimum of units per area."""
     return City(
         name="benchmark",
@@ -38,7 +38,6 @@ def city_with(units: int, radius_m: float, group: int, *, rules: bool) -> City:
         patrol=PatrolRules(
             shifts=tuple(Shift(name=name, start=start, end=end, units=units) for name, start, end in HOURS),
             radius_m=radius_m,
-            group=group,
             least_share_per_area=0.05 if rules else 0.0,
         ),
     )
@@ -89,16 +88,14 @@ def problem_of(city: City, expected: npt.NDArray[np.float64], areas: npt.NDArray
     """The problem of one shift, without a cap on repeats."""
     rules = city.patrol
     assert rules is not None
-    in_coverage = np.ones(city.shape, dtype=bool)
-    area, names = areas_of_groups(areas, in_coverage, rules.group)
-    usable = by_group(in_coverage, rules.group).any(axis=-1).ravel()
+    names, area = np.unique(np.full(city.shape, "") if areas is None else areas, return_inverse=True)
     least = int(np.ceil(rules.least_share_per_area * rules.shifts[0].units - 1e-9))
     return CoverProblem(
         expected=expected.ravel(),
-        reach=reach_matrix(city, rules.group, rules.radius_m),
+        reach=reach_matrix(city, rules.radius_m),
         shares=rules.shares,
-        max_units=np.where(usable, rules.most_units_per_cell, 0),
-        area=area,
+        max_units=np.full(expected.size, rules.most_units_per_cell),
+        area=area.ravel(),
         min_units=np.full(len(names), least),
     )
 
@@ -109,14 +106,13 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=10)
     parser.add_argument("--units", type=int, default=20)
     parser.add_argument("--radius", type=float, default=500.0)
-    parser.add_argument("--group", type=int, default=1)
     arguments = parser.parse_args()
     in_coverage = np.ones((ROWS, COLUMNS), dtype=bool)
     row, column = np.mgrid[:ROWS, :COLUMNS]
     districts = np.char.add("District ", (row // 12 * 3 + column // 12).astype(str))
     print(f"{'areas':<8} {'median CPU s':>13} {'worst s':>8} {'greedy/best':>13} {'covered':>8} {'in reach':>9}")
     for areas in (None, districts):
-        city = city_with(arguments.units, arguments.radius, arguments.group, rules=areas is not None)
+        city = city_with(arguments.units, arguments.radius, rules=areas is not None)
         generator = np.random.default_rng(0)
         seconds, ratios, covered, within = [], [], [], []
         for number in range(arguments.days):

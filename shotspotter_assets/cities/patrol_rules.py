@@ -41,16 +41,12 @@ class PatrolRules(StrictModel):
     shifts: tuple[Shift, ...] = Field(min_length=1)
     radius_m: float = Field(default=500.0, ge=0, le=20_000)
     """Distance from the middle of its cell that a unit reaches."""
-    group: int = Field(default=1, ge=1, le=50)
-    """Side, in cells, of the square groups that units are sent to; 1 sends them to single cells."""
     shares: tuple[float, ...] = Field(default=(0.6, 0.24, 0.1), min_length=1, max_length=10)
     """Share of a cell's alerts that its first unit covers, the second adds, and so on; further units add nothing."""
     most_units_per_cell: int = Field(default=2, ge=1)
-    """Maximum number of units of one shift in one cell (or group)."""
+    """Maximum number of units of one shift in one cell."""
     least_share_per_area: float = Field(default=0.0, ge=0, le=1)
     """Minimum share of a shift's units in each area (district), rounded up to whole units."""
-    floor: float = Field(default=0.0, ge=0)
-    """Expected alerts that a unit must add to those covered; placing one that adds less is not recommended."""
     repeats: Repeats | None = None
     """Null for no cap on sending units to one cell day after day."""
 

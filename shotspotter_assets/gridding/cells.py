@@ -51,11 +51,11 @@ class Plane:
         return metres / [self.metres_east, METRES_PER_DEGREE] + [self.west, self.south]
 
 
-def cell_edges(city: City, row: int, column: int, size: int = 1) -> Edges:
-    """Edges of the cell, or of the `size` x `size` cells whose south-western one it is."""
+def cell_edges(city: City, row: int, column: int) -> Edges:
+    """Edges of the cell."""
     box, (rows, columns) = city.box, city.shape
-    west, east = (box.west + (box.east - box.west) * edge / columns for edge in (column, column + size))
-    south, north = (box.south + (box.north - box.south) * edge / rows for edge in (row, row + size))
+    west, east = (box.west + (box.east - box.west) * edge / columns for edge in (column, column + 1))
+    south, north = (box.south + (box.north - box.south) * edge / rows for edge in (row, row + 1))
     return round(west, DECIMALS), round(south, DECIMALS), round(east, DECIMALS), round(north, DECIMALS)
 
 
@@ -75,11 +75,9 @@ def cell_metres(city: City) -> tuple[float, float]:
     return plane.height / city.grid.rows, plane.width / city.grid.columns
 
 
-def cell_name(row: int, column: int, size: int = 1) -> str:
-    """Name of a cell or of the `size` x `size` cells north-east of it: R12C07, or R12-13C06-07 for 2 x 2 cells."""
-    if size == 1:
-        return f"R{row:02d}C{column:02d}"
-    return f"R{row:02d}-{row + size - 1:02d}C{column:02d}-{column + size - 1:02d}"
+def cell_name(row: int, column: int) -> str:
+    """Name of a cell: R12C07."""
+    return f"R{row:02d}C{column:02d}"
 
 
 def polygon_feature(edges: Edges, properties: Mapping[str, Any], **members: Any) -> dict[str, Any]:

@@ -38,11 +38,10 @@ class Places:
         self._districts = layers.districts
         self._streets = None if layers.streets is None else _Streets(self._plane, layers.streets)
 
-    def names(self, row: Numbers, column: Numbers, size: int = 1) -> list[str]:
-        """Name cells, or groups of `size` x `size` cells given by their south-western one."""
-        corners = [np.column_stack(cell_middles(self._city, row + at, column + at)) for at in (0, size - 1)]
-        degrees = np.mean(corners, axis=0)
-        near = NEAR_CELLS * math.hypot(*cell_metres(self._city)) * size
+    def names(self, row: Numbers, column: Numbers) -> list[str]:
+        """Name cells."""
+        degrees = np.column_stack(cell_middles(self._city, row, column))
+        near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         streets = [""] * len(degrees)
         if self._streets is not None:
             streets = self._streets.nearest(self._plane.metres(degrees), near)
@@ -51,9 +50,9 @@ class Places:
             for point, street, district in zip(degrees, streets, self._district_of(*degrees.T), strict=True)
         ]
 
-    def name(self, row: int, column: int, size: int = 1) -> str:
-        """Name one cell, or one group of cells."""
-        return self.names(np.array([row]), np.array([column]), size)[0]
+    def name(self, row: int, column: int) -> str:
+        """Name one cell."""
+        return self.names(np.array([row]), np.array([column]))[0]
 
     def direction(self, degrees: Array) -> str:
         """Describe a point (longitude, latitude) by its direction from the middle of the city's box."""

@@ -48,7 +48,7 @@ def shift_plans(store: Store, city: str, record: ForecastRecord, places: Places)
     if not len(table):
         return NoPlan("No unit is placed in any shift.")
     row, column = (table[name].to_numpy().astype(np.int64) for name in ("row", "column"))
-    table = table.append_column("place", pa.array(places.names(row, column, table["cells"][0].as_py())))
+    table = table.append_column("place", pa.array(places.names(row, column)))
     shifts = [(shift, _rows(table.filter(pc.field("shift") == shift.shift))) for shift in audit.shifts]
     shifts = [(shift, rows) for shift, rows in shifts if rows]
     return ShiftPlans(record.day, shifts, audit.totals(), dispatch_csv(table), dispatch_geojson(table))

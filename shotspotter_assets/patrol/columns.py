@@ -10,10 +10,9 @@ DISPATCH_COLUMNS: Final = {
     "starts_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
     "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
     "rank": Column("int32", "Place within the shift; 1 adds most."),
-    "cell": Column("string", "Name of the cell, or of the group's south-western cell."),
+    "cell": Column("string", "Name of the cell."),
     "area": Column("string", "District of the cell, where the city's file has some."),
     "units": Column("int32", "Units sent there."),
-    "recommended_units": Column("int32", "Those of them that add enough to be worth it."),
     "expected_alerts": Column("double", "Expected alerts in the cell itself, during the shift."),
     "covered_alerts": Column(
         "double", "Expected alerts that the units add to those ranked before them, cells around included."
@@ -29,9 +28,8 @@ DISPATCH_COLUMNS: Final = {
         "double", "Of the middle of the first of these streets, where a unit can wait; degrees, WGS84."
     ),
     "post_latitude": Column("double", "Of the same; degrees, WGS84."),
-    "row": Column("int16", "Row of the south-western cell; 0 is the southernmost."),
-    "column": Column("int16", "Column of the south-western cell; 0 is the westernmost."),
-    "cells": Column("int16", "Side of the group, in cells."),
+    "row": Column("int16", "Row of the cell; 0 is the southernmost."),
+    "column": Column("int16", "Column of the cell; 0 is the westernmost."),
     "west": Column("double", "Edge; degrees, WGS84."),
     "south": Column("double", "Edge; degrees, WGS84."),
     "east": Column("double", "Edge; degrees, WGS84."),

@@ -1,4 +1,4 @@
-"""A patrol plan for dispatch systems: one row per cell (or group) and shift, as a table, as CSV and as GeoJSON."""
+"""A patrol plan for dispatch systems: one row per cell and shift, as a table, as CSV and as GeoJSON."""
 
 import csv
 import io
@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import DECIMALS, cell_edges, cell_name, polygon_feature
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
-from shotspotter_assets.patrol.cover import by_group
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
 from shotspotter_assets.storage.arrow_schema import arrow_schema
@@ -44,32 +43,20 @@ def dispatch_table(
     Args:
         plan: of a day.
         city: with its grid and zone.
-        forecasts: of the plan's shifts; the cells of a group are taken as independent.
+        forecasts: of the plan's shifts.
         areas: name of the area of each cell, "" for none.
-        reasons: main reasons by (row, column); a group has those of its cell with the most expected alerts.
+        reasons: main reasons by (row, column).
         streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and the `row` and `column` of the cell in which
             most of a segment's alerts are expected; None where no street is ranked.
     """
-    size = plan.group
-    names = None if areas is None else by_group(areas, size)
-    reasons, records = reasons or {}, []
+    records = []
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
-        alerts, chance = (
-            by_group(np.where(forecasts.in_coverage, values[at], 0.0), size)
-            for values in (forecasts.expected, forecasts.probability)
-        )
-        hottest = alerts.argmax(axis=-1)
         posts = _posts(streets, shift_plan.shift.name)
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
-            first_row, first_column, cell = row * size, column * size, int(hottest[row, column])
-            west, south, east, north = edges = cell_edges(city, first_row, first_column, size)
-            best = [
-                post
-                for post in posts
-                if first_row <= post["row"] < first_row + size and first_column <= post["column"] < first_column + size
-            ][:MAX_STREETS]
+            west, south, east, north = edges = cell_edges(city, row, column)
+            best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS]
             records.append(
                 {
                     "day": plan.day,
@@ -77,22 +64,20 @@ def dispatch_table(
                     "starts_at": starts_at.isoformat(),
                     "ends_at": ends_at.isoformat(),
                     "rank": int(shift_plan.rank[row, column]),
-                    "cell": cell_name(first_row, first_column, size),
-                    "area": None if names is None else str(names[row, column, cell]) or None,
+                    "cell": cell_name(row, column),
+                    "area": None if areas is None else str(areas[row, column]) or None,
                     "units": int(shift_plan.units[row, column]),
-                    "recommended_units": int(shift_plan.recommended[row, column]),
-                    "expected_alerts": float(alerts[row, column].sum()),
+                    "expected_alerts": float(forecasts.expected[at, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
-                    "probability": float(1 - np.prod(1 - chance[row, column].astype(np.float64))),
+                    "probability": float(forecasts.probability[at, row, column]),
                     "longitude": round((west + east) / 2, DECIMALS),
                     "latitude": round((south + north) / 2, DECIMALS),
-                    "reasons": list(reasons.get((first_row + cell // size, first_column + cell % size), ())),
+                    "reasons": list((reasons or {}).get((row, column), ())),
                     "streets": [post["name"] for post in best],
                     "post_longitude": best[0]["longitude"] if best else None,
                     "post_latitude": best[0]["latitude"] if best else None,
-                    "row": first_row,
-                    "column": first_column,
-                    "cells": size,
+                    "row": row,
+                    "column": column,
                     **dict(zip(("west", "south", "east", "north"), edges, strict=True)),
                 }
             )
@@ -100,10 +85,9 @@ def dispatch_table(
 
 
 def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:
-    """The cells to whose group a dispatch table sends units, shape (rows, columns): `history` of later plans."""
+    """The cells to which a dispatch table sends units, shape (rows, columns): `history` of later plans."""
     patrolled = np.zeros(city.shape, dtype=bool)
-    for row, column, cells in zip(*(table[name].to_pylist() for name in ("row", "column", "cells")), strict=True):
-        patrolled[row : row + cells, column : column + cells] = True
+    patrolled[table["row"].to_numpy(), table["column"].to_numpy()] = True
     return patrolled
 
 

@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, areas_of_groups, by_group, greedy, reach_matrix
+from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, greedy, reach_matrix
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -23,7 +23,6 @@ class ShiftTotals:
     Attributes:
         shift: name.
         units: placed.
-        recommended_units: those that add at least the floor, or that the minimum of an area needs.
         expected_alerts: in all covered cells.
         within_reach: of these, in cells that any unit reaches.
         covered: of these, each cell counted by the shares of the units that reach it.
@@ -32,7 +31,6 @@ class ShiftTotals:
 
     shift: str
     units: int
-    recommended_units: int
     expected_alerts: float
     within_reach: float
     covered: float
@@ -54,18 +52,16 @@ class PatrolAudit:
 
 @dataclass(frozen=True)
 class ShiftPlan:
-    """Units of one shift. Arrays have the shape (group rows, group columns); a group is a cell where `group` is 1.
+    """Units of one shift. Arrays have the shape (rows, columns).
 
     Attributes:
-        units: placed in each group.
-        recommended: those of `units` that are worth placing, see `ShiftTotals`.
-        rank: 1 for the group whose first unit adds most, then 2 and so on; 0 for groups without units.
-        added: expected alerts that the units of a group add to those that are placed before them.
+        units: placed in each cell.
+        rank: 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units.
+        added: expected alerts that the units of a cell add to those that are placed before them.
     """
 
     shift: Shift
     units: Units
-    recommended: Units
     rank: Units
     added: Values
     totals: ShiftTotals
@@ -73,26 +69,19 @@ class ShiftPlan:
 
 @dataclass(frozen=True)
 class DayPlan:
-    """The plans of the shifts that begin on one local day, for groups of `group` x `group` cells."""
+    """The plans of the shifts that begin on one local day."""
 
     day: date
-    group: int
     shifts: tuple[ShiftPlan, ...]
-    audit: PatrolAudit
 
     @property
     def units(self) -> Units:
-        """Of all shifts, shape (group rows, group columns)."""
+        """Of all shifts, shape (rows, columns)."""
         return np.sum([plan.units for plan in self.shifts], axis=0)
 
-
-class _Groups(NamedTuple):
-    """The groups of a day's plan: open for units, resting after too many patrols, and their areas; shape (groups,)."""
-
-    is_open: Booleans
-    is_resting: Booleans
-    area: Units
-    area_names: list[str]
+    @property
+    def audit(self) -> PatrolAudit:
+        return PatrolAudit(self.day.isoformat(), [plan.totals for plan in self.shifts])
 
 
 def plan_day(
@@ -119,92 +108,67 @@ def plan_day(
     """
     rules = city.patrol
     assert rules is not None
-    rows, columns = city.shape
-    if rows % rules.group or columns % rules.group:
-        misfit = f"groups of {rules.group} x {rules.group} cells do not fill {rows} rows x {columns} columns"
-        raise _refused(city, day, "group", misfit, "Choose a side that divides both.")
-    groups = _groups(rules, day, in_coverage, areas, history or {})
-    reach = reach_matrix(city, rules.group, rules.radius_m)
-    alerts = np.where(in_coverage, expected, 0.0).astype(np.float64)
-    has_groups = np.isin(np.arange(len(groups.area_names)), groups.area).astype(np.int64)
-    plans = []
-    for at, shift in enumerate(rules.shifts):
+    is_resting = _resting(rules, day, in_coverage, history or {})
+    names = [] if areas is None else sorted(set(areas[in_coverage].tolist()) - {""})
+    area = np.full(city.shape, -1)
+    for at, name in enumerate(names):
+        area[in_coverage & (areas == name)] = at
+    reach, plans = reach_matrix(city, rules.radius_m), []
+    for shift, alerts in zip(rules.shifts, np.where(in_coverage, expected, 0.0).astype(np.float64), strict=True):
         problem = CoverProblem(
-            expected=alerts[at].ravel(),
+            expected=alerts.ravel(),
             reach=reach,
             shares=rules.shares,
-            max_units=np.where(groups.is_open, rules.most_units_per_cell, 0),
-            area=groups.area,
-            min_units=has_groups * math.ceil(rules.least_share_per_area * shift.units - 1e-9),
+            max_units=np.where(in_coverage & ~is_resting, rules.most_units_per_cell, 0).ravel(),
+            area=area.ravel(),
+            min_units=np.full(len(names), math.ceil(rules.least_share_per_area * shift.units - 1e-9)),
         )
-        _require_room(city, day, shift, rules.most_units_per_cell, problem, groups)
-        plans.append(_plan_shift(shift, problem, rules.floor, (rows // rules.group, columns // rules.group)))
-    return DayPlan(day, rules.group, tuple(plans), PatrolAudit(day.isoformat(), [plan.totals for plan in plans]))
+        _require_room(city, day, shift, problem, is_resting.ravel(), names)
+        plans.append(_plan_shift(shift, problem, city.shape))
+    return DayPlan(day, tuple(plans))
 
 
-def _plan_shift(shift: Shift, problem: CoverProblem, floor: float, shape: tuple[int, int]) -> ShiftPlan:
-    order, added = greedy(problem, shift.units)
-    recommended, rank = np.zeros((2, len(problem.max_units)), np.int64)
-    missing = problem.min_units.copy()
-    for group, gain in zip(order, added, strict=True):
-        area = problem.area[group]
-        is_needed = area >= 0 and missing[area] > 0
-        if is_needed:
-            missing[area] -= 1
-        recommended[group] += (gain > 0 and gain >= floor) or is_needed
-        rank[group] = rank[group] or rank.max() + 1
-    units = np.bincount(np.array(order, np.int64), minlength=len(rank))
+def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> ShiftPlan:
+    cells, gains = greedy(problem, shift.units)
+    order, size = np.array(cells, np.int64), len(problem.max_units)
+    units, added = np.bincount(order, minlength=size), np.bincount(order, gains, minlength=size).astype(np.float64)
+    rank = np.zeros(size, np.int64)
+    rank[list(dict.fromkeys(cells))] = np.arange(1, np.count_nonzero(units) + 1)
     totals = ShiftTotals(
         shift=shift.name,
         units=shift.units,
-        recommended_units=int(recommended.sum()),
         expected_alerts=float(problem.expected.sum()),
         within_reach=problem.within_reach(units),
         covered=problem.value(units),
         one_more_unit=float(problem.gains(units)[units < problem.max_units].max(initial=0.0)),
     )
-    return ShiftPlan(
-        shift=shift,
-        units=units.reshape(shape),
-        recommended=recommended.reshape(shape),
-        rank=rank.reshape(shape),
-        added=np.bincount(np.array(order, np.int64), added, minlength=len(rank)).astype(np.float64).reshape(shape),
-        totals=totals,
-    )
+    return ShiftPlan(shift, units.reshape(shape), rank.reshape(shape), added.reshape(shape), totals)
 
 
-def _groups(
-    rules: PatrolRules,
-    day: date,
-    in_coverage: Booleans,
-    areas: npt.NDArray[np.str_] | None,
-    history: Mapping[date, Booleans],
-) -> _Groups:
-    usable = by_group(in_coverage, rules.group).any(axis=-1).ravel()
-    is_resting = np.zeros_like(usable)
-    if rules.repeats is not None:
-        past_days = [day - timedelta(days=back) for back in range(1, rules.repeats.days)]
-        patrols = sum((history[past].astype(np.int64) for past in past_days if past in history), 0 * in_coverage)
-        is_resting = usable & (by_group(patrols, rules.group).max(axis=-1).ravel() >= rules.repeats.most)
-    return _Groups(usable & ~is_resting, is_resting, *areas_of_groups(areas, in_coverage, rules.group))
+def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapping[date, Booleans]) -> Booleans:
+    """The covered cells that were patrolled as often as `repeats` allows, shape (rows, columns)."""
+    if rules.repeats is None:
+        return np.zeros_like(in_coverage)
+    past_days = [day - timedelta(days=back) for back in range(1, rules.repeats.days)]
+    patrols = sum((history[past].astype(np.int64) for past in past_days if past in history), 0 * in_coverage)
+    return np.asarray(in_coverage & (patrols >= rules.repeats.most))
 
 
-def _require_room(city: City, day: date, shift: Shift, per_cell: int, problem: CoverProblem, groups: _Groups) -> None:
+def _require_room(
+    city: City, day: date, shift: Shift, problem: CoverProblem, is_resting: Booleans, names: list[str]
+) -> None:
     """Refuse rules that leave no room for the shift's units; the last rule that takes it away is the one named."""
     units = f"shift {shift.name} has {shift.units} units"
     if int(problem.min_units.sum()) > shift.units:
-        wishes = f"{np.count_nonzero(problem.min_units)} areas want at least {problem.min_units.max()} each"
+        wishes = f"{len(names)} areas want at least {problem.min_units.max()} each"
         raise _refused(city, day, "least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
-    places = {"all areas": (np.ones_like(groups.is_open), shift.units)}
-    for at, name in enumerate(groups.area_names):
-        places[f"area {name}"] = groups.area == at, int(problem.min_units[at])
-    for place, (inside, wanted) in places.items():
-        room, resting = int(groups.is_open[inside].sum()) * per_cell, int(groups.is_resting[inside].sum())
+    places = [("all areas", np.ones_like(is_resting), shift.units)]
+    places += [(f"area {name}", problem.area == at, int(problem.min_units[at])) for at, name in enumerate(names)]
+    for place, inside, wanted in places:
+        room, resting = int(problem.max_units[inside].sum()), int(is_resting[inside].sum())
         if room < wanted:
-            rule = "repeats" if room + resting * per_cell >= wanted else "most_units_per_cell"
-            reason = (
-                f"{units}, {wanted} of them for {place}, where {resting} cells rest and the others have room for {room}"
-            )
+            rule = "repeats" if room + resting * problem.max_units.max() >= wanted else "most_units_per_cell"
+            reason = f"{units}, {wanted} for {place}, where {resting} cells rest and the others have room for {room}"
             raise _refused(city, day, rule, reason, "Allow more repeats, more units per cell or fewer units.")
 
 

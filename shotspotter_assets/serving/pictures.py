@@ -30,10 +30,10 @@ def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> byte
     expected = np.where(forecasts.in_coverage, forecasts.expected.sum(axis=0), np.nan)
     title = f"Units of all shifts of {plan.day}, over expected alerts"
     figure, axes = _risk(expected, city, "expected alerts in the shifts", title)
-    group_row, group_column = np.nonzero(plan.units)
-    longitude, latitude = cell_middles(city, group_row * plan.group, group_column * plan.group)
+    row, column = np.nonzero(plan.units)
+    longitude, latitude = cell_middles(city, row, column)
     axes.scatter(longitude, latitude, s=90, color=COLOURS[1], edgecolors="black", linewidths=0.6)
-    for x, y, number in zip(longitude, latitude, plan.units[group_row, group_column], strict=True):
+    for x, y, number in zip(longitude, latitude, plan.units[row, column], strict=True):
         axes.annotate(str(int(number)), (x, y), ha="center", va="center", fontsize=7, color="white")
     return as_png(figure)
 

@@ -28,8 +28,6 @@ def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Pat
     places = named(tmp_path)
     assert places.name(0, 0) == "near A St and 1st St, ward 1"
     assert places.name(7, 7) == "near D St and 4th St, ward 2"
-    # The middle of a group of cells names it.
-    assert places.name(4, 2, 2) == "near C St and 2nd St, ward 1"
 
 
 def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
@@ -37,7 +35,6 @@ def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> No
     assert named(tmp_path, streets=None).name(0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
     places = Places(TINY, NOTHING)
     assert places.name(7, 4).startswith("2.5 km north of the middle (38.927, ")
-    assert places.name(3, 3, 2).startswith("in the middle (38.905, -77.030)")
 
 
 def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:

@@ -32,5 +32,5 @@ def patrol_city(rows: int, columns: int, units: int | tuple[int, ...] = 2, zone:
 
 
 def patrolled(plan: DayPlan) -> np.ndarray:
-    """Cells to whose group any shift sends a unit, shape (rows, columns)."""
-    return np.kron(plan.units > 0, np.ones((plan.group, plan.group), dtype=bool))
+    """Cells to which any shift sends a unit, shape (rows, columns)."""
+    return plan.units > 0

@@ -29,8 +29,8 @@ def expected_alerts(shifts=3, seed=0):
     return np.random.default_rng(seed).gamma(0.3, 0.2, (shifts, 6, 6))
 
 
-def made(group=1, **rules):
-    city = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", group=group, **rules)
+def made(**rules):
+    city = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", **rules)
     expected = expected_alerts()
     plan = plan_day(city, DAY, expected, IN_COVERAGE)
     reasons = {(row, column): ("+2 alerts in 7 days", "Friday night") for row in range(6) for column in range(6)}
@@ -72,7 +72,7 @@ class TestTable:
             assert row["area"] == (AREAS[at[1:]] or None)
 
     def test_a_cell_names_its_streets_of_the_shift_and_where_to_wait(self):
-        city, expected = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", group=2, radius_m=0), expected_alerts()
+        city, expected = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", radius_m=0), expected_alerts()
         plan = plan_day(city, DAY, expected, IN_COVERAGE)
         segments = [
             {"shift": shift, "name": f"{number} St of {row},{column}", "probability": (row + 1) * number / 100,
@@ -88,34 +88,10 @@ class TestTable:
             if record["shift"] != "shift 0":
                 assert (record["streets"], record["post_longitude"]) == ([], None)
                 continue
-            # The northern row of the group has the higher risk.
-            best = {f"3 St of {row + 1},{at}" for at in (column, column + 1)}
-            assert set(record["streets"][:2]) == best
-            assert len(record["streets"]) == 3
-            assert (record["post_longitude"], record["post_latitude"]) == (-73.0, 41.0 + row)
+            assert record["streets"] == [f"{number} St of {row},{column}" for number in (3, 2, 1)]
+            assert (record["post_longitude"], record["post_latitude"]) == (-73.0, 40.0 + row)
         assert b"3 St of" in dispatch_csv(table)
         assert "3 St of" in json.loads(dispatch_geojson(table))["features"][0]["properties"]["streets"][0]
-
-    def test_groups(self):
-        city, plan, table = made(group=2, radius_m=0)
-        expected = expected_alerts()
-        row = table.to_pylist()[0]
-        assert row["cell"] == (f"R{row['row']:02d}-{row['row'] + 1:02d}C{row['column']:02d}-{row['column'] + 1:02d}")
-        block = expected[0, row["row"] : row["row"] + 2, row["column"] : row["column"] + 2]
-        assert row["expected_alerts"] == pytest.approx(block.sum())
-        assert row["probability"] == pytest.approx(1 - np.exp(-block.sum()))
-        assert row["east"] - row["west"] == pytest.approx((city.box.east - city.box.west) / 3, abs=1e-6)
-        assert (patrolled_cells(table, city) == patrolled(plan)).all()
-
-    def test_cells_that_no_sensor_hears_are_left_out_of_their_group(self):
-        city, in_coverage = patrol_city(6, 6, 1, group=6), np.zeros((6, 6), dtype=bool)
-        in_coverage[2, 3] = True
-        expected = np.where(in_coverage, 0.5, np.nan)[None]
-        plan = plan_day(city, DAY, expected, in_coverage)
-        (row,) = dispatch_table(
-            plan, city, ShiftForecasts(expected, expected, in_coverage), reasons={(2, 3): ("heard",)}
-        ).to_pylist()
-        assert (row["expected_alerts"], row["probability"], row["reasons"]) == (0.5, 0.5, ["heard"])
 
 
 class TestCsv:

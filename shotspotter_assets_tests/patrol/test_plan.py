@@ -105,35 +105,12 @@ def test_rules_are_kept_or_named(expected, in_coverage, rested, share):
     assert all(shift.units[areas == name].sum() >= number for name, number in least.items())
 
 
-def test_units_that_add_too_little_are_not_recommended():
-    (shift,) = plan(patrol_city(3, 3, 3, radius_m=0, floor=0.2), hot_and_lukewarm()).shifts
+def test_cells_are_ranked_by_their_first_unit():
+    (shift,) = plan(patrol_city(3, 3, 3, radius_m=0), hot_and_lukewarm()).shifts
     # 0.6 and 0.24 at the hot cell, then 0.06.
     assert (shift.added[0, 0], shift.added[2, 2]) == (pytest.approx(0.84), pytest.approx(0.06))
     assert (shift.units[0, 0], shift.units[2, 2]) == (2, 1)
-    assert (shift.recommended[0, 0], shift.recommended[2, 2]) == (2, 0)
     assert (shift.rank[0, 0], shift.rank[2, 2]) == (1, 2)
-
-
-def test_units_for_the_minimum_of_an_area_are_recommended():
-    areas = np.array([["hot"] * 3, ["hot"] * 3, ["quiet"] * 3])
-    city = patrol_city(3, 3, 3, radius_m=0, floor=0.2, least_share_per_area=0.3)
-    (shift,) = plan(city, hot_and_lukewarm(), areas=areas).shifts
-    assert shift.recommended[2, 2] == 1
-
-
-def test_a_unit_covers_its_group():
-    expected = np.zeros((4, 6))
-    expected[2:4, 4:6] = [[0.1, 0.2], [0.3, 0.4]]
-    day = plan(patrol_city(4, 6, 1, group=2, radius_m=0, shares=(1.0,)), expected)
-    assert day.units.shape == (2, 3)
-    assert day.units[1, 2] == 1
-    assert day.audit.shifts[0].covered == pytest.approx(1.0)
-    assert (patrolled(day) == (expected > 0)).all()
-
-
-def test_groups_must_fill_the_grid():
-    with pytest.raises(ValueError, match="groups of 2 x 2 cells do not fill 3 rows x 4 columns"):
-        plan(patrol_city(3, 4, group=2), 1.0)
 
 
 def test_a_cell_rests_after_its_share_of_patrols():

@@ -35,7 +35,7 @@ from shotspotter_assets.serving.stored_streets import (
     write_streets,
 )
 from shotspotter_assets.serving.street_risk import street_forecast
-from shotspotter_assets.serving.street_scores import StreetScoreRecord, score_streets
+from shotspotter_assets.serving.street_scores import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.serving.test_risk_tables import COUNTS

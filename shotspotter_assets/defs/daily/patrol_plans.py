@@ -103,7 +103,6 @@ def _placements(table: "pa.Table") -> dg.MetadataValue[Any]:
             "rank": row["rank"],
             "cell": row["cell"],
             "units": row["units"],
-            "worth it": row["recommended_units"],
             "covers": row["covered_alerts"],
         }
         for row in table.to_pylist()
