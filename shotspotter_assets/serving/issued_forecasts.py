@@ -1,6 +1,5 @@
 """The stored forecasts: the record and files of a day, or the reason for no forecast."""
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -13,7 +12,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
-from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 RISK_FORECASTS: Final = "risk_forecasts"
@@ -45,6 +43,8 @@ class ForecastRecord(BaseModel):
     issued_at: str
     replayed: bool = False
     """Whether the forecast was made after its day was over."""
+    version: str
+    """A hash of the forecast and its reasons, which the same days and models give again."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """`drivers` by (row, column)."""
@@ -83,29 +83,16 @@ class Forecast:
     """One issued forecast.
 
     Attributes:
-        table: rows of `next_day` and of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
+        table: rows of the next day and of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
         hourly: the day's alerts by hour, `risk_tables.HOURLY_SCHEMA`.
         top: the places with the highest risk, with reasons.
     """
 
-    next_day: pa.Table
     table: pa.Table
     hourly: pa.Table
     top: pa.Table
     geojson: bytes
     record: ForecastRecord
-
-    @property
-    def version(self) -> str:
-        """See `forecast_version`."""
-        return forecast_version(self.record, self.table, self.top)
-
-
-def forecast_version(record: ForecastRecord, *tables: pa.Table) -> str:
-    """A hash of a forecast and its reasons, which the same days and models give again."""
-    facts = record.model_dump(mode="json", exclude={"issued_at", "replayed"})
-    columns = [column for table in tables for column in table.combine_chunks().columns]
-    return sha256(json.dumps(facts, sort_keys=True), *(str(column.to_pylist()) for column in columns))[:16]
 
 
 def is_over(day: date, city: City, now: datetime) -> bool:
@@ -125,12 +112,6 @@ def issued_already(store: Store, city: City, issue_date: date, now: datetime) ->
     record = load_record(store, city.name, issue_date)
     fits = is_of_grid(store.read_table(partition, FORECAST_FILE, ["row"]), city)
     return record if isinstance(record, ForecastRecord) and fits and not record.replayed else None
-
-
-def stored_version(store: Store, record: ForecastRecord) -> str:
-    """`Forecast.version` of a stored forecast."""
-    partition = forecast_partition(record.city, record.issue_date)
-    return forecast_version(record, *(store.read_table(partition, file) for file in (FORECAST_FILE, TOP_FILE)))
 
 
 def forecast_partition(city: str, issue_date: date) -> Partition:

@@ -60,10 +60,7 @@ class NowcastRecord(BaseModel):
     starts: str = Field(alias="from")
     """Begin of the forecast hours: the end of the running hour."""
     models_from: date
-    weights: dict[str, str]
-    """By horizon, in words."""
     alerts_since_midnight: int
-    untyped_since_midnight: int
     incidents_last_hour: int
     """Incidents that began in the hour before now."""
     without_minutes: str
@@ -75,7 +72,6 @@ class UntilNow(NamedTuple):
 
     history: CityHistory
     alerts_since_midnight: int
-    untyped_since_midnight: int
     incidents: Incidents
 
 
@@ -95,13 +91,6 @@ class Nowcast:
     @property
     def longest(self) -> pa.Table:
         return self.table.filter(pc.equal(self.table["hours"], pc.max(self.table["hours"])))
-
-    @property
-    def expected_cells(self) -> dict[str, float]:
-        """Expected number of cells with an alert, by horizon."""
-        both = pa.concat_tables(table.select(["horizon", "probability"]) for table in (self.minutes, self.table))
-        by_horizon = both.group_by("horizon", use_threads=False).aggregate([("probability", "sum")])
-        return dict(zip(*(column.to_pylist() for column in by_horizon.columns), strict=True))
 
 
 def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
@@ -175,8 +164,7 @@ def with_rows(
     yesterday = today - timedelta(days=1)
     if len(alerts) == 1 and yesterday >= city.start:
         recent = pa.concat_tables([stored_alerts(store, city, yesterday, yesterday), recent])
-    untyped = alerts[-1]["gunshot_type"].null_count
-    return UntilNow(until_now, alerts[-1].num_rows, untyped, Incidents.of_alerts(recent, city))
+    return UntilNow(until_now, alerts[-1].num_rows, Incidents.of_alerts(recent, city))
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
@@ -207,9 +195,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
             now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
             models_from=record.fitted_on,
-            weights=models.hours.in_words,
             alerts_since_midnight=until_now.alerts_since_midnight,
-            untyped_since_midnight=until_now.untyped_since_midnight,
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
             without_minutes=record.without.get(NEXT_MINUTES, ""),
         ),

@@ -24,15 +24,13 @@ from shotspotter_assets.serving.risk_tables import (
     top_locations,
     type_mixes,
 )
+from shotspotter_assets.storage.fingerprints import sha256
 
 INTERVAL: Final = (
-    "80% interval of the probability: 10% and 90% quantiles of how far the weekly level was off on the validation window, "
-    "and on firework days also how far their level usually is off. Errors that both miss are not in it."
+    "80% interval of the probability: how far the level of whole weeks was off on the validation window, and on firework days "
+    "how far their level usually is off."
 )
-NEW_CITY_INTERVAL: Final = (
-    "80% interval of the probability: how far the rate of this city, of a cell's surroundings and of the cell may lie from those "
-    "of other cities and from what its first alerts say."
-)
+NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may lie from those of other cities."
 
 
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now: datetime | None = None) -> Forecast:
@@ -91,11 +89,13 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
     if stored.lead > 1:
         interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
         hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
+    table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(facts)
+    top = top_locations(next_day, drivers, city)
+    columns = [str(column.to_pylist()) for made in (table, top) for column in made.columns]
     return Forecast(
-        next_day=next_day,
-        table=pa.concat_tables(tables, promote_options="default").replace_schema_metadata(facts),
+        table=table,
         hourly=hourly_table(next_day, models.profile, city, day),
-        top=top_locations(next_day, drivers, city),
+        top=top,
         geojson=risk_geojson(next_day, city),
         record=ForecastRecord(
             city=city.name,
@@ -111,10 +111,12 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
             hours=hours,
             lead=stored.lead,
             last_known=stored.last_known,
-            drivers={}
-            if drivers is None
-            else {f"{row},{column}": why for (row, column), why in zip(record.covered, drivers, strict=True)},
+            drivers={
+                f"{row},{column}": why
+                for (row, column), why in zip(record.covered, drivers or (), strict=bool(drivers))
+            },
             issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,
+            version=sha256(*record.reasons, *columns)[:16],
         ),
     )

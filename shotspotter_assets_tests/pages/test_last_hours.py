@@ -37,8 +37,6 @@ def cast(made: datetime, probability: list[float], came: list[tuple[datetime, in
         now=made.isoformat(),
         starts="",
         models_from=date(2021, 2, 1),
-        weights={},
-        untyped_since_midnight=0,
         without_minutes="",
         alerts_since_midnight=len(came),
         incidents_last_hour=len(incidents.begun_since(made - timedelta(hours=1))),

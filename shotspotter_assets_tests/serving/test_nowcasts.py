@@ -134,6 +134,6 @@ def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
     words = "The source publishes days, not hours."
     record = serving_record(without={NEXT_HOURS: words})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
-    until_now = UntilNow(history, 0, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
+    until_now = UntilNow(history, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
     with pytest.raises(ValueError, match=r"City town: no next hours\. The source publishes days"):
         nowcast(record, models, until_now, datetime.now(UTC))

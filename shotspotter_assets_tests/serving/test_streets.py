@@ -82,10 +82,10 @@ def store(city: City, tmp_path: Path) -> Store:
     record = ForecastRecord(
         city=city.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
         expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
-        drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)),
+        drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)), version="v",
     )  # fmt: skip
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
-    write_forecast(store, Forecast(next_day, next_day, hourly, pa.table({"rank": [1]}), b"{}", record))
+    write_forecast(store, Forecast(next_day, hourly, pa.table({"rank": [1]}), b"{}", record))
     return store
 
 

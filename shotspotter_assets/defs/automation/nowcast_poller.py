@@ -89,5 +89,4 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
 
 def metadata_of(nowcast: "Nowcast", path: str) -> Mapping[str, Any]:
     """Entries of the panel of a nowcast."""
-    expected = {f"expected_cells_{horizon}": cells for horizon, cells in nowcast.expected_cells.items()}
-    return {**nowcast.record.model_dump(mode="json"), **panel.rounded(expected), "path": panel.stored(path)}
+    return {**nowcast.record.model_dump(mode="json"), "path": panel.stored(path)}

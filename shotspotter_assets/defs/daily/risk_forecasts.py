@@ -47,20 +47,20 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.serving.issued_forecasts import (
             forecast_partition,
             issued_already,
-            stored_version,
             withheld,
             write_forecast,
         )
         from shotspotter_assets.serving.pictures import risk_map
         from shotspotter_assets.serving.record import ServingRecord
         from shotspotter_assets.serving.risk_forecasts import serve
+        from shotspotter_assets.serving.risk_tables import next_day_rows
 
         issue_date = run_day(context)
         opened = store.open()
         if (issued := issued_already(opened, city, issue_date, datetime.now(UTC))) is not None:
             note = f"Left as issued at {issued.issued_at}, as {issued.day} is over."
             return dg.MaterializeResult(
-                data_version=dg.DataVersion(stored_version(opened, issued)),
+                data_version=dg.DataVersion(issued.version),
                 metadata={"note": note, "day": str(issued.day), "served": issued.served},
             )
         record = ServingRecord.find(opened, city.name, issue_date)
@@ -89,9 +89,8 @@ def definitions(city: City) -> dg.Definitions:
             + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
             + ("\nMade after its day" if facts.replayed else "")
         )
-        expected_cells = float(forecast.next_day["probability"].to_numpy().sum())
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(forecast.version),
+            data_version=dg.DataVersion(facts.version),
             metadata={
                 "day": str(facts.day),
                 "lead": facts.lead,
@@ -99,8 +98,8 @@ def definitions(city: City) -> dg.Definitions:
                 "served": facts.served,
                 "expected_alerts_low": low,
                 "expected_alerts_high": high,
-                **panel.rounded({"expected_alerts": facts.expected_alerts, "expected_cells": expected_cells}),
-                "map": panel.picture("map", risk_map(forecast.next_day, city, title)),
+                **panel.rounded({"expected_alerts": facts.expected_alerts}),
+                "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
                 "top_locations": panel.table(_narrow(forecast.top)),
                 "issued_at": facts.issued_at,
                 "replayed": facts.replayed,

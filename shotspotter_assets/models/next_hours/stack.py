@@ -65,11 +65,6 @@ class FittedHourlyStack(FittedHourly):
     members: Mapping[str, FittedHourly] = field(default_factory=dict)
 
     @property
-    def in_words(self) -> dict[str, str]:
-        """The weights in words, by horizon."""
-        return {f"{horizon}h": model.posterior.in_words for horizon, model in self.models.items()}
-
-    @property
     def settings(self) -> ChosenSettings:
         """The weights in numbers and in words, by horizon."""
         return {f"{horizon}h": model.posterior.settings for horizon, model in self.models.items()}

@@ -37,8 +37,6 @@ def a_nowcast(alerts: int) -> Nowcast:
         starts="2024-01-23T13:00:00Z",
         models_from=date(2024, 1, 20),
         alerts_since_midnight=alerts,
-        weights={},
-        untyped_since_midnight=0,
         incidents_last_hour=0,
         without_minutes="",
     )

@@ -353,8 +353,6 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
     facts = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
     assert facts["alerts_since_midnight"] > 0
-    settings = chain.models(NEXT).models["hourly_stack"].settings
-    assert facts["weights"] == {horizon: own["in_words"] for horizon, own in settings.items()}
     minutes = chain.store.read_table(Partition("nowcasts", CITY), "minutes.parquet")
     assert minutes.schema == MINUTES_SCHEMA
     assert set(minutes["starts_utc"].to_pylist()) == {datetime(2024, 1, 23, 3, 30, tzinfo=UTC)}
