@@ -100,7 +100,7 @@ class History:
         key = (name, days.tobytes())
         if key not in self._cache:
             self._cache[key] = make()
-        return self._cache[key]  # type: ignore[no-any-return]
+        return self._cache[key]
 
     def clear_cache(self) -> None:
         """Drop what is `cached`: the inputs of a long history take most of a fit's memory."""

@@ -17,10 +17,10 @@ from shotspotter_assets.models.probability import log_losses
 SCALE_STEPS: Final = 4
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
 """Strengths of the prior of a cell's frequency that are tried, in days of the city's mean."""
-HALF_LIFE_DAYS: Final = 30
-RECENT_SHARE: Final = 0.7
+HALF_LIFE_DAYS: Final = 60
+RECENT_SHARE: Final = 0.8
 WHOLE_SHARE: Final = 0.1
-"""Of the mixture of `background_rate`: about what validation hours of Washington DC and Oakland chose."""
+"""Of the mixture of `background_rate`: best on the validation hours of Washington DC and Oakland."""
 MIN_HOURLY_RATE: Final = 1e-7
 """Nothing is impossible where nothing has happened yet."""
 

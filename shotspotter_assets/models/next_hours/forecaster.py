@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import MODEL_FILE
 from shotspotter_assets.models.probability import clip_probability
 
@@ -68,6 +68,11 @@ class HourlyForecaster:
         Raises:
             HourlyHistoryError: there is nothing to learn.
         """
+        if not (train and validation):
+            raise HourlyHistoryError(
+                f"City {history.city.name}: {len(train)} training hours and {len(validation)} validation hours among the "
+                f"{len(history)} from {history.first_day}; a coarser grid has a longer history by hour."
+            )
         pairs = self._fit_horizons(history, train, validation)
         on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
         return FittedHourly(self.name, on_both, FittedHourly(self.name, on_train))

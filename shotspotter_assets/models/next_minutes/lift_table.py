@@ -6,7 +6,7 @@ lift of a bin is (pairs + PRIOR) / (expected pairs + PRIOR): the posterior mean 
 expected number. Incidents are the parents, not alerts, whose duplicates would count as contagion.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Final
 
 import numpy as np
@@ -68,14 +68,7 @@ class LiftTable(StoredModel):
     @property
     def settings(self) -> ChosenSettings:
         """The lifts, for the record."""
-        return {
-            "incidents": self.incidents,
-            "ages_minutes": list(AGES_MINUTES[1:]),
-            "lifts": {
-                f"from {distance:.0f} m": [round(row[at], 3) for row in self.lifts]
-                for at, distance in enumerate(DISTANCES_METRES[:-1])
-            },
-        }
+        return asdict(self)
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:

@@ -60,7 +60,9 @@ def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent
     assert (after[:, cell] > forecast[:, cell]).all()
 
 
-def test_silence_is_refused():
+def test_silence_and_an_empty_window_are_refused():
+    with pytest.raises(HourlyHistoryError, match=r"made_up_city: 0 training hours .* coarser grid"):
+        NextHours().fit(history(), range(0), VALIDATION)
     silent = of_counts(np.zeros_like(counts()))
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 of"):
         NextHours().fit(silent, TRAIN, VALIDATION)

@@ -69,7 +69,7 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
 def test_files_hold_the_table() -> None:
     lifts = table(age_2_ring_1=1.5)
     assert LiftTable.load(lifts.files()) == lifts
-    assert lifts.settings["lifts"]["from 300 m"][2] == 1.5
+    assert lifts.settings["lifts"][2][1] == 1.5
 
 
 def test_few_incidents_are_refused(history: HourlyHistory) -> None:
