@@ -6,7 +6,7 @@ lift of a bin is (pairs + PRIOR) / (expected pairs + PRIOR): the posterior mean 
 expected number. Incidents are the parents, not alerts, whose duplicates would count as contagion.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
@@ -68,7 +68,7 @@ class LiftTable(StoredModel):
     @property
     def settings(self) -> ChosenSettings:
         """The lifts, for the record."""
-        return asdict(self)
+        return {"incidents": self.incidents, "lifts": [list(row) for row in self.lifts]}
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:
