@@ -12,15 +12,14 @@ from typing import Any, Final
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.city_assets import ALERT_ASSETS
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.report_files import fold_partition, read_fold_report
 from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.file_names import INDEX_FILE, REPORT_FILE, TOP_FILE
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.file_names import ALL_CITIES, INDEX_FILE, REPORT_FILE, TOP_FILE
+from shotspotter_assets.storage.store import Partition, Store
 
 CITY: Final = "simulated_city"
 FOLDS: Final = (date(2025, 1, 1), date(2025, 4, 1))
@@ -54,19 +53,13 @@ stack combines other forecasters and serves by default; conv_lstm is the report'
 
 @dataclass(frozen=True)
 class Launch:
-    """One run: assets of the city for a day, for a range of days, or without a partition."""
+    """One run of assets of the city."""
 
     title: str
     assets: Sequence[str]
-    first: date | None = None
-    last: date | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    """Name its partitions."""
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def tags(self) -> dict[str, str]:
-        """The tags that name its partitions."""
-        if self.first is None:
-            return {}
-        return {"dagster/partition": str(self.first)} if self.last is None else range_tags(self.first, self.last)
 
 
 def main() -> None:
@@ -74,7 +67,10 @@ def main() -> None:
     started = time.monotonic()
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
-    days, folds, reports = _launches(find_city(settings.cities, CITY).start)
+    first = settings.cities[CITY].start
+    days = Launch(f"alerts and grids to {LAST_DAY}", ALERT_ASSETS, range_tags(first, LAST_DAY))
+    folds = [[_fold_launch(FOLDS[1], ["stack", "conv_lstm"])], [_fold_launch(FOLDS[0], ["stack"])]]
+    reports = Launch("report of all folds, and the pages", ("walk_forward_reports", "city_pages"))
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = [*pool.map(_run, [[days]])]
@@ -85,34 +81,29 @@ def main() -> None:
         _show_fold(store, fold)
     print(f"\n{LEGEND}")
     _show_tomorrow(store)
-    print(
-        "\nChecks that warn, as they would for a real city:",
-        *sorted({line for lines in warnings for line in lines}),
-        sep="\n  ",
-    )
+    print("\nChecks that warn, as they would for a real city:")
+    print(*sorted({f"  {line}" for lines in warnings for line in lines}), sep="\n")
     print(f"\ndone in {time.monotonic() - started:.0f} s")
-    print(f"The pages for analysts and shift commanders: {_pages(store)}")
+    pages = store.uri(Partition("city_pages", ALL_CITIES), INDEX_FILE)
+    print(f"The pages for analysts and shift commanders: {pages}")
     print("Open them with: make pages")
     print("The assets, with tables, maps and plots: make ui, then http://127.0.0.1:3000/assets")
 
 
-def _launches(start: date) -> tuple[Launch, list[list[Launch]], Launch]:
-    """(the run of all days, the runs of each fold, the run of the walk-forward report and the pages)."""
-    folds = []
-    for fold, models in zip(FOLDS, (["stack"], ["stack", "conv_lstm"]), strict=True):
-        training = {"fold_models": {"models": models, "settings": {"conv_lstm": SMALL_NETWORK}}}
-        # Only the last report has forecasts of the next hours and of types.
-        report = {"evaluation_reports": {} if fold == FOLDS[-1] else {"horizons": [], "types": False}}
-        title = f"models and report of fold {fold}"
-        folds.append([Launch(title, ("fold_models", "evaluation_reports"), fold, config=training | report)])
-    days = Launch(f"alerts and grids to {LAST_DAY}", ALERT_ASSETS, start, LAST_DAY)
-    return days, folds[::-1], Launch("report of all folds, and the pages", ("walk_forward_reports", "city_pages"))
+def _fold_launch(fold: date, models: list[str]) -> Launch:
+    training = {"fold_models": {"models": models, "settings": {"conv_lstm": SMALL_NETWORK}}}
+    # Only the last report has forecasts of the next hours and of types.
+    report = {"evaluation_reports": {} if fold == FOLDS[-1] else {"horizons": [], "types": False}}
+    title, tags = f"models and report of fold {fold}", {"dagster/partition": str(fold)}
+    return Launch(title, ("fold_models", "evaluation_reports"), tags, training | report)
 
 
 def _daily_launches() -> list[Launch]:
     chain = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
     days = [LAST_DAY - timedelta(days=before) for before in reversed(range(DAILY_DAYS))]
-    return [Launch(f"forecast, patrol plan and scores of {day}", chain, day) for day in days]
+    return [
+        Launch(f"forecast, patrol plan and scores of {day}", chain, {"dagster/partition": str(day)}) for day in days
+    ]
 
 
 @cache
@@ -134,7 +125,7 @@ def _run(launches: Sequence[Launch]) -> list[str]:
             result = job.execute_in_process(
                 run_config={"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}},
                 instance=instance,
-                tags=launch.tags(),
+                tags=launch.tags,
             )
         print(f"{launch.title}: {time.monotonic() - started:.0f} s", flush=True)
         failed += [
@@ -175,13 +166,6 @@ def _show_tomorrow(store: Store) -> None:
     for place in store.read_table(forecast_partition(CITY, LAST_DAY), TOP_FILE).to_pylist()[:3]:
         print(f"  {place['latitude']:.4f}, {place['longitude']:.4f}: {place['probability']:.0%}, as {place['why']}")
     print(f"  patrol units by shift: {', '.join(f'{shift} {number}' for shift, number in units.items())}")
-
-
-def _pages(store: Store) -> str:
-    from shotspotter_assets.pages.site import pages_partition
-    from shotspotter_assets.storage.file_names import ALL_CITIES
-
-    return store.uri(pages_partition(ALL_CITIES), INDEX_FILE)
 
 
 if __name__ == "__main__":

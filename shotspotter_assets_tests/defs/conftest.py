@@ -58,4 +58,4 @@ def reported_fold(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
         fold, on = ("tiny_city", "2024-01-01"), resources(str(root))
         trained = run_fold("fold_models", *fold, on, instance, models)
-        return ReportedFold(root, trained, run_fold("evaluation_reports", *fold, on, instance, horizons=[6]))
+        return ReportedFold(root, trained, run_fold("evaluation_reports", *fold, on, instance, horizons=[4]))

@@ -151,18 +151,3 @@ def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[...,
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert (scores.lead, scores.note) == (3, None)
     assert scores.scores is not None
-
-
-def test_models_of_an_earlier_lead_serve_again_within_the_week(late: Callable[..., Chain], days: Path) -> None:
-    first, second = DAY - timedelta(days=2), DAY - timedelta(days=1)
-    chain = late(1, last=second, serves="ewma", time_precision="day")
-    shutil.rmtree(chain.root / "grid_tensors" / f"city={CITY}" / f"date={DAY}")
-    chain.run(first, ["live_models"])
-    chain.run(second, ["live_models"])
-    for day in (second, DAY):
-        folder = f"grid_tensors/city={CITY}/date={day}"
-        shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
-    chain.run(DAY, ["live_models"])
-    records = [ServingRecord.load(chain.store, CITY, day) for day in (first, second, DAY)]
-    assert [(record.lead, record.fitted_on) for record in records] == [(1, first), (2, second), (1, first)]
-    assert records[-1].reasons[0] == f"Not retrained (weekly): last on {first}."

@@ -292,16 +292,6 @@ def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) 
     assert ScoreRecord.load(chain.store, CITY, NEXT).scores.observed_alerts > scores.scores.observed_alerts
 
 
-def test_an_earlier_day_rebuilt_uses_nothing_of_later_ones(chain: Chain) -> None:
-    before = chain.models(DAY)
-    chain.run(DAY, ["live_models"], retrain=True)
-    again = chain.models(DAY)
-    for name in ("served", "validation", "covered", "data_sha256", "gate", "level"):
-        assert getattr(again, name) == getattr(before, name), name
-    # The files that later days point to are whole.
-    chain.run(NEXT, ["risk_forecasts"])
-
-
 def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
     chain.change_city(time_precision="day")
     with pytest.raises(OtherInputsError, match=rf"models of {DAY}: .*other inputs.* with `retrain` on"):

@@ -12,12 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shotspotter_assets.evaluation.forecasts_table import model_names
-from shotspotter_assets.evaluation.gate import baselines_in, judge
-from shotspotter_assets.evaluation.report_files import read_fold_report, read_walk_forward_report
+from shotspotter_assets.evaluation.report_files import read_fold_report
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import copy_days, resources, run_days, run_fold
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -125,30 +123,10 @@ def test_missing_and_stale_inputs_are_named(
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
 
-def test_a_landing_folder_on_s3(
-    tmp_path: Path,
-    instance: dg.DagsterInstance,
-    s3_server: S3Server,
-    s3_store_root: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    use_s3(monkeypatch, s3_server)
-    bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
-    rows = "when,lon,lat,kind,rounds,id\n2024-03-02T12:00:00Z,-76.5,38.5,SG,1,a\n"
-    s3_server.client().put_object(Bucket=bucket, Key=f"{prefix}/landing_city/drops/a.csv", Body=rows.encode())
-    on = resources(str(tmp_path / "store"), s3_store_root)
-    assert run_days("landing_city", "2024-03-01", "2024-03-03", on, instance).success
-    raw = Store(str(tmp_path / "store")).read_window(
-        "raw_alerts", "landing_city", "alerts.parquet", date(2024, 3, 1), date(2024, 3, 3)
-    )
-    assert raw["date"].to_pylist() == [date(2024, 3, 2)]
-    assert raw["received_from"].to_pylist() == [f"s3://{bucket}/{prefix}/landing_city/drops/a.csv"]
-
-
 def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
     reports = reported_fold.root / "evaluation_reports"
     hours = pl.scan_parquet(f"{reports}/**/hourly_forecasts.parquet").collect()
-    assert set(hours["horizon"]) == {6}
+    assert set(hours["horizon"]) == {4}
     assert {"next_hours", "climatology", "self_exciting"} < set(hours.columns)
     types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
     assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
@@ -159,24 +137,3 @@ def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
     [(city, fold, rows)] = duck.fetchall()
     assert (city, str(fold)) == (CITY, FOLD)
     assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows
-
-
-def test_the_city_is_judged_by_its_folds(
-    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: ReportedFold
-) -> None:
-    shutil.copytree(reported_fold.root / "evaluation_reports", tmp_path / "store" / "evaluation_reports")
-    store = Store(str(tmp_path / "store"))
-    forecasts = store.read_table(Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1)), "forecasts.parquet")
-    candidate = next(name for name in model_names(forecasts) if name not in baselines_in(forecasts))
-    config = {"walk_forward_reports": {"candidate": candidate}}
-    on = resources(str(tmp_path / "store"))
-    result = materialize(CITY, ["walk_forward_reports"], on, instance=instance, config=config)
-    [event] = result.get_asset_materialization_events()
-    [check] = result.get_asset_check_evaluations()
-    metadata = event.step_materialization_data.materialization.metadata
-    report, _ = read_walk_forward_report(store, CITY)
-    verdict = judge(forecasts, candidate)
-    assert report.verdict == verdict
-    assert check.passed == (verdict.outcome == "better")
-    assert metadata["served"].value == verdict.served
-    assert "true_intensity" not in metadata["model_card"].value
