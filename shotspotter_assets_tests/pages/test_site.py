@@ -96,6 +96,12 @@ def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_s
     assert "No nowcasts yet" in page(copy, "last_hours.html")
 
 
+def test_a_city_without_shifts_has_maps_of_quarters_of_the_day(copy: Store, tiny_site: TinySite) -> None:
+    make_pages(copy, tiny_site.city.model_copy(update={"patrol": None}))
+    assert all(f'<option value="{at}">{name}' in page(copy) for at, name in ((0, "Whole day"), (4, "Evening 18 to 24")))
+    assert '"4/-1":{"words"' in page(copy, "tomorrow.js")
+
+
 def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: TinySite) -> None:
     layers = tiny_site.city.layers.model_copy(update={"streets": None})
     written = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers})).written

@@ -55,12 +55,12 @@ def definitions(city: City) -> dg.Definitions:
         rules = city.patrol
         forecast = None if rules is None else load_record(opened, city.name, issue_date)
         if rules is None or forecast is None or isinstance(forecast, NoForecast):
-            version = "no rules" if forecast is None else "no forecast"
-            note = (
-                f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
-                if forecast is None
-                else f"No plan, as there is no forecast. {forecast.no_forecast}"
+            version, note = (
+                "no rules",
+                f"City {city.name} has no patrol rules; give its file a section patrol to have plans.",
             )
+            if isinstance(forecast, NoForecast):
+                version, note = "no forecast", f"No plan, as there is no forecast. {forecast.no_forecast}"
             write_plan(opened, partition, DISPATCH_SCHEMA.empty_table(), NoPlan(note))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(version), metadata={"note": note, "units": 0, "path": panel.stored(path)}
