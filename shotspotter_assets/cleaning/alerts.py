@@ -132,30 +132,21 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     rejected = _rejected(raw, reasons)
     usable = _in_order(_chosen(raw, reasons == USABLE))
     alerts = _tidy(_chosen(usable, ~duplicate_rows(usable)), city)
-    spellings, alerts = alerts.select(["date", AS_SPELLED]), alerts.drop_columns([AS_SPELLED])
-    has_unknown_types = bool(unknown_spellings(spellings[AS_SPELLED], alerts["gunshot_type"], city))
-    untyped = alerts["gunshot_type"].is_null().to_numpy()
-    begins = pc.equal(alerts["incident_id"], alerts["user_id"]).to_numpy(zero_copy_only=False)
-    counts = [
-        rows_by_day(dates_of(table)[chosen], days)
-        for table, chosen in ((usable, ...), (rejected, ...), (alerts, ...), (alerts, untyped), (alerts, begins))
-    ]
-    alerts_by_day, rejected_by_day = rows_of_days(alerts, days), rows_of_days(rejected, days)
-    spellings_by_day = rows_of_days(spellings, days) if has_unknown_types else {}
+    spellings = rows_of_days(alerts.select(["date", AS_SPELLED]), days)
+    alerts_by_day, rejected_by_day = rows_of_days(alerts.drop_columns([AS_SPELLED]), days), rows_of_days(rejected, days)
     cleaned = {}
-    for day, of_usable, of_rejected, of_cleaned, of_untyped, of_incidents in zip(
-        days, *(count.values() for count in counts), strict=True
-    ):
+    for day, number in rows_by_day(dates_of(usable), days).items():
         of_day, left_out = alerts_by_day[day], rejected_by_day[day]
+        untyped = of_day["gunshot_type"].null_count
         account = Account(
-            received=of_usable + of_rejected,
-            cleaned=of_cleaned,
-            duplicates=of_usable - of_cleaned,
-            untyped=of_untyped,
-            incidents=of_incidents,
-            rejected=dict(Counter(left_out["reason"].to_pylist())) if of_rejected else {},
-            unknown_types=unknown_spellings(spellings_by_day[day][AS_SPELLED], of_day["gunshot_type"], city)
-            if of_untyped and has_unknown_types
+            received=number + left_out.num_rows,
+            cleaned=of_day.num_rows,
+            duplicates=number - of_day.num_rows,
+            untyped=untyped,
+            incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
+            rejected=dict(Counter(left_out["reason"].to_pylist())),
+            unknown_types=unknown_spellings(spellings[day][AS_SPELLED], of_day["gunshot_type"], city)
+            if untyped
             else {},
         )
         cleaned[day] = CleanedDay(of_day, left_out, account)
@@ -181,10 +172,7 @@ def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
     Args:
         rows: usable rows, sorted as by `_in_order`; the file received first is the earlier one.
     """
-    repeated = np.zeros(rows.num_rows, dtype=bool)
-    at = np.flatnonzero(_has_equal_neighbour(rows["time_utc"].cast(pa.int64()).to_numpy()))
-    if len(at):
-        repeated[at] = rows.select(list(CONTENT)).take(pa.array(at)).to_pandas().duplicated().to_numpy()
+    repeated = rows.select(list(CONTENT)).to_pandas().duplicated().to_numpy(copy=True)
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
         at = np.flatnonzero(~repeated)
         names = [*CONTENT, "received_from", "received_at"]
@@ -249,20 +237,7 @@ def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
 
 def _in_order(usable: pa.Table) -> pa.Table:
     """The rows by `CONTENT`, then by place in the source; the local date follows from the time."""
-    time = usable["time_utc"].cast(pa.int64()).to_numpy()
-    order = np.argsort(time, kind="stable")
-    tied = _has_equal_neighbour(time[order])
-    if tied.any():
-        keys = [(name, "ascending") for name in (*CONTENT[1:], "received_from", "received_row")]
-        of_ties = usable.select([name for name, _ in keys]).take(pa.array(order[tied]))
-        order[tied] = order[tied][pc.sort_indices(of_ties, keys).to_numpy()]
-    return usable.take(pa.array(order))
-
-
-def _has_equal_neighbour(values: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Flag sorted values that occur more than once, shape (values,)."""
-    equal = values[1:] == values[:-1]
-    return np.r_[False, equal] | np.r_[equal, False] if len(values) else np.zeros(0, dtype=bool)
+    return usable.sort_by([(name, "ascending") for name in (*CONTENT[1:], "received_from", "received_row")])
 
 
 def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:

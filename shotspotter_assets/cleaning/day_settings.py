@@ -4,11 +4,9 @@ The hash is an entry of the metadata of each day's table. A table without the en
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, Literal
-
-import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
@@ -43,14 +41,6 @@ def settings_hash(city: City, asset: Asset) -> str:
 def grid_settings(city: City) -> str:
     """The box, cells, event types and counted rows of a city, as JSON."""
     return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}))
-
-
-def with_settings(tables: Mapping[date, pa.Table], city: City, asset: Asset) -> dict[date, pa.Table]:
-    """Tables by day, with the hash of the present settings in their metadata."""
-    entry = {SETTINGS: settings_hash(city, asset)}
-    return {
-        day: table.replace_schema_metadata({**(table.schema.metadata or {}), **entry}) for day, table in tables.items()
-    }
 
 
 def days_of_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> list[date]:

@@ -1,5 +1,7 @@
 """How sources spell the types of alerts, and the codes that they stand for."""
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,9 +34,7 @@ def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
     `gunshot_spellings` come before its event types, and those before `SPELLINGS`.
     """
     table = _codes_of_spellings(city)
-    encoded = pc.dictionary_encode(spellings.combine_chunks())
-    codes = pa.array([table.get(_normalised(text)) for text in encoded.dictionary.to_pylist()], pa.int8())
-    return pa.chunked_array([codes.take(encoded.indices)])
+    return _looked_up(spellings, table.get, pa.int8())
 
 
 def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: City) -> dict[str, int]:
@@ -48,9 +48,14 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
     """Whether each spelling stands in no table, so that it may be any other event; false for null."""
     table = _codes_of_spellings(city)
+    return pc.fill_null(_looked_up(spellings, lambda spelling: spelling not in table, pa.bool_()), False)
+
+
+def _looked_up(spellings: pa.ChunkedArray, value_of: Callable[[str], int | None], kind: pa.DataType) -> pa.ChunkedArray:
+    """A value of each normalised spelling; null stays null."""
     encoded = pc.dictionary_encode(spellings.combine_chunks())
-    unlisted = pa.array([_normalised(text) not in table for text in encoded.dictionary.to_pylist()], pa.bool_())
-    return pc.fill_null(unlisted.take(encoded.indices), False)
+    values = pa.array([value_of(_normalised(text)) for text in encoded.dictionary.to_pylist()], kind)
+    return pa.chunked_array([values.take(encoded.indices)])
 
 
 def _codes_of_spellings(city: City) -> dict[str, int | None]:

@@ -168,13 +168,10 @@ RAW: Final = "raw_alerts"
 
 @dataclass(frozen=True)
 class DayStates:
-    """The days without rows at the end of a run, and how late the source publishes."""
+    """The days without rows at the end of a run, and why they are known, or not."""
 
     states: dict[date, DayState]
-    why: str
-    """Why those days are known, or not."""
-    publishes: str
-    """In words; empty where nothing is known of it."""
+    why: str = ""
 
 
 def day_states(
@@ -185,54 +182,44 @@ def day_states(
     Of several sources, the first one decides which days are known.
 
     Args:
-        rows: `RAW_SCHEMA`, all rows of the days.
+        rows: `date` and `received_at` of all rows of the days.
 
     Raises:
         SourceError: the source cannot be read, or not understood.
     """
-    late, publishes = _lateness(store, city, rows, days)
     silent = silent_at_end(rows["date"], days)
     if not silent:
-        return DayStates({}, "", publishes)
-    yesterday = today(city.zone) - timedelta(days=1)
-    newest = _newest_stored(store, city, days[-1])
-    named = readers[0].named_days()
+        return DayStates({})
+    newest, named = _newest_stored(store, city, days[-1]), readers[0].named_days()
     answered = {day for day in silent if answers_fully(city) or day in named or (newest is not None and day <= newest)}
     states: dict[date, DayState] = dict.fromkeys(answered, "answered")
     if len(answered) == len(silent):
-        return DayStates(states, "The source has said that there was nothing.", publishes)
+        return DayStates(states, "The source has said that there was nothing.")
     first, counts = _counts(store, city, rows, days)
-    complete = city.publication.complete_through(yesterday + timedelta(days=1))
-    if complete is None and late is not None:
-        complete = yesterday - timedelta(days=late)
-    known = known_days(city, first, counts, states, complete)
+    known = known_days(city, first, counts, states, _complete_through(store, city, rows, days))
     states |= {day: "silent" if day <= known.through else "unknown" for day in silent if day not in answered}
-    return DayStates(states, known.why, publishes)
+    return DayStates(states, known.why)
 
 
-def _lateness(store: Store, city: City, rows: pa.Table, days: Sequence[date]) -> tuple[int | None, str]:
-    """(days late as learned from the arrivals, in words); None where the city's file has a rule of publication."""
-    publication = city.publication
-    if publication.is_given:
-        period = publication.every or (f"{publication.period_days} days" if publication.period_days else None)
-        together = f", a {period} at a time" if period else ""
-        return None, f"{publication.days_late or 0} days late{together}, as the city's file says"
-    if city.source.kind == "simulated":
-        return None, ""
+def _complete_through(store: Store, city: City, rows: pa.Table, days: Sequence[date]) -> date | None:
+    """The last day whose rows must be there, by the city's file, or else as learned from the arrivals; None if unknown."""
+    now = today(city.zone)
+    if city.publication.is_given or city.source.kind == "simulated":
+        return city.publication.complete_through(now)
     stored = _stored_before(store, city, days[0], ARRIVAL_DAYS, "received_at")
     seen = rows.select(["date", "received_at"])
     if stored is not None:
         seen = pa.concat_tables([stored.cast(seen.schema), seen])
     late = learned_days_late(dates_of(seen), seen["received_at"], city)
-    return late, "" if late is None else f"about {late} days late, as its rows have come so far"
+    return None if late is None else now - timedelta(days=late + 1)
 
 
 def _newest_stored(store: Store, city: City, after: date) -> date | None:
     """The newest stored day with rows after those of the run; None without one."""
     later = sorted((day for day in store.days_present(RAW, city.name, ALERTS_FILE) if day > after), reverse=True)
-    partitions = {day: Partition(RAW, city.name, "date", day) for day in later}
+    files = ((day, Partition(RAW, city.name, "date", day)) for day in later)
     return next(
-        (day for day in later if store.read_table(partitions[day], ALERTS_FILE, ["received_row"]).num_rows), None
+        (day for day, of_day in files if store.read_table(of_day, ALERTS_FILE, ["received_row"]).num_rows), None
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.cleaning.day_settings import Asset, days_of_other_settings, refuse_days, with_settings
+from shotspotter_assets.cleaning.day_settings import SETTINGS, Asset, days_of_other_settings, refuse_days, settings_hash
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.day_metadata import gather_metadata
@@ -32,7 +32,7 @@ def stored(asset: Asset) -> list[Any]:
     ]
     raw = pa.Table.from_pylist(rows, RAW_SCHEMA)
     tables = {
-        "raw_alerts": with_settings(dict.fromkeys(DAYS, raw), CITY, "raw_alerts"),
+        "raw_alerts": dict.fromkeys(DAYS, raw.replace_schema_metadata({SETTINGS: settings_hash(CITY, "raw_alerts")})),
         "cleaned_alerts": {day: cleaned.alerts for day, cleaned in clean_alerts(raw, DAYS, CITY).items()},
         "grid_tensors": dict.fromkeys(DAYS, grid_schema(24, CITY).empty_table()),
     }

@@ -111,7 +111,7 @@ def _read(
 ) -> None:
     """Read and store the days of a run."""
     from shotspotter_assets.calendar.local_time import rows_of_days
-    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days, with_settings
+    from shotspotter_assets.cleaning.day_settings import SETTINGS, days_of_other_settings, refuse_days, settings_hash
     from shotspotter_assets.sources.known_days import day_states, mark_states, state_version
     from shotspotter_assets.sources.receive import receive
     from shotspotter_assets.sources.schema import PUBLISHED
@@ -130,8 +130,9 @@ def _read(
         refuse_days(stale, city, "raw_alerts", f"rows of {file} (land it again)")
     known = day_states(store, city, readers, received.rows.select(["date", "received_at"]), days)
     by_day = mark_states(rows_of_days(received.rows, days), known.states)
+    by_day = mark_states(by_day, dict.fromkeys(days, settings_hash(city, "raw_alerts")), SETTINGS)
     with store.alone("raw_alerts", city.name):
-        store.write_tables("raw_alerts", city.name, ALERTS_FILE, with_settings(by_day, city, "raw_alerts"))
+        store.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
     versions = day_fingerprints(received.rows.select(PUBLISHED), list(by_day))
     for day, table in by_day.items():
         state = known.states.get(day)
@@ -140,8 +141,6 @@ def _read(
             "data_version": state_version(versions[day], state),
             **panel.day_state(state, known.why),
         }
-        if known.publishes and day == days[-1]:
-            metadata["publishes"] = known.publishes
         context.add_asset_metadata(metadata, partition_key=str(day))
     _warn_of_unread_files(context, received.unread_files)
     _warn_of_unknown_days(context, city, days, known)

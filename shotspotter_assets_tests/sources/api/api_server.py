@@ -141,15 +141,14 @@ class Socrata:
 
     MAX_ROWS = 50_000
 
-    def __init__(self, rows: pa.Table, token: str | None = None, shuffled: bool = True) -> None:
-        """`rows` have their own columns, and `_id` and `_updated` (timestamp in UTC) for the system fields."""
+    def __init__(self, rows: pa.Table, token: str | None = None) -> None:
+        """`rows` have their own columns, and `_id` for the system field `:id`."""
         self.database = duckdb.connect()
         self.database.execute("SET TimeZone = 'UTC'")
         self.database.register("received", rows)
         self.database.execute("CREATE TABLE alerts AS SELECT * FROM received")
         self.database.unregister("received")
         self.token = token
-        self.shuffled = shuffled
         self.routes = [Route("/resource/test-data.json", self.answer)]
 
     async def answer(self, request: Request) -> Response:
@@ -163,10 +162,10 @@ class Socrata:
         if limit > self.MAX_ROWS:
             return JSONResponse({"code": "limit", "error": True, "message": "Limit too high"}, 400)
         query = f"SELECT {_soql(asked.pop('$select', '*'))} FROM alerts"
-        for clause, words in (("$where", "WHERE"), ("$group", "GROUP BY"), ("$order", "ORDER BY")):
+        for clause, words in (("$where", "WHERE"), ("$order", "ORDER BY")):
             if clause in asked:
                 query += f" {words} {_soql(asked.pop(clause))}"
-            elif clause == "$order" and self.shuffled and "GROUP" not in query and "count(" not in query:
+            elif clause == "$order":
                 query += " ORDER BY random()"
         if asked:
             return JSONResponse({"code": "unknown", "error": True, "message": f"Unrecognized arguments {asked}"}, 400)
@@ -178,14 +177,12 @@ class Socrata:
 
 
 def _soql(text: str) -> str:
-    text = re.sub(r":(id|updated_at)\b", lambda match: {"id": "_id", "updated_at": "_updated"}[match[1]], text)
-    return re.sub(r"date_trunc_ymd\(", "date_trunc('day', ", text)
+    return re.sub(r":id\b", "_id", text)
 
 
 def soda_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Rows as SODA writes them."""
-    names = {"_id": ":id", "_updated": ":updated_at"}
-    columns = {names.get(name, name): _soda_values(table[name]) for name in table.column_names}
+    columns = {":id" if name == "_id" else name: _soda_values(table[name]) for name in table.column_names}
     return [
         {name: value for name, value in zip(columns, row, strict=True) if value is not None}
         for row in zip(*columns.values(), strict=True)
@@ -199,8 +196,6 @@ def _soda_values(column: pa.ChunkedArray) -> list[Any]:
             None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}{zone}"
             for at in column.to_pylist()
         ]
-    if pa.types.is_date(column.type):
-        return [None if day is None else f"{day}T00:00:00.000" for day in column.to_pylist()]
     return [value if value is None or isinstance(value, dict) else str(value) for value in column.to_pylist()]
 
 
@@ -250,27 +245,21 @@ class Arcgis:
         if re.search(r"(?<!TIMESTAMP )(?<!DATE )'\d{4}-\d\d-\d\d", where):
             return _arcgis_error("Unable to complete operation.", "'where' parameter is invalid")
         try:
-            if asked.get("returnCountOnly") == "true":
-                return _arcgis_json({"count": self._sql(f"SELECT count(*) FROM features WHERE {where}")[0][0]})
             return self._features(asked, where)
         except duckdb.Error as error:
             return _arcgis_error("Unable to complete operation.", str(error))
 
     def _features(self, asked: Any, where: str) -> Response:
-        if not self.has_pages and ("resultOffset" in asked or "orderByFields" in asked):
-            return _arcgis_error("Pagination is not supported.")
         names = asked["outFields"].split(",")
         if unknown := [name for name in names if name not in self.fields]:
             return _arcgis_error("Invalid or missing input parameters.", *unknown)
         limit = min(int(asked.get("resultRecordCount", self.most_rows)), self.most_rows)
         order = asked.get("orderByFields", "random()")
-        offset = int(asked.get("resultOffset", 0))
         selected = ", ".join(
             f"epoch_ms({name})" if self.fields[name] == "esriFieldTypeDate" else name for name in names
         )
         rows = self._sql(
-            f"SELECT {selected}, LONGITUDE, LATITUDE FROM features WHERE {where} ORDER BY {order} "
-            f"LIMIT {limit + 1} OFFSET {offset}"
+            f"SELECT {selected}, LONGITUDE, LATITUDE FROM features WHERE {where} ORDER BY {order} LIMIT {limit + 1}"
         )
         features: list[dict[str, Any]] = [{"attributes": dict(zip(names, row, strict=False))} for row in rows[:limit]]
         if asked["returnGeometry"] == "true":
