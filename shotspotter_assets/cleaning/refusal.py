@@ -77,7 +77,8 @@ def _example(rejected: pa.Table, reason: str) -> str:
         edges = [np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")]
         (west, east), (south, north) = edges
         return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
-    if reason == "impossible_date":
-        return f"; the first is {rows['time_utc'][0].as_py():%Y-%m-%d %H:%M} UTC"
-    shown = rows["as_received"][0].as_py() or rows["gunshot_type_as_received"][0].as_py() or ""
-    return f"; the first is {shown[:MAX_SHOWN]}{'…' if len(shown) > MAX_SHOWN else ''}"
+    first = rows.slice(0, 1).to_pylist()[0]
+    shown = first["as_received"] or (
+        first["gunshot_type_as_received"] if reason == "other_event" else first["time_utc"]
+    )
+    return f"; the first is {str(shown)[:MAX_SHOWN]}"

@@ -194,14 +194,10 @@ def _text(table: pa.Table, name: str | None) -> pa.ChunkedArray:
 
 def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
     rows = table.filter(unusable)
-    try:
-        values_of_rows = rows.to_pylist()
-    except (OverflowError, ValueError):  # times that Python's calendar does not reach
-        times = [place for place, kind in enumerate(rows.schema.types) if pa.types.is_temporal(kind)]
-        for place in times:
-            rows = rows.set_column(place, rows.column_names[place], rows[place].cast(pa.string()))
-        values_of_rows = rows.to_pylist()
-    texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in values_of_rows]
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_temporal(field.type):  # Python's calendar does not reach all times
+            rows = rows.set_column(place, field.name, rows[place].cast(pa.string()))
+    texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in rows.to_pylist()]
     return pc.replace_with_mask(
         pa.nulls(table.num_rows, pa.string()), unusable.combine_chunks(), pa.array(texts, pa.string())
     )

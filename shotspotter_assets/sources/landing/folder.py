@@ -101,15 +101,17 @@ class LandingFolder(AlertSource):
             SourceError: no file can be read, or not the daily file of one of the days.
         """
         ready, waiting, _ = self._listing()
-        if not ready:
-            raise NoFilesError(self._why_not_ready(waiting) if waiting else self.without_files)
-        if waiting:
-            log.warning(
-                "City %s: left for later, as their transfer may not be over: %s. Run again in %g s (source.settle_seconds).",
-                self.city.name,
-                ", ".join(file.path for file in waiting),
-                self.source.settle_seconds,
+        settle = f"{self.source.settle_seconds:g} s (source.settle_seconds)"
+        if waiting and not ready:
+            raise NoFilesError(
+                f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last {settle}, "
+                "so their transfer may not be over. Run again shortly."
             )
+        if not ready:
+            raise NoFilesError(self.without_files)
+        if waiting:
+            names = ", ".join(file.path for file in waiting)
+            log.warning("City %s: left for later, written to within the last %s: %s", self.city.name, settle, names)
         files = {file.path: file for file in ready if self._is_read(file)}
         tables, errors = [], {}
         for path, rows in self._read(list(files.values()), first, last):
@@ -177,14 +179,6 @@ class LandingFolder(AlertSource):
             f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
             f"({', '.join(FORMATS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
             f"{self.source.folder or self.city.name}/."
-        )
-
-    def _why_not_ready(self, waiting: Sequence[ListedFile]) -> str:
-        names = ", ".join(PurePosixPath(file.path).name for file in waiting[:5])
-        return (
-            f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
-            f"{self.source.settle_seconds:g} s ({names}{', ...' if len(waiting) > 5 else ''}), so their transfer may not be "
-            "over. Run again shortly, or set source.settle_seconds in the city's file."
         )
 
     def _listing(self) -> tuple[list[ListedFile], list[ListedFile], list[ListedFile]]:

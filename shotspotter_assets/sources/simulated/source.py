@@ -73,16 +73,8 @@ class SimulatedSource(AlertSource):
     """
 
     def __init__(self, city: City) -> None:
-        """Derive the city's hot spots and sensors from its seed.
-
-        Raises:
-            ValueError: the city's source is of another kind.
-        """
-        if city.source.kind != "simulated":
-            raise ValueError(
-                f"city {city.name} has a source of kind {city.source.kind!r}: only a city whose source is "
-                "'simulated' can be read from the simulation"
-            )
+        """Derive the city's hot spots and sensors from its seed."""
+        assert city.source.kind == "simulated"
         self._city = city
         self._seed = city.source.seed
         self._background = Background(city, self._seed)

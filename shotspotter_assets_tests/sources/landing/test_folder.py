@@ -17,12 +17,11 @@ import geopandas
 import openpyxl
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
+from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -185,14 +184,6 @@ def test_one_line_of_ten_megabytes(tmp_path: Path) -> None:
     raw = folder(tmp_path).read(FIRST, LAST)
     assert raw.num_rows == len(ROWS) + 1
     assert raw["time_utc"].null_count == 1
-
-
-def test_an_unmatched_quote_does_not_swallow_the_lines_that_follow(tmp_path: Path) -> None:
-    lines = [f"2024-03-0{day}T12:00:00Z,-76.5,38.5,SG,1,{day}" for day in range(2, 8)]
-    lines[1] = lines[1].replace("SG", '"SG')
-    (tmp_path / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "\n".join(lines) + "\n")
-    with pytest.raises(SourceError, match=r"a\.csv"):
-        folder(tmp_path).read(FIRST, LAST)
 
 
 def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path) -> None:
@@ -387,25 +378,12 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
         assert landing.read(FIRST, LAST).num_rows == 3
     assert "a.jsonl" in caplog.text
     settled(tmp_path / "a.csv", 0)
-    with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(a\.csv, a\.jsonl\).*settle_seconds"):
+    with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(source\.settle_seconds\)"):
         landing.read(FIRST, LAST)
     assert landing.versions() == ({}, [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
     assert folder(tmp_path / "absent").versions() == ({}, [])
     settled(tmp_path / "a.csv", -3600)
     assert landing.versions()[1] == [str(tmp_path / "a.jsonl")]
-
-
-def test_a_second_source_of_the_city_has_its_own_folder_and_columns(tmp_path: Path) -> None:
-    write(tmp_path, ROWS, "csv")
-    other = LandingSource(
-        kind="landing", folder="landing_city/calls", settle_seconds=0,
-        columns=Columns(time="when", longitude="lon", latitude="lat"),
-    )  # fmt: skip
-    raw = LandingFolder(CITY, str(tmp_path), other).read(FIRST, LAST)
-    assert raw["gunshot_type"].null_count == raw["source_id"].null_count == 3
-    for wrong in ("/etc", "../other", "a/../b", "a//b", "", "a/", "C:\\x"):
-        with pytest.raises(ValueError, match="folder"):
-            LandingSource(kind="landing", folder=wrong, columns=Columns(time="when"))
 
 
 def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: Path) -> None:
@@ -435,18 +413,6 @@ def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
     raw = LandingFolder(washington, str(tmp_path), source).read(date(2014, 7, 4), date(2014, 7, 5))
     assert raw.num_rows == 5
     assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(("name", "rows"), [("oakland_ca", 17_173), ("cincinnati_oh", 10_631)])
-def test_shipped_city_files_read_tidy_files(real_data: Path, tmp_path: Path, name: str, rows: int) -> None:
-    shutil.copy2(real_data / f"{name}.parquet", tmp_path / "a.parquet")
-    shipped = load_city(PACKAGE_CITIES / f"{name}.yaml")
-    raw = LandingFolder(shipped, str(tmp_path)).read(shipped.start, date(2023, 12, 31))
-    assert raw.num_rows == rows
-    box = shipped.box
-    assert box.west <= pc.min(raw["longitude"]).as_py() <= pc.max(raw["longitude"]).as_py() <= box.east
-    assert box.south <= pc.min(raw["latitude"]).as_py() <= pc.max(raw["latitude"]).as_py() <= box.north
-    assert raw["date"].to_pylist()[0] == shipped.start
 
 
 def test_links_are_refused_by_name(tmp_path: Path) -> None:

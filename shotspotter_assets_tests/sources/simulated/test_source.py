@@ -186,9 +186,3 @@ def test_reports_start_on_the_first_day_without_a_ramp() -> None:
     table = late.read(start - timedelta(3), start + timedelta(3))
     assert table.equals(source().read(start, start + timedelta(3)))
     assert late.read(date(2017, 1, 1), date(2017, 1, 2)).equals(RAW_SCHEMA.empty_table())
-
-
-def test_a_city_with_another_source_is_refused() -> None:
-    city = make_city().model_dump() | {"source": {"kind": "landing", "columns": {"time": "time"}}}
-    with pytest.raises(ValueError, match="simulated_city has a source of kind 'landing'"):
-        SimulatedSource(City.model_validate(city))
