@@ -242,36 +242,35 @@ def _in_order(usable: pa.Table) -> pa.Table:
 
 def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
     """Flag rows that repeat an alert of an earlier file, see `duplicate_rows`; shape (rows,)."""
-    import pandas as pd
-
     rows = rows.assign(
         second=rows["time_utc"].dt.floor("s"),
         east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
         north=(rows["latitude"] * 10**PLACE_DECIMALS).round(),
     )
-    by_file = rows.sort_values(["received_at", "received_from"], kind="stable")
-    file, has_id = by_file["received_from"].to_numpy(), by_file["source_id"].notna().to_numpy()
-    of_id, of_place = (
-        by_file.groupby(key, dropna=False, sort=False).ngroup().to_numpy()
-        for key in (["date", "source_id"], ["second", "east", "north", "gunshot_type"])
+    by_file = rows.sort_values(["received_at", "received_from"], kind="stable").assign(
+        has_id=lambda rows: rows["source_id"].notna()
     )
-    first_of_id, first_of_place = (np.unique(group, return_index=True)[1][group] for group in (of_id, of_place))
-    repeats = has_id & (file != file[first_of_id])
-    repeats |= ~(has_id & has_id[first_of_place]) & (file != file[first_of_place])
-    return pd.Series(repeats, by_file.index)[rows.index].to_numpy()
+    of_id, of_place = (
+        by_file.groupby(keys, dropna=False)[["received_from", "has_id"]].transform("first")
+        for keys in (["date", "source_id"], ["second", "east", "north", "gunshot_type"])
+    )
+    repeats = by_file["has_id"] & (by_file["received_from"] != of_id["received_from"])
+    repeats |= ~(by_file["has_id"] & of_place["has_id"]) & (by_file["received_from"] != of_place["received_from"])
+    return repeats[rows.index].to_numpy()
 
 
 def _tidy(rows: pa.Table, city: City) -> pa.Table:
     """`CLEANED_SCHEMA` of usable rows by day and time, with the `date` and the type `AS_SPELLED`."""
     dates = dates_of(rows)
-    starts = np.flatnonzero(np.r_[True, dates[1:] != dates[:-1]][: len(dates)])
-    days, alerts = dates[starts], np.diff(np.r_[starts, len(dates)])
-    if len(days) and alerts.max() > MAX_ALERTS_A_DAY:
+    _, first_of_day, day_at = np.unique(dates, return_index=True, return_inverse=True)
+    place = np.arange(len(dates)) - first_of_day[day_at]
+    if place.max(initial=0) >= MAX_ALERTS_A_DAY:
         raise ValueError(
-            f"City {city.name}, {days[alerts.argmax()]}: {alerts.max():,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can "
+            f"City {city.name}, {dates[place.argmax()]}: {place.max() + 1:,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can "
             "be numbered. Check the source: a whole file may carry one date."
         )
-    user_id = np.repeat(_yyyymmdd(days) * 100_000 - starts, alerts) + np.arange(len(dates))
+    yyyymmdd = (dates.astype("datetime64[Y]").astype(np.int64) + 1970) * 10_000 + month_days(dates)
+    user_id = yyyymmdd * 100_000 + place
     longitude, latitude = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()
     codes = type_codes(rows["gunshot_type"], city)
     gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
@@ -294,7 +293,7 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
         "gunshot_type": codes,
         "rounds": rows["rounds"],
         "incident_id": incident_id,
-        "is_holiday_fireworks": np.repeat(is_holiday_fireworks(days), alerts) & gunshot,
+        "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
     }
     metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, "cleaned_alerts")}
     fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
@@ -313,7 +312,3 @@ def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDA
 def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """Booleans with null as false, shape (rows,)."""
     return column.fill_null(False).to_numpy(zero_copy_only=False)
-
-
-def _yyyymmdd(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    return (days.astype("datetime64[Y]").astype(np.int64) + 1970) * 10_000 + month_days(days)
