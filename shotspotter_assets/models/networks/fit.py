@@ -3,13 +3,13 @@
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
@@ -49,9 +49,7 @@ def fit_network(
     config: NetworkConfig,
     lead: int = 1,
     own_maps: Sequence[int] = TYPED_LAYERS,
-    backups: Path | None = None,
-    log: Callable[[str], None] = lambda _: None,
-    after_epoch: Callable[[int, float], None] | None = None,
+    context: FitContext = NO_CONTEXT,
     start: np.ndarray | None = None,
     kept: np.ndarray | None = None,
 ) -> TrainedNetwork:
@@ -68,10 +66,8 @@ def fit_network(
         config: All settings.
         lead: Days from the last day of an input window to its target day.
         own_maps: Layers that have a map beside that of any alert.
-        backups: Folder for backups: a killed training with the same arguments goes on after its last finished epoch; its
-            early stopping counts from there.
-        log: Takes one line per epoch.
-        after_epoch: Takes the number of each finished epoch, from 1, and its validation loss; may raise to stop.
+        context: A killed training with the same arguments goes on from its `backups` after its last finished epoch; its early
+            stopping counts from there. `log` takes a line per epoch.
         start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
         kept: Whether a day is a target, (days,); all by default.
 
@@ -97,12 +93,12 @@ def fit_network(
 
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
         took = time.monotonic() - began
-        log(
+        context.log(
             f"epoch {epoch + 1}/{config.epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
             f"learning rate {logs['learning_rate']:.2g}, {took:.0f} s so far"
         )
-        if after_epoch is not None:
-            after_epoch(epoch + 1, float(logs["val_loss"]))
+        if context.after_epoch is not None:
+            context.after_epoch(epoch + 1, float(logs["val_loss"]))
 
     stopping = keras.callbacks.EarlyStopping(patience=config.patience, restore_best_weights=True)
     callbacks = [
@@ -113,12 +109,12 @@ def fit_network(
         ),
         keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
     ]
-    if backups is not None:
+    if context.backups is not None:
         # The folder's name holds a hash of all that decides how a training goes on: another one starts anew.
         arguments = [config.model_dump(), *map(repr, (train, validation, lead, own_maps, counts.shape, counts.dtype))]
         arrays = [b"" if one is None else one.tobytes() for one in (counts, in_coverage, start, kept)]
         key = sha256(json.dumps(arguments), *arrays)[:16]
-        callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backups / key), double_checkpoint=True))
+        callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(context.backups / key), double_checkpoint=True))
     fitted = twin.fit(
         batches, validation_data=held_out, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0
     )

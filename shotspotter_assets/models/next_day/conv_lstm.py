@@ -146,9 +146,7 @@ class NetworkForecaster(Forecaster):
             self.config,
             history.lead,
             own_maps(history.city),
-            context.backups,
-            context.log,
-            context.after_epoch,
+            context,
             start,
             kept,
         )

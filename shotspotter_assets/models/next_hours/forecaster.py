@@ -67,7 +67,10 @@ class HourlyForecaster:
 
         Raises:
             HourlyHistoryError: there is nothing to learn.
+            ValueError: a horizon is not among `HORIZONS`.
         """
+        if not set(self.horizons) <= set(HORIZONS):
+            raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {self.horizons}.")
         if not (train and validation):
             raise HourlyHistoryError(
                 f"City {history.city.name}: {len(train)} training hours and {len(validation)} validation hours among the "

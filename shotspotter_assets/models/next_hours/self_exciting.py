@@ -7,30 +7,30 @@ not, the intensity is linear, so that only occupied hours need to be looked at o
 """
 
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import Singles, decay_of, exponential_mean, smoothing_weights, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.baseline import (
-    Fold,
-    HourlyBaseline,
-    background_rate,
-    burst_scale,
-    occurrence,
-)
 from shotspotter_assets.models.next_hours.features import NEAR_WIDTHS, hour_profile
-from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
+from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
 
-TRIGGER_HALF_LIVES_HOURS: Final = (0.5, 1.0, 3.0)
+TRIGGER_HALF_LIFE_HOURS: Final = 1.0
+HALF_LIFE_DAYS: Final = 60
+RECENT_SHARE: Final = 0.8
+WHOLE_SHARE: Final = 0.1
+"""Of the mixture of `background_rate`: best on the validation hours of Washington DC and Oakland."""
+MIN_HOURLY_RATE: Final = 1e-7
+"""Nothing is impossible where nothing has happened yet."""
 MAX_FIT_HOURS: Final = 2 * 8766
 """The process is fitted on the last two years: its few numbers need no more."""
 INITIAL_STRENGTHS: Final = (0.8, 0.03, 0.03)
+SCALE_STEPS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -39,65 +39,79 @@ class FittedSelfExciting:
 
     horizon: int
     profile: Numbers
-    half_life: float
     strengths: Numbers
     scale: float
 
     def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        rate = _rate_at(history, issues)
-        return occurrence(self.expected(history, issues, rate), self.scale)
+        return occurrence(self.expected(history, issues), self.scale)
 
-    def expected(self, history: HourlyHistory, issues: Indexes, rate: Array) -> Array:
-        """Expected occupied hours within the horizon, with what the hours ahead trigger themselves; (issues, cells).
-
-        Args:
-            rate: of the background at the issues, shape (issues, cells).
-        """
+    def expected(self, history: HourlyHistory, issues: Indexes) -> Array:
+        """Expected occupied hours within the horizon, with what the hours ahead trigger themselves; (issues, cells)."""
         hours = span(issues)
         near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
-        own = _excitation(history, hours, self.half_life)[issues - hours.start].astype(np.float64)
-        steady = self.strengths[0] * rate
+        steady = self.strengths[0] * background_rate(history, hours)[issues - hours.start]
+        own = _excitation(history, hours)[issues - hours.start].astype(np.float64)
         total = np.zeros_like(own)
         for step in range(self.horizon):
             now = steady * self.profile[history.clock.hour_of_week[issues + step], None]
             now = now + self.strengths[1] * own + self.strengths[2] * (own @ near.T)
             total += now
-            own = own * 2.0 ** (-1 / self.half_life) + now
+            own = own * decay_of(TRIGGER_HALF_LIFE_HOURS) + now
         return total
 
 
-class SelfExciting(HourlyBaseline):
+class SelfExciting(HourlyForecaster):
     """See the module."""
 
     name: ClassVar[str] = "self_exciting"
     model: ClassVar[type[Any]] = FittedSelfExciting
+    is_baseline: ClassVar[bool] = True
 
-    def _fit_horizon(self, fold: Fold) -> tuple[FittedSelfExciting, FittedSelfExciting]:
-        history, train = fold.history, fold.train
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
         ordinary = ~history.clock.fireworks[recent.start : recent.stop]
-        occupied = history.occupied[recent.start : recent.stop][ordinary]
         level = hour_profile(history, recent)[history.clock.hour_of_week[recent.start : recent.stop], None]
-        steady = (background_rate(history, recent) * level).astype(np.float32)[ordinary]
-        near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
-        profile = hour_profile(history, train)
-        rate, positives = _rate_at(history, fold.issues), fold.observed.sum()
-        tried = []
-        for half_life in TRIGGER_HALF_LIVES_HOURS:
-            own = _excitation(history, recent, half_life)
-            strengths = _likeliest([steady, own[ordinary], (own @ near.T)[ordinary]], occupied)
-            fitted = FittedSelfExciting(fold.horizon, profile, half_life, strengths, 1.0)
-            expected = fitted.expected(history, fold.issues, rate)
-            scale = burst_scale(expected, positives)
-            tried.append((fold.loss(occurrence(expected, scale)), replace(fitted, scale=scale)))
-        best = min(tried, key=itemgetter(0))[1]
-        return best, replace(best, profile=hour_profile(history, fold.both))
+        steady = (background_rate(history, recent) * level).astype(np.float32)
+        own, near = _excitation(history, recent), smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
+        parts = [part[ordinary] for part in (steady, own, own @ near.T)]
+        strengths = _likeliest(parts, history.occupied[recent.start : recent.stop][ordinary])
+        of_train, of_both = (hour_profile(history, range(train.start, stop)) for stop in (train.stop, validation.stop))
+        pairs = {}
+        for horizon in self.horizons:
+            issues = history.issues(validation, horizon)
+            unscaled = FittedSelfExciting(horizon, of_train, strengths, 1.0)
+            scale = burst_scale(unscaled.expected(history, issues), history.occupied_within(horizon)[issues].sum())
+            pairs[horizon] = replace(unscaled, scale=scale), replace(unscaled, scale=scale, profile=of_both)
+        return pairs
 
 
-def _rate_at(history: HourlyHistory, issues: Indexes) -> Array:
-    hours = span(issues)
-    return background_rate(history, hours)[issues - hours.start]
+def background_rate(history: HourlyHistory, hours: range) -> Array:
+    """Expected occupied hours in an hour, without the hour of week; shape (len(hours), cells).
+
+    A mixture of the cell's recent rate, its whole history and the city's recent rate.
+    """
+    occupied = history.occupied[: hours.stop].astype(np.float32)
+    recent = exponential_mean(occupied, HALF_LIFE_DAYS * DAY_HOURS, before=hours)
+    whole, city = exponential_mean(occupied, np.inf, before=hours), recent.mean(axis=1, keepdims=True)
+    mixture = RECENT_SHARE * recent + WHOLE_SHARE * whole + (1 - RECENT_SHARE - WHOLE_SHARE) * city
+    return np.maximum(mixture, MIN_HOURLY_RATE).astype(np.float64)
+
+
+def occurrence(expected: npt.NDArray[np.floating], scale: float) -> Array:
+    """Probability of at least one occupied hour, given the expected number: 1 - exp(-scale * expected)."""
+    return -np.expm1(-scale * expected)
+
+
+def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
+    """The scale with which `occurrence` sums to the number of `positives`.
+
+    Alerts of a cell come in bursts, so fewer horizons have one than their mean would give.
+    """
+    scale = 1.0
+    for _ in range(SCALE_STEPS if positives else 0):
+        scale *= positives / float(occurrence(expected, scale).sum())
+    return scale
 
 
 def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
@@ -115,7 +129,8 @@ def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
     return np.exp(minimize(loss, np.log(INITIAL_STRENGTHS), jac=True, method="L-BFGS-B", bounds=[(-12, 3)] * 3).x)
 
 
-def _excitation(history: HourlyHistory, hours: range, half_life: float) -> npt.NDArray[Any]:
+def _excitation(history: HourlyHistory, hours: range) -> npt.NDArray[Any]:
     """Sum (float32) over the hours before each of `hours` of a^(hours gone by) x, shape (len(hours), cells)."""
     occupied = history.occupied[: hours.stop].astype(np.float32)
-    return exponential_mean(occupied, half_life, before=hours) / np.float32(1 - decay_of(half_life))
+    mean = exponential_mean(occupied, TRIGGER_HALF_LIFE_HOURS, before=hours)
+    return mean / np.float32(1 - decay_of(TRIGGER_HALF_LIFE_HOURS))

@@ -69,10 +69,6 @@ class Incidents:
         chosen = slice(*np.searchsorted(self.seconds, [first, stop]))
         return Incidents(self.seconds[chosen], self.metres[chosen], self.places[chosen])
 
-    def begun_by(self, instant: datetime) -> "Incidents":
-        """Those that had begun by an instant, which has a zone."""
-        return self.within(-np.inf, np.nextafter(instant.astimezone(UTC).timestamp(), np.inf))
-
     def begun_since(self, instant: datetime) -> "Incidents":
         """Those that began at an instant, which has a zone, or later."""
         return self.within(instant.astimezone(UTC).timestamp(), np.inf)

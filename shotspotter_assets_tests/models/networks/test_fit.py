@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import shotspotter_assets
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.networks.config import NetworkConfig
 from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, TrainedNetwork, fit_network, predict_network
 
@@ -58,7 +59,7 @@ def test_stops_early_and_cuts_the_learning_rate() -> None:
 
 def test_seed_determines_the_weights_and_backups_are_deleted(tmp_path: Path) -> None:
     short = CONFIG.model_copy(update={"epochs": 1, "dropout": 0.1})
-    first, second = (fit(short, backups=tmp_path) for _ in range(2))
+    first, second = (fit(short, context=FitContext(backups=tmp_path)) for _ in range(2))
     for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert fit(short.model_copy(update={"seed": 1})).history["loss"] != first.history["loss"]
@@ -68,9 +69,11 @@ def test_seed_determines_the_weights_and_backups_are_deleted(tmp_path: Path) -> 
 CHILD = """
 import os, signal, sys
 from pathlib import Path
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets_tests.models.networks.test_fit import fit
 
-fit(backups=Path(sys.argv[1]), after_epoch=lambda epoch, loss: epoch == 3 and os.kill(os.getpid(), signal.SIGKILL))
+after_epoch = lambda epoch, loss: epoch == 3 and os.kill(os.getpid(), signal.SIGKILL)
+fit(context=FitContext(backups=Path(sys.argv[1]), after_epoch=after_epoch))
 """
 
 
@@ -81,7 +84,7 @@ def test_killed_training_goes_on_after_its_last_epoch(learned: TrainedNetwork, t
     )
     assert killed.returncode == -signal.SIGKILL
     epochs: list[int] = []
-    resumed = fit(backups=tmp_path, after_epoch=lambda epoch, _: epochs.append(epoch))
+    resumed = fit(context=FitContext(backups=tmp_path, after_epoch=lambda epoch, _: epochs.append(epoch)))
     assert resumed.resumed_from_epoch == 3
     assert epochs[0] == 4
     assert resumed.history["val_loss"][0] < learned.history["val_loss"][0]
@@ -93,9 +96,10 @@ def test_other_settings_start_anew(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(backups=tmp_path, after_epoch=stop)
+        fit(context=FitContext(backups=tmp_path, after_epoch=stop))
     assert list(tmp_path.iterdir())
-    assert fit(CONFIG.model_copy(update={"epochs": 1, "seed": 1}), backups=tmp_path).resumed_from_epoch == 0
+    other = fit(CONFIG.model_copy(update={"epochs": 1, "seed": 1}), context=FitContext(backups=tmp_path))
+    assert other.resumed_from_epoch == 0
 
 
 def test_sees_the_past_only(learned: TrainedNetwork) -> None:

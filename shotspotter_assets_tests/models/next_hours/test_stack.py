@@ -93,7 +93,7 @@ def test_a_member_that_knows_nothing_loses_its_weight():
     random = np.random.default_rng(1).permuted(TRUTH, axis=1)
     stack = stack_of(next_hours=random, self_exciting=TRUTH)
     assert stack.settings["1h"]["weights"]["next_hours"] < 0.1 < stack.settings["1h"]["weights"]["self_exciting"]
-    assert stack.in_words["1h"].startswith("self_exciting 9")
+    assert stack.settings["1h"]["in_words"].startswith("self_exciting 9")
 
 
 def test_the_level_follows_a_city_that_changes():
@@ -112,7 +112,7 @@ def test_the_weights_of_an_hour_rest_on_weeks_that_are_over():
     # The last hour before an issue may be running, so the week counts from the hour after.
     assert changed[0] == cut + WEEK_HOURS + 1 - LATER.start
     noise[JUDGED.start + 3 * WEEK_HOURS :] = 1
-    assert stack_of(replace(PAST, counts=noise), next_hours=TRUTH, self_exciting=FLAT).in_words != stack.in_words
+    assert stack_of(replace(PAST, counts=noise), next_hours=TRUTH, self_exciting=FLAT).settings != stack.settings
 
 
 def test_hours_that_are_forecast_one_by_one_have_the_weights_of_all_of_them():
