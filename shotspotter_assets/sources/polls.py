@@ -124,10 +124,10 @@ def _poll_landed(
             if isinstance(rows, SourceError):
                 unreadable[path] = Unreadable(versions[path], str(rows))
             else:
-                days = _days_of(folder, path, rows, last)
-                found |= {(path, day): version for day, version in days.items()}
+                versions_of_days = _days_of(folder, path, rows, last)
+                found |= {(path, day): version for day, version in versions_of_days.items()}
                 read.add(path)
-                spans += days if folder.source.file_date is None else ()
+                spans += versions_of_days if folder.source.file_date is None else ()
             if monotonic() > until:
                 break
     if unreadable != before:

@@ -137,7 +137,8 @@ def _clock(text: "pd.Series[str]", half: "pd.Series[str]") -> "pd.Series[pd.Time
     clock = text.str.replace(",", ".").mask(text.eq(""), "00:00").str.replace(r"^(\d:)", r"0\1", regex=True)
     times = _parsed("1970-01-01T" + clock, ["ISO8601"]) - EPOCH
     hour, noon, is_half = pd.Timedelta(hours=1), pd.Timedelta(hours=12), half.ne("")
-    shown = times.mask(is_half, times % noon + noon * half.str.upper().eq("P").astype(int))
+    halves = half.str.upper().eq("P").astype(int) - (is_half & times.ge(noon)).astype(int)
+    shown = times + halves * noon
     return shown.where(~is_half | times.between(hour, noon + hour, inclusive="left"))
 
 

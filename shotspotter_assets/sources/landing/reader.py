@@ -106,19 +106,21 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
     """The rows of each file (`RAW_SCHEMA`), or why they cannot be read, in the order of the tasks."""
     left, attempts, city = list(batch.tasks), 0, batch.city
     while left:
-        process = _acquire()
+        process, is_idle = _acquire(), False
         try:
             for line in _answers(process, replace(batch, tasks=tuple(left))):
                 task, error, attempts = left.pop(0), json.loads(line), 0
                 yield task, SourceError(error) if error else feather.read_table(str(task.rows), memory_map=False)
                 task.rows.unlink(missing_ok=True)
-            if not left:
-                _release(process)
-                return
-            code = process.wait()
+            is_idle = not left
+            code = 0 if is_idle else process.wait()
         finally:
-            if process not in _idle:
+            if is_idle and not _idle:
+                _idle.append(process)
+            else:
                 _end(process)
+        if not left:
+            return
         attempts += 1
         if -code == signal.SIGALRM:
             reason = f"within the {city.limits.seconds:g} s that limits.seconds allows"
@@ -170,11 +172,6 @@ def _acquire() -> Process:
     )
 
 
-def _release(process: Process) -> None:
-    if not _idle:
-        _idle.append(process)
-
-
 def _end(process: Process) -> None:
     process.kill()
     process.communicate()
@@ -188,12 +185,13 @@ def _end_idle() -> None:
 
 def main() -> None:
     """Read the files of the batches on standard input; write a line with the error, or null, for each."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    batches, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # the kernel ends this process first
-    while select.select([sys.stdin], [], [], MAX_IDLE_SECONDS)[0] and sys.stdin.buffer.peek(1):
-        batch: Batch = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
+    while select.select([batches], [], [], MAX_IDLE_SECONDS)[0] and batches.peek(1):
+        batch: Batch = pickle.load(batches)  # noqa: S301  # from the process that started this one
         with suppress(OSError, ValueError):  # a lower limit of the machine stays
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
             resource.setrlimit(resource.RLIMIT_DATA, (batch.city.limits.memory_mb * MEGABYTE, hard))

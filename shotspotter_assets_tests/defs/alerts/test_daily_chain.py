@@ -190,7 +190,7 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 275
-    assert {path.name for path in store.glob("[!.]*/**/*") if path.is_file()} == {
+    assert {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()} == {
         "alerts.parquet",
         "rejected.parquet",
         "grid.parquet",

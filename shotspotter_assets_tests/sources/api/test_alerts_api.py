@@ -73,17 +73,6 @@ def test_every_style_of_paging_returns_the_whole_range(style: str) -> None:
     assert raw["as_received"].null_count == 30
 
 
-@pytest.mark.parametrize(("style", "first", "last"), [("page", 1, 1), ("offset", 3, 3), ("cursor", 3, 6)])
-def test_rows_of_a_day_do_not_depend_on_the_range(style: str, first: int, last: int) -> None:
-    first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
-    with serving(Alerts(ALERTS, TOKEN).routes) as server:
-        whole = feed(server, style).read(FIRST, LAST).to_pandas()
-        part = feed(server, style).read(first_day, last_day).to_pandas()
-    expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(part.drop(columns="received_at"), expected.drop(columns="received_at"))
-    assert len(part) >= 3
-
-
 def test_the_latest_version_counts_and_withdrawn_alerts_are_left_out() -> None:
     versions = [
         alert("a0", TIMES[0], "MG", issued="2024-03-02T00:00:00Z", version=10),

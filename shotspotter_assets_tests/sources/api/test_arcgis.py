@@ -80,19 +80,6 @@ def test_a_token_is_sent_with_every_question_and_never_written(sent: dict[str, s
         ArcgisLayer(unset.city, unset.source).read(FIRST, LAST)
 
 
-@pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8)])
-def test_rows_of_a_day_depend_on_neither_range_nor_paging(first: int, last: int) -> None:
-    first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
-    with serving(Arcgis(MANY).routes) as server:
-        whole = layer(server).read(FIRST, LAST).to_pandas()
-    with serving(Arcgis(MANY, 40).routes) as other:
-        part = layer(other).read(first_day, last_day).to_pandas()
-    expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
-    unlike = ["received_at", "received_from"]
-    pd.testing.assert_frame_equal(part.drop(columns=unlike), expected.drop(columns=unlike))
-    assert len(part) > 60
-
-
 def test_times_are_utc_and_the_question_has_a_day_more_on_each_side() -> None:
     table = features(
         DATETIME=["2018-03-05T04:59:59", "2018-03-05T05:00:00", "2018-03-06T04:59:59", "2018-03-06T05:00:00"]
