@@ -87,7 +87,7 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
         assert (shown["lead"], shown["last_known"]) == (record.lead, str(record.last_known))
         forecast = chain.forecast(DAY)
         assert lead_of(forecast) == record.lead
-        assert len(set(forecast["horizon"].to_pylist())) == (6 if days_late == 0 else 1)
+        assert len(set(forecast["horizon"].to_pylist())) == (4 if days_late == 0 else 1)
         assert ("days after 2023-12-08 are not known" in record.hours) == bool(days_late)
         widths[days_late] = serving.level[1] - serving.level[0]
         assert chain.read("patrol_plans", DAY, "plan.parquet")["units"].to_numpy().sum() == 4
