@@ -6,12 +6,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.usual import MIN_SILENT_DAYS, Usual, probability_of_silence, usual_volume
+from shotspotter_assets.quality.usual import MIN_SILENT_DAYS
 from shotspotter_assets.sources.known_days import MIN_CHANCE, learned_days_late, silence_chance
 from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets.storage.file_names import ALERTS_FILE, QUALITY, RHYTHM_FILE
@@ -32,51 +32,28 @@ MAX_FILES_SHOWN: Final = 5
 class Rhythm(BaseModel):
     """Usual volume and lateness of a city, from its newest stored days."""
 
-    model_config = ConfigDict(ser_json_inf_nan="constants")
-
     newest: date
     """The last day with alerts."""
     counts: list[int]
     """Alerts of the days up to `newest`; 0 for a day that is not stored."""
-    mean: float
-    """Usual alerts of the last stored day; NaN where the history is too short, as for the next two."""
-    quiet_mean: float
-    """See `Usual`; of the day after `newest` if it is stored, else of `newest`."""
-    dispersion: float
     days_late: int | None
     """Usual delay of a day's rows, learned from their times of arrival; None where it is not known."""
-
-    @classmethod
-    def of(cls, usual: Usual, days_late: int | None = None) -> "Rhythm | None":
-        """The rhythm of a volume by day; None if no day has alerts."""
-        with_alerts = np.flatnonzero(usual.counts > 0)
-        if len(with_alerts) == 0:
-            return None
-        newest = int(with_alerts[-1])
-        after = min(newest + 1, len(usual.days) - 1)
-        return cls(
-            newest=usual.days[newest],
-            counts=np.nan_to_num(usual.counts[: newest + 1]).astype(int).tolist(),
-            mean=float(usual.mean[-1]),
-            quiet_mean=float(usual.quiet_mean[after]),
-            dispersion=float(usual.dispersion[after]),
-            days_late=days_late,
-        )
 
 
 def keep_rhythm(store: Store, city: City) -> Rhythm | None:
     """Learn the rhythm of the stored raw alerts, and store it; None without alerts."""
+    stored = store.days_present("raw_alerts", city.name, ALERTS_FILE)
+    last = max(stored, default=city.start)
+    first = last - timedelta(days=RHYTHM_DAYS)
+    rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, first, last, ["received_at"])
     rhythm = None
-    stored = sorted(store.days_present("raw_alerts", city.name, ALERTS_FILE))
-    if stored:
-        days = days_between(max(stored[0], stored[-1] - timedelta(days=RHYTHM_DAYS)), stored[-1])
-        rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1], ["received_at"])
-        assert rows is not None
-        counts = rows_by_day(dates_of(rows), days)
-        usual = usual_volume({day: counts[day] for day in stored if day >= days[0]}, days, city)
+    if rows is not None and len(rows):
+        dates = dates_of(rows)
+        newest = dates.max().astype(date)
+        counts = rows_by_day(dates, days_between(dates.min().astype(date), newest))
         # Simulated alerts come whenever they are requested.
-        late = None if city.source.kind == "simulated" else learned_days_late(dates_of(rows), rows["received_at"], city)
-        rhythm = Rhythm.of(usual, late)
+        late = None if city.source.kind == "simulated" else learned_days_late(dates, rows["received_at"], city)
+        rhythm = Rhythm(newest=newest, counts=list(counts.values()), days_late=late)
     content = b"null" if rhythm is None else rhythm.model_dump_json().encode()
     store.write_bytes(Partition(QUALITY, city.name), RHYTHM_FILE, content)
     return rhythm
@@ -104,19 +81,19 @@ def alerts_on_time(rhythm: Rhythm | None, city: City, yesterday: date, last_issu
     complete = city.publication.complete_through(yesterday + timedelta(days=1))
     due = yesterday - timedelta(days=rhythm.days_late or 0) if complete is None else complete
     late, silence = (due - rhythm.newest).days, (yesterday - rhythm.newest).days
-    is_late = late >= MIN_SILENT_DAYS and _is_improbable(rhythm, late)
+    counts = np.array(rhythm.counts)
+    is_late = late >= MIN_SILENT_DAYS and silence_chance(counts, late) < MAX_CHANCE
     if is_late and late > ENDED_DAYS:
         return Finding(True, f"The source has ended: its last alerts are of {rhythm.newest}.")
     # However plausible a silence is, days whose alerts are not due yet are unknown.
-    is_plausible = silence_chance(np.array(rhythm.counts), silence) >= MIN_CHANCE
-    last_known = max(rhythm.newest, due) if is_plausible else rhythm.newest
+    last_known = max(rhythm.newest, due) if silence_chance(counts, silence) >= MIN_CHANCE else rhythm.newest
     lead = (yesterday - last_known).days + 1
     messages, numbers = [], dict[str, float | int | str]()
     if is_late:
         numbers["days_late"] = late
         messages.append(
-            f"No alerts for {late} days, usual are {rhythm.mean:.1f} a day. Check whether the publisher has newer alerts and "
-            "whether raw_alerts was materialised for the last days; forecasts rest on old data."
+            f"No alerts for {late} days, usual are {counts.mean():.1f} a day. Check whether the publisher has newer alerts and "
+            "whether raw_alerts was materialised for the last days."
         )
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         numbers["lead"] = lead
@@ -140,14 +117,7 @@ def readable_files(files: Mapping[str, Unreadable]) -> Finding:
     bad = [f"{PurePosixPath(path).name} ({file.error})" for path, file in sorted(files.items()) if not file.is_folder]
     more = len(bad) - MAX_FILES_SHOWN
     left_out = (
-        f"{len(bad)} landed files are left out until they are replaced or removed, or the city's file describes them: "
+        f"{len(bad)} landed files are left out until they are replaced, removed or described by the city's file: "
         f"{'; '.join(bad[:MAX_FILES_SHOWN])}{f'; and {more} more' if more > 0 else ''}."
     )
     return Finding(False, " ".join([*([left_out] if bad else []), *folders]), {"unreadable": len(files)})
-
-
-def _is_improbable(rhythm: Rhythm, silence: int) -> bool:
-    """Whether chance does not explain a silence, in days. Without enough history any silence counts."""
-    if not np.isfinite(rhythm.quiet_mean * rhythm.dispersion):
-        return True
-    return probability_of_silence(rhythm.quiet_mean, rhythm.dispersion, silence) < MAX_CHANCE

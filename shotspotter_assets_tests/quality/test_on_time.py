@@ -4,33 +4,28 @@ from datetime import date, timedelta
 
 import pytest
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.on_time import Rhythm, alerts_on_time, readable_files
-from shotspotter_assets.quality.usual import usual_volume
 from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets_tests.quality.sound_city import CITY
 
-YEAR = days_between(date(2024, 1, 1), date(2024, 12, 31))
-LOUD = usual_volume(dict.fromkeys(YEAR, 10), YEAR, CITY)
-QUIET = usual_volume({day: day.toordinal() % 5 // 4 for day in YEAR}, YEAR, CITY)
+NEWEST = date(2024, 12, 31)
+LOUD, QUIET = [10] * 120, [int(at % 5 == 4) for at in range(120)]
 
 
-def after(days: int, usual=LOUD, days_late: int | None = None, issued: date | None = None, **rule: int) -> Finding:
+def after(days: int, counts=LOUD, days_late: int | None = None, issued: date | None = None, **rule: int) -> Finding:
     """The finding so many days after the last alerts of a city that publishes by a rule."""
-    rhythm = Rhythm.of(usual, days_late)
-    assert rhythm is not None
-    kept = Rhythm.model_validate_json(rhythm.model_dump_json())
+    rhythm = Rhythm(newest=NEWEST, counts=counts, days_late=days_late)
     city = CITY.model_copy(update={"publication": Publication(**rule)})
-    return alerts_on_time(kept, city, rhythm.newest + timedelta(days=days), issued)
+    return alerts_on_time(rhythm, city, NEWEST + timedelta(days=days), issued)
 
 
 def test_a_loud_city_is_late_after_days_that_a_quiet_one_may_be_silent() -> None:
     assert after(0).passed
     assert after(6).numbers == {"days_late": 6}
     assert after(6, QUIET).passed
-    assert alerts_on_time(None, CITY, YEAR[-1]).passed
+    assert alerts_on_time(None, CITY, NEWEST).passed
 
 
 def test_a_source_that_is_silent_for_a_year_has_ended() -> None:
@@ -40,21 +35,15 @@ def test_a_source_that_is_silent_for_a_year_has_ended() -> None:
 
 @pytest.mark.parametrize("days_of_history", [31, 45, 100])
 def test_a_young_city_that_falls_silent_is_late(days_of_history: int) -> None:
-    days = YEAR[7 : 7 + days_of_history]
-    assert after(30, usual_volume(dict.fromkeys(days, 10), days, CITY)).numbers["days_late"] == 30
+    assert after(30, [10] * days_of_history).numbers["days_late"] == 30
 
 
 @pytest.mark.parametrize(("days_late", "passed"), [(10, True), (3, False)])
 def test_days_that_are_not_due_yet_are_not_late(days_late: int, passed: bool) -> None:
     assert after(10, days_late=days_late).passed == passed, "as learned"
-    assert (
-        alerts_on_time(
-            Rhythm.of(LOUD),
-            CITY.model_copy(update={"publication": Publication(days_late=days_late)}),
-            YEAR[-1] + timedelta(days=10),
-        ).passed
-        == passed
-    ), "by the rule"
+    due = date(2025, 1, 10)
+    city = CITY.model_copy(update={"publication": Publication(days_late=days_late)})
+    assert alerts_on_time(Rhythm(newest=NEWEST, counts=LOUD, days_late=None), city, due).passed == passed, "by the rule"
 
 
 def test_a_last_known_day_that_is_too_old_for_a_forecast_is_named() -> None:
@@ -62,7 +51,7 @@ def test_a_last_known_day_that_is_too_old_for_a_forecast_is_named() -> None:
     assert found.numbers == {"lead": 21}
     assert "the day to forecast is 21 days after the last known day" in found.message
     assert after(20, days_late=60, longest_lead=21).passed
-    quiet = after(20, QUIET, days_late=60, issued=YEAR[-1])
+    quiet = after(20, QUIET, days_late=60, issued=NEWEST)
     assert quiet.numbers == {"lead": 21}
     assert "the forecast issued on 2024-12-31 is out of date" in quiet.message
 
