@@ -1,12 +1,9 @@
 """The evaluation of one fold: forecasts of its test days by its own models and every baseline, scores, and the report."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
@@ -21,37 +18,6 @@ from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.registry import forecaster
-
-
-@dataclass(frozen=True)
-class EvaluatedFold:
-    """The record of a fold's own models, and the city's days to the last test day with the coverage of that record."""
-
-    record: FoldRecord
-    history: History
-
-    @cached_property
-    def windows(self) -> tuple[range, range, range]:
-        """(training, validation, test) as indexes of the history's days."""
-        return self.record.windows(len(self.history.counts))
-
-    @property
-    def cutoff(self) -> int:
-        """Index of the first test day."""
-        return self.windows[2].start
-
-    @property
-    def test_days(self) -> npt.NDArray[np.datetime64]:
-        """Shape (test days,); as in `observed` (test days, covered cells) and `alerts` (test days, rows, columns)."""
-        return self.history.days()[self.cutoff :]
-
-    @property
-    def observed(self) -> npt.NDArray[np.bool_]:
-        return self.history.observed[self.cutoff :]
-
-    @property
-    def alerts(self) -> npt.NDArray[np.integer]:
-        return self.history.alerts[self.cutoff :]
 
 
 class FoldReport(BaseModel):
@@ -73,19 +39,19 @@ class FoldReport(BaseModel):
 
 
 def fold_forecasts(
-    files: Mapping[str, Mapping[str, bytes]], fold: EvaluatedFold, log: Callable[[str], None]
+    files: Mapping[str, Mapping[str, bytes]], record: FoldRecord, history: History, log: Callable[[str], None]
 ) -> dict[str, ModelForecast]:
     """Forecasts of the test days by model: the fold's own models from their `files`, then the baselines.
 
-    Baselines that are members of a stored combination are taken from it.
+    Baselines that are members of a stored combination are taken from it. `history` ends with the last test day.
 
     Raises:
         ValueError: the days before the cutoff, or their factors, are not those that the models were trained on.
         ValueError: covered cells are never, or always, occupied before the cutoff.
     """
-    record, history, (train, validation, test) = fold.record, fold.history, fold.windows
+    train, validation, test = record.windows(len(history.counts))
     key = model_partition(record.city, record.fold).key
-    if history.data_sha256(fold.cutoff) != record.data_sha256:
+    if history.data_sha256(test.start) != record.data_sha256:
         raise ValueError(
             f"The grid tensors or contributing factors before {record.fold} are not those that the models of {key} were "
             f"trained on; materialise fold_models for {key} again."
@@ -102,15 +68,18 @@ def fold_forecasts(
     return forecasts | fit_baselines(history, train, validation, test, log, members)
 
 
-def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tuple[FoldReport, ScoreTable, pa.Table]:
+def fold_report(
+    record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
+) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold.
 
     `models` are forecasts of the test days, `historical_mean` among them, each of shape (test days, covered cells).
     """
-    record, in_coverage, observed = fold.record, fold.history.in_coverage, fold.observed
+    test = record.windows(len(history.counts))[2]
+    observed, in_coverage = history.observed[test.start :], history.in_coverage
     # Kept as they are scored, so that the scores can be computed from the table alone.
     probabilities = {name: clip_probability(model.probability) for name, model in models.items()}
-    forecasts = forecasts_table(fold.test_days, np.nonzero(in_coverage), observed, probabilities)
+    forecasts = forecasts_table(history.days()[test.start :], np.nonzero(in_coverage), observed, probabilities)
     rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
     rows |= {(ALL, ALL, name, "seconds_to_train"): Score(model.seconds) for name, model in models.items()}
     report = FoldReport(
@@ -118,9 +87,9 @@ def fold_report(fold: EvaluatedFold, models: Mapping[str, ModelForecast]) -> tup
         fold=record.fold,
         train_days=record.train_days,
         validation_days=record.validation_days,
-        test_days=len(fold.test_days),
+        test_days=len(test),
         covered_cells=int(in_coverage.sum()),
-        alerts=int(fold.alerts[:, in_coverage].sum()),
+        alerts=int(history.alerts[test.start :, in_coverage].sum()),
         base_rate=float(observed.mean()),
         score_definitions=dict(SCORE_DEFINITIONS),
     )

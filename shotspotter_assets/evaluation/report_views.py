@@ -1,20 +1,19 @@
 """Rows of scores and pictures (PNG by name) of the reports, as the panels show them. The stored reports hold everything."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation import plots
-from shotspotter_assets.evaluation.fold_report import EvaluatedFold
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.scores import reliability
 from shotspotter_assets.evaluation.walk_forward_report import FOLD, WalkForwardReport
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.records import FoldRecord
 
-DRAWN_IN_FOLDS: Final = ("gradient_boosting", "logistic_regression", HISTORICAL_MEAN)
-"""Drawn beside the trained models; lines of all the others would hide each other."""
 Row = dict[str, Any]
 Pictures = dict[str, bytes]
 
@@ -28,21 +27,23 @@ def fold_rows(scores: ScoreTable) -> list[Row]:
     ]
 
 
-def fold_pictures(fold: EvaluatedFold, scores: ScoreTable, forecasts: pa.Table) -> Pictures:
-    """The forecast map of the first own model beside the alerts of a day, and reliability."""
-    trained, history, alerts = list(fold.record.models), fold.history, fold.alerts
-    drawn = [*trained, *(name for name in DRAWN_IN_FOLDS if name in scores.models() and name not in trained)]
+def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> Pictures:
+    """The forecast map of the first own model beside the alerts of a day, and the reliability of all own models."""
+    test = record.windows(len(history.counts))[2]
+    alerts, name = history.alerts[test.start :], next(iter(record.models))
     # The median day is neither a quiet one nor a firework one.
     shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
-    probability = forecasts[trained[0]].to_numpy().reshape(fold.observed.shape)[shown]
-    observed = observed_of(forecasts)
+    probability = forecasts[name].to_numpy().reshape(len(test), -1)[shown]
+    day = history.days()[test.start + shown].item()
+    curves = {
+        model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
+        for model in dict.fromkeys((*record.models, HISTORICAL_MEAN))
+    }
     return {
         "forecast": plots.forecast_beside_observed(
-            probability, alerts[shown], history.in_coverage, history.city.box, fold.test_days[shown].item(), trained[0]
+            probability, alerts[shown], history.in_coverage, history.city.box, day, name
         ),
-        "reliability": plots.reliability_curve(
-            {name: reliability(forecasts[name].to_numpy(), observed) for name in drawn}
-        ),
+        "reliability": plots.reliability_curve(curves),
     }
 
 

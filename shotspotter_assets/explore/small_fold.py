@@ -6,7 +6,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
+from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.fold_models import train_fold
 from shotspotter_assets.models.fold_windows import split_days
@@ -46,5 +46,5 @@ def train_small_fold(
     windows = split_days(len(before.days), VALIDATION_SHARE, getattr(settings, "days", 1))
     context = FitContext(read_shared(store, city, cutoff), log=print, changes={model: changes})
     record, files = train_fold(before, cutoff, windows, {model: settings}, context=context, config={})
-    evaluated = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
-    return fold_report(evaluated, fold_forecasts(files, evaluated, print))[2]
+    history = stored.daily(covered_mask(record.covered, city.shape))
+    return fold_report(record, history, fold_forecasts(files, record, history, print))[2]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
+from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
 from shotspotter_assets.evaluation.report_views import fold_rows
 from shotspotter_assets.models.fold_models import model_partition, read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
@@ -45,7 +45,8 @@ def arguments() -> dict[str, Any]:
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
     network = random.uniform(0, 0.3, (40, CELLS)).astype(np.float32)
     return {
-        "fold": EvaluatedFold(fold_record(CITY, {"filters": 8}), History(CITY, FIRST_DAY, counts(), COVERED)),
+        "record": fold_record(CITY, {"filters": 8}),
+        "history": History(CITY, FIRST_DAY, counts(), COVERED),
         "models": {
             NETWORK: ModelForecast(network, seconds=12.5),
             "never": ModelForecast(np.full((40, CELLS), 1e-6)),
@@ -58,7 +59,7 @@ def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path
     model, files = trained
     store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
     write_models(store, model_partition(CITY.name, record.fold), {NAME: files}, record.model_dump_json())
-    forecasts = fold_forecasts(read_models(store, record), EvaluatedFold(record, HISTORY), lines.append)
+    forecasts = fold_forecasts(read_models(store, record), record, HISTORY, lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
     assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
@@ -73,7 +74,7 @@ def test_baselines_of_a_combination_are_taken_from_it() -> None:
     files = forecaster("stack", settings).fit(HISTORY, TRAIN, VALIDATION).files()
     model = TrainedModel(settings={}, files=files_sha256(files), seconds_to_train=2.0)
     record = fold_record(CITY, models={"stack": model})
-    forecasts = fold_forecasts({"stack": files}, EvaluatedFold(record, HISTORY), print)
+    forecasts = fold_forecasts({"stack": files}, record, HISTORY, print)
     assert list(forecasts) == ["stack", *BASELINES]
     for name, expected in fit_baselines(HISTORY, TRAIN, VALIDATION, TEST).items():
         np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
@@ -85,7 +86,7 @@ def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, 
     model, files = trained
     stale = fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
     with pytest.raises(ValueError, match=r"materialise fold_models for made_up 2021-11-17 again"):
-        fold_forecasts({NAME: files}, EvaluatedFold(stale, HISTORY), print)
+        fold_forecasts({NAME: files}, stale, HISTORY, print)
     with pytest.raises(ValueError, match=NAME):
         read_models(Store(str(tmp_path)), fold_record(CITY, models={NAME: model}))
 
@@ -120,5 +121,5 @@ def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
     expected, _, _ = fold_report(**given)
     given = arguments()
-    given["fold"].history.counts[:, :, ~COVERED] = 3
+    given["history"].counts[:, :, ~COVERED] = 3
     assert fold_report(**given)[0] == expected

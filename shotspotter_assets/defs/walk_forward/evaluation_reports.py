@@ -55,7 +55,7 @@ def definitions(city: City) -> dg.Definitions:
 
         The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
         """
-        from shotspotter_assets.evaluation.fold_report import EvaluatedFold, fold_forecasts, fold_report
+        from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
         from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
         from shotspotter_assets.evaluation.report_files import fold_partition, write_report
         from shotspotter_assets.evaluation.report_views import fold_pictures
@@ -67,13 +67,12 @@ def definitions(city: City) -> dg.Definitions:
         _, tested = fold_days(city, cutoff)
         record = read_record(opened, city.name, cutoff)
         stored = CityHistory.load(opened, city, tested[-1]).complete()
-        fold = EvaluatedFold(record, stored.daily(covered_mask(record.covered, city.shape)))
-        report, scores, forecasts = fold_report(
-            fold, fold_forecasts(read_models(opened, record), fold, context.log.info)
-        )
+        history = stored.daily(covered_mask(record.covered, city.shape))
+        models = fold_forecasts(read_models(opened, record), record, history, context.log.info)
+        report, scores, forecasts = fold_report(record, history, models)
         context.log.info(f"{partition.key}: forecasting the next hours and the types, where the city has them")
         tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS_FILE: forecasts}
-        pictures = fold_pictures(fold, scores, forecasts)
+        pictures = fold_pictures(record, history, forecasts)
         with opened.alone(partition.asset, partition.city):
             for file, table in tables.items():
                 opened.write_table(partition, file, table)
