@@ -31,10 +31,6 @@ REMEDIES: Final = {
 """Keys of the city's file to correct, by reason."""
 
 
-class MostRowsRejectedError(ValueError):
-    """Most received rows cannot be used; the message has counts, reasons and remedies."""
-
-
 def refuse_mostly_rejected(city: City, cleaned: Sequence[CleanedDay], other_alerts: Callable[[], int]) -> None:
     """Refuse days whose share of rejected rows, all days together, exceeds `City.max_share_rejected`.
 
@@ -46,7 +42,7 @@ def refuse_mostly_rejected(city: City, cleaned: Sequence[CleanedDay], other_aler
         other_alerts: counts the alerts that are stored for other days.
 
     Raises:
-        MostRowsRejectedError: the share is larger.
+        ValueError: the share is larger.
     """
     account = sum((day.account for day in cleaned), start=NO_ROWS)
     rejected = Counter(account.rejected)
@@ -56,7 +52,7 @@ def refuse_mostly_rejected(city: City, cleaned: Sequence[CleanedDay], other_aler
         _is_most(rejected.total(), received, city) and _is_most(rejected.total(), received + other_alerts(), city)
     ):
         rows = pa.concat_tables([day.rejected for day in cleaned])
-        raise MostRowsRejectedError(
+        raise ValueError(
             f"City {city.name}: {rejected.total():,} of {received:,} rows cannot be used, so nothing was stored. "
             + " ".join(
                 f"{number:,} {reason}: {REASONS[reason]}{_example(rows, reason)}. Correct {REMEDIES[reason]}."

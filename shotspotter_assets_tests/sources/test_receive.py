@@ -38,9 +38,6 @@ class Files(AlertSource):
     def unread(self, paths: Iterable[str]) -> set[str]:
         return set(paths) - {"a.csv"}
 
-    def named_days(self) -> set[date]:
-        return set()
-
 
 class NoFiles(Files):
     """A landing folder that is missing."""

@@ -16,7 +16,6 @@ from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resource
 from shotspotter_assets_tests.sources.landing.hostile_files import (
     COLUMNS,
     GOOD_CSV,
-    equal_rows,
     flipped_zip,
     workbook,
     zip_bomb,
@@ -32,7 +31,6 @@ def _parquet(path: Path, **columns: pa.Array) -> None:
 
 HOSTILE: dict[str, Callable[[Path], object]] = {
     "far.xlsx": lambda path: workbook(path, "XFD1048576"),
-    "equal.parquet": lambda path: equal_rows(path, 16_000_000),
     "bomb.zip": lambda path: zip_bomb(path, megabytes=64),
     "flipped.zip": flipped_zip,
     "list.parquet": lambda path: _parquet(path, id=pa.array([["a"]])),

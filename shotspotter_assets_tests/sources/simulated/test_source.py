@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.sources.simulated.offspring import MAX_LAG
 from shotspotter_assets.sources.simulated.source import TYPES, SimulatedSource
 
 START = date(2015, 1, 1)
@@ -67,22 +66,6 @@ def test_a_day_is_the_same_whatever_range_is_asked_for(first: int, days: int) ->
     dates = three_years()["date"]
     whole = three_years().filter(pc.and_(pc.greater_equal(dates, begin), pc.less_equal(dates, end)))
     assert source().read(begin, end).equals(whole)
-
-
-@pytest.mark.parametrize("last", [date(2018, 3, 20), date(2018, 11, 12), date(2018, 7, 20)])
-def test_no_descendant_comes_from_before_the_look_back(last: date, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each generation as late as can be, and large families: the worst case of how far back a day reaches."""
-    monkeypatch.setattr("shotspotter_assets.sources.simulated.source.OFFSPRING", 1.2)
-    monkeypatch.setattr(
-        "shotspotter_assets.sources.simulated.source.draw_lags", lambda random, number: np.full(number, MAX_LAG - 1.0)
-    )
-    source = SimulatedSource(make_city(per_day=50))
-    # The rate of first alerts was set for OFFSPRING of 1.2: negative, which stands for no rate at all.
-    source._background.scale(20.0)
-    whole = source.read(last - timedelta(12), last)
-    for back in range(13):
-        day = last - timedelta(back)
-        assert source.read(day, day).equals(whole.filter(pc.equal(whole["date"], day)))
 
 
 def test_rows_conform_and_are_in_order() -> None:
@@ -141,16 +124,6 @@ def test_days_follow_the_local_clock(zone: str, day: date, hours: float) -> None
     assert end[0].astimezone(ZoneInfo(zone)).replace(tzinfo=None) == datetime(day.year, day.month, day.day + 1)
 
 
-def test_a_repeated_hour_has_alerts_both_times_and_a_skipped_one_none() -> None:
-    source = SimulatedSource(make_city(per_day=5000))
-    repeated = source.read(date(2018, 11, 4), date(2018, 11, 4))["time_utc"].to_pylist()
-    hours = [time.hour for time in repeated]
-    assert 0.7 < hours.count(6) / hours.count(5) < 1.3  # 01:00 EDT is 05:00 UTC, 01:00 EST is 06:00 UTC
-    skipped = source.read(date(2018, 3, 11), date(2018, 3, 11))["time_utc"].to_pylist()
-    local = {time.astimezone(ZoneInfo("America/New_York")).hour for time in skipped}
-    assert local == set(range(24)) - {2}
-
-
 def test_the_rate_and_the_rhythm_are_those_that_were_set() -> None:
     table = three_years()
     assert len(table) / 1096 == pytest.approx(20, rel=0.05)
@@ -171,13 +144,6 @@ def test_the_rate_and_the_rhythm_are_those_that_were_set() -> None:
     assert hours[[22, 23, 0, 1]].sum() > 2.5 * hours[[8, 9, 10, 11]].sum()
     fourth = table.filter(pc.equal(table["date"], date(2017, 7, 4)))
     assert pc.mean(pc.fill_null(pc.equal(fourth["gunshot_type"], TYPES[2]), False)).as_py() > 0.35
-
-
-def test_another_seed_is_another_city() -> None:
-    other = SimulatedSource(make_city(seed=6))
-    day = date(2018, 5, 5)
-    assert not other.read(day, day)["time_utc"].equals(source().read(day, day)["time_utc"])
-    assert (other._background.sensors != source()._background.sensors).any()
 
 
 def test_reports_start_on_the_first_day_without_a_ramp() -> None:
