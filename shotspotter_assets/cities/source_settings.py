@@ -22,13 +22,11 @@ class StrictModel(BaseModel):
 
 
 class Limits(StrictModel):
-    """Limits of one landed file, or of one answer of an API. Memory and time are those of the process that reads a file."""
+    """Limits of one landed file, or of the answers of an API. Memory and time are those of the process that reads a file."""
 
     max_rows: int = Field(default=15_000_000, ge=1)
-    max_expanded_mb: int = Field(default=1_024, ge=1)
-    """Megabytes of all answers of an API to one request for days."""
-    max_answer_mb: int = Field(default=256, ge=1)
-    """Megabytes of one unpacked answer."""
+    max_answer_mb: int = Field(default=512, ge=1)
+    """Megabytes of all unpacked answers of an API to one request for days."""
     memory_mb: int = Field(default=4_096, ge=64)
     seconds: float = Field(default=300, gt=0)
 

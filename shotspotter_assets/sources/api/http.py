@@ -84,7 +84,7 @@ class JsonApi:
             raise SourceError(
                 f"City {city.name}: the token is empty or has characters that no token has; set it again."
             )
-        self._city, self._limits, self._patience = city.name, city.limits, patience
+        self._city, self._max_answer_mb, self._patience = city.name, city.limits.max_answer_mb, patience
         self._sent, self._secret = sent, secret or ""
         self._redaction = Redaction([secret] if secret else [])
         self._received_bytes = 0
@@ -178,9 +178,9 @@ class JsonApi:
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             self._received_bytes += len(chunk)
-            for limit, size in (("max_answer_mb", len(body)), ("max_expanded_mb", self._received_bytes)):
-                if size > (most := getattr(self._limits, limit)) * MEGABYTE:
-                    raise _ProblemError(f"the answers are larger than limits.{limit} ({most:,}) in the city's file")
+            if self._received_bytes > self._max_answer_mb * MEGABYTE:
+                limit = f"the {self._max_answer_mb:,} MB that limits.max_answer_mb of the city's file allows"
+                raise _ProblemError(f"the answers are larger than {limit}")
             if monotonic() > until:
                 raise _ProblemError(
                     f"no whole answer in {self._patience.answer_seconds:g} s; raise source.patience in the city's file, or ask for "
