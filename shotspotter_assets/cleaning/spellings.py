@@ -46,7 +46,7 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
 
 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
-    """Whether each spelling stands in no table, so that it may be any other event; false for null."""
+    """Flag spellings that stand in no table and may be any other event; false for null."""
     table = _codes_of_spellings(city)
     return pc.fill_null(_looked_up(spellings, lambda spelling: spelling not in table, pa.bool_()), False)
 

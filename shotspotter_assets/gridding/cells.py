@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.incidents import METRES_PER_DEGREE
 
 DECIMALS: Final = 7
-"""Of a degree: about a centimetre."""
+"""Decimals of a degree: about a centimetre."""
 
 Edges = tuple[float, float, float, float]
 """West, south, east and north, in WGS84 degrees."""
@@ -25,7 +25,7 @@ class Plane:
     west: float
     south: float
     metres_east: float
-    """Of a degree of longitude, at the middle of the box."""
+    """Length of a degree of longitude, at the middle of the box."""
     width: float
     height: float
 

@@ -15,7 +15,7 @@ from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
 MIN_ALERTS: Final = 3
-"""Of a covered cell in a training window; one or two alerts may be misplaced points."""
+"""Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
 
 MAX_RATE_BEFORE: Final = 0.1
 """Before a cell is covered, its neighbourhood may have this share of its later rate: misplaced points, and alerts
@@ -39,7 +39,7 @@ def coverage_of(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]
 
 
 def in_coverage(coverage: npt.NDArray[np.datetime64], days: Sequence[date]) -> npt.NDArray[np.bool_]:
-    """Whether each cell is covered on each day, shape (days, rows, columns)."""
+    """Flag the covered cells of each day, shape (days, rows, columns)."""
     # NaT is not before anything.
     return coverage <= np.array(days, dtype="datetime64[D]")[:, None, None]
 
@@ -56,15 +56,14 @@ def published_first_days(city: City) -> npt.NDArray[np.datetime64]:
 def points_in_coverage(
     city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], dates: npt.NDArray[np.datetime64]
 ) -> npt.NDArray[np.bool_]:
-    """Whether each point lies in an area that the city publishes as covered on the point's local date, shape (points,)."""
+    """Flag points in an area that the city publishes as covered on the point's local date, shape (points,)."""
     return _first_days(city, longitude, latitude) <= dates
 
 
 def estimate_coverage(daily: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
     """Cells with at least `MIN_ALERTS` alerts in the window, shape (rows, columns).
 
-    Where no source tells where its sensors stand, a cell that is silent for a whole training window is taken for
-    one that no sensor hears. Estimate on training days only: a coverage that has seen the test days is a leak.
+    Without published coverage, a cell without alerts in a whole training window counts as out of reach of the sensors. Estimate on training days only: a coverage that has seen the test days is a leak.
 
     Args:
         daily: alerts per day and cell of the training window, shape (days, rows, columns).

@@ -14,7 +14,7 @@ class AlertSource(ABC):
     """A reader of a city's alerts by local day. Only `read` is required; landing folders override the rest."""
 
     is_live: ClassVar[bool] = False
-    """Whether the source is polled, as its rows may change."""
+    """True for a source that is polled, as its rows may change."""
 
     @abstractmethod
     def read(self, first: date, last: date) -> pa.Table:

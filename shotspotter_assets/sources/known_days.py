@@ -66,7 +66,7 @@ def known_days(
         first: the first day.
         counts: rows of each day, shape (days,).
         states: the `DayState` that was stored of silent days at the end, where there is one.
-        complete_through: see `complete_through`; by default what the city's file says on the day after the last.
+        complete_through: see `complete_through`; by default the rule of the city's file on the day after the last.
     """
     last = first + timedelta(days=len(counts) - 1)
     with_rows = np.flatnonzero(counts)
@@ -91,7 +91,7 @@ def known_days(
 
 
 def answers_fully(city: City) -> bool:
-    """Whether each answer of the city's sources is complete: simulations, and gateways that answer at once."""
+    """Return True if each answer of the sources is complete: simulations, and gateways that answer at once."""
     return city.publication.answers_at_once or all(source.kind == "simulated" for source in city.all_sources)
 
 

@@ -233,7 +233,7 @@ def _stored_rows(store: Store, city: City, first: date) -> pa.Table:
 
 
 def _is_just_complete(city: City, day: date) -> bool:
-    """Whether the rule of publication says since today that the day's alerts have to be there."""
+    """Return True if the day's alerts are complete by the rule of publication since today."""
     now = today(city.zone)
     complete, before = (city.publication.complete_through(asked_on) for asked_on in (now, now - timedelta(days=1)))
     return complete is not None and before is not None and before < day <= complete

@@ -22,7 +22,7 @@ from shotspotter_assets.sources.written_times import read_times
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 MIN_UNREADABLE: Final = 20
-"""Of so many rows, one at least has a readable time if the city's file says how they are written."""
+"""A table with this many rows and no readable time is refused: the city's file describes the times wrongly."""
 
 WGS84: Final = "EPSG:4326"
 
@@ -78,7 +78,7 @@ def to_raw(
 
     Raises:
         SourceError: no time of the table can be read, or has a zone, or no point is in degrees, and the city's file does not
-            say what it means.
+            name their zone, form or system.
     """
     columns = source.columns.named()
     time_utc = _instants(table, first_row, city, source, received_from)

@@ -99,5 +99,5 @@ def arrivals(city: City) -> set[Arrival]:
 
 
 def needs_clock(city: City) -> bool:
-    """Whether a clock asks for each day once it is over, as not all of the city's sources announce it with a file."""
+    """Return True if a clock asks for each day once it is over, as not all sources announce it with a file."""
     return arrivals(city) != {"landed"}

@@ -58,7 +58,7 @@ def read_times(
     Args:
         column: times, or dates where `time_of_day` is given.
         time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
-        source: its settings say how times are written; null in `time_format` stands for the usual forms.
+        source: its settings of times; null in `time_format` stands for the usual forms.
         place: city and file, for warnings.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What one reading of a city's sources keeps of the readings before."""
+"""One reading of a city's sources keeps first-seen times and rows of files that are gone."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime

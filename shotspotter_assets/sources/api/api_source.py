@@ -36,7 +36,7 @@ class AskedDays(NamedTuple):
 
     @property
     def with_unusable(self) -> bool:
-        """Whether rows without a usable time are filed under one of the days."""
+        """True if rows without a usable time are filed under one of the days."""
         return self.first <= self.start <= self.last
 
     def condition(self, field: str, literal: Callable[[date], str]) -> str:
@@ -73,7 +73,7 @@ class ApiReader(AlertSource, Generic[Settings]):
         """See `AlertSource.read`.
 
         Raises:
-            SourceError: the API cannot be asked, refuses, or answers in another form than the city's file says.
+            SourceError: the API cannot be asked, refuses, or answers in another form than the city's file describes.
         """
         asked = AskedDays(first, last, self.city.start, today(self.city.zone))
         with JsonApi(self.city, self.source.patience, self._sent, self._secret) as api:

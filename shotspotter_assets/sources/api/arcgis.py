@@ -58,7 +58,7 @@ class ArcgisLayer(ApiReader[ArcgisSource]):
             if features is None:
                 raise api.error(url, query, "the answer has no features; check source.layer in the city's file")
             yield from (feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features)
-            # Servers before 10.3.1 do not say that there is more after a page.
+            # Servers before 10.3.1 have no mark of a cut page.
             has_more = bool(features) and (content.get("exceededTransferLimit") or len(features) >= layer.page_size)
             if has_more:
                 query["where"] = both(where, f"{layer.row_id} > {features[-1]['attributes'][layer.row_id]}")

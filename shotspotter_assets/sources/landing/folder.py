@@ -268,7 +268,7 @@ class LandingFolder(AlertSource):
             ) from None
 
     def _is_file_of(self, path: str, first: date, last: date) -> bool:
-        """Whether a daily file is that of one of the days, which has no other."""
+        """Return True for the daily file of one of the days, which has no other."""
         with suppress(SourceError):
             day = self._named_day(path)
             return day is not None and first <= day <= last

@@ -48,7 +48,7 @@ class LandedFile(NamedTuple):
     """As the rows name it (`received_from`)."""
     modified: datetime
     named_day: date | None
-    """The day in the file's name, where the city's file says that names have one (`file_date`)."""
+    """The day in the file's name, where the source has `file_date`."""
     filing_day: date
     """The day of rows without a usable date: the day in the name, kept within the city's days, else the first day."""
     plausible_days: tuple[date, date]

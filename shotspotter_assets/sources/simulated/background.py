@@ -20,7 +20,7 @@ Integers = npt.NDArray[np.int64]
 MICROSECONDS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROSECONDS_PER_SECOND
 METRES_PER_DEGREE = 111_320.0
-"""Of latitude, on a sphere."""
+"""A degree of latitude, on a sphere."""
 
 # The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
 # which is why a day is the same whatever range of days is asked for.
