@@ -1,6 +1,6 @@
-"""The coverage of a city: which cells its sensors hear and since when, as published or estimated from its alerts.
+"""The coverage of a city: the cells within reach of its sensors, and since when, as published or estimated from its alerts.
 
-A coverage is an array of first days, shape (rows, columns), datetime64[D]; NaT where no sensor hears.
+A coverage is an array of first days, shape (rows, columns), datetime64[D]; NaT out of their reach.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,8 @@ def points_in_coverage(
 def estimate_coverage(daily: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
     """Cells with at least `MIN_ALERTS` alerts in the window, shape (rows, columns).
 
-    Without published coverage, a cell without alerts in a whole training window counts as out of reach of the sensors. Estimate on training days only: a coverage that has seen the test days is a leak.
+    Without published coverage, a cell without alerts in a whole training window counts as out of reach of the sensors.
+    Estimate on training days only: a coverage that has seen the test days is a leak.
 
     Args:
         daily: alerts per day and cell of the training window, shape (days, rows, columns).
