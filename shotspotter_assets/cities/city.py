@@ -12,11 +12,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
-from shotspotter_assets.cities.layers import BaseMap, Layers
+from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.source_settings import Limits, Source, StrictModel
-from shotspotter_assets.cities.streets import Streets
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""

@@ -1,10 +1,10 @@
-"""The layers of a city's file: files of named shapes that say what lies where, and the map under them."""
+"""The shapes of a city's file: layers that name places, the map under them, and streets whose segments are ranked."""
 
 import re
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from shotspotter_assets.cities.source_settings import SafeUrl, StrictModel
 
@@ -52,3 +52,26 @@ class Layers(StrictModel):
     def given(self) -> dict[str, Layer]:
         """The layers that the file names, by their key."""
         return {key: layer for key in type(self).model_fields if (layer := getattr(self, key)) is not None}
+
+
+class Streets(StrictModel):
+    """Street lines whose segments between crossings are ranked; without `layers.streets` they name places too.
+
+    A file: GeoParquet, GeoPackage, GeoJSON, a shapefile or an OpenStreetMap extract.
+    """
+
+    path: Path
+    """A relative path starts at the folder of the city's file."""
+    name: str = Field(min_length=1)
+    """The column that names each line; lines without a name are left out."""
+    number_from: str | None = None
+    number_to: str | None = None
+    """Columns of the lowest and highest house number along a line, for names by blocks; null where there are none."""
+    only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Values that a column must have, by its name; other lines, such as freeways, are left out."""
+
+    @model_validator(mode="after")
+    def _has_both_numbers(self) -> "Streets":
+        if (self.number_from is None) != (self.number_to is None):
+            raise ValueError("give both number_from and number_to, or neither")
+        return self

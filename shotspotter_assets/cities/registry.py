@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.factors import Factor
-from shotspotter_assets.cities.layers import Layer
-from shotspotter_assets.cities.streets import Streets
+from shotspotter_assets.cities.layers import Layer, Streets
 
 PACKAGE_CITIES = Path(__file__).parent
 """The folder of the cities that the package ships."""

@@ -57,9 +57,11 @@ def rounded(values: Mapping[str, Any]) -> Metadata:
     return {name: _rounded(value) for name, value in values.items()}
 
 
-def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Rows of equal names, of which there is at least one; floats are rounded."""
+def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
+    """Rows of equal names; floats are rounded."""
     records = [dg.TableRecord(rounded(row)) for row in rows]
+    if not records:
+        return dg.MetadataValue.text("None.")
     columns = {name: [record.data[name] for record in records] for name in records[0].data}
     return dg.MetadataValue.table(
         records, schema=dg.TableSchema([dg.TableColumn(name, _kind(values)) for name, values in columns.items()])

@@ -67,7 +67,8 @@ class S3Objects:
         One paginated listing that starts near the first name and stops after the last one. It starts a little early
         because SeaweedFS, unlike S3, leaves out the whole folder that the start names.
         """
-        start, found = f"{self.prefix}{folder}/", []
+        start = f"{self.prefix}{folder}/"
+        found: list[str] = []
         request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
         with self._blamed():
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):

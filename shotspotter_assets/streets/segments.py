@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.shape_files import read_shapes
-from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.gridding.cells import Plane, cell_metres
 
 if TYPE_CHECKING:

@@ -109,11 +109,3 @@ except StoreError as error:
     assert f"Cannot use the store {tmp_path}: File too large" in run.stdout
     assert store.read_bytes(PARTITION, "model.keras") == b"old"
     assert names_in(Path(store.uri(PARTITION, "model.keras")).parent) == {"model.keras"}
-
-
-def test_a_folder_instead_of_a_file_is_unreadable(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    Path(store.uri(PARTITION, "model.keras")).mkdir(parents=True)
-    assert not store.exists(PARTITION, "model.keras")
-    with pytest.raises(StoreError, match="Is a directory"):
-        store.read_bytes(PARTITION, "model.keras")

@@ -6,8 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shotspotter_assets.storage.day_metadata import values_by_day
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
@@ -74,12 +72,6 @@ def test_a_table_keeps_its_schema_and_metadata(store: Store) -> None:
 def test_a_day_without_rows_keeps_the_full_schema(store: Store) -> None:
     store.write_table(DATE_PARTITION, "alerts.parquet", table())
     assert store.read_table(DATE_PARTITION, "alerts.parquet").schema == table(1).schema
-
-
-@pytest.mark.parametrize("column", ["city", "date"])
-def test_a_column_that_the_folder_gives_is_refused(store: Store, column: str) -> None:
-    with pytest.raises(ValueError, match=f"column {column} is given by the folder"):
-        store.write_table(DATE_PARTITION, "alerts.parquet", pa.table({column: [1]}))
 
 
 def test_the_error_of_a_missing_object_has_the_command(store: Store) -> None:
@@ -172,13 +164,6 @@ def test_cities_present_are_those_with_a_file_without_a_day(store: Store) -> Non
     assert store.cities_present("quality", "a.json") == ["x", "y"]
 
 
-def test_a_failing_write_among_many_is_raised(store: Store) -> None:
-    tables = {DAY + timedelta(days=number): table(number) for number in range(20)}
-    tables[DAY + timedelta(days=7)] = pa.table({"city": ["x"]})
-    with pytest.raises(ValueError, match="column city"):
-        store.write_tables("cleaned_alerts", "washington_dc", "alerts.parquet", tables)
-
-
 @pytest.mark.parametrize("root", ["", " ", "s3://", "s3:///prefix", "s3:/bucket", "s3://UP_CASE/x", "s3://bucket//x",
                                   "gs://bucket/x", "https://host/x", "file:///data"])  # fmt: skip
 def test_a_bad_root_is_refused_with_the_allowed_forms(root: str) -> None:
@@ -200,27 +185,6 @@ def test_a_relative_root_does_not_move_with_the_working_directory(
     monkeypatch.chdir(tmp_path / "elsewhere")
     store.write_bytes(CITY_PARTITION, "report.md", b"x")
     assert (tmp_path / "store/walk_forward_reports/city=washington_dc/report.md").read_bytes() == b"x"
-
-
-@given(st.text(max_size=8))
-def test_no_name_leaves_its_folder_or_hides_itself(name: str) -> None:
-    store = Store("/root")
-    try:
-        uri = store.uri(Partition("asset", "city", "date", DAY), name)
-    except ValueError:
-        return
-    folder, _, file = uri.rpartition("/")
-    assert folder == "/root/asset/city=city/date=2018-05-01"
-    assert file == name
-    assert not name.startswith((".", "_"))
-    for partition in (Partition(name, "city"), Partition("asset", name)):
-        assert partition.folder.count("/") == 1
-
-
-@pytest.mark.parametrize("wrong", [("date", None), (None, DAY)])
-def test_a_partition_has_a_dimension_and_a_day_or_neither(wrong: tuple[str | None, date | None]) -> None:
-    with pytest.raises(ValueError, match="dimension"):
-        Partition("asset", "city", *wrong)  # type: ignore[arg-type]
 
 
 def test_a_caching_store_reads_a_window_once(tmp_path: Path) -> None:

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Partition, Store
 
 PARTITION = Partition("cleaned_alerts", "town")
@@ -80,19 +77,3 @@ with Store({str(tmp_path)!r}).alone("cleaned_alerts", "town"):
         os.kill(killed.pid, signal.SIGKILL)
         with Store(str(tmp_path)).alone("cleaned_alerts", "town"):
             pass
-
-
-def test_other_cities_and_assets_have_their_own_locks(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    with (
-        store.alone("cleaned_alerts", "town"),
-        store.alone("cleaned_alerts", "city"),
-        store.alone("raw_alerts", "town"),
-    ):
-        store.write_bytes(PARTITION, "alerts", b"1")
-
-
-def test_an_unwritable_store_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "store").write_bytes(b"")
-    with pytest.raises(StoreError, match="store"), Store(str(tmp_path / "store")).alone("raw_alerts", "town"):
-        pass

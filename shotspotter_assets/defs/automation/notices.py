@@ -46,43 +46,41 @@ def definitions(settings: Settings) -> dg.Definitions:
     def notices(
         context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource
     ) -> dg.SensorResult:
-        return _send(context, cities, store, notices_to)
+        """Send each problem once a day; the cursor holds what was sent, and a refused channel gets its notices again."""
+        notifier = notices_to.open()
+        if notifier is None:
+            return dg.SensorResult(
+                skip_reason="No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
+            )
+        now = datetime.now(UTC)
+        cursor: dict[str, Any] = json.loads(context.cursor or "{}")
+        since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_POLL
+        messages = [
+            *_failed_runs(context.instance, since, notices_to),
+            *_failed_gates(context.instance, since, notices_to),
+            *_city_problems(cities, store.open()),
+            *(
+                Message(
+                    "wrong city file",
+                    name,
+                    f"{problem} The city stands still until it is corrected and the code reloaded.",
+                )
+                for name, problem in unusable_files(cities).items()
+            ),
+        ]
+        outcome = notifier.send(messages, cursor.get("sent", {}), now)
+        for channel, reason in outcome.failures.items():
+            context.log.error(f"Notices could not be sent by {channel}, and are due again: {reason}")
+        sent = "; ".join(f"{channel}: {', '.join(keys)}" for channel, keys in outcome.sent.items())
+        failed = "; ".join(f"not sent by {channel}: {reason}" for channel, reason in outcome.failures.items())
+        return dg.SensorResult(
+            skip_reason=". ".join(filter(None, [f"Sent {sent}" if sent else "No new problem", failed])) + ".",
+            cursor=json.dumps(
+                {"sent": outcome.state, "since": (since if outcome.failures else now - OVERLAP).isoformat()}
+            ),
+        )
 
     return dg.Definitions(sensors=[notices])
-
-
-def _send(
-    context: dg.SensorEvaluationContext, cities: Cities, store: StoreResource, notices_to: NoticesResource
-) -> dg.SensorResult:
-    """Send each problem once a day; the cursor holds what was sent, and a refused channel gets its notices again."""
-    notifier = notices_to.open()
-    if notifier is None:
-        return dg.SensorResult(
-            skip_reason="No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
-        )
-    now = datetime.now(UTC)
-    cursor: dict[str, Any] = json.loads(context.cursor or "{}")
-    since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_POLL
-    messages = [
-        *_failed_runs(context.instance, since, notices_to),
-        *_failed_gates(context.instance, since, notices_to),
-        *_city_problems(cities, store.open()),
-        *(
-            Message(
-                "wrong city file", name, f"{problem} The city stands still until it is corrected and the code reloaded."
-            )
-            for name, problem in unusable_files(cities).items()
-        ),
-    ]
-    outcome = notifier.send(messages, cursor.get("sent", {}), now)
-    for channel, reason in outcome.failures.items():
-        context.log.error(f"Notices could not be sent by {channel}, and are due again: {reason}")
-    sent = "; ".join(f"{channel}: {', '.join(keys)}" for channel, keys in outcome.sent.items())
-    failed = "; ".join(f"not sent by {channel}: {reason}" for channel, reason in outcome.failures.items())
-    return dg.SensorResult(
-        skip_reason=". ".join(filter(None, [f"Sent {sent}" if sent else "No new problem", failed])) + ".",
-        cursor=json.dumps({"sent": outcome.state, "since": (since if outcome.failures else now - OVERLAP).isoformat()}),
-    )
 
 
 def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:

@@ -1,6 +1,6 @@
 """Patrol plans of a city by issue date, for the day after it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Final
 
 import dagster as dg
 
@@ -12,8 +12,8 @@ from shotspotter_assets.partitions import asset_key, day_partitions, run_day
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.storage.file_names import DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, HOURLY_FILE, PLAN_FILE
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+PLACEMENT: Final = ["shift", "rank", "cell", "units", "covered_alerts"]
+"""Columns in the panel, which is narrow."""
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -84,7 +84,7 @@ def definitions(city: City) -> dg.Definitions:
                 "day": str(plan.day),
                 **panel.rounded(plan.audit.totals()),
                 "map": panel.picture("map", patrol_map(plan, shifts, city)),
-                "placements": _placements(table),
+                "placements": panel.table(table.select(PLACEMENT).to_pylist()),
                 "csv": panel.stored(opened.uri(partition, DISPATCH_CSV_FILE)),
                 "geojson": panel.stored(opened.uri(partition, DISPATCH_GEOJSON_FILE)),
                 "path": panel.stored(path),
@@ -92,18 +92,3 @@ def definitions(city: City) -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[patrol_plans])
-
-
-def _placements(table: "pa.Table") -> dg.MetadataValue[Any]:
-    if not table.num_rows:
-        return dg.MetadataValue.text("No unit is placed.")
-    return panel.table(
-        {
-            "shift": row["shift"],
-            "rank": row["rank"],
-            "cell": row["cell"],
-            "units": row["units"],
-            "covers": row["covered_alerts"],
-        }
-        for row in table.to_pylist()
-    )

@@ -1,7 +1,6 @@
 """Risk forecasts of a city by issue date, for the day after it."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,11 +11,6 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import LAST_FORTNIGHT, asset_key, day_partitions, run_day
 from shotspotter_assets.serving.columns import RISK_COLUMNS
 from shotspotter_assets.storage.file_names import MAP_FILE
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from shotspotter_assets.serving.issued_forecasts import NoForecast
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -43,6 +37,7 @@ def definitions(city: City) -> dg.Definitions:
         A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
         lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
         """
+        from shotspotter_assets.gridding.cells import cell_name
         from shotspotter_assets.models.city_history import CityHistory
         from shotspotter_assets.serving.issued_forecasts import (
             forecast_partition,
@@ -68,17 +63,19 @@ def definitions(city: City) -> dg.Definitions:
         if record is not None and record.last_known < history.last_known:
             history = history.until(record.last_known)
         if history.is_too_late or record is None:
-            why = (
-                ""
-                if history.is_too_late
-                else f"{context.partition_key} has no live models; materialise them, or see why."
-            )
-            nothing = withheld(opened, history, why)
+            why = f"{context.partition_key} has no live models; materialise them, or see why."
+            nothing = withheld(opened, history, "" if history.is_too_late else why)
             context.log.warning(f"{city.name} {context.partition_key}: {nothing.no_forecast}")
             path = write_forecast(opened, nothing)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(f"no forecast {nothing.last_known}"),
-                metadata=_of_nothing(nothing) | {"path": panel.stored(path)},
+                metadata={
+                    "no_forecast": nothing.no_forecast,
+                    "day": str(nothing.day),
+                    "lead": nothing.lead,
+                    "last_known": str(nothing.last_known),
+                    "path": panel.stored(path),
+                },
             )
         forecast = serve(record, record.loaded(opened), history)
         path = write_forecast(opened, forecast)
@@ -100,7 +97,15 @@ def definitions(city: City) -> dg.Definitions:
                 "expected_alerts_high": high,
                 **panel.rounded({"expected_alerts": facts.expected_alerts}),
                 "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
-                "top_locations": panel.table(_narrow(forecast.top)),
+                "top_locations": panel.table(
+                    {
+                        "rank": row["rank"],
+                        "cell": cell_name(row["row"], row["column"]),
+                        "chance": f"{row['probability']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
+                        "why": row["why"],
+                    }
+                    for row in forecast.top.to_pylist()
+                ),
                 "issued_at": facts.issued_at,
                 "replayed": facts.replayed,
                 "geojson": panel.stored(opened.uri(forecast_partition(city.name, issue_date), MAP_FILE)),
@@ -109,30 +114,3 @@ def definitions(city: City) -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[risk_forecasts])
-
-
-def _of_nothing(record: "NoForecast") -> panel.Metadata:
-    facts: panel.Metadata = {
-        "no_forecast": record.no_forecast,
-        "day": str(record.day),
-        "lead": record.lead,
-        "last_known": str(record.last_known),
-    }
-    if record.last_issued is not None:
-        facts["out_of_date"] = f"The forecast issued on {record.last_issued} is the last one, and out of date."
-    return facts
-
-
-def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow."""
-    from shotspotter_assets.gridding.cells import cell_name
-
-    return [
-        {
-            "rank": row["rank"],
-            "cell": cell_name(row["row"], row["column"]),
-            "chance": f"{row['probability']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
-            "why": row["why"],
-        }
-        for row in top.to_pylist()
-    ]

@@ -1,7 +1,5 @@
 """Street risk of a city by issue date, for the day after it, and its scores by day."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
@@ -11,9 +9,6 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, day_partitions, run_day
 from shotspotter_assets.serving.columns import STREET_COLUMNS
 from shotspotter_assets.storage.file_names import STREETS_MAP_FILE
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -65,7 +60,15 @@ def definitions(city: City) -> dg.Definitions:
                 **panel.rounded(
                     {"expected_alerts": facts.expected_alerts, "on_no_street": facts.expected_on_no_street}
                 ),
-                "top_streets": panel.table(_narrow(ranked.top)),
+                "top_streets": panel.table(
+                    {
+                        "rank": row["rank"],
+                        "street": row["name"],
+                        "chance": f"{row['probability']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
+                        "why": row["why"],
+                    }
+                    for row in ranked.top.to_pylist()
+                ),
                 "left_out": panel.bullets(facts.left_out),
                 "geojson": panel.stored(opened.uri(streets_partition(city.name, issue_date), STREETS_MAP_FILE)),
                 "path": panel.stored(path),
@@ -118,16 +121,3 @@ def definitions(city: City) -> dg.Definitions:
 
     scores = [] if city.streets is None else [street_scores]
     return dg.Definitions(assets=[street_risk, *scores], asset_checks=[streets_are_usable])
-
-
-def _narrow(top: "pa.Table") -> list[panel.Metadata]:
-    """Few columns, as the panel is narrow."""
-    return [
-        {
-            "rank": row["rank"],
-            "street": row["name"],
-            "chance": f"{row['probability']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
-            "why": row["why"],
-        }
-        for row in top.to_pylist()
-    ]

@@ -1,7 +1,5 @@
 """Evaluation reports of a city by fold whose test window is over."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 from pydantic import Field
 
@@ -12,11 +10,6 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.columns import FORECASTS_COLUMNS
 from shotspotter_assets.partitions import SAME_FOLD, TEST_WINDOW, asset_key, fold_days, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, REPORT_FILE, picture_file
-
-if TYPE_CHECKING:
-    from shotspotter_assets.evaluation.fold_report import FoldReport
-    from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.models.records import FoldRecord
 
 
 class ReportConfig(dg.Config):
@@ -58,7 +51,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
         from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
         from shotspotter_assets.evaluation.report_files import fold_partition, write_report
-        from shotspotter_assets.evaluation.report_views import fold_pictures
+        from shotspotter_assets.evaluation.report_views import fold_pictures, fold_rows
         from shotspotter_assets.models.city_history import CityHistory, covered_mask
         from shotspotter_assets.models.fold_models import read_models, read_record
 
@@ -79,29 +72,21 @@ def definitions(city: City) -> dg.Definitions:
             for name, png in pictures.items():
                 opened.write_bytes(partition, picture_file(name), png)
             write_report(opened, partition, report, scores)
-        path = opened.uri(partition, REPORT_FILE)
-        return dg.MaterializeResult(metadata=_metadata(report, scores, record, pictures, path))
+        rows = fold_rows(scores)
+        of_models = {
+            f"{name}: {title}": scores.value(score, name)
+            for name in record.models
+            for title, score in (("log loss", "log_loss"), ("gain", "gain_nats_per_positive"))
+        }
+        of_data = ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
+        return dg.MaterializeResult(
+            metadata={
+                "best_model": rows[0]["model"],
+                "scores": panel.table(rows),
+                **panel.rounded(of_models | {key: getattr(report, key) for key in of_data}),
+                **{name: panel.picture(name, png) for name, png in pictures.items()},
+                "path": panel.stored(opened.uri(partition, REPORT_FILE)),
+            }
+        )
 
     return dg.Definitions(assets=[evaluation_reports])
-
-
-def _metadata(
-    report: "FoldReport", scores: "ScoreTable", record: "FoldRecord", pictures: dict[str, bytes], path: str
-) -> panel.Metadata:
-    """Numbers that plot over the folds, the table of models, and the pictures."""
-    from shotspotter_assets.evaluation.report_views import fold_rows
-
-    rows = fold_rows(scores)
-    of_models = {
-        f"{name}: {title}": scores.value(score, name)
-        for name in record.models
-        for title, score in (("log loss", "log_loss"), ("gain", "gain_nats_per_positive"))
-    }
-    of_data = ("train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate")
-    return {
-        "best_model": rows[0]["model"],
-        "scores": panel.table(rows),
-        **panel.rounded(of_models | {key: getattr(report, key) for key in of_data}),
-        **{name: panel.picture(name, png) for name, png in pictures.items()},
-        "path": panel.stored(path),
-    }

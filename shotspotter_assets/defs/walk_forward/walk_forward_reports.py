@@ -1,8 +1,5 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import dagster as dg
 from pydantic import Field
 
@@ -19,10 +16,6 @@ from shotspotter_assets.storage.file_names import (
     REPORT_FILE,
     picture_file,
 )
-
-if TYPE_CHECKING:
-    from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
 
 class WalkForwardConfig(dg.Config):
@@ -58,7 +51,7 @@ def definitions(city: City) -> dg.Definitions:
             walk_forward_partition,
             write_report,
         )
-        from shotspotter_assets.evaluation.report_views import walk_forward_pictures
+        from shotspotter_assets.evaluation.report_views import walk_forward_pictures, walk_forward_rows
         from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
         from shotspotter_assets.models.registry import candidate_of
 
@@ -86,8 +79,23 @@ def definitions(city: City) -> dg.Definitions:
                 opened.write_bytes(partition, picture_file(name), png)
             opened.write_bytes(partition, CARD_FILE, card.encode())
             write_report(opened, partition, report, scores)
-        path = opened.uri(partition, REPORT_FILE)
-        return dg.MaterializeResult(metadata=_metadata(report, scores, card, pictures, path))
+        verdict = report.verdict
+        gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
+        return dg.MaterializeResult(
+            metadata={
+                "served": verdict.served,
+                "verdict": verdict.outcome,
+                "why": panel.bullets(verdict.reasons),
+                "model_card": dg.MetadataValue.md(card),
+                "scores": panel.table(walk_forward_rows(report, scores)),
+                "best_baseline": verdict.best_baseline,
+                **panel.rounded(
+                    gain | {"days": report.days, "positives": report.positives, "base_rate": report.base_rate}
+                ),
+                "path": panel.stored(opened.uri(partition, REPORT_FILE)),
+                **{name: panel.picture(name, png) for name, png in pictures.items()},
+            }
+        )
 
     @dg.asset_check(asset=key)
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
@@ -105,43 +113,7 @@ def definitions(city: City) -> dg.Definitions:
             passed=verdict.outcome == "better",
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{verdict.served} is served. {' '.join(verdict.reasons)}",
-            metadata={
-                "verdict": verdict.outcome,
-                "served": verdict.served,
-                "candidate": verdict.candidate,
-                "best_baseline": verdict.best_baseline,
-                **verdict.gain.ends(),
-                "days": report.days,
-                "positives": verdict.positives,
-            },
+            metadata={"served": verdict.served, "best_baseline": verdict.best_baseline, **verdict.gain.ends()},
         )
 
     return dg.Definitions(assets=[walk_forward_reports], asset_checks=[forecast_beats_best_baseline])
-
-
-def _metadata(
-    report: "WalkForwardReport",
-    scores: "ScoreTable",
-    card: str,
-    pictures: Mapping[str, bytes],
-    path: str,
-) -> panel.Metadata:
-    """Verdict, model card, table of models, numbers and pictures for the panel."""
-    from shotspotter_assets.evaluation.model_card import flag_precision
-    from shotspotter_assets.evaluation.report_views import walk_forward_rows
-
-    verdict = report.verdict
-    gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
-    return {
-        "served": verdict.served,
-        "verdict": verdict.outcome,
-        "why": panel.bullets(verdict.reasons),
-        "model_card": dg.MetadataValue.md(card),
-        "scores": panel.table(walk_forward_rows(report, scores)),
-        "best_baseline": verdict.best_baseline,
-        **panel.rounded(gain),
-        "empty_of_ten_flagged_cells": 10 - 10 * flag_precision(report, scores),
-        **panel.rounded({"days": report.days, "positives": report.positives, "base_rate": report.base_rate}),
-        "path": panel.stored(path),
-        **{name: panel.picture(name, png) for name, png in pictures.items()},
-    }

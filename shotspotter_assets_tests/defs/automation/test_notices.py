@@ -190,25 +190,15 @@ def test_a_corrupt_file_is_sent_until_it_is_replaced(watch: Watch, webhook: Webh
     assert watch.tick() == "No new problem."
 
 
+FOR_ALL = {"corrected_days", "complete_folds", "notices", "weekly_shared_models"}
+
+
 @pytest.mark.parametrize(
     ("automated", "running"),
     [
         (set(), set()),
-        (
-            {"landing_city"},
-            {"landing_city_landing", "corrected_days", "complete_folds", "notices", "weekly_shared_models"},
-        ),
-        (
-            {"live_city"},
-            {
-                "live_city_polling",
-                "live_city_daily",
-                "corrected_days",
-                "complete_folds",
-                "notices",
-                "weekly_shared_models",
-            },
-        ),
+        ({"landing_city"}, {"landing_city_landing", *FOR_ALL}),
+        ({"live_city"}, {"live_city_polling", "live_city_daily", *FOR_ALL}),
     ],
 )
 def test_city_files_switch_automation_on(automated: set[str], running: set[str]) -> None:

@@ -111,7 +111,6 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason
     assert (record.no_forecast, record.lead, record.last_issued) == (why, 21, issued_on)
     shown = metadata_of(result)["risk_forecasts"]
     assert shown["no_forecast"] == why
-    assert shown["out_of_date"] == f"The forecast issued on {issued_on} is the last one, and out of date."
     assert not chain.store.exists(Partition("risk_forecasts", CITY, "date", DAY), "forecast.parquet")
     plans = Partition("patrol_plans", CITY, "date", DAY)
     assert chain.store.read_table(plans, "plan.parquet").num_rows == 0

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pytest
 import shapely
 
+from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.registry import Cities
-from shotspotter_assets.cities.streets import Streets
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.registry import BASELINES
