@@ -129,30 +129,20 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
 
 
 def check_forecasters(cities: CityFiles) -> CityFiles:
-    """The cities without those whose files name unknown forecasters or settings.
+    """The cities without those whose files name unknown forecasters or settings; called before anything runs.
 
     Raises:
-        CityFileError: no city is left.
+        CityFileError: no city is left; the message names file, key and what is allowed.
     """
     problems = {}
     for name, city in cities.items():
+        if unknown := [key for key in city.forecasters if key not in FORECASTERS]:
+            problems[name] = f"{name}.yaml: forecasters: there is no {unknown[0]!r} (allowed: {', '.join(FORECASTERS)})"
+            continue
         try:
-            check_city_forecasters(city)
+            for key in city.forecasters:
+                city_settings(city, key)
+            candidate_of(city)
         except CityFileError as error:
             problems[name] = str(error)
     return cities.without(problems)
-
-
-def check_city_forecasters(city: City) -> None:
-    """Refuse a city's file that names unknown forecasters or settings; called before anything runs.
-
-    Raises:
-        CityFileError: the message names file, key and what is allowed.
-    """
-    for name in city.forecasters:
-        if name not in FORECASTERS:
-            raise CityFileError(
-                f"{city.name}.yaml: forecasters: there is no {name!r} (allowed: {', '.join(FORECASTERS)})"
-            )
-        city_settings(city, name)
-    candidate_of(city)

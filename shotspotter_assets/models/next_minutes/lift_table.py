@@ -88,14 +88,15 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
     hour = np.searchsorted(starts, of_hours.seconds, "right") - 1
     ordinary = ~history.clock.fireworks[hour]
     cell = of_hours.covered_cells(history.in_coverage)
-    if (ordinary & (cell >= 0)).sum() < MIN_INCIDENTS:
+    number = int((ordinary & (cell >= 0)).sum())
+    if number < MIN_INCIDENTS:
         raise HourlyHistoryError(
-            f"City {history.city.name}: {(ordinary & (cell >= 0)).sum()} incidents from {history.starts[hours.start]} on, outside "
+            f"City {history.city.name}: {number} incidents from {history.starts[hours.start]} on, outside "
             f"firework days, and {MIN_INCIDENTS} are needed for a forecast of the next minutes."
         )
     ages, distances = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
     pairs, expected = np.zeros((ages, distances)), np.zeros((ages, distances))
-    level = (ordinary & (cell >= 0)).sum() / even[~history.clock.fireworks[hours.start : hours.stop]].sum()
+    level = number / even[~history.clock.fireworks[hours.start : hours.stop]].sum()
     for at in np.flatnonzero(ordinary):
         parent = Incidents(of_hours.seconds[at : at + 1], of_hours.metres[at : at + 1], of_hours.places[at : at + 1])
         ring = _rings(parent, history)[0]
@@ -110,11 +111,9 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
         later = slice(np.searchsorted(of_hours.seconds, parent.seconds[0], "right"), last)
         chosen = (cell[later] >= 0) & (hour[later] < reached.stop)
         age = (of_hours.seconds[later][chosen] - parent.seconds[0]) / 60
-        age_bin = np.searchsorted(AGES_MINUTES, age, "right") - 1
-        inside = age_bin < ages
-        np.add.at(pairs, (age_bin[inside], ring[cell[later][chosen][inside]]), 1)
+        np.add.at(pairs, (np.searchsorted(AGES_MINUTES, age, "right") - 1, ring[cell[later][chosen]]), 1)
     lifts = (pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)
-    return LiftTable(tuple(map(tuple, lifts.tolist())), int((ordinary & (cell >= 0)).sum()))
+    return LiftTable(tuple(map(tuple, lifts.tolist())), number)
 
 
 def _within_ages(first: Array, last: Array) -> Array:
