@@ -41,9 +41,6 @@ RECENT_HOURS: Final = (1, 3, 12, 48)
 CITY_DAYS: Final = (0.125, 1, 7, 30)
 CITY_PRIOR_HOURS: Final = 3
 """Hours' worth of the expected level in the city's level of a day or less; longer levels have as much a day."""
-NIGHT_HOURS: Final = (21, 22, 23, 0, 1, 2)
-"""Local hours whose share of a cell's alerts tells what kind of place it is."""
-NIGHT_PRIOR_ALERTS: Final = 20.0
 MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS
 """Added to a rate before its logarithm: one alert in a year is the smallest rate that can be told from none."""
 PROFILE_HOURS: Final = 1.5
@@ -94,7 +91,6 @@ CELL_FEATURES: Final = (
     *(f"log_rate_{days:g}_days_within_{width:g}_cells" for width in NEAR_WIDTHS for days in NEAR_DAYS),
     *(f"alerts_{hours}_hours" for hours in RECENT_HOURS),
     *(f"alerts_{hours}_hours_within_{width:g}_cells" for width in NEAR_WIDTHS for hours in RECENT_HOURS),
-    "night_share",
     *(f"log_city_{days:g}_days" for days in CITY_DAYS),
 )
 
@@ -114,9 +110,7 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     occupied = np.minimum(alerts, 1)
     long_sums = {days * DAY_HOURS: decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
     recent_sums = {half_life: decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
-    whole = np.empty(0, np.float32)
-    for whole in _means(occupied, hours, long_sums, None):
-        yield _log_rate(whole)
+    yield from (_log_rate(rate) for rate in _means(occupied, hours, long_sums, None))
     widths = [smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
     for weights in widths:
@@ -124,11 +118,6 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     for around in (None, *widths):
         for half_life, rate in zip(recent_sums, _means(alerts, hours, recent_sums, around), strict=True):
             yield rate * np.float32(1 / (1 - decay_of(half_life)))
-    night = np.isin(clock.hour[: len(alerts)], NIGHT_HOURS).astype(np.float32)[:, None]
-    hours_before = np.maximum(np.arange(hours.start, hours.stop), 1).astype(np.float32)[:, None]
-    at_night, at_all = exponential_mean(occupied * night, np.inf, before=hours) * hours_before, whole * hours_before
-    city_share = at_night.sum(axis=1, keepdims=True) / np.maximum(at_all.sum(axis=1, keepdims=True), 1)
-    yield (at_night + NIGHT_PRIOR_ALERTS * city_share) / (at_all + NIGHT_PRIOR_ALERTS)
     # The city's level against what the hour of week lets expect, so that a busy evening shows before it is over.
     city = occupied.mean(axis=1)
     expected = profile[clock.hour_of_week[: len(alerts)]].astype(np.float32)

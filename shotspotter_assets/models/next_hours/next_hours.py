@@ -18,7 +18,6 @@ from shotspotter_assets.models.filters import Singles, span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.features import (
-    CELL_FEATURES,
     WINDOW_FEATURES,
     Rows,
     cell_features,
@@ -156,9 +155,5 @@ def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:
     window = {name: window_inputs[:, at] for at, name in enumerate(WINDOW_FEATURES)}
     angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]
-    night = cell_inputs[:, CELL_FEATURES.index("night_share")]
-    products = [
-        night * window["log_profile_ahead"],
-        *(window[season] * wave for season in ("season_sine", "season_cosine") for wave in waves[:2]),
-    ]
+    products = [window[season] * wave for season in ("season_sine", "season_cosine") for wave in waves[:2]]
     return np.column_stack([cell_inputs, *window.values(), *waves, *products])

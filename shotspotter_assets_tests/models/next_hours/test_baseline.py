@@ -68,8 +68,8 @@ def test_validation_hours_choose_settings_and_test_hours_never_enter_a_fit(name)
 @pytest.mark.parametrize(
     ("name", "next_hour", "four_hours"),
     [
-        ("hourly_stack", [0.305545, 0.07264], [0.525921, 0.291583]),
-        ("next_hours", [0.368673, 0.061549], [0.521517, 0.282222]),
+        ("hourly_stack", [0.310072, 0.073214], [0.528508, 0.293094]),
+        ("next_hours", [0.368271, 0.061684], [0.522569, 0.28379]),
         ("climatology", [0.039983, 0.028889], [0.138705, 0.099489]),
         ("self_exciting", [0.154114, 0.060315], [0.383897, 0.216675]),
     ],

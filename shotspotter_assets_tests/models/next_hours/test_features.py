@@ -63,15 +63,6 @@ def test_a_burst_counts_like_three_alerts_and_a_silent_cell_like_one_alert_a_yea
     assert min(column(made, 3000, "log_rate_7_days")) == pytest.approx(-np.log(365.2425 * 24))
 
 
-def test_the_night_share_is_that_of_the_cell_shrunk_to_the_citys_by_twenty_alerts():
-    made, hour = history(), 3000
-    occupied = made.occupied[:hour]
-    night = np.isin(made.clock.hour[:hour], [21, 22, 23, 0, 1, 2])
-    share = occupied[night].sum() / occupied.sum()
-    expected = (occupied[night].sum(axis=0) + 20 * share) / (occupied.sum(axis=0) + 20)
-    np.testing.assert_allclose(column(made, hour, "night_share"), expected, rtol=1e-4)
-
-
 @pytest.mark.parametrize(("days", "prior"), [(0.125, 3 / 24), (1, 3 / 24), (7, 3 / 24 / 7), (30, 3 / 24 / 30)])
 def test_the_citys_level_is_what_was_observed_over_what_the_hours_let_expect(days, prior):
     made, hour = history(), 24 * 200
