@@ -9,7 +9,7 @@ from scipy.special import gammainc, ndtr
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.simulated.background import HOUR, Background, Day, Floats, Integers, cell_metres
-from shotspotter_assets.sources.simulated.offspring import (
+from shotspotter_assets.sources.simulated.source import (
     LAG_REACH,
     MAX_LAG,
     MAX_SPREAD,
@@ -17,8 +17,8 @@ from shotspotter_assets.sources.simulated.offspring import (
     OFFSPRING,
     SPREAD_METRES,
     SPREAD_REACH,
+    SimulatedSource,
 )
-from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 POINTS_PER_PART = 100
 MAX_LAG_DAYS = timedelta(days=MAX_LAG // (24 * HOUR) + 1)

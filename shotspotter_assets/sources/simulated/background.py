@@ -1,6 +1,6 @@
 """Where and when clusters of alerts begin in the simulated city: its calendar, its hot spots, its sensors.
 
-What follows a first alert is in `offspring`.
+The offspring of first alerts are in `source`.
 """
 
 import math

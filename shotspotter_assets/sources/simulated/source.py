@@ -1,7 +1,7 @@
 """The embedded simulated city: alerts of a self-exciting point process.
 
 Clusters (Hawkes & Oakes 1974, "A cluster process representation of a self-exciting process"): first alerts are drawn
-from `background`, and every alert has offspring as in `offspring`. A point outside the box or in a cell without
+from `background`, and every alert has offspring. A point outside the box or in a cell without
 sensors is no alert and has no offspring, so that the alerts alone are the whole history:
 
     intensity(t, x) = sensor(x) * (background(t, x) + OFFSPRING * sum over earlier alerts lag(t - ti) step(x - xi))
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.special import ndtr, ndtri
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource
@@ -26,10 +27,25 @@ from shotspotter_assets.sources.simulated.background import (
     Day,
     Floats,
     Integers,
+    cell_metres,
 )
-from shotspotter_assets.sources.simulated.offspring import MAX_LAG, OFFSPRING, draw_lags, draw_steps, share_heard
 
 RECEIVED_FROM = "simulated city"
+
+OFFSPRING = 0.35
+"""Expected number of offspring of an alert, those lost outside the sensors' reach included."""
+MEAN_LAG = 6 * HOUR
+"""Mean of the exponential lag between an alert and its offspring, before the cut at `MAX_LAG`."""
+MAX_LAG = 48 * HOUR
+SPREAD_METRES = 200.0
+"""Standard deviation of the way from an alert to its offspring along each axis, before the cut."""
+MAX_SPREAD = 3.0
+"""Where that way is cut along each axis, in standard deviations."""
+
+LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
+SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
+POINTS_PER_SPREAD = 100
+"""Places of parents along `SPREAD_METRES`, over which shares are averaged."""
 
 GENERATIONS = 8
 """Generations of offspring that are followed; fewer than one alert in ten thousand is lost."""
@@ -173,3 +189,38 @@ def _draw(random: np.random.Generator, shares: npt.ArrayLike, number: int) -> In
 def _draw_rounds(random: np.random.Generator, kind: Integers) -> Integers:
     many = 1 + random.geometric(FEW_ROUNDS, len(kind))
     return np.select([kind == SINGLE, kind == MULTIPLE], [np.ones_like(many), many], 0)
+
+
+def draw_lags(random: np.random.Generator, number: int) -> Floats:
+    """Draw `number` lags in microseconds from the truncated exponential distribution."""
+    return -MEAN_LAG * np.log1p(-LAG_REACH * random.random(number))
+
+
+def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Floats, Floats]:
+    """Draw steps along (rows, columns), in cells, from `number` alerts to one offspring each."""
+    height, width = cell_metres(city)
+    step = ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
+    return step[0] * SPREAD_METRES / height, step[1] * SPREAD_METRES / width
+
+
+def share_heard(city: City, sensors: npt.NDArray[np.bool_], parents: Floats) -> float:
+    """Return the share of the offspring of `parents` that falls into cells with sensors.
+
+    Args:
+        city: the city.
+        sensors: cells with sensors (rows, columns).
+        parents: share of each cell (rows, columns) in the parents, which are anywhere in their cells.
+    """
+    rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
+    return float((rows @ parents @ columns.T)[sensors].sum())
+
+
+def _between_cells(cells: int, size: float) -> Floats:
+    """Return the shares [to, from] of offspring along one axis of `cells` that are `size` metres long."""
+    points = POINTS_PER_SPREAD * int(np.ceil(size / SPREAD_METRES))
+    within = cells - 1 + (np.arange(points) + 0.5) / points
+    # From the middle of a line twice as long there is every step that there can be between two cells.
+    edges = (np.arange(2 * cells) - within[:, None]) * size / SPREAD_METRES
+    steps = (np.diff(ndtr(np.clip(edges, -MAX_SPREAD, MAX_SPREAD)), axis=1) / SPREAD_REACH).mean(axis=0)
+    to, from_ = np.indices((cells, cells))
+    return steps[cells - 1 + to - from_]
