@@ -36,14 +36,7 @@ def hour_forecasts(
     test: range,
     horizons: Sequence[int],
 ) -> pa.Table:
-    """Forecasts of the next hours in blocks of each horizon that follow each other through the test days.
-
-    Args:
-        history: up to the last test hour at least.
-        train: indices of hours; `validation` and `test` follow it.
-        validation: hours.
-        test: hours.
-        horizons: in hours.
+    """Forecasts of the next hours in blocks of each horizon (hours) that follow each other through the test hours.
 
     Returns:
         One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,

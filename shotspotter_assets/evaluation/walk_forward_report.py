@@ -75,15 +75,10 @@ def walk_forward_report(
     hourly_candidate: str,
     types: Folds,
 ) -> tuple[WalkForwardReport, ScoreTable]:
-    """The report of a city and its scores.
+    """The report of a city and its scores, from tables as `evaluation.forecasts_table` and `evaluation.type_scores` describe.
 
-    Args:
-        city: whose folds they are.
-        folds: next-day forecasts tables (see `evaluation.forecasts_table`).
-        candidate: the forecast that is to be served, named before its scores were seen.
-        hourly: forecasts tables of shorter horizons, `climatology` among the models; null where a model has no forecast.
-        hourly_candidate: as `candidate`, for the shorter horizons.
-        types: type forecasts (see `evaluation.type_scores`).
+    The candidates are the forecasts that are to be served, named before their scores were seen. In `hourly`, `climatology` is
+    among the models, and a model without a forecast is null.
 
     Raises:
         ValueError: there is no fold, a fold lacks the candidate or a baseline of others, or two forecast the same day.

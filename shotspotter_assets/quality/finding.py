@@ -47,14 +47,9 @@ def sentence(problems: Mapping[str, Sequence[str]]) -> str:
 def share_finding(
     rows_in_question: Mapping[date, int], all_rows: Mapping[date, int], usual: float, what: str, remedy: str
 ) -> Finding:
-    """Check whether some rows are a larger share of all rows than is usual, on all days together or on one of them.
+    """Check whether rows of the days of `all_rows` are a larger share than is usual, on all days together or on one.
 
-    Args:
-        rows_in_question: by day.
-        all_rows: by day; its days are those that are judged.
-        usual: the share that sound sources stay below.
-        what: description of the rows, as in "12 of 100 rows <what>".
-        remedy: the next step.
+    The message is "12 of 100 rows <what>", and the remedy.
     """
     days = list(all_rows)
     part: npt.NDArray[np.int64] = np.array([rows_in_question.get(day, 0) for day in days], dtype=np.int64)

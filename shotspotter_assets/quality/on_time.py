@@ -71,10 +71,7 @@ def kept_rhythm(store: Store, city: City) -> Rhythm | None:
 def alerts_on_time(rhythm: Rhythm | None, city: City, yesterday: date, last_issued: date | None = None) -> Finding:
     """The city's newest alerts are not older than its rhythm and its publication rule allow.
 
-    Args:
-        rhythm: of the stored raw alerts, None without any.
-        yesterday: the last day that is over on the city's clock.
-        last_issued: issue date of the city's last forecast.
+    `yesterday` is the last day that is over on the city's clock, `last_issued` the issue date of its last forecast.
     """
     if rhythm is None:
         return Finding(True, "No alerts are stored yet.")

@@ -60,12 +60,7 @@ class Usual:
 
 
 def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
-    """Days of fireworks, and public holidays with the day before and after (a night belongs to both); shape (days,).
-
-    Args:
-        days: contiguous days.
-        country: `US`, or with a subdivision `US-DC`.
-    """
+    """Days of fireworks, and public holidays with the day before and after (a night belongs to both); shape (days,)."""
     dates = np.array(days, dtype="datetime64[D]")
     public = public_holidays(country, dates)
     one_day = np.timedelta64(1, "D")

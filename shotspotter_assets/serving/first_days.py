@@ -31,10 +31,6 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
 
     Cells are those of the published coverage, or else of the whole box. Hours and types are not forecast.
 
-    Args:
-        stored: the known days, at least one.
-        context: with the model of all cities.
-
     Raises:
         ValueError: there is no model of all cities.
     """

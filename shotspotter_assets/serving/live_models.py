@@ -65,13 +65,7 @@ def live_models(
 ) -> LiveModels:
     """The models in force after the issue date: trained if they are due, else those of an earlier day.
 
-    Args:
-        store: with the records of earlier days.
-        stored: see `known_history`.
-        context: of the fits, with the model of all cities, if there is one.
-        retrain: train although the cadence does not ask for it.
-        serve_from: roll back to the models in force after this earlier day.
-        validation_days: number of last days for choices and the gate.
+    `retrain` trains although they are not due, `serve_from` rolls back to the models in force after an earlier day.
 
     Raises:
         ValueError: see `rolled_back`.

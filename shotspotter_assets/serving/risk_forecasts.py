@@ -39,12 +39,6 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
     Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only. A forecast that is
     issued after its day is marked as replayed.
 
-    Args:
-        record: of the models in force.
-        models: that it names.
-        stored: the known days.
-        now: instant of issue.
-
     Raises:
         OtherInputsError: the models were fitted on other inputs than this version has.
         ValueError: they were fitted for fewer days ahead.

@@ -15,7 +15,7 @@ from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, forecast_partition
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, NoStreetRisk, StreetForecast, StreetRecord
+from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, StreetForecast, StreetRecord
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.alerts import Alerts
@@ -52,15 +52,11 @@ def no_streets(city: City) -> str:
 
 def street_forecast(
     store: Store, city: City, issue_date: date, forecast: IssueRecord | None
-) -> StreetForecast | NoStreetRisk:
-    """The ranked streets of a stored forecast, or the reason for none.
+) -> StreetForecast | StreetRecord:
+    """The ranked streets of a stored forecast, or the reason for none; no `forecast` for a city without streets."""
 
-    Args:
-        forecast: the record of the issue date; None for a city without streets.
-    """
-
-    def nothing(reason: str, is_wrong: bool = False) -> NoStreetRisk:
-        return NoStreetRisk(city=city.name, issue_date=issue_date, no_streets=reason, is_wrong=is_wrong)
+    def nothing(reason: str, is_wrong: bool = False) -> StreetRecord:
+        return StreetRecord(city=city.name, day=issue_date, no_streets=reason, is_wrong=is_wrong)
 
     if city.streets is None:
         return nothing(no_streets(city))
@@ -85,13 +81,6 @@ def rank_streets(
     city: City, forecast: ForecastRecord, next_day: pa.Table, hourly: pa.Table, alerts: Alerts
 ) -> StreetForecast:
     """The risk of all segments in the cells that are forecast, on the next day and in each shift.
-
-    Args:
-        city: with `streets`.
-        forecast: the record of the issued forecast.
-        next_day: its rows of the next day (`RISK_SCHEMA`).
-        hourly: its alerts by hour.
-        alerts: of the past.
 
     Raises:
         StreetsFileError: the city's file of streets cannot be used.
@@ -136,10 +125,8 @@ def rank_streets(
         geojson=_geojson(city, segments, top),
         record=StreetRecord(
             city=city.name,
-            issue_date=forecast.issue_date,
-            day=forecast.day,
+            day=forecast.issue_date,
             segments=len(shown),
-            kilometres=float(segments.metres[shown].sum() / 1000),
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,
             left_out=segments.left_out,

@@ -110,15 +110,7 @@ def live_windows(city: City, last_known: date, validation_days: int) -> Windows:
 def train(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
-    """(record, files by stored name) of the models trained on the stored days.
-
-    Args:
-        stored: the known days.
-        windows: of these days.
-        reason: see `live_models.training_reason`.
-        incidents: of the last two years, or more.
-        context: of the fits.
-    """
+    """(record, files by stored name) of the models trained on the stored days, given the incidents of two years at least."""
     city, days, fits = stored.city, stored.days, Fits()
     in_coverage = stored.in_coverage(stored.issue_date + timedelta(days=1))
     history = stored.daily(in_coverage)

@@ -27,9 +27,8 @@ from shotspotter_assets.serving.issued_forecasts import (
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.stored_streets import (
     STREET_SCHEMA,
-    NoStreetRisk,
     StreetForecast,
-    find_streets_record,
+    StreetRecord,
     read_streets,
     top_street_lines,
     write_streets,
@@ -111,7 +110,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
     of_day, record = streets.of_day(), streets.record
-    assert find_streets_record(store, city.name, DAY) == record
+    assert StreetRecord.load(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
     of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
@@ -181,7 +180,7 @@ def test_a_day_without_ranked_streets_says_why(
     store: Store, city: City, changes: dict[str, object], reason: str
 ) -> None:
     nothing = street_forecast(store, city.model_copy(update=changes), DAY, load_record(store, city.name, DAY))
-    assert isinstance(nothing, NoStreetRisk)
+    assert isinstance(nothing, StreetRecord)
     assert reason in nothing.no_streets
     write_streets(store, nothing)
     assert read_streets(store, city.name, DAY) is None
@@ -190,6 +189,6 @@ def test_a_day_without_ranked_streets_says_why(
 def test_a_file_of_streets_that_cannot_be_read_is_reported_as_wrong(store: Store, city: City, tmp_path: Path) -> None:
     (tmp_path / "streets.parquet").write_text("no streets")
     nothing = street_forecast(store, city, DAY, load_record(store, city.name, DAY))
-    assert isinstance(nothing, NoStreetRisk)
+    assert isinstance(nothing, StreetRecord)
     assert nothing.is_wrong
     assert f"{tmp_path / 'streets.parquet'} cannot be read" in nothing.no_streets

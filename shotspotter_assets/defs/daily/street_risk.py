@@ -1,5 +1,7 @@
 """Street risk of a city by issue date, for the day after it, and its scores by day."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
@@ -32,14 +34,14 @@ def definitions(city: City) -> dg.Definitions:
         `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
         """
         from shotspotter_assets.serving.issued_forecasts import load_record
-        from shotspotter_assets.serving.stored_streets import NoStreetRisk, streets_partition, write_streets
+        from shotspotter_assets.serving.stored_streets import StreetRecord, write_streets
         from shotspotter_assets.serving.street_risk import street_forecast
 
         issue_date = run_day(context)
         opened = store.open()
         forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
         ranked = street_forecast(opened, city, issue_date, forecast)
-        if isinstance(ranked, NoStreetRisk):
+        if isinstance(ranked, StreetRecord):
             if ranked.is_wrong:
                 context.log.error(ranked.no_streets)
             return dg.MaterializeResult(
@@ -55,7 +57,7 @@ def definitions(city: City) -> dg.Definitions:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(ranked.version),
             metadata={
-                "day": str(facts.day),
+                "day": str(facts.day + timedelta(days=1)),
                 "segments": facts.segments,
                 **panel.rounded(
                     {"expected_alerts": facts.expected_alerts, "on_no_street": facts.expected_on_no_street}
@@ -70,7 +72,7 @@ def definitions(city: City) -> dg.Definitions:
                     for row in ranked.top.to_pylist()
                 ),
                 "left_out": panel.bullets(facts.left_out),
-                "geojson": panel.stored(opened.uri(streets_partition(city.name, issue_date), STREETS_MAP_FILE)),
+                "geojson": panel.stored(opened.uri(StreetRecord.partition(city.name, issue_date), STREETS_MAP_FILE)),
                 "path": panel.stored(path),
             },
         )
@@ -78,10 +80,10 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=key, partitions_def=days)
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
-        from shotspotter_assets.serving.stored_streets import NoStreetRisk, find_streets_record
+        from shotspotter_assets.serving.stored_streets import StreetRecord
 
-        record = find_streets_record(store.open(), city.name, run_day(context))
-        wrong = record.no_streets if isinstance(record, NoStreetRisk) and record.is_wrong else None
+        record = StreetRecord.find(store.open(), city.name, run_day(context))
+        wrong = record.no_streets if record is not None and record.is_wrong else None
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
     @dg.asset(
