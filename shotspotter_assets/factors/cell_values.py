@@ -66,9 +66,9 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
             "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
         )
     frame = frame.set_geometry(frame.geometry.make_valid())
-    columns = [name for name in frame.columns if name != frame.geometry.name]
+    others = [name for name in frame.columns if name != frame.geometry.name]
     # Two places may share a point, but not all else.
-    told = columns if isinstance(factor, PointFactor) else [factor.column] if isinstance(factor, PolygonFactor) else []
+    told = others if isinstance(factor, PointFactor) else [factor.column] if isinstance(factor, PolygonFactor) else []
     rows = frame[told].assign(shape=frame.geometry.normalize().to_wkb(hex=True)).astype(str)
     return frame.loc[~rows.duplicated()]
 
