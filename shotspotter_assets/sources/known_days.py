@@ -146,7 +146,7 @@ def mark_states(tables: Mapping[date, pa.Table], states: Mapping[date, str], key
 
 
 def stored_states(store: Store, asset: str, city: str, file: str, days: Sequence[date]) -> dict[date, str]:
-    """The `DayState` stored with days; those with rows, or that an earlier version stored, have none."""
+    """The `DayState` stored with days; those with rows have none."""
     partitions = {day: Partition(asset, city, "date", day) for day in days}
     metadata = {day: store.read_table(of_day, file).schema.metadata or {} for day, of_day in partitions.items()}
     return {day: of_day[KNOWN.encode()].decode() for day, of_day in metadata.items() if KNOWN.encode() in of_day}
