@@ -221,20 +221,27 @@ class LandingFolder(AlertSource):
                     yield task.file.path, self._written_to(batch[task.file.path]) or rows
 
     def _task(self, first: date, last: date, folder: Path, file: ListedFile, number: int) -> Task | SourceError | None:
-        """The task of reading a file, once its content is here; None for a daily file of other days."""
+        """The task of reading a file, once its content is here; None for a daily file of other days.
+
+        Raises:
+            SourceError: an object cannot be fetched, which is no fault of the file.
+        """
         try:
             landed = self._landed(file)
-            if landed.named_day is not None and not first - ONE_DAY <= landed.filing_day <= last + ONE_DAY:
-                return None
-            content = Path(file.path)
-            if self._client is not None:
-                content = folder / f"{number}{content.suffix}"
-                _fetch(self._client, file, content)
-            return Task(landed, content, folder / f"{number}.rows", (first, last))
         except SourceError as error:
             return error
-        except Exception as error:  # of boto3
-            return SourceError(f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again.")
+        if landed.named_day is not None and not first - ONE_DAY <= landed.filing_day <= last + ONE_DAY:
+            return None
+        content = Path(file.path)
+        if self._client is not None:
+            content = folder / f"{number}{content.suffix}"
+            try:
+                _fetch(self._client, file, content)
+            except Exception as error:  # of boto3
+                raise SourceError(
+                    f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
+                ) from None
+        return Task(landed, content, folder / f"{number}.rows", (first, last))
 
     def _landed(self, file: ListedFile) -> LandedFile:
         """The days of the rows of a file, by its name.

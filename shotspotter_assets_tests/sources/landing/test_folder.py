@@ -24,7 +24,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -499,7 +499,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, m
         folder(tmp_path).read(FIRST, LAST)
 
 
-def test_objects_on_s3_are_read_and_do_not_wait(s3_server: S3Server) -> None:
+def test_objects_on_s3_are_read_and_do_not_wait(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     place = f"{s3_server.bucket}/landing_{uuid.uuid4().hex}"
     text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
     for name in ("a.csv", "_hidden.csv", "b.csv.part"):
@@ -511,6 +511,10 @@ def test_objects_on_s3_are_read_and_do_not_wait(s3_server: S3Server) -> None:
     raw = landing.read(FIRST, LAST)
     assert raw["date"].to_pylist() == DAYS
     assert raw["received_from"].unique().to_pylist() == list(versions)
+    replaced = ListedFile(f"s3://{place}/a.csv", "1:another-etag")
+    monkeypatch.setattr(landing, "_listing", lambda: ([replaced], [], []))
+    with pytest.raises(SourceError, match="cannot be fetched"):
+        list(landing.read_files([replaced.path]))
     with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
         LandingFolder(CITY, "s3://no-such-bucket/landing", s3_client=s3_server.client).read(FIRST, LAST)
 
