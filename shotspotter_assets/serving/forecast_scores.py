@@ -39,10 +39,8 @@ class DayScores:
     """Scores of one day; None where a score is not defined. `predicted_cells` is the sum of the probabilities."""
 
     log_loss: float
-    brier: float
     gain_over_historical_mean: float | None
     hit_rate_5: float | None
-    predicted_over_observed: float | None
     predicted_cells: float
     observed_cells: int
     expected_alerts: float
@@ -173,15 +171,13 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
 def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> DayScores:
     """Scores of one day; arguments as for `scored_day`."""
     scored, of_cells = scored_day(forecast, day, alerts, candidate), alerts[cells_of(forecast)]
-    p = scored[SERVED].to_numpy()
-    scores = score_cell_days(p, of_cells > 0, scored[REFERENCE].to_numpy(), days_of(scored))
+    served, reference = (scored[name].to_numpy() for name in (SERVED, REFERENCE))
+    scores = score_cell_days(served, of_cells > 0, reference, days_of(scored))
     return DayScores(
         log_loss=scores["log_loss"] or 0.0,
-        brier=scores["brier"] or 0.0,
         gain_over_historical_mean=scores["gain_nats_per_positive"],
         hit_rate_5=scores["hit_rate_5"],
-        predicted_over_observed=scores["predicted_over_observed"],
-        predicted_cells=float(p.sum()),
+        predicted_cells=float(served.sum()),
         observed_cells=int((of_cells > 0).sum()),
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(of_cells.sum()),

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -53,11 +53,11 @@ ISSUED_SCHEMA: Final = pa.schema(
 class NowcastRecord(BaseModel):
     """The stated facts of a nowcast; stored as `record.json`."""
 
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(frozen=True)
 
     city: str
     now: str
-    starts: str = Field(alias="from")
+    starts: str
     """Begin of the forecast hours: the end of the running hour."""
     models_from: date
     alerts_since_midnight: int
