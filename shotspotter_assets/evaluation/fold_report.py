@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.evaluation.forecasts_table import forecasts_table, without_firework_days
+from shotspotter_assets.evaluation import plots
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
-from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
+from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
 from shotspotter_assets.models.fold_models import model_partition
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.baselines import fit_baselines
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN, fit_baselines
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
@@ -94,3 +96,32 @@ def fold_report(
         score_definitions=dict(SCORE_DEFINITIONS),
     )
     return report, ScoreTable(rows), forecasts
+
+
+def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
+    """A row of scores for each model of a fold, the best first; few, as a panel is narrow."""
+    columns = {"log loss": "log_loss", "gain": "gain_nats_per_positive", "p/o": "predicted_over_observed"}
+    return [
+        {"model": name} | {title: scores.value(score, name) for title, score in columns.items()}
+        for name in scores.models()
+    ]
+
+
+def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
+    """The forecast map of the first own model beside the alerts of a day, and the reliability of all own models."""
+    test = record.windows(len(history.counts))[2]
+    alerts, name = history.alerts[test.start :], next(iter(record.models))
+    # The median day is neither a quiet one nor a firework one.
+    shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
+    probability = forecasts[name].to_numpy().reshape(len(test), -1)[shown]
+    day = history.days()[test.start + shown].item()
+    curves = {
+        model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
+        for model in dict.fromkeys((*record.models, HISTORICAL_MEAN))
+    }
+    return {
+        "forecast": plots.forecast_beside_observed(
+            probability, alerts[shown], history.in_coverage, history.city.box, day, name
+        ),
+        "reliability": plots.reliability_curve(curves),
+    }

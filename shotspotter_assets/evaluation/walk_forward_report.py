@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
     days_of,
@@ -146,3 +147,23 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
                 f"{', '.join(sorted(names))}. Materialise evaluation_reports for {city.name} {cutoff} again, or name "
                 f"another candidate in the run's configuration."
             )
+
+
+def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:
+    """For each model of a city, the best first, its gain over the best baseline with the interval."""
+    gains = {name: scores.gain(report.verdict.best_baseline, name) for name in scores.models()}
+    return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
+
+
+def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict[str, bytes]:
+    """Reliability, and the gain over the best baseline by fold, of the served forecast and the candidate."""
+    best, folds = report.verdict.best_baseline, scores.groups(FOLD)
+    gains = {
+        name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds}
+        for name in report.reliability
+        if name != best
+    }
+    return {
+        "reliability": plots.reliability_curve(report.reliability),
+        "gain_by_fold": plots.gain_by_fold(gains, best),
+    }

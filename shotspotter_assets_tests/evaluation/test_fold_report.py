@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
-from shotspotter_assets.evaluation.report_views import fold_rows
+from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report, fold_rows
 from shotspotter_assets.models.fold_models import model_partition, read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History

@@ -48,10 +48,9 @@ def definitions(city: City) -> dg.Definitions:
 
         The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
         """
-        from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
+        from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
         from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
         from shotspotter_assets.evaluation.report_files import fold_partition, write_report
-        from shotspotter_assets.evaluation.report_views import fold_pictures, fold_rows
         from shotspotter_assets.models.city_history import CityHistory, covered_mask
         from shotspotter_assets.models.fold_models import read_models, read_record
 

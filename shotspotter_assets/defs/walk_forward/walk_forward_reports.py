@@ -51,8 +51,11 @@ def definitions(city: City) -> dg.Definitions:
             walk_forward_partition,
             write_report,
         )
-        from shotspotter_assets.evaluation.report_views import walk_forward_pictures, walk_forward_rows
-        from shotspotter_assets.evaluation.walk_forward_report import walk_forward_report
+        from shotspotter_assets.evaluation.walk_forward_report import (
+            walk_forward_pictures,
+            walk_forward_report,
+            walk_forward_rows,
+        )
         from shotspotter_assets.models.registry import candidate_of
 
         opened = store.open()
