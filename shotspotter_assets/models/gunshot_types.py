@@ -39,8 +39,6 @@ PSEUDO_WEIGHT: Final = 1e-2
 """Weight of an alert of each type in the fit."""
 HALF_LIFE_DAYS: Final = 365.0
 """Half-life of an alert's weight in the fit: the meaning of labels drifts."""
-WEEKEND_HOURS: Final = (4 * DAY_HOURS + 18, 6 * DAY_HOURS + 18)
-"""Hours of the week, from Friday 18:00 to Sunday 18:00."""
 
 
 @dataclass(frozen=True)
@@ -185,12 +183,10 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         columns += [_log_ratios(alerts_of + prior[at]) - _log_ratios(prior[at]) for alerts_of in (own, around)]
     angle = 2 * np.pi * clock.hour[hours] / DAY_HOURS
     season = 2 * np.pi * clock.season[hours]
-    weekend = (clock.hour_of_week[hours] >= WEEKEND_HOURS[0]) & (clock.hour_of_week[hours] < WEEKEND_HOURS[1])
     calendar_columns = [
         *(wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)),
         np.sin(season),
         np.cos(season),
-        weekend,
         clock.fireworks[hours],
         clock.firework_peak[hours],
     ]

@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 
@@ -68,24 +66,11 @@ def test_a_type_that_never_occurred_is_not_impossible():
     assert ours[:, 2].max() < 0.02
 
 
-def test_the_weekend_is_from_friday_to_sunday_at_18():
-    made = history()
-    inputs = len(GunshotTypes.fit(made, TRAIN, VALIDATION).weights[0])
-    weights = np.zeros((3, inputs))
-    weights[1, -3] = 1.0
-    only_weekend = GunshotTypes(weights, np.zeros(3), 1.0)
-    friday_noon = made.hour_at(datetime(2021, 6, 4, 16, tzinfo=UTC))
-    hours = friday_noon + np.arange(6 + 48 + 6)
-    forecast = only_weekend.predict(made, np.full(60, friday_noon), hours, np.zeros(60, np.int64))
-    on_weekend = forecast[:, 1] > 0.5
-    assert on_weekend.tolist() == [False] * 6 + [True] * 48 + [False] * 6
-
-
 def test_a_changed_constant_changes_the_types_of_an_evening(fitted):
     evening, cells = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20]), np.array([3, 20])
     forecast = fitted.predict(history(), evening, evening, cells)
-    assert forecast[0] == pytest.approx([0.269364, 0.631958, 0.098678], rel=1e-3)
-    assert forecast[1] == pytest.approx([0.543485, 0.352402, 0.104113], rel=1e-3)
+    assert forecast[0] == pytest.approx([0.272533, 0.629786, 0.097681], rel=1e-3)
+    assert forecast[1] == pytest.approx([0.547966, 0.349501, 0.102533], rel=1e-3)
 
 
 def test_files_hold_it(fitted):
