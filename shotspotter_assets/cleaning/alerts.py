@@ -127,11 +127,11 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
         return {}
     days = sorted(days)
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
-    raw = _chosen(raw, np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]")))
+    raw = raw.filter(pa.array(np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]"))))
     reasons = _reasons(raw, city)
     rejected = _rejected(raw, reasons)
-    usable = _in_order(_chosen(raw, reasons == USABLE))
-    alerts = _tidy(_chosen(usable, ~duplicate_rows(usable)), city)
+    usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
+    alerts = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
     spellings = rows_of_days(alerts.select(["date", AS_SPELLED]), days)
     alerts_by_day, rejected_by_day = rows_of_days(alerts.drop_columns([AS_SPELLED]), days), rows_of_days(rejected, days)
     cleaned = {}
@@ -175,8 +175,7 @@ def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
     repeated = rows.select(list(CONTENT)).to_pandas().duplicated().to_numpy(copy=True)
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
         at = np.flatnonzero(~repeated)
-        names = [*CONTENT, "received_from", "received_at"]
-        repeated[at] = _in_earlier_file(rows.select(names).take(pa.array(at)).to_pandas())
+        repeated[at] = _in_earlier_file(rows.take(pa.array(at)).to_pandas())
     return repeated
 
 
@@ -298,11 +297,6 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, "cleaned_alerts")}
     fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
     return pa.table(columns).cast(pa.schema(fields, metadata))
-
-
-def _chosen(table: pa.Table, chosen: npt.NDArray[np.bool_]) -> pa.Table:
-    """The rows of a mask, shape (rows,); without a copy where it has all."""
-    return table if chosen.all() else table.filter(pa.array(chosen))
 
 
 def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.bool_]:

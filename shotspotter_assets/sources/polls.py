@@ -75,7 +75,8 @@ def poll(city: City, arrival: Arrival, access: Access, known: Mapping[str, str],
     Raises:
         SourceError: a folder cannot be listed, or a live source cannot be read.
     """
-    last, readers = last_day_over(city), open_sources(impatient(city), access)
+    yesterday, readers = today(city.zone) - timedelta(days=1), open_sources(impatient(city), access)
+    last = min(yesterday, city.end or yesterday)
     if arrival == "polled":
         return _poll_live(city, readers, store, last)
     return _poll_landed(city, [reader for reader in readers if isinstance(reader, LandingFolder)], known, store, last)
@@ -88,12 +89,6 @@ def impatient(city: City) -> City:
         for source in city.all_sources
     ]
     return city.model_copy(update={"source": sources[0], "other_sources": tuple(sources[1:])})
-
-
-def last_day_over(city: City) -> date:
-    """The last local day of the service that has ended."""
-    yesterday = today(city.zone) - timedelta(days=1)
-    return yesterday if city.end is None else min(yesterday, city.end)
 
 
 Place = tuple[str, date]
