@@ -136,16 +136,3 @@ def test_washingtons_districts_start_as_documented(real_data: Path) -> None:
         late = np.median((found - np.datetime64(start)).astype(int))
         assert len(found) > 30
         assert -31 <= late <= 92, f"{name}: the median cell starts {late:.0f} days after {start}"
-
-
-def test_cincinnatis_areas_start_as_documented(real_data: Path) -> None:
-    box = Box(west=-84.604, south=39.095, east=-84.462, north=39.191)
-    days = days_between(date(2017, 8, 16), date(2022, 12, 31))
-    first = estimate_first_days(real_daily(real_data / "cincinnati_oh.parquet", days, box), days)
-    # SOURCES.md: Avondale from 2017; East and West Price Hill around the end of 2019.
-    row, column = cells(np.array([-84.495, -84.573]), np.array([39.148, 39.108]), box, Grid())
-    avondale, price_hill = (first[r - 2 : r + 3, c - 2 : c + 3] for r, c in zip(row, column, strict=True))
-    assert np.nanmax((avondale - np.datetime64("2017-08-16")).astype(float)) <= 60
-    started = price_hill[~np.isnat(price_hill)]
-    assert len(started) > 10
-    assert ((started >= np.datetime64("2019-06-01")) & (started <= np.datetime64("2020-03-31"))).all()
