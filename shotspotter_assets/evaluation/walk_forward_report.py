@@ -79,7 +79,7 @@ def walk_forward_report(
     """The report of a city and its scores, from tables as `evaluation.forecasts_table` and `evaluation.type_scores` describe.
 
     The candidates are the forecasts that are to be served, named before their scores were seen. In `hourly`, `climatology` is
-    among the models, and a model without a forecast is null.
+    among the models.
 
     Raises:
         ValueError: there is no fold, a fold lacks the candidate or a baseline of others, or two forecast the same day.
@@ -131,7 +131,6 @@ def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
     pooled = pool_tables(list(folds.values()))
     for hours in np.unique(pooled["horizon"].to_numpy()).tolist():
         part = pooled.filter(pa.array(pooled["horizon"].to_numpy() == hours))
-        part = part.select([name for name in part.column_names if part[name].null_count < len(part)])
         verdicts[hours] = judge(part, candidate)
         rows |= all_rows(part, baselines_in(part), HORIZON, str(hours), Climatology.name)
     return verdicts, rows

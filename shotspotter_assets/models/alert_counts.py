@@ -92,14 +92,6 @@ class AlertCounts(StoredModel):
         square = (mean + mean**2 / size + mean**2) / _more_than_none(mean, size)
         return probability * square - self.expected(probability, fireworks) ** 2
 
-    def quantile(self, share: float, probability: Array, fireworks: Booleans) -> Array:
-        """The least number that is not exceeded with probability `share`."""
-        mean, size = self._parameters(probability, fireworks)
-        none = 1 - _more_than_none(mean, size)
-        within = np.clip((share - (1 - probability)) / probability, 0, 1)
-        some = nbinom.ppf(none + within * (1 - none), size, size / (size + mean))
-        return np.where(share <= 1 - probability, 0, np.maximum(some, 1))
-
     def total_interval(self, probability: Array, fireworks: Booleans, confidence: float = 0.8) -> tuple[Array, Array]:
         """(low, high) of the alerts of all cells together, summed over the last axis.
 
