@@ -15,7 +15,7 @@ from benchmark_cities import HourlyFold
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.next_hours.stack import MEMBERS, FittedHourlyStack, combined
+from shotspotter_assets.models.next_hours.stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
 from shotspotter_assets.models.probability import clip_probability
 
 
@@ -51,7 +51,7 @@ def kept_hourly(fold: HourlyFold, cache: Path, horizons: Sequence[int]) -> dict[
     windows = {"validation": fold.validation, "test": fold.test}
     issues = {(part, h): history.issues(hours, h) for part, hours in windows.items() for h in horizons}
     missing = tuple(horizon for horizon in horizons if f"test_{horizon}_next_hours" not in forecasts)
-    names = [name for name in HOURLY_FORECASTERS if name != FittedHourlyStack.name]
+    names = [name for name in HOURLY_FORECASTERS if name != HourlyStack.name]
     for name in names if missing else ():
         started = time.process_time()
         fitted = HOURLY_FORECASTERS[name](missing).fit(history, fold.train, fold.validation)

@@ -20,10 +20,10 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.baseline import Climatology
 from shotspotter_assets.models.next_hours.features import fireworks_ahead
-from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
+from shotspotter_assets.models.next_hours.stack import HourlyStack
 from shotspotter_assets.models.probability import log_losses
 
-STACK = FittedHourlyStack.name
+STACK = HourlyStack.name
 
 
 def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[int, dict[str, Any]]:
