@@ -162,8 +162,8 @@ def test_a_past_day_is_shown_beside_its_alerts(page: Any, folder: Path, tiny_sit
     cells = page.locator("#forecast path.cell").count()
     assert page.locator("#forecast path.frame").count() == max(int(0.05 * cells + 0.5), 1)
     zoom = "document.getElementById('{}').map.map.getZoom()"
-    page.evaluate("document.getElementById('forecast').map.map.zoomIn()")
-    page.wait_for_function(f"{zoom.format('forecast')} === {zoom.format('happened')}")
+    page.evaluate("document.getElementById('forecast').map.map.zoomIn(1, {animate: false})")
+    assert page.evaluate(f"{zoom.format('forecast')} === {zoom.format('happened')}")
 
 
 def test_days_are_chosen_by_list_buttons_and_link(page: Any, folder: Path) -> None:
