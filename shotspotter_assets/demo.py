@@ -81,8 +81,8 @@ def main() -> None:
         _show_fold(store, fold)
     print(f"\n{LEGEND}")
     _show_tomorrow(store)
-    print("\nChecks that warn, as they would for a real city:")
-    print(*sorted({f"  {line}" for lines in warnings for line in lines}), sep="\n")
+    if found := sorted({line for lines in warnings for line in lines}):
+        print("\nChecks that warn, as they would for a real city:", *found, sep="\n  ")
     print(f"\ndone in {time.monotonic() - started:.0f} s")
     pages = store.uri(Partition("city_pages", ALL_CITIES), INDEX_FILE)
     print(f"The pages for analysts and shift commanders: {pages}")
