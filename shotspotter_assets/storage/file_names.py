@@ -55,6 +55,7 @@ UNREADABLE_FILE: Final = "unreadable.json"
 
 QUALITY: Final = "quality"
 """Folder with what the checks found of each city."""
+CITY_STATE_FILE: Final = "city_state.json"
 RHYTHM_FILE: Final = "rhythm.json"
 
 

@@ -133,9 +133,11 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
 
 def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
     from shotspotter_assets.quality.all_checks import all_findings
+    from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.window import Window
 
-    for name, finding in all_findings(Window.load(store, city, days)).items():
+    findings = all_findings(Window.load(store, city, days))
+    for name, finding in keep_findings(store, city.name, days, findings, city.start).items():
         yield dg.AssetCheckResult(
             passed=finding.passed,
             check_name=name,
