@@ -1,1 +1,1 @@
-"""What runs every day: the models in force, the forecasts made with them, and how those did."""
+"""What runs every day: the live models, the forecasts made with them, and how those did."""

@@ -18,7 +18,7 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class LiveModels:
-    """The models in force after a day, with new files by stored name; without a record, `why_none` has the reason."""
+    """The live models after a day, with new files by stored name; without a record, `why_none` has the reason."""
 
     record: ServingRecord | None
     files: ModelFiles = field(default_factory=dict)
@@ -63,16 +63,16 @@ def live_models(
     serve_from: date | None = None,
     validation_days: int = 91,
 ) -> LiveModels:
-    """The models in force after the issue date: trained if they are due, else those of an earlier day.
+    """The live models after the issue date: trained if they are due, else those of an earlier day.
 
-    `retrain` trains although they are not due, `serve_from` rolls back to the models in force after an earlier day.
+    `retrain` trains although they are not due, `serve_from` rolls back to the live models after an earlier day.
 
     Raises:
         ValueError: see `rolled_back`.
     """
     city, day = stored.city, stored.issue_date
     latest = ServingRecord.latest_before(store, city.name, day)
-    # Where the lead alternates, as over weekends, models of the same lead stay in force.
+    # Where the lead alternates, as over weekends, models of the same lead stay live.
     before = ServingRecord.of_lead(store, city.name, day, stored.lead) or latest
     reason = training_reason(city, day, before, by_hand=retrain, lead=stored.lead)
     files: Mapping[str, Mapping[str, bytes]] = {}
@@ -108,7 +108,7 @@ def too_short(stored: CityHistory) -> str:
 def outdated(city: City, before: ServingRecord) -> str:
     """Why the models of a record cannot serve the city any more, in words; empty where they can."""
     if before.inputs != input_names(city):
-        return "the inputs differ from those that the models in force were fitted on"
+        return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city).name
     return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"
 
@@ -124,8 +124,7 @@ def training_reason(
     cause, is_week_over = outdated(city, before), day - before.last_trained >= WEEK
     due = {
         f"retrained, as {cause}": bool(cause),
-        f"retrained for a lead of {lead} days, as the models in force were fitted for {before.lead}": before.lead
-        != lead,
+        f"retrained for a lead of {lead} days, as the live models were fitted for {before.lead}": before.lead != lead,
         "retrained by hand": by_hand,
         "retrained, as every day": city.retraining == "daily",
         f"retrained, a week after {before.last_trained}": city.retraining == "weekly" and is_week_over,
@@ -134,7 +133,7 @@ def training_reason(
 
 
 def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
-    """The record of a day on which nothing is trained: the models of the record before stay in force."""
+    """The record of a day on which nothing is trained: the models of the record before stay live."""
     reason = f"Not retrained ({stored.city.retraining}): last on {before.last_trained}."
     if stored.is_too_late:
         reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
@@ -142,7 +141,7 @@ def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
 
 
 def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
-    """The record of a day on which the models in force after an earlier day serve again.
+    """The record of a day on which the live models after an earlier day serve again.
 
     Raises:
         ValueError: `serve_from` is not earlier, or its models were fitted for another lead.
@@ -154,10 +153,10 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
     record = ServingRecord.load(store, city, serve_from)
     if record.lead != stored.lead:
         raise ValueError(
-            f"{city}|{day}: the models in force after {serve_from} were fitted for a lead of {record.lead} days, and the last "
+            f"{city}|{day}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
             f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
         )
-    reason = f"Rolled back by hand to the models in force after {serve_from}."
+    reason = f"Rolled back by hand to the live models after {serve_from}."
     return record.model_copy(update=_dated(stored) | {"last_trained": day, "reasons": (reason,)})
 
 

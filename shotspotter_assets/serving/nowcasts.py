@@ -1,4 +1,4 @@
-"""Risk of the next minutes and hours from now: stored days, the source's alerts since, and the models in force."""
+"""Risk of the next minutes and hours from now: stored days, the source's alerts since, and the live models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,7 +170,7 @@ def with_rows(
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
     """The next minutes from now, and the next hours from the end of the current one, whose alerts so far count.
 
-    `models` are those of the record in force, `until_now` is from `history_until`.
+    `models` are those of the newest record, `until_now` is from `history_until`.
 
     Raises:
         ValueError: the city has no models of hours.

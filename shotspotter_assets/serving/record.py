@@ -1,4 +1,4 @@
-"""The record of the models in force after a day, why those, and since when: `record.json` of `live_models`."""
+"""The record of the live models after a day, why those, and since when: `record.json` of `live_models`."""
 
 import json
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ TYPES: Final = "gunshot_types"
 
 
 class ServingRecord(DailyRecord):
-    """The models in force after a day, where their files are, why those, and since when."""
+    """The live models after a day, where their files are, why those, and since when."""
 
     asset = LIVE_MODELS
 

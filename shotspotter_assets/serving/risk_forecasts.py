@@ -1,4 +1,4 @@
-"""Forecast one day with the models in force: tables, places, map, reasons and stated facts."""
+"""Forecast one day with the live models: tables, places, map, reasons and stated facts."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

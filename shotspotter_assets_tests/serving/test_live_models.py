@@ -1,4 +1,4 @@
-"""When live models are trained, which models stay in force, and rollback."""
+"""When live models are trained, which models stay live, and rollback."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -66,7 +66,7 @@ def test_new_inputs_another_candidate_another_lead_or_a_request_retrain_at_any_c
     other = serving_record(inputs=input_names(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
     assert outdated(TOWN, other) == "stack is to serve instead of regime_regression"
     reason = training_reason(TOWN, NEXT, IN_FORCE, lead=3)
-    assert reason == "retrained for a lead of 3 days, as the models in force were fitted for 1"
+    assert reason == "retrained for a lead of 3 days, as the live models were fitted for 1"
     assert training_reason(TOWN, NEXT, IN_FORCE.model_copy(update={"lead": 3}), lead=3) == ""
 
 

@@ -1,4 +1,4 @@
-"""The history until now, from stored days and the source, and which record is in force."""
+"""The history until now, from stored days and the source, and which record is live."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta

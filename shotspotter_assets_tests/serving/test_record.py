@@ -1,4 +1,4 @@
-"""The record of the models in force: since when, and when it counts as new."""
+"""The record of the live models: since when, and when it counts as new."""
 
 from dataclasses import replace
 from datetime import date, timedelta

@@ -21,7 +21,7 @@ class LiveModelConfig(dg.Config):
 
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field(
-        "", description="Roll back: no training, but serve what was in force after this earlier day (YYYY-MM-DD)."
+        "", description="Roll back: no training, but serve what was live after this earlier day (YYYY-MM-DD)."
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")

@@ -56,7 +56,7 @@ class TunedSettings(BaseModel):
 
     @property
     def yaml(self) -> str:
-        """Lines for the city's file that put the settings in force; a comment where nothing better was found."""
+        """Lines for the city's file that put the settings into effect; a comment where nothing better was found."""
         if not self.settings:
             return f"# {self.forecaster}: no trial was better than the settings of the city's file.\n"
         return yaml.safe_dump({"forecasters": {self.forecaster: self.settings}}, sort_keys=False)

@@ -1,4 +1,4 @@
-"""The live chain of a small simulated city as runs: models in force, forecasts, streets, plans, scores and nowcasts."""
+"""The live chain of a small simulated city as runs: live models, forecasts, streets, plans, scores and nowcasts."""
 
 import json
 import shutil
@@ -82,7 +82,7 @@ class Chain:
         return self.read("risk_forecasts", day, "forecast.parquet")
 
     def models(self, day: date) -> ServingRecord:
-        """The models in force after a day."""
+        """The live models after a day."""
         return ServingRecord.load(self.store, CITY, day)
 
     def swap_grids(self, one: date, other: date) -> None:
@@ -297,7 +297,7 @@ def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
         chain.run(DAY, ["risk_forecasts"])
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = chain.models(NEXT)
-    assert record.reasons[0] == "Retrained, as the inputs differ from those that the models in force were fitted on."
+    assert record.reasons[0] == "Retrained, as the inputs differ from those that the live models were fitted on."
     assert record.fitted_on == NEXT
 
 
@@ -305,7 +305,7 @@ def test_models_are_rolled_back_by_hand(chain: Chain) -> None:
     chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
     record = chain.models(NEXT)
     assert (record.fitted_on, record.version) == (DAY, chain.models(DAY).version)
-    assert record.reasons == (f"Rolled back by hand to the models in force after {DAY}.",)
+    assert record.reasons == (f"Rolled back by hand to the live models after {DAY}.",)
 
 
 def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
