@@ -33,7 +33,7 @@ L2_PENALTY: Final = 10.0
 
 
 @dataclass(frozen=True)
-class FittedInputBaseline(FittedTrees):
+class FittedLagBaseline(FittedTrees):
     """See `Fitted`: trees, or the log odds by unit of each lag feature and where all are 0."""
 
     name: str
@@ -62,16 +62,16 @@ class FittedInputBaseline(FittedTrees):
         return log_odds.reshape(inputs.values.shape[:2])
 
 
-class InputBaseline(TunedBaseline):
+class LagBaseline(TunedBaseline):
     """Fitted on rows of lag features."""
 
-    fitted = FittedInputBaseline
+    fitted = FittedLagBaseline
 
-    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedInputBaseline:
+    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
         """Fitted with one setting."""
         raise NotImplementedError
 
-    def fit_days(self, history: History, days: range, settings: Settings) -> FittedInputBaseline:
+    def fit_days(self, history: History, days: range, settings: Settings) -> FittedLagBaseline:
         return self.fit_rows(self.rows(history, days), settings)
 
     @staticmethod
@@ -88,7 +88,7 @@ class InputBaseline(TunedBaseline):
         return rows
 
 
-class LogisticRegressionForecaster(InputBaseline):
+class LogisticRegressionForecaster(LagBaseline):
     """L2 logistic regression on standardised inputs."""
 
     name = "logistic_regression"
@@ -98,10 +98,10 @@ class LogisticRegressionForecaster(InputBaseline):
         for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
             yield dict(fitted.settings), expit(fitted.log_odds(inputs))
 
-    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedInputBaseline:
+    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
         return next(self._fits(rows, [settings["inverse_penalty"]]))
 
-    def _fits(self, rows: FitRows, inverse_penalties: Sequence[float]) -> Iterator[FittedInputBaseline]:
+    def _fits(self, rows: FitRows, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
         """The fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
@@ -116,10 +116,10 @@ class LogisticRegressionForecaster(InputBaseline):
             slopes = model.coef_[0] / scaler.scale_
             intercept = float(model.intercept_[0] - slopes @ scaler.mean_)
             settings = {"inverse_penalty": inverse_penalty}
-            yield FittedInputBaseline(self.name, rows.names, slopes, intercept, settings=settings)
+            yield FittedLagBaseline(self.name, rows.names, slopes, intercept, settings=settings)
 
 
-class GradientBoostingForecaster(InputBaseline):
+class GradientBoostingForecaster(LagBaseline):
     """LightGBM's trees; their number is where the validation log loss was least."""
 
     name = "gradient_boosting"
@@ -134,7 +134,7 @@ class GradientBoostingForecaster(InputBaseline):
                 log_odds += sum_of_trees(trees, values, first, TREE_STEP)
                 yield settings | {"iterations": first + TREE_STEP}, expit(log_odds).reshape(inputs.values.shape[:2])
 
-    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedInputBaseline:
+    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
         import lightgbm
 
         share = min(MAX_ROWS / len(rows.day), 1.0)
@@ -148,4 +148,4 @@ class GradientBoostingForecaster(InputBaseline):
         weight = np.where(rows.observed, 1.0, 1 / share) * (1.0 if rows.sample_weight is None else rows.sample_weight)
         data = lightgbm.Dataset(rows.values[drawn], rows.observed[drawn], weight=weight[drawn])
         trees = lightgbm.train(parameters, data, num_boost_round=int(settings["iterations"]))
-        return FittedInputBaseline(self.name, rows.names, np.zeros(0), settings=settings, trees=trees)
+        return FittedLagBaseline(self.name, rows.names, np.zeros(0), settings=settings, trees=trees)
