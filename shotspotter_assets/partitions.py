@@ -11,6 +11,7 @@ from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 
@@ -101,15 +102,10 @@ def first_cutoff(city: City) -> date:
 
 def fold_days(city: City, cutoff: date) -> tuple[list[date], list[date]]:
     """(days before the cutoff, days of the test window) of a city's fold; none after the city's end."""
-    after = city.folds.next_cutoff(cutoff)
+    last = city.folds.next_cutoff(cutoff) - timedelta(days=1)
     if city.end is not None:
-        after = min(after, city.end + timedelta(days=1))
-    return days_between(city.start, cutoff), days_between(cutoff, after)
-
-
-def days_between(first: date, after: date) -> list[date]:
-    """The days from `first` to the one before `after`."""
-    return [first + timedelta(days=offset) for offset in range((after - first).days)]
+        last = min(last, city.end)
+    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last)
 
 
 def contiguous(days: Iterable[date]) -> list[list[date]]:

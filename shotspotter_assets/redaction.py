@@ -37,10 +37,9 @@ class Redaction:
         """`text` without the secrets, and without the user and password of an address."""
         return _URL_USER.sub(f"{MARK}@", self._pattern.sub(MARK, text))
 
-    def shortened(self, text: str, characters: int, ending: str = "") -> str:
-        """`clean(text)`; a longer text is cut to so many characters and gets the ending."""
-        cleaned = self.clean(text)
-        return cleaned if len(cleaned) <= characters else cleaned[:characters] + ending
+    def shortened(self, text: str, characters: int) -> str:
+        """`clean(text)`, cut to so many characters."""
+        return self.clean(text)[:characters]
 
 
 def without_credentials(text: str) -> str:

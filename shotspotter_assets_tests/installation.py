@@ -47,10 +47,6 @@ class Installation:
         subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
         self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
 
-    def start_second_daemon(self) -> subprocess.Popen[bytes]:
-        """Start a daemon beside the one that runs."""
-        return self._start("dagster-daemon", "run")
-
     def stop(self) -> list[int]:
         """End what is left of it as a service manager does, SIGTERM and then SIGKILL: the ids of what was left."""
         left = list(self.processes())
@@ -75,17 +71,9 @@ class Installation:
             return bool(self.ask(ASSETS_QUERY)["assetNodes"])
         return False
 
-    def code_servers(self) -> list[psutil.Process]:
-        """The processes that hold the code, behind their proxy."""
-        return self._started_as("-m", "dagster", "api", "grpc")
-
     def daemons(self) -> list[psutil.Process]:
         """The daemon, if it runs."""
         return self._started_as("-m", "dagster._daemon", "run")
-
-    def webservers(self) -> list[psutil.Process]:
-        """The web server, if it runs."""
-        return self._started_as("-m", "dagster_webserver")
 
     def run_workers(self) -> list[psutil.Process]:
         """The processes that were started for runs."""

@@ -32,8 +32,8 @@ def test_a_secret_is_replaced_in_each_written_form(written: str) -> None:
 
 @pytest.mark.parametrize("characters", [0, 5, 30, 200])
 def test_a_text_is_redacted_before_it_is_cut(characters: int) -> None:
-    shown = Redaction([TOKEN]).shortened(f"x {TOKEN} " * 4, characters, "...")
-    assert len(shown) <= characters + 3
+    shown = Redaction([TOKEN]).shortened(f"x {TOKEN} " * 4, characters)
+    assert len(shown) <= characters
     assert TOKEN[:8] not in shown
 
 

@@ -1,6 +1,5 @@
-"""The named area in which each cell of a city lies, for scores and burdens by area."""
+"""The named area in which each cell of a city lies."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,16 +12,8 @@ from shotspotter_assets.gridding.cells import cell_middles
 OUTSIDE: Final = "outside the published areas"
 
 
-@dataclass(frozen=True)
-class CellAreas:
-    """Areas of a grid: their kind in words, and the name for each cell, shape (rows, columns)."""
-
-    kind: str
-    names: npt.NDArray[np.str_]
-
-
-def cell_areas(city: City) -> CellAreas:
-    """The areas of the city's coverage file, or the quadrants of the grid without one.
+def cell_areas(city: City) -> npt.NDArray[np.str_]:
+    """The area of each cell, shape (rows, columns): of the city's coverage file, or a quadrant of the grid without one.
 
     A published area has the cells whose middle it holds; of several, the first one in the file.
     """
@@ -34,13 +25,12 @@ def cell_areas(city: City) -> CellAreas:
     names = np.full(city.shape, OUTSIDE, dtype=object)
     for name, area in reversed(coverage_polygons(city.coverage)):
         names[shapely.intersects_xy(area, longitude, latitude)] = name
-    return CellAreas("published area", names.astype(np.str_))
+    return names.astype(np.str_)
 
 
-def quadrants(shape: tuple[int, int]) -> CellAreas:
+def quadrants(shape: tuple[int, int]) -> npt.NDArray[np.str_]:
     """The four quarters of a grid of (rows, columns); row 0 is the south, column 0 the west."""
     rows, columns = shape
     north = np.where(np.arange(rows) < rows / 2, "south", "north")
     east = np.where(np.arange(columns) < columns / 2, "west", "east")
-    names = np.char.add(np.char.add(north, "-")[:, None], east[None])
-    return CellAreas("quadrant of the grid, as no areas are published", names)
+    return np.char.add(np.char.add(north, "-")[:, None], east[None])

@@ -25,6 +25,10 @@ AREAS: Final = (1, 5, 10, 20)
 """Flagged shares of the covered cells in percent, as in `hit_rate_5`."""
 WEIGHTS: Final = (1, 10, 100)
 """Weights of a positive against a negative in the decisions that accuracy counts, as in `accuracy_10`."""
+MAX_BINS: Final = 10
+"""Maximum number of bins of a reliability curve."""
+INTERVAL_Z: Final = 1.959964
+"""Quantile of the standard normal distribution for a 95% interval."""
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
@@ -164,9 +168,10 @@ class Reliability:
     high: list[float]
 
 
-def reliability(probability: Array, observed: Booleans, bins: int = 10, z: float = 1.959964) -> Reliability:
-    """The reliability of forecasts, both of shape (cell-days,), in so many bins at most; z is of a 95% interval."""
-    edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins))
+def reliability(probability: Array, observed: Booleans) -> Reliability:
+    """The reliability of forecasts, both of shape (cell-days,), in `MAX_BINS` bins at most."""
+    z = INTERVAL_Z
+    edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
     number = np.bincount(which).astype(np.float64)
     mean, frequency = (np.bincount(which, weights=values) / number for values in (probability, observed))

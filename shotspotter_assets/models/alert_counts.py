@@ -23,6 +23,8 @@ Booleans = npt.NDArray[np.bool_]
 
 MIN_POSITIVES: Final = 20
 """Minimum of occupied cells on firework days, and on others, for values of firework days of their own."""
+INTERVAL: Final = (0.1, 0.9)
+"""Quantiles at the ends of the 80% interval of totals."""
 FIREWORK_VARIANCE: Final = 0.7
 """Variance of a factor of mean 1 that all cells of a firework day share, beyond that of other days: the likeliest one on
 those of Washington DC of 2016 and 2017. A validation window has too few of them to tell."""
@@ -92,8 +94,8 @@ class AlertCounts(StoredModel):
         square = (mean + mean**2 / size + mean**2) / _more_than_none(mean, size)
         return probability * square - self.expected(probability, fireworks) ** 2
 
-    def total_interval(self, probability: Array, fireworks: Booleans, confidence: float = 0.8) -> tuple[Array, Array]:
-        """(low, high) of the alerts of all cells together, summed over the last axis.
+    def total_interval(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
+        """(low, high) of the 80% interval of the alerts of all cells together, summed over the last axis.
 
         Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it, on
         firework days most.
@@ -103,9 +105,7 @@ class AlertCounts(StoredModel):
         shared = self.city_variance + FIREWORK_VARIANCE * np.broadcast_to(fireworks, probability.shape)[..., 0]
         variance = np.maximum(own + shared * mean**2, 1.001 * mean)
         size = mean**2 / (variance - mean)
-        low, high = (
-            nbinom.ppf(share, size, size / (size + mean)) for share in ((1 - confidence) / 2, (1 + confidence) / 2)
-        )
+        low, high = (nbinom.ppf(share, size, size / (size + mean)) for share in INTERVAL)
         return low, high
 
     def _parameters(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:

@@ -50,13 +50,7 @@ class WeightPosterior:
     precision: Numbers
 
     @classmethod
-    def prior(
-        cls,
-        members: Sequence[str],
-        centre: float,
-        weights: Mapping[str, float],
-        offset_precision: float = OFFSET_PRECISION,
-    ) -> "WeightPosterior":
+    def prior(cls, members: Sequence[str], centre: float, weights: Mapping[str, float]) -> "WeightPosterior":
         """Before any forecast, given the `weights` that other cities learned."""
         mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
         # Members that are left out leave their weight to the others.
@@ -65,7 +59,7 @@ class WeightPosterior:
         else:
             mean[:-1] = 1 / len(members)
         precision = [WEIGHT_PRECISION if name in weights else NEW_MEMBER_PRECISION for name in members]
-        return cls(tuple(members), centre, mean, np.diag([*precision, offset_precision]))
+        return cls(tuple(members), centre, mean, np.diag([*precision, OFFSET_PRECISION]))
 
     @property
     def weights(self) -> dict[str, float]:

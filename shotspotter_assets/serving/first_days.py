@@ -10,12 +10,12 @@ from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES, ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, Fits, ModelFiles, serving_record
 
-BASELINE: Final = "historical_mean"
 """Stored beside the forecaster, as scores are given over it."""
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
 """Between those fitted in Oakland, Cincinnati, San Francisco and Fresno."""
@@ -41,7 +41,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     history, all_days = stored.daily(in_coverage), range(len(days))
     fits = Fits()
     new_city = fits.add(NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context))
-    fits.add(BASELINE, lambda: forecaster(BASELINE).fit(history, all_days, all_days))
+    fits.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
     fits.add(COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {len(days)} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
@@ -52,7 +52,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     verdict = Verdict(
         served=NewCityForecaster.name,
         candidate=NewCityForecaster.name,
-        best_baseline=BASELINE,
+        best_baseline=HISTORICAL_MEAN,
         gain=Gain(gain=None, low=None, high=None, weeks=0),
         predicted_over_observed=None,
         positives=int(history.observed.sum()),

@@ -16,6 +16,7 @@ from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.record import ServingRecord
@@ -23,7 +24,6 @@ from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_CO
 
 FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
-REFERENCE: Final = "historical_mean"
 WINDOW_DAYS: Final = 91
 """Days of the rolling scores and of the rolling gate."""
 HISTORY_DAYS: Final = 365
@@ -156,14 +156,13 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
-    """`scored_day` of all known days as one forecasts table, with their common models; None without any.
+    """`scored_day` of all forecasts, of known days, as one forecasts table, with their common models; None without any.
 
     `history` starts on the first forecast day or before; the other arguments are those of `score` and `scored_day`.
     """
     tables = [
         scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
         for day, table in sorted(forecasts.items())
-        if day <= history.last_known
     ]
     return pool_tables(tables) if tables else None
 
@@ -171,7 +170,7 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
 def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> DayScores:
     """Scores of one day; arguments as for `scored_day`."""
     scored, of_cells = scored_day(forecast, day, alerts, candidate), alerts[cells_of(forecast)]
-    served, reference = (scored[name].to_numpy() for name in (SERVED, REFERENCE))
+    served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
     scores = score_cell_days(served, of_cells > 0, reference, days_of(scored))
     return DayScores(
         log_loss=scores["log_loss"] or 0.0,
@@ -187,7 +186,7 @@ def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candidate: str) -> RollingScores:
     """Scores of `scored_days` of the forecasts; the candidate's column is no baseline."""
     p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
-    scores = score_cell_days(p, observed, scored[REFERENCE].to_numpy(), days_of(scored))
+    scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), days_of(scored))
     return RollingScores(
         days=len(forecasts),
         replayed=sum(is_replayed(table) for table in forecasts.values()),

@@ -7,12 +7,13 @@ from datetime import date, datetime, timedelta
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.features import names_of_inputs
 from shotspotter_assets.models.registry import candidate_of
 from shotspotter_assets.serving.first_days import first_days, is_new
 from shotspotter_assets.serving.incidents import stored_incidents
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_already
 from shotspotter_assets.serving.record import WEEK, ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, input_names, live_windows, train
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, live_windows, train
 from shotspotter_assets.storage.store import Store
 
 
@@ -107,7 +108,7 @@ def too_short(stored: CityHistory) -> str:
 
 def outdated(city: City, before: ServingRecord) -> str:
     """Why the models of a record cannot serve the city any more, in words; empty where they can."""
-    if before.inputs != input_names(city):
+    if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city).name
     return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"

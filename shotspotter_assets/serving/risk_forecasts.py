@@ -33,7 +33,7 @@ INTERVAL: Final = (
 NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may lie from those of other cities."
 
 
-def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now: datetime | None = None) -> Forecast:
+def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
     """The forecast for the day after the issue date from the known days, and for the hours from its midnight.
 
     Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only. A forecast that is
@@ -43,11 +43,11 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
         OtherInputsError: the models were fitted on other inputs than this version has.
         ValueError: they were fitted for fewer days ahead.
     """
-    city, issue_date, now = stored.city, stored.issue_date, now or datetime.now(UTC)
+    city, issue_date, now = stored.city, stored.issue_date, datetime.now(UTC)
     if record.lead < stored.lead:
         raise ValueError(
             f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.fitted_on} "
-            f"were fitted for a lead of {record.lead} days, not {stored.lead}. Materialise live_models for "
+            f"were fitted for a lead of {record.lead} days, not {stored.lead}. Materialize live_models for "
             f"{city.name}|{issue_date}."
         )
     # Days that became known since the models were fitted are left to models of their lead.
@@ -63,7 +63,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory, now
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         raise OtherInputsError(
-            f"{key}, models of {record.fitted_on}: {error} Materialise live_models for {key} with `retrain` on."
+            f"{key}, models of {record.fitted_on}: {error} Materialize live_models for {key} with `retrain` on."
         ) from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:

@@ -255,12 +255,10 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
     return pa.table(values, schema=HOURLY_SCHEMA)
 
 
-def top_locations(
-    next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City, number: int = MAX_PLACES
-) -> pa.Table:
-    """The cells with the highest probability, ranked, with the middle of each and its main drivers, if the model has some."""
+def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City) -> pa.Table:
+    """The `MAX_PLACES` cells with the highest probability, ranked, with their middles and main drivers, if the model has some."""
     probability = next_day["probability"].to_numpy()
-    best = np.argsort(-probability, kind="stable")[:number]
+    best = np.argsort(-probability, kind="stable")[:MAX_PLACES]
     row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
     longitude, latitude = cell_middles(city, row, column)
     values = {

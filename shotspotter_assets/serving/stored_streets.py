@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shotspotter_assets.serving.columns import STREET_COLUMNS
 from shotspotter_assets.serving.daily_record import DailyRecord
@@ -57,10 +56,6 @@ class StreetForecast:
         """A hash of the forecast, which the same days and streets give again."""
         columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
         return sha256(self.record.model_dump_json(), *(str(column.to_pylist()) for column in columns))[:16]
-
-    def of_day(self) -> pa.Table:
-        """The rows of the whole day."""
-        return self.table.filter(pc.is_null(self.table["shift"]))
 
 
 def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:

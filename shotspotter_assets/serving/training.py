@@ -156,7 +156,7 @@ def serving_record(
         without=fits.without,
         lead=stored.lead,
         last_known=stored.last_known,
-        inputs=input_names(stored.city),
+        inputs=names_of_inputs(stored.city),
         validation=validation,
         covered=covered_cells(history.in_coverage),
         level=level,
@@ -207,8 +207,3 @@ def _fit_if_possible(fits: Fits, name: str, fit: Callable[[], Storable]) -> None
         fits.add(name, fit)
     except HourlyHistoryError as error:
         fits.without[name] = str(error)
-
-
-def input_names(city: City) -> tuple[str, ...]:
-    """Names of the inputs of the next day, which follow from the city's file, not from its alerts."""
-    return names_of_inputs(city)

@@ -43,7 +43,7 @@ def test_mean_and_variance_are_those_of_the_distribution(fitted, night):
 
 def test_the_interval_of_the_total_holds_what_it_says(fitted):
     counts, probability = made_up(seed=2)
-    low, high = fitted.total_interval(probability, NIGHTS[:, None], confidence=0.8)
+    low, high = fitted.total_interval(probability, NIGHTS[:, None])
     total = counts.sum(axis=1)
     assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
 

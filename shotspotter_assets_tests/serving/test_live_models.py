@@ -13,6 +13,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.features import names_of_inputs
 from shotspotter_assets.serving.live_models import (
     known_history,
     live_models,
@@ -23,11 +24,10 @@ from shotspotter_assets.serving.live_models import (
     unchanged,
 )
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.training import input_names
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 
-IN_FORCE = serving_record(inputs=input_names(TOWN))
+IN_FORCE = serving_record(inputs=names_of_inputs(TOWN))
 NEXT = DAY + timedelta(days=1)
 BEFORE_ITS_END = datetime(2024, 6, 3, 3, 59, tzinfo=UTC)
 """A minute before the local end of the day after `DAY`."""
@@ -63,7 +63,7 @@ def test_new_inputs_another_candidate_another_lead_or_a_request_retrain_at_any_c
     assert training_reason(TOWN, NEXT, IN_FORCE) == ""
     assert training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
     assert "the inputs differ" in training_reason(TOWN, NEXT, serving_record())
-    other = serving_record(inputs=input_names(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
+    other = serving_record(inputs=names_of_inputs(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
     assert outdated(TOWN, other) == "stack is to serve instead of regime_regression"
     reason = training_reason(TOWN, NEXT, IN_FORCE, lead=3)
     assert reason == "retrained for a lead of 3 days, as the live models were fitted for 1"

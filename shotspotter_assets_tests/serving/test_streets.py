@@ -109,7 +109,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert table.schema.remove_metadata() == STREET_SCHEMA
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
-    of_day, record = streets.of_day(), streets.record
+    of_day, record = table.filter(pc.is_null(table["shift"])), streets.record
     assert StreetRecord.load(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
@@ -141,7 +141,7 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
     write_streets(store, streets)
     record = score_streets(store, city, NEXT)
     record.write(store)
-    p = streets.of_day()["probability"].to_numpy()
+    p = streets.table.filter(pc.is_null(streets.table["shift"]))["probability"].to_numpy()
     assert (record.note, record.predicted) == ("", pytest.approx(p.sum()))
     assert 0 < record.observed <= len(p)
     assert record.log_loss is not None

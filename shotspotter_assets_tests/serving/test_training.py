@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import next_day_inputs
-from shotspotter_assets.serving.training import input_names, live_windows
+from shotspotter_assets.models.next_day.features import names_of_inputs, next_day_inputs
+from shotspotter_assets.serving.training import live_windows
 from shotspotter_assets_tests.serving.town import TOWN
 
 
@@ -31,6 +31,6 @@ def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[
     hours = np.ones((30, *town.shape)) if late else None
     history = History(town, town.start, counts, np.eye(4, dtype=bool), hours)
     made = next_day_inputs(history, range(10, 20)).names
-    assert input_names(town) == made
+    assert names_of_inputs(town) == made
     assert "log_nearby_calls_30_days" in made
-    assert made != input_names(TOWN)
+    assert made != names_of_inputs(TOWN)

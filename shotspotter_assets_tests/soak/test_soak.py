@@ -17,7 +17,7 @@ import psutil
 import pytest
 import requests
 
-from shotspotter_assets.partitions import days_between
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.file_names import ALERTS_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
@@ -125,7 +125,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     for city in ("north", "south"):
-        for day in days_between(world.first, world.first + timedelta(days=HISTORY_DAYS)):
+        for day in days_between(world.first, world.first + timedelta(days=HISTORY_DAYS - 1)):
             world.land(city, day)
     with world.installation:
         yield world
@@ -136,7 +136,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_files(world: World) -> None:
     installation = world.installation
     world.wait_for(lambda: world.is_built("north") and world.is_built("south"), "the history")
-    live = days_between(world.yesterday - timedelta(days=LIVE_DAYS - 1), world.yesterday + timedelta(days=1))
+    live = days_between(world.yesterday - timedelta(days=LIVE_DAYS - 1), world.yesterday)
     faults: list[Callable[[], None]] = [
         lambda: world.kill(installation.run_workers()),
         lambda: (world.landing / "north" / "bad.parquet").write_bytes(b"PAR1 and nothing") and None,
@@ -162,7 +162,7 @@ def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_
         return False
 
     world.wait_for(is_quiet, "all runs to end")
-    days = [str(day) for day in days_between(world.first, world.yesterday + timedelta(days=1))]
+    days = [str(day) for day in days_between(world.first, world.yesterday)]
     with dg_instance(world) as instance:
         for city in ("north", "south"):
             for asset in ("raw_alerts", "cleaned_alerts", "grid_tensors"):

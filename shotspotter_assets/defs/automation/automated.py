@@ -30,14 +30,10 @@ def automated(cities: Iterable[City]) -> list[City]:
     return [city for city in cities if city.is_automated]
 
 
-def is_automated(cities: Cities) -> bool:
-    """Whether sensors start switched on; a city whose file cannot be used counts, as someone has to be told."""
-    return bool(automated(cities.values())) or bool(unusable_files(cities))
-
-
 def sensor_status(cities: Cities) -> dg.DefaultSensorStatus:
-    """The status of a sensor until someone switches it."""
-    return dg.DefaultSensorStatus.RUNNING if is_automated(cities) else dg.DefaultSensorStatus.STOPPED
+    """The status of a sensor until someone switches it; an unusable city file starts it too, so that a notice is sent."""
+    is_on = automated(cities.values()) or unusable_files(cities)
+    return dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
 
 
 def schedule_status(cities: Iterable[City]) -> dg.DefaultScheduleStatus:

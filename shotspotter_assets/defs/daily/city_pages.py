@@ -29,9 +29,7 @@ def definitions(city: City) -> dg.Definitions:
         ],
         automation_condition=updated_inputs(city),
     )
-    def city_pages(
-        context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource
-    ) -> dg.MaterializeResult:
+    def city_pages(store: StoreResource, pages: PagesResource) -> dg.MaterializeResult:
         """Pages that open by double click: tomorrow, last hours, shift plans, past days, track record.
 
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and

@@ -74,14 +74,14 @@ def definitions(city: City) -> dg.Definitions:
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
     """Numbers that the UI plots by day, and notes; the stored record has all scores."""
-    from shotspotter_assets.serving.forecast_scores import REFERENCE
+    from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
     numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     if (scores := record.scores) is not None:
         numbers |= {
             "alerts": scores.observed_alerts,
             "alerts expected": scores.expected_alerts,
-            f"gain over {REFERENCE} (nats per alert)": scores.gain_over_historical_mean,
+            f"gain over {HISTORICAL_MEAN} (nats per alert)": scores.gain_over_historical_mean,
             "hit rate in 5% of the area": scores.hit_rate_5,
             "log loss": scores.log_loss,
         }
@@ -91,8 +91,8 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
             "last weeks: expected / observed": rolling.predicted_over_observed,
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }
-        if REFERENCE in rolling.gain_over:  # it is not where it is the candidate itself
-            numbers[f"last weeks: gain over {REFERENCE}"] = rolling.gain_over[REFERENCE].gain
+        if HISTORICAL_MEAN in rolling.gain_over:  # it is not where it is the candidate itself
+            numbers[f"last weeks: gain over {HISTORICAL_MEAN}"] = rolling.gain_over[HISTORICAL_MEAN].gain
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed
         numbers["rolling_gate"] = panel.bullets(record.rolling_gate.reasons)

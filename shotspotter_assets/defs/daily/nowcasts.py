@@ -31,9 +31,7 @@ def definitions(city: City) -> dg.Definitions:
         deps=[asset_key(city, "live_models"), asset_key(city, "grid_tensors")],
         metadata=panel.column_schema(RISK_COLUMNS),
     )
-    def nowcasts(
-        context: dg.AssetExecutionContext, config: NowcastConfig, store: StoreResource, sources: SourcesResource
-    ) -> dg.MaterializeResult:
+    def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 
         Hours are forecast from the end of the current one, whose alerts so far count.

@@ -67,7 +67,7 @@ def definitions(city: City) -> dg.Definitions:
             )
         hourly = opened.read_table(forecast_partition(city.name, issue_date), HOURLY_FILE)
         shifts = shift_forecasts(hourly, city, rules.shifts, forecast.day)
-        areas, history = cell_areas(city).names, patrols_before(opened, city, issue_date)
+        areas, history = cell_areas(city), patrols_before(opened, city, issue_date)
         plan = plan_day(city, forecast.day, shifts.expected, shifts.in_coverage, areas=areas, history=history)
         table = dispatch_table(
             plan,

@@ -65,9 +65,7 @@ def definitions(city: City) -> dg.Definitions:
         before, _ = fold_days(city, cutoff)
         opened, by_hand = store.open(), changes(config.settings)
         names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
-        changed = dict(by_hand)
-        changed[REFERENCE] = changed.get(REFERENCE, {}) | {"validation_share": config.validation_share}
-        settings = {name: city_settings(city, name, changed.get(name)) for name in (*names, REFERENCE)}
+        settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
         network = settings[REFERENCE].model_dump()
         windows = split_days(len(before), config.validation_share, network["days"])
         record, files = train_fold(
@@ -76,10 +74,10 @@ def definitions(city: City) -> dg.Definitions:
             windows,
             {name: settings[name] for name in names},
             context=FitContext(
-                read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=changed
+                read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=by_hand
             ),
             config=network
-            | {"models": names}
+            | {"models": names, "validation_share": config.validation_share}
             | {name: section for name, section in by_hand.items() if name != REFERENCE},
         )
         partition = model_partition(city.name, cutoff)

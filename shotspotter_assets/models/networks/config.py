@@ -63,9 +63,6 @@ class NetworkConfig(ForecasterSettings):
         le=10_000,
         description="Epochs without a better validation loss before the learning rate is cut.",
     )
-    validation_share: float = Field(
-        default=0.15, gt=0.0, lt=1.0, description="Share of the training window, its last days, kept for validation."
-    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
 
 

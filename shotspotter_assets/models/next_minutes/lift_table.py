@@ -7,7 +7,7 @@ expected number. Incidents are the parents, not alerts, whose duplicates would c
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,6 @@ class LiftTable(StoredModel):
 
     lifts: tuple[tuple[float, ...], ...]
     incidents: int
-    name: ClassVar[str] = "lift_table"
 
     def lift(self, incidents: Incidents, history: HourlyHistory, instant: float, minutes: Array) -> Array:
         """Mean lift of each covered cell within some minutes from an instant on, shape (periods, cells).

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.defs.automation.conditions import CHAIN_TAGS, corrected_days
-from shotspotter_assets.partitions import day_partitions, days_between
+from shotspotter_assets.partitions import day_partitions
 from shotspotter_assets_tests.defs.chain import CITIES, resources, with_city
 
 CITY = "tiny_city"
@@ -64,7 +65,7 @@ def history(instance: dg.DagsterInstance) -> Ticks:
 
 def test_folds_start_when_the_period_before_is_complete_and_reports_when_the_test_window_is(history: Ticks) -> None:
     assert history.folds() == {}
-    history.report(["grid_tensors"], days_between(date(2023, 7, 1), date(2024, 3, 30)))
+    history.report(["grid_tensors"], days_between(date(2023, 7, 1), date(2024, 3, 29)))
     assert history.folds() == {"fold_models": ["2023-10-01", "2024-01-01"]}
     assert history.folds() == {}
     history.report(["fold_models"], ["2023-10-01", "2024-01-01"])
@@ -76,7 +77,7 @@ def test_folds_start_when_the_period_before_is_complete_and_reports_when_the_tes
 
 
 def test_a_correction_in_the_period_before_a_cutoff_rebuilds_the_fold_and_its_report(history: Ticks) -> None:
-    history.report(["grid_tensors"], days_between(date(2023, 7, 1), date(2024, 4, 1)))
+    history.report(["grid_tensors"], days_between(date(2023, 7, 1), date(2024, 3, 31)))
     history.report(["fold_models"], ["2023-10-01", "2024-01-01", "2024-04-01"])
     history.report(["evaluation_reports"], ["2023-10-01", "2024-01-01"])
     history.folds()
@@ -93,12 +94,12 @@ def test_recent_automation_starts_the_folds_of_one_year(instance: dg.DagsterInst
     ticks.definitions = resources(
         "store", cities=with_city(CITY, automation="recent", start=date(2021, 7, 1))
     ).definitions
-    ticks.report(["grid_tensors"], days_between(date(2021, 7, 1), NEWEST + timedelta(days=1)))
+    ticks.report(["grid_tensors"], days_between(date(2021, 7, 1), NEWEST))
     assert ticks.folds()["fold_models"] == ["2023-07-01", "2023-10-01", "2024-01-01", "2024-04-01"]
 
 
 def test_a_corrected_day_is_rebuilt_downstream_and_only_the_newest_forecast_is_issued_again(history: Ticks) -> None:
-    days = days_between(date(2024, 3, 20), NEWEST + timedelta(days=1))
+    days = days_between(date(2024, 3, 20), NEWEST)
     history.report([*GRIDS, *LIVE], days)
     history.tick()
     assert history.tick() == {}
@@ -111,7 +112,7 @@ def test_a_corrected_day_is_rebuilt_downstream_and_only_the_newest_forecast_is_i
 
 
 def test_a_correction_older_than_a_fortnight_rebuilds_no_day(history: Ticks) -> None:
-    days = days_between(date(2024, 3, 20), NEWEST + timedelta(days=1))
+    days = days_between(date(2024, 3, 20), NEWEST)
     history.report([*GRIDS, *LIVE], days)
     history.tick()
     history.report(["raw_alerts"], [date(2024, 3, 21)], version="2")
@@ -120,12 +121,12 @@ def test_a_correction_older_than_a_fortnight_rebuilds_no_day(history: Ticks) -> 
 
 def test_a_manual_city_has_no_conditions(instance: dg.DagsterInstance) -> None:
     ticks = Ticks(instance, "manual")
-    ticks.report(GRIDS, days_between(date(2023, 7, 1), NEWEST))
+    ticks.report(GRIDS, days_between(date(2023, 7, 1), NEWEST - timedelta(days=1)))
     assert ticks.tick() == {}
 
 
 def test_pages_are_rebuilt_after_their_inputs(history: Ticks) -> None:
-    history.report([*GRIDS, *LIVE], days_between(date(2024, 3, 20), NEWEST + timedelta(days=1)))
+    history.report([*GRIDS, *LIVE], days_between(date(2024, 3, 20), NEWEST))
     history.tick()
     history.report(["patrol_plans"], [NEWEST], version="2")
     assert history.tick() == {"city_pages": [None]}
