@@ -11,7 +11,6 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import Cities
 
@@ -102,6 +101,8 @@ def first_cutoff(city: City) -> date:
 
 def fold_days(city: City, cutoff: date) -> tuple[list[date], list[date]]:
     """(days before the cutoff, days of the test window) of a city's fold; none after the city's end."""
+    from shotspotter_assets.calendar.local_time import days_between
+
     last = city.folds.next_cutoff(cutoff) - timedelta(days=1)
     if city.end is not None:
         last = min(last, city.end)
